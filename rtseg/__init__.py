@@ -1,0 +1,1 @@
+"""rtseg: real-time face-part segmentation of cameras and videos."""

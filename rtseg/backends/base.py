@@ -1,0 +1,70 @@
+"""The contract of everything that runs a network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.checkpoint import Checkpoint
+
+Crops = npt.NDArray[np.uint8]
+"""RGB, uint8, (batch, input_height, input_width, 3)."""
+
+ProbabilityBatch = npt.NDArray[np.float32]
+"""float32, (batch, input_height / stride, input_width / stride, classes); sums to one."""
+
+
+class Backend(ABC):
+    """Runs one model on one device, synchronously.
+
+    Safe to share between streams: calls are serialised by the backend itself. A crop's result
+    does not depend on what else is in its batch.
+
+    Attributes:
+        name: `torch`, `tensorrt`, `openvino`.
+        device: where it runs, for people: `cpu`, `cuda:0 (NVIDIA …)`.
+        precision: what it computes in: `fp32`, `bf16`, `fp16`.
+        model: the model's own description (its weights may be gone).
+        max_batch: the largest batch that is run at once; longer ones are cut.
+    """
+
+    name: str
+    device: str
+    precision: str
+    model: Checkpoint
+    max_batch: int = 8
+
+    @abstractmethod
+    def infer(self, crops: Crops) -> ProbabilityBatch:
+        """Class probabilities of each crop, at the network's stride.
+
+        Args:
+            crops: uint8 (batch, input_height, input_width, 3), RGB; the batch may be empty.
+
+        Raises:
+            SettingError: the array's shape or dtype is another.
+            BackendError: the device failed, or the backend is closed.
+        """
+
+    def warm_up(self) -> None:
+        """Run once on an empty picture, so that the first real call is as fast as the rest."""
+        self.infer(np.zeros((1, self.model.input_height, self.model.input_width, 3), np.uint8))
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what is held. May be called twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,252 @@
+"""One model in one file: a safetensors file whose header says everything needed to run it.
+
+Read with NumPy: no torch, no pickle, nothing in the file can run code. The header's metadata
+holds one JSON object under the key `rtseg`; its fields are those of `Checkpoint`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.errors import ModelError, SettingError, listed
+from rtseg.labels import LabelSet
+
+FORMAT_VERSION = 1
+METADATA_KEY = "rtseg"
+MAX_HEADER_BYTES = 16 * 2**20
+MAX_INPUT_SIDE = 4096
+
+Fit = Literal["stretch", "letterbox"]
+View = Literal["face", "frame"]
+Tensors = Mapping[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A trained model and what is known of it.
+
+    Attributes:
+        architecture: a name that `rtseg.models` knows.
+        options: what the architecture is built with; plain JSON values.
+        label_set: what the output ids mean.
+        input_height, input_width: the size of the crops the model was trained at, in pixels.
+        fit: how a picture of another shape is brought to that size: `stretch` it, or `letterbox`
+            it (keep its shape and pad).
+        mean, std: per RGB channel of the picture scaled to 0..1; the model sees (x - mean) / std.
+        stride: input pixels per output pixel.
+        view: `face` models see crops around faces, `frame` models the whole picture.
+        provenance: what it was trained on, when and with which command; plain JSON values.
+        accuracy: measured figures; plain JSON values.
+        terms: under what terms the weights may be used.
+        tensors: the weights by name.
+        digest: SHA-256 of the file it was read from, or "" where it was not read from one.
+    """
+
+    architecture: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    label_set: LabelSet
+    input_height: int
+    input_width: int
+    fit: Fit = "stretch"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    stride: int = 4
+    view: View = "face"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    terms: str = ""
+    tensors: Tensors = field(default_factory=dict, repr=False)
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        for name, side in (("height", self.input_height), ("width", self.input_width)):
+            if not 16 <= side <= MAX_INPUT_SIDE:
+                raise ModelError(
+                    f"a model's input {name} must be within 16..{MAX_INPUT_SIDE}; found {side}"
+                )
+            if self.stride < 1 or side % self.stride:
+                raise ModelError(
+                    f"a model's stride must divide its input {name} {side}; found {self.stride}"
+                )
+        if self.fit not in get_args(Fit):
+            raise ModelError(f"a model's fit {self.fit!r} is unknown; allowed: {_all(Fit)}")
+        if self.view not in get_args(View):
+            raise ModelError(f"a model's view {self.view!r} is unknown; allowed: {_all(View)}")
+        for name, three in (("mean", self.mean), ("std", self.std)):
+            if len(three) != 3 or not all(math.isfinite(value) for value in three):
+                raise ModelError(f"a model's {name} must be three numbers; found {three}")
+        if min(self.std) <= 0:
+            raise ModelError(f"a model's std must be positive; found {self.std}")
+        for name in ("options", "provenance", "accuracy", "tensors"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the weights hold."""
+        return sum(int(tensor.size) for tensor in self.tensors.values())
+
+    def header(self) -> dict[str, Any]:
+        """Everything but the weights, as plain JSON values."""
+        return {
+            "format": FORMAT_VERSION,
+            "architecture": self.architecture,
+            "options": dict(self.options),
+            "label_set": self.label_set.to_header(),
+            "input_height": self.input_height,
+            "input_width": self.input_width,
+            "fit": self.fit,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "stride": self.stride,
+            "view": self.view,
+            "provenance": dict(self.provenance),
+            "accuracy": dict(self.accuracy),
+            "terms": self.terms,
+        }
+
+
+def _all(choices: Any) -> str:
+    return listed(get_args(choices))
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """Read a model file, and check it against its own header.
+
+    Raises:
+        ModelError: it is missing, not a safetensors file, not written by rtseg, or inconsistent.
+    """
+    header, data = read_header_and_bytes(Path(path))
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path}: the weights are damaged: {_one_line(error)}") from None
+    return _from_header(header, path=path, tensors=tensors, digest=hashlib.sha256(data).hexdigest())
+
+
+def read_header(path: Path | str) -> Checkpoint:
+    """Read what a model file says of itself, without its weights.
+
+    Raises:
+        ModelError: as `read_checkpoint`.
+    """
+    return _from_header(_metadata(Path(path)), path=path, tensors={}, digest="")
+
+
+def read_header_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The parsed metadata and the whole file, the header having been checked first."""
+    header = _metadata(path)
+    try:
+        return header, path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """The JSON object under `rtseg` in a safetensors file's header (8-byte length, then JSON)."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 10 or length > min(MAX_HEADER_BYTES, size - 8):
+                raise ModelError(
+                    f"{path}: not a model file of rtseg (safetensors expected); "
+                    "`rtseg models` lists what can be run"
+                )
+            raw = file.read(length)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        outer = json.loads(raw)
+        inner = json.loads(outer["__metadata__"][METADATA_KEY])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelError(
+            f"{path}: not a model file of rtseg: its header does not describe a model; "
+            "make one with `python -m training fit`"
+        ) from None
+    if not isinstance(inner, dict):
+        raise ModelError(f"{path}: its header's description is no JSON object")
+    version = inner.get("format")
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: its header has format {version!r}; this rtseg reads {FORMAT_VERSION}"
+        )
+    return inner
+
+
+def _from_header(
+    header: Mapping[str, Any], *, path: Path | str, tensors: Tensors, digest: str
+) -> Checkpoint:
+    try:
+        return Checkpoint(
+            architecture=str(header["architecture"]),
+            options=dict(header["options"]),
+            label_set=LabelSet.from_header(header["label_set"]),
+            input_height=int(header["input_height"]),
+            input_width=int(header["input_width"]),
+            fit=header["fit"],
+            mean=_three(header["mean"]),
+            std=_three(header["std"]),
+            stride=int(header["stride"]),
+            view=header["view"],
+            provenance=dict(header["provenance"]),
+            accuracy=dict(header["accuracy"]),
+            terms=str(header["terms"]),
+            tensors=tensors,
+            digest=digest,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{path}: its header is damaged: {error!r}") from None
+    except (ModelError, SettingError) as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    first, second, third = values
+    return float(first), float(second), float(third)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: Path | str, *, half: bool = False) -> None:
+    """Write a model file, whole or not at all (through a temporary neighbour).
+
+    Args:
+        checkpoint: the model; `digest` is not written.
+        path: where to; an existing file is replaced.
+        half: store floating-point weights as float16.
+
+    Raises:
+        ModelError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    target = Path(path)
+    tensors = {
+        name: np.ascontiguousarray(
+            tensor.astype(np.float16) if half and tensor.dtype.kind == "f" else tensor
+        )
+        for name, tensor in sorted(checkpoint.tensors.items())
+    }
+    metadata = {METADATA_KEY: json.dumps(checkpoint.header(), sort_keys=True)}
+    part = target.with_name(target.name + ".part")
+    try:
+        part.write_bytes(save(tensors, metadata=metadata))
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ModelError(f"{target}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,201 @@
+"""What flows through the pipeline: frames, copied packets, and segmentations.
+
+Colour order: every image in rtseg is **RGB**, uint8, (height, width, 3). The only doors where it
+is converted are OpenCV's own (the camera and the window).
+
+Coordinates: x to the right and y down, in pixels of the frame, the origin at the top left corner
+of the top left pixel; a pixel's centre is at +0.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.errors import SettingError
+from rtseg.labels import LabelSet
+
+Image = npt.NDArray[np.uint8]
+"""RGB, uint8, (height, width, 3)."""
+
+LabelMap = npt.NDArray[np.uint8]
+"""Label ids, uint8, (height, width)."""
+
+Probabilities = npt.NDArray[np.float32]
+"""Class probabilities, float32, (height, width, classes), summing to one over the classes."""
+
+
+def check_image(image: npt.NDArray[np.generic]) -> None:
+    """Raise SettingError unless the array is an RGB image: uint8, (height, width, 3), not empty."""
+    shape = getattr(image, "shape", None)
+    dtype = getattr(image, "dtype", None)
+    if dtype != np.uint8 or shape is None or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise SettingError(
+            f"an image must be uint8 (height, width, 3) in RGB order; found {dtype} {shape}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frame:
+    """One picture of a stream.
+
+    Attributes:
+        image: uint8 (height, width, 3), RGB.
+        index: 0 for the first frame that the source delivered, then counting up; a live source
+            counts what it captured, so a gap means dropped frames.
+        pts: presentation time in ticks of `time_base`.
+        time_base: seconds a tick, exact.
+        duration: how long the frame is shown, in ticks, where the source knows it.
+        captured_ns: `time.monotonic_ns()` when the source had the picture.
+        discontinuity: a cut, a reconnect or a change of size lies before this frame: whatever
+            was remembered of earlier frames no longer holds.
+        is_corrupt: the decoder says that the picture is damaged.
+    """
+
+    image: Image
+    index: int
+    pts: int
+    time_base: Fraction
+    duration: int | None = None
+    captured_ns: int = 0
+    discontinuity: bool = False
+    is_corrupt: bool = False
+
+    def __post_init__(self) -> None:
+        check_image(self.image)
+        if self.index < 0:
+            raise SettingError(f"a frame's index must not be negative; found {self.index}")
+        if self.time_base <= 0:
+            raise SettingError(f"a frame's time base must be positive; found {self.time_base}")
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self.image.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self.image.shape[1])
+
+    @property
+    def pts_seconds(self) -> Fraction:
+        """The presentation time in seconds, exact."""
+        return self.pts * self.time_base
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Packet:
+    """One compressed packet of an audio or subtitle stream, to be copied bit for bit.
+
+    Attributes:
+        stream_index: which of `SourceInfo.streams` it belongs to.
+        time_seconds: its decoding time (dts, or pts where there is none), for ordering.
+        size_bytes: what it holds in memory, for bounding queues.
+        payload: the demuxer's own packet; only the sink that copies it looks inside.
+    """
+
+    stream_index: int
+    time_seconds: Fraction
+    size_bytes: int
+    payload: object = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """An upright rectangle in frame pixels; may reach over the frame's edges."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def __post_init__(self) -> None:
+        if not (self.right > self.left and self.bottom > self.top):
+            raise SettingError(f"a box must have a positive width and height; found {self}")
+
+    @property
+    def width(self) -> float:
+        """Pixels."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Pixels."""
+        return self.bottom - self.top
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y), pixels."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return self.width * self.height
+
+    def overlap(self, other: Box) -> float:
+        """Intersection over union with another box, 0..1."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared = width * height
+        return shared / (self.area + other.area - shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """A face in one frame.
+
+    Attributes:
+        box: around its face and hair pixels, in frame pixels, inside the frame.
+        track_id: the same number for the same person from frame to frame, counting from 1.
+        score: how sure the model is that this is a face, 0..1.
+    """
+
+    box: Box
+    track_id: int
+    score: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.score <= 1.0:
+            raise SettingError(f"a face's score must be within 0..1; found {self.score}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segmentation:
+    """What a model says of one frame.
+
+    Attributes:
+        labels: uint8 (height, width) at the frame's size; ids of `label_set`.
+        label_set: what the ids mean.
+        faces: the faces that the labels come from; empty for whole-frame models.
+    """
+
+    labels: LabelMap
+    label_set: LabelSet
+    faces: tuple[Face, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.labels.dtype != np.uint8 or self.labels.ndim != 2:
+            raise SettingError(
+                "labels must be uint8 (height, width); "
+                f"found {self.labels.dtype} {self.labels.shape}"
+            )
+
+    def pixel_counts(self) -> dict[str, int]:
+        """How many pixels each class has, by class name."""
+        counts = np.bincount(self.labels.reshape(-1), minlength=len(self.label_set))
+        return {name: int(counts[i]) for i, name in enumerate(self.label_set.names)}
+
+    def mask(self, *names: str) -> npt.NDArray[np.bool_]:
+        """Where any of the named classes is: bool (height, width).
+
+        Raises:
+            SettingError: a name is unknown.
+        """
+        return np.isin(self.labels, self.label_set.select(names))

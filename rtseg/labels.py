@@ -1,0 +1,220 @@
+"""Label sets: which id means what, in which colour, and what a mirror image swaps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from rtseg.errors import SettingError, listed
+
+Colour = tuple[int, int, int]
+
+IGNORED = 255
+"""The label id of a pixel that counts neither in a loss nor in a metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSet:
+    """The classes of a model or a data set.
+
+    Attributes:
+        name: what the set is called in a checkpoint's header.
+        names: one name a class, by label id; lower case, words joined by `-`.
+        colours: one RGB colour a class, each channel 0..255.
+        background: the id of "none of them", or None where every class is a thing.
+        face: ids that make up a face (what a face is found by, and its box drawn around).
+        hair: ids that belong to the head around it and widen its crop.
+        left_eye, right_eye: ids whose centres give a face's roll, or None.
+        left_means: whether "left" is the left half of the picture (`viewer`) or the person's own
+            left (`subject`).
+        swapped: pairs of ids that a horizontal flip exchanges.
+        merged: further names for several ids together, as `--classes` and metrics use them.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...]
+    background: int | None = 0
+    face: tuple[int, ...] = ()
+    hair: tuple[int, ...] = ()
+    left_eye: int | None = None
+    right_eye: int | None = None
+    left_means: Literal["viewer", "subject"] = "viewer"
+    swapped: tuple[tuple[int, int], ...] = ()
+    merged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        if not 2 <= count <= IGNORED:
+            raise SettingError(
+                f"label set {self.name!r}: has {count} classes; 2 to {IGNORED} are allowed"
+            )
+        if len(self.colours) != count:
+            raise SettingError(
+                f"label set {self.name!r}: {count} names but {len(self.colours)} colours"
+            )
+        for name in (*self.names, *self.merged):
+            if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+                raise SettingError(
+                    f"label set {self.name!r}: class name {name!r} is not lower-case words "
+                    "joined by '-'"
+                )
+        if len(set(self.names) | set(self.merged)) != count + len(self.merged):
+            raise SettingError(f"label set {self.name!r}: a class name stands twice")
+        for colour in self.colours:
+            if len(colour) != 3 or not all(0 <= channel <= 255 for channel in colour):
+                raise SettingError(
+                    f"label set {self.name!r}: colour {colour} is not three channels of 0..255"
+                )
+        if self.left_means not in ("viewer", "subject"):
+            raise SettingError(
+                f"label set {self.name!r}: left means {self.left_means!r}; allowed: viewer, subject"
+            )
+        for label_id in self._used_ids():
+            if not 0 <= label_id < count:
+                raise SettingError(
+                    f"label set {self.name!r}: id {label_id} is outside 0..{count - 1}"
+                )
+        object.__setattr__(self, "merged", MappingProxyType(dict(self.merged)))
+
+    def _used_ids(self) -> Iterable[int]:
+        for maybe in (self.background, self.left_eye, self.right_eye):
+            if maybe is not None:
+                yield maybe
+        yield from self.face
+        yield from self.hair
+        for pair in self.swapped:
+            yield from pair
+        for ids in self.merged.values():
+            yield from ids
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LabelSet.from_header, (self.to_header(),)
+
+    @property
+    def foreground(self) -> tuple[int, ...]:
+        """Every id but the background's."""
+        return tuple(i for i in range(len(self)) if i != self.background)
+
+    def select(self, wanted: Iterable[str]) -> tuple[int, ...]:
+        """The sorted ids behind class names, merged names, or `all` (every class but background).
+
+        Raises:
+            SettingError: a name is unknown, or none was given.
+        """
+        ids: set[int] = set()
+        for name in wanted:
+            key = name.strip().lower().replace("_", "-").replace(" ", "-")
+            if key == "all":
+                ids.update(self.foreground)
+            elif key in self.merged:
+                ids.update(self.merged[key])
+            elif key in self.names:
+                ids.add(self.names.index(key))
+            else:
+                raise SettingError(
+                    f"unknown class {name!r}; allowed: {listed(('all', *self.names, *self.merged))}"
+                )
+        if not ids:
+            raise SettingError(
+                f"no class given; allowed: {listed(('all', *self.names, *self.merged))}"
+            )
+        return tuple(sorted(ids))
+
+    def to_header(self) -> dict[str, Any]:
+        """The set as plain JSON values, for a checkpoint's header."""
+        return {
+            "name": self.name,
+            "names": list(self.names),
+            "colours": [list(colour) for colour in self.colours],
+            "background": self.background,
+            "face": list(self.face),
+            "hair": list(self.hair),
+            "left_eye": self.left_eye,
+            "right_eye": self.right_eye,
+            "left_means": self.left_means,
+            "swapped": [list(pair) for pair in self.swapped],
+            "merged": {name: list(ids) for name, ids in self.merged.items()},
+        }
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> LabelSet:
+        """The set that `to_header` wrote.
+
+        Raises:
+            SettingError: a field is missing, unknown or of the wrong type.
+        """
+        try:
+            known = {"background", "left_eye", "right_eye", "left_means"}
+            fields: dict[str, Any] = {key: header[key] for key in known}
+            fields["name"] = str(header["name"])
+            fields["names"] = tuple(str(name) for name in header["names"])
+            fields["colours"] = tuple(tuple(map(int, colour)) for colour in header["colours"])
+            fields["face"] = tuple(map(int, header["face"]))
+            fields["hair"] = tuple(map(int, header["hair"]))
+            fields["swapped"] = tuple((int(a), int(b)) for a, b in header["swapped"])
+            fields["merged"] = {
+                str(name): tuple(map(int, ids)) for name, ids in header["merged"].items()
+            }
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SettingError(f"a label set's description is damaged: {error!r}") from None
+
+
+HELEN = LabelSet(
+    name="helen",
+    names=(
+        "background",
+        "skin",
+        "left-brow",
+        "right-brow",
+        "left-eye",
+        "right-eye",
+        "nose",
+        "upper-lip",
+        "inner-mouth",
+        "lower-lip",
+        "hair",
+    ),
+    colours=(
+        (0, 0, 0),
+        (244, 180, 140),
+        (96, 200, 72),
+        (28, 140, 60),
+        (72, 160, 255),
+        (24, 84, 220),
+        (250, 214, 60),
+        (240, 72, 96),
+        (150, 20, 60),
+        (255, 120, 190),
+        (140, 84, 200),
+    ),
+    face=(1, 2, 3, 4, 5, 6, 7, 8, 9),
+    hair=(10,),
+    left_eye=4,
+    right_eye=5,
+    left_means="viewer",
+    swapped=((2, 3), (4, 5)),
+    merged={
+        "brows": (2, 3),
+        "eyes": (4, 5),
+        "lips": (7, 9),
+        "mouth": (7, 8, 9),
+        "face": (1, 2, 3, 4, 5, 6, 7, 8, 9),
+        "parts": (2, 3, 4, 5, 6, 7, 8, 9),
+    },
+)
+"""Helen* (Smith et al., CVPR 2013; relabelled by Lin et al., CVPR 2019): 11 classes.
+
+Left and right are the viewer's: id 2 lies in the left half of an upright picture.
+`parts` pools what Helen's own protocol calls "overall": brows, eyes, nose and mouth.
+"""
+
+LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType({HELEN.name: HELEN})
+"""The built-in sets by name."""

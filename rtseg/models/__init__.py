@@ -1,0 +1,76 @@
+"""The networks: `create_model` builds one from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rtseg.checkpoint import Checkpoint
+from rtseg.errors import ModelError, listed
+from rtseg.models.residual_pyramid import ResidualPyramid
+
+ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {
+    "residual-pyramid": ResidualPyramid,
+}
+"""Every architecture by the name that checkpoints use.
+
+Each is called with `classes` and the checkpoint's options, and maps normalised RGB, float
+(batch, 3, height, width), to logits (batch, classes, height / stride, width / stride).
+"""
+
+
+def build_model(architecture: str, *, classes: int, options: Mapping[str, Any]) -> nn.Module:
+    """A freshly initialised network.
+
+    Raises:
+        ModelError: the architecture is unknown, or does not take these options.
+    """
+    builder = ARCHITECTURES.get(architecture)
+    if builder is None:
+        raise ModelError(
+            f"unknown architecture {architecture!r}; this rtseg knows: {listed(ARCHITECTURES)}"
+        )
+    try:
+        return builder(classes=classes, **options)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"architecture {architecture!r} does not take the options {dict(options)}: {error}"
+        ) from None
+
+
+def create_model(checkpoint: Checkpoint) -> nn.Module:
+    """The checkpoint's network with its weights, in evaluation mode, float32, on the CPU.
+
+    Raises:
+        ModelError: the architecture is unknown, or the weights do not fit it.
+    """
+    with torch.device("meta"):
+        model = build_model(
+            checkpoint.architecture,
+            classes=len(checkpoint.label_set),
+            options=checkpoint.options,
+        )
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    wrong = sorted(
+        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+    )
+    if wrong:
+        name = wrong[0]
+        raise ModelError(
+            f"the weights do not fit the architecture {checkpoint.architecture!r}: "
+            f"{len(wrong)} tensors differ, first {name!r}: "
+            f"expected {expected.get(name)}, found {found.get(name)}"
+        )
+    state = {
+        name: torch.from_numpy(
+            np.array(tensor, dtype=np.float32 if tensor.dtype.kind == "f" else tensor.dtype)
+        )
+        for name, tensor in checkpoint.tensors.items()
+    }
+    model.load_state_dict(state, assign=True)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,138 @@
+"""Every default and range, once. The command line's options and help derive from these."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from rtseg.errors import SettingError, listed
+
+ViewName = Literal["overlay", "mask", "side-by-side", "contour", "cutout", "blur", "pixelate"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Codec = Literal["auto", "h264", "hevc", "av1", "vp9", "ffv1"]
+
+
+def setting(
+    default: Any, help_text: str, *, low: float | None = None, high: float | None = None
+) -> Any:
+    """A dataclass field with its help line and inclusive range."""
+    return dataclasses.field(
+        default=default, metadata={"help": help_text, "low": low, "high": high}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The base of all groups: checks choices and ranges when made.
+
+    Raises:
+        SettingError: a value is not one of its choices or outside its range.
+    """
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            option = "--" + field.name.replace("_", "-")
+            hint = hints[field.name]
+            if get_origin(hint) is Literal and value not in get_args(hint):
+                raise SettingError(
+                    f"{option}: {value!r} is unknown; allowed: {listed(get_args(hint))}"
+                )
+            low, high = field.metadata.get("low"), field.metadata.get("high")
+            if value is None or isinstance(value, (str, bool, tuple)):
+                continue
+            if (low is not None and not value >= low) or (high is not None and not value <= high):
+                raise SettingError(
+                    f"{option}: {value} is out of range; allowed: {_range(low, high)}"
+                )
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"up to {high}"
+    return f"{low} or more" if high is None else f"{low} to {high}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(Settings):
+    """Which model runs, and on what."""
+
+    model: str | None = setting(None, "model file; the built-in face-parts model if not given")
+    device: DeviceName = setting("auto", "where the network runs")
+    precision: Precision = setting("auto", "what the network computes in")
+    threads: int = setting(0, "processor threads in all; 0 is one a core", low=0, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceSettings(Settings):
+    """How faces are found and followed."""
+
+    detect_every: int = setting(
+        12, "frames between two looks over the whole picture while a face is followed", low=1
+    )
+    max_faces: int = setting(4, "the most faces that are followed at once", low=1, high=64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewSettings(Settings):
+    """What the picture looks like."""
+
+    view: ViewName = setting("overlay", "what is drawn")
+    opacity: float = setting(0.55, "how strongly the colours cover the picture", low=0.0, high=1.0)
+    classes: tuple[str, ...] = setting(
+        ("all",), "classes that are shown, by name and comma: skin,hair,… or all"
+    )
+    invert: bool = setting(False, "blur, pixelate or cut out everything else instead")
+    background: str = setting(
+        "auto",
+        "what cutout puts behind: transparent, a colour (#rrggbb), or auto: transparent where "
+        "the output can hold it, else black",
+    )
+    legend: bool = setting(False, "name the colours in the picture")
+    hud: bool = setting(False, "show FPS and latency in the picture")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadSettings(Settings):
+    """How an input is read."""
+
+    start: float | None = setting(None, "begin at this many seconds", low=0.0)
+    end: float | None = setting(None, "stop at this many seconds", low=0.0)
+    timeout: float = setting(10.0, "seconds to wait for an input that says nothing", low=0.1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise SettingError(
+                f"--end: {self.end} s lies before --start {self.start} s; it must lie after it"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeSettings(Settings):
+    """How a video is written."""
+
+    codec: Codec = setting("auto", "video codec; auto is h264, or vp9 in .webm")
+    crf: int | None = setting(
+        None,
+        "quality: lower is better and larger; the codec's own default if not given",
+        low=0,
+        high=63,
+    )
+    preset: str | None = setting(None, "the encoder's speed preset, as the encoder names it")
+    audio: bool = setting(True, "copy audio and subtitles")
+    overwrite: bool = setting(False, "replace an output that exists")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraSettings(Settings):
+    """What is asked of a camera; it may answer with something else."""
+
+    width: int = setting(1280, "pixels", low=16, high=16384)
+    height: int = setting(720, "pixels", low=16, high=16384)
+    fps: float = setting(30.0, "frames a second", low=1.0, high=1000.0)
+    flip: bool = setting(False, "mirror the picture, as a looking glass does")
+    fourcc: str = setting("MJPG", "pixel format, four letters (MJPG, YUYV …)")

@@ -1,0 +1,1 @@
+"""Data sets, recipes and the loop that make rtseg's checkpoints: `python -m training --help`."""

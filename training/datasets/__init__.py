@@ -1,0 +1,1 @@
+"""One file per data set: its own layout in, (image, label ids) out."""

@@ -1,0 +1,134 @@
+"""What every data set gives: named pairs of an RGB image and its label ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from rtseg.errors import SourceError, listed
+from rtseg.frames import Image, LabelMap
+from rtseg.labels import IGNORED, LabelSet
+
+SPLITS = Path(__file__).resolve().parent.parent / "splits"
+"""Where the committed lists of names lie, one name a line."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """One labelled picture.
+
+    Attributes:
+        name: what its data set calls it.
+        image: uint8 (height, width, 3), RGB.
+        labels: uint8 (height, width), ids of the data set's label set, or 255: ignored.
+    """
+
+    name: str
+    image: Image
+    labels: LabelMap
+
+
+class Dataset(Protocol):
+    """Named samples in a fixed order."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name a sample, in order."""
+
+    @property
+    def label_set(self) -> LabelSet:
+        """What the ids mean."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+def samples_of(dataset: Dataset) -> Iterator[Sample]:
+    """Every sample in order."""
+    for index in range(len(dataset)):
+        yield dataset[index]
+
+
+def read_split(name: str) -> tuple[str, ...]:
+    """The names in a committed list, such as `helen-train`.
+
+    Raises:
+        SourceError: there is no such list, or a name stands twice in it.
+    """
+    path = SPLITS / f"{name}.txt"
+    try:
+        lines = path.read_text("utf-8").split()
+    except OSError:
+        known = listed(sorted(file.stem for file in SPLITS.glob("*.txt")))
+        raise SourceError(f"there is no split list {name!r}; there are: {known}") from None
+    if len(set(lines)) != len(lines):
+        raise SourceError(f"{path}: a name stands twice in this split list")
+    return tuple(lines)
+
+
+def require_folder(folder: Path, *, what: str) -> Path:
+    """The folder, or a SourceError that says what was looked for."""
+    if not folder.is_dir():
+        raise SourceError(f"{folder}: no such folder; {what} was looked for there")
+    return folder
+
+
+def read_image(path: Path) -> Image:
+    """A picture file as RGB, uint8 (height, width, 3).
+
+    Raises:
+        SourceError: it is missing or cannot be decoded.
+    """
+    decoded = _decode(path, cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(decoded[:, :, ::-1])
+
+
+def read_labels(path: Path, label_set: LabelSet) -> LabelMap:
+    """An 8-bit picture of label ids, uint8 (height, width).
+
+    Raises:
+        SourceError: it cannot be read, has several channels, or holds a value that is neither an
+            id of the set nor 255.
+    """
+    decoded = _decode(path, cv2.IMREAD_UNCHANGED)
+    if decoded.ndim != 2 or decoded.dtype != np.uint8:
+        raise SourceError(
+            f"{path}: labels must be one 8-bit channel; found {decoded.dtype} {decoded.shape}"
+        )
+    check_ids(decoded, label_set, origin=str(path))
+    return decoded
+
+
+def check_ids(labels: LabelMap, label_set: LabelSet, *, origin: str) -> None:
+    """Raise a SourceError that names the first unknown id, if there is one."""
+    counts = np.bincount(labels.ravel(), minlength=256)
+    unknown = np.flatnonzero(counts[len(label_set) : IGNORED]) + len(label_set)
+    if unknown.size:
+        raise SourceError(
+            f"{origin}: holds the label value {unknown[0]} in {counts[unknown[0]]} pixels; "
+            f"{label_set.name} has 0..{len(label_set) - 1}, and {IGNORED} is ignored"
+        )
+
+
+def resize_labels(labels: LabelMap, *, height: int, width: int) -> LabelMap:
+    """Nearest-neighbour resizing: no id appears that was not there."""
+    if labels.shape == (height, width):
+        return labels
+    return cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _decode(path: Path, mode: int) -> Image:
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
+    decoded = cv2.imdecode(data, mode) if data.size else None
+    if decoded is None:
+        raise SourceError(f"{path}: is not a picture that OpenCV can decode")
+    return decoded  # type: ignore[return-value]
