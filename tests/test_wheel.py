@@ -1,0 +1,83 @@
+"""The wheel, installed outside the checkout, runs: weights and engine recipes are inside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ("rtseg", "engines", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy, so that the checkout stays as it is; without network."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in SHIPPED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, copy / name)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "out"],
+        cwd=copy,
+        check=True,
+        capture_output=True,
+    )
+    (built,) = (copy / "out").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    return target
+
+
+def run(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    elsewhere = installed.parent
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=elsewhere,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_it_holds_weights_recipes_and_types_but_no_tests(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "rtseg/weights/face-parts.safetensors" in names
+    assert "rtseg/py.typed" in names
+    assert "rtseg/engine_recipes/__init__.py" in names
+    assert not [name for name in names if name.startswith(("tests/", "training/"))]
+
+
+def test_the_command_runs_from_it(installed: Path) -> None:
+    done = run(
+        installed, "-c", "import rtseg; print(rtseg.__file__); from rtseg.cli import main; main()"
+    )
+    assert done.returncode in (0, 2), done.stderr
+    assert done.stdout.startswith(str(installed)), done.stdout + done.stderr
+
+
+def test_it_segments_a_face(installed: Path) -> None:
+    code = (
+        "from skimage.data import astronaut; from rtseg import Segmenter\n"
+        "with Segmenter() as segmenter:\n"
+        "    segmentation = segmenter(astronaut())\n"
+        "print(len(segmentation.faces), segmentation.mask('nose').sum() > 50)\n"
+    )
+    done = run(installed, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["1", "True"]
