@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
+from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +16,9 @@ import numpy as np
 STAGES = ("capture", "prepare", "infer", "finish", "render", "output")
 """Where a frame's time goes: read and decode; find and crop faces; the network; probabilities to
 labels at the frame's size; draw the view; encode, write or show."""
+
+KEPT_SAMPLES = 8192
+"""How many samples of one stage are held at most, so that a run of days stays flat in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,30 +32,68 @@ class Percentiles:
     p99: float
 
     @classmethod
-    def of(cls, seconds: list[float]) -> Percentiles:
+    def of(cls, seconds: Iterable[float]) -> Percentiles:
         """The percentiles of durations given in seconds; all zero where there are none."""
-        if not seconds:
+        values = np.asarray([*seconds], dtype=np.float64) * 1e3
+        if not len(values):
             return cls(count=0, mean=0.0, p50=0.0, p95=0.0, p99=0.0)
-        values = np.asarray(seconds) * 1e3
         p50, p95, p99 = (float(value) for value in np.percentile(values, (50, 95, 99)))
-        return cls(count=len(seconds), mean=float(values.mean()), p50=p50, p95=p95, p99=p99)
+        return cls(count=len(values), mean=float(values.mean()), p50=p50, p95=p95, p99=p99)
+
+
+class _Samples:
+    """Count and sum of all samples, exact, and a uniform choice of KEPT_SAMPLES of them.
+
+    Algorithm R of Vitter, "Random sampling with a reservoir", 1985; seeded, so that the same
+    durations give the same figures.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0.0
+        self._kept = array("d")
+        self._random = random.Random(0)
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self.total += seconds
+        if len(self._kept) < KEPT_SAMPLES:
+            self._kept.append(seconds)
+            return
+        place = self._random.randrange(self.count)
+        if place < KEPT_SAMPLES:
+            self._kept[place] = seconds
+
+    def percentiles(self) -> Percentiles:
+        of_kept = Percentiles.of(self._kept)
+        return Percentiles(
+            count=self.count,
+            mean=self.total / self.count * 1e3,
+            p50=of_kept.p50,
+            p95=of_kept.p95,
+            p99=of_kept.p99,
+        )
 
 
 class StageTimes:
     """Collects how long each stage took for each frame. Safe to use from several threads.
 
     A stage that is entered several times for one frame is summed up by the caller that owns the
-    frame: `measure` adds one sample a call.
+    frame: `measure` adds one sample a call. Memory is bounded: counts, sums and means are exact
+    for ever, percentiles come from a uniform choice of the samples once there are very many.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._samples: dict[str, list[float]] = {}
+        self._samples: dict[str, _Samples] = {}
 
     def add(self, stage: str, seconds: float) -> None:
         """Record that `stage` took `seconds` for one frame."""
         with self._lock:
-            self._samples.setdefault(stage, []).append(seconds)
+            samples = self._samples.get(stage)
+            if samples is None:
+                samples = self._samples[stage] = _Samples()
+            samples.add(seconds)
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
@@ -66,38 +109,61 @@ class StageTimes:
         with self._lock:
             self._samples.clear()
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that have samples: those of STAGES in their order, then any others."""
+        with self._lock:
+            known = tuple(self._samples)
+        return (
+            *(stage for stage in STAGES if stage in known),
+            *(stage for stage in known if stage not in STAGES),
+        )
+
     def total_seconds(self, stage: str) -> float:
         """The sum over all frames."""
         with self._lock:
-            return sum(self._samples.get(stage, ()))
+            samples = self._samples.get(stage)
+            return samples.total if samples else 0.0
 
     def percentiles(self, stage: str) -> Percentiles:
-        """The distribution of one stage's samples."""
+        """The distribution of one stage's samples; all zero where there are none."""
         with self._lock:
-            samples = list(self._samples.get(stage, ()))
-        return Percentiles.of(samples)
+            samples = self._samples.get(stage)
+            return samples.percentiles() if samples else Percentiles.of(())
 
 
 class RateMeter:
-    """Events a second over a sliding window."""
+    """Events a second over a sliding window.
 
-    def __init__(self, window_seconds: float = 2.0) -> None:
+    Args:
+        window_seconds: how far back it looks.
+        clock: seconds, monotonic; tests bring their own.
+    """
+
+    def __init__(
+        self, window_seconds: float = 2.0, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._window = window_seconds
+        self._clock = clock
         self._ticks: deque[float] = deque()
         self._lock = threading.Lock()
 
     def tick(self) -> None:
         """Count one event now."""
-        now = time.perf_counter()
         with self._lock:
-            self._ticks.append(now)
-            while self._ticks[0] < now - self._window:
-                self._ticks.popleft()
+            self._ticks.append(self._clock())
+            self._forget()
 
     @property
     def per_second(self) -> float:
         """The rate over the window, 0 where fewer than two events lie in it."""
         with self._lock:
-            if len(self._ticks) < 2:
+            self._forget()
+            if len(self._ticks) < 2 or self._ticks[-1] <= self._ticks[0]:
                 return 0.0
             return (len(self._ticks) - 1) / (self._ticks[-1] - self._ticks[0])
+
+    def _forget(self) -> None:
+        oldest = self._clock() - self._window
+        while self._ticks and self._ticks[0] < oldest:
+            self._ticks.popleft()

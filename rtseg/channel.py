@@ -1,0 +1,207 @@
+"""The bounded queue between two threads of a run, with its two policies.
+
+`block` is for files: nothing is ever dropped, and a full channel makes the producer wait.
+`newest` is for live sources: a put never waits, the oldest waiting frame makes room and is counted.
+
+Waits are short slices in C (`SimpleQueue.get`), after each of which the stop flag is looked at. A
+`threading.Condition` or `Event` is not used on purpose: both enter their lock in Python code, where
+a Ctrl-C that lands at the wrong instruction leaves it locked for ever, and a signal handler that
+sets an Event can deadlock with the very thread that it interrupted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from enum import Enum
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Generic, Literal, Protocol, TypeVar
+
+from rtseg.errors import SettingError
+
+T = TypeVar("T")
+
+Policy = Literal["block", "newest"]
+
+_SLICE_SECONDS = 0.05
+"""The longest single wait: how late a waiting thread notices a stop."""
+
+
+class Nothing(Enum):
+    """Why a `get` brought no item."""
+
+    YET = "none came within the time limit"
+    EVER = "none will come: the channel is closed and empty, or the run was stopped"
+
+
+class Stopping(Protocol):
+    """What tells a channel that its run is over: a `StopFlag` or a `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether the run is over."""
+        ...
+
+
+class StopFlag:
+    """Says, once and for all, that a run is over. Takes no lock: a signal handler may set it."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        """End the run."""
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Whether the run is over."""
+        return self._is_set
+
+
+class _Bell:
+    """Wakes the one thread that waits for it; `expected` is guarded by the channel's lock."""
+
+    def __init__(self) -> None:
+        self.expected = False
+        self._strokes: SimpleQueue[None] = SimpleQueue()
+
+    def ring(self) -> None:
+        if self.expected:
+            self.expected = False
+            self._strokes.put(None)
+
+    def wait(self, seconds: float) -> None:
+        try:
+            self._strokes.get(timeout=seconds)
+        except Empty:
+            return
+
+
+class Channel(Generic[T]):
+    """Hands items from one producing thread to one consuming thread, in order.
+
+    An item put with its size is a rider (a packet): it counts against `max_bytes` instead of
+    `capacity`, and no policy ever drops it.
+
+    Args:
+        capacity: how many items may wait, riders aside; at least 1.
+        policy: what a put does when the channel is full.
+        stop: once set, puts and gets return at once, or within 50 ms where they wait.
+        max_bytes: how much the waiting riders may hold under `block`. One rider alone may be
+            larger: it passes when no other waits.
+
+    Raises:
+        SettingError: a bound below 1, or an unknown policy.
+    """
+
+    def __init__(
+        self, *, capacity: int, policy: Policy, stop: Stopping, max_bytes: int | None = None
+    ) -> None:
+        if capacity < 1:
+            raise SettingError(f"a channel's capacity must be 1 or more; found {capacity}")
+        if max_bytes is not None and max_bytes < 1:
+            raise SettingError(f"a channel's max_bytes must be 1 or more; found {max_bytes}")
+        if policy not in ("block", "newest"):
+            raise SettingError(f"a channel's policy is {policy!r}; allowed: block, newest")
+        self._capacity = capacity
+        self._policy = policy
+        self._stop = stop
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._items: deque[tuple[T, int | None]] = deque()
+        self._droppable = 0
+        self._bytes = 0
+        self._dropped = 0
+        self._closed = False
+        self._arrival = _Bell()
+        self._room = _Bell()
+
+    def put(self, item: T, *, size_bytes: int | None = None) -> bool:
+        """Hand over one item; under `block`, wait until there is room.
+
+        Args:
+            item: what the consumer gets.
+            size_bytes: given for a rider only: what it holds in memory.
+
+        Returns:
+            Whether the channel took it; False once the run was stopped.
+
+        Raises:
+            RuntimeError: the channel is closed.
+        """
+        while not self._stop.is_set():
+            with self._lock:
+                if self._closed:
+                    raise RuntimeError("an item was put into a closed channel")
+                if self._make_room(size_bytes):
+                    self._append(item, size_bytes)
+                    return True
+                self._room.expected = True
+            self._room.wait(_SLICE_SECONDS)
+        return False
+
+    def get(self, *, timeout_seconds: float | None = None) -> T | Nothing:
+        """The next item; waits for it, up to `timeout_seconds` where that is given."""
+        deadline = None if timeout_seconds is None else monotonic() + timeout_seconds
+        while not self._stop.is_set():
+            with self._lock:
+                if self._items:
+                    return self._take()
+                if self._closed:
+                    return Nothing.EVER
+                self._arrival.expected = True
+            left = _SLICE_SECONDS if deadline is None else deadline - monotonic()
+            if left <= 0:
+                return Nothing.YET
+            self._arrival.wait(min(left, _SLICE_SECONDS))
+        return Nothing.EVER
+
+    def close(self) -> None:
+        """Say that nothing more will be put; what waits can still be taken. Never waits."""
+        with self._lock:
+            self._closed = True
+            self._arrival.ring()
+
+    @property
+    def dropped(self) -> int:
+        """How many items gave way to newer ones."""
+        return self._dropped
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _make_room(self, size_bytes: int | None) -> bool:
+        if self._policy == "newest":
+            while size_bytes is None and self._droppable >= self._capacity:
+                self._drop_oldest()
+            return True
+        if size_bytes is None:
+            return self._droppable < self._capacity
+        return (
+            self._max_bytes is None
+            or self._bytes == 0
+            or self._bytes + size_bytes <= self._max_bytes
+        )
+
+    def _drop_oldest(self) -> None:
+        oldest = next(i for i, (_, size) in enumerate(self._items) if size is None)
+        del self._items[oldest]
+        self._droppable -= 1
+        self._dropped += 1
+
+    def _append(self, item: T, size_bytes: int | None) -> None:
+        self._items.append((item, size_bytes))
+        if size_bytes is None:
+            self._droppable += 1
+        else:
+            self._bytes += size_bytes
+        self._arrival.ring()
+
+    def _take(self) -> T:
+        item, size_bytes = self._items.popleft()
+        if size_bytes is None:
+            self._droppable -= 1
+        else:
+            self._bytes -= size_bytes
+        self._room.ring()
+        return item

@@ -1,0 +1,107 @@
+"""Percentiles, stage times and rates."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from rtseg.timing import KEPT_SAMPLES, Percentiles, RateMeter, StageTimes
+
+
+def test_percentiles_are_milliseconds() -> None:
+    found = Percentiles.of([i / 1000 for i in range(101)])
+    assert found.count == 101
+    assert (found.mean, found.p50) == (pytest.approx(50), pytest.approx(50))
+    assert (found.p95, found.p99) == (pytest.approx(95), pytest.approx(99))
+
+
+def test_no_samples_are_zero() -> None:
+    nothing = Percentiles(count=0, mean=0, p50=0, p95=0, p99=0)
+    assert Percentiles.of([]) == nothing
+    assert StageTimes().percentiles("infer") == nothing
+    assert StageTimes().total_seconds("infer") == 0
+
+
+def test_stages_come_in_the_order_of_the_pipeline() -> None:
+    times = StageTimes()
+    for stage in ("close", "output", "capture", "infer", "own"):
+        times.add(stage, 1.0)
+    assert times.stages == ("capture", "infer", "output", "close", "own")
+    times.clear()
+    assert times.stages == ()
+
+
+def test_measure_records_also_where_the_block_raises() -> None:
+    times = StageTimes()
+    with pytest.raises(ZeroDivisionError), times.measure("infer"):
+        1 / 0  # noqa: B018
+    assert times.percentiles("infer").count == 1
+
+
+def test_long_runs_stay_exact_in_the_mean_and_close_in_the_percentiles() -> None:
+    times = StageTimes()
+    count = 5 * KEPT_SAMPLES
+    for i in range(count):
+        times.add("infer", i / count)  # rising: the newest or oldest samples alone would mislead
+    found = times.percentiles("infer")
+    assert found.count == count
+    assert times.total_seconds("infer") == pytest.approx((count - 1) / 2)
+    assert found.mean == pytest.approx(500, rel=1e-3)
+    assert found.p50 == pytest.approx(500, abs=25)
+    assert found.p95 == pytest.approx(950, abs=15)
+    assert len(times._samples["infer"]._kept) == KEPT_SAMPLES, "memory must stay flat"
+
+
+def test_several_threads_lose_no_sample() -> None:
+    times = StageTimes()
+    workers = [
+        threading.Thread(target=lambda: [times.add("infer", 0.5) for _ in range(2000)])
+        for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert times.percentiles("infer").count == 8000
+    assert times.total_seconds("infer") == 4000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_rate_is_that_of_the_window() -> None:
+    clock = Clock()
+    rate = RateMeter(2.0, clock=clock)
+    for _ in range(10):
+        clock.now += 0.5
+        rate.tick()
+    assert rate.per_second == pytest.approx(2.0)
+    for _ in range(100):
+        clock.now += 0.04
+        rate.tick()
+    assert rate.per_second == pytest.approx(25.0), "what lies before the window does not count"
+
+
+def test_rate_falls_to_zero_when_nothing_comes() -> None:
+    clock = Clock()
+    rate = RateMeter(2.0, clock=clock)
+    assert rate.per_second == 0
+    for _ in range(10):
+        clock.now += 0.1
+        rate.tick()
+    assert rate.per_second == pytest.approx(10)
+    clock.now += 3
+    assert rate.per_second == 0
+
+
+def test_rate_of_events_at_one_instant_is_not_infinite() -> None:
+    rate = RateMeter(clock=Clock())
+    rate.tick()
+    rate.tick()
+    assert rate.per_second == 0
