@@ -1,0 +1,49 @@
+"""`rtseg bench`: the FPS benchmarking mode."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from rtseg.cli.options import with_settings
+from rtseg.cli.progress import reporting, set_up_logging
+from rtseg.errors import SinkError
+from rtseg.settings import BenchSettings, FaceSettings, ModelSettings, ViewSettings
+
+
+@click.command(short_help="Measure frames a second, latency and every stage.")
+@with_settings(bench=BenchSettings, model=ModelSettings, faces=FaceSettings, view=ViewSettings)
+@click.option("--json", "json_path", metavar="FILE", help="Also write the figures as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+def command(
+    bench: BenchSettings,
+    model: ModelSettings,
+    faces: FaceSettings,
+    view: ViewSettings,
+    json_path: str | None,
+    verbose: bool,
+) -> None:
+    """Run the real pipeline on a moving face (or --input FILE) and print what each stage takes,
+    end-to-end frames a second, latency, and the machine.
+
+    \b
+    rtseg bench
+    rtseg bench --output encode --resolution 1920x1080
+    rtseg bench --no-overlap --json figures.json
+    """
+    from rich.console import Console
+
+    from rtseg.bench import run_bench
+
+    set_up_logging(verbose=verbose, quiet=False)
+    total = bench.warmup + bench.frames
+    with reporting(frame_count=total, quiet=False, title="bench") as report:
+        result = run_bench(bench, model=model, faces=faces, view=view, on_progress=report)
+    Console(highlight=False).print(result.table())
+    if json_path is not None:
+        try:
+            Path(json_path).write_text(json.dumps(result.to_json(), indent=2) + "\n")
+        except OSError as error:
+            raise SinkError(f"--json {json_path}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,266 @@
+"""`rtseg camera`: live, in a window, a file, or both."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from rtseg.cli.options import with_settings
+from rtseg.cli.paths import check_outputs
+from rtseg.cli.progress import print_summary, reporting, set_up_logging
+from rtseg.cli.signals import ending_in_order
+from rtseg.cli.view import LiveView
+from rtseg.errors import DisplayError, RtsegError
+from rtseg.settings import (
+    CameraSettings,
+    EncodeSettings,
+    FaceSettings,
+    ModelSettings,
+    ReadSettings,
+    ViewSettings,
+)
+
+if TYPE_CHECKING:
+    from rtseg.sinks.base import Event, Sink
+    from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sources.base import Source
+
+HELP_LINE = (
+    "q quit   space pause   s snapshot   v view   +/- opacity   "
+    "h HUD   l legend   r record   ? help"
+)
+NOTICE_SECONDS = 2.5
+
+
+@click.command(short_help="Segment a camera live.")
+@click.argument("source", default="0", metavar="[SOURCE]")
+@click.option("-o", "--output", metavar="OUTPUT", help="Record: any output of `rtseg video`.")
+@click.option("--display/--no-display", default=True, help="Show a window.")
+@click.option("--duration", type=float, metavar="X", help="Stop after this many seconds.")
+@with_settings(
+    camera=CameraSettings,
+    view=ViewSettings,
+    encode=EncodeSettings,
+    model=ModelSettings,
+    faces=FaceSettings,
+    defaults={"legend": True, "hud": True},
+)
+@click.option(
+    "--timeout", default=10.0, show_default=True, help="Seconds to wait for a silent camera."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+def command(
+    source: str,
+    output: str | None,
+    display: bool,
+    duration: float | None,
+    camera: CameraSettings,
+    view: ViewSettings,
+    encode: EncodeSettings,
+    model: ModelSettings,
+    faces: FaceSettings,
+    timeout: float,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Segment SOURCE as it happens: the newest frame is shown, the picture never lags.
+
+    SOURCE is a camera's index (0), a device path, a URL, or a video file, which is played in real
+    time. Keys in the window: q or Esc quit, space pause, s snapshot, v next view, +/- opacity,
+    h HUD, l legend, r start/stop recording, ? help.
+
+    \b
+    rtseg camera
+    rtseg camera 1 --width 1920 --height 1080 --flip --view blur
+    rtseg camera rtsp://host/stream --no-display -o record.mkv --duration 60
+    """
+    from rtseg.pipeline import Pipeline
+    from rtseg.render import rendered_size
+    from rtseg.segmenter import Segmenter
+    from rtseg.sinks import open_sink
+    from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sources import open_source
+    from rtseg.timing import StageTimes
+
+    set_up_logging(verbose=verbose, quiet=quiet)
+    display = _can_display(display, recording=output is not None)
+    check_outputs([source], {"-o": output})
+    times = StageTimes()
+    with ExitStack() as stack:
+        frames = stack.enter_context(
+            open_source(
+                source,
+                settings=ReadSettings(timeout=timeout),
+                real_time=True,
+                camera=camera,
+                threads=model.threads,
+            )
+        )
+        _print_negotiated(frames, quiet=quiet)
+        sinks: list[Sink] = []
+        if output is not None:
+            sinks.append(open_sink(output, settings=encode, threads=model.threads))
+        if display:
+            from rtseg.sinks.window import WindowSink
+
+            sinks.append(WindowSink(f"rtseg: {frames.info.name}"))
+        segmenter = stack.enter_context(
+            Segmenter(
+                model.model,
+                device=model.device,
+                precision=model.precision,
+                threads=model.threads,
+                faces=faces,
+                times=times,
+            )
+        )
+        segmenter.label_set.select(view.classes)
+        sink = FanOutSink(sinks)
+        width, height = rendered_size(view, frames.info.width, frames.info.height)
+        desk = Desk(frames, sink, encode=encode, width=width, height=height)
+        shown = LiveView(
+            view,
+            alpha=False,
+            statistics=lambda: pipeline.statistics,
+            notice=desk.notice,
+        )
+        desk.view = shown
+        pipeline = Pipeline(
+            source=frames,
+            segment=segmenter,
+            sink=sink,
+            render=shown,
+            width=width,
+            height=height,
+            times=times,
+            max_seconds=duration,
+        )
+        with (
+            ending_in_order(pipeline.stop),
+            reporting(frame_count=None, quiet=quiet, title=frames.info.name) as report,
+        ):
+            summary = pipeline.run(on_progress=report, on_event=desk.handle)
+        if not quiet:
+            print_summary(summary, [part.describe() for part in sinks if part.describe()])
+    return 0
+
+
+def _can_display(wanted: bool, *, recording: bool) -> bool:
+    """Whether a window can be shown; without a display a recording goes on without one."""
+    if not wanted:
+        if not recording:
+            raise DisplayError("--no-display without -o OUTPUT would do nothing; give -o OUTPUT")
+        return False
+    if not sys.platform.startswith("linux") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    ):
+        return True
+    if recording:
+        click.echo("no display (DISPLAY is not set): recording without a window", err=True)
+        return False
+    raise DisplayError(
+        "no display (neither DISPLAY nor WAYLAND_DISPLAY is set); "
+        "record with -o OUTPUT --no-display, or run it on a desktop"
+    )
+
+
+def _print_negotiated(source: Source, *, quiet: bool) -> None:
+    """What the camera was asked for, and what it gave."""
+    negotiated = getattr(source, "negotiated", None)
+    if negotiated is not None and not quiet:
+        click.echo(negotiated.describe(), err=True)
+
+
+class Desk:
+    """Acts on what a person asks of the window, other than quitting and pausing."""
+
+    def __init__(
+        self,
+        source: Source,
+        sink: FanOutSink,
+        *,
+        encode: EncodeSettings,
+        width: int,
+        height: int,
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._encode = encode
+        self._size = (width, height)
+        self._recording: Sink | None = None
+        self._message = ""
+        self._message_until = 0.0
+        self._help = False
+        self.view: LiveView
+
+    def notice(self) -> tuple[str, ...]:
+        """Lines to show now: help, what a key just did, "recording"."""
+        lines = [HELP_LINE] if self._help else []
+        if self._recording is not None:
+            lines.append("● recording")
+        if time.monotonic() < self._message_until:
+            lines.append(self._message)
+        return tuple(lines)
+
+    def handle(self, event: Event) -> None:
+        """Do what a key asks."""
+        match event:
+            case "next-view":
+                self.view.next_view()
+            case "more-opacity":
+                self.view.change_opacity(+1)
+            case "less-opacity":
+                self.view.change_opacity(-1)
+            case "hud" | "legend":
+                self.view.toggle(event)
+            case "help":
+                self._help = not self._help
+            case "snapshot":
+                self._snapshot()
+            case "record":
+                self._toggle_recording()
+
+    def _say(self, message: str) -> None:
+        self._message = message
+        self._message_until = time.monotonic() + NOTICE_SECONDS
+        click.echo(message, err=True)
+
+    def _stamp(self) -> str:
+        return time.strftime("rtseg-%Y%m%d-%H%M%S")
+
+    def _snapshot(self) -> None:
+        from rtseg.cli.image import write_png
+
+        if self.view.last_picture is None:
+            return
+        path = f"{self._stamp()}.png"
+        try:
+            write_png(path, self.view.last_picture)
+        except RtsegError as error:
+            self._say(str(error))
+        else:
+            self._say(f"wrote {path}")
+
+    def _toggle_recording(self) -> None:
+        """Start a recording beside what is shown, or finish it; a failure ends it alone."""
+        from rtseg.sinks import open_sink
+
+        try:
+            if self._recording is not None:
+                recording, self._recording = self._recording, None
+                self._sink.remove(recording)
+                self._say(f"wrote {recording.describe()}")
+                return
+            recording = open_sink(f"{self._stamp()}.mp4", settings=self._encode)
+            width, height = self._size
+            self._sink.add(recording, self._source.info, width=width, height=height)
+            self._recording = recording
+            self._say("recording")
+        except RtsegError as error:
+            self._say(str(error))

@@ -1,0 +1,35 @@
+"""`rtseg doctor`: what this machine can do."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(short_help="Say what this machine can do.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(as_json: bool) -> None:
+    """Say what this machine can do, and what to install for more. Never fails: a broken part is
+    a line of the report."""
+    import json
+
+    from rtseg.doctor import examine
+
+    findings = examine()
+    if as_json:
+        click.echo(json.dumps([finding.to_json() for finding in findings], indent=2))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    marks = {"ok": "[green]ok[/]", "missing": "[yellow]–[/]", "broken": "[red]broken[/]"}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for finding in findings:
+        text = escape(finding.found)
+        if finding.remedy:
+            text += f"\n[dim]→ {escape(finding.remedy)}[/]"
+        table.add_row(finding.subject, marks[finding.state], text)
+    Console(highlight=False).print(table)

@@ -1,0 +1,168 @@
+"""`rtseg image`: still pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rtseg.cli.options import with_settings
+from rtseg.cli.progress import set_up_logging
+from rtseg.errors import OutputExistsError, RtsegError, SettingError, SinkError
+from rtseg.settings import FaceSettings, ModelSettings, ViewSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from rtseg.segmenter import Segmenter
+
+STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+@click.command(short_help="Segment still pictures.")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUTS…")
+@click.option("-o", "--output", metavar="FOLDER", help="Where the rendered pictures go (PNG).")
+@click.option("--labels", metavar="FOLDER", help="Where label ids go: 8-bit PNGs, same names.")
+@click.option("--overwrite/--no-overwrite", default=False, help="Replace pictures that exist.")
+@with_settings(view=ViewSettings, model=ModelSettings, faces=FaceSettings)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+def command(
+    inputs: tuple[str, ...],
+    output: str | None,
+    labels: str | None,
+    overwrite: bool,
+    view: ViewSettings,
+    model: ModelSettings,
+    faces: FaceSettings,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Segment still pictures (files, folders or quoted patterns) into FOLDER, as PNGs named like
+    their inputs. A picture that cannot be read is named, and the others are done.
+
+    \b
+    rtseg image photo.jpg -o out
+    rtseg image photos/ -o out --labels masks --view cutout --classes hair
+    """
+    from rtseg.segmenter import Segmenter
+
+    set_up_logging(verbose=verbose, quiet=quiet)
+    if output is None and labels is None:
+        raise SettingError("no output; give -o FOLDER or --labels FOLDER")
+    stills = _expand(inputs)
+    targets = [Path(folder) for folder in (output, labels) if folder is not None]
+    _check_names(stills, targets, overwrite=overwrite)
+    failures: list[tuple[Path, RtsegError]] = []
+    with Segmenter(
+        model.model,
+        device=model.device,
+        precision=model.precision,
+        threads=model.threads,
+        faces=faces,
+    ) as segmenter:
+        segmenter.label_set.select(view.classes)
+        for still in stills:
+            try:
+                line = _segment_still(still, segmenter, view, output=output, labels=labels)
+            except RtsegError as error:
+                failures.append((still, error))
+                click.echo(f"error: {error}", err=True)
+                if isinstance(error, SinkError):
+                    break
+                continue
+            if not quiet:
+                click.echo(line, err=True)
+    if not quiet:
+        click.echo(f"{len(stills) - len(failures)} of {len(stills)} pictures segmented", err=True)
+    return failures[-1][1].exit_code if failures else 0
+
+
+def _segment_still(
+    still: Path,
+    segmenter: Segmenter,
+    view: ViewSettings,
+    *,
+    output: str | None,
+    labels: str | None,
+) -> str:
+    """Segment one picture and write what was asked for; a line that says what was found."""
+    from fractions import Fraction
+
+    from rtseg.frames import Frame
+    from rtseg.render import render
+    from rtseg.sources.images import read_image
+
+    image = read_image(still)
+    segmentation = segmenter(image)
+    if output is not None:
+        frame = Frame(image=image, index=0, pts=0, time_base=Fraction(1, 25))
+        picture = render(frame, segmentation, view, alpha=True)
+        write_png(Path(output) / f"{still.stem}.png", picture)
+    if labels is not None:
+        write_png(Path(labels) / f"{still.stem}.png", segmentation.labels)
+    count = len(segmentation.faces)
+    return f"{still}: {'no face' if not count else '1 face' if count == 1 else f'{count} faces'}"
+
+
+def _expand(inputs: tuple[str, ...]) -> list[Path]:
+    """Every still behind files, folders and patterns, each once, in order."""
+    stills: dict[Path, None] = {}
+    for name in inputs:
+        path = Path(name)
+        if path.is_dir():
+            found = sorted(p for p in path.iterdir() if p.suffix.lower() in STILL_SUFFIXES)
+        elif path.exists() or not any(sign in name for sign in "*?["):
+            found = [path]
+        else:
+            anchor = Path(path.anchor or ".")
+            pattern = str(path.relative_to(path.anchor)) if path.anchor else name
+            found = sorted(anchor.glob(pattern))
+        if not found:
+            raise SettingError(
+                f"{name}: no picture found there; allowed: {', '.join(STILL_SUFFIXES)}"
+            )
+        stills.update(dict.fromkeys(found))
+    return list(stills)
+
+
+def _check_names(stills: list[Path], folders: list[Path], *, overwrite: bool) -> None:
+    """Refuse, before anything is written, what would overwrite an input or another output."""
+    named: dict[str, Path] = {}
+    for still in stills:
+        if still.stem in named:
+            raise SettingError(
+                f"{still} and {named[still.stem]} would both be written as {still.stem}.png; "
+                "give them other names, or other folders in two runs"
+            )
+        named[still.stem] = still
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise SettingError("-o and --labels are one folder; give each its own")
+    inputs = {still.resolve() for still in stills}
+    for folder in folders:
+        for stem in named:
+            target = folder / f"{stem}.png"
+            if target.resolve() in inputs:
+                raise SettingError(f"{target} is an input itself; give another output folder")
+            if target.exists() and not overwrite:
+                raise OutputExistsError(f"{target} exists; --overwrite replaces it")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"{folder}: cannot be created: {error.strerror}") from None
+
+
+def write_png(path: Path | str, pixels: npt.NDArray[np.uint8]) -> None:
+    """Write a PNG whole or not at all."""
+    from PIL import Image
+
+    target = Path(path)
+    part = target.with_name(target.name + ".part")
+    try:
+        Image.fromarray(pixels).save(part, format="PNG")
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from None

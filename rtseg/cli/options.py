@@ -1,0 +1,90 @@
+"""Command-line options, derived from the settings: names, choices, defaults and help once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import click
+
+from rtseg.settings import Settings
+
+Command = Callable[..., Any]
+
+
+def with_settings(
+    *, defaults: Mapping[str, Any] | None = None, **groups: type[Settings]
+) -> Callable[[Command], Command]:
+    """Give a command the options of settings groups, and hand it each group, made and checked.
+
+    Args:
+        defaults: other defaults for this command, by field name.
+        groups: the groups by the name of the command's parameter.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def wrapped(**values: Any) -> Any:
+            for name, group in groups.items():
+                fields = [field.name for field in dataclasses.fields(group)]
+                values[name] = group(**{field: values.pop(field) for field in fields})
+            return command(**values)
+
+        for group in reversed(groups.values()):
+            hints = get_type_hints(group)
+            for field in reversed(dataclasses.fields(group)):
+                default = (defaults or {}).get(field.name, field.default)
+                wrapped = _option(field, hints[field.name], default)(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def _option(field: dataclasses.Field[Any], hint: Any, default: Any) -> Callable[[Command], Command]:
+    name = field.name.replace("_", "-")
+    help_text = str(field.metadata["help"])
+    low, high = field.metadata["low"], field.metadata["high"]
+    if low is not None and high is not None:
+        help_text += f" ({low:g} to {high:g})"
+    if hint is bool:
+        return click.option(
+            f"--{name}/--no-{name}", field.name, default=default, help=help_text, show_default=True
+        )
+    if get_origin(hint) is tuple:
+        return click.option(
+            f"--{name}",
+            field.name,
+            default=",".join(default),
+            callback=lambda _context, _parameter, value: tuple(value.split(",")),
+            help=help_text,
+            show_default=True,
+            metavar="NAMES",
+        )
+    return click.option(
+        f"--{name}",
+        field.name,
+        default=default,
+        type=_parameter_type(hint),
+        help=help_text,
+        show_default=default is not None,
+        metavar=None if get_origin(hint) is Literal else _metavar(hint),
+    )
+
+
+def _plain(hint: Any) -> Any:
+    """The type without its `| None`."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next(part for part in get_args(hint) if part is not type(None))
+    return hint
+
+
+def _parameter_type(hint: Any) -> Any:
+    plain = _plain(hint)
+    return click.Choice(get_args(plain)) if get_origin(plain) is Literal else plain
+
+
+def _metavar(hint: Any) -> str:
+    return {int: "N", float: "X"}.get(_plain(hint), "TEXT")

@@ -1,0 +1,34 @@
+"""What may be written where: an output is never an input, and nothing is replaced unasked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtseg.errors import SettingError
+
+STANDARD_STREAM = "-"
+
+
+def check_outputs(inputs: list[str], outputs: dict[str, str | None]) -> None:
+    """Refuse an output that is an input, or two outputs that are one file.
+
+    Args:
+        inputs: what is read.
+        outputs: what is written, by the option that named it; None where it was not given.
+
+    Raises:
+        SettingError: naming the option and the path.
+    """
+    seen: dict[Path, str] = {}
+    read = {Path(name).resolve(): name for name in inputs if Path(name).exists()}
+    for option, output in outputs.items():
+        if output is None or output == STANDARD_STREAM:
+            continue
+        path = Path(output).resolve()
+        if path in read:
+            raise SettingError(
+                f"{option}: {output} is the input itself; give another name for the output"
+            )
+        if path in seen:
+            raise SettingError(f"{option}: {output} is also {seen[path]}; give each its own name")
+        seen[path] = option

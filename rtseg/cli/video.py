@@ -1,0 +1,199 @@
+"""`rtseg video`: from a video, a stream or images to a video, images or masks."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from rtseg.cli.options import with_settings
+from rtseg.cli.paths import STANDARD_STREAM, check_outputs
+from rtseg.cli.progress import print_summary, reporting, set_up_logging
+from rtseg.cli.signals import ending_in_order
+from rtseg.cli.view import LiveView
+from rtseg.errors import SettingError, TruncatedError
+from rtseg.settings import EncodeSettings, FaceSettings, ModelSettings, ReadSettings, ViewSettings
+
+if TYPE_CHECKING:
+    from rtseg.sinks.base import Sink
+
+
+@click.command(short_help="Segment a video into a video, images or masks.")
+@click.argument("source", metavar="INPUT")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUTPUT",
+    help="Where to: .mp4, .mkv, .mov, .webm, a folder or pattern (out/%06d.png) for images, "
+    "or - for standard output (Matroska).",
+)
+@click.option(
+    "--labels",
+    metavar="OUTPUT",
+    help="Write label ids losslessly: a folder of 8-bit PNGs, .mkv (FFV1) or .npz.",
+)
+@click.option(
+    "--json",
+    "records",
+    metavar="FILE",
+    help="Write one JSON line a frame: time, faces, pixels of each class.",
+)
+@with_settings(
+    view=ViewSettings,
+    read=ReadSettings,
+    encode=EncodeSettings,
+    model=ModelSettings,
+    faces=FaceSettings,
+)
+@click.option(
+    "--overlap/--no-overlap",
+    default=True,
+    help="Decode, infer and encode at the same time, or one after the other.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+def command(
+    source: str,
+    output: str | None,
+    labels: str | None,
+    records: str | None,
+    view: ViewSettings,
+    read: ReadSettings,
+    encode: EncodeSettings,
+    model: ModelSettings,
+    faces: FaceSettings,
+    overlap: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Segment INPUT and write OUTPUT: every frame, at its own instant, with the audio.
+
+    INPUT is a file of any format that FFmpeg reads, a URL, - for standard input, a folder of
+    images or a quoted pattern ("shots/*.png").
+
+    \b
+    rtseg video in.mp4 -o out.mp4
+    rtseg video in.mp4 -o out.mp4 --view blur --classes face
+    rtseg video in.mp4 --labels masks.mkv --json masks.jsonl
+    """
+    set_up_logging(verbose=verbose, quiet=quiet)
+    return segment_video(
+        source=source,
+        output=output,
+        labels=labels,
+        records=records,
+        view=view,
+        read=read,
+        encode=encode,
+        model=model,
+        faces=faces,
+        overlap=overlap,
+        quiet=quiet,
+    )
+
+
+def segment_video(
+    *,
+    source: str,
+    output: str | None,
+    labels: str | None = None,
+    records: str | None = None,
+    view: ViewSettings,
+    read: ReadSettings,
+    encode: EncodeSettings,
+    model: ModelSettings,
+    faces: FaceSettings,
+    overlap: bool = True,
+    quiet: bool = False,
+) -> int:
+    """Run the whole job once; the exit code.
+
+    Raises:
+        RtsegError: anything that went wrong, after what could be kept was kept.
+    """
+    from rtseg.pipeline import Pipeline
+    from rtseg.render import rendered_size
+    from rtseg.segmenter import Segmenter
+    from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sources import open_source
+    from rtseg.timing import StageTimes
+
+    if output is None and labels is None and records is None:
+        raise SettingError("no output; give -o OUTPUT, --labels OUTPUT or --json FILE")
+    if output == STANDARD_STREAM and sys.stdout.isatty():
+        raise SettingError("-o -: standard output is a terminal; send it to a file or a program")
+    check_outputs([source], {"-o": output, "--labels": labels, "--json": records})
+    times = StageTimes()
+    with ExitStack() as stack:
+        frames = stack.enter_context(
+            open_source(
+                source,
+                settings=read,
+                with_streams=encode.audio and output is not None,
+                threads=model.threads,
+            )
+        )
+        sinks = _open_sinks(output, labels, records, encode=encode, threads=model.threads)
+        segmenter = stack.enter_context(
+            Segmenter(
+                model.model,
+                device=model.device,
+                precision=model.precision,
+                threads=model.threads,
+                faces=faces,
+                times=times,
+            )
+        )
+        segmenter.label_set.select(view.classes)
+        sink = FanOutSink(sinks)
+        width, height = rendered_size(view, frames.info.width, frames.info.height)
+        pipeline = Pipeline(
+            source=frames,
+            segment=segmenter,
+            sink=sink,
+            render=LiveView(view, alpha=sink.has_alpha, statistics=lambda: pipeline.statistics),
+            width=width,
+            height=height,
+            times=times,
+            overlap=overlap,
+        )
+        title = frames.info.name
+        with (
+            ending_in_order(pipeline.stop) as interruption,
+            reporting(frame_count=frames.info.frame_count, quiet=quiet, title=title) as report,
+        ):
+            try:
+                summary = pipeline.run(on_progress=report)
+            except TruncatedError:
+                if pipeline.summary is not None and not quiet:
+                    print_summary(pipeline.summary, [sink.describe()])
+                raise
+        if not quiet:
+            print_summary(summary, [part.describe() for part in sinks])
+            if interruption.signal_number is not None:
+                click.echo("interrupted: the output holds every frame up to here", err=True)
+        return interruption.exit_code
+
+
+def _open_sinks(
+    output: str | None,
+    labels: str | None,
+    records: str | None,
+    *,
+    encode: EncodeSettings,
+    threads: int,
+) -> list[Sink]:
+    from rtseg.sinks import open_sink
+    from rtseg.sinks.masks import open_labels_sink
+    from rtseg.sinks.records import RecordsSink
+
+    sinks: list[Sink] = []
+    if output is not None:
+        sinks.append(open_sink(output, settings=encode, threads=threads))
+    if labels is not None:
+        sinks.append(open_labels_sink(labels, overwrite=encode.overwrite))
+    if records is not None:
+        sinks.append(RecordsSink(records, overwrite=encode.overwrite))
+    return sinks

@@ -1,0 +1,242 @@
+"""What this machine has, and what to install for more. Looks without importing where importing
+could fail badly: a TensorRT without a driver ends the process at its first use."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+State = Literal["ok", "missing", "broken"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        subject: what was looked at.
+        state: usable, absent, or there and not working.
+        found: what was found, or why it is not usable.
+        remedy: the command or step that would fix it, or "".
+    """
+
+    subject: str
+    state: State
+    found: str
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def examine() -> tuple[Finding, ...]:
+    """Look at everything; an examination that fails is a finding itself, never an error."""
+    findings = []
+    for subject, look in _EXAMINATIONS.items():
+        try:
+            findings.append(look(subject))
+        except Exception as error:  # noqa: BLE001 - whatever is half-installed, the report goes on
+            findings.append(
+                Finding(subject=subject, state="broken", found=f"{type(error).__name__}: {error}")
+            )
+    return tuple(findings)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _rtseg(subject: str) -> Finding:
+    python = f"Python {platform.python_version()} ({sys.executable})"
+    return Finding(subject=subject, state="ok", found=f"{_version('rtseg')}, {python}")
+
+
+def cpu_name() -> str:
+    """The processor's name as its maker gives it, or the architecture."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def cpu_flags() -> frozenset[str]:
+    """The processor's features as Linux names them; empty elsewhere."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("flags"):
+                return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def _processor(subject: str) -> Finding:
+    fast = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in cpu_flags()]
+    found = f"{cpu_name()}, {os.cpu_count()} cores"
+    return Finding(
+        subject=subject, state="ok", found=f"{found}, {', '.join(fast) or 'no wide vector units'}"
+    )
+
+
+def _torch(subject: str) -> Finding:
+    version = _version("torch")
+    if version is None:
+        return Finding(
+            subject=subject, state="missing", found="not installed", remedy="pip install torch"
+        )
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding(
+            subject=subject, state="ok", found=f"{version}, CUDA on {torch.cuda.get_device_name()}"
+        )
+    return Finding(subject=subject, state="ok", found=f"{version}, on the CPU")
+
+
+def nvidia_driver_problem() -> str | None:
+    """Why CUDA cannot be used, or None where a device is there. Asks the driver itself."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+    except OSError:
+        return "no NVIDIA driver"
+    code = driver.cuInit(0)
+    if code != 0:
+        return f"the NVIDIA driver does not start (CUDA error {code})"
+    count = ctypes.c_int(0)
+    if driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return "the NVIDIA driver finds no device"
+    return None
+
+
+def _nvidia(subject: str) -> Finding:
+    problem = nvidia_driver_problem()
+    if problem is None:
+        return Finding(subject=subject, state="ok", found="driver and device found")
+    return Finding(
+        subject=subject,
+        state="missing",
+        found=problem,
+        remedy="with an NVIDIA GPU: install its driver; without one the CPU does the job",
+    )
+
+
+def _tensorrt(subject: str) -> Finding:
+    missing = [name for name in ("tensorrt", "pycuda") if importlib.util.find_spec(name) is None]
+    if missing:
+        return Finding(
+            subject=subject,
+            state="missing",
+            found=f"{' and '.join(missing)} not installed",
+            remedy="with an NVIDIA GPU: pip install 'rtseg[tensorrt]'",
+        )
+    problem = nvidia_driver_problem()
+    if problem is not None:
+        return Finding(subject=subject, state="broken", found=f"installed, but {problem}")
+    return Finding(subject=subject, state="ok", found=str(_version("tensorrt")))
+
+
+def _openvino(subject: str) -> Finding:
+    version = _version("openvino")
+    if version is None:
+        return Finding(
+            subject=subject,
+            state="missing",
+            found="not installed",
+            remedy="pip install 'rtseg[openvino]'",
+        )
+    return Finding(subject=subject, state="ok", found=version)
+
+
+def _opencv(subject: str) -> Finding:
+    try:
+        import cv2
+    except ImportError as error:
+        remedy = "on Debian: apt-get install libgl1 libglib2.0-0" if "lib" in str(error) else ""
+        return Finding(subject=subject, state="broken", found=str(error), remedy=remedy)
+    return Finding(subject=subject, state="ok", found=str(cv2.__version__))
+
+
+def _av(subject: str) -> Finding:
+    import av
+    from av.codec.codec import UnknownCodecError
+
+    encoders = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "h264_nvenc")
+    usable = []
+    for name in encoders:
+        try:
+            av.Codec(name, "w")
+        except UnknownCodecError:
+            continue
+        usable.append(name)
+    return Finding(
+        subject=subject, state="ok", found=f"{av.__version__}, encoders: {', '.join(usable)}"
+    )
+
+
+def _display(subject: str) -> Finding:
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        return Finding(
+            subject=subject,
+            state="missing",
+            found="none (neither DISPLAY nor WAYLAND_DISPLAY is set)",
+            remedy="`rtseg camera --no-display -o out.mp4` records without one",
+        )
+    return Finding(subject=subject, state="ok", found="found")
+
+
+def _cameras(subject: str) -> Finding:
+    from rtseg.sources.camera import list_cameras
+
+    cameras = list_cameras()
+    if not cameras:
+        return Finding(
+            subject=subject,
+            state="missing",
+            found="none",
+            remedy="`rtseg camera FILE` plays a video file as a camera",
+        )
+    return Finding(subject=subject, state="ok", found=", ".join(cameras))
+
+
+def _model(subject: str) -> Finding:
+    from rtseg.checkpoint import read_header
+    from rtseg.weights import default_checkpoint_path
+
+    model = read_header(default_checkpoint_path())
+    return Finding(
+        subject=subject,
+        state="ok",
+        found=f"face-parts: {len(model.label_set)} classes, "
+        f"{model.input_width}x{model.input_height}",
+    )
+
+
+_EXAMINATIONS: dict[str, Callable[[str], Finding]] = {
+    "rtseg": _rtseg,
+    "processor": _processor,
+    "PyTorch": _torch,
+    "NVIDIA GPU": _nvidia,
+    "TensorRT": _tensorrt,
+    "OpenVINO": _openvino,
+    "OpenCV": _opencv,
+    "PyAV": _av,
+    "display": _display,
+    "cameras": _cameras,
+    "model": _model,
+}
