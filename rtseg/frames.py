@@ -24,6 +24,9 @@ Image = npt.NDArray[np.uint8]
 LabelMap = npt.NDArray[np.uint8]
 """Label ids, uint8, (height, width)."""
 
+Picture = npt.NDArray[np.uint8]
+"""A rendered view: uint8, (height, width, 3) RGB or (height, width, 4) RGBA, alpha straight."""
+
 Probabilities = npt.NDArray[np.float32]
 """Class probabilities, float32, (height, width, classes), summing to one over the classes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -56,6 +57,15 @@ def _range(low: float | None, high: float | None) -> str:
     return f"{low} or more" if high is None else f"{low} to {high}"
 
 
+def thread_count(threads: int) -> int:
+    """What a `threads` setting means on this machine: 0 is one a core that we may use."""
+    if threads > 0:
+        return threads
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings(Settings):
     """Which model runs, and on what."""
@@ -74,6 +84,9 @@ class FaceSettings(Settings):
         12, "frames between two looks over the whole picture while a face is followed", low=1
     )
     max_faces: int = setting(4, "the most faces that are followed at once", low=1, high=64)
+    smoothing: float = setting(
+        0.5, "how much still pixels are averaged over time; 0 is off", low=0.0, high=1.0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,3 +149,34 @@ class CameraSettings(Settings):
     fps: float = setting(30.0, "frames a second", low=1.0, high=1000.0)
     flip: bool = setting(False, "mirror the picture, as a looking glass does")
     fourcc: str = setting("MJPG", "pixel format, four letters (MJPG, YUYV …)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings(Settings):
+    """What is measured."""
+
+    input: str | None = setting(None, "video file to run on; a moving face if not given")
+    resolution: str = setting("1280x720", "size of the moving face's picture, WIDTHxHEIGHT pixels")
+    frames: int = setting(300, "frames that are measured", low=1)
+    warmup: int = setting(20, "frames that run before the clock starts", low=0)
+    output: Literal["none", "encode"] = setting(
+        "none", "draw the view only, or encode it into a temporary H.264 file as well"
+    )
+    overlap: bool = setting(True, "decode, infer and output at the same time")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 16 <= min(self.size) <= max(self.size) <= 16384:
+            raise SettingError(
+                f"--resolution: {self.resolution} is out of range; allowed: 16x16 to 16384x16384"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`resolution` as (width, height) in pixels."""
+        width, cross, height = self.resolution.lower().partition("x")
+        if not (cross and width.isdecimal() and height.isdecimal()):
+            raise SettingError(
+                f"--resolution: {self.resolution!r} is not WIDTHxHEIGHT, as in 1280x720"
+            )
+        return int(width), int(height)

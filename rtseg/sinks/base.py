@@ -5,14 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from rtseg.frames import Frame, Packet, Segmentation
+from rtseg.frames import Picture as Picture
 from rtseg.sources.base import SourceInfo
-
-Picture = npt.NDArray[np.uint8]
-"""A rendered view: uint8, (height, width, 3) RGB or (height, width, 4) RGBA."""
 
 Event = Literal[
     "quit",

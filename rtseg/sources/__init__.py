@@ -1,1 +1,91 @@
-"""."""
+"""Where frames come from: `open_source` finds the right kind by what it is given."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtseg.sources.base import Source as Source
+from rtseg.sources.base import SourceInfo as SourceInfo
+
+if TYPE_CHECKING:
+    from rtseg.settings import CameraSettings, ReadSettings
+
+SYNTHETIC = "synthetic:"
+
+
+def open_source(
+    location: str | Path,
+    *,
+    settings: ReadSettings | None = None,
+    with_streams: bool = False,
+    real_time: bool = False,
+    camera: CameraSettings | None = None,
+    threads: int = 0,
+) -> Source:
+    """Open whatever a location names.
+
+    Args:
+        location: a video file, a URL, `-` for standard input; a camera's index or `/dev/video…`;
+            a still image, a folder of them, a glob or a printf pattern; `synthetic:` for a moving
+            face.
+        settings: the part that is wanted of a video, and the time limit of every read.
+        with_streams: also yield audio and subtitle packets, for copying.
+        real_time: play a file by its clock, as a live source.
+        camera: what is asked of a camera.
+        threads: for decoding; 0 is one a core.
+
+    Raises:
+        SourceError: it cannot be opened.
+        NoVideoError: it holds no picture.
+        SettingError: `synthetic:` is followed by something unknown.
+    """
+    from rtseg.settings import CameraSettings, ReadSettings
+
+    settings = settings or ReadSettings()
+    name = str(location)
+    if is_camera(name):
+        from rtseg.sources.camera import CameraSource
+
+        return CameraSource(
+            int(name) if name.isdecimal() else name,
+            settings=camera or CameraSettings(),
+            timeout_seconds=settings.timeout,
+        )
+    if name.startswith(SYNTHETIC):
+        from rtseg.sources.synthetic import MovingFaceSource
+
+        return MovingFaceSource()
+    if is_images(name):
+        from rtseg.sources.images import ImagesSource
+
+        return ImagesSource(name, settings=settings)
+    from rtseg.sources.video import VideoSource
+
+    return VideoSource(
+        name, settings=settings, with_streams=with_streams, real_time=real_time, threads=threads
+    )
+
+
+def is_camera(location: str) -> bool:
+    """Whether a location names a capture device: an index or `/dev/video…`."""
+    return location.isdecimal() or location.startswith("/dev/video")
+
+
+def is_images(location: str) -> bool:
+    """Whether a location names still images: a folder, a pattern, or one image file.
+
+    An animated GIF is a video.
+    """
+    from rtseg.sources.images import SUFFIXES
+    from rtseg.sources.location import local_path
+
+    path = local_path(location)
+    if path is None:
+        return False
+    if path.is_dir():
+        return True
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    return not path.exists() and (glob.has_magic(location) or "%" in path.name)

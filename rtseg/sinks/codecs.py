@@ -1,0 +1,186 @@
+"""The video codecs that can be written: their containers, their options, and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from rtseg.errors import SettingError, listed
+from rtseg.settings import EncodeSettings
+
+CONTAINERS: Mapping[str, str] = MappingProxyType(
+    {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+)
+"""FFmpeg's muxer by the suffix of the output."""
+
+STANDARD_OUTPUT = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoCodec:
+    """How one codec is encoded.
+
+    Attributes:
+        encoder: FFmpeg's name of the encoder.
+        suffixes: the containers that hold it and that players read.
+        crf: the lowest, the default and the highest quality number; None where it has none.
+        presets: names of the speed presets, as the encoder has them.
+        preset: the default one.
+        needs_even: sizes are rounded up to even ones, by repeating the last row or column.
+        smallest: side that a picture must have, in pixels.
+        pixel_format, alpha_format: what RGB and RGBA pictures become; None where transparency
+            is not held.
+    """
+
+    encoder: str
+    suffixes: tuple[str, ...]
+    crf: tuple[int, int, int] | None = None
+    presets: tuple[str, ...] = ()
+    preset: str = ""
+    needs_even: bool = False
+    smallest: int = 1
+    pixel_format: str = "yuv420p"
+    alpha_format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+_X26X_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
+
+CODECS: Mapping[str, VideoCodec] = MappingProxyType(
+    {
+        "h264": VideoCodec(
+            encoder="libx264",
+            suffixes=(".mp4", ".mov", ".mkv"),
+            crf=(0, 23, 51),
+            presets=_X26X_PRESETS,
+            preset="veryfast",
+            needs_even=True,
+        ),
+        "hevc": VideoCodec(
+            encoder="libx265",
+            suffixes=(".mp4", ".mov", ".mkv"),
+            crf=(0, 28, 51),
+            presets=_X26X_PRESETS,
+            preset="veryfast",
+            needs_even=True,
+            smallest=16,
+            # x265 writes to the terminal by itself.
+            options={"x265-params": "log-level=none"},
+        ),
+        "av1": VideoCodec(
+            encoder="libsvtav1",
+            suffixes=(".mp4", ".mkv", ".webm"),
+            crf=(1, 35, 63),
+            presets=tuple(str(number) for number in range(14)),
+            preset="10",
+            smallest=4,
+        ),
+        "vp9": VideoCodec(
+            encoder="libvpx-vp9",
+            suffixes=(".webm", ".mkv", ".mp4"),
+            crf=(0, 32, 63),
+            presets=tuple(str(number) for number in range(9)),
+            preset="8",
+            alpha_format="yuva420p",
+            options={"row-mt": "1", "lag-in-frames": "0", "auto-alt-ref": "0"},
+        ),
+        "ffv1": VideoCodec(
+            encoder="ffv1",
+            suffixes=(".mkv",),
+            smallest=2,
+            pixel_format="bgr0",
+            alpha_format="bgra",
+            options={"level": "3", "slicecrc": "1", "slices": "4"},
+        ),
+    }
+)
+
+
+def choose_codec(output: str, settings: EncodeSettings) -> VideoCodec:
+    """The codec for an output, with its quality and preset checked.
+
+    Raises:
+        SettingError: the container is unknown or cannot hold the codec, or the codec takes no
+            such quality or preset.
+    """
+    suffix = suffix_of(output)
+    name: str = settings.codec
+    if name == "auto":
+        name = "vp9" if suffix == ".webm" else "h264"
+    codec = CODECS[name]
+    if suffix not in codec.suffixes:
+        fitting = [other for other, candidate in CODECS.items() if suffix in candidate.suffixes]
+        raise SettingError(
+            f"--codec: {suffix} cannot hold {name}; allowed in {suffix}: {listed(fitting)}; "
+            f"{name} goes into {listed(codec.suffixes)}"
+        )
+    _check_quality(name, codec, settings)
+    return codec
+
+
+def suffix_of(output: str) -> str:
+    """The suffix that decides the container; standard output carries Matroska.
+
+    Raises:
+        SettingError: no container is known by it.
+    """
+    from pathlib import Path
+
+    suffix = ".mkv" if output == STANDARD_OUTPUT else Path(output).suffix.lower()
+    if suffix not in CONTAINERS:
+        raise SettingError(
+            f"{output}: {suffix or 'no suffix'} is no video that can be written; "
+            f"allowed: {listed(CONTAINERS)}"
+        )
+    return suffix
+
+
+def _check_quality(name: str, codec: VideoCodec, settings: EncodeSettings) -> None:
+    if settings.crf is not None:
+        if codec.crf is None:
+            raise SettingError(f"--crf: {name} is lossless and takes none; leave it out")
+        low, _, high = codec.crf
+        if not low <= settings.crf <= high:
+            raise SettingError(
+                f"--crf: {settings.crf} is out of range for {name}; allowed: {low} to {high}"
+            )
+    if settings.preset is not None and settings.preset not in codec.presets:
+        allowed = listed(codec.presets) if codec.presets else "none; leave it out"
+        raise SettingError(
+            f"--preset: {settings.preset!r} is unknown to {name}; allowed: {allowed}"
+        )
+
+
+def encoder_options(
+    codec: VideoCodec, settings: EncodeSettings, *, frames_a_second: float, threads: int
+) -> dict[str, str]:
+    """The options that the encoder is opened with."""
+    options = dict(codec.options)
+    preset = settings.preset or codec.preset
+    if codec.crf is not None:
+        options["crf"] = str(codec.crf[1] if settings.crf is None else settings.crf)
+    if codec.encoder == "libvpx-vp9":
+        options["cpu-used"] = preset
+        options["deadline"] = "good" if int(preset) <= 5 else "realtime"
+    elif preset:
+        options["preset"] = preset
+    if codec.encoder == "libx264":
+        # Frames that wait in the encoder are lost if the program is killed: a third of a second.
+        options["rc-lookahead"] = str(max(1, min(10, round(frames_a_second / 3))))
+    if threads and codec.encoder == "libx265":
+        options["x265-params"] += f":pools={threads}"
+    if threads and codec.encoder == "libsvtav1":
+        options["svtav1-params"] = f"lp={threads}"
+    return options

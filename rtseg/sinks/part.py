@@ -1,0 +1,66 @@
+"""An output file that bears a temporary name until it is whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rtseg.errors import OutputExistsError, SinkError
+from rtseg.sinks.base import Outcome
+
+
+class PartFile:
+    """Where a single-file output is written, and what becomes of it.
+
+    Args:
+        output: the final path.
+        overwrite: whether a file there may be replaced.
+
+    Attributes:
+        final: the path that was asked for.
+        path: the one to write to meanwhile: `out.part.npz` for `out.npz`, in the same folder.
+    """
+
+    def __init__(self, output: str | Path, *, overwrite: bool) -> None:
+        self.final = Path(output)
+        self.path = self.final.with_name(f"{self.final.stem}.part{self.final.suffix}")
+        self._overwrite = overwrite
+        self._claimed = False
+
+    def claim(self) -> None:
+        """Check that the output may be created, and make its folder.
+
+        Raises:
+            OutputExistsError: it exists and may not be replaced.
+            SinkError: it is a folder, or its folder cannot be made.
+        """
+        if self.final.is_dir():
+            raise SinkError(f"{self.final}: is a folder; a file's name is needed")
+        if self.final.exists() and not self._overwrite:
+            raise OutputExistsError(f"{self.final} exists; --overwrite replaces it")
+        try:
+            self.final.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.final, error) from None
+        self._claimed = True
+
+    def settle(self, outcome: Outcome, *, frames: int) -> None:
+        """Give a finished file its name; keep a failed one as it is, unless it is empty.
+
+        Raises:
+            SinkError: it cannot be renamed.
+        """
+        if not self._claimed:
+            return
+        try:
+            if outcome == "finished":
+                os.replace(self.path, self.final)  # noqa: PTH105  (also on Windows)
+            elif frames == 0:
+                self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self.final, error) from None
+
+
+def cannot_write(path: str | Path, error: OSError) -> SinkError:
+    """The error of an output that the system refuses."""
+    return SinkError(f"{path}: cannot be written: {error.strerror or error}")

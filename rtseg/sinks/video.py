@@ -1,0 +1,395 @@
+"""Videos as files or on standard output, encoded by PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, cast
+
+from rtseg.errors import SettingError, SinkError, listed
+from rtseg.frames import Frame, Packet, Picture, Segmentation
+from rtseg.settings import EncodeSettings
+from rtseg.sinks.base import Outcome, Sink
+from rtseg.sinks.codecs import (
+    CODECS,
+    CONTAINERS,
+    STANDARD_OUTPUT,
+    choose_codec,
+    encoder_options,
+    suffix_of,
+)
+from rtseg.sinks.copied import CopiedStreams
+from rtseg.sinks.part import PartFile, cannot_write
+from rtseg.sinks.standard_output import StandardOutput, check_standard_output
+from rtseg.sinks.yuv import YuvConverter
+from rtseg.sources.base import SourceInfo, StreamInfo
+from rtseg.sources.colour import FULL_RANGE, LIMITED_RANGE, RGB_MATRIX
+from rtseg.sources.completeness import whole_length
+
+if TYPE_CHECKING:
+    from av.container.output import OutputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_MUXER_OPTIONS = {
+    # Whole again after a clean close, and playable up to the last fragment after a kill;
+    # delay_moov keeps a late first frame where it is.
+    "mp4": {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "500000"},
+    "mov": {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "500000"},
+    # AAC begins before zero, by its priming; that must not move everything else.
+    "matroska": {"cluster_time_limit": "500", "avoid_negative_ts": "disabled"},
+    "webm": {"cluster_time_limit": "500", "avoid_negative_ts": "disabled"},
+}
+_COMMON_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "1000000"}
+
+_LARGEST_TIMESCALE = (1 << 31) - 1
+
+_LONGEST_SAMPLE = (1 << 31) - 1
+"""Ticks from one frame to the next; only nanosecond clocks come near it (2 s)."""
+
+_OWN_TAGS = frozenset(
+    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "creation_time"}
+)
+"""Container tags that describe the old file, not its content."""
+
+
+class VideoSink(Sink):
+    """A video with every frame at the instant of its source, and the other streams copied.
+
+    Times are exact in mp4 and mov, whose clocks are set to the source's ticks, and rounded to the
+    millisecond in mkv and webm. No picture is shown out of coding order (no B-frames), because
+    their edit lists cut frames off when the file is written in fragments. Where the first frame
+    lies before zero, which no container here can hold, everything moves so that it lies at zero.
+
+    Odd sizes are kept where the codec can (AV1, VP9, FFV1); for H.264 and HEVC the last row or
+    column is repeated once, because they take only even sizes in 4:2:0, and their 4:4:4 does not
+    play everywhere.
+
+    The file is named `NAME.part.SUFFIX` until it is whole. After SIGKILL it plays up to about the
+    last second.
+
+    Args:
+        output: a path, or `-` for a Matroska stream on standard output.
+        settings: codec, quality, and whether audio and subtitles are copied.
+        threads: for encoding; 0 lets the encoder choose.
+
+    Raises:
+        SettingError: the container is unknown or cannot hold the codec, or the codec takes no
+            such quality or preset.
+    """
+
+    wants_pixels = True
+
+    def __init__(
+        self, output: str, *, settings: EncodeSettings | None = None, threads: int = 0
+    ) -> None:
+        self._output = output
+        self._settings = settings or EncodeSettings()
+        self._codec = choose_codec(output, self._settings)
+        self._format = CONTAINERS[suffix_of(output)]
+        self._threads = threads
+        self._to_standard_output = output == STANDARD_OUTPUT
+        # Whether pictures are transparent is known with the first one; standard output cannot
+        # start again then.
+        self.has_alpha = self._codec.alpha_format is not None and not self._to_standard_output
+        self._name = "standard output" if self._to_standard_output else output
+        self._part = PartFile(output, overwrite=self._settings.overwrite)
+        self._container: OutputContainer | None = None
+        self._frame_count = 0
+        self._is_broken = False
+        self._durations: dict[int, int] = {}
+        self._last_ticks: int | None = None
+        self._shift_seconds = Fraction(0)
+        self._waiting: list[Packet] | None = []
+        self._kept = ""
+
+    def open(self, info: SourceInfo, *, width: int, height: int) -> None:
+        """Create the file and write its header. See `Sink.open`."""
+        self._info = info
+        self._size = (width, height)
+        if min(self._size) < self._codec.smallest:
+            raise SinkError(
+                f"{self._name}: {width}x{height} is too small for {self._codec.encoder}, which "
+                f"needs {self._codec.smallest} pixels a side; h264 and vp9 take any size"
+            )
+        if self._to_standard_output:
+            check_standard_output()
+        else:
+            self._part.claim()
+            try:
+                self._part.path.open("wb").close()
+            except OSError as error:
+                raise cannot_write(self._output, error) from None
+        self._start(alpha=False)
+
+    def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
+        """Encode one picture at its frame's time. See `Sink.write`."""
+        if picture is None:
+            raise SinkError(f"{self._name}: needs the rendered view, and was given none")
+        self._check_size(picture)
+        if self._frame_count == 0:
+            self._begin(frame, transparent=picture.shape[2] == 4 and self.has_alpha)
+        ticks = self._place(frame)
+        encoded = self._converter.convert(picture)
+        encoded.pts, encoded.time_base = ticks, self._time_base
+        self._durations[ticks] = self._duration(frame)
+        self._guarded(lambda: self._encode(encoded))
+        self._frame_count += 1
+
+    def copy(self, packet: Packet) -> None:
+        """Copy one packet of another stream, at its own time. See `Sink.copy`."""
+        if packet.stream_index not in self._copied:
+            return
+        if self._waiting is not None:
+            self._waiting.append(packet)
+        else:
+            self._guarded(lambda: self._copied.mux(packet, shift_seconds=self._shift_seconds))
+
+    def close(self, outcome: Outcome) -> None:
+        """Finish the file. See `Sink.close`."""
+        container = self._container
+        try:
+            if container is not None:
+                if self._frame_count and not self._is_broken:
+                    self._guarded(lambda: self._encode(None))
+                self._container = None
+                self._close_container(container)
+        except SinkError:
+            self._settle("failed")
+            if outcome == "finished":
+                raise
+        else:
+            self._settle(outcome)
+
+    def describe(self) -> str:
+        """The file's path, under the name that it bears now."""
+        return self._kept or self._output
+
+    def _start(self, *, alpha: bool) -> None:
+        """Open the container and every stream in it, and write the header."""
+        import av
+
+        av.logging.set_level(None)
+        os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 writes to the terminal by itself.
+        target: Any = f"file:{self._part.path}"
+        if self._to_standard_output:
+            target = StandardOutput(sys.stdout.buffer)
+        try:
+            self._container = av.open(
+                target, "w", format=self._format, container_options=self._muxer_options()
+            )
+            self._video = self._add_video(self._container, alpha=alpha)
+            self._copied = CopiedStreams(
+                self._container,
+                self._streams_to_copy(),
+                output=self._name,
+                suffix=suffix_of(self._output),
+            )
+            self._describe(self._container)
+            self._container.start_encoding()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise self._failure(error) from None
+
+    def _muxer_options(self) -> dict[str, str]:
+        options = {**_COMMON_OPTIONS, **_MUXER_OPTIONS[self._format]}
+        if self._format in ("mp4", "mov"):
+            options["movie_timescale"] = str(self._movie_timescale())
+        return options
+
+    def _movie_timescale(self) -> int:
+        """Ticks a second in which late starts (edit lists) of all tracks are exact, if any is."""
+        scale = self._info.time_base.denominator
+        while scale < 10000:  # as the muxer does for the track itself
+            scale *= 2
+        for stream in self._streams_to_copy():
+            template: Any = stream.template
+            common = math.lcm(scale, template.time_base.denominator)
+            if common <= _LARGEST_TIMESCALE:
+                scale = common
+        return scale
+
+    def _streams_to_copy(self) -> tuple[StreamInfo, ...]:
+        return self._info.streams if self._settings.audio else ()
+
+    def _add_video(self, container: OutputContainer, *, alpha: bool) -> VideoStream:
+        codec, info = self._codec, self._info
+        frame_rate = info.frame_rate or Fraction(25)
+        options = encoder_options(
+            codec, self._settings, frames_a_second=float(frame_rate), threads=self._threads
+        )
+        try:
+            stream: Any = container.add_stream(codec.encoder, rate=frame_rate, options=options)
+        except (ValueError, LookupError):
+            raise SettingError(
+                f"--codec: this PyAV has no encoder {codec.encoder}; choose another: "
+                f"{listed(name for name in CODECS if CODECS[name] is not codec)}"
+            ) from None
+        odd = 1 if codec.needs_even else 0
+        stream.width, stream.height = (side + (side & odd) for side in self._size)
+        stream.pix_fmt = codec.alpha_format if alpha else codec.pixel_format
+        # The numerator goes into the ticks, as mp4 keeps only ticks a second.
+        self._time_base = Fraction(1, info.time_base.denominator)
+        context = stream.codec_context
+        context.time_base = stream.time_base = self._time_base
+        context.thread_count = self._threads
+        if codec.encoder in ("libx264", "libx265"):
+            context.max_b_frames = 0
+        if codec.encoder == "libx265" and self._format in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # Apple's players read no other.
+        if info.sample_aspect_ratio != 1:
+            context.sample_aspect_ratio = info.sample_aspect_ratio
+        self._tag_colour(context, is_yuv=stream.pix_fmt.startswith("yuv"))
+        self._converter = YuvConverter(
+            pixel_format=stream.pix_fmt,
+            width=stream.width,
+            height=stream.height,
+            colour=info.colour,
+            picture_size=self._size,
+        )
+        return cast("VideoStream", stream)
+
+    def _tag_colour(self, context: Any, *, is_yuv: bool) -> None:
+        colour = self._info.colour
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        if not is_yuv:
+            context.colorspace, context.color_range = RGB_MATRIX, FULL_RANGE
+            return
+        context.colorspace = colour.matrix
+        if colour.full_range is not None:
+            context.color_range = FULL_RANGE if colour.full_range else LIMITED_RANGE
+
+    def _describe(self, container: OutputContainer) -> None:
+        """Copy the container's tags and chapters."""
+        container.metadata.update(
+            (key, value)
+            for key, value in self._info.metadata.items()
+            if key.lower() not in _OWN_TAGS
+        )
+        if self._info.chapters:
+            tick = Fraction(1, 1_000_000)
+            container.set_chapters(
+                [
+                    {
+                        "id": number,
+                        "start": round(chapter.start_seconds / tick),
+                        "end": round(chapter.end_seconds / tick),
+                        "time_base": tick,
+                        "metadata": {"title": chapter.title} if chapter.title else {},
+                    }
+                    for number, chapter in enumerate(self._info.chapters, start=1)
+                ]
+            )
+
+    def _begin(self, frame: Frame, *, transparent: bool) -> None:
+        """The first frame says where zero lies and whether there is transparency."""
+        if transparent:
+            container, self._container = self._container, None
+            if container is not None:
+                container.close()
+            self._start(alpha=True)
+        self._shift_seconds = max(Fraction(0), -frame.pts_seconds)
+        waiting, self._waiting = self._waiting or [], None
+        for packet in waiting:
+            self.copy(packet)
+
+    def _place(self, frame: Frame) -> int:
+        """The frame's time in ticks of the output's video stream."""
+        ticks = round((frame.pts_seconds + self._shift_seconds) / self._time_base)
+        if self._last_ticks is not None and ticks <= self._last_ticks:
+            raise SinkError(
+                f"{self._name}: frame {frame.index} at {float(frame.pts_seconds):.3f} s does not "
+                "lie after the one before it; frames must come in the order of their times"
+            )
+        gap = 0 if self._last_ticks is None else ticks - self._last_ticks
+        if gap > _LONGEST_SAMPLE and self._format in ("mp4", "mov"):
+            raise SinkError(
+                f"{self._name}: {float(gap * self._time_base):.1f} s without a frame are more than "
+                f"{self._format} can hold with ticks of {self._time_base} s; write .mkv instead"
+            )
+        self._last_ticks = ticks
+        return ticks
+
+    def _duration(self, frame: Frame) -> int:
+        if frame.duration is not None:
+            return max(1, round(frame.duration * frame.time_base / self._time_base))
+        return max(1, round(1 / ((self._info.frame_rate or Fraction(25)) * self._time_base)))
+
+    def _check_size(self, picture: Picture) -> None:
+        height, width = picture.shape[:2]
+        if (width, height) != self._size:
+            raise SinkError(
+                f"{self._name}: a picture of {width}x{height} in a video of "
+                f"{self._size[0]}x{self._size[1]}; all must be of one size"
+            )
+
+    def _encode(self, picture: VideoFrame | None) -> None:
+        container = self._opened()
+        for packet in self._video.encode(picture):
+            if packet.pts is not None:
+                packet.duration = self._durations.pop(packet.pts, packet.duration)
+            container.mux(packet)
+
+    def _opened(self) -> OutputContainer:
+        if self._container is None:
+            raise SinkError(f"{self._name}: is not open")
+        return self._container
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Run a step of writing; what fails in it is one clear SinkError."""
+        import av
+
+        try:
+            action()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            self._is_broken = True
+            raise self._failure(error) from None
+
+    def _close_container(self, container: OutputContainer) -> None:
+        import av
+
+        try:
+            container.close()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            if self._is_broken:
+                self._trim()
+                return  # The error was raised when it came up.
+            raise self._failure(error) from None
+        if self._to_standard_output:
+            try:
+                sys.stdout.buffer.flush()
+            except OSError as error:
+                raise self._failure(error) from None
+
+    def _trim(self) -> None:
+        """Take a half-written fragment away from the end of a file that could not be finished."""
+        if self._format in ("mp4", "mov") and not self._to_standard_output:
+            length = whole_length(self._part.path)
+            if length is not None:
+                os.truncate(self._part.path, length)
+
+    def _failure(self, error: Exception) -> SinkError:
+        """What an FFmpeg or system error means for the person who runs this."""
+        words = str(getattr(error, "strerror", None) or error).lower()
+        if isinstance(error, BrokenPipeError):
+            return SinkError(f"{self._name}: the program that reads it has ended")
+        if not self._frame_count:
+            return SinkError(f"{self._name}: cannot be written: {words}")
+        kept = ""
+        if not self._to_standard_output:
+            kept = f"; what was written is kept in {self._part.path}"
+        return SinkError(
+            f"{self._name}: cannot be written further after {self._frame_count} frames: "
+            f"{words}{kept}"
+        )
+
+    def _settle(self, outcome: Outcome) -> None:
+        if self._to_standard_output:
+            return
+        if self._frame_count == 0:
+            outcome = "failed"
+        self._part.settle(outcome, frames=self._frame_count)
+        if outcome == "failed" and self._frame_count:
+            self._kept = str(self._part.path)

@@ -1,0 +1,317 @@
+"""Cameras, by OpenCV, in a child process that can be killed.
+
+A driver may block in a read for ever, and no thread can be taken out of that. So the device is
+opened and read by a child; frames come through shared memory, newest first, and every wait here has
+a time limit. `rtseg.sources.capture` is what runs in the child.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.errors import SourceError
+from rtseg.frames import Frame, Image
+from rtseg.settings import CameraSettings
+from rtseg.sources.base import Source, SourceInfo
+from rtseg.sources.capture import (
+    SLOTS,
+    Bug,
+    Capture,
+    Ended,
+    Message,
+    Opened,
+    Slots,
+    open_capture,
+    run_capture,
+)
+
+TICKS_PER_SECOND = 90_000
+"""Of `Frame.pts`: fine enough for any camera, and what video containers like."""
+
+_GRACE_SECONDS = 1.0
+"""What a child is given to end by itself before it is killed."""
+
+_SLICE_SECONDS = 0.1
+"""How long a single wait lasts at most, so that closing is noticed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Negotiated:
+    """What a camera was asked for, and what it gives. Sizes in pixels, rates in frames a second.
+
+    `fps` is 0 and `fourcc` empty where the camera does not say.
+    """
+
+    name: str
+    asked: CameraSettings
+    width: int
+    height: int
+    fps: float
+    fourcc: str
+
+    def describe(self) -> str:
+        """One line for people."""
+        ask = self.asked
+        asked = f"{ask.width}x{ask.height} at {ask.fps:g} fps {ask.fourcc}"
+        given = f"{self.width}x{self.height}"
+        if self.fps:
+            given += f" at {self.fps:g} fps"
+        if self.fourcc:
+            given += f" {self.fourcc}"
+        if asked == given:
+            return f"{self.name}: {given}, as asked"
+        return f"{self.name}: asked for {asked}, got {given}"
+
+
+class CameraSource(Source):
+    """A camera. Live: a frame that nobody took before the next one came is gone.
+
+    `Frame.index` counts what the camera gave, so that a gap is frames lost; times count from the
+    first frame, by the clock. As everywhere in Python's multiprocessing, a script that opens a
+    camera keeps its doing under `if __name__ == "__main__":`.
+
+    Args:
+        device: an index (0), or what OpenCV opens by name (`/dev/video0`).
+        settings: what is asked of it.
+        timeout_seconds: how long to wait for it to open, and for each frame.
+        capture: what opens the device in the child; a function of a module, called there with the
+            device and the settings.
+
+    Attributes:
+        negotiated: what was asked for, and what is given.
+
+    Raises:
+        SourceError: there is no such camera, it is in use, or it says nothing.
+    """
+
+    def __init__(
+        self,
+        device: int | str,
+        *,
+        settings: CameraSettings,
+        timeout_seconds: float = 10.0,
+        capture: Callable[[int | str, CameraSettings], Capture] = open_capture,
+    ) -> None:
+        self._name = f"camera {device}" if isinstance(device, int) else device
+        self._timeout_seconds = timeout_seconds
+        self._closed = False
+        self._child = _Child(device, settings, capture)
+        try:
+            opened = self._wait_until_open()
+        except BaseException:
+            self._child.stop()
+            raise
+        self.negotiated = Negotiated(
+            name=self._name,
+            asked=settings,
+            width=opened.width,
+            height=opened.height,
+            fps=opened.fps,
+            fourcc=opened.fourcc,
+        )
+        self.info = SourceInfo(
+            name=self._name,
+            width=opened.width,
+            height=opened.height,
+            time_base=Fraction(1, TICKS_PER_SECOND),
+            is_live=True,
+            frame_rate=Fraction(opened.fps or settings.fps).limit_denominator(1001),
+        )
+
+    def _wait_until_open(self) -> Opened:
+        match self._child.receive(self._timeout_seconds):
+            case Opened() as opened:
+                self._child.share(opened.width, opened.height)
+                return opened
+            case Bug(trace):
+                raise RuntimeError(f"the camera's process failed:\n{trace}")
+            case Ended(reason):
+                raise SourceError(f"{self._name}: {reason}; {_found()}")
+            case None:
+                raise SourceError(
+                    f"{self._name}: no picture within {self._timeout_seconds:g} s; {_found()}"
+                )
+
+    def __iter__(self) -> Iterator[Frame]:
+        first_ns: int | None = None
+        last_pts = -1
+        while True:
+            taken = self._take()
+            if taken is None:
+                return
+            image, index, captured_ns = taken
+            first_ns = captured_ns if first_ns is None else first_ns
+            pts = (captured_ns - first_ns) * TICKS_PER_SECOND // 1_000_000_000
+            last_pts = max(pts, last_pts + 1)
+            yield Frame(
+                image=image,
+                index=index,
+                pts=last_pts,
+                time_base=self.info.time_base,
+                captured_ns=captured_ns,
+            )
+
+    def _take(self) -> tuple[Image, int, int] | None:
+        """The newest frame that was not taken yet, its index and time; None once closed.
+
+        Raises:
+            SourceError: the camera is gone, or said nothing for too long.
+        """
+        deadline = time.monotonic() + self._timeout_seconds
+        while not self._closed:
+            taken = self._child.take(_SLICE_SECONDS)
+            if taken is not None:
+                return taken
+            message = self._child.receive(0.0)
+            if self._closed:
+                break
+            if isinstance(message, Bug):
+                raise RuntimeError(f"the camera's process failed:\n{message.trace}")
+            if isinstance(message, Ended):
+                # A last frame may have come between the look for one and the look for this.
+                taken = self._child.take(0.0)
+                if taken is not None:
+                    self._child.last_words = message
+                    return taken
+                raise SourceError(f"{self._name}: {message.reason}")
+            if time.monotonic() > deadline:
+                raise SourceError(
+                    f"{self._name}: no new picture for {self._timeout_seconds:g} s; "
+                    "check its cable, and that no other program uses it"
+                )
+        return None
+
+    def close(self) -> None:
+        """Let go of the device, by force where it does not answer. May be called twice."""
+        self._closed = True
+        self._child.stop()
+
+
+class _Child:
+    """The process that reads the device, and what is shared with it. `stop` from any thread."""
+
+    def __init__(
+        self,
+        device: int | str,
+        settings: CameraSettings,
+        capture: Callable[[int | str, CameraSettings], Capture],
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._slots = Slots(context)
+        self._link, theirs = context.Pipe()
+        self._memory: SharedMemory | None = None
+        self._pixels: npt.NDArray[np.uint8] | None = None
+        self._copying = threading.Lock()
+        self._stopping = threading.Lock()
+        self._stopped = False
+        self.last_words: Message | None = None
+        self._process = context.Process(
+            target=run_capture,
+            args=(device, settings, capture, theirs, self._slots),
+            name=f"rtseg camera {device}",
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
+
+    def receive(self, timeout_seconds: float) -> Message | None:
+        """The child's next message, or None where it says nothing in time."""
+        if self.last_words is not None:
+            return self.last_words
+        try:
+            if self._link.poll(timeout_seconds):
+                message: Message = self._link.recv()
+                return message
+        except (EOFError, OSError):
+            if self._stopped:
+                return Ended("is closed")
+            self._process.join(_SLICE_SECONDS)
+            return Ended(
+                f"its process ended without a word (exit code {self._process.exitcode}); a script "
+                'that opens a camera needs `if __name__ == "__main__":`'
+            )
+        return None
+
+    def share(self, width: int, height: int) -> None:
+        """Make the memory that frames of this size come through, and let them come."""
+        self._memory = SharedMemory(create=True, size=SLOTS * height * width * 3)
+        self._pixels = np.ndarray((SLOTS, height, width, 3), np.uint8, self._memory.buf)
+        self._link.send(self._memory.name)
+
+    def take(self, timeout_seconds: float) -> tuple[Image, int, int] | None:
+        """A copy of the newest frame, its index and time; None where no new one came in time."""
+        claimed = self._slots.claim(timeout_seconds)
+        with self._copying:
+            if claimed is None or self._pixels is None:
+                return None
+            slot, index, captured_ns = claimed
+            return self._pixels[slot].copy(), index, captured_ns
+
+    def stop(self) -> None:
+        """End the process, by force if it must be, and give the memory back."""
+        with self._stopping:
+            if self._stopped:
+                return
+            self._stopped = True
+            try:
+                self._link.send("stop")
+                if self._memory is None:  # it still waits for the memory's name
+                    self._link.send("stop")
+            except OSError:
+                pass  # it is dead already, which is what is wanted
+            self._process.join(_GRACE_SECONDS)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+            self._process.close()
+            self._link.close()
+            with self._copying:
+                self._pixels = None
+                if self._memory is not None:
+                    self._memory.close()
+                    self._memory.unlink()
+
+
+def _found() -> str:
+    cameras = list_cameras()
+    if not cameras:
+        return "no camera is connected"
+    return f"cameras found: {', '.join(cameras)}"
+
+
+def list_cameras() -> tuple[str, ...]:
+    """The cameras of this machine: `/dev/video0 (its name)` on Linux, indexes elsewhere.
+
+    Outside Linux each of the first four indexes is opened for a moment, which may take seconds.
+    """
+    if sys.platform.startswith("linux"):
+        nodes = sorted(Path("/dev").glob("video[0-9]*"), key=lambda p: (len(p.name), p.name))
+        return tuple(_with_name(node) for node in nodes)
+    import cv2
+
+    found = []
+    for index in range(4):
+        device = cv2.VideoCapture(index)
+        if device.isOpened():
+            found.append(str(index))
+        device.release()
+    return tuple(found)
+
+
+def _with_name(node: Path) -> str:
+    try:
+        name = Path("/sys/class/video4linux", node.name, "name").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    return f"{node} ({name})" if name else str(node)

@@ -1,0 +1,365 @@
+"""Videos from files, URLs and standard input, decoded by PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from rtseg.errors import NoVideoError, SourceError, TruncatedError
+from rtseg.frames import Frame, Packet
+from rtseg.settings import ReadSettings
+from rtseg.sources.base import Source, SourceInfo
+from rtseg.sources.colour import colour_tags, refuse_unreadable_colour
+from rtseg.sources.completeness import is_cut_short
+from rtseg.sources.container import open_container, reason
+from rtseg.sources.copied import CopiedWindow, packet_seconds
+from rtseg.sources.location import (
+    LIVE_SCHEMES,
+    STANDARD_INPUT,
+    display_name,
+    local_path,
+    scheme_of,
+)
+from rtseg.sources.playback import PlaybackClock
+from rtseg.sources.rgb import RgbConverter
+from rtseg.sources.streams import (
+    chapters_within,
+    choose_video,
+    duration_seconds,
+    frame_rate,
+    stream_info,
+    streams_to_copy,
+)
+from rtseg.sources.timeline import Timeline
+
+if TYPE_CHECKING:
+    import av
+    from av.container.input import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_TIMESTAMPS_JUMP = 0x0200
+"""AVFMT_TS_DISCONT: a format whose clock starts anywhere and may jump."""
+
+_SEEK_MARGIN_SECONDS = 1
+"""Demuxers seek by decoding time, which runs ahead of presentation: start well before."""
+
+
+class VideoSource(Source):
+    """Every frame of a video, in presentation order, upright and in RGB.
+
+    Matrix and range are those of the stream's tags; the display matrix is applied (and `info`
+    gives the upright size); the pixel aspect ratio is kept as a number. A picture of another size
+    than the first is fitted into it, with black beside it, and marked as a discontinuity.
+
+    With `start`, the first frame at or after it has time zero, and the copied packets move by the
+    same amount; only whole packets that begin at or after that frame are kept.
+
+    Args:
+        location: a path, a URL, or `-` for standard input.
+        settings: the part of the video that is wanted, and the time limit of every read.
+        with_streams: also yield the packets of the audio and subtitle streams.
+        real_time: deliver each frame when it is due, as a live source.
+        threads: for decoding; 0 is one a core.
+
+    Raises:
+        SourceError: it cannot be opened, or its colours cannot be read rightly (HDR).
+        NoVideoError: it holds no picture, or none from `start` on.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        *,
+        settings: ReadSettings | None = None,
+        with_streams: bool = False,
+        real_time: bool = False,
+        threads: int = 0,
+    ) -> None:
+        self._name = display_name(location)
+        self._path = local_path(location)
+        self._settings = settings or ReadSettings()
+        self._real_time = real_time
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._is_stream = scheme_of(location) in LIVE_SCHEMES
+        self._is_pipe = location == STANDARD_INPUT
+        self._threads = threads
+        self._with_streams = with_streams
+        self._container: InputContainer | None = None
+        try:
+            if not self._begin(location, seek=True):
+                self._begin(location, seek=False)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, location: str, *, seek: bool) -> bool:
+        """Open the container and read up to the first frame; False where a seek went too far."""
+        if self._container is not None:
+            self._container.close()
+        self._container = open_container(location, name=self._name, timeout=self._settings.timeout)
+        self._prepare(self._container)
+        has_sought = seek and self._seek(self._container)
+        self._items = self._read()
+        try:
+            self._primed = self._prime()
+        except NoVideoError:
+            if not has_sought or self._has_seen_before_start:
+                raise
+        return not has_sought or self._has_seen_before_start
+
+    def _prepare(self, container: InputContainer) -> None:
+        self._video = choose_video(container, self._name)
+        context = self._video.codec_context
+        context.thread_count = self._threads
+        # Frame threads hold back one frame a thread, which a live stream must not.
+        context.thread_type = "SLICE" if self._is_stream else "AUTO"
+        self._copied = streams_to_copy(container) if self._with_streams else {}
+        self._time_base = self._video.time_base or Fraction(1, 1_000_000)
+        self._timeline = Timeline(self._time_base, frame_rate(self._video))
+        self._converter: RgbConverter | None = None
+        self._index = 0
+        self._size_seen = (0, 0)
+        self._is_damaged = False
+        self._waiting: deque[av.Packet[Any]] | None = deque()
+        self._shift_seconds = Fraction(0)
+        self._has_seen_before_start = False
+        # Where a format's clock starts anywhere (MPEG-TS), seconds count from its beginning.
+        self._origin = Fraction(0)
+        if container.format.flags & _TIMESTAMPS_JUMP and container.start_time is not None:
+            self._origin = Fraction(container.start_time, 1_000_000)
+        start, end = self._settings.start, self._settings.end
+        self._start = None if start is None else self._origin + Fraction(start)
+        self._end = None if end is None else self._origin + Fraction(end)
+
+    def _seek(self, container: InputContainer) -> bool:
+        """Go to before `start`, if that saves anything; whether the place was changed."""
+        import av
+
+        if self._start is None or self._is_stream or self._is_pipe:
+            return False
+        before = self._start - _SEEK_MARGIN_SECONDS
+        if before <= self._origin:
+            return False
+        # Where there is no index to seek by, what lies before is decoded and dropped instead.
+        with suppress(av.error.FFmpegError):
+            container.seek(int(before / self._time_base), stream=self._video)
+        return True
+
+    def _prime(self) -> list[Frame | Packet]:
+        """Read up to the first frame, which says what the stream is."""
+        items: list[Frame | Packet] = []
+        for item in self._items:
+            items.append(item)
+            if isinstance(item, Frame):
+                return items
+        if self._converter is not None:
+            raise NoVideoError(
+                f"{self._name}: no frame lies in the part that was asked for "
+                f"(--start {self._settings.start or 0:g} s); choose an earlier start"
+            )
+        raise NoVideoError(f"{self._name}: holds a video stream but no picture in it")
+
+    def __iter__(self) -> Iterator[Frame | Packet]:
+        clock = PlaybackClock(self._stopped) if self._real_time else None
+        primed = iter(self._primed)
+        self._primed = []
+        while not self._stopped.is_set():
+            item = next(primed, None)
+            if item is None:
+                with self._lock:
+                    item = None if self._container is None else next(self._items, None)
+            if item is None:
+                break
+            if clock is not None and isinstance(item, Frame):
+                item = clock.wait_for(item)
+            if not self._stopped.is_set():
+                yield item
+        if self._stopped.is_set():
+            self.close()
+
+    def close(self) -> None:
+        """Give back the file or connection; a read under way ends it when it returns."""
+        self._stopped.set()
+        if self._lock.acquire(blocking=False):
+            try:
+                container, self._container = self._container, None
+                if container is not None:
+                    container.close()
+            finally:
+                self._lock.release()
+
+    def _opened(self) -> InputContainer:
+        if self._container is None:
+            raise SourceError(f"{self._name}: is closed already; open it again to read it")
+        return self._container
+
+    def _read(self) -> Iterator[Frame | Packet]:
+        """Frames and copied packets, in the file's order, within the window."""
+        others = CopiedWindow(self._end, self._copied)
+        reached_end = False
+        for packet in self._demux():
+            if packet.stream_index in self._copied:
+                if self._waiting is not None:
+                    self._waiting.append(packet)
+                elif others.wants(packet):
+                    yield self._copy(packet)
+            elif packet.stream_index == self._video.index and not reached_end:
+                for picture in self._decode(packet):
+                    if self._converter is None:
+                        self._converter = self._describe(picture)
+                    pts = self._timeline.place(picture)
+                    seconds = pts * self._time_base
+                    if self._start is None or seconds <= self._start:
+                        self._has_seen_before_start = True
+                    if self._end is not None and seconds >= self._end:
+                        reached_end = True
+                        break
+                    if self._start is None or seconds >= self._start:
+                        yield from self._release_waiting(pts, others)
+                        yield self._frame(picture, pts, self._converter)
+            if reached_end and others.all_ended(packet):
+                return
+        yield from self._release_waiting(None, others)
+        if not reached_end:
+            self._check_completeness()
+
+    def _release_waiting(self, first_pts: int | None, others: CopiedWindow) -> Iterator[Packet]:
+        """The first frame is known: so is where zero lies, and which packets come after it."""
+        if self._waiting is None:
+            return
+        waiting, self._waiting = self._waiting, None
+        if self._start is not None and first_pts is not None:
+            self._shift_seconds = first_pts * self._time_base
+            others.start = self._shift_seconds
+        for packet in waiting:
+            if others.wants(packet):
+                yield self._copy(packet)
+
+    def _demux(self) -> Iterator[av.Packet[Any]]:
+        import av
+
+        self._packet_count = 0
+        wanted = (self._video, *self._copied.values())
+        try:
+            for packet in self._opened().demux(wanted):
+                if packet.stream_index == self._video.index and packet.size:
+                    self._packet_count += 1
+                yield packet
+        except av.error.ExitError:
+            raise SourceError(
+                f"{self._name}: said nothing for {self._settings.timeout:g} s; check that it is "
+                "still sending, or allow more with --timeout"
+            ) from None
+        except (av.error.FFmpegError, OSError) as error:
+            # What the decoder still holds back comes first.
+            yield _flushing_packet(self._video)
+            raise self._cut_off(reason(error)) from None
+
+    def _decode(self, packet: av.Packet[Any]) -> list[VideoFrame]:
+        import av
+
+        try:
+            return self._video.codec_context.decode(packet if packet.size else None)
+        except EOFError:
+            return []
+        except av.error.FFmpegError:
+            # One damaged packet: the decoder goes on with the next, and so do we.
+            self._is_damaged = True
+            return []
+
+    def _check_completeness(self) -> None:
+        """Raise TruncatedError if a clean end came too early."""
+        if self._path is not None:
+            if is_cut_short(self._path):
+                raise self._cut_off("the file is shorter than it says")
+        elif self._start is None and self._packet_count < len(self._video.index_entries):
+            raise self._cut_off(f"its index lists {len(self._video.index_entries)} frames")
+
+    def _cut_off(self, found: str) -> SourceError:
+        if self._converter is None:
+            return SourceError(f"{self._name}: ends before the first picture: {found}")
+        return TruncatedError(
+            f"{self._name}: ends in the middle, after {self._index} frames ({found}); "
+            "everything before was read; get the complete video for the rest"
+        )
+
+    def _describe(self, picture: VideoFrame) -> RgbConverter:
+        """Fill `info` from the container and the first picture, which all others must match."""
+        container, video = self._opened(), self._video
+        tags = colour_tags(picture)
+        refuse_unreadable_colour(self._name, tags)
+        converter = RgbConverter(picture)
+        aspect = video.sample_aspect_ratio or Fraction(1)
+        if converter.orientation.transposed:
+            aspect = 1 / aspect
+        self._size_seen = (picture.width, picture.height)
+        duration = duration_seconds(container)
+        is_windowed = self._settings.start is not None or self._settings.end is not None
+        if duration is not None and is_windowed:
+            end = duration if self._settings.end is None else min(self._settings.end, duration)
+            duration = max(0.0, end - (self._settings.start or 0.0))
+        rate = frame_rate(video)
+        frame_count = video.frames if 0 < video.frames < 1 << 40 and not is_windowed else None
+        if frame_count is None and duration is not None and rate is not None:
+            frame_count = round(duration * rate)
+        self.info = SourceInfo(
+            name=self._name,
+            width=converter.width,
+            height=converter.height,
+            time_base=self._time_base,
+            is_live=self._real_time or self._is_stream,
+            frame_rate=rate,
+            frame_count=frame_count,
+            duration_seconds=duration,
+            colour=tags,
+            sample_aspect_ratio=aspect if aspect > 0 else Fraction(1),
+            streams=tuple(stream_info(stream) for stream in self._copied.values()),
+            chapters=chapters_within(container, self._start, self._end),
+            metadata=dict(container.metadata),
+        )
+        return converter
+
+    def _frame(self, picture: VideoFrame, pts: int, converter: RgbConverter) -> Frame:
+        index, self._index = self._index, self._index + 1
+        size = (picture.width, picture.height)
+        resized, self._size_seen = size != self._size_seen, size
+        damaged, self._is_damaged = self._is_damaged, False
+        return Frame(
+            image=converter.convert(picture),
+            index=index,
+            pts=pts - int(self._shift_seconds / self._time_base),
+            time_base=self._time_base,
+            duration=picture.duration if picture.duration and picture.duration > 0 else None,
+            captured_ns=time.monotonic_ns(),
+            discontinuity=resized or self._timeline.jumped,
+            is_corrupt=bool(picture.is_corrupt) or damaged,
+        )
+
+    def _copy(self, packet: av.Packet[Any]) -> Packet:
+        """A packet of another stream, moved as the frames were."""
+        time_base = packet.time_base
+        shift = round(self._shift_seconds / time_base)
+        if shift:
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            packet.dts = None if packet.dts is None else packet.dts - shift
+        return Packet(
+            stream_index=packet.stream_index,
+            time_seconds=packet_seconds(packet) or Fraction(0),
+            size_bytes=packet.size,
+            payload=packet,
+        )
+
+
+def _flushing_packet(stream: VideoStream) -> av.Packet[Any]:
+    import av
+
+    packet: av.Packet[Any] = av.Packet()
+    packet.stream = stream
+    return packet

@@ -1,0 +1,29 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests import clips
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> clips.MakeClip:
+    """Makes a clip in this test's own folder; tests/clips.py says how."""
+
+    def make(name: str = "clip.mp4", **how: object) -> Path:
+        return clips.make_clip(tmp_path / name, **how)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def development_data() -> Path:
+    """The folder of real clips and pictures, for checks beside the suite's own clips."""
+    folder = os.environ.get("RTSEG_DATA")
+    if not folder:
+        pytest.skip("RTSEG_DATA is not set")
+    return Path(folder)
