@@ -17,6 +17,7 @@ COMMANDS = {
     "image": "Segment still pictures.",
     "bench": "Measure frames a second, latency and every stage, on the real pipeline.",
     "demo": "Make a clip with a moving face, segment it, and say how fast it went.",
+    "engine": "Build, list, verify and delete TensorRT engines; export models to ONNX.",
     "models": "List the models that can be run, with their classes and accuracy.",
     "doctor": "Say what this machine can do, and what to install for more.",
 }

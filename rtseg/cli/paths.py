@@ -20,12 +20,12 @@ def check_outputs(inputs: list[str], outputs: dict[str, str | None]) -> None:
         SettingError: naming the option and the path.
     """
     seen: dict[Path, str] = {}
-    read = {Path(name).resolve(): name for name in inputs if Path(name).exists()}
+    read = [Path(name) for name in inputs if Path(name).exists()]
     for option, output in outputs.items():
         if output is None or output == STANDARD_STREAM:
             continue
         path = Path(output).resolve()
-        if path in read:
+        if path.exists() and any(path.samefile(source) for source in read):  # links count as well
             raise SettingError(
                 f"{option}: {output} is the input itself; give another name for the output"
             )

@@ -135,8 +135,9 @@ class VideoSource(Source):
         if container.format.flags & _TIMESTAMPS_JUMP and container.start_time is not None:
             self._origin = Fraction(container.start_time, 1_000_000)
         start, end = self._settings.start, self._settings.end
-        self._start = None if start is None else self._origin + Fraction(start)
-        self._end = None if end is None else self._origin + Fraction(end)
+        # What was typed is meant: 0.2 s is 1/5 s, not the binary number just above it.
+        self._start = None if start is None else self._origin + Fraction(str(start))
+        self._end = None if end is None else self._origin + Fraction(str(end))
 
     def _seek(self, container: InputContainer) -> bool:
         """Go to before `start`, if that saves anything; whether the place was changed."""
@@ -284,9 +285,9 @@ class VideoSource(Source):
 
     def _cut_off(self, found: str) -> SourceError:
         if self._converter is None:
-            return SourceError(f"{self._name}: ends before the first picture: {found}")
+            return SourceError(f"{self._name}: is truncated before the first picture: {found}")
         return TruncatedError(
-            f"{self._name}: ends in the middle, after {self._index} frames ({found}); "
+            f"{self._name}: is truncated after {self._index} frames ({found}); "
             "everything before was read; get the complete video for the rest"
         )
 

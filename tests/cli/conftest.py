@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from rtseg.cli import main
@@ -38,3 +41,31 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
         return Result(code=stopped.value.code, out=out, err=err)
 
     return call
+
+
+FRAME_COUNT = 20
+
+
+@pytest.fixture(scope="session")
+def portrait_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short clip in which the camera moves over a real face, with sound."""
+    from skimage.data import astronaut
+
+    path = tmp_path_factory.mktemp("clips") / "portrait.mp4"
+    portrait = astronaut()
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width = video.height = 256
+        video.pix_fmt = "yuv420p"
+        audio = container.add_stream("aac", rate=48000, layout="mono")
+        for index in range(FRAME_COUNT):
+            left = 90 + 2 * index
+            crop = np.ascontiguousarray(portrait[:256, left : left + 256])
+            for packet in video.encode(av.VideoFrame.from_ndarray(crop, format="rgb24")):
+                container.mux(packet)
+        tone = (np.sin(np.arange(38400) / 20) * 8000).astype(np.int16)
+        sound = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
+        sound.sample_rate, sound.pts = 48000, 0
+        for packet in [*video.encode(), *audio.encode(sound), *audio.encode()]:
+            container.mux(packet)
+    return path

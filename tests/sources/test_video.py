@@ -353,7 +353,7 @@ def test_a_truncated_file_delivers_what_it_has(
     frames: list[Frame] = []
     with VideoSource(str(path), threads=1) as source, pytest.raises(TruncatedError) as error:
         frames.extend(item for item in source if isinstance(item, Frame))
-    assert "ends in the middle" in str(error.value)
+    assert "is truncated after" in str(error.value)
     assert "\n" not in str(error.value)
     assert (len(frames) >= 30 * share - 6) if share > 0.2 else True
     assert times_of(frames) == whole[: len(frames)]
@@ -569,7 +569,7 @@ def test_of_two_videos_the_default_one(tmp_path: Path) -> None:
     ("name", "says"),
     [
         ("hollow.mp4", "holds no video"),
-        ("hollow.mkv", "ends before the first picture"),
+        ("hollow.mkv", "is truncated before the first picture"),
     ],
 )
 def test_a_video_stream_without_a_picture(tmp_path: Path, name: str, says: str) -> None:

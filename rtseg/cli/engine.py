@@ -1,0 +1,252 @@
+"""`rtseg engine`: TensorRT engines, and the exported models that they are built from."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from rtseg.cli.progress import PLAIN_INTERVAL_SECONDS, set_up_logging
+from rtseg.errors import BackendError, SettingError, listed
+from rtseg.onnx_file import OnnxPrecision
+
+if TYPE_CHECKING:
+    from rtseg.engine import Engine
+    from rtseg.engine_builder import Progress
+    from rtseg.onnx_file import OnnxModel
+
+BUILT_IN = "face-parts"
+
+
+@click.group(short_help="Build, list, verify and delete TensorRT engines; export models.")
+def command() -> None:
+    """TensorRT engines: an NVIDIA GPU runs a model through one several times as fast.
+
+    An engine is built once for a model, a GPU and a TensorRT version, from the model's ONNX file.
+
+    \b
+    rtseg engine build
+    rtseg engine export model.safetensors && rtseg engine build model.onnx
+    """
+
+
+@command.command(short_help="Build the engine of a model or recipe.")
+@click.argument("what", default=BUILT_IN, metavar="[MODEL|RECIPE]")
+@click.option("--rebuild", is_flag=True, help="Build it anew even if it is there and in order.")
+@click.option("-v", "--verbose", is_flag=True, help="Show TensorRT's own messages.")
+def build(what: str, rebuild: bool, verbose: bool) -> None:
+    """Build an engine for this machine's GPU, and compare it with FP32.
+
+    MODEL is a .safetensors file with its .onnx beside it, or an .onnx file; RECIPE is one of the
+    shipped recipes or a .toml file. Without either: the built-in model.
+    """
+    from rtseg.backends.prepared import build_engine, in_precision
+    from rtseg.engine import find_engine
+    from rtseg.engine_recipe import read_recipe
+
+    set_up_logging(verbose=verbose, quiet=False)
+    recipe = read_recipe(what)
+    exported, weights = find_exported(recipe.model)
+    there = find_engine(in_precision(exported, recipe), recipe)
+    with _progress(f"building {recipe.name}") as on_progress:
+        engine = build_engine(
+            exported,
+            recipe,
+            weights=weights,
+            on_progress=on_progress,
+            replacing=there if rebuild else None,
+        )
+    manifest = engine.manifest
+    if there is not None and there.manifest.sha256 == manifest.sha256:
+        click.echo(f"already built, {manifest.built}: {engine.path}")
+        return
+    agreement = (
+        "not compared with FP32"
+        if manifest.agreement is None
+        else f"{manifest.agreement:.2%} of labels as in FP32"
+    )
+    click.echo(
+        f"built in {manifest.build_seconds:.0f} s: {engine.path} "
+        f"({manifest.precision}, {agreement})"
+    )
+
+
+@command.command("list", short_help="List the recipes and the engines that are built.")
+def list_() -> None:
+    """List the shipped recipes, and every engine that is kept here."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from rtseg.engine import engine_folder, list_engines
+    from rtseg.engine_recipe import shipped_recipes
+
+    console = Console(highlight=False)
+    console.print("[bold]recipes[/]")
+    for recipe in shipped_recipes().values():
+        console.print(
+            f"  {recipe.name}: {recipe.model}, {recipe.precision}, "
+            f"batches of 1 to {recipe.largest_batch}"
+        )
+    engines = list_engines()
+    console.print(f"[bold]built engines[/] in {escape(str(engine_folder()))}")
+    if not engines:
+        console.print("  none yet: `rtseg engine build` makes one")
+        return
+    table = Table(box=None, pad_edge=True)
+    for title in ("name", "precision", "GPU", "TensorRT", "as FP32", "built", "seconds", "MB"):
+        table.add_column(title)
+    for engine in engines:
+        manifest = engine.manifest
+        table.add_row(
+            escape(manifest.name),
+            manifest.precision,
+            escape(f"{manifest.gpu} ({manifest.compute_capability})"),
+            manifest.tensorrt,
+            "-" if manifest.agreement is None else f"{manifest.agreement:.2%}",
+            manifest.built,
+            f"{manifest.build_seconds:.0f}",
+            f"{engine.path.stat().st_size / 1e6:.1f}",
+        )
+    console.print(table)
+
+
+@command.command(short_help="Check every engine that is built.")
+def verify() -> None:
+    """Check that each engine is what was built (SHA-256), was built for this GPU and TensorRT, and
+    loads. Exit code 7 if one does not; where TensorRT cannot run, only the files are checked."""
+    from rtseg.engine import list_engines
+
+    set_up_logging(verbose=False, quiet=False)
+    engines = list_engines()
+    problems = {engine: _problem(engine) for engine in engines}
+    for engine, problem in problems.items():
+        click.echo(f"{engine.path.name}: {problem or 'in order'}")
+    bad = [engine for engine, problem in problems.items() if problem]
+    if bad:
+        raise BackendError(
+            f"{len(bad)} of {len(engines)} engines cannot be used here; "
+            "`rtseg engine clean --stale` deletes them, `rtseg engine build` makes new ones"
+        )
+    click.echo(f"{len(engines)} engines, all in order" if engines else "no engine is built")
+
+
+@command.command(short_help="Delete built engines.")
+@click.option("--stale", is_flag=True, help="Only those that cannot be used on this machine.")
+def clean(stale: bool) -> None:
+    """Delete the engines that rtseg built, their manifests, and what builds left behind."""
+    from rtseg.engine import list_engines, remove_engines
+
+    keep = tuple(
+        engine.path for engine in (list_engines() if stale else ()) if not _problem(engine)
+    )
+    gone = remove_engines(keep=keep)
+    click.echo(f"deleted {len(gone)} files" if gone else "nothing to delete")
+
+
+@command.command(short_help="Export a model to ONNX.")
+@click.argument("model", default=BUILT_IN, metavar="[MODEL]")
+@click.option("-o", "--output", metavar="FILE", help="Where to; beside the model if not given.")
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(OnnxPrecision)),
+    default="fp16",
+    show_default=True,
+    help="What the network computes in; engines are built in the precision of their file.",
+)
+def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
+    """Export MODEL (a .safetensors file, or the built-in one) to one ONNX file: uint8 crops in;
+    probabilities at the network's stride and label ids at the crop's size out."""
+    from rtseg.checkpoint import read_checkpoint
+    from rtseg.export import write_onnx
+    from rtseg.weights import default_checkpoint_path
+
+    source = default_checkpoint_path() if model == BUILT_IN else Path(model)
+    target = Path(output) if output is not None else source.with_suffix(".onnx")
+    if target.suffix != ".onnx":
+        raise SettingError(f"-o {target}: an exported model is named *.onnx")
+    write_onnx(read_checkpoint(source), target, precision=precision)
+    click.echo(f"wrote {target} ({precision}, {target.stat().st_size / 1e6:.1f} MB)")
+
+
+def find_exported(model: str) -> tuple[OnnxModel, Path | None]:
+    """The exported form of a model, and the weights it was made from, where they are at hand.
+
+    Raises:
+        SettingError: the name is no model's.
+        ModelError: it is missing, damaged, or was not exported.
+    """
+    from rtseg.onnx_file import find_onnx, read_onnx
+    from rtseg.weights import default_checkpoint_path
+
+    if model == BUILT_IN:
+        path = default_checkpoint_path()
+        return find_onnx(path), path
+    path = Path(model)
+    if path.suffix == ".onnx":
+        return read_onnx(path), None
+    if path.suffix == ".safetensors":
+        return find_onnx(path), path
+    raise SettingError(
+        f"{model!r} is no model; allowed: {listed((BUILT_IN, '*.safetensors', '*.onnx'))}"
+    )
+
+
+def _problem(engine: Engine) -> str | None:
+    """Why an engine cannot be used on this machine; None where it can."""
+    from rtseg.backends.tensorrt import TensorRtBackend
+    from rtseg.engine import StaleEngineError
+    from rtseg.engine_builder import tensorrt_library
+    from rtseg.nvidia import find_gpu, nvidia_driver_problem
+
+    try:
+        plan = engine.read()
+    except StaleEngineError as error:
+        return str(error)
+    if nvidia_driver_problem() is not None:
+        return None
+    manifest, gpu = engine.manifest, find_gpu()
+    version = tensorrt_library().__version__
+    if (manifest.tensorrt, manifest.gpu) != (version, gpu.name):
+        return (
+            f"built for {manifest.gpu} by TensorRT {manifest.tensorrt}; "
+            f"here are {gpu.name} and TensorRT {version}"
+        )
+    try:
+        TensorRtBackend(plan, manifest).close()
+    except BackendError as error:
+        return str(error)
+    return None
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Progress]:
+    """A bar on a terminal; elsewhere a line now and then. On standard error."""
+    if not sys.stderr.isatty():
+        yield _lines(title)
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda share, phase: bar.update(
+            task, completed=share, description=f"{title}: {phase[:40]}"
+        )
+
+
+def _lines(title: str) -> Progress:
+    last = time.monotonic()
+
+    def report(share: float, phase: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PLAIN_INTERVAL_SECONDS:
+            last = time.monotonic()
+            click.echo(f"{title}: {share:.0%}, {phase}", err=True)
+
+    return report
