@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -167,6 +167,12 @@ class LabelSet:
             raise SettingError(f"a label set's description is damaged: {error!r}") from None
 
 
+def _colours(codes: str) -> tuple[Colour, ...]:
+    """RGB triples from `rrggbb` codes."""
+    triples = (bytes.fromhex(code) for code in codes.split())
+    return tuple((red, green, blue) for red, green, blue in triples)
+
+
 HELEN = LabelSet(
     name="helen",
     names=(
@@ -184,16 +190,16 @@ HELEN = LabelSet(
     ),
     colours=(
         (0, 0, 0),
-        (244, 180, 140),
-        (96, 200, 72),
-        (28, 140, 60),
-        (72, 160, 255),
-        (24, 84, 220),
-        (250, 214, 60),
-        (240, 72, 96),
-        (150, 20, 60),
-        (255, 120, 190),
-        (140, 84, 200),
+        (72, 206, 186),
+        (255, 168, 56),
+        (222, 100, 12),
+        (96, 164, 255),
+        (28, 84, 232),
+        (250, 222, 72),
+        (236, 52, 78),
+        (134, 12, 60),
+        (255, 128, 196),
+        (146, 84, 214),
     ),
     face=(1, 2, 3, 4, 5, 6, 7, 8, 9),
     hair=(10,),
@@ -216,5 +222,82 @@ Left and right are the viewer's: id 2 lies in the left half of an upright pictur
 `parts` pools what Helen's own protocol calls "overall": brows, eyes, nose and mouth.
 """
 
-LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType({HELEN.name: HELEN})
+LAPA = replace(HELEN, name="lapa")
+"""LaPa (Liu et al., AAAI 2020): Helen's classes and ids."""
+
+CELEBAMASK = LabelSet(
+    name="celebamask",
+    names=(
+        *("background", "skin", "nose", "glasses", "left-eye", "right-eye"),
+        *("left-brow", "right-brow", "left-ear", "right-ear"),
+        *("inner-mouth", "upper-lip", "lower-lip"),
+        *("hair", "hat", "earring", "necklace", "neck", "cloth"),
+    ),
+    colours=_colours(
+        "000000 f4b48c fad63c 4ad0d8 48a0ff 1854dc 60c848 1c8c3c ff9c54 d86c20"
+        " 96143c f04860 ff78be 8c54c8 7a4a2a ffe28c c8c8c8 cc8866 3c6478"
+    ),
+    face=(1, 2, 3, 4, 5, 6, 7, 10, 11, 12),
+    hair=(13,),
+    left_eye=4,
+    right_eye=5,
+    left_means="subject",
+    swapped=((4, 5), (6, 7), (8, 9)),
+    merged={
+        "brows": (6, 7),
+        "eyes": (4, 5),
+        "ears": (8, 9),
+        "lips": (11, 12),
+        "mouth": (10, 11, 12),
+        "face": (1, 2, 3, 4, 5, 6, 7, 10, 11, 12),
+    },
+)
+"""CelebAMask-HQ (Lee et al., CVPR 2020): 19 classes by its own ids, left and right the subject's.
+
+Other projects number the same classes differently: compare names, never ids.
+"""
+
+FASSEG = LabelSet(
+    name="fasseg",
+    names=("background", "skin", "hair", "nose", "eyes", "mouth"),
+    colours=_colours("ff0000 ffff00 7f0000 00ffff 0000ff 00ff00"),
+    face=(1, 3, 4, 5),
+    hair=(2,),
+)
+"""FASSEG (Khan et al., 2015; Benini et al., 2019): six classes in its own colours.
+
+Its eyebrows are hair, its skin includes neck and ears, and clothes are background.
+"""
+
+CIHP = LabelSet(
+    name="cihp",
+    names=(
+        *("background", "hat", "hair", "glove", "sunglasses", "upper-clothes", "dress", "coat"),
+        *("socks", "pants", "torso-skin", "scarf", "skirt", "face", "left-arm", "right-arm"),
+        *("left-leg", "right-leg", "left-shoe", "right-shoe"),
+    ),
+    colours=_colours(
+        "000000 800000 ff0000 005500 aa0033 ff5500 000055 0077dd 555500 005555"
+        " 553300 345680 008000 0000ff 33aadd 00ffff 55ffaa aaff55 ffff00 ffaa00"
+    ),
+    face=(13,),
+    hair=(2,),
+    left_means="subject",
+    swapped=((14, 15), (16, 17), (18, 19)),
+    merged={"arms": (14, 15), "legs": (16, 17), "shoes": (18, 19)},
+)
+"""Crowd Instance-level Human Parsing (Gong et al., ECCV 2018): 20 classes in its own colours."""
+
+BDD_DRIVABLE = LabelSet(
+    name="bdd-drivable",
+    names=("direct", "alternative", "background"),
+    colours=_colours("db5e56 56d3db 000000"),
+    background=2,
+    merged={"drivable": (0, 1)},
+)
+"""BDD100K's drivable area (Yu et al., CVPR 2020): the own lane, others, and background last."""
+
+LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType(
+    {known.name: known for known in (HELEN, LAPA, CELEBAMASK, FASSEG, CIHP, BDD_DRIVABLE)}
+)
 """The built-in sets by name."""

@@ -81,7 +81,7 @@ def command(
     rtseg camera rtsp://host/stream --no-display -o record.mkv --duration 60
     """
     from rtseg.pipeline import Pipeline
-    from rtseg.render import rendered_size
+    from rtseg.render import check_view, rendered_size
     from rtseg.segmenter import Segmenter
     from rtseg.sinks import open_sink
     from rtseg.sinks.fan_out import FanOutSink
@@ -90,6 +90,10 @@ def command(
 
     set_up_logging(verbose=verbose, quiet=quiet)
     display = _can_display(display, recording=output is not None)
+    if display:
+        # Both wheels bring X11 libraries of the same names, and the first one loaded wins: a
+        # window of OpenCV's hangs with PyAV's.
+        import cv2 as _  # noqa: F401
     check_outputs([source], {"-o": output})
     times = StageTimes()
     with ExitStack() as stack:
@@ -120,7 +124,7 @@ def command(
                 times=times,
             )
         )
-        segmenter.label_set.select(view.classes)
+        check_view(view, segmenter.label_set, alpha=False)
         sink = FanOutSink(sinks)
         width, height = rendered_size(view, frames.info.width, frames.info.height)
         desk = Desk(frames, sink, encode=encode, width=width, height=height)

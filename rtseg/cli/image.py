@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from rtseg.segmenter import Segmenter
 
-STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-
 
 @click.command(short_help="Segment still pictures.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUTS…")
@@ -47,6 +45,7 @@ def command(
     rtseg image photo.jpg -o out
     rtseg image photos/ -o out --labels masks --view cutout --classes hair
     """
+    from rtseg.render import check_view
     from rtseg.segmenter import Segmenter
 
     set_up_logging(verbose=verbose, quiet=quiet)
@@ -63,7 +62,7 @@ def command(
         threads=model.threads,
         faces=faces,
     ) as segmenter:
-        segmenter.label_set.select(view.classes)
+        check_view(view, segmenter.label_set, alpha=True)
         for still in stills:
             try:
                 line = _segment_still(still, segmenter, view, output=output, labels=labels)
@@ -108,23 +107,17 @@ def _segment_still(
 
 
 def _expand(inputs: tuple[str, ...]) -> list[Path]:
-    """Every still behind files, folders and patterns, each once, in order."""
+    """Every still behind files, folders and patterns, each once, in order.
+
+    A single file that is not there is left to be reported when its turn comes.
+    """
+    from rtseg.sources.images import find_images
+
     stills: dict[Path, None] = {}
     for name in inputs:
         path = Path(name)
-        if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in STILL_SUFFIXES)
-        elif path.exists() or not any(sign in name for sign in "*?["):
-            found = [path]
-        else:
-            anchor = Path(path.anchor or ".")
-            pattern = str(path.relative_to(path.anchor)) if path.anchor else name
-            found = sorted(anchor.glob(pattern))
-        if not found:
-            raise SettingError(
-                f"{name}: no picture found there; allowed: {', '.join(STILL_SUFFIXES)}"
-            )
-        stills.update(dict.fromkeys(found))
+        alone = not path.is_dir() and not any(sign in name for sign in "*?[%")
+        stills.update(dict.fromkeys([path] if alone else find_images(name)))
     return list(stills)
 
 

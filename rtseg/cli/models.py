@@ -51,8 +51,8 @@ def _show(console: object, title: str, model: Checkpoint) -> None:
     for label_id, name in enumerate(model.label_set.names):
         red, green, blue = model.label_set.colours[label_id]
         code = f"#{red:02x}{green:02x}{blue:02x}"
-        row = [str(label_id), name, Text.assemble(("██ ", code), code)]
-        table.add_row(*row, *([_score(scores.get(name))] if scores else []))
+        score = [_score(scores.get(name))] if scores else []
+        table.add_row(str(label_id), name, Text.assemble(("██ ", code), code), *score)
     console.print(table)
     merged = {name: scores[name] for name in (*model.label_set.merged, "overall") if name in scores}
     if merged:

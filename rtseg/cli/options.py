@@ -33,12 +33,13 @@ def with_settings(
                 values[name] = group(**{field: values.pop(field) for field in fields})
             return command(**values)
 
+        decorated: Command = wrapped
         for group in reversed(groups.values()):
             hints = get_type_hints(group)
             for field in reversed(dataclasses.fields(group)):
                 default = (defaults or {}).get(field.name, field.default)
-                wrapped = _option(field, hints[field.name], default)(wrapped)
-        return wrapped
+                decorated = _option(field, hints[field.name], default)(decorated)
+        return decorated
 
     return decorate
 

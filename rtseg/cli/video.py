@@ -114,7 +114,7 @@ def segment_video(
         RtsegError: anything that went wrong, after what could be kept was kept.
     """
     from rtseg.pipeline import Pipeline
-    from rtseg.render import rendered_size
+    from rtseg.render import check_view, rendered_size
     from rtseg.segmenter import Segmenter
     from rtseg.sinks.fan_out import FanOutSink
     from rtseg.sources import open_source
@@ -146,8 +146,8 @@ def segment_video(
                 times=times,
             )
         )
-        segmenter.label_set.select(view.classes)
         sink = FanOutSink(sinks)
+        check_view(view, segmenter.label_set, alpha=sink.has_alpha)
         width, height = rendered_size(view, frames.info.width, frames.info.height)
         pipeline = Pipeline(
             source=frames,

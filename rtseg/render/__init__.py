@@ -62,7 +62,7 @@ def render(
     chosen = choose(segmentation.label_set, settings.classes)
     picture = _draw(frame, segmentation, settings, chosen, alpha=alpha)
     if settings.legend and settings.view in COLOURED_VIEWS:
-        draw_legend(picture, segmentation, chosen, keep_top_left_free=bool(hud))
+        draw_legend(picture, segmentation, chosen, hud=tuple(hud))
     if hud:
         draw_hud(picture, hud, frame_width=frame.width)
     return picture

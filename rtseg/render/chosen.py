@@ -45,7 +45,7 @@ class Chosen:
         """Each label in its colour: uint8 (height, width, 3)."""
         import cv2
 
-        return np.asarray(cv2.LUT(cv2.merge((labels, labels, labels)), self.palette), np.uint8)
+        return np.asarray(cv2.LUT(cv2.cvtColor(labels, cv2.COLOR_GRAY2RGB), self.palette), np.uint8)
 
 
 def choose(label_set: LabelSet, classes: Sequence[str]) -> Chosen:
@@ -97,7 +97,7 @@ def labelled_regions(segmentation: Segmentation, *, margin: int = 0) -> tuple[Re
     if background is None:
         return ((slice(0, height), slice(0, width)),)
     if background != 0:
-        labels = np.asarray(cv2.compare(labels, background, cv2.CMP_NE), np.uint8)
+        labels = (labels != background).view(np.uint8)
     left, top, box_width, box_height = cv2.boundingRect(labels)
     if box_width == 0:
         return ()

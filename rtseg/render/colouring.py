@@ -8,9 +8,7 @@ from rtseg.frames import Image, Picture, Segmentation
 from rtseg.render.chosen import Chosen, labelled_regions
 
 
-def overlay(
-    image: Image, segmentation: Segmentation, chosen: Chosen, *, opacity: float
-) -> Picture:
+def overlay(image: Image, segmentation: Segmentation, chosen: Chosen, *, opacity: float) -> Picture:
     """The frame with the chosen classes tinted; every other pixel stays bit for bit.
 
     Edges are softened inwards, over one pixel (two from 1440 lines on).

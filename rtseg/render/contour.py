@@ -20,14 +20,17 @@ def contour(image: Image, segmentation: Segmentation, chosen: Chosen) -> Picture
     import cv2
 
     picture = image.copy()
-    thickness = max(1, round(min(image.shape[:2]) / 400))
-    casing = thickness + max(2, 2 * round(thickness / 2))
-    margin = casing + 2
-    for region in labelled_regions(segmentation, margin=margin):
+    wanted = min(image.shape[:2]) / 340
+    for region in labelled_regions(segmentation, margin=2 * round(wanted) + 4):
+        # A small face gets thinner lines, so that its eyes are not filled up by them.
+        face_rows = region[0].stop - region[0].start
+        thickness = max(1, round(min(wanted, face_rows / 100)))
+        casing = thickness + max(2, 2 * round(thickness / 2))
+        shade = 0.55 if thickness > 1 else 0.3
         labels, seen = segmentation.labels[region], picture[region]
         lines = []
         for label_id, colour in zip(chosen.ids, chosen.colours, strict=True):
-            where = np.asarray(cv2.compare(labels, label_id, cv2.CMP_EQ), np.uint8)
+            where = (labels == label_id).view(np.uint8)
             area = cv2.countNonZero(where)
             if area:
                 lines.append((area, _outlines(where, thickness), colour))
@@ -36,7 +39,7 @@ def contour(image: Image, segmentation: Segmentation, chosen: Chosen) -> Picture
         shaded = seen.copy()
         for _, outlines, _ in lines:
             cv2.polylines(shaded, outlines, True, (16, 16, 20), casing, cv2.LINE_AA, _SHIFT)  # noqa: FBT003
-        cv2.addWeighted(seen, 0.45, shaded, 0.55, 0.0, dst=seen)
+        cv2.addWeighted(seen, 1.0 - shade, shaded, shade, 0.0, dst=seen)
         for _, outlines, colour in lines:
             cv2.polylines(seen, outlines, True, colour, thickness, cv2.LINE_AA, _SHIFT)  # noqa: FBT003
     return picture

@@ -75,9 +75,7 @@ def _faded(kept: LabelMap, size: int) -> LabelMap:
     return np.asarray(cv2.bitwise_and(soft, kept), np.uint8)
 
 
-def _compose(
-    picture: Picture, image: Image, cover: LabelMap, behind: tuple[int, ...]
-) -> None:
+def _compose(picture: Picture, image: Image, cover: LabelMap, behind: tuple[int, ...]) -> None:
     """Write `image` under `cover` into a region of the picture, over what lies behind."""
     import cv2
 

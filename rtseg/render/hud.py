@@ -27,7 +27,7 @@ def draw_hud(picture: Picture, lines: Sequence[str], *, frame_width: int) -> Non
             two frames wide).
     """
     height = picture.shape[0]
-    panel = _hud_panel(tuple(lines), frame_width, height)
+    panel = hud_panel(tuple(lines), frame_width, height)
     margin = panel_margin(frame_width, height)
     lay(picture, panel, margin, margin)
 
@@ -38,7 +38,8 @@ def panel_margin(width: int, height: int) -> int:
 
 
 @lru_cache(maxsize=64)
-def _hud_panel(lines: tuple[str, ...], width: int, height: int) -> Panel:
+def hud_panel(lines: tuple[str, ...], width: int, height: int) -> Panel:
+    """The panel of these lines for a frame of this size, in pixels; it lies at `panel_margin`."""
     size, margin = font_pixels(width, height), panel_margin(width, height)
     texts = [line_of_text(line, size) for line in lines]
     step, padding = round(1.05 * line_height(size)), round(0.55 * size)

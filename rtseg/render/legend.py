@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
+
 from rtseg.frames import LabelMap, Picture, Segmentation
 from rtseg.labels import Colour
 from rtseg.render.chosen import Chosen
-from rtseg.render.hud import panel_margin
+from rtseg.render.hud import hud_panel, panel_margin
 from rtseg.render.panel import (
     INK,
     Canvas,
@@ -24,7 +26,7 @@ SMALLEST_FONT = 8
 
 
 def draw_legend(
-    picture: Picture, segmentation: Segmentation, chosen: Chosen, *, keep_top_left_free: bool
+    picture: Picture, segmentation: Segmentation, chosen: Chosen, *, hud: tuple[str, ...]
 ) -> None:
     """Draw the legend into the corner where it covers the fewest labelled pixels.
 
@@ -35,36 +37,48 @@ def draw_legend(
         picture: changed in place.
         segmentation: what the legend stays clear of.
         chosen: the classes that it names.
-        keep_top_left_free: the HUD is there.
+        hud: the lines of the HUD, which it stays clear of too.
     """
     height, width = segmentation.labels.shape
-    panel = _legend_panel(chosen.names, chosen.colours, width, height)
-    left, top = _corner(segmentation, panel, keep_top_left_free=keep_top_left_free)
-    lay(picture, panel, picture.shape[1] - width + left, top)
+    panel = legend_panel(chosen, width, height)
+    beside = picture.shape[1] - width
+    taken = hud_panel(hud, width, height).size if hud and not beside else (0, 0)
+    left, top = legend_place(segmentation, panel, taken=taken)
+    lay(picture, panel, beside + left, top)
 
 
-def _corner(
-    segmentation: Segmentation, panel: Panel, *, keep_top_left_free: bool
+def legend_place(
+    segmentation: Segmentation, panel: Panel, *, taken: tuple[int, int]
 ) -> tuple[int, int]:
+    """The (left, top) of a legend in a frame, in pixels.
+
+    Args:
+        segmentation: what it stays clear of where it can.
+        panel: the legend.
+        taken: (width, height) of what already lies in the top left corner.
+    """
     labels, background = segmentation.labels, segmentation.label_set.background
     height, width = labels.shape
     margin = panel_margin(width, height)
     right, bottom = width - margin - panel.size[0], height - margin - panel.size[1]
     corners = [(margin, bottom), (right, bottom), (right, margin), (margin, margin)]
-    if keep_top_left_free:
-        corners.pop()
-    if background is None:
-        return corners[0]
-    return min(corners, key=lambda corner: _covered(labels, background, panel, corner))
+    edge = (taken[0] + 2 * margin, taken[1] + 2 * margin)
+    free = [c for c in corners if not any(taken) or c[0] >= edge[0] or c[1] >= edge[1]]
+    if background is None or not free:
+        return (free or corners[1:])[0]
+    return min(free, key=lambda corner: _covered(labels, background, panel, corner))
 
 
 def _covered(labels: LabelMap, background: int, panel: Panel, corner: tuple[int, int]) -> int:
     """Labelled pixels under a panel, in hundredths of its area, so that a few do not move it."""
-    import cv2
-
     (left, top), (width, height) = corner, panel.size
     under = labels[top : top + height, left : left + width]
-    return 100 * cv2.countNonZero(cv2.compare(under, background, cv2.CMP_NE)) // (width * height)
+    return 100 * int(np.count_nonzero(under != background)) // (width * height)
+
+
+def legend_panel(chosen: Chosen, width: int, height: int) -> Panel:
+    """The legend of a frame of this size, in pixels."""
+    return _legend_panel(chosen.names, chosen.colours, width, height)
 
 
 @lru_cache(maxsize=32)
@@ -78,7 +92,7 @@ def _legend_panel(
     for size in range(wanted, min(wanted, SMALLEST_FONT) - 1, -1):
         for columns in range(1, len(names) + 1):
             layout = _Layout(names, size, columns)
-            if layout.width <= 0.9 * most_width and layout.height <= 0.8 * most_height:
+            if layout.width <= 0.9 * most_width and layout.height <= most_height:
                 return layout.draw(colours, most_width, most_height)
     columns = max(1, round((len(names) * most_width / most_height / 5) ** 0.5))
     return _Layout(names, SMALLEST_FONT, columns).draw(colours, most_width, most_height)

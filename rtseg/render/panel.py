@@ -23,7 +23,9 @@ INK = (244, 245, 248)
 Cover = npt.NDArray[np.uint8]
 """How much of each pixel is covered, 0..255: (height, width)."""
 
-_REPLACED = str.maketrans({"–": "-", "—": "-", "µ": "u", "×": "x", "→": ">", "≤": "<", "≥": ">", "●": "•"})
+_REPLACED = str.maketrans(
+    {"–": "-", "—": "-", "µ": "u", "×": "x", "→": ">", "≤": "<", "≥": ">", "●": "•"}
+)
 """Characters that the font lacks."""
 
 
@@ -100,11 +102,13 @@ def line_of_text(text: str, size: int) -> Cover:
     """One line of text, `line_height(size)` pixels high."""
     from PIL import Image, ImageDraw
 
-    font, text = _font(size), text.translate(_REPLACED)
-    width = max(1, int(np.ceil(font.getlength(text))) + 1)
-    image = Image.new("L", (width, line_height(size)))
+    # Small letters are set in whole pixels, which spoils their spacing: draw those larger.
+    finer = 3 if size < 16 else 1
+    font, text = _font(finer * size), text.translate(_REPLACED)
+    width = max(1, math.ceil(font.getlength(text) / finer) + 2)
+    image = Image.new("L", (finer * width, finer * line_height(size)))
     ImageDraw.Draw(image).text((0, 0), text, font=font, fill=255)
-    return np.asarray(image)
+    return np.asarray(image.reduce(finer))
 
 
 @lru_cache(maxsize=64)

@@ -36,9 +36,7 @@ def blur(image: Image, segmentation: Segmentation, chosen: Chosen, *, invert: bo
         for region in labelled_regions(segmentation, margin=3 * growth):
             hidden = 255 - chosen.where(segmentation.labels[region])
             weight = _soft_cover(hidden, growth)
-            picture[region] = cv2.blendLinear(
-                picture[region], image[region], weight, 1.0 - weight
-            )
+            picture[region] = cv2.blendLinear(picture[region], image[region], weight, 1.0 - weight)
         return picture
     picture = image.copy()
     for region in labelled_regions(segmentation, margin=3 * growth):

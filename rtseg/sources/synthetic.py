@@ -225,43 +225,64 @@ def _paint_levels(
     for matrix, scale in zip(transforms, level_of, strict=True):
         back = np.linalg.inv(np.vstack((matrix, (0, 0, 1))))[:2]
         seen.setdefault(scale, []).append(corners @ back.T)
+    portrait, cover = _portrait()
+    glow = _glow(portrait)
     paintings = {}
     for scale, points in seen.items():
         everything = np.concatenate(points)
         left, top = (math.floor(v) - 4 for v in everything.min(axis=0))
         right, bottom = (math.ceil(v) + 4 for v in everything.max(axis=0))
-        paintings[scale] = _paint(scale, left, top, right, bottom)
+        image = _canvas(scale, (left, top, right, bottom), glow)
+        _hang(image, portrait, cover, scale, left, top)
+        paintings[scale] = _Painting(image, scale, (left, top))
     return paintings
 
 
-def _paint(scale: float, left: int, top: int, right: int, bottom: int) -> _Painting:
-    """The portrait before its backdrop, over a rectangle of portrait pixels."""
+def _canvas(
+    scale: float,
+    bounds: tuple[int, int, int, int],
+    glow: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+) -> Image:
+    """The backdrop over a rectangle of portrait pixels (left, top, right, bottom), with grain."""
     import cv2
 
-    width, height = round((right - left) * scale), round((bottom - top) * scale)
-    backdrop = cv2.resize(
-        _backdrop(left, top, right, bottom), (width, height), interpolation=cv2.INTER_CUBIC
-    )
-    noise = np.random.default_rng(7).normal(0.0, 1.3, (256, 256, 1)).astype(np.float32)
-    grain = np.tile(noise, (-(-height // 256), -(-width // 256), 1))[:height, :width]
-    painting = backdrop + grain
-    portrait, cover = _portrait()
-    to_level = np.array(((scale, 0, -left * scale), (0, scale, -top * scale)))
-    to_level[:, 2] += 0.5 * scale - 0.5
+    left, top, right, bottom = bounds
+    size = (round((right - left) * scale), round((bottom - top) * scale))
+    image = cv2.resize(_backdrop(*bounds, glow), size, interpolation=cv2.INTER_LINEAR)
+    noise = np.random.default_rng(7).normal(0.0, 1.3, (256, 256)).astype(np.float32)
+    for row in range(0, size[1], 256):
+        for column in range(0, size[0], 256):
+            tile = image[row : row + 256, column : column + 256]
+            tile += noise[: tile.shape[0], : tile.shape[1], None]
+    # Rounds, and cuts to 0..255.
+    return np.asarray(cv2.convertScaleAbs(cv2.max(image, 0.0)), np.uint8)
+
+
+def _hang(
+    image: Image,
+    portrait: npt.NDArray[np.float32],
+    cover: npt.NDArray[np.float32],
+    scale: float,
+    left: int,
+    top: int,
+) -> None:
+    """Lay the portrait over the part of a canvas where it hangs, in place."""
+    import cv2
+
+    height, width = image.shape[:2]
+    side = round(_PORTRAIT_PIXELS * scale)
+    x, y = round(-left * scale), round(-top * scale)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    if scale < 1:  # averaged first, as warping takes single pixels
-        size = max(1, round(_PORTRAIT_PIXELS * scale))
-        portrait = cv2.resize(portrait, (size, size), interpolation=cv2.INTER_AREA)
-        cover = cv2.resize(cover, (size, size), interpolation=cv2.INTER_AREA)
-        shrunk = size / _PORTRAIT_PIXELS
-        to_level = np.array(((scale / shrunk, 0, -left * scale), (0, scale / shrunk, -top * scale)))
-        method = cv2.INTER_LINEAR
-    placed = cv2.warpAffine(
-        portrait, to_level, (width, height), flags=method, borderMode=cv2.BORDER_REPLICATE
-    )
-    weight = cv2.warpAffine(cover, to_level, (width, height), flags=cv2.INTER_LINEAR)[..., None]
-    image = placed * weight + painting * (1.0 - weight)
-    return _Painting(np.round(image).clip(0, 255).astype(np.uint8), scale, (left, top))
+    large = cv2.resize(portrait, (side, side), interpolation=method)
+    weight = cv2.resize(cover, (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
+    rows = slice(max(0, y), min(height, y + side))
+    columns = slice(max(0, x), min(width, x + side))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return
+    inner = (slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x))
+    under = image[rows, columns]
+    mixed = large[inner] * weight[inner] + under * (1.0 - weight[inner])
+    under[:] = np.round(mixed).clip(0, 255)
 
 
 def _portrait() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -279,7 +300,13 @@ _COARSE = 8
 """The backdrop is painted at one pixel for this many of the portrait's."""
 
 
-def _backdrop(left: int, top: int, right: int, bottom: int) -> npt.NDArray[np.float32]:
+def _backdrop(
+    left: int,
+    top: int,
+    right: int,
+    bottom: int,
+    glow: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+) -> npt.NDArray[np.float32]:
     """A mottled studio canvas, lit from behind the head, dimmer outwards and below.
 
     Returns:
@@ -296,7 +323,7 @@ def _backdrop(left: int, top: int, right: int, bottom: int) -> npt.NDArray[np.fl
     light *= 1.0 - 0.35 / (1.0 + np.exp(-(y - 640.0) / 140.0))
     canvas = np.array((203.0, 195.0, 190.0), np.float32) * light[..., None]
     canvas += mottling[..., None] * np.array((15.0, 14.0, 17.0), np.float32) * light[..., None]
-    blurred, weight = _glow()
+    blurred, weight = glow
     maps = ((x + 512.0) / 4.0 - 0.5, (y + 512.0) / 4.0 - 0.5)
     near = cv2.remap(blurred, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     share = cv2.remap(weight, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[..., None]
@@ -321,14 +348,15 @@ def _mottling(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> npt.NDA
     return total
 
 
-def _glow() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _glow(
+    portrait: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """The portrait's edges, carried on outwards out of focus, and how much of that shows.
 
     Both at a quarter of the portrait's scale, over 512 more of its pixels on every side.
     """
     import cv2
 
-    portrait, _ = _portrait()
     small = cv2.resize(portrait, (128, 128), interpolation=cv2.INTER_AREA)
     wide = cv2.copyMakeBorder(small, 128, 128, 128, 128, cv2.BORDER_REPLICATE)
     blurred = cv2.GaussianBlur(wide, (0, 0), 14.0)

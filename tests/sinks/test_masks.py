@@ -15,7 +15,8 @@ import pytest
 from rtseg.errors import OutputExistsError, SettingError, SinkError, SourceError
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
-from rtseg.sinks.masks import NAMES_TAG, open_labels_sink, read_labels
+from rtseg.sinks.label_video import NAMES_TAG
+from rtseg.sinks.masks import open_labels_sink, read_labels
 from tests.sinks.drawn import HEIGHT, WIDTH, info, item, labels, write_run
 
 OUTPUTS = ["masks", "masks/%04d.png", "masks.mkv", "masks.npz"]

@@ -1,0 +1,53 @@
+"""Rendered views as numbered picture files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rtseg.errors import SinkError
+from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.settings import EncodeSettings
+from rtseg.sinks.base import Outcome, Sink
+from rtseg.sinks.numbered import NumberedFiles
+from rtseg.sources.base import SourceInfo
+
+
+class ImagesSink(Sink):
+    """One picture file a frame, numbered from 0 in the order they come, each written whole.
+
+    Args:
+        output: a folder (PNG files `000000.png` …) or a pattern (`out/%06d.png`; .png, .jpg,
+            .jpeg or .webp).
+        settings: only `overwrite` matters here.
+        names: what to call the files instead, in order, with or without a suffix.
+
+    Raises:
+        SettingError: the output is no folder and no pattern of a known format.
+    """
+
+    wants_pixels = True
+
+    def __init__(
+        self, output: str, *, settings: EncodeSettings, names: Sequence[str] | None = None
+    ) -> None:
+        self._output = output
+        self._files = NumberedFiles(output, names=names, overwrite=settings.overwrite)
+        self.has_alpha = self._files.suffix in (".png", ".webp")
+
+    def open(self, info: SourceInfo, *, width: int, height: int) -> None:
+        """Make the folder. See `Sink.open`."""
+        self._files.claim()
+
+    def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
+        """Write the picture. See `Sink.write`."""
+        if picture is None:
+            raise SinkError(f"{self._output}: needs the rendered view, and was given none")
+        self._files.write(picture)
+
+    def close(self, outcome: Outcome) -> None:
+        """Every file is whole already, however the run ended."""
+        self._files.settle()
+
+    def describe(self) -> str:
+        """The folder or pattern."""
+        return self._output
