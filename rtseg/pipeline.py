@@ -199,12 +199,16 @@ class Pipeline:
             ended_by = "error"
             errors.append(error)
         finally:
-            self._over.set()
             if ended_by == "error":
                 errors[:0] = self._worker_errors[:1]
+            # From here on nobody looks at what a worker raises: its source may be closed under a
+            # read, and nobody waits for its frame any more.
+            self._over.set()
             errors.extend(self._close_sink("failed" if ended_by == "error" else "finished"))
         self._summary = self._counter.summary(
-            dropped=self._dropped, ended_by="error" if errors else ended_by
+            dropped=self._dropped,
+            ended_by="error" if errors else ended_by,
+            reconnects=self._source.reconnects,
         )
         self._join(workers)
         if ended_by == "truncated" and not errors and self._truncated is not None:
@@ -224,7 +228,9 @@ class Pipeline:
     @property
     def statistics(self) -> LiveStatistics:
         """Where the run stands now."""
-        return self._counter.statistics(dropped=self._dropped)
+        return self._counter.statistics(
+            dropped=self._dropped, reconnects=self._source.reconnects
+        )
 
     @property
     def summary(self) -> RunSummary | None:
@@ -348,7 +354,7 @@ class Pipeline:
             with closing(self._capture()) as captured:
                 _pass_on(captured, self._captured)
         except BaseException as error:  # noqa: BLE001  raised again on the calling thread
-            self._fail(error)
+            self._worker_errors.append(error)
         finally:
             self._captured.close()
 
@@ -356,7 +362,7 @@ class Pipeline:
         try:
             _pass_on(self._segment_all(_taken_from(self._captured)), self._segmented)
         except BaseException as error:  # noqa: BLE001  raised again on the calling thread
-            self._fail(error)
+            self._worker_errors.append(error)
         finally:
             self._segmented.close()
 
@@ -398,12 +404,6 @@ class Pipeline:
                 yield item
             else:
                 yield _Captured(item.frame, item.captured_ns, self._segment(item.frame))
-
-    def _fail(self, error: BaseException) -> None:
-        # Once a run is over, its source may have been closed under a read: what that raises, and
-        # what befalls a frame that nobody waits for any more, changes nothing.
-        if not self._over.is_set():
-            self._worker_errors.append(error)
 
     # --- the end ---
 

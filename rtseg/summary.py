@@ -41,7 +41,7 @@ class LiveStatistics:
     """What a view may show of the run it is part of.
 
     `frames_per_second` is over the last two seconds; `latency_ms` is the age of the last written
-    frame, from its capture to after it was written.
+    frame, from its capture to after it was written; `reconnects` as in `RunSummary`.
     """
 
     frames: int = 0
@@ -49,6 +49,7 @@ class LiveStatistics:
     corrupt: int = 0
     frames_per_second: float = 0.0
     latency_ms: float = 0.0
+    reconnects: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ class RunSummary:
         stages: each stage's distribution, in the order of `timing.STAGES`, then `close`: the one
             closing of the sink (an encoder writes what it held back).
         ended_by: why the run is over.
+        reconnects: how often a live source was lost and came back.
     """
 
     frames: int
@@ -77,6 +79,7 @@ class RunSummary:
     latency: Percentiles
     stages: dict[str, Percentiles] = field(repr=False)
     ended_by: EndedBy
+    reconnects: int = 0
 
 
 class RunCounter:
@@ -127,7 +130,7 @@ class RunCounter:
         """Since the last restart."""
         return time.perf_counter() - self._started
 
-    def statistics(self, *, dropped: int) -> LiveStatistics:
+    def statistics(self, *, dropped: int, reconnects: int = 0) -> LiveStatistics:
         """Where the run stands now."""
         return LiveStatistics(
             frames=self._written,
@@ -135,6 +138,7 @@ class RunCounter:
             corrupt=self._corrupt,
             frames_per_second=self._rate.per_second,
             latency_ms=self._latency_seconds * 1e3,
+            reconnects=reconnects,
         )
 
     def progress(self, *, dropped: int) -> Progress:
@@ -151,7 +155,7 @@ class RunCounter:
             corrupt=self._corrupt,
         )
 
-    def summary(self, *, dropped: int, ended_by: EndedBy) -> RunSummary:
+    def summary(self, *, dropped: int, ended_by: EndedBy, reconnects: int = 0) -> RunSummary:
         """What the run did; asked once its sink is closed."""
         seconds = self.seconds
         return RunSummary(
@@ -164,4 +168,5 @@ class RunCounter:
             latency=self._latency.percentiles("latency"),
             stages={stage: self._times.percentiles(stage) for stage in self._times.stages},
             ended_by=ended_by,
+            reconnects=reconnects,
         )

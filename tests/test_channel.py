@@ -174,21 +174,60 @@ def test_get_waits_no_longer_than_it_may(policy: Policy) -> None:
 
 
 @POLICIES
-def test_an_item_wakes_its_consumer_long_before_a_wait_slice_ends(policy: Policy) -> None:
+def test_an_item_wakes_its_consumer_at_once(policy: Policy) -> None:
     """Handing over must cost no waiting: else every frame would wait up to 50 ms."""
-    there: Channel[float] = Channel(capacity=1, policy=policy, stop=StopFlag())
+    channel: Channel[float] = Channel(capacity=1, policy=policy, stop=StopFlag())
     delays: list[float] = []
 
     def consume() -> None:
-        while not isinstance(sent := there.get(), Nothing):
+        while not isinstance(sent := channel.get(), Nothing):
             delays.append(time.monotonic() - sent)
 
     consumer = in_thread(consume)
     for _ in range(21):
         time.sleep(0.005)
-        there.put(time.monotonic())
-    there.close()
+        channel.put(time.monotonic())
+    channel.close()
     consumer.join(5)
+    assert sorted(delays)[len(delays) // 2] < 0.02
+
+
+def test_room_wakes_a_producer_at_once() -> None:
+    channel: Channel[int] = Channel(capacity=1, policy="block", stop=StopFlag())
+    put_at: list[float] = []
+
+    def produce() -> None:
+        for number in range(21):
+            channel.put(number)
+            put_at.append(time.monotonic())
+
+    producer = in_thread(produce)
+    taken_at = []
+    for _ in range(21):
+        time.sleep(0.005)
+        taken_at.append(time.monotonic())
+        channel.get(timeout_seconds=5)
+    producer.join(5)
+    delays = [put - taken for put, taken in zip(put_at[1:], taken_at, strict=False)]
+    assert sorted(delays)[len(delays) // 2] < 0.02
+
+
+def test_closing_wakes_the_consumer_at_once() -> None:
+    delays = []
+    for _ in range(9):
+        channel: Channel[int] = Channel(capacity=1, policy="block", stop=StopFlag())
+        ended_at: list[float] = []
+
+        def consume(channel: Channel[int] = channel, ended_at: list[float] = ended_at) -> None:
+            channel.get()
+            ended_at.append(time.monotonic())
+
+        consumer = in_thread(consume)
+        time.sleep(0.005)
+        closed_at = time.monotonic()
+        channel.close()
+        consumer.join(5)
+        delays.append(ended_at[0] - closed_at)
     assert sorted(delays)[len(delays) // 2] < 0.02
 
 

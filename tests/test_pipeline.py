@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import itertools
 import logging
 import os
@@ -29,6 +30,8 @@ from rtseg.timing import StageTimes
 
 WIDTH, HEIGHT = 8, 6
 DEADLINE_SECONDS = 2.0
+BUSY_SECONDS = 0.15
+"""How late a busy machine may be; each queued frame too many costs twice that below."""
 OVERLAPS = pytest.mark.parametrize("overlap", [True, False], ids=["overlap", "serial"])
 
 
@@ -421,9 +424,12 @@ def test_serial_stage_times_add_up_to_the_whole() -> None:
         with times.measure("infer"):
             return segmenter(0.008)(frame)
 
+    def pause() -> None:
+        time.sleep(0.002)
+
     summary = pipeline(
         FakeSource(30, interval=0.02, packets=True),
-        FakeSink(seconds=0.003),
+        FakeSink(seconds=0.003, faults={"poll": pause, "copy": pause}),
         segment=segment,
         render=renderer(0.002),
         times=times,
@@ -433,14 +439,23 @@ def test_serial_stage_times_add_up_to_the_whole() -> None:
     assert total == pytest.approx(summary.seconds, rel=0.1)
     assert summary.stages["infer"].p50 >= 8
     assert summary.stages["render"].p50 >= 2
-    assert summary.stages["output"].p50 >= 3
+    assert summary.stages["output"].p50 >= 5, "a window's part is output as well"
+
+
+@OVERLAPS
+def test_the_clock_starts_when_the_output_is_open(overlap: bool) -> None:
+    sink = FakeSink(faults={"open": lambda: time.sleep(0.6), "close": lambda: time.sleep(0.1)})
+    summary = pipeline(FakeSource(3), sink, overlap=overlap).run()
+    assert 0.1 <= summary.seconds < 0.6, "and runs until it is closed"
+    assert summary.first_frame_seconds < 0.5
+    assert summary.stages["close"].mean >= 100
 
 
 def test_waiting_for_a_neighbour_counts_to_no_stage() -> None:
     times = StageTimes()
     pipeline(FakeSource(20), FakeSink(), segment=segmenter(0.02), times=times).run()
-    assert times.total_seconds("capture") < 0.1
-    assert times.total_seconds("output") < 0.1
+    assert times.total_seconds("capture") < 0.2
+    assert times.total_seconds("output") < 0.2
 
 
 @OVERLAPS
@@ -473,13 +488,13 @@ def test_a_warm_up_is_written_but_not_counted(overlap: bool) -> None:
 def test_progress(overlap: bool) -> None:
     reports: list[Progress] = []
     source = FakeSource(30, interval=0.02)
-    pipeline(source, FakeSink(), overlap=overlap).run(on_progress=reports.append)
+    summary = pipeline(source, FakeSink(), overlap=overlap).run(on_progress=reports.append)
     assert reports[0].frames == 0
     assert reports[0].seconds_left is None
     assert reports[-1].frames == reports[-1].frame_count == 30
     assert reports[-1].seconds_left == 0
-    assert 4 <= len(reports) <= 12, "at most ten a second"
-    assert 20 < reports[-1].frames_per_second < 60
+    assert 4 <= len(reports) <= summary.seconds / 0.1 + 2, "at most ten a second"
+    assert 10 < reports[-1].frames_per_second < 200
 
 
 def test_a_pipeline_runs_once() -> None:
@@ -528,13 +543,12 @@ def run_live(
 
 
 def test_a_live_picture_never_lags() -> None:
-    source, sink, summary, inference = run_live(infer=0.2, output=0.0, frames=70)
-    # The promise, plus 50 ms for a busy machine; a queue of one more frame would add 200 ms. The
-    # last frame is aside: no newer one took its place while it waited.
-    assert max(sink.ages[:-1]) <= inference + 2 / 30 + 0.05
+    source, sink, summary, inference = run_live(infer=0.3, output=0.0, frames=70)
+    # The last frame is aside: no newer one took its place while it waited.
+    assert max(sink.ages[:-1]) <= inference + 2 / 30 + BUSY_SECONDS
     assert summary.dropped > 45
     assert summary.frames + summary.dropped == source.delivered == 70
-    assert summary.latency.p50 / 1e3 <= inference + 2 / 30 + 0.05
+    assert summary.latency.p50 / 1e3 <= inference + 2 / 30 + BUSY_SECONDS
     assert [line for line in sink.log if "packet" in line] == [
         line for line in source.log if "packet" in line
     ], "packets are never dropped"
@@ -542,15 +556,15 @@ def test_a_live_picture_never_lags() -> None:
 
 
 def test_a_slow_output_shows_no_old_picture() -> None:
-    _source, sink, summary, inference = run_live(infer=0.01, output=0.2, frames=45)
-    assert max(sink.ages[:-1]) <= inference + 2 / 30 + 0.05
+    _source, sink, summary, inference = run_live(infer=0.01, output=0.3, frames=45)
+    assert max(sink.ages[:-1]) <= inference + 2 / 30 + BUSY_SECONDS
     assert summary.frames + summary.dropped == 45
 
 
 def test_a_fast_live_run_drops_nothing() -> None:
     _source, sink, summary, _ = run_live(infer=0.0, output=0.0, frames=20)
     assert (len(sink.written) + summary.dropped, summary.frames) == (20, len(sink.written))
-    assert summary.dropped <= 2, "only what a busy machine makes it drop"
+    assert summary.dropped <= 6, "only what a busy machine makes it drop"
 
 
 def test_a_live_run_holds_a_handful_of_frames() -> None:
@@ -562,6 +576,18 @@ def test_a_live_run_holds_a_handful_of_frames() -> None:
     pipeline(source, sink, segment=segmenter(0.05), max_seconds=1.0).run()
     assert source.delivered > 100
     assert max(held) <= 6, "memory must stay flat"
+
+
+def test_what_a_warm_up_drops_does_not_count() -> None:
+    slow_start = iter([0.5])
+    source = FakeSource(40, is_live=True, interval=0.02)
+
+    def segment(frame: Frame) -> Segmentation:
+        return segmenter(next(slow_start, 0.0))(frame)
+
+    summary = pipeline(source, FakeSink(), segment=segment, warmup_frames=2).run()
+    assert source.delivered == 40
+    assert summary.dropped < 15, "the first inference alone made it drop 24"
 
 
 def test_frames_that_a_camera_dropped_itself_are_counted() -> None:
@@ -606,8 +632,8 @@ def test_the_window_is_served_while_no_frame_comes() -> None:
     pipeline(source, sink).run()
     gaps = np.diff(sink.polls)
     assert len(gaps) > 20
-    assert np.median(gaps) < 0.03
-    assert gaps.max() < 0.2
+    assert np.median(gaps) < 0.04
+    assert gaps.max() < 0.35
 
 
 @OVERLAPS
@@ -630,7 +656,7 @@ def test_a_paused_camera_goes_on_with_a_fresh_picture(overlap: bool) -> None:
     summary = pipeline(source, sink, overlap=overlap, max_frames=15).run()
     jumps = np.diff(sink.written)
     assert jumps.max() > 10, "the frames of the pause are not shown"
-    assert max(sink.ages) <= 2 / 30 + 0.05
+    assert max(sink.ages) <= 2 / 30 + BUSY_SECONDS
     assert summary.dropped < 10, "skipped by wish is not dropped"
     last = sink.log[-1]
     assert [line for line in sink.log if "packet" in line] == [
@@ -830,6 +856,31 @@ def test_an_error_while_closing_does_not_hide_the_first() -> None:
     assert caught.value is first
     assert caught.value.__notes__ == ["while the run ended, also: OSError: second"]
     assert caught.value.__context__ is None
+
+
+def test_an_error_does_not_wait_for_what_is_queued() -> None:
+    """Four frames of 0.7 s lie before the error: they must not be segmented first."""
+    fault = Fault(SourceError("injected"), at=5)
+    with pytest.raises(SourceError):
+        pipeline(FakeSource(None, fault=fault), FakeSink(), segment=segmenter(0.7)).run()
+    assert time.monotonic() - fault.raised_at < DEADLINE_SECONDS
+
+
+@OVERLAPS
+@pytest.mark.parametrize("end", ["stop", "error"])
+def test_a_decoder_is_ended_also_where_the_source_keeps_it(overlap: bool, end: str) -> None:
+    class KeepingSource(FakeSource):
+        def __iter__(self) -> Iterator[Frame | Packet]:
+            self.kept = super().__iter__()
+            return self.kept
+
+    source, sink = KeepingSource(None), FakeSink()
+    work = pipeline(source, sink, overlap=overlap)
+    sink.faults["write"] = work.stop if end == "stop" else Fault(ValueError("injected"), at=0)
+    with suppress(ValueError):
+        work.run()
+    assert inspect.getgeneratorstate(source.kept) == inspect.GEN_CLOSED  # type: ignore[arg-type]
+    assert source.ended_on is source.reader
 
 
 @pytest.mark.parametrize("place", ["segment", "write"])

@@ -1,0 +1,69 @@
+"""What a measurement ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rtseg.settings import thread_count
+
+VERSIONED = ("rtseg", "torch", "openvino", "tensorrt", "av", "opencv-python", "numpy")
+"""The distributions whose versions bear on speed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A computer, and the software on it that bears on speed.
+
+    Attributes:
+        processor: its name as its maker gives it, or the architecture.
+        cores: what the operating system counts, hyper-threads included.
+        usable_cores: those that this process may use.
+        system: the operating system and its version.
+        python: the interpreter's version.
+        versions: installed versions by distribution.
+    """
+
+    processor: str
+    cores: int
+    usable_cores: int
+    system: str
+    python: str
+    versions: dict[str, str]
+
+    def to_json(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def this_machine() -> Machine:
+    """Where this process runs. Imports nothing heavy: versions come from installed metadata."""
+    return Machine(
+        processor=processor_name(),
+        cores=os.cpu_count() or 1,
+        usable_cores=thread_count(0),
+        system=platform.platform(terse=True),
+        python=platform.python_version(),
+        versions={name: found for name in VERSIONED if (found := _version(name)) is not None},
+    )
+
+
+def processor_name() -> str:
+    """The processor's name as its maker gives it, or the architecture."""
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
