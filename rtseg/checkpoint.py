@@ -142,7 +142,30 @@ def read_header(path: Path | str) -> Checkpoint:
     Raises:
         ModelError: as `read_checkpoint`.
     """
-    return _from_header(_metadata(Path(path)), path=path, tensors={}, digest="")
+    return checkpoint_from_header(_metadata(Path(path)), path=path)
+
+
+def read_digest(path: Path | str) -> str:
+    """SHA-256 of a model file, as `Checkpoint.digest` holds it.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def checkpoint_from_header(
+    header: Mapping[str, Any], *, path: Path | str, digest: str = ""
+) -> Checkpoint:
+    """The description in a header (`Checkpoint.header`), without weights; errors name `path`.
+
+    Raises:
+        ModelError: a field is missing or wrong.
+    """
+    return _from_header(header, path=path, tensors={}, digest=digest)
 
 
 def read_header_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -237,8 +260,9 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path | str, *, half: bool = F
 
     target = Path(path)
     tensors = {
-        name: np.ascontiguousarray(
-            tensor.astype(np.float16) if half and tensor.dtype.kind == "f" else tensor
+        # not ascontiguousarray, which gives a scalar a dimension
+        name: np.asarray(
+            tensor.astype(np.float16) if half and tensor.dtype.kind == "f" else tensor, order="C"
         )
         for name, tensor in sorted(checkpoint.tensors.items())
     }

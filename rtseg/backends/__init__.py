@@ -1,1 +1,226 @@
-"""."""
+"""What runs a network: `open_backend` chooses and makes one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, get_args
+
+from rtseg.backends.base import Backend
+from rtseg.checkpoint import Checkpoint, read_checkpoint
+from rtseg.errors import BackendError, ModelError, RtsegError, SettingError, listed
+from rtseg.nvidia import nvidia_driver_problem
+from rtseg.onnx_file import OnnxModel, find_onnx, read_onnx
+from rtseg.settings import DeviceName, ModelSettings, Precision
+
+__all__ = ["Backend", "BackendName", "open_backend"]
+
+BackendName = Literal["auto", "torch", "openvino", "tensorrt"]
+Model = Checkpoint | Path | str
+
+_log = logging.getLogger("rtseg")
+
+
+def open_backend(
+    name: BackendName = "auto",
+    *,
+    model: Model | None = None,
+    device: DeviceName = "auto",
+    precision: Precision = "auto",
+    threads: int = 0,
+) -> Backend:
+    """A backend that is ready to run a model.
+
+    `auto` takes the first that works here of tensorrt (where its engine is built), torch on an
+    NVIDIA GPU, openvino, torch on the processor; it says which, and why not those before it, in
+    one line to the logger `rtseg`. One that is asked for by name never falls back.
+
+    Args:
+        name: which run-time. `tensorrt` builds its engine where that is not built yet, which
+            takes a while and is announced.
+        model: a checkpoint, its path, or the path of an ONNX file exported from it (which torch
+            does not run); the built-in face-parts model if not given. openvino and tensorrt run
+            a checkpoint's path where the ONNX file exported from it lies beside it.
+        device: where it runs; `auto` takes an NVIDIA GPU where there is one.
+        precision: what it computes in; `auto` takes the fastest that the device does well.
+        threads: processor threads for the whole process; 0 is one a core.
+
+    Raises:
+        SettingError: a name is unknown or a number out of range.
+        ModelError: the model is missing or damaged.
+        BackendError: the run-time or the device is missing or fails.
+    """
+    if name not in get_args(BackendName):
+        raise SettingError(f"unknown backend {name!r}; allowed: {listed(get_args(BackendName))}")
+    request = _Request(
+        model=_Model(model),
+        settings=ModelSettings(device=device, precision=precision, threads=threads),
+    )
+    return _choose(request) if name == "auto" else _OPENERS[name](request)
+
+
+class _Model:
+    """A model as it was given; read as weights or as ONNX where a backend needs it so."""
+
+    def __init__(self, given: Model | None) -> None:
+        if given is None:
+            from rtseg.weights import default_checkpoint_path
+
+            given = default_checkpoint_path()
+        self._given = given if isinstance(given, Checkpoint) else Path(given)
+
+    @property
+    def name(self) -> str:
+        given = self._given
+        return given.architecture if isinstance(given, Checkpoint) else given.stem
+
+    @property
+    def weights_path(self) -> Path | None:
+        """The file with the weights, where there is one."""
+        given = self._given
+        return None if isinstance(given, Checkpoint) or given.suffix == ".onnx" else given
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        if isinstance(self._given, Checkpoint):
+            return self._given
+        if self._given.suffix == ".onnx":
+            raise ModelError(
+                f"{self._given}: torch runs .safetensors models; an exported one runs with "
+                "openvino (pip install 'rtseg[openvino]') or tensorrt"
+            )
+        return read_checkpoint(self._given)
+
+    @cached_property
+    def exported(self) -> OnnxModel:
+        if isinstance(self._given, Checkpoint):
+            raise ModelError("a model in memory has no ONNX file; write it, and export it")
+        if self._given.suffix == ".onnx":
+            return read_onnx(self._given)
+        return find_onnx(self._given)
+
+
+@dataclass(frozen=True)
+class _Request:
+    model: _Model
+    settings: ModelSettings
+
+
+def _choose(request: _Request) -> Backend:
+    """The first backend that works, with the reasons against those before it."""
+    reasons: dict[str, list[str]] = {}
+    asked = request.settings.device
+    candidates = [c for c in _CANDIDATES if asked == "auto" or asked in c.devices]
+    for candidate in candidates:
+        try:
+            backend = candidate.open(request)
+        except RtsegError as error:
+            if candidate is candidates[-1]:
+                raise
+            reasons.setdefault(str(error), []).append(candidate.label)
+            continue
+        passed_over = [f"not {' or '.join(names)}: {why}" for why, names in reasons.items()]
+        backend.reason = "; ".join([backend.reason, *passed_over])
+        _log.info("%s", backend.reason)
+        return backend
+    raise AssertionError("the last candidate either opens or raises")
+
+
+def _needs_nvidia() -> None:
+    problem = nvidia_driver_problem()
+    if problem is not None:
+        raise BackendError(problem)
+
+
+def _auto_tensorrt(request: _Request) -> Backend:
+    """TensorRT where that is possible at once: nobody waits for a build they did not ask for."""
+    _needs_nvidia()
+    missing = [name for name in ("tensorrt", "pycuda") if find_spec(name) is None]
+    if missing:
+        raise BackendError(f"{' and '.join(missing)} not installed")
+    from rtseg.backends.prepared import open_built, recipe_for
+    from rtseg.engine import StaleEngineError
+
+    model = request.model
+    recipe = recipe_for(model.name, precision=request.settings.precision)
+    try:
+        backend = open_built(model.exported, recipe)
+    except StaleEngineError as error:
+        raise BackendError(f"{error}; `rtseg engine build --rebuild` builds it anew") from error
+    if backend is None:
+        raise BackendError("its engine is not built yet; `rtseg engine build` builds it")
+    return backend
+
+
+def _auto_torch_cuda(request: _Request) -> Backend:
+    _needs_nvidia()
+    return _open_torch(request, device="cuda")
+
+
+def _auto_openvino(request: _Request) -> Backend:
+    if find_spec("openvino") is None:
+        raise BackendError("not installed")
+    return _open_openvino(request)
+
+
+def _open_tensorrt(request: _Request) -> Backend:
+    if request.settings.device == "cpu":
+        raise SettingError("device cpu: the tensorrt backend runs on cuda only; allowed: cuda")
+    from rtseg.backends.prepared import open_tensorrt, recipe_for
+
+    model = request.model
+    recipe = recipe_for(model.name, precision=request.settings.precision)
+    return open_tensorrt(model.exported, recipe, weights=model.weights_path)
+
+
+def _open_openvino(request: _Request) -> Backend:
+    from rtseg.backends.openvino import OpenVinoBackend
+
+    settings = request.settings
+    return OpenVinoBackend(
+        request.model.exported,
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+    )
+
+
+def _open_torch(request: _Request, *, device: DeviceName | None = None) -> Backend:
+    # read before PyTorch is loaded, so that a wrong file is said at once
+    checkpoint = request.model.checkpoint
+    from rtseg.backends.torch import TorchBackend
+
+    settings = request.settings
+    return TorchBackend(
+        checkpoint,
+        device=settings.device if device is None else device,
+        precision=settings.precision,
+        threads=settings.threads,
+    )
+
+
+_OPENERS: dict[str, Callable[[_Request], Backend]] = {
+    "tensorrt": _open_tensorrt,
+    "torch": _open_torch,
+    "openvino": _open_openvino,
+}
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    label: str
+    devices: tuple[DeviceName, ...]
+    open: Callable[[_Request], Backend]
+
+
+# The last one's error is the user's: it is what always should work.
+_CANDIDATES = (
+    _Candidate("tensorrt", ("cuda",), _auto_tensorrt),
+    _Candidate("torch on a GPU", ("cuda",), _auto_torch_cuda),
+    _Candidate("openvino", ("cpu",), _auto_openvino),
+    _Candidate("torch", ("cpu", "cuda"), _open_torch),
+)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.checkpoint import Checkpoint
+from rtseg.errors import SettingError
 
 Crops = npt.NDArray[np.uint8]
 """RGB, uint8, (batch, input_height, input_width, 3)."""
@@ -30,6 +31,7 @@ class Backend(ABC):
         precision: what it computes in: `fp32`, `bf16`, `fp16`.
         model: the model's own description (its weights may be gone).
         max_batch: the largest batch that is run at once; longer ones are cut.
+        reason: one line for people: what runs where, and why that was chosen.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Backend(ABC):
     precision: str
     model: Checkpoint
     max_batch: int = 8
+    reason: str = ""
 
     @abstractmethod
     def infer(self, crops: Crops) -> ProbabilityBatch:
@@ -49,6 +52,15 @@ class Backend(ABC):
             SettingError: the array's shape or dtype is another.
             BackendError: the device failed, or the backend is closed.
         """
+
+    def check_crops(self, crops: Crops) -> None:
+        """Raise SettingError unless the array is what `infer` takes."""
+        size = (self.model.input_height, self.model.input_width, 3)
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != size:
+            raise SettingError(
+                f"crops must be uint8 (batch, {size[0]}, {size[1]}, 3); "
+                f"found {crops.dtype} {crops.shape}"
+            )
 
     def warm_up(self) -> None:
         """Run once on an empty picture, so that the first real call is as fast as the rest."""

@@ -1,0 +1,46 @@
+"""A filter that is steady at rest and quick in motion."""
+
+from __future__ import annotations
+
+import math
+
+
+class OneEuro:
+    """A low-pass filter that follows faster the faster its input moves.
+
+    Casiez, Roussel, Vogel: "1 Euro Filter", CHI 2012.
+
+    Args:
+        min_cutoff_hz: cutoff at rest; lower is steadier.
+        beta: Hz of cutoff for a speed of one unit a second; higher lags less.
+        speed_cutoff_hz: cutoff of the speed's own filter.
+    """
+
+    def __init__(
+        self, *, min_cutoff_hz: float = 1.5, beta: float = 12.0, speed_cutoff_hz: float = 3.0
+    ) -> None:
+        self.min_cutoff_hz = min_cutoff_hz
+        self.beta = beta
+        self.speed_cutoff_hz = speed_cutoff_hz
+        self._value: float | None = None
+        self._speed = 0.0
+
+    def __call__(self, value: float, step_seconds: float, *, unit: float = 1.0) -> float:
+        """The filtered value, `step_seconds` (positive) after the last one.
+
+        `unit` is what counts as a length of one in speeds: the size of what moves, so that a
+        small face and a large one are filtered alike.
+        """
+        if self._value is None:
+            self._value = value
+            return value
+        speed = (value - self._value) / (unit * step_seconds)
+        self._speed += _share(self.speed_cutoff_hz, step_seconds) * (speed - self._speed)
+        cutoff = self.min_cutoff_hz + self.beta * abs(self._speed)
+        self._value += _share(cutoff, step_seconds) * (value - self._value)
+        return self._value
+
+
+def _share(cutoff_hz: float, step_seconds: float) -> float:
+    turns = 2 * math.pi * cutoff_hz * step_seconds
+    return turns / (turns + 1)

@@ -1,0 +1,275 @@
+"""`Segmenter`: a picture or a stream's frame in, its labels out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from rtseg.backends import open_backend
+from rtseg.backends.base import Backend, Crops
+from rtseg.checkpoint import Checkpoint
+from rtseg.crops import cut, regions
+from rtseg.errors import ModelError, SettingError
+from rtseg.faces import FaceTracker, TrackedFace
+from rtseg.finish import paste
+from rtseg.frames import (
+    Box,
+    Face,
+    Frame,
+    Image,
+    LabelMap,
+    Probabilities,
+    Segmentation,
+    check_image,
+)
+from rtseg.labels import LabelSet
+from rtseg.settings import DeviceName, FaceSettings, Precision
+from rtseg.smoothing import CutDetector, TrackSmoother
+from rtseg.timing import StageTimes
+
+
+class Segmenter:
+    """Labels every pixel of pictures, or of the frames of one stream.
+
+    A bare RGB array is a still: its result depends on nothing before it. A `Frame` belongs to the
+    segmenter's stream: faces are followed and labels steadied from one to the next, and forgotten
+    at a discontinuity, a cut or a change of size. Not to be called from several threads at once;
+    several segmenters, one a stream, may share a backend.
+
+    Args:
+        model: a checkpoint or its path; the built-in face-parts model if not given.
+        backend: what runs the network, where it exists already; it is not closed here.
+        device, precision, threads: as `open_backend` takes them; only without `backend`.
+        faces: how faces are found, followed and steadied.
+        times: collects one sample a frame for the stages prepare, infer and finish.
+
+    Raises:
+        SettingError: a value is not allowed, or both a model and a backend are given.
+        ModelError: the model is missing or damaged, or sees faces without saying what a face is.
+        BackendError: the device is missing or fails.
+    """
+
+    def __init__(
+        self,
+        model: Checkpoint | Path | str | None = None,
+        *,
+        backend: Backend | None = None,
+        device: DeviceName = "auto",
+        precision: Precision = "auto",
+        threads: int = 0,
+        faces: FaceSettings | None = None,
+        times: StageTimes | None = None,
+    ) -> None:
+        if backend is not None and model is not None:
+            raise SettingError("a segmenter takes a model or a backend; both were given")
+        self._owns_backend = backend is None
+        self.backend = backend or open_backend(
+            "auto", model=model, device=device, precision=precision, threads=threads
+        )
+        self.faces = faces or FaceSettings()
+        self.times = times
+        described = self.backend.model
+        if described.view == "face" and not described.label_set.face:
+            self.close()
+            raise ModelError(
+                f"the model sees faces, but its label set {described.label_set.name!r} does not "
+                "say which ids make up a face"
+            )
+        self._stream = _Stream(self._new_tracker(), self.faces.smoothing)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """What the label ids mean."""
+        return self.backend.model.label_set
+
+    def __call__(self, picture: Image | Frame) -> Segmentation:
+        """Label one picture.
+
+        Args:
+            picture: RGB uint8 (height, width, 3) of any size, or a stream's next frame.
+
+        Returns:
+            Labels at the picture's size, and the faces that they come from.
+
+        Raises:
+            SettingError: it is not such a picture.
+            BackendError: the device failed, or the backend is closed.
+        """
+        if isinstance(picture, Frame):
+            image, stream = picture.image, self._stream
+            stream.begin(picture)
+        else:
+            check_image(picture)
+            image, stream = picture, _Stream(self._new_tracker(), 0.0)
+        run = _Run(self.backend, image, stream)
+        segmentation = run.frame_view() if self._sees_frames else run.face_view()
+        if self.times is not None:
+            run.report(self.times)
+        return segmentation
+
+    @property
+    def _sees_frames(self) -> bool:
+        return self.backend.model.view == "frame"
+
+    def _new_tracker(self) -> FaceTracker:
+        described = self.backend.model
+        return FaceTracker(
+            described.label_set,
+            self.faces,
+            aspect=described.input_width / described.input_height,
+            stretch=described.fit == "stretch",
+        )
+
+    def reset(self) -> None:
+        """Forget the stream so far: the next frame is a first one."""
+        self._stream = _Stream(self._new_tracker(), self.faces.smoothing)
+
+    def close(self) -> None:
+        """Close the backend, where this segmenter made it. May be called twice."""
+        if self._owns_backend:
+            self.backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Stream:
+    """What is remembered from frame to frame."""
+
+    def __init__(self, tracker: FaceTracker, smoothing: float) -> None:
+        self.tracker = tracker
+        self.smoothing = smoothing
+        self.smoothers: dict[int, TrackSmoother] = {}
+        self.is_live = False
+        self.seconds = 0.0
+        self._cuts = CutDetector()
+        self._size: tuple[int, ...] = ()
+
+    def begin(self, frame: Frame) -> None:
+        """Note the next frame's time, and forget what does not hold any more."""
+        self.is_live = True
+        self.seconds = float(frame.pts_seconds)
+        is_cut = self._cuts(frame.image)
+        if frame.discontinuity or is_cut or frame.image.shape != self._size:
+            self.tracker.reset()
+            self.smoothers.clear()
+        self._size = frame.image.shape
+
+    def smoothed(
+        self, track_id: int, probabilities: Probabilities, *, crop: Image, box: Box
+    ) -> Probabilities:
+        """Through the track's own average."""
+        if self.smoothing == 0:
+            return probabilities
+        smoother = self.smoothers.get(track_id)
+        if smoother is None:
+            smoother = self.smoothers[track_id] = TrackSmoother(self.smoothing)
+        return smoother(probabilities, crop=crop, box=box, seconds=self.seconds)
+
+
+class _Run:
+    """One picture on its way through: its crops, and where the time went."""
+
+    def __init__(self, backend: Backend, image: Image, stream: _Stream) -> None:
+        self.backend = backend
+        self.image = image
+        self.stream = stream
+        self.crops: dict[Box, Image] = {}
+        self.infer_seconds = 0.0
+        self.start = time.perf_counter()
+        self.found = self.start
+
+    def look(self, boxes: Sequence[Box]) -> list[Probabilities]:
+        """Probabilities of parts of the picture, one map a box."""
+        model = self.backend.model
+        crops: Crops = np.empty((len(boxes), model.input_height, model.input_width, 3), np.uint8)
+        for crop, box in zip(crops, boxes, strict=True):
+            cut(self.image, box, out=crop)
+            self.crops[box] = crop
+        if not len(boxes):
+            return []
+        before = time.perf_counter()
+        maps = self.backend.infer(crops)
+        self.infer_seconds += time.perf_counter() - before
+        return list(maps)
+
+    def frame_view(self) -> Segmentation:
+        """The whole picture at once."""
+        model = self.backend.model
+        height, width = self.image.shape[:2]
+        whole = regions(
+            height,
+            width,
+            aspect=model.input_width / model.input_height,
+            stretch=model.fit == "stretch",
+        ).whole
+        (probabilities,) = self.look([whole])
+        self.found = time.perf_counter()
+        probabilities = self.stream.smoothed(0, probabilities, crop=self.crops[whole], box=whole)
+        labels = np.zeros((height, width), np.uint8)
+        paste(labels, probabilities, whole, transparent=None)
+        return Segmentation(labels=labels, label_set=model.label_set)
+
+    def face_view(self) -> Segmentation:
+        """Face by face."""
+        label_set = self.backend.model.label_set
+        height, width = self.image.shape[:2]
+        stream = self.stream
+        tracked = stream.tracker.step(
+            height, width, self.look, seconds=stream.seconds, thorough=not stream.is_live
+        )
+        self.found = time.perf_counter()
+        present = {face.track_id for face in tracked}
+        for track_id in [known for known in stream.smoothers if known not in present]:
+            del stream.smoothers[track_id]
+        background = label_set.background
+        labels = np.full((height, width), background or 0, np.uint8)
+        for face in reversed(tracked):  # the largest last: where faces overlap, it wins
+            probabilities = stream.smoothed(
+                face.track_id, face.probabilities, crop=self.crops[face.crop], box=face.crop
+            )
+            if face.foreign is not None and background is not None:
+                probabilities = probabilities.copy()
+                probabilities[face.foreign] = np.eye(len(label_set), dtype=np.float32)[background]
+            paste(labels, probabilities, face.crop, transparent=background)
+        faces = (_face(face, labels) for face in tracked)
+        return Segmentation(
+            labels=labels,
+            label_set=label_set,
+            faces=tuple(face for face in faces if face is not None),
+        )
+
+    def report(self, times: StageTimes) -> None:
+        """One sample a stage."""
+        end = time.perf_counter()
+        times.add("prepare", self.found - self.start - self.infer_seconds)
+        times.add("infer", self.infer_seconds)
+        times.add("finish", end - self.found)
+
+
+def _face(tracked: TrackedFace, labels: LabelMap) -> Face | None:
+    """What the caller sees of a track; None where all of it lies outside the picture."""
+    height, width = labels.shape
+    head = tracked.head
+    left, right = max(0.0, head.left), min(float(width), head.right)
+    top, bottom = max(0.0, head.top), min(float(height), head.bottom)
+    if right <= left or bottom <= top:
+        return None
+    return Face(
+        box=Box(left=left, top=top, right=right, bottom=bottom),
+        track_id=tracked.track_id,
+        score=tracked.score,
+    )

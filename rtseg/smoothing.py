@@ -1,0 +1,187 @@
+"""Temporal stability: what stands still is averaged over time, what moves is not.
+
+Averaging blindly draws ghosts behind everything that moves, and is then worse than nothing. So
+each cell's average is gated by how much the picture changed there, and everything is forgotten
+where the stream breaks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.errors import SettingError
+from rtseg.frames import Box, Image, Probabilities
+from rtseg.grids import grid_positions, interpolate
+
+LONGEST_SECONDS = 0.3
+"""Time constant of the average at strength 1."""
+
+GAP_SECONDS = 0.5
+"""What lies further back says nothing about now."""
+
+# A cell's change is measured in grey levels, and judged against what changes least in the crop:
+# that is the sensor's noise. Up to the first multiple of it a cell stands still, from the second
+# on it moves.
+_STILL, _MOVED = 1.8, 3.5
+_LEAST_NOISE, _MOST_NOISE = 1.0, 4.0
+_QUIET_SHARE = 20  # percentile
+
+
+class TrackSmoother:
+    """Averages the probability maps of one track (or of the whole frame) over time.
+
+    Args:
+        strength: 0..1; the time constant is `strength * LONGEST_SECONDS`, and 0 hands maps
+            through untouched.
+
+    Raises:
+        SettingError: the strength is out of range.
+    """
+
+    def __init__(self, strength: float) -> None:
+        if not 0 <= strength <= 1:
+            raise SettingError(f"smoothing must be within 0..1; found {strength}")
+        self.strength = strength
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._past: Probabilities | None = None
+        self._past_guide: npt.NDArray[np.float32] | None = None
+        self._past_box: Box | None = None
+        self._past_seconds = 0.0
+
+    def __call__(
+        self, probabilities: Probabilities, *, crop: Image, box: Box, seconds: float
+    ) -> Probabilities:
+        """The averaged map; the input is left as it is.
+
+        Args:
+            probabilities: float32 (rows, columns, classes).
+            crop: the picture that they were made from, uint8 (height, width, 3), any size.
+            box: where the crop lies, frame pixels.
+            seconds: the frame's time; after a gap of more than half a second, or going back,
+                the average starts anew.
+        """
+        if self.strength == 0:
+            return probabilities
+        import cv2
+
+        rows, columns = probabilities.shape[:2]
+        guide = cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
+        past, past_guide, past_box = self._past, self._past_guide, self._past_box
+        step = seconds - self._past_seconds
+        smoothed = probabilities
+        if (
+            past is not None
+            and past_guide is not None
+            and past_box is not None
+            and past.shape == probabilities.shape
+            and 0 < step <= GAP_SECONDS
+        ):
+            kept = np.ones((rows, columns), np.float32)
+            if past_box != box:
+                past, past_guide, kept = _moved(past, past_guide, past_box, box)
+            share = math.exp(-step / (self.strength * LONGEST_SECONDS))
+            weight = share * kept * stillness(guide, past_guide)
+            smoothed = probabilities + (past - probabilities) * weight[:, :, None]
+        self._past, self._past_guide = smoothed, guide
+        self._past_box, self._past_seconds = box, seconds
+        return smoothed
+
+
+def stillness(
+    guide: npt.NDArray[np.float32], past_guide: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """How surely nothing changed in each cell, 0..1: float32 (rows, columns).
+
+    Args:
+        guide, past_guide: the picture reduced to the cells, float32 (rows, columns, 3), 0..255.
+    """
+    import cv2
+
+    change = cv2.blur(cv2.absdiff(guide, past_guide).max(2), (3, 3))
+    # a border's probabilities reach over to the next cells
+    change = cv2.dilate(change, np.ones((3, 3), np.uint8))
+    noise = min(max(float(np.percentile(change, _QUIET_SHARE)), _LEAST_NOISE), _MOST_NOISE)
+    still: npt.NDArray[np.float32] = (_MOVED - change / noise) / (_MOVED - _STILL)
+    return still.clip(0, 1, out=still)
+
+
+def _moved(
+    past: Probabilities, past_guide: npt.NDArray[np.float32], was: Box, now: Box
+) -> tuple[Probabilities, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What was known in the cells of another crop; and where anything was (1, else 0)."""
+    rows, columns, classes = past.shape
+    y, y_known = _positions(now.top, now.height, was.top, was.height, rows)
+    x, x_known = _positions(now.left, now.width, was.left, was.width, columns)
+    both = interpolate(np.concatenate((past, past_guide), axis=2), y, x)
+    return both[:, :, :classes], both[:, :, classes:], np.outer(y_known, x_known)
+
+
+def _positions(
+    now_start: float, now_extent: float, was_start: float, was_extent: float, cells: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Where the new cells' centres lie in the old grid along one axis, and which lie inside it."""
+    cell = now_extent / cells
+    # measured in new cells, so that these are the "pixels" of the old grid
+    positions = grid_positions(
+        0, cells, origin=(was_start - now_start) / cell, extent=was_extent / cell, cells=cells
+    )
+    centres = now_start + (np.arange(cells) + 0.5) * cell
+    known = (centres >= was_start) & (centres <= was_start + was_extent)
+    return positions, known.astype(np.float32)
+
+
+class CutDetector:
+    """Notices that a stream goes on with another picture altogether."""
+
+    _POINTS = 48  # a side of the coarse grid of samples
+    _LEVELS = 10.0
+    _CONTRASTS = 0.85
+    _HISTOGRAM = 0.05
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last picture."""
+        self._past: npt.NDArray[np.int16] | None = None
+
+    def __call__(self, image: Image) -> bool:
+        """Whether a cut lies between the last picture and this one; never before the first.
+
+        Two unrelated pictures differ, point by point, by more than the pictures' own contrast,
+        and in the shares of their colours. A fast pan may do the first but not the second; a
+        slow fade does neither from one frame to the next.
+
+        Args:
+            image: uint8 (height, width, 3).
+        """
+        height, width = image.shape[:2]
+        y = np.linspace(0, height - 1, min(height, self._POINTS)).astype(np.intp)
+        x = np.linspace(0, width - 1, min(width, self._POINTS)).astype(np.intp)
+        points = image[y[:, None], x].reshape(-1, 3).astype(np.int16)
+        past, self._past = self._past, points
+        if past is None or past.shape != points.shape:
+            return False
+        levels = float(np.abs(points - past).mean())
+        # the usual frame ends here
+        if levels < self._LEVELS:
+            return False
+        contrast = (_contrast(points) + _contrast(past)) / 2
+        change = np.abs(_histogram(points) - _histogram(past)).sum() / 2
+        return bool(levels > self._CONTRASTS * contrast and change > self._HISTOGRAM)
+
+
+def _contrast(points: npt.NDArray[np.int16]) -> float:
+    return float(np.abs(points - np.median(points, axis=0)).mean())
+
+
+def _histogram(points: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
+    """Shares of eight levels in each channel, 24 in all, summing to one."""
+    binned = (points >> 5) + np.array([0, 8, 16], np.int16)
+    return np.bincount(binned.reshape(-1), minlength=24) / binned.size

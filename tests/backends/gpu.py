@@ -1,0 +1,17 @@
+"""Whether the tests marked `gpu` can run."""
+
+import os
+
+import pytest
+
+from rtseg.nvidia import nvidia_driver_problem
+
+
+def require_gpu() -> None:
+    """Skip the test without an NVIDIA GPU; fail it where RTSEG_REQUIRE_GPU=1 says there is one."""
+    problem = nvidia_driver_problem()
+    if problem is None:
+        return
+    if os.environ.get("RTSEG_REQUIRE_GPU") == "1":
+        pytest.fail(f"RTSEG_REQUIRE_GPU=1, but {problem}")
+    pytest.skip(problem)

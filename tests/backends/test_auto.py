@@ -1,0 +1,197 @@
+"""What `open_backend` chooses, and what it says of it."""
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from rtseg.backends import open_backend
+from rtseg.checkpoint import read_checkpoint, write_checkpoint
+from rtseg.errors import BackendError, ModelError, SettingError
+from tests.exported import tiny_checkpoint, tiny_onnx
+from tests.fakes.machine import install
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model file with its export beside it."""
+    tiny_onnx()  # skips where nothing can be exported
+    from rtseg.export import write_onnx
+
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    write_checkpoint(tiny_checkpoint(), path)
+    write_onnx(read_checkpoint(path), path.with_suffix(".onnx"))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch, tmp_path):
+    monkeypatch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))
+    monkeypatch.setattr("rtseg.backends.nvidia_driver_problem", lambda: "no NVIDIA driver")
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level(logging.INFO, "rtseg")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+@pytest.fixture
+def no_openvino(monkeypatch):
+    from rtseg import backends
+
+    there = backends.find_spec
+    monkeypatch.setattr(
+        backends, "find_spec", lambda name: None if name == "openvino" else there(name)
+    )
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    machine = install(monkeypatch)
+    monkeypatch.setattr("rtseg.backends.nvidia_driver_problem", lambda: None)
+    monkeypatch.setattr("rtseg.backends.prepared.judge_of", lambda *_a, **_n: lambda *_: 1.0)
+    return machine
+
+
+def test_on_a_processor_openvino_comes_first(model, lines):
+    pytest.importorskip("openvino")
+    with open_backend(model=model, threads=1) as backend:
+        assert backend.name == "openvino"
+        (line,) = lines()
+        assert line == backend.reason
+        assert line.startswith("openvino on cpu, ")
+        assert line.endswith("; not tensorrt or torch on a GPU: no NVIDIA driver")
+
+
+def test_a_processor_that_was_asked_for_is_no_reason_to_name_gpus(model, lines):
+    pytest.importorskip("openvino")
+    open_backend(model=model, device="cpu", threads=1).close()
+    assert "tensorrt" not in lines()[0]
+
+
+def test_then_pytorch(model, no_openvino, lines):
+    with open_backend(model=model, threads=1, precision="fp32") as backend:
+        assert backend.name == "torch"
+    (line,) = lines()
+    assert line.startswith("torch on cpu, fp32")
+    assert line.endswith("; not openvino: not installed")
+
+
+def test_without_an_export_it_is_pytorch_and_the_remedy_is_said(model, tmp_path, lines):
+    pytest.importorskip("openvino")
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes(model.read_bytes())
+    with open_backend(model=alone, threads=1, precision="fp32") as backend:
+        assert backend.name == "torch"
+    assert f"`rtseg engine export {alone}` makes it" in lines()[0]
+
+
+def test_an_engine_that_is_built_comes_before_all(model, gpu, lines):
+    with open_backend("tensorrt", model=model) as backend:
+        assert backend.name == "tensorrt"
+    assert gpu.behaviour.builds == 1
+    with open_backend(model=model) as backend:
+        assert (backend.name, backend.precision) == ("tensorrt", "fp16")
+    assert lines()[-1].startswith("tensorrt on cuda:0 (NVIDIA Fake 4000), fp16")
+    assert gpu.behaviour.builds == 1
+
+
+def test_auto_builds_nothing(model, gpu, lines):
+    pytest.importorskip("openvino")
+    with open_backend(model=model, threads=1) as backend:
+        assert backend.name == "openvino"
+    assert gpu.behaviour.builds == 0
+    assert "not tensorrt: its engine is not built yet; `rtseg engine build`" in lines()[-1]
+
+
+def test_an_engine_that_does_not_load_is_passed_over_with_its_remedy(model, gpu, lines):
+    pytest.importorskip("openvino")
+    open_backend("tensorrt", model=model).close()
+    gpu.behaviour.loads = lambda _plan: False
+    with open_backend(model=model, threads=1) as backend:
+        assert backend.name == "openvino"
+    assert "`rtseg engine build --rebuild`" in lines()[-1]
+
+
+def test_full_memory_falls_back_and_says_so(model, gpu, monkeypatch, lines):
+    pytest.importorskip("openvino")
+    open_backend("tensorrt", model=model).close()
+    machine = install(monkeypatch, fits_bytes=10)
+    with open_backend(model=model, threads=1) as backend:
+        assert backend.name == "openvino"
+    assert "not tensorrt: the GPU's memory is full" in lines()[-1]
+    assert machine.pycuda.current == []
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "openvino", "torch"])
+def test_one_asked_for_by_name_never_falls_back(model, name, monkeypatch, lines):
+    for package in ("tensorrt", "openvino"):
+        monkeypatch.setitem(sys.modules, package, None)
+    if name == "torch":
+        with pytest.raises(BackendError, match="no NVIDIA GPU"):
+            open_backend(name, model=model, device="cuda")
+    else:
+        with pytest.raises(BackendError):
+            open_backend(name, model=model)
+    assert lines() == []
+
+
+def test_devices_and_precisions_that_do_not_go_together(model):
+    with pytest.raises(SettingError, match="allowed: cuda"):
+        open_backend("tensorrt", model=model, device="cpu")
+    with pytest.raises(SettingError, match="allowed: auto, fp32, bf16"):
+        open_backend(model=model, device="cpu", precision="fp16")
+    with pytest.raises(SettingError, match="--threads"):
+        open_backend(model=model, threads=-1)
+    with pytest.raises(BackendError, match="no NVIDIA GPU"):
+        open_backend(model=model, device="cuda")
+
+
+def test_an_onnx_file_alone_is_enough_but_not_for_pytorch(model, tmp_path, no_openvino):
+    path = tmp_path / "alone.onnx"
+    path.write_bytes(model.with_suffix(".onnx").read_bytes())
+    with pytest.raises(ModelError, match=r"torch runs \.safetensors models"):
+        open_backend(model=path)
+    pytest.importorskip("openvino")
+    with open_backend("openvino", model=path, threads=1) as backend:
+        assert backend.model.header() == tiny_checkpoint().header()
+
+
+def test_a_model_in_memory_runs_in_pytorch(lines):
+    with open_backend(model=tiny_checkpoint(), threads=1, precision="fp32") as backend:
+        assert backend.name == "torch"
+    with pytest.raises(ModelError, match="in memory"):
+        open_backend("openvino", model=tiny_checkpoint())
+
+
+def test_half_installed_packages_do_not_end_the_doctor(tmp_path):
+    """Modules that are there and broken: each becomes a line of the report."""
+    for name, text in (
+        ("tensorrt", "raise OSError('libnvinfer.so.11: cannot open shared object file')"),
+        ("openvino", "raise ImportError('libopenvino.so: cannot open shared object file')"),
+        ("pycuda", ""),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    subjects = ("TensorRT", "OpenVINO", "backend (auto)")
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from rtseg import doctor\n"
+        "looks = doctor._EXAMINATIONS\n"
+        "for name in [name for name in looks if name not in sys.argv]: del looks[name]\n"
+        "for found in doctor.examine(): print(found.subject, '|', found.state, found.found)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), *subjects],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    states = dict(line.split(" | ", 1) for line in done.stdout.splitlines())
+    assert tuple(states) == subjects
+    assert states["TensorRT"].startswith("broken ")
+    assert states["backend (auto)"].startswith("ok torch on cpu")
+    assert "not openvino:" in states["backend (auto)"]

@@ -1,0 +1,202 @@
+"""What holds for every backend that this machine can run, on one small model."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from rtseg.backends.agreement import label_agreement
+from rtseg.backends.base import Backend
+from rtseg.errors import BackendError, SettingError
+from tests.backends.gpu import require_gpu
+from tests.exported import HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
+
+
+def open_torch_cpu(precision, _tmp_path):
+    from rtseg.backends.torch import TorchBackend
+
+    return TorchBackend(tiny_checkpoint(), device="cpu", precision=precision, threads=1)
+
+
+def open_torch_cuda(precision, _tmp_path):
+    require_gpu()
+    from rtseg.backends.torch import TorchBackend
+
+    return TorchBackend(tiny_checkpoint(), device="cuda", precision=precision, threads=1)
+
+
+def open_openvino(precision, tmp_path):
+    pytest.importorskip("openvino")
+    from rtseg.backends.openvino import OpenVinoBackend
+
+    try:
+        return OpenVinoBackend(
+            tiny_onnx(), precision=precision, threads=1, cache=tmp_path / "openvino"
+        )
+    except SettingError as error:
+        pytest.skip(str(error))
+
+
+def open_fake_tensorrt(_precision, tmp_path):
+    from rtseg.backends.tensorrt import TensorRtBackend
+    from rtseg.engine import prepare_engine
+    from rtseg.engine_recipe import EngineRecipe
+    from tests.fakes.machine import install
+
+    exported = tiny_onnx()
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))
+    install(patch)
+    try:
+        engine = prepare_engine(exported, EngineRecipe(name="tiny"))
+        backend = TensorRtBackend(engine.read(), engine.manifest)
+        backend.warm_up()
+        return backend
+    finally:
+        # a warm backend holds what it needs; other tests must not see the fakes
+        patch.undo()
+
+
+def open_tensorrt(precision, tmp_path):
+    require_gpu()
+    for package in ("tensorrt", "pycuda"):
+        pytest.importorskip(package)
+    from rtseg.backends.prepared import open_tensorrt as open_
+    from rtseg.backends.prepared import recipe_for
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))
+        return open_(tiny_onnx(), recipe_for("tiny", precision=precision))
+
+
+CASES = [
+    ("torch-fp32", open_torch_cpu, "fp32", 0.999),
+    ("torch-bf16", open_torch_cpu, "bf16", 0.95),
+    ("openvino-fp32", open_openvino, "fp32", 0.995),
+    ("openvino-bf16", open_openvino, "bf16", 0.95),
+    ("tensorrt-fake", open_fake_tensorrt, "fp16", None),
+    pytest.param(("torch-cuda-fp32", open_torch_cuda, "fp32", 0.999), marks=pytest.mark.gpu),
+    pytest.param(("torch-cuda-fp16", open_torch_cuda, "fp16", 0.99), marks=pytest.mark.gpu),
+    pytest.param(("tensorrt-fp16", open_tensorrt, "fp16", 0.99), marks=pytest.mark.gpu),
+]
+
+
+def case_name(case):
+    return case[0]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=case_name)
+def case(request, tmp_path_factory):
+    _name, opener, precision, least_agreement = request.param
+
+    def make():
+        return opener(precision, tmp_path_factory.mktemp("backend"))
+
+    with make() as backend:
+        yield make, backend, least_agreement
+
+
+@pytest.fixture
+def backend(case):
+    return case[1]
+
+
+def test_it_says_what_it_is(case):
+    _make, backend, _least = case
+    assert isinstance(backend, Backend)
+    assert backend.name in ("torch", "openvino", "tensorrt")
+    assert backend.device
+    assert backend.precision in ("fp32", "bf16", "fp16")
+    assert backend.name in backend.reason
+    assert "\n" not in backend.reason
+    assert 1 <= backend.max_batch <= 8
+    assert backend.model.header() == tiny_checkpoint().header()
+    assert not backend.model.tensors
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 8, 11])
+def test_shapes_types_and_sums(backend, count):
+    found = backend.infer(tiny_crops(count))
+    assert found.shape == (count, HEIGHT // 4, WIDTH // 4, 11)
+    assert found.dtype == np.float32
+    assert found.flags.writeable
+    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-3)
+
+
+def test_it_agrees_with_pytorch_in_fp32(case):
+    _make, backend, least = case
+    if least is None:
+        pytest.skip("a fake computes something else")
+    crops = tiny_crops(4, seed=7)
+    with open_torch_cpu("fp32", None) as reference:
+        assert label_agreement(backend.infer(crops), reference.infer(crops)) >= least
+
+
+def test_a_crop_does_not_depend_on_its_batch(backend):
+    crops = tiny_crops(4, seed=3)
+    together = backend.infer(crops)
+    others = crops.copy()
+    others[1:] = 255
+    np.testing.assert_array_equal(backend.infer(others)[0], together[0])
+    alone = backend.infer(crops[:1])[0]
+    np.testing.assert_allclose(alone, together[0], atol=0.02)
+    assert label_agreement(alone, together[0]) >= 0.99
+
+
+def test_the_same_crops_give_the_same_result_which_is_the_callers(backend):
+    crops = tiny_crops(2, seed=4)
+    first = backend.infer(crops)
+    kept = first.copy()
+    backend.infer(tiny_crops(2, seed=5))
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(backend.infer(crops), kept)
+
+
+def test_crops_are_only_read(backend):
+    crops = tiny_crops(2)
+    before = crops.copy()
+    crops.flags.writeable = False
+    backend.infer(crops)
+    np.testing.assert_array_equal(crops, before)
+    turned = np.ascontiguousarray(before.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    assert not turned.flags.c_contiguous
+    np.testing.assert_array_equal(backend.infer(turned), backend.infer(before))
+
+
+def test_wrong_crops_are_refused(backend):
+    for wrong in (tiny_crops(1)[0], tiny_crops(1)[:, 1:], tiny_crops(1).astype(np.float32)):
+        with pytest.raises(SettingError, match=r"crops must be uint8 \(batch, 64, 96, 3\)"):
+            backend.infer(wrong)
+
+
+def test_threads_may_share_it(backend):
+    inputs = [tiny_crops(2, seed=seed) for seed in range(4)]
+    expected = [backend.infer(crops) for crops in inputs]
+    found = {}
+
+    def work(index):
+        for _ in range(3):
+            found[index] = backend.infer(inputs[index])
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    for index in range(4):
+        np.testing.assert_array_equal(found[index], expected[index])
+
+
+def test_closing(case):
+    make, _backend, _least = case
+    backend = make()
+    backend.warm_up()
+    kept = backend.infer(tiny_crops(1))
+    before = kept.copy()
+    closer = threading.Thread(target=backend.close)
+    closer.start()
+    closer.join(30)
+    backend.close()
+    with pytest.raises(BackendError, match="closed"):
+        backend.infer(tiny_crops(1))
+    np.testing.assert_array_equal(kept, before)

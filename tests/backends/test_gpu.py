@@ -1,0 +1,146 @@
+"""The real thing: TensorRT, PyCUDA and CUDA on an NVIDIA GPU.
+
+Skipped without one; fails without one under RTSEG_REQUIRE_GPU=1. Figures are printed, not
+asserted (`pytest -m gpu -s`).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from rtseg.backends import open_backend
+from rtseg.backends.agreement import label_agreement, portrait_crops
+from tests.backends.gpu import require_gpu
+
+pytestmark = [pytest.mark.gpu, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gpu():
+    require_gpu()
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory):
+    for package in ("tensorrt", "pycuda"):
+        pytest.importorskip(package)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RTSEG_ENGINE_DIR", str(tmp_path_factory.mktemp("engines")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def reference():
+    with open_backend("torch", device="cpu", precision="fp32") as backend:
+        crops = portrait_crops(backend.model)
+        return crops, backend.infer(crops)
+
+
+def show(figure):
+    sys.stdout.write(f"\n{figure}")
+
+
+def median_ms(work, count=50):
+    work()
+    samples = []
+    for _ in range(count):
+        start = time.perf_counter()
+        work()
+        samples.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(samples))
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp16", 0.995), ("fp32", 0.999)])
+def test_tensorrt_builds_loads_and_agrees(engines, reference, precision, least):
+    crops, expected = reference
+    start = time.perf_counter()
+    with open_backend("tensorrt", precision=precision) as backend:
+        built = time.perf_counter() - start
+        assert backend.precision == precision
+        assert label_agreement(backend.infer(crops), expected) >= least
+    start = time.perf_counter()
+    with open_backend("tensorrt", precision=precision) as backend:
+        loaded = time.perf_counter() - start
+        show(f"tensorrt {precision}: built in {built:.1f} s, loaded in {loaded:.2f} s")
+        assert label_agreement(backend.infer(crops), expected) >= least
+
+
+def test_auto_takes_the_built_engine(engines, reference):
+    crops, expected = reference
+    open_backend("tensorrt").close()
+    with open_backend("auto") as backend:
+        assert backend.name == "tensorrt"
+        assert label_agreement(backend.infer(crops), expected) >= 0.995
+
+
+def test_graphs_beside_eager(engines, reference):
+    from rtseg.backends.prepared import build_engine, recipe_for
+    from rtseg.backends.tensorrt import TensorRtBackend
+    from rtseg.onnx_file import find_onnx
+    from rtseg.weights import default_checkpoint_path
+
+    crops, _expected = reference
+    path = default_checkpoint_path()
+    engine = build_engine(find_onnx(path), recipe_for("face-parts"), weights=path)
+    sixteen = np.concatenate([crops, crops])
+    results, figures = {}, {}
+    for graphs in (True, False):
+        with TensorRtBackend(engine.read(), engine.manifest, cuda_graphs=graphs) as backend:
+            backend.warm_up()
+            assert backend.uses_cuda_graphs == graphs
+            results[graphs] = backend.infer(sixteen)
+            for faces in (1, 4, 16):
+                part = sixteen[:faces]
+                figures[graphs, faces] = median_ms(lambda part=part, b=backend: b.infer(part))
+    np.testing.assert_array_equal(results[True], results[False])
+    for faces in (1, 4, 16):
+        graph, eager = figures[True, faces], figures[False, faces]
+        show(f"{faces} faces: graph {graph:.3f} ms, eager {eager:.3f} ms")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_torch_on_cuda_agrees(reference, precision):
+    crops, expected = reference
+    with open_backend("torch", device="cuda", precision=precision) as backend:
+        least = 0.999 if precision == "fp32" else 0.995
+        assert label_agreement(backend.infer(crops), expected) >= least
+        for faces in (1, 4, 8):
+            ms = median_ms(lambda faces=faces: backend.infer(crops[:faces]))
+            show(f"torch {precision}, {faces} faces: {ms:.3f} ms")
+
+
+def test_pycuda_buffers_and_streams_by_themselves():
+    cuda = pytest.importorskip("pycuda.driver")
+    cuda.init()
+    context = cuda.Device(0).retain_primary_context()
+    context.push()
+    try:
+        stream = cuda.Stream()
+        there, back = (cuda.pagelocked_empty((1 << 20,), np.uint8) for _ in range(2))
+        there[:] = np.random.default_rng(0).integers(0, 256, there.size, np.uint8)
+        back[:] = 0
+        memory = cuda.mem_alloc(there.nbytes)
+        cuda.memcpy_htod_async(memory, there[: 1 << 19], stream)
+        cuda.memcpy_dtoh_async(back[: 1 << 19], memory, stream)
+        stream.synchronize()
+        np.testing.assert_array_equal(back[: 1 << 19], there[: 1 << 19])
+        assert not back[1 << 19 :].any()
+        memory.free()
+        there.base.free()
+        back.base.free()
+    finally:
+        context.detach()
+
+
+def test_torch_and_pycuda_share_the_device(engines, reference):
+    """Closing one does not take the device's context from the other."""
+    crops, expected = reference
+    with open_backend("torch", device="cuda", precision="fp32") as torch_backend:
+        with open_backend("tensorrt") as backend:
+            backend.infer(crops)
+            assert label_agreement(torch_backend.infer(crops), expected) >= 0.999
+        assert label_agreement(torch_backend.infer(crops), expected) >= 0.999

@@ -1,0 +1,117 @@
+"""What is OpenVINO's own; the common contract is in test_contract.py."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rtseg.backends import open_backend
+from rtseg.backends.agreement import label_agreement, portrait_crops
+from rtseg.backends.openvino import OpenVinoBackend
+from rtseg.errors import BackendError, SettingError
+from rtseg.onnx_file import find_onnx
+from rtseg.weights import default_checkpoint_path
+from tests.exported import tiny_crops, tiny_onnx
+
+pytest.importorskip("openvino")
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+def test_precisions_are_kept_or_refused(cache):
+    with OpenVinoBackend(tiny_onnx(), precision="fp32", threads=1, cache=cache) as backend:
+        assert backend.precision == "fp32"
+        assert "fp32 (asked for), 1 threads" in backend.reason
+    with OpenVinoBackend(tiny_onnx(), threads=1, cache=cache) as backend:
+        assert backend.precision in ("fp32", "bf16", "fp16")
+        assert "own choice" in backend.reason
+
+
+def test_what_the_processor_lacks_is_refused(cache, monkeypatch):
+    import openvino
+
+    class Plain:
+        def get_property(self, _device, _name):
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr(openvino, "Core", Plain)
+    with pytest.raises(SettingError, match=r"'bf16' does not run .* allowed: auto, fp32$"):
+        OpenVinoBackend(tiny_onnx(), precision="bf16", cache=cache)
+
+
+def test_other_devices_are_refused(cache):
+    with pytest.raises(SettingError, match=r"device cuda: .* allowed: cpu"):
+        OpenVinoBackend(tiny_onnx(), device="cuda", cache=cache)
+
+
+def test_a_missing_openvino_is_named(cache, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(BackendError, match=r"pip install 'rtseg\[openvino\]'"):
+        OpenVinoBackend(tiny_onnx(), cache=cache)
+
+
+def test_what_was_compiled_is_kept(cache):
+    crops = tiny_crops(2)
+    with OpenVinoBackend(tiny_onnx(), precision="fp32", threads=1, cache=cache) as backend:
+        first = backend.infer(crops)
+    kept = sorted(path.name for path in cache.iterdir())
+    assert kept
+    with OpenVinoBackend(tiny_onnx(), precision="fp32", threads=1, cache=cache) as backend:
+        np.testing.assert_array_equal(backend.infer(crops), first)
+    assert sorted(path.name for path in cache.iterdir()) == kept
+
+
+def test_without_a_cache_folder_it_runs_and_says_so(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    with OpenVinoBackend(
+        tiny_onnx(), precision="fp32", threads=1, cache=tmp_path / "file" / "x"
+    ) as backend:
+        backend.infer(tiny_crops(1))
+    assert "compiled models are not kept" in caplog.text
+
+
+def test_a_failure_is_one_line(cache, monkeypatch):
+    backend = OpenVinoBackend(tiny_onnx(), precision="fp32", threads=1, cache=cache)
+
+    class Broken:
+        def infer(self):
+            raise RuntimeError("Exception from src/x.cpp:1:\n\nthe primitive failed\n")
+
+    monkeypatch.setattr(backend, "_request", Broken())
+    with pytest.raises(BackendError) as raised:
+        backend.infer(tiny_crops(1))
+    assert str(raised.value) == "the openvino backend failed: the primitive failed"
+
+
+def test_the_shipped_onnx_is_the_shipped_weights(cache):
+    """In the file's own precision, on a real face, against PyTorch in FP32."""
+    exported = find_onnx(default_checkpoint_path())  # raises where the digest differs
+    crops = portrait_crops(exported.model)
+    with (
+        OpenVinoBackend(exported, precision="fp32", threads=1, cache=cache) as ours,
+        open_backend("torch", device="cpu", precision="fp32", threads=1) as theirs,
+    ):
+        assert label_agreement(ours.infer(crops), theirs.infer(crops)) >= 0.995
+        assert ours.model.header() == theirs.model.header()
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from rtseg.backends import open_backend
+backend = open_backend("openvino", threads=1)
+size = (backend.model.input_height, backend.model.input_width, 3)
+print(backend.infer(np.zeros((1, *size), np.uint8)).shape[0])
+print([name for name in ("torch", "onnx", "tensorrt") if name in sys.modules])
+"""
+
+
+def test_it_starts_without_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=100, check=True
+    )
+    assert done.stdout == "1\n[]\n"

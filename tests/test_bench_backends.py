@@ -1,0 +1,85 @@
+"""The table of backends: each measured in a process of its own."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from rtseg.bench_backends import BATCHES, Candidate, bench_backends
+from rtseg.checkpoint import read_checkpoint, write_checkpoint
+from rtseg.errors import BackendError
+from rtseg.nvidia import nvidia_driver_problem
+from rtseg.settings import ModelSettings
+from tests.exported import tiny_checkpoint
+
+TORCH = Candidate(backend="torch", device="cpu", precision="fp32")
+OPENVINO = Candidate(backend="openvino", device="cpu", precision="fp32")
+TENSORRT = Candidate(backend="tensorrt", device="cuda", precision="fp16")
+IMPOSSIBLE = Candidate(backend="openvino", device="cpu", precision="int8")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    for package in ("onnx", "onnxscript", "openvino"):
+        pytest.importorskip(package)
+    from rtseg.export import write_onnx
+
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    write_checkpoint(tiny_checkpoint(), path)
+    write_onnx(read_checkpoint(path), path.with_suffix(".onnx"), precision="fp32")
+    return ModelSettings(model=str(path), threads=1)
+
+
+@pytest.fixture(scope="module")
+def report(settings):
+    candidates = (TORCH, OPENVINO, IMPOSSIBLE, TENSORRT)
+    return bench_backends(settings, candidates=candidates, rounds=5)
+
+
+def test_each_backend_has_every_figure(report):
+    torch, openvino, *_ = report.figures
+    for figures in (torch, openvino):
+        assert figures.problem == ""
+        assert tuple(figures.batches) == BATCHES
+        for times in figures.batches.values():
+            assert times.count == 5
+            assert 0 < times.p50 <= times.p95 <= times.p99
+        assert figures.precision == "fp32"
+        assert figures.device.startswith("cpu")
+        assert figures.agreement >= 0.999
+        assert figures.peak_mib > 10
+        assert 0.1 < figures.start_seconds < 100
+    assert torch.ratio == 1.0
+    expected = torch.batches[1].p50 / openvino.batches[1].p50
+    assert openvino.ratio == pytest.approx(expected)
+    # PyTorch's libraries weigh more than OpenVINO's: the processes are apart
+    assert openvino.peak_mib < torch.peak_mib
+
+
+def test_what_cannot_run_says_why(report):
+    impossible, tensorrt = report.figures[2:]
+    assert "'int8' is unknown; allowed: auto, fp32" in impossible.problem
+    assert impossible.batches == {}
+    if nvidia_driver_problem() is not None:
+        assert tensorrt.problem == nvidia_driver_problem()
+
+
+def test_the_report_as_json_and_as_a_table(report):
+    values = json.loads(json.dumps(report.to_json()))
+    assert values["schema"] == 1
+    assert [b["candidate"]["backend"] for b in values["backends"]][:2] == ["torch", "openvino"]
+    assert values["backends"][1]["batches"]["4"]["p95"] > 0
+    console = Console(width=160, file=io.StringIO())
+    console.print(report.table())
+    text = console.file.getvalue()
+    assert "torch cpu fp32" in text
+    assert "times as fast" in text
+    assert "not run: openvino cpu int8: --precision" in text
+
+
+def test_without_a_measure_there_is_no_table(monkeypatch):
+    problem = "no NVIDIA driver"
+    monkeypatch.setattr("rtseg.bench_backends._obstacle", lambda _candidate: problem)
+    with pytest.raises(BackendError, match="torch cpu fp32 does not run here: no NVIDIA driver"):
+        bench_backends(ModelSettings(), candidates=(TORCH,), rounds=1)

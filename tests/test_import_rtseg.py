@@ -1,0 +1,63 @@
+"""`import rtseg` and the light rooms load none of the heavy libraries."""
+
+import subprocess
+import sys
+
+import pytest
+
+import rtseg
+
+HEAVY = ("torch", "tensorrt", "openvino", "av", "cv2", "pycuda", "onnx", "onnxruntime")
+LIGHT = [
+    "rtseg",
+    "rtseg.backends",
+    "rtseg.backends.base",
+    "rtseg.checkpoint",
+    "rtseg.crops",
+    "rtseg.errors",
+    "rtseg.faces",
+    "rtseg.finish",
+    "rtseg.frames",
+    "rtseg.grids",
+    "rtseg.labels",
+    "rtseg.one_euro",
+    "rtseg.segmenter",
+    "rtseg.settings",
+    "rtseg.sightings",
+    "rtseg.smoothing",
+    "rtseg.timing",
+]
+
+
+def loaded_after(statement):
+    """The heavy modules in sys.modules of a fresh interpreter after a statement."""
+    program = f"import sys\n{statement}\nprint(*[m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.split()
+
+
+def test_all_light_rooms_together():
+    assert loaded_after("import " + ", ".join(LIGHT)) == []
+
+
+def test_this_test_can_fail():
+    assert loaded_after("import cv2") == ["cv2"]
+
+
+def test_the_names_of_the_api_are_there():
+    assert loaded_after("from rtseg import Segmenter, Frame, FaceSettings, open_backend") == []
+    assert rtseg.Segmenter.__name__ == "Segmenter"
+    assert {"Segmenter", "open_source", "__version__"} <= set(dir(rtseg))
+    assert set(rtseg._HOMES) | {"__version__"} == set(rtseg.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(rtseg.__all__))
+def test_every_name_leads_somewhere(name):
+    assert getattr(rtseg, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'segmentor'"):
+        _ = rtseg.segmentor

@@ -1,0 +1,323 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from rtseg.checkpoint import Checkpoint
+from rtseg.errors import BackendError, ModelError, SettingError
+from rtseg.frames import Frame
+from rtseg.labels import HELEN, LabelSet
+from rtseg.segmenter import Segmenter
+from rtseg.settings import FaceSettings
+from rtseg.timing import StageTimes
+from tests.painted import COLOURS, PaintedBackend, frame, scene
+
+
+def segmenter(*, smoothing=0.0, times=None, **options):
+    return Segmenter(
+        backend=PaintedBackend(input_height=128, input_width=128),
+        faces=FaceSettings(smoothing=smoothing, **options),
+        times=times,
+    )
+
+
+def agreement(labels, truth):
+    """Intersection over union of all that is not background."""
+    same = (labels == truth) & (truth > 0)
+    return same.sum() / max(1, ((labels > 0) | (truth > 0)).sum())
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [
+        [(320, 180, 150)],
+        [(320, 180, 340)],
+        [(20, 170, 160)],
+        [(180, 180, 140), (470, 200, 200)],
+    ],
+)
+def test_labels_lie_where_the_painting_has_them(heads):
+    image, truth = scene(360, 640, *heads)
+    result = segmenter()(image)
+    assert result.labels.shape == (360, 640)
+    assert len(result.faces) == len(heads)
+    assert agreement(result.labels, truth) > 0.9
+    stream = segmenter()
+    for index in range(3):
+        result = stream(frame(image, index))
+    assert agreement(result.labels, truth) > 0.9
+
+
+def test_faces_are_told_largest_first_with_boxes_inside_the_frame():
+    image, _ = scene(360, 640, (10, 180, 150), (420, 180, 220))
+    large, small = segmenter()(image).faces
+    assert large.box.height > small.box.height
+    assert small.box.left == 0
+    assert {large.track_id, small.track_id} == {1, 2}
+
+
+def test_nothing_there():
+    result = segmenter()(np.full((90, 160, 3), 114, np.uint8))
+    assert result.faces == ()
+    assert not result.labels.any()
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 500), (500, 1), (2, 3), (31, 17), (9, 1000), (128, 128), (719, 1279)]
+)
+def test_any_size_goes_through(size):
+    image = COLOURS[np.random.default_rng(0).integers(0, 11, size)]
+    assert segmenter()(image).labels.shape == size
+    stream = segmenter(smoothing=1.0)
+    for index in range(2):
+        assert stream(frame(image, index)).labels.shape == size
+
+
+def test_views_of_arrays_go_through():
+    image, truth = scene(360, 640, (320, 180, 200))
+    result = segmenter()(image[:, ::-1])
+    assert agreement(result.labels[:, ::-1] > 0, truth > 0) > 0.95
+    frozen = image.copy()
+    frozen.flags.writeable = False
+    segmenter()(frozen)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), "x"]
+)
+def test_what_is_no_picture_is_refused(bad):
+    with pytest.raises(SettingError, match="an image must be uint8"):
+        segmenter()(bad)
+
+
+def test_a_still_depends_on_nothing_and_disturbs_nothing():
+    still, _ = scene(360, 640, (480, 200, 120))
+    moving = [scene(360, 640, (100 + 8 * i, 180, 150))[0] for i in range(8)]
+    mixed, alone = segmenter(smoothing=0.5), segmenter(smoothing=0.5)
+    expected = segmenter()(still)
+    for index, image in enumerate(moving):
+        result = mixed(frame(image, index))
+        between = mixed(still)
+        np.testing.assert_array_equal(between.labels, expected.labels)
+        assert between.faces == expected.faces
+        np.testing.assert_array_equal(result.labels, alone(frame(image, index)).labels)
+
+
+def test_the_same_stream_gives_the_same_labels_twice():
+    rng = np.random.default_rng(3)
+    noise = rng.integers(0, 12, (12, 180, 320, 3)).astype(np.uint8)
+
+    def run():
+        stream = segmenter(smoothing=0.7, detect_every=4)
+        results = []
+        for index in range(12):
+            image = scene(180, 320, (60 + 14 * index, 90, 90), (250, 60, 60))[0]
+            results.append(stream(frame(np.maximum(image, noise[index]), index)))
+        return results
+
+    for first, second in zip(run(), run(), strict=True):
+        np.testing.assert_array_equal(first.labels, second.labels)
+        assert first.faces == second.faces
+
+
+def test_smoothing_of_zero_is_exactly_none():
+    """Against a stream whose every frame is told to forget what was averaged."""
+    images = [scene(180, 320, (150 + index, 90, 110))[0] for index in range(6)]
+    off, on = segmenter(smoothing=0.0), segmenter(smoothing=1.0)
+    differs = False
+    for index, image in enumerate(images):
+        labels = off(frame(image, index)).labels
+        smoothed = on(frame(image, index)).labels
+        on._stream.smoothers.clear()
+        np.testing.assert_array_equal(labels, smoothed)
+        differs = differs or labels.any()
+    assert differs
+
+
+def test_smoothing_steadies_a_still_face():
+    class Doubting(PaintedBackend):
+        """As sure of hair as of background, by turns."""
+
+        def infer(self, crops):
+            out = super().infer(crops)
+            rng = np.random.default_rng(len(self.batches))
+            doubt = rng.uniform(0.2, 0.7, (*out.shape[:3], 1)).astype(np.float32)
+            hair = out[..., 10:] * doubt
+            out[..., :1] += hair
+            out[..., 10:] -= hair
+            return out
+
+    def changes(smoothing):
+        backend = Doubting(input_height=128, input_width=128)
+        stream = Segmenter(backend=backend, faces=FaceSettings(smoothing=smoothing))
+        image, _ = scene(180, 320, (160, 90, 140))
+        labels = [stream(frame(image, index)).labels for index in range(25)]
+        return np.mean([(old != new).mean() for old, new in itertools.pairwise(labels[10:])])
+
+    assert changes(0.5) < 0.4 * changes(0.0)
+
+
+@pytest.mark.parametrize("how", ["flag", "cut", "size", "reset"])
+def test_a_break_leaves_no_ghost(how):
+    """The first output after it equals that of a fresh stream."""
+    before, _ = scene(180, 320, (120, 90, 140))
+    after, _ = scene(180, 320, (140, 90, 140))
+    if how == "cut":
+        after[(after == COLOURS[0]).all(2)] = 114  # a lighter room; also read as background
+    if how == "size":
+        after = np.ascontiguousarray(after[:170])
+    stream = segmenter(smoothing=1.0)
+    for index in range(5):
+        stream(frame(before, index))
+    if how == "reset":
+        stream.reset()
+    result = stream(frame(after, 5, discontinuity=how == "flag"))
+    fresh = segmenter(smoothing=1.0)(frame(after, 5))
+    np.testing.assert_array_equal(result.labels, fresh.labels)
+
+
+def test_an_absent_face_leaves_no_average_behind():
+    stream = segmenter(smoothing=1.0)
+    image, _ = scene(180, 320, (160, 90, 50))  # so small that its end is no cut
+    nothing = np.zeros_like(image)
+    for index in range(4):
+        stream(frame(image, index))
+    tracker = stream._stream.tracker
+    assert stream._stream.smoothers
+    assert not stream(frame(nothing, 4)).labels.any()
+    assert tracker._tracks, "a cut was seen, where the face only went"
+    assert not stream._stream.smoothers
+
+
+def test_where_faces_overlap_the_larger_one_wins():
+    small, large = (210, 170, 110), (320, 200, 220)
+    image, truth = scene(360, 640, small, large)  # the larger one stands in front
+    result = segmenter()(image)
+    assert len(result.faces) == 2
+    _, alone = scene(360, 640, large)
+    assert (result.labels == truth)[alone > 0].mean() > 0.9
+
+
+def test_a_small_face_beside_a_large_one_keeps_its_own_sharpness():
+    """The large face's crop shows it too, but coarsely."""
+    image, truth = scene(360, 640, (300, 180, 300), (450, 150, 50))
+    result = segmenter()(image)
+    assert len(result.faces) == 2
+    part = np.s_[120:180, 428:472]
+    assert agreement(result.labels[part], truth[part]) > 0.9
+
+
+def test_labels_come_from_the_faces_that_are_told():
+    """A face more than is asked for shows in a neighbour's crop, but is not labelled."""
+    image, _ = scene(360, 640, (260, 180, 200), (390, 180, 110))
+    result = segmenter(max_faces=1)(image)
+    assert len(result.faces) == 1
+    only = scene(360, 640, (260, 180, 200))[1]
+    assert agreement(result.labels, only) > 0.9
+    assert len(segmenter(max_faces=2)(image).faces) == 2
+
+
+class TestWholeFrames:
+    def backend(self, **changes):
+        return PaintedBackend(view="frame", input_height=64, input_width=128, **changes)
+
+    @pytest.mark.parametrize("fit", ["letterbox", "stretch"])
+    @pytest.mark.parametrize("size", [(64, 128), (200, 200), (90, 400), (300, 100)])
+    def test_the_whole_picture_is_labelled_once(self, fit, size):
+        labels = np.zeros(size, np.uint8)
+        labels[: size[0] // 2, : size[1] // 2] = 1
+        labels[size[0] // 2 :] = 6
+        backend = self.backend(fit=fit)
+        result = Segmenter(backend=backend)(COLOURS[labels])
+        assert (result.labels == labels).mean() > 0.95
+        assert result.faces == ()
+        assert backend.batches == [1]
+
+    def test_a_label_set_without_background_is_fine(self):
+        street = LabelSet(
+            name="street",
+            names=HELEN.names,
+            colours=HELEN.colours,
+            background=None,
+        )
+        labels = np.full((64, 128), 3, np.uint8)
+        result = Segmenter(backend=self.backend(label_set=street))(COLOURS[labels])
+        assert (result.labels == 3).all()
+
+    def test_smoothing_is_kept(self):
+        backend = self.backend()
+        stream = Segmenter(backend=backend, faces=FaceSettings(smoothing=1.0))
+        image = COLOURS[np.full((64, 128), 1, np.uint8)]
+        for index in range(3):
+            stream(frame(image, index))
+        assert 0 in stream._stream.smoothers
+
+
+def test_a_face_model_must_say_what_a_face_is():
+    nameless = LabelSet(name="odd", names=HELEN.names, colours=HELEN.colours)
+    with pytest.raises(ModelError, match="does not say which ids make up a face"):
+        Segmenter(backend=PaintedBackend(label_set=nameless))
+
+
+def test_one_sample_a_stage_and_frame():
+    times = StageTimes()
+    stream = segmenter(times=times)
+    image, _ = scene(180, 320, (160, 90, 140))
+    for index in range(5):
+        stream(frame(image, index))
+    stream(image)
+    for stage in ("prepare", "infer", "finish"):
+        assert times.percentiles(stage).count == 6
+        assert times.percentiles(stage).p50 > 0
+
+
+def test_two_streams_share_one_backend_and_neither_closes_it():
+    backend = PaintedBackend(input_height=128, input_width=128)
+    image, truth = scene(180, 320, (160, 90, 140))
+    with Segmenter(backend=backend) as first, Segmenter(backend=backend) as second:
+        first(frame(image, 0))
+        first.close()
+        result = second(frame(image, 0))
+        assert [face.track_id for face in result.faces] == [1]
+    assert not backend.is_closed
+    assert agreement(result.labels, truth) > 0.9
+
+
+def test_a_segmenter_closes_the_backend_that_it_made(tmp_path):
+    from rtseg.checkpoint import write_checkpoint
+    from rtseg.models import build_model
+
+    options = {"stem": 4, "widths": [4, 4, 4, 4], "depths": [1, 1, 1, 1], "pyramid": 4}
+    network = build_model("residual-pyramid", classes=11, options=options)
+    path = tmp_path / "tiny.safetensors"
+    write_checkpoint(
+        Checkpoint(
+            architecture="residual-pyramid",
+            options=options,
+            label_set=HELEN,
+            input_height=64,
+            input_width=64,
+            tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()},
+        ),
+        path,
+    )
+    with Segmenter(path, precision="fp32", device="cpu", threads=1) as made:
+        assert made.label_set == HELEN
+        assert made(np.zeros((40, 60, 3), np.uint8)).labels.shape == (40, 60)
+    made.close()
+    with pytest.raises(BackendError, match="closed"):
+        made(np.zeros((40, 60, 3), np.uint8))
+
+
+def test_model_and_backend_together_are_refused():
+    with pytest.raises(SettingError, match="a model or a backend"):
+        Segmenter("model.safetensors", backend=PaintedBackend())
+
+
+def test_a_failing_backend_is_not_hidden():
+    stream = segmenter()
+    stream.backend.close()
+    with pytest.raises(BackendError):
+        stream(np.zeros((40, 60, 3), np.uint8))
+    with pytest.raises(BackendError):
+        stream(Frame(image=np.zeros((4, 4, 3), np.uint8), index=0, pts=0, time_base=1))
