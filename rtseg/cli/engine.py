@@ -124,13 +124,14 @@ def verify() -> None:
 
     set_up_logging(verbose=False, quiet=False)
     engines = list_engines()
-    problems = {engine: _problem(engine) for engine in engines}
-    for engine, problem in problems.items():
+    bad = 0
+    for engine in engines:
+        problem = _problem(engine)
+        bad += problem is not None
         click.echo(f"{engine.path.name}: {problem or 'in order'}")
-    bad = [engine for engine, problem in problems.items() if problem]
     if bad:
         raise BackendError(
-            f"{len(bad)} of {len(engines)} engines cannot be used here; "
+            f"{bad} of {len(engines)} engines cannot be used here; "
             "`rtseg engine clean --stale` deletes them, `rtseg engine build` makes new ones"
         )
     click.echo(f"{len(engines)} engines, all in order" if engines else "no engine is built")
