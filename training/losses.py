@@ -20,9 +20,7 @@ FIRST_SET = 200
 Sets = Sequence[Sequence[int]]
 
 
-def cross_entropy(
-    logits: torch.Tensor, targets: torch.Tensor, *, sets: Sets = ()
-) -> torch.Tensor:
+def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, *, sets: Sets = ()) -> torch.Tensor:
     """Mean negative log-likelihood over the pixels that count.
 
     Args:
@@ -49,9 +47,7 @@ def cross_entropy(
     return total / count.clamp(min=1)
 
 
-def soft_dice(
-    logits: torch.Tensor, targets: torch.Tensor, *, smooth: float = 1.0
-) -> torch.Tensor:
+def soft_dice(logits: torch.Tensor, targets: torch.Tensor, *, smooth: float = 1.0) -> torch.Tensor:
     """1 - Dice, pooled over the batch and averaged over the classes that it holds.
 
     Milletari et al., 3DV 2016. Pixels that are ignored or labelled with a set do not count.
@@ -70,9 +66,34 @@ def soft_dice(
     return ((1 - dice) * present).sum() / present.sum().clamp(min=1)
 
 
-def upsample_at(logits: torch.Tensor, *, stride: int, step: int, phase: tuple[int, int]) -> (
-    torch.Tensor
-):
+def region_dice(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    regions: Sequence[Sequence[int]],
+    smooth: float = 10.0,
+) -> torch.Tensor:
+    """1 - Dice of regions (several classes as one), image by image: a small face weighs as much
+    as a large one, and a region where there is none costs as much as a missed one.
+
+    Pixels that are ignored or labelled with a set do not count. Shapes as in `cross_entropy`;
+    `smooth` is in pixels.
+    """
+    counted = targets < logits.shape[1]
+    probabilities = functional.softmax(logits, dim=1)
+    total = logits.new_zeros(())
+    for ids in regions:
+        wanted = torch.isin(targets, torch.tensor(list(ids), device=targets.device)) & counted
+        found = probabilities[:, list(ids)].sum(1) * counted
+        overlap = (found * wanted).sum((1, 2))
+        both = found.sum((1, 2)) + wanted.sum((1, 2))
+        total = total + (1 - (2 * overlap + smooth) / (both + smooth)).mean()
+    return total / max(1, len(regions))
+
+
+def upsample_at(
+    logits: torch.Tensor, *, stride: int, step: int, phase: tuple[int, int]
+) -> torch.Tensor:
     """Bilinear upsampling by `stride`, computed only at every `step`-th pixel from `phase` on.
 
     Equal to `interpolate(logits, scale_factor=stride, mode="bilinear")[..., py::step, px::step]`,

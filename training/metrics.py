@@ -67,6 +67,11 @@ def mean_of(values: Sequence[float]) -> float:
     return float(np.mean(present)) if present else float("nan")
 
 
+def pixel_counts(matrix: Matrix, label_set: LabelSet) -> dict[str, int]:
+    """The true pixels of each class by name."""
+    return {name: int(n) for name, n in zip(label_set.names, matrix.sum(1), strict=True)}
+
+
 def f1_table(matrix: Matrix, label_set: LabelSet) -> dict[str, float]:
     """F1 by class name, then by merged name, rounded to four digits; absent classes left out."""
     rows = {name: f1_of(matrix, [i]) for i, name in enumerate(label_set.names)}

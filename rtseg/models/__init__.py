@@ -11,10 +11,22 @@ from torch import nn
 
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import ModelError, listed
+from rtseg.models.deeplab_cut import DeepLabCut
+from rtseg.models.fasseg_fcn import FassegFcn
+from rtseg.models.fcn32s import Fcn32s
+from rtseg.models.library import LIBRARY
+from rtseg.models.pspnet import PspNet
 from rtseg.models.residual_pyramid import ResidualPyramid
+from rtseg.models.unet import UNet
 
 ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {
     "residual-pyramid": ResidualPyramid,
+    "unet": UNet,
+    "fasseg-fcn": FassegFcn,
+    "deeplab-cut": DeepLabCut,
+    "fcn32s": Fcn32s,
+    "pspnet": PspNet,
+    **LIBRARY,
 }
 """Every architecture by the name that checkpoints use.
 
@@ -73,4 +85,4 @@ def create_model(checkpoint: Checkpoint) -> nn.Module:
         for name, tensor in checkpoint.tensors.items()
     }
     model.load_state_dict(state, assign=True)
-    return model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(requires_grad=False)

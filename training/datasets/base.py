@@ -89,6 +89,16 @@ def read_image(path: Path) -> Image:
     return np.ascontiguousarray(decoded[:, :, ::-1])
 
 
+def read_grey(path: Path) -> LabelMap:
+    """A picture file as one 8-bit channel, uint8 (height, width).
+
+    Raises:
+        SourceError: it is missing or cannot be decoded.
+    """
+    grey: LabelMap = _decode(path, cv2.IMREAD_GRAYSCALE)
+    return grey
+
+
 def read_labels(path: Path, label_set: LabelSet) -> LabelMap:
     """An 8-bit picture of label ids, uint8 (height, width).
 
@@ -120,7 +130,8 @@ def resize_labels(labels: LabelMap, *, height: int, width: int) -> LabelMap:
     """Nearest-neighbour resizing: no id appears that was not there."""
     if labels.shape == (height, width):
         return labels
-    return cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    resized: LabelMap = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized
 
 
 def _decode(path: Path, mode: int) -> Image:
@@ -128,7 +139,7 @@ def _decode(path: Path, mode: int) -> Image:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
-    decoded = cv2.imdecode(data, mode) if data.size else None
+    decoded: Image | None = cv2.imdecode(data, mode) if data.size else None
     if decoded is None:
         raise SourceError(f"{path}: is not a picture that OpenCV can decode")
-    return decoded  # type: ignore[return-value]
+    return decoded

@@ -1,0 +1,1 @@
+"""training/: data sets, losses, views, the loop and the commands."""

@@ -1,0 +1,100 @@
+"""Joint transforms keep image and labels together."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from rtseg.errors import SettingError
+from rtseg.labels import HELEN
+from tests.training.conftest import draw_face
+from training.augment import (
+    PhotometricSettings,
+    affine,
+    flip,
+    flip_table,
+    motion_kernel,
+    photometric,
+    warp,
+)
+
+
+def test_a_flip_swaps_left_and_right_and_keeps_255():
+    image, labels = draw_face()
+    labels[0, 0] = 255
+    flipped_image, flipped = flip(image, labels, flip_table(HELEN))
+    assert flipped[0, -1] == 255
+    np.testing.assert_array_equal(flipped_image, image[:, ::-1])
+    for left, right in ((2, 3), (4, 5)):
+        assert np.nonzero(flipped == left)[1].mean() < np.nonzero(flipped == right)[1].mean()
+        # the drawn left eye lies lower than the right one: after the flip the right one does
+        before = np.nonzero(labels == left)[0].mean() - np.nonzero(labels == right)[0].mean()
+        after = np.nonzero(flipped == left)[0].mean() - np.nonzero(flipped == right)[0].mean()
+        assert before == pytest.approx(-after)
+    np.testing.assert_array_equal(flipped == 6, (labels == 6)[:, ::-1])
+
+
+def test_flipping_twice_is_nothing():
+    image, labels = draw_face()
+    table = flip_table(HELEN)
+    again = flip(*flip(image, labels, table), table)
+    np.testing.assert_array_equal(again[0], image)
+    np.testing.assert_array_equal(again[1], labels)
+
+
+@pytest.mark.parametrize("scale", [0.2, 0.45, 1.0, 1.7])
+def test_image_and_labels_stay_aligned_at_every_scale(scale: float):
+    labels = np.zeros((256, 256), np.uint8)
+    cv2.circle(labels, (150, 110), 60, 1, -1)
+    image = np.repeat((labels * 255)[:, :, None], 3, axis=2)
+    matrix = affine(
+        source_centre=(128, 128), target_centre=(120, 131), scale=scale, degrees=20, stretch=1.2
+    )
+    warped, warped_labels = warp(image, labels, matrix, size=256, border_label=0)
+    bright, marked = np.nonzero(warped[:, :, 0] > 127), np.nonzero(warped_labels)
+    for axis in (0, 1):
+        assert bright[axis].mean() == pytest.approx(marked[axis].mean(), abs=0.35)
+    assert len(bright[0]) == pytest.approx(len(marked[0]), rel=0.06)
+    assert len(marked[0]) == pytest.approx(
+        np.pi * (60 * scale) ** 2, rel=0.25 if scale > 1 else 0.1
+    )
+
+
+def test_warping_makes_no_new_ids_and_marks_what_lies_outside():
+    image, labels = draw_face()
+    matrix = affine(source_centre=(128, 128), target_centre=(128, 128), scale=0.5, degrees=30)
+    _, warped = warp(image, labels, matrix, size=256)
+    assert set(np.unique(warped)) <= {*range(11), 255}
+    assert warped[0, 0] == 255
+
+
+def test_photometric_changes_colours_only_and_repeats_by_seed():
+    image, _ = draw_face()
+    settings = PhotometricSettings(colour=1, grey=1, enlarge=1, blur=1, noise=1, jpeg=1)
+    first = photometric(image.copy(), np.random.default_rng(4), settings)
+    second = photometric(image.copy(), np.random.default_rng(4), settings)
+    assert first.shape == image.shape
+    assert first.dtype == np.uint8
+    assert (first != image).any()
+    np.testing.assert_array_equal(first, second)
+    nothing = PhotometricSettings(colour=0, grey=0, enlarge=0, blur=0, noise=0, jpeg=0)
+    np.testing.assert_array_equal(
+        photometric(image.copy(), np.random.default_rng(4), nothing), image
+    )
+
+
+@pytest.mark.parametrize("degrees", [0, 45, 90, 170])
+def test_a_motion_kernel_keeps_brightness_and_its_place(degrees: float):
+    kernel = motion_kernel(9, degrees)
+    assert kernel.sum() == pytest.approx(1)
+    rows, columns = np.mgrid[:9, :9]
+    assert (kernel * rows).sum() == pytest.approx(4, abs=0.3)
+    assert (kernel * columns).sum() == pytest.approx(4, abs=0.3)
+
+
+def test_probabilities_out_of_range_are_rejected():
+    with pytest.raises(SettingError, match="jpeg"):
+        PhotometricSettings(jpeg=1.5)
+    with pytest.raises(SettingError, match="gamma"):
+        PhotometricSettings(gamma=0.4)

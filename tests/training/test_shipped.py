@@ -1,0 +1,43 @@
+"""The model in the package: small enough, complete, and as good as it says."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from rtseg.checkpoint import read_checkpoint
+from rtseg.labels import HELEN
+from rtseg.models import create_model
+from rtseg.weights import default_checkpoint_path
+from training.evaluate import Predictor, evaluate
+from training.metrics import f1_table
+from training.recipes import recipe_of
+
+
+def test_it_is_small_and_says_what_it_is():
+    path = default_checkpoint_path()
+    assert path.stat().st_size <= 8_000_000
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.parameter_count <= 3_200_000
+    assert checkpoint.label_set.names == HELEN.names
+    assert (checkpoint.input_height, checkpoint.input_width) == (256, 256)
+    assert checkpoint.view == "face"
+    assert checkpoint.accuracy["f1"]["parts"] >= 0.80
+    for field in ("data", "date", "command", "epochs", "recipe"):
+        assert checkpoint.provenance[field]
+    assert "research" in checkpoint.terms
+    assert "/" + "work" not in json.dumps(checkpoint.header())
+    create_model(checkpoint)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("RTSEG_DATA" not in os.environ, reason="needs the data folder in RTSEG_DATA")
+def test_its_figures_are_measured_again():
+    checkpoint = read_checkpoint(default_checkpoint_path())
+    dataset = recipe_of("face-parts").evaluation(Path(os.environ["RTSEG_DATA"]), "val")
+    matrix = evaluate(Predictor.of_checkpoint(checkpoint), dataset, size=(256, 256))
+    again = f1_table(matrix, checkpoint.label_set)
+    assert again == pytest.approx(dict(checkpoint.accuracy["f1"]), abs=2e-3)

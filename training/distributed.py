@@ -1,0 +1,200 @@
+"""One run in several processes, under torchrun: one machine, several GPUs, several nodes.
+
+`python -m training fit …` is one process. `--processes N` starts N of them on this machine, and
+`torchrun … -m training fit …` as many as it is told, on one machine or several; each joins the
+group that torchrun describes in the environment. Steps share their views among the processes, and
+gradients are averaged; an evaluation shares its pictures, and counts each exactly once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rtseg.errors import BackendError, SettingError
+from rtseg.labels import LabelSet
+from training.datasets.base import Dataset, Sample
+from training.metrics import Matrix
+
+TIMEOUT = dt.timedelta(minutes=10)
+"""How long a process waits for the others, who may be reading a large data set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """This process among those of its run.
+
+    Attributes:
+        rank: 0..size-1; the first writes what the run writes.
+        size: how many there are.
+        device: where this one computes.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: str = "cpu"
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def share(self, indices: Sequence[int]) -> Sequence[int]:
+        """This process's equal part of a step's views."""
+        each = len(indices) // self.size
+        return indices[self.rank * each : (self.rank + 1) * each]
+
+    def part(self, dataset: Dataset) -> Dataset:
+        """This process's pictures of a data set; no picture is in two parts."""
+        return dataset if self.size == 1 else Part(dataset, self.rank, self.size)
+
+    def summed(self, matrix: Matrix) -> Matrix:
+        """The sum of every process's matrix, exact."""
+        if self.size == 1:
+            return matrix
+        tensor = torch.from_numpy(matrix.astype(np.int64)).to(self.device)
+        torch.distributed.all_reduce(tensor)
+        return tensor.cpu().numpy()
+
+    def average_weight(self, counted: torch.Tensor) -> float:
+        """What this process's mean loss weighs, so that the average over processes is the mean
+        over all their pixels: its share of the counted pixels, times the number of processes.
+        """
+        if self.size == 1:
+            return 1.0
+        total = counted.to(self.device, torch.float64).clone()
+        torch.distributed.all_reduce(total)
+        return float(counted * self.size / total.clamp(min=1))
+
+    def agreed(self, value: float) -> float:
+        """The first process's value, in all of them (clocks differ)."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor([value], dtype=torch.float64, device=self.device)
+        torch.distributed.broadcast(tensor, src=0)
+        return float(tensor)
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
+    def wrapped(self, model: nn.Module) -> nn.Module:
+        """The model with gradients averaged over the processes."""
+        if self.size == 1:
+            return model
+        if self.device.startswith("cuda"):
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+            return nn.parallel.DistributedDataParallel(model, device_ids=[int(self.device[5:])])
+        return nn.parallel.DistributedDataParallel(model)
+
+
+class Part:
+    """Every `size`-th picture of a data set, from `rank` on."""
+
+    def __init__(self, dataset: Dataset, rank: int, size: int) -> None:
+        self.dataset = dataset
+        self.indices = range(rank, len(dataset), size)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of these pictures."""
+        return tuple(self.dataset.names[index] for index in self.indices)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Of the whole data set."""
+        return self.dataset.label_set
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[self.indices[index]]
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Group]:
+    """Join the group that torchrun describes; alone where it did not start this process.
+
+    Raises:
+        BackendError: another process of the group is gone.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Group(device=device)
+        return
+    rank, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    if device.startswith("cuda"):
+        device = f"cuda:{local}"
+        torch.cuda.set_device(local)
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    torch.distributed.init_process_group(backend, timeout=TIMEOUT)
+    try:
+        yield Group(rank=rank, size=size, device=device)
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if any(word in text.lower() for word in ("connection", "timed out", "nccl", "gloo")):
+            raise BackendError(
+                f"process {rank} of {size} lost another one of this run ({text[:160]}); the saved "
+                "state is good: start all of them again with --resume"
+            ) from None
+        raise
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def launch(
+    processes: int,
+    arguments: Sequence[str],
+    *,
+    command: Sequence[str] = (sys.executable, "-m", "training"),
+) -> None:
+    """Run COMMAND ARGUMENTS in several processes of this machine, and wait for them.
+
+    Raises:
+        SettingError: fewer than two are asked for.
+        BackendError: one failed or was killed; the others were stopped.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    if processes < 2:
+        raise SettingError(f"--processes must be 2 or more to start others; found {processes}")
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.2,
+    )
+    # the processes share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    try:
+        elastic_launch(config, command[0])(*command[1:], *arguments)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        raise BackendError(_what_ended(rank, processes, failure)) from None
+
+
+def _what_ended(rank: int, processes: int, failure: Any) -> str:
+    how = (
+        f"was killed by {failure.signal_name()}"
+        if failure.exitcode < 0
+        else f"ended with exit code {failure.exitcode}"
+    )
+    return (
+        f"process {rank} of {processes} {how}, and the others were stopped; the saved state is "
+        "good: go on with --resume"
+    )

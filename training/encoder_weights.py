@@ -1,0 +1,72 @@
+"""ImageNet weights for an encoder, through the library that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from rtseg.errors import SettingError
+from rtseg.models.library import SMP, TORCHVISION
+from training.optimizers import encoder_of
+
+
+def load_imagenet(model: nn.Module, architecture: str, options: Mapping[str, Any]) -> str:
+    """Put ImageNet weights into a network's encoder; fetched once, then read from the cache.
+
+    Returns:
+        What was loaded, for the checkpoint's provenance.
+
+    Raises:
+        SettingError: the architecture has no encoder, or the weights cannot be fetched.
+    """
+    encoder = encoder_of(model)
+    try:
+        if architecture in SMP:
+            name = str(options.get("encoder_name", "resnet34"))
+            return _from_smp(encoder, name)
+        if architecture in TORCHVISION:
+            return _from_torchvision(encoder, TORCHVISION[architecture])
+        return _from_torchvision(encoder, "resnet50")
+    # a download fails in as many ways as there are libraries under it
+    except Exception as error:
+        if isinstance(error, SettingError):
+            raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise SettingError(
+            f"the ImageNet weights of {architecture!r} cannot be fetched: {reason}; connect to "
+            "the network once, or start from nothing with --encoder-weights none"
+        ) from None
+
+
+def _from_smp(encoder: nn.Module, name: str) -> str:
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    source = get_encoder(name, weights="imagenet", depth=5)
+    _copy(source, encoder)
+    return f"segmentation-models-pytorch {name}, ImageNet"
+
+
+def _from_torchvision(encoder: nn.Module, name: str) -> str:
+    from torchvision import models
+
+    if name.endswith("mobilenet_v3_large"):
+        source: nn.Module = models.mobilenet_v3_large(weights="IMAGENET1K_V2").features
+    else:
+        source = models.resnet50(weights="IMAGENET1K_V2")
+    _copy(source, encoder)
+    return f"torchvision {name}, ImageNet"
+
+
+def _copy(source: nn.Module, encoder: nn.Module) -> None:
+    """Every tensor of the encoder from the one of the same name."""
+    known = source.state_dict()
+    wanted = encoder.state_dict()
+    missing = sorted(wanted.keys() - known.keys())
+    if missing:
+        raise SettingError(
+            f"the library's weights do not fit the encoder: {missing[0]!r} is missing; "
+            "use --encoder-weights none"
+        )
+    encoder.load_state_dict({key: known[key] for key in wanted})

@@ -1,0 +1,46 @@
+"""After a run: what it leaves beside its checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtseg.checkpoint import read_checkpoint
+from training.evaluate import Predictor, evaluate
+from training.recipes.base import Recipe
+from training.report import (
+    draw_confusion,
+    draw_curves,
+    draw_predictions,
+    read_log,
+    results_table,
+)
+
+
+def write_report(checkpoint: Path, recipe: Recipe, *, data: Path) -> list[Path]:
+    """Measure a checkpoint on its recipe's first split, and write what there is to see.
+
+    Writes `results.md`, `curves.png`, `confusion.png` and `predictions.png` beside it.
+
+    Returns:
+        The files.
+
+    Raises:
+        SettingError: matplotlib is not installed.
+        SourceError: the data is not there, or is broken.
+    """
+    folder = checkpoint.parent
+    model = read_checkpoint(checkpoint)
+    predictor = Predictor.of_checkpoint(model)
+    validation = recipe.evaluation(data, recipe.splits[0])
+    size = (model.input_height, model.input_width)
+    matrix = evaluate(predictor, validation, size=size, fit=model.fit)
+    files = [folder / name for name in ("results.md", "curves.png", "confusion.png")]
+    table = results_table(matrix, recipe.label_set, recipe.published)
+    heading = f"# {recipe.name}, split {recipe.splits[0]} at {size[1]}x{size[0]}\n\n"
+    weight = f"\n{checkpoint.stat().st_size / 1e6:.1f} MB, {model.parameter_count:,} numbers\n"
+    files[0].write_text(heading + table + weight, encoding="utf-8")
+    draw_curves(read_log(folder / "log.jsonl"), files[1])
+    draw_confusion(matrix, recipe.label_set, files[2])
+    files.append(folder / "predictions.png")
+    draw_predictions(predictor, validation, files[3])
+    return files

@@ -1,0 +1,74 @@
+"""The optimizers that the recipes use, and which weights they move."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from rtseg.errors import SettingError
+
+OptimizerName = Literal["adamw", "adam", "sgd", "adagrad"]
+
+
+def make_optimizer(
+    name: OptimizerName,
+    model: nn.Module,
+    *,
+    learning_rate: float,
+    momentum: float,
+    beta2: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """An optimizer over the weights that are not frozen.
+
+    Args:
+        name: `adamw` decays weights by themselves (Loshchilov and Hutter, ICLR 2019), the others
+            through the gradient.
+        momentum: of SGD; the first moment's decay in Adam and AdamW; unused in Adagrad.
+        beta2: the second moment's decay in Adam and AdamW.
+        weight_decay: of matrices and kernels; biases and norms are never decayed.
+    """
+    moving = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in moving if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in moving if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum)
+    if name == "adagrad":
+        return torch.optim.Adagrad(groups, lr=learning_rate)
+    kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+    return kind(groups, lr=learning_rate, betas=(momentum, beta2))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float, *, momentum: float | None) -> None:
+    """Give every group this learning rate and, where given, this momentum."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+        if momentum is not None and "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        elif momentum is not None and "momentum" in group:
+            group["momentum"] = momentum
+
+
+def encoder_of(model: nn.Module) -> nn.Module:
+    """The part of a network that ImageNet weights are loaded into, and that can be frozen.
+
+    Raises:
+        SettingError: the architecture has no such part.
+    """
+    encoder = getattr(model, "encoder", None)
+    if not isinstance(encoder, nn.Module):
+        raise SettingError(
+            f"{type(model).__name__} has no encoder of its own: freeze_encoder and encoder_weights "
+            "need an architecture that has one; leave them at their defaults"
+        )
+    return encoder
+
+
+def freeze(encoder: nn.Module) -> None:
+    """Hold an encoder's weights and its running statistics still."""
+    encoder.requires_grad_(requires_grad=False)
+    encoder.eval()

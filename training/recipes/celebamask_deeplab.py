@@ -1,0 +1,57 @@
+"""`celebamask-deeplab`: 19 face parts, after Abinesh-L/Deep-Lab-based-semantic-segmentation.
+
+Mended: the source skipped the first mask file, took a lone necklace (`neck_l`) for a neck, resized
+masks bilinearly, painted the skin late, over eyes, nose and lips, and predicted on pictures in
+another channel order and range than it had learned from.
+"""
+
+from __future__ import annotations
+
+from rtseg.labels import CELEBAMASK
+from training.datasets.celebamask import ORIGIN, CelebAMask
+from training.recipes.base import Recipe
+from training.recipes.pictures import downloads_of, terms_of, whole_pictures
+from training.settings import FitSettings
+
+RECIPE = Recipe(
+    name="celebamask-deeplab",
+    summary="DeepLabV3+ on ResNet-50 cut at its fourth stage, CelebAMask-HQ, 19 classes, 256x256",
+    architecture="deeplab-cut",
+    label_set=CELEBAMASK,
+    input_height=256,
+    input_width=256,
+    fit="stretch",
+    stride=4,
+    view="face",
+    settings=FitSettings(
+        epochs=10,
+        batch=8,
+        optimizer="adam",
+        beta2=0.999,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        schedule="constant",
+        loss="cross-entropy",
+        loss_step=1,
+        clip=0.0,
+        average=0.0,
+        precision="fp32",
+        encoder_weights="imagenet",
+        augmentation="none",
+        evaluate_every=1,
+    ),
+    training=whole_pictures(ORIGIN, "published-train", height=256, width=256, fit="stretch"),
+    evaluation=lambda data, split: CelebAMask(root=data, split=split),
+    downloads=downloads_of(ORIGIN, splits=("published-train", "published-val")),
+    splits=("published-val", "val", "test"),
+    notes=(
+        "losses that it tried, by --set loss=: cross-entropy, image-weighted-cross-entropy (its "
+        "per-image weights), jaccard-distance (smooth 100), foreground-dice, global-dice (its last "
+        "run), tversky (.7 for what is missed), focal-tversky (.75)",
+        "its ids are another order of the same 19 classes; taken: the data set's own",
+        "a flip would need left and right swapped; it has no augmentation, and nor has this run",
+        "it publishes no score; on the official test split others reach a mean F1 of 0.8607 "
+        "(DML-CSR) to 0.8956 (FaRL)",
+    ),
+    terms=terms_of(ORIGIN),
+)

@@ -1,0 +1,113 @@
+"""What most recipes share: they learn from whole pictures of one data set's split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rtseg.checkpoint import Fit
+from rtseg.errors import RtsegError, SettingError, SourceError
+from training.check import Pictures
+from training.datasets.base import Dataset
+from training.datasets.origin import Origin
+from training.recipes.base import TrainingData
+from training.settings import FitSettings
+from training.views import PictureViews, balanced_weights, class_pixels
+
+
+def whole_pictures(
+    origin: Origin, split: str, *, height: int, width: int, fit: Fit
+) -> Callable[[Path, FitSettings], TrainingData]:
+    """A recipe's `training`: views of the pictures of one split, fitted to the input."""
+
+    def training(data: Path, settings: FitSettings) -> TrainingData:
+        return learn_from(
+            origin.open(data, split),
+            settings,
+            height=height,
+            width=width,
+            fit=fit,
+            description=f"{origin.name}, split {split}",
+        )
+
+    return training
+
+
+def learn_from(
+    dataset: Dataset,
+    settings: FitSettings,
+    *,
+    height: int,
+    width: int,
+    fit: Fit,
+    description: str,
+) -> TrainingData:
+    """What a run learns from a data set, under the settings' size, augmentation and sampling."""
+    weights = None
+    if settings.sampling == "class-balanced":
+        weights = balanced_weights(dataset)
+
+    def class_shares() -> Sequence[float]:
+        counts = class_pixels(dataset).sum(0)
+        return [float(count) / max(1, int(counts.sum())) for count in counts]
+
+    views = PictureViews(
+        dataset,
+        height=settings.input_height or height,
+        width=settings.input_width or width,
+        fit=fit,
+        augmentation=settings.augmentation,
+        weights=weights,
+        seed=settings.seed,
+    )
+    return TrainingData(
+        views=views,
+        pictures=len(dataset),
+        description=f"{description} ({len(dataset)} pictures)",
+        class_shares=class_shares,
+    )
+
+
+def downloads_of(
+    *origins: Origin, splits: Sequence[str] = ()
+) -> Callable[[Path], dict[str, Pictures]]:
+    """A recipe's `downloads`: the splits of its data sets, for `check`.
+
+    Args:
+        origins: the data sets.
+        splits: which of their splits; each one's own if not given.
+    """
+
+    def downloads(data: Path) -> dict[str, Pictures]:
+        found: dict[str, Pictures] = {}
+        for origin in origins:
+            for split in splits or origin.splits:
+                name = f"{origin.name}-{split}"
+                try:
+                    found[name] = origin.open(data, split)
+                except (SourceError, SettingError) as error:
+                    found[name] = Absent(error)
+        return found
+
+    return downloads
+
+
+class Absent:
+    """A split that cannot be opened, as `check` sees it: one picture, with the reason."""
+
+    names = ("(none)",)
+
+    def __init__(self, reason: RtsegError) -> None:
+        self.reason = reason
+
+    def __getitem__(self, index: int) -> None:
+        raise SourceError(str(self.reason))
+
+
+def terms_of(*origins: Origin) -> str:
+    """Under what terms weights that learned from these data sets may be used."""
+    data = "; ".join(f"{origin.name} ({origin.homepage}): {origin.terms}" for origin in origins)
+    return (
+        f"Weights trained on research-use data: {data}. The code that made them is Apache-2.0; "
+        "judge for yourself whether your use of the weights is covered."
+    )
