@@ -3,7 +3,7 @@ could fail badly: a TensorRT without a driver ends the process at its first use.
 
 from __future__ import annotations
 
-import ctypes
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -13,6 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+from rtseg.errors import RtsegError
+from rtseg.machine import processor_name
+from rtseg.nvidia import find_gpu, nvidia_driver_problem
 
 State = Literal["ok", "missing", "broken"]
 
@@ -63,16 +67,6 @@ def _rtseg(subject: str) -> Finding:
     return Finding(subject=subject, state="ok", found=f"{_version('rtseg')}, {python}")
 
 
-def cpu_name() -> str:
-    """The processor's name as its maker gives it, or the architecture."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def cpu_flags() -> frozenset[str]:
     """The processor's features as Linux names them; empty elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -85,7 +79,7 @@ def cpu_flags() -> frozenset[str]:
 
 def _processor(subject: str) -> Finding:
     fast = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in cpu_flags()]
-    found = f"{cpu_name()}, {os.cpu_count()} cores"
+    found = f"{processor_name()}, {os.cpu_count()} cores"
     return Finding(
         subject=subject, state="ok", found=f"{found}, {', '.join(fast) or 'no wide vector units'}"
     )
@@ -106,26 +100,17 @@ def _torch(subject: str) -> Finding:
     return Finding(subject=subject, state="ok", found=f"{version}, on the CPU")
 
 
-def nvidia_driver_problem() -> str | None:
-    """Why CUDA cannot be used, or None where a device is there. Asks the driver itself."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(name)
-    except OSError:
-        return "no NVIDIA driver"
-    code = driver.cuInit(0)
-    if code != 0:
-        return f"the NVIDIA driver does not start (CUDA error {code})"
-    count = ctypes.c_int(0)
-    if driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
-        return "the NVIDIA driver finds no device"
-    return None
-
-
 def _nvidia(subject: str) -> Finding:
     problem = nvidia_driver_problem()
     if problem is None:
-        return Finding(subject=subject, state="ok", found="driver and device found")
+        gpu = find_gpu()
+        return Finding(
+            subject=subject,
+            state="ok",
+            found=f"{gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB, compute capability "
+            f"{gpu.compute_capability}, driver {gpu.driver or 'of unknown version'}, "
+            f"CUDA up to {gpu.cuda}",
+        )
     return Finding(
         subject=subject,
         state="missing",
@@ -146,7 +131,19 @@ def _tensorrt(subject: str) -> Finding:
     problem = nvidia_driver_problem()
     if problem is not None:
         return Finding(subject=subject, state="broken", found=f"installed, but {problem}")
-    return Finding(subject=subject, state="ok", found=str(_version("tensorrt")))
+    # only now: without a driver its first use would end this process
+    from rtseg.engine import engine_folder, list_engines
+    from rtseg.engine_builder import tensorrt_library
+
+    version = tensorrt_library().__version__
+    importlib.import_module("pycuda.driver")
+    count = len(list_engines())
+    return Finding(
+        subject=subject,
+        state="ok",
+        found=f"{version}, {count} engines built in {engine_folder()}",
+        remedy="" if count else "rtseg engine build",
+    )
 
 
 def _openvino(subject: str) -> Finding:
@@ -158,7 +155,20 @@ def _openvino(subject: str) -> Finding:
             found="not installed",
             remedy="pip install 'rtseg[openvino]'",
         )
+    importlib.import_module("openvino")  # half-installed, it fails here
     return Finding(subject=subject, state="ok", found=version)
+
+
+def _backend(subject: str) -> Finding:
+    """What `auto` takes for the built-in model, having opened it."""
+    from rtseg.backends import open_backend
+
+    try:
+        with open_backend("auto") as backend:
+            backend.warm_up()
+            return Finding(subject=subject, state="ok", found=backend.reason)
+    except RtsegError as error:
+        return Finding(subject=subject, state="broken", found=str(error))
 
 
 def _opencv(subject: str) -> Finding:
@@ -234,6 +244,7 @@ _EXAMINATIONS: dict[str, Callable[[str], Finding]] = {
     "NVIDIA GPU": _nvidia,
     "TensorRT": _tensorrt,
     "OpenVINO": _openvino,
+    "backend (auto)": _backend,
     "OpenCV": _opencv,
     "PyAV": _av,
     "display": _display,

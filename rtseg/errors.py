@@ -4,9 +4,11 @@
     ├── SettingError            2   a wrong option, class, codec, view, pattern …
     ├── SourceError             3   an input that cannot be opened or read
     │   ├── NoVideoError        3   it opens, but holds no picture
+    │   ├── LostError           3   it does not answer, or fell silent: it may come back
     │   └── TruncatedError      4   it ends in the middle; what came before is kept
     ├── SinkError               5   an output that cannot be created or written
-    │   └── OutputExistsError   5   it is there already, and --overwrite was not given
+    │   ├── OutputExistsError   5   it is there already, and --overwrite was not given
+    │   └── DiskFullError       9   the disk is full, or nearly; what was written is kept
     ├── ModelError              6   a model file that is not one, or does not fit
     ├── BackendError            7   a device or run-time that is missing or fails
     └── DisplayError            8   a window was asked for, and there is no display
@@ -42,6 +44,10 @@ class NoVideoError(SourceError):
     """An input opens but holds no picture."""
 
 
+class LostError(SourceError):
+    """An input does not answer or fell silent; a live one may come back."""
+
+
 class TruncatedError(SourceError):
     """An input ends in the middle; every frame before the end was delivered."""
 
@@ -56,6 +62,12 @@ class SinkError(RtsegError):
 
 class OutputExistsError(SinkError):
     """An output is there already and may not be replaced."""
+
+
+class DiskFullError(SinkError):
+    """An output's disk is full, or so nearly full that writing on would lose what is there."""
+
+    exit_code = 9
 
 
 class ModelError(RtsegError):

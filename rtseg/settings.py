@@ -115,6 +115,9 @@ class ReadSettings(Settings):
     start: float | None = setting(None, "begin at this many seconds", low=0.0)
     end: float | None = setting(None, "stop at this many seconds", low=0.0)
     timeout: float = setting(10.0, "seconds to wait for an input that says nothing", low=0.1)
+    allow_nested_urls: bool = setting(
+        False, "read playlists (HLS, DASH, SDP …), which name other files and hosts to read"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,6 +125,21 @@ class ReadSettings(Settings):
             raise SettingError(
                 f"--end: {self.end} s lies before --start {self.start} s; it must lie after it"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamSettings(Settings):
+    """What is done about a live input that goes away."""
+
+    reconnect: bool = setting(True, "open a live input again when it is lost, silent or frozen")
+    max_reconnects: int = setting(
+        10, "attempts in a row before a live input is given up", low=1, high=1_000_000
+    )
+    stale_after: float = setting(
+        5.0,
+        "seconds of one and the same picture after which a live input is frozen; 0 is never",
+        low=0.0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

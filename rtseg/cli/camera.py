@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 from rtseg.cli.options import with_settings
 from rtseg.cli.paths import check_outputs
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
 from rtseg.cli.view import LiveView
-from rtseg.errors import DisplayError, RtsegError
+from rtseg.errors import DisplayError, RtsegError, TruncatedError
 from rtseg.settings import (
     CameraSettings,
     EncodeSettings,
     FaceSettings,
     ModelSettings,
     ReadSettings,
+    StreamSettings,
     ViewSettings,
 )
 
 if TYPE_CHECKING:
+    from rtseg.pipeline import Progress
     from rtseg.sinks.base import Event, Sink
     from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sinks.window import WindowSink
     from rtseg.sources.base import Source
 
 HELP_LINE = (
@@ -44,6 +49,7 @@ NOTICE_SECONDS = 2.5
 @click.option("--duration", type=float, metavar="X", help="Stop after this many seconds.")
 @with_settings(
     camera=CameraSettings,
+    stream=StreamSettings,
     view=ViewSettings,
     encode=EncodeSettings,
     model=ModelSettings,
@@ -53,6 +59,7 @@ NOTICE_SECONDS = 2.5
 @click.option(
     "--timeout", default=10.0, show_default=True, help="Seconds to wait for a silent camera."
 )
+@click.option("--allow-nested-urls", is_flag=True, help="Read playlists (HLS …) of a trusted host.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
@@ -61,11 +68,13 @@ def command(
     display: bool,
     duration: float | None,
     camera: CameraSettings,
+    stream: StreamSettings,
     view: ViewSettings,
     encode: EncodeSettings,
     model: ModelSettings,
     faces: FaceSettings,
     timeout: float,
+    allow_nested_urls: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -100,20 +109,23 @@ def command(
         frames = stack.enter_context(
             open_source(
                 source,
-                settings=ReadSettings(timeout=timeout),
+                settings=ReadSettings(timeout=timeout, allow_nested_urls=allow_nested_urls),
                 real_time=True,
                 camera=camera,
+                stream=stream,
                 threads=model.threads,
             )
         )
         _print_negotiated(frames, quiet=quiet)
         sinks: list[Sink] = []
+        window: WindowSink | None = None
         if output is not None:
             sinks.append(open_sink(output, settings=encode, threads=model.threads))
         if display:
             from rtseg.sinks.window import WindowSink
 
-            sinks.append(WindowSink(f"rtseg: {frames.info.name}"))
+            window = WindowSink(f"rtseg: {frames.info.name}")
+            sinks.append(window)
         segmenter = stack.enter_context(
             Segmenter(
                 model.model,
@@ -127,7 +139,7 @@ def command(
         check_view(view, segmenter.label_set, alpha=False)
         sink = FanOutSink(sinks)
         width, height = rendered_size(view, frames.info.width, frames.info.height)
-        desk = Desk(frames, sink, encode=encode, width=width, height=height)
+        desk = Desk(frames, sink, encode=encode, width=width, height=height, window=window)
         shown = LiveView(
             view,
             alpha=False,
@@ -145,14 +157,26 @@ def command(
             times=times,
             max_seconds=duration,
         )
+        outputs = [part.describe() for part in sinks if part.describe()]
         with (
-            ending_in_order(pipeline.stop),
+            ending_in_order(pipeline.stop) as interruption,
             reporting(frame_count=None, quiet=quiet, title=frames.info.name) as report,
         ):
-            summary = pipeline.run(on_progress=report, on_event=desk.handle)
+
+            def on_progress(progress: Progress) -> None:
+                report(progress)
+                desk.show_status()
+
+            try:
+                summary = pipeline.run(on_progress=on_progress, on_event=desk.handle)
+            except TruncatedError:
+                if pipeline.summary is not None and not quiet:
+                    print_summary(pipeline.summary, outputs)
+                raise
         if not quiet:
-            print_summary(summary, [part.describe() for part in sinks if part.describe()])
-    return 0
+            print_summary(summary, outputs)
+    # Ctrl-C is how a live run ends; other signals are said.
+    return 0 if interruption.signal_number == signal.SIGINT else interruption.exit_code
 
 
 def _can_display(wanted: bool, *, recording: bool) -> bool:
@@ -192,11 +216,14 @@ class Desk:
         encode: EncodeSettings,
         width: int,
         height: int,
+        window: WindowSink | None = None,
     ) -> None:
         self._source = source
         self._sink = sink
         self._encode = encode
         self._size = (width, height)
+        self._window = window
+        self._shown_status = ""
         self._recording: Sink | None = None
         self._message = ""
         self._message_until = 0.0
@@ -229,6 +256,20 @@ class Desk:
                 self._snapshot()
             case "record":
                 self._toggle_recording()
+
+    def show_status(self) -> None:
+        """While the source is away, say so in the window, where a frozen face would lie."""
+        status = self._source.status
+        if status == self._shown_status:
+            return
+        self._shown_status = status
+        if status and self._window is not None:
+            from rtseg.render.hud import draw_hud
+
+            width, height = self._size
+            picture = np.full((height, width, 3), 32, np.uint8)
+            draw_hud(picture, (self._source.info.name, status), frame_width=width)
+            self._window.show(picture)
 
     def _say(self, message: str) -> None:
         self._message = message

@@ -109,6 +109,8 @@ def print_summary(summary: RunSummary, outputs: list[str]) -> None:
         line += f", {summary.dropped} dropped"
     if summary.corrupt:
         line += f", {summary.corrupt} damaged in the input"
+    if summary.reconnects:
+        line += f", {summary.reconnects} reconnect{'' if summary.reconnects == 1 else 's'}"
     click.echo(line, err=True)
     stages = [
         f"{stage} {summary.stages[stage].p50:.1f}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -14,20 +16,28 @@ from rtseg.cli.progress import print_summary, reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
 from rtseg.cli.view import LiveView
 from rtseg.errors import SettingError, TruncatedError
-from rtseg.settings import EncodeSettings, FaceSettings, ModelSettings, ReadSettings, ViewSettings
+from rtseg.settings import (
+    EncodeSettings,
+    FaceSettings,
+    ModelSettings,
+    ReadSettings,
+    StreamSettings,
+    ViewSettings,
+)
 
 if TYPE_CHECKING:
+    from rtseg.backends import Backend
     from rtseg.sinks.base import Sink
 
 
 @click.command(short_help="Segment a video into a video, images or masks.")
-@click.argument("source", metavar="INPUT")
+@click.argument("inputs", metavar="INPUT…", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
     metavar="OUTPUT",
     help="Where to: .mp4, .mkv, .mov, .webm, a folder or pattern (out/%06d.png) for images, "
-    "or - for standard output (Matroska).",
+    "or - for standard output (Matroska). With several inputs: a folder for the videos.",
 )
 @click.option(
     "--labels",
@@ -43,6 +53,7 @@ if TYPE_CHECKING:
 @with_settings(
     view=ViewSettings,
     read=ReadSettings,
+    stream=StreamSettings,
     encode=EncodeSettings,
     model=ModelSettings,
     faces=FaceSettings,
@@ -52,46 +63,82 @@ if TYPE_CHECKING:
     default=True,
     help="Decode, infer and encode at the same time, or one after the other.",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Of several inputs, skip those that are finished and redo those that are not.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
-    source: str,
+    inputs: tuple[str, ...],
     output: str | None,
     labels: str | None,
     records: str | None,
     view: ViewSettings,
     read: ReadSettings,
+    stream: StreamSettings,
     encode: EncodeSettings,
     model: ModelSettings,
     faces: FaceSettings,
     overlap: bool,
+    resume: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
     """Segment INPUT and write OUTPUT: every frame, at its own instant, with the audio.
 
     INPUT is a file of any format that FFmpeg reads, a URL, - for standard input, a folder of
-    images or a quoted pattern ("shots/*.png").
+    images or a quoted pattern ("shots/*.png"). With several, OUTPUT (and what --labels and --json
+    name) is a folder, and one that fails does not stop the others.
 
     \b
     rtseg video in.mp4 -o out.mp4
     rtseg video in.mp4 -o out.mp4 --view blur --classes face
     rtseg video in.mp4 --labels masks.mkv --json masks.jsonl
+    rtseg video a.mp4 b.mp4 c.mp4 -o folder/ --resume
     """
     set_up_logging(verbose=verbose, quiet=quiet)
-    return segment_video(
-        source=source,
-        output=output,
-        labels=labels,
-        records=records,
+    run = functools.partial(
+        segment_video,
         view=view,
         read=read,
+        stream=stream,
         encode=encode,
         model=model,
         faces=faces,
         overlap=overlap,
         quiet=quiet,
     )
+    if len(inputs) == 1 and not resume:
+        return run(source=inputs[0], output=output, labels=labels, records=records)
+    from rtseg.backends import open_backend
+    from rtseg.cli.batch import Job, plan_batch, run_batch
+
+    jobs = plan_batch(
+        inputs, output=output, labels=labels, records=records, encode=encode, resume=resume
+    )
+    with closing(
+        open_backend(
+            model=model.model,
+            device=model.device,
+            precision=model.precision,
+            threads=model.threads,
+        )
+    ) as backend:
+
+        def do(job: Job) -> int:
+            return run(
+                source=job.source,
+                output=job.output,
+                labels=job.labels,
+                records=job.records,
+                # An unfinished job's files may be there in part.
+                encode=replace(encode, overwrite=True) if resume else encode,
+                backend=backend,
+            )
+
+        return run_batch(jobs, do, resume=resume, quiet=quiet)
 
 
 def segment_video(
@@ -105,10 +152,15 @@ def segment_video(
     encode: EncodeSettings,
     model: ModelSettings,
     faces: FaceSettings,
+    stream: StreamSettings | None = None,
     overlap: bool = True,
     quiet: bool = False,
+    backend: Backend | None = None,
 ) -> int:
     """Run the whole job once; the exit code.
+
+    Args:
+        backend: one that is open already, and stays so; else `model` says what is opened.
 
     Raises:
         RtsegError: anything that went wrong, after what could be kept was kept.
@@ -132,13 +184,15 @@ def segment_video(
                 source,
                 settings=read,
                 with_streams=encode.audio and output is not None,
+                stream=stream,
                 threads=model.threads,
             )
         )
         sinks = _open_sinks(output, labels, records, encode=encode, threads=model.threads)
         segmenter = stack.enter_context(
             Segmenter(
-                model.model,
+                model.model if backend is None else None,
+                backend=backend,
                 device=model.device,
                 precision=model.precision,
                 threads=model.threads,

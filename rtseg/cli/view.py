@@ -56,6 +56,8 @@ class LiveView:
         line = f"{live.frames_per_second:.1f} FPS   {live.latency_ms:.0f} ms"
         if live.dropped:
             line += f"   {live.dropped} dropped"
+        if live.reconnects:
+            line += f"   {live.reconnects} reconnects"
         return line, f"{self.settings.view}   {count} face{'' if count == 1 else 's'}"
 
     def next_view(self) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from rtseg.errors import SinkError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.sinks.base import Outcome, Sink
-from rtseg.sinks.part import PartFile, cannot_write
+from rtseg.sinks.part import PartFile
+from rtseg.sinks.place import Place, cannot_write
 from rtseg.sources.base import SourceInfo
 
 
@@ -34,6 +35,7 @@ class LabelsArchiveSink(Sink):
         self._output = output
         self._part = PartFile(output, overwrite=overwrite)
         self._spool_path = self._part.path.with_suffix(".spool")
+        self._place = Place(self._spool_path.parent, output=output)
         self._spool: IO[bytes] | None = None
         self._sizes: list[int] = []
         self._pts: list[int] = []
@@ -60,6 +62,7 @@ class LabelsArchiveSink(Sink):
                 f"{self._output}: labels of {segmentation.labels.shape} in an archive of "
                 f"{self._shape} (height, width)"
             )
+        self._place.check(self._spool_path)
         data = zlib.compress(segmentation.labels.tobytes(), 1)
         try:
             self._spool.write(data)

@@ -11,7 +11,8 @@ import numpy as np
 from rtseg.errors import SinkError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.sinks.base import Outcome, Sink
-from rtseg.sinks.part import PartFile, cannot_write
+from rtseg.sinks.part import PartFile
+from rtseg.sinks.place import cannot_write
 from rtseg.sources.base import SourceInfo
 
 NAMES_TAG = "RTSEG_LABELS"
@@ -73,6 +74,7 @@ class LabelsVideoSink(Sink):
                 f"{self._output}: labels of {width}x{height} in a file of "
                 f"{self._size[0]}x{self._size[1]}"
             )
+        self._part.check()
         if self._frames == 0:
             self._container.metadata[NAMES_TAG] = json.dumps(segmentation.label_set.names)
         pts = round(frame.pts_seconds / MILLISECOND)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from rtseg.errors import OutputExistsError, SettingError, SinkError, listed
-from rtseg.sinks.part import cannot_write
+from rtseg.sinks.place import Place, cannot_write
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -51,6 +52,7 @@ class NumberedFiles:
             self.folder, self._pattern = path, f"%06d{self._suffixes[0]}"
         if len(_NUMBER.findall(self._pattern)) != 1 or self._pattern.count("%") != 1:
             raise SettingError(f"{output}: one %d (or %06d) in the file's name, and no other %")
+        self._place = Place(self.folder, output=output)
         self.suffix = Path(self._pattern).suffix.lower()
         if self.suffix not in self._suffixes:
             raise SettingError(
@@ -79,6 +81,7 @@ class NumberedFiles:
             probe.unlink()
         except OSError as error:
             raise cannot_write(self.folder, error) from None
+        self._place.check()
 
     def _in_the_way(self) -> Path | None:
         if self._names is not None:
@@ -111,7 +114,9 @@ class NumberedFiles:
 
         Raises:
             SinkError: it cannot be encoded or written.
+            DiskFullError: there is hardly any room left.
         """
+        self._place.check()
         path = self.path(self.count)
         data = encoded(pixels, path)
         part = path.with_name(f"{path.stem}.part{path.suffix}")
@@ -119,7 +124,8 @@ class NumberedFiles:
             part.write_bytes(data)
             part.replace(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # its folder may be gone
+                part.unlink(missing_ok=True)
             raise cannot_write(path, error) from None
         self.count += 1
 

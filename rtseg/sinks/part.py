@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rtseg.errors import OutputExistsError, SinkError
 from rtseg.sinks.base import Outcome
+from rtseg.sinks.place import Place, cannot_write
 
 
 class PartFile:
@@ -26,6 +27,7 @@ class PartFile:
         self.path = self.final.with_name(f"{self.final.stem}.part{self.final.suffix}")
         self._overwrite = overwrite
         self._claimed = False
+        self._place = Place(self.final.parent, output=self.final)
 
     def claim(self) -> None:
         """Check that the output may be created, and make its folder.
@@ -33,6 +35,7 @@ class PartFile:
         Raises:
             OutputExistsError: it exists and may not be replaced.
             SinkError: it is a folder, or its folder cannot be made.
+            DiskFullError: there is hardly any room for it.
         """
         if self.final.is_dir():
             raise SinkError(f"{self.final}: is a folder; a file's name is needed")
@@ -42,7 +45,12 @@ class PartFile:
             self.final.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.final, error) from None
+        self._place.check()
         self._claimed = True
+
+    def check(self) -> None:
+        """Look, at most once a second, whether one can write on. See `Place.check`."""
+        self._place.check(self.path)
 
     def settle(self, outcome: Outcome, *, frames: int) -> None:
         """Give a finished file its name; keep a failed one as it is, unless it is empty.
@@ -59,8 +67,3 @@ class PartFile:
                 self.path.unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(self.final, error) from None
-
-
-def cannot_write(path: str | Path, error: OSError) -> SinkError:
-    """The error of an output that the system refuses."""
-    return SinkError(f"{path}: cannot be written: {error.strerror or error}")

@@ -8,7 +8,8 @@ from typing import IO, Any
 from rtseg.errors import SinkError
 from rtseg.frames import Face, Frame, Picture, Segmentation
 from rtseg.sinks.base import Outcome, Sink
-from rtseg.sinks.part import PartFile, cannot_write
+from rtseg.sinks.part import PartFile
+from rtseg.sinks.place import cannot_write
 from rtseg.sources.base import SourceInfo
 
 SCHEMA = 1
@@ -49,6 +50,7 @@ class RecordsSink(Sink):
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
         """Write the frame's line, and before the first one the header. See `Sink.write`."""
+        self._part.check()
         if self._frames == 0:
             self._write_line(self._header(segmentation))
         self._frames += 1

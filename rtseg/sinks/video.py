@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
-from rtseg.errors import SettingError, SinkError, listed
+from rtseg.errors import DiskFullError, SettingError, SinkError, listed
 from rtseg.frames import Frame, Packet, Picture, Segmentation
 from rtseg.settings import EncodeSettings
 from rtseg.sinks.base import Outcome, Sink
@@ -22,7 +22,8 @@ from rtseg.sinks.codecs import (
     suffix_of,
 )
 from rtseg.sinks.copied import CopiedStreams
-from rtseg.sinks.part import PartFile, cannot_write
+from rtseg.sinks.part import PartFile
+from rtseg.sinks.place import cannot_write, is_full
 from rtseg.sinks.standard_output import StandardOutput, check_standard_output
 from rtseg.sinks.yuv import YuvConverter
 from rtseg.sources.base import SourceInfo, StreamInfo
@@ -130,6 +131,8 @@ class VideoSink(Sink):
         if picture is None:
             raise SinkError(f"{self._name}: needs the rendered view, and was given none")
         self._check_size(picture)
+        if not self._to_standard_output:
+            self._part.check()
         if self._frame_count == 0:
             self._begin(frame, transparent=picture.shape[2] == 4 and self.has_alpha)
         ticks = self._place(frame)
@@ -375,12 +378,13 @@ class VideoSink(Sink):
         words = str(getattr(error, "strerror", None) or error).lower()
         if isinstance(error, BrokenPipeError):
             return SinkError(f"{self._name}: the program that reads it has ended")
+        kind = DiskFullError if is_full(error) else SinkError
         if not self._frame_count:
-            return SinkError(f"{self._name}: cannot be written: {words}")
+            return kind(f"{self._name}: cannot be written: {words}")
         kept = ""
         if not self._to_standard_output:
             kept = f"; what was written is kept in {self._part.path}"
-        return SinkError(
+        return kind(
             f"{self._name}: cannot be written further after {self._frame_count} frames: "
             f"{words}{kept}"
         )

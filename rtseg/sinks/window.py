@@ -78,11 +78,15 @@ class WindowSink(Sink):
         cv2.resizeWindow(self._title, max(1, round(width * scale)), max(1, round(height * scale)))
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Show the picture: RGB here, BGR in the window. See `Sink.write`."""
-        import cv2
-
+        """Show the frame's view. See `Sink.write`."""
         if picture is None:
             raise SinkError("a window needs the rendered view, and was given none")
+        self.show(picture)
+
+    def show(self, picture: Picture) -> None:
+        """Show any picture: RGB here, BGR in the window."""
+        import cv2
+
         if not self._is_open or self._was_closed():
             return
         code = cv2.COLOR_RGBA2BGR if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ from rtseg.sources.base import Source as Source
 from rtseg.sources.base import SourceInfo as SourceInfo
 
 if TYPE_CHECKING:
-    from rtseg.settings import CameraSettings, ReadSettings
+    import threading
+
+    from rtseg.settings import CameraSettings, ReadSettings, StreamSettings
 
 SYNTHETIC = "synthetic:"
 
@@ -22,6 +25,7 @@ def open_source(
     with_streams: bool = False,
     real_time: bool = False,
     camera: CameraSettings | None = None,
+    stream: StreamSettings | None = None,
     threads: int = 0,
 ) -> Source:
     """Open whatever a location names.
@@ -34,6 +38,8 @@ def open_source(
         with_streams: also yield audio and subtitle packets, for copying.
         real_time: play a file by its clock, as a live source.
         camera: what is asked of a camera.
+        stream: what is done about a camera or a live URL that goes away; nothing if not given. An
+            http URL is live with `real_time`, else a file, whose download is taken up again.
         threads: for decoding; 0 is one a core.
 
     Raises:
@@ -42,17 +48,23 @@ def open_source(
         SettingError: `synthetic:` is followed by something unknown.
     """
     from rtseg.settings import CameraSettings, ReadSettings
+    from rtseg.sources.location import LIVE_SCHEMES, scheme_of
 
     settings = settings or ReadSettings()
     name = str(location)
+    reconnects = stream is not None and stream.reconnect
     if is_camera(name):
         from rtseg.sources.camera import CameraSource
 
-        return CameraSource(
-            int(name) if name.isdecimal() else name,
-            settings=camera or CameraSettings(),
-            timeout_seconds=settings.timeout,
-        )
+        def open_camera(closed: threading.Event | None = None) -> Source:
+            return CameraSource(
+                int(name) if name.isdecimal() else name,
+                settings=camera or CameraSettings(),
+                timeout_seconds=settings.timeout,
+                closed=closed,
+            )
+
+        return _kept_open(open_camera, stream) if reconnects else open_camera()
     if name.startswith(SYNTHETIC):
         from rtseg.sources.synthetic import MovingFaceSource
 
@@ -63,9 +75,29 @@ def open_source(
         return ImagesSource(name, settings=settings)
     from rtseg.sources.video import VideoSource
 
-    return VideoSource(
-        name, settings=settings, with_streams=with_streams, real_time=real_time, threads=threads
-    )
+    scheme = scheme_of(name)
+    is_live = scheme in LIVE_SCHEMES or (real_time and scheme in ("http", "https"))
+
+    def open_video(_closed: threading.Event | None = None) -> Source:
+        return VideoSource(
+            name,
+            settings=settings,
+            with_streams=with_streams,
+            real_time=real_time,
+            resume=reconnects and not is_live,
+            threads=threads,
+        )
+
+    return _kept_open(open_video, stream) if reconnects and is_live else open_video()
+
+
+def _kept_open(
+    connect: Callable[[threading.Event], Source], stream: StreamSettings | None
+) -> Source:
+    from rtseg.settings import StreamSettings
+    from rtseg.sources.reconnecting import ReconnectingSource
+
+    return ReconnectingSource(connect, settings=stream or StreamSettings())
 
 
 def is_camera(location: str) -> bool:

@@ -99,9 +99,13 @@ class Source(ABC):
 
     Attributes:
         info: what the source says of itself.
+        reconnects: how often a live source was lost and came back.
+        status: what people should know while no frame comes ("reconnecting…"), else "".
     """
 
     info: SourceInfo
+    reconnects: int = 0
+    status: str = ""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame | Packet]: ...

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rtseg.errors import SourceError
+from rtseg.errors import LostError, SourceError
 from rtseg.frames import Frame, Image
 from rtseg.settings import CameraSettings
 from rtseg.sources.base import Source, SourceInfo
@@ -85,6 +85,7 @@ class CameraSource(Source):
         device: an index (0), or what OpenCV opens by name (`/dev/video0`).
         settings: what is asked of it.
         timeout_seconds: how long to wait for it to open, and for each frame.
+        closed: ends the wait for it to open when it is set.
         capture: what opens the device in the child; a function of a module, called there with the
             device and the settings.
 
@@ -92,7 +93,8 @@ class CameraSource(Source):
         negotiated: what was asked for, and what is given.
 
     Raises:
-        SourceError: there is no such camera, it is in use, or it says nothing.
+        SourceError: there is no such camera, or it may not be used.
+        LostError: it says nothing, or says no more: it may come back.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class CameraSource(Source):
         *,
         settings: CameraSettings,
         timeout_seconds: float = 10.0,
+        closed: threading.Event | None = None,
         capture: Callable[[int | str, CameraSettings], Capture] = open_capture,
     ) -> None:
         self._name = f"camera {device}" if isinstance(device, int) else device
@@ -108,7 +111,7 @@ class CameraSource(Source):
         self._closed = False
         self._child = _Child(device, settings, capture)
         try:
-            opened = self._wait_until_open()
+            opened = self._wait_until_open(closed)
         except BaseException:
             self._child.stop()
             raise
@@ -129,17 +132,24 @@ class CameraSource(Source):
             frame_rate=Fraction(opened.fps or settings.fps).limit_denominator(1001),
         )
 
-    def _wait_until_open(self) -> Opened:
-        match self._child.receive(self._timeout_seconds):
+    def _wait_until_open(self, closed: threading.Event | None) -> Opened:
+        deadline = time.monotonic() + self._timeout_seconds
+        message = None
+        while message is None and time.monotonic() < deadline:
+            if closed is not None and closed.is_set():
+                raise LostError(f"{self._name}: was closed before it opened")
+            message = self._child.receive(_SLICE_SECONDS)
+        match message:
             case Opened() as opened:
                 self._child.share(opened.width, opened.height)
                 return opened
             case Bug(trace):
                 raise RuntimeError(f"the camera's process failed:\n{trace}")
-            case Ended(reason):
-                raise SourceError(f"{self._name}: {reason}; {_found()}")
+            case Ended(reason, may_return):
+                kind = LostError if may_return else SourceError
+                raise kind(f"{self._name}: {reason}; {_found()}")
             case None:
-                raise SourceError(
+                raise LostError(
                     f"{self._name}: no picture within {self._timeout_seconds:g} s; {_found()}"
                 )
 
@@ -166,7 +176,7 @@ class CameraSource(Source):
         """The newest frame that was not taken yet, its index and time; None once closed.
 
         Raises:
-            SourceError: the camera is gone, or said nothing for too long.
+            LostError: the camera is gone, or said nothing for too long.
         """
         deadline = time.monotonic() + self._timeout_seconds
         while not self._closed:
@@ -184,9 +194,9 @@ class CameraSource(Source):
                 if taken is not None:
                     self._child.last_words = message
                     return taken
-                raise SourceError(f"{self._name}: {message.reason}")
+                raise LostError(f"{self._name}: {message.reason}")
             if time.monotonic() > deadline:
-                raise SourceError(
+                raise LostError(
                     f"{self._name}: no new picture for {self._timeout_seconds:g} s; "
                     "check its cable, and that no other program uses it"
                 )
@@ -239,7 +249,8 @@ class _Child:
             self._process.join(_SLICE_SECONDS)
             return Ended(
                 f"its process ended without a word (exit code {self._process.exitcode}); a script "
-                'that opens a camera needs `if __name__ == "__main__":`'
+                'that opens a camera needs `if __name__ == "__main__":`',
+                may_return=False,
             )
         return None
 

@@ -48,9 +48,10 @@ class Opened:
 
 @dataclass(frozen=True)
 class Ended:
-    """There will be no (further) frame, and why."""
+    """There will be no (further) frame, and why; and whether opening it again may help."""
 
     reason: str
+    may_return: bool = True
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _deliver(
     try:
         reader = capture(device, settings)
     except CaptureError as error:
-        return Ended(str(error))
+        return Ended(str(error), may_return=False)
     try:
         there, picture = reader.read()
         if not there:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -10,27 +11,52 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from rtseg.errors import SourceError
+from rtseg.errors import LostError, SourceError
 from rtseg.sources.completeness import is_cut_short
 from rtseg.sources.location import STANDARD_INPUT, local_path, scheme_of
 
 if TYPE_CHECKING:
     from av.container.input import InputContainer
 
-_NOT_VIDEO_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf", "concat", "concatf"})
-"""Demuxers that make a video of any text, or that read other files that a text names."""
+    from rtseg.settings import ReadSettings
+
+_NOT_VIDEO_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+"""Demuxers that make a video of any text."""
+
+_NESTING_FORMATS = frozenset(
+    {"hls", "dash", "concat", "sdp", "sap", "webm_dash_manifest", "imf", "vobsub"}
+)
+"""Demuxers that open what their input names: other files, other hosts."""
+
+_NEVER_FORMATS = frozenset({"vapoursynth", "avisynth", "lavfi"})
+"""Demuxers that run what their input says."""
+
+_NETWORK_ERRORS = frozenset(
+    {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EPIPE}
+)
+
+_RESUME = {
+    # From the byte where the connection broke, as often as the time limit of a read allows.
+    "reconnect": "1",
+    "reconnect_on_network_error": "1",
+    "reconnect_delay_max": "2",
+}
 
 
-def open_container(location: str, *, name: str, timeout: float) -> InputContainer:
+def open_container(
+    location: str, *, name: str, settings: ReadSettings, resume: bool = False
+) -> InputContainer:
     """Open a path, a URL or standard input for reading.
 
     Args:
         location: as the user gave it.
         name: what it is called in messages.
-        timeout: seconds that opening and each read may take.
+        settings: seconds that opening and each read may take, and whether playlists are read.
+        resume: whether a broken download over http goes on where it broke.
 
     Raises:
         SourceError: naming what was found and what to do.
+        LostError: nobody answers.
     """
     import av
 
@@ -40,22 +66,48 @@ def open_container(location: str, *, name: str, timeout: float) -> InputContaine
         _check_file(path, name)
     file: str | StandardInput = f"file:{path}" if path is not None else location
     if location == STANDARD_INPUT:
-        file = StandardInput(sys.stdin.buffer, name=name, timeout=timeout)
-    options = {"rtsp_transport": "tcp"} if scheme_of(location) in ("rtsp", "rtsps") else {}
+        file = StandardInput(sys.stdin.buffer, name=name, timeout=settings.timeout)
+    scheme = scheme_of(location)
+    nests = settings.allow_nested_urls
+    options = {"format_whitelist": ",".join(_readable_formats(nests=nests))}
+    if scheme in ("rtsp", "rtsps"):
+        options["rtsp_transport"] = "tcp"
+    if resume and scheme in ("http", "https"):
+        options.update(_RESUME)
     try:
         container = av.open(
             file,
             "r",
             container_options=options,
             metadata_errors="replace",
-            timeout=(timeout, timeout),
+            timeout=(settings.timeout, settings.timeout),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(_explain(error, location, name=name, timeout=timeout)) from None
+        kind = LostError if may_return(error) else SourceError
+        raise kind(_explain(error, location, name=name, settings=settings)) from None
     if container.format.name in _NOT_VIDEO_FORMATS:
         container.close()
         raise SourceError(f"{name}: is text, not a video; give a video file")
     return container
+
+
+def _readable_formats(*, nests: bool) -> list[str]:
+    """FFmpeg's demuxers, less those that a file from anywhere must not reach."""
+    import av
+
+    refused = _NEVER_FORMATS if nests else _NEVER_FORMATS | _NESTING_FORMATS
+    return sorted(av.formats_available - refused)
+
+
+def may_return(error: BaseException) -> bool:
+    """Whether an error is of the network: silence, a refusal, a broken connection."""
+    import av
+
+    if isinstance(error, (av.error.ExitError, ConnectionError, TimeoutError)):
+        return True
+    if isinstance(error, av.error.HTTPServerError):
+        return True
+    return getattr(error, "errno", None) in _NETWORK_ERRORS
 
 
 def reason(error: BaseException) -> str:
@@ -76,8 +128,15 @@ def _check_file(path: Path, name: str) -> None:
         raise SourceError(f"{name}: is empty (0 bytes); give a video file")
 
 
-def _explain(error: Exception, location: str, *, name: str, timeout: float) -> str:
+def _explain(error: Exception, location: str, *, name: str, settings: ReadSettings) -> str:
     import av
+
+    timeout = settings.timeout
+    if getattr(error, "errno", None) == errno.EINVAL and not settings.allow_nested_urls:
+        return (
+            f"{name}: cannot be opened: it is a playlist (HLS, DASH, SDP …), which names other "
+            "files and hosts to read; --allow-nested-urls permits it, where you trust it"
+        )
 
     if isinstance(error, av.error.ExitError):
         return f"{name}: did not answer within {timeout:g} s; check the address, or raise --timeout"
@@ -89,7 +148,7 @@ def _explain(error: Exception, location: str, *, name: str, timeout: float) -> s
     if isinstance(error, PermissionError):
         return f"{name}: may not be read (permission denied); check its permissions"
     if isinstance(error, EOFError):
-        return f"{name}: ends before the first picture; get the complete video"
+        return f"{name}: is truncated before the first picture; get the complete video"
     if not isinstance(error, av.error.InvalidDataError):
         return f"{name}: cannot be opened: {reason(error)}"
     path = local_path(location)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from rtseg.errors import NoVideoError, SourceError, TruncatedError
+from rtseg.errors import LostError, NoVideoError, SourceError, TruncatedError
 from rtseg.frames import Frame, Packet
 from rtseg.settings import ReadSettings
 from rtseg.sources.base import Source, SourceInfo
@@ -65,10 +65,12 @@ class VideoSource(Source):
         settings: the part of the video that is wanted, and the time limit of every read.
         with_streams: also yield the packets of the audio and subtitle streams.
         real_time: deliver each frame when it is due, as a live source.
+        resume: take a broken download over http up again where it broke.
         threads: for decoding; 0 is one a core.
 
     Raises:
         SourceError: it cannot be opened, or its colours cannot be read rightly (HDR).
+        LostError: nobody answers, or (while iterating) nothing comes for too long.
         NoVideoError: it holds no picture, or none from `start` on.
     """
 
@@ -79,6 +81,7 @@ class VideoSource(Source):
         settings: ReadSettings | None = None,
         with_streams: bool = False,
         real_time: bool = False,
+        resume: bool = False,
         threads: int = 0,
     ) -> None:
         self._name = display_name(location)
@@ -89,6 +92,7 @@ class VideoSource(Source):
         self._stopped = threading.Event()
         self._is_stream = scheme_of(location) in LIVE_SCHEMES
         self._is_pipe = location == STANDARD_INPUT
+        self._resume = resume
         self._threads = threads
         self._with_streams = with_streams
         self._container: InputContainer | None = None
@@ -103,7 +107,9 @@ class VideoSource(Source):
         """Open the container and read up to the first frame; False where a seek went too far."""
         if self._container is not None:
             self._container.close()
-        self._container = open_container(location, name=self._name, timeout=self._settings.timeout)
+        self._container = open_container(
+            location, name=self._name, settings=self._settings, resume=self._resume
+        )
         self._prepare(self._container)
         has_sought = seek and self._seek(self._container)
         self._items = self._read()
@@ -168,7 +174,9 @@ class VideoSource(Source):
         raise NoVideoError(f"{self._name}: holds a video stream but no picture in it")
 
     def __iter__(self) -> Iterator[Frame | Packet]:
-        clock = PlaybackClock(self._stopped) if self._real_time else None
+        # What is sent by the clock already must not wait behind its own first burst.
+        paced = self._real_time and not self._is_stream
+        clock = PlaybackClock(self._stopped) if paced else None
         primed = iter(self._primed)
         self._primed = []
         while not self._stopped.is_set():
@@ -254,7 +262,7 @@ class VideoSource(Source):
                     self._packet_count += 1
                 yield packet
         except av.error.ExitError:
-            raise SourceError(
+            raise LostError(
                 f"{self._name}: said nothing for {self._settings.timeout:g} s; check that it is "
                 "still sending, or allow more with --timeout"
             ) from None

@@ -1,0 +1,181 @@
+"""Many videos in one run: one that fails does not stop the others, and none is done twice."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from rtseg.cli.paths import STANDARD_STREAM, check_outputs
+from rtseg.errors import DiskFullError, RtsegError, SettingError, SinkError, SourceError
+from rtseg.settings import EncodeSettings
+
+_INTERRUPTED = 128
+"""Exit codes from here on stand for a signal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One input, and the files that it becomes."""
+
+    source: str
+    output: str | None
+    labels: str | None
+    records: str | None
+
+    @property
+    def files(self) -> list[Path]:
+        """What it writes."""
+        return [Path(name) for name in (self.output, self.labels, self.records) if name]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all of it is there: a file bears its name only once it is whole."""
+        return all(path.exists() for path in self.files)
+
+
+def plan_batch(
+    inputs: Sequence[str],
+    *,
+    output: str | None,
+    labels: str | None,
+    records: str | None,
+    encode: EncodeSettings,
+    resume: bool,
+) -> list[Job]:
+    """Which files each input becomes: `a.mov` in the folders `a.mov`, `a.mkv`, `a.jsonl`.
+
+    An input whose container cannot be written, or not with the codec, becomes a `.mkv`.
+
+    Raises:
+        SettingError: an output is no folder, two inputs would become one file, or an output would
+            be an input.
+    """
+    if output is None and labels is None and records is None:
+        raise SettingError("no output; give -o FOLDER, --labels FOLDER or --json FOLDER")
+    if resume and encode.overwrite:
+        raise SettingError("--resume keeps what --overwrite replaces; give one of them")
+    for option, folder in (("-o", output), ("--labels", labels), ("--json", records)):
+        _check_folder(option, folder)
+    jobs = []
+    for source in inputs:
+        stem = _stem(source)
+        jobs.append(
+            Job(
+                source=source,
+                output=_within(output, stem + _suffix(source, encode)),
+                labels=_within(labels, f"{stem}.{'labels.' if labels == output else ''}mkv"),
+                records=_within(records, f"{stem}.jsonl"),
+            )
+        )
+    outputs: dict[str, str | None] = {}
+    for job in jobs:
+        outputs |= {f"{job.source} ({path.name})": str(path) for path in job.files}
+    if len({job.source for job in jobs}) < len(jobs):
+        raise SettingError("an input is named twice; name each once")
+    check_outputs([job.source for job in jobs], outputs)
+    return jobs
+
+
+def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, quiet: bool) -> int:
+    """Run every job; the exit code: 0, the first failure's, or the signal's that ended it.
+
+    Args:
+        run: does one job, and returns its exit code.
+        resume: whether a finished job is left as it is.
+
+    Raises:
+        RtsegError: what would fail for every other input as well.
+    """
+    failures: list[tuple[Job, str, int]] = []
+    done = skipped = code = 0
+    for job in jobs:
+        if resume and job.is_finished:
+            skipped += 1
+            continue
+        try:
+            code = run(job)
+        except (DiskFullError, SettingError):
+            _summarise(jobs, done, skipped, failures, quiet=quiet)
+            raise
+        except (SourceError, SinkError) as error:
+            click.echo(f"error: {error}", err=True)
+            failures.append((job, str(error), error.exit_code))
+            continue
+        except RtsegError:
+            _summarise(jobs, done, skipped, failures, quiet=quiet)
+            raise
+        except Exception as error:  # noqa: BLE001  a bug: shown whole, and the others go on
+            click.echo(traceback.format_exc(), err=True)
+            failures.append((job, f"{job.source}: a bug: {error}", 1))
+            continue
+        if code >= _INTERRUPTED:
+            _mark_unfinished(job)
+            break
+        done += 1
+    _summarise(jobs, done, skipped, failures, quiet=quiet)
+    if code >= _INTERRUPTED:
+        return code
+    return failures[0][2] if failures else 0
+
+
+def _summarise(
+    jobs: Sequence[Job],
+    done: int,
+    skipped: int,
+    failures: Sequence[tuple[Job, str, int]],
+    *,
+    quiet: bool,
+) -> None:
+    if quiet:
+        return
+    parts = [f"{done} of {len(jobs)} videos done"]
+    if skipped:
+        parts.append(f"{skipped} finished before")
+    if failures:
+        parts.append(f"{len(failures)} failed")
+    left = len(jobs) - done - skipped - len(failures)
+    if left:
+        parts.append(f"{left} left; --resume goes on with them")
+    click.echo(", ".join(parts), err=True)
+    for job, reason, _code in failures:
+        click.echo(f"  failed: {job.source}: {reason}", err=True)
+
+
+def _mark_unfinished(job: Job) -> None:
+    """Give what an interrupted job wrote its temporary name back, so that it counts as partial."""
+    from rtseg.sinks.part import PartFile
+
+    for path in job.files:
+        if path.exists():
+            path.replace(PartFile(path, overwrite=True).path)
+
+
+def _check_folder(option: str, folder: str | None) -> None:
+    if folder is None:
+        return
+    path = Path(folder)
+    if folder == STANDARD_STREAM or (path.suffix and not path.is_dir()) or path.is_file():
+        raise SettingError(f"{option}: {folder} is no folder; several inputs need one")
+
+
+def _stem(source: str) -> str:
+    from rtseg.sources.location import display_name
+
+    return Path(display_name(source)).stem or "video"
+
+
+def _suffix(source: str, encode: EncodeSettings) -> str:
+    from rtseg.sinks.codecs import CODECS, CONTAINERS
+    from rtseg.sources.location import display_name
+
+    suffix = Path(display_name(source)).suffix.lower()
+    allowed = CONTAINERS if encode.codec == "auto" else CODECS[encode.codec].suffixes
+    return suffix if suffix in allowed else ".mkv"
+
+
+def _within(folder: str | None, name: str) -> str | None:
+    return None if folder is None else str(Path(folder) / name)

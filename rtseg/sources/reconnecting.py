@@ -1,0 +1,268 @@
+"""A live source that is opened again when it falls silent, ends, fails or freezes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from fractions import Fraction
+from types import GeneratorType
+from typing import Any
+
+import numpy as np
+
+from rtseg.errors import LostError, SourceError, TruncatedError
+from rtseg.frames import Frame, Packet
+from rtseg.settings import StreamSettings
+from rtseg.sources.base import Source
+
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 10.0
+"""The wait before an attempt doubles from the first of these to the second."""
+
+START_ATTEMPTS = 3
+"""How often a source is tried at first. What was never there is more likely a typing error."""
+
+_log = logging.getLogger(__name__)
+
+
+class ReconnectingSource(Source):
+    """Makes one stream of a live source that goes away and comes back.
+
+    Silence, an end, an error and a picture that repeats bit for bit all count as lost. After a gap
+    the first frame is a discontinuity; times go on by the clock and always increase; indexes go
+    on; pictures of another size are fitted into the first one's. A picture that is still the same
+    after it was opened again is a scene that stands still, and is left alone until it moves.
+
+    Args:
+        connect: opens the source. Gets an event that is set when it is no longer wanted.
+        settings: whether and how often it is tried, and when a picture counts as frozen.
+        first_delay_seconds: the wait before the first attempt.
+
+    Attributes:
+        reconnects: how often it came back.
+        status: "reconnecting… (2 of 10)" while it is away, else "".
+
+    Raises:
+        SourceError: it cannot be opened to begin with.
+        TruncatedError: while iterating, once it stays away; every frame before was delivered.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[threading.Event], Source],
+        *,
+        settings: StreamSettings,
+        first_delay_seconds: float = FIRST_DELAY_SECONDS,
+    ) -> None:
+        self._connect = connect
+        self._settings = settings
+        self._first_delay_seconds = first_delay_seconds
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self.reconnects = 0
+        self.status = ""
+        self._source = self._start()
+        self.info = self._source.info
+        self._splice = _Splice(self._source)
+        self._stillness = _Stillness()
+
+    @property
+    def negotiated(self) -> Any:
+        """What a camera was asked for and gives; None of a stream."""
+        return getattr(self._source, "negotiated", None)
+
+    def __iter__(self) -> Iterator[Frame | Packet]:
+        while not self._closed.is_set():
+            try:
+                yield from self._until_lost()
+                reason = f"{self.info.name}: ended"
+            except SourceError as error:
+                reason = str(error)
+            self._source.close()
+            if not self._come_back(reason):
+                return
+
+    def close(self) -> None:
+        """Let go of the source, and of every attempt to get it back."""
+        self._closed.set()
+        with self._lock:
+            self._source.close()
+
+    def _start(self) -> Source:
+        for attempt in range(1, START_ATTEMPTS):
+            try:
+                return self._connect(self._closed)
+            except LostError as error:
+                delay = self._delay(attempt)
+                _log.warning("%s; trying again in %g s", error, delay)
+                self._closed.wait(delay)
+        return self._connect(self._closed)
+
+    def _delay(self, attempt: int) -> float:
+        return float(min(LONGEST_DELAY_SECONDS, self._first_delay_seconds * 2 ** (attempt - 1)))
+
+    def _until_lost(self) -> Iterator[Frame | Packet]:
+        with ExitStack() as stack:
+            items = iter(self._source)
+            if isinstance(items, GeneratorType):
+                stack.enter_context(closing(items))
+            for item in items:
+                if isinstance(item, Frame):
+                    seconds = self._stillness.seconds(item)
+                    if 0 < self._settings.stale_after < seconds:
+                        raise LostError(
+                            f"{self.info.name}: repeats one picture for {seconds:.1f} s"
+                        )
+                yield from self._splice.place(item)
+
+    def _come_back(self, reason: str) -> bool:
+        """Open the source again; False once nobody wants it any more.
+
+        Raises:
+            TruncatedError: it stays away.
+        """
+        lost_at = time.monotonic()
+        most = self._settings.max_reconnects
+        for attempt in range(1, most + 1):
+            self.status = f"reconnecting… ({attempt} of {most})"
+            delay = self._delay(attempt)
+            _log.warning("%s; reconnecting in %g s (%d of %d)", reason, delay, attempt, most)
+            if self._closed.wait(delay):
+                return False
+            try:
+                source = self._connect(self._closed)
+            except SourceError as error:
+                reason = str(error)
+                continue
+            with self._lock:
+                self._source = source
+                if self._closed.is_set():
+                    source.close()
+                    return False
+            self._splice.begin(source)
+            self._stillness.begin()
+            self.reconnects += 1
+            self.status = ""
+            _log.warning("%s: is back after %.1f s", self.info.name, time.monotonic() - lost_at)
+            return True
+        if self._closed.is_set():
+            return False
+        raise TruncatedError(
+            f"{reason}; it did not come back in {most} attempts; what came before is kept, and "
+            "--max-reconnects allows more"
+        )
+
+
+class _Splice:
+    """Joins the items of one connection after another to one stream."""
+
+    def __init__(self, source: Source) -> None:
+        self._info = source.info
+        self._streams = {stream.index: stream.codec for stream in source.info.streams}
+        self._copied = set(self._streams)
+        self._shift = 0
+        self._index_shift = 0
+        self._last: Frame | None = None
+        self._is_new = False
+        self._waiting: list[Packet] = []
+
+    def begin(self, source: Source) -> None:
+        """The next item is the first of a new connection."""
+        self._is_new = True
+        # Only what goes on as it was can be copied on.
+        self._copied = {
+            stream.index
+            for stream in source.info.streams
+            if self._streams.get(stream.index) == stream.codec
+        }
+
+    def place(self, item: Frame | Packet) -> Iterator[Frame | Packet]:
+        """The item at its place in the whole; a packet may have to wait for the first frame."""
+        if isinstance(item, Frame):
+            yield from self._place_frame(item)
+        elif self._is_new:
+            self._waiting.append(item)
+        elif item.stream_index in self._copied:
+            yield self._moved(item)
+
+    def _place_frame(self, frame: Frame) -> Iterator[Frame | Packet]:
+        from rtseg.sources.images import letterboxed
+
+        tick = self._info.time_base
+        ticks = frame.pts if frame.time_base == tick else round(frame.pts_seconds / tick)
+        is_first, self._is_new = self._is_new, False
+        if is_first and self._last is not None:
+            gap_seconds = Fraction(max(0, frame.captured_ns - self._last.captured_ns), 10**9)
+            self._shift = self._last.pts + max(1, round(gap_seconds / tick)) - ticks
+            self._index_shift = self._last.index + 1 - frame.index
+        waiting, self._waiting = self._waiting, []
+        for packet in waiting:
+            if packet.stream_index in self._copied:
+                yield self._moved(packet)
+        if self._shift or self._index_shift or is_first:
+            least = ticks if self._last is None else self._last.pts + 1
+            image = frame.image
+            if (frame.width, frame.height) != (self._info.width, self._info.height):
+                image = letterboxed(image, self._info.height, self._info.width)
+            frame = replace(
+                frame,
+                image=image,
+                index=frame.index + self._index_shift,
+                pts=max(least, ticks + self._shift),
+                time_base=tick,
+                duration=None,
+                discontinuity=is_first or frame.discontinuity,
+            )
+        self._last = frame
+        yield frame
+
+    def _moved(self, packet: Packet) -> Packet:
+        """A packet of another stream, moved as the frames were."""
+        seconds = self._shift * self._info.time_base
+        if not seconds:
+            return packet
+        payload: Any = packet.payload
+        shift = round(seconds / payload.time_base)
+        payload.pts = None if payload.pts is None else payload.pts + shift
+        payload.dts = None if payload.dts is None else payload.dts + shift
+        return replace(packet, time_seconds=packet.time_seconds + seconds)
+
+
+class _Stillness:
+    """Measures for how long a picture has repeated bit for bit, as a frozen camera's does.
+
+    A sensor's noise changes every picture, and a picture that still repeats after the device was
+    opened anew is a scene that stands still.
+    """
+
+    def __init__(self) -> None:
+        self._last: Frame | None = None
+        self._since_ns = 0
+        self._is_trusted = False
+        self._is_new = False
+
+    def begin(self) -> None:
+        """The next frame comes from a source that was opened anew."""
+        self._is_new = True
+
+    def seconds(self, frame: Frame) -> float:
+        """For how long this frame's picture has been the same; 0 where that is to be trusted."""
+        same = self._last is not None and _equal(self._last, frame)
+        if self._is_new and same:
+            self._is_trusted = True
+        self._is_new = False
+        if not same:
+            self._last, self._since_ns, self._is_trusted = frame, frame.captured_ns, False
+        return 0.0 if self._is_trusted else (frame.captured_ns - self._since_ns) / 1e9
+
+
+def _equal(one: Frame, other: Frame) -> bool:
+    if one.image.shape != other.image.shape:
+        return False
+    # A few pixels tell most pictures apart, at no cost.
+    sparse = np.array_equal(one.image[::32, ::32], other.image[::32, ::32])
+    return sparse and np.array_equal(one.image, other.image)

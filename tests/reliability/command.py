@@ -1,0 +1,70 @@
+"""`rtseg`'s command line in a process of its own, with a stand-in for the model: starts fast.
+
+    python -m tests.reliability.command SECONDS_A_FRAME ARGUMENTS…
+
+The first frame waits for nothing; `ready` on standard error says that five were segmented.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import rtseg.segmenter
+from rtseg.cli import main
+from rtseg.frames import Frame, Segmentation
+from rtseg.labels import HELEN
+
+
+class StandInSegmenter:
+    """Says that the middle of every picture is skin."""
+
+    label_set = HELEN
+    seconds = 0.0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._count = 0
+
+    def __call__(self, frame: Frame) -> Segmentation:
+        labels = frame.image[..., 0] * 0
+        labels[labels.shape[0] // 4 : -labels.shape[0] // 4] = 1
+        self._count += 1
+        if self._count == 5:
+            sys.stderr.write("ready\n")
+        time.sleep(self.seconds if self._count > 1 else 0)
+        return Segmentation(labels=labels, label_set=HELEN)
+
+    def __enter__(self) -> StandInSegmenter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def start(*arguments: object, seconds: float = 0.0, **options: Any) -> subprocess.Popen[str]:
+    """Start the command; its standard error is a pipe."""
+    command = [sys.executable, "-m", "tests.reliability.command", str(seconds)]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        **options,
+    )
+
+
+def wait_until_ready(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    lines = []
+    while (line := process.stderr.readline()) != "ready\n":
+        lines.append(line)
+        assert line, lines
+
+
+if __name__ == "__main__":
+    StandInSegmenter.seconds = float(sys.argv[1])
+    rtseg.segmenter.Segmenter = StandInSegmenter  # type: ignore[assignment,misc]
+    main(sys.argv[2:])

@@ -1,0 +1,268 @@
+"""Cameras that fail, freeze and come back: sources and devices that do it on purpose.
+
+The functions at the top run in a camera's child process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtseg.errors import LostError, SourceError, TruncatedError
+from rtseg.frames import Frame, Segmentation
+from rtseg.labels import HELEN
+from rtseg.pipeline import Pipeline
+from rtseg.settings import CameraSettings, StreamSettings
+from rtseg.sinks.collect import CollectSink
+from rtseg.sources import Source, SourceInfo
+from rtseg.sources.camera import CameraSource
+from rtseg.sources.reconnecting import ReconnectingSource
+
+TICK = Fraction(1, 1000)
+
+
+def segment(frame: Frame) -> Segmentation:
+    return Segmentation(labels=frame.image[..., 0] * 0, label_set=HELEN)
+
+
+class FlakyDevice:
+    """Gives noise, 50 pictures a second; after `good` of them it misbehaves."""
+
+    fps, fourcc = 50.0, "FAKE"
+
+    def __init__(self, *, good: int, then: str) -> None:
+        self._good, self._then, self._count = good, then, 0
+        self._noise = np.random.default_rng()
+        self._picture: Any = None
+
+    def read(self) -> tuple[bool, Any]:
+        time.sleep(0.02)
+        self._count += 1
+        if self._count <= self._good:
+            self._picture = self._noise.integers(0, 255, (48, 64, 3), np.uint8)
+        elif self._then == "vanish":
+            return False, None
+        elif self._then == "hang":
+            time.sleep(600)
+        return True, self._picture
+
+    def release(self) -> None:
+        pass
+
+
+def dies(device: object, settings: object) -> FlakyDevice:
+    return FlakyDevice(good=40, then="vanish")
+
+
+def freezes(device: object, settings: object) -> FlakyDevice:
+    return FlakyDevice(good=10, then="repeat")
+
+
+def camera(capture: Any, *, stale_after: float = 0.5) -> ReconnectingSource:
+    def connect(closed: threading.Event) -> Source:
+        return CameraSource(
+            0, settings=CameraSettings(), timeout_seconds=10, closed=closed, capture=capture
+        )
+
+    return ReconnectingSource(
+        connect, settings=StreamSettings(stale_after=stale_after), first_delay_seconds=0.05
+    )
+
+
+@pytest.mark.parametrize("capture", [dies, freezes])
+def test_a_camera_that_dies_or_freezes_comes_back(capture: Any) -> None:
+    frames: list[Frame] = []
+    with camera(capture) as source:
+        for frame in source:
+            assert isinstance(frame, Frame)
+            frames.append(frame)
+            if source.reconnects == 2:
+                break
+    assert [frame.discontinuity for frame in frames].count(True) == 2
+    for before, after in pairwise(frames):
+        assert after.pts > before.pts
+        assert after.index > before.index
+
+
+class FakeSource(Source):
+    """Hands out what it was given; each item a picture's grey level, or an error."""
+
+    def __init__(self, *items: Any, width: int = 8, pause: float = 0.0) -> None:
+        self.info = SourceInfo(
+            name="fake", width=width, height=6, time_base=TICK, is_live=True, frame_rate=None
+        )
+        self._items, self._pause = items, pause
+        self.is_closed = False
+
+    def __iter__(self) -> Any:
+        for index, item in enumerate(self._items):
+            time.sleep(self._pause)
+            if isinstance(item, Exception):
+                raise item
+            image = np.full((6, self.info.width, 3), item, np.uint8)
+            yield Frame(
+                image=image,
+                index=index,
+                pts=100 * index,
+                time_base=TICK,
+                captured_ns=time.monotonic_ns(),
+            )
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Door:
+    """Opens one prepared source after the other; an error stands for one that cannot be opened."""
+
+    def __init__(self, *sources: Any) -> None:
+        self.sources = list(sources)
+        self.opened: list[FakeSource] = []
+
+    def __call__(self, closed: threading.Event) -> Source:
+        source = self.sources.pop(0) if self.sources else LostError("fake: is gone")
+        if isinstance(source, Exception):
+            raise source
+        self.opened.append(source)
+        return source
+
+
+def reconnecting(door: Door, **settings: Any) -> ReconnectingSource:
+    return ReconnectingSource(door, settings=StreamSettings(**settings), first_delay_seconds=0.01)
+
+
+def levels(source: Source, count: int) -> list[int]:
+    items = iter(source)
+    return [int(next(items).image[0, 0, 0]) for _ in range(count)]
+
+
+def test_what_is_lost_is_closed_and_opened_again() -> None:
+    door = Door(FakeSource(1, 2, LostError("fake: fell silent")), FakeSource(3, 4))
+    source = reconnecting(door, max_reconnects=1)
+    frames: list[Any] = []
+    with pytest.raises(TruncatedError, match="is gone; it did not come back in 1 attempts"):
+        frames.extend(source)
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 3, 4]
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert [frame.discontinuity for frame in frames] == [False, False, True, False]
+    assert frames[3].pts - frames[2].pts == 100
+    assert source.reconnects == 1
+    assert all(opened.is_closed for opened in door.opened)
+
+
+def test_a_source_that_fails_at_the_start_is_tried_again() -> None:
+    with reconnecting(Door(LostError("a"), LostError("b"), FakeSource(7))) as source:
+        assert levels(source, 1) == [7]
+        assert source.reconnects == 0
+
+
+@pytest.mark.parametrize("error", [SourceError("no such camera"), SourceError("404")])
+def test_what_cannot_be_is_not_tried_again(error: SourceError) -> None:
+    door = Door(error, FakeSource(1))
+    with pytest.raises(SourceError, match=str(error)):
+        reconnecting(door)
+    assert len(door.sources) == 1
+
+
+def test_a_bug_is_not_hidden_by_trying_again() -> None:
+    source = reconnecting(Door(FakeSource(1, ZeroDivisionError("bug")), FakeSource(2)))
+    with pytest.raises(ZeroDivisionError):
+        levels(source, 2)
+
+
+def test_another_size_is_fitted_into_the_first() -> None:
+    with reconnecting(Door(FakeSource(50), FakeSource(90, width=16))) as source:
+        items = iter(source)
+        first, second = next(items), next(items)
+    assert isinstance(second, Frame)
+    assert second.image.shape == first.image.shape == (6, 8, 3)
+    assert second.image.max() == 90
+
+
+def test_a_frozen_picture_is_noticed_and_a_still_scene_is_left_alone() -> None:
+    frozen, still = FakeSource(1, *[2] * 99, pause=0.01), FakeSource(*[2] * 60, 9, pause=0.01)
+    with reconnecting(Door(frozen, still), stale_after=0.2) as source:
+        items, seen = iter(source), []
+        begun = time.monotonic()
+        while source.reconnects == 0:
+            seen.append(next(items))
+        assert len(seen) < 100
+        assert time.monotonic() - begun < 5
+        # The same picture after it was opened anew: that is how it looks there.
+        assert levels_of(items, 60)[-1] == 9
+        assert source.reconnects == 1
+
+
+def levels_of(items: Any, count: int) -> list[int]:
+    return [int(next(items).image[0, 0, 0]) for _ in range(count)]
+
+
+def test_stale_after_zero_never_takes_a_picture_for_frozen() -> None:
+    with reconnecting(Door(FakeSource(*[2] * 50, pause=0.01)), stale_after=0.0) as source:
+        assert levels(source, 50) == [2] * 50
+
+
+def test_the_run_counts_it_and_the_picture_says_it(caplog: pytest.LogCaptureFixture) -> None:
+    door = Door(FakeSource(1, 2), FakeSource(3, 4, pause=0.05))
+    source = ReconnectingSource(
+        door, settings=StreamSettings(max_reconnects=1), first_delay_seconds=0.5
+    )
+    sink = CollectSink(pictures=False)
+    statuses: set[str] = set()
+    pipeline = Pipeline(source=source, segment=segment, sink=sink, render=None, width=8, height=6)
+    with pytest.raises(TruncatedError), caplog.at_level("WARNING", "rtseg"):
+        pipeline.run(on_progress=lambda _progress: statuses.add(source.status))
+    assert pipeline.summary is not None
+    assert pipeline.summary.reconnects == 1
+    assert pipeline.statistics.reconnects == 1
+    assert sink.outcome == "finished"
+    assert statuses >= {"", "reconnecting… (1 of 1)"}
+    assert "fake: ended; reconnecting in 0.5 s (1 of 1)" in caplog.messages
+    assert any(message.startswith("fake: is back after") for message in caplog.messages)
+
+
+def test_a_run_can_be_stopped_while_its_camera_is_away() -> None:
+    def connect(closed: threading.Event) -> Source:
+        if first:
+            return first.pop()
+        closed.wait(60)
+        raise LostError("fake: was closed")
+
+    first = [FakeSource(1, 2)]
+    source = ReconnectingSource(connect, settings=StreamSettings(), first_delay_seconds=0.01)
+    pipeline = Pipeline(
+        source=source,
+        segment=segment,
+        sink=CollectSink(pictures=False),
+        render=None,
+        width=8,
+        height=6,
+    )
+    timer = threading.Timer(0.5, pipeline.stop)
+    timer.start()
+    begun = time.monotonic()
+    assert pipeline.run().ended_by == "stop"
+    assert time.monotonic() - begun < 6
+    assert not [t for t in threading.enumerate() if t.name.startswith("rtseg-")]
+
+
+def test_opening_a_camera_that_hangs_can_be_given_up(tmp_path: Path) -> None:
+    closed = threading.Event()
+    threading.Timer(1.0, closed.set).start()
+    begun = time.monotonic()
+    with pytest.raises(LostError, match="was closed before it opened"):
+        CameraSource(
+            0, settings=CameraSettings(), timeout_seconds=60, closed=closed, capture=hangs_at_once
+        )
+    assert time.monotonic() - begun < 10
+
+
+def hangs_at_once(device: object, settings: object) -> FlakyDevice:
+    return FlakyDevice(good=0, then="hang")

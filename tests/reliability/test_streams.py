@@ -1,0 +1,227 @@
+"""Streams that hang, break and come back: servers on loopback that do it for real."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from rtseg.errors import LostError, SourceError, TruncatedError
+from rtseg.frames import Frame
+from rtseg.settings import ReadSettings, StreamSettings
+from rtseg.sources import Source, open_source
+from tests.clips import MakeClip
+from tests.reliability.servers import Client, serving
+
+TIMEOUT_SECONDS = 1.0
+SLACK_SECONDS = 4.0
+"""For a busy machine, beside the second that is promised."""
+
+
+@pytest.fixture
+def stream(make_clip: MakeClip) -> bytes:
+    return make_clip("stream.ts", ticks=range(100)).read_bytes()
+
+
+@contextmanager
+def ticking() -> Iterator[list[float]]:
+    """Times at which another thread of this process got to run."""
+    over, ticks = threading.Event(), [time.monotonic()]
+
+    def tick() -> None:
+        while not over.wait(0.02):
+            ticks.append(time.monotonic())
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        yield ticks
+    finally:
+        over.set()
+        thread.join()
+
+
+def read(url: str, *, stream: StreamSettings | None = None, real_time: bool = False) -> list[Frame]:
+    settings = ReadSettings(timeout=TIMEOUT_SECONDS)
+    with open_source(url, settings=settings, stream=stream, real_time=real_time) as source:
+        return [item for item in source if isinstance(item, Frame)]
+
+
+def never_answers(client: Client) -> None:
+    client.hold()
+
+
+def stalls_in_the_header(client: Client) -> None:
+    client.send(b"HTTP/1.1 200 OK\r\nContent-")
+    client.hold()
+
+
+def trickles_one_byte(client: Client) -> None:
+    client.http(10**6)
+    client.trickle(b"\x47" * 1000, step=1, seconds=0.2)
+
+
+@pytest.mark.parametrize("answer", [never_answers, stalls_in_the_header, trickles_one_byte])
+def test_a_server_that_does_not_answer_is_an_error_in_time(
+    answer: Callable[[Client], None],
+) -> None:
+    with serving(answer) as server, ticking() as ticks:
+        begun = time.monotonic()
+        with pytest.raises(SourceError, match=r"did not answer within 1 s|said nothing for 1 s"):
+            read(server.url("/v.ts"))
+        assert time.monotonic() - begun < TIMEOUT_SECONDS + 1 + SLACK_SECONDS
+    # The interpreter is free while FFmpeg waits: a window would go on living.
+    assert max(after - before for before, after in pairwise(ticks)) < TIMEOUT_SECONDS
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(LostError, match="refused"):
+        read(f"tcp://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("scheme", ["http", "tcp"])
+def test_a_stall_in_the_middle_is_an_error_in_time(scheme: str, stream: bytes) -> None:
+    def answer(client: Client) -> None:
+        if scheme == "http":
+            client.http(len(stream))
+        client.send(stream[: len(stream) // 2])
+        client.hold()
+
+    with serving(answer, http=scheme == "http") as server:
+        begun = time.monotonic()
+        with pytest.raises(LostError, match=r"said nothing for 1 s"):
+            read(server.url(scheme=scheme))
+        assert time.monotonic() - begun < TIMEOUT_SECONDS + 1 + SLACK_SECONDS
+
+
+def test_a_download_that_breaks_without_reconnecting_is_truncated(stream: bytes) -> None:
+    def answer(client: Client) -> None:
+        client.http(len(stream))
+        client.send(stream[: len(stream) // 2])
+
+    with serving(answer) as server, pytest.raises(TruncatedError, match="truncated after"):
+        read(server.url("/v.ts"))
+
+
+def test_a_download_that_breaks_goes_on_where_it_broke(stream: bytes) -> None:
+    def answer(client: Client) -> None:
+        start = client.range_start
+        client.http(len(stream) - start, start=start, total=len(stream))
+        half = len(stream) // 2
+        client.send(stream[start : max(half, start)] if start < half else stream[start:])
+
+    with serving(answer) as server:
+        frames = read(server.url("/v.ts"), stream=StreamSettings())
+        assert len(server.clients) > 1
+    assert len(frames) == 100
+    assert [frame.index for frame in frames] == list(range(100))
+
+
+def take(source: Source, enough: Callable[[Frame], bool], *, seconds: float = 30) -> list[Frame]:
+    """Frames up to the first that is enough."""
+    frames: list[Frame] = []
+    end = time.monotonic() + seconds
+    for item in source:
+        if isinstance(item, Frame):
+            frames.append(item)
+            if enough(item):
+                break
+        assert time.monotonic() < end
+    return frames
+
+
+def check_one_stream(frames: list[Frame], *, breaks: int) -> None:
+    """Times increase, indexes go on, each gap is marked, and all is one time base and size."""
+    assert sum(frame.discontinuity for frame in frames) == breaks
+    for before, after in pairwise(frames):
+        assert after.pts > before.pts
+        assert after.index > before.index
+        assert after.time_base == before.time_base
+        assert after.image.shape == before.image.shape
+
+
+@pytest.mark.parametrize("fault", ["closes", "stalls"])
+@pytest.mark.parametrize("scheme", ["tcp", "http"])
+def test_a_live_stream_that_breaks_comes_back(scheme: str, fault: str, stream: bytes) -> None:
+    def answer(client: Client) -> None:
+        if scheme == "http":
+            client.http()
+        client.send(stream if client.number else stream[: len(stream) // 2])
+        if client.number or fault == "stalls":
+            client.hold()
+
+    url_scheme = scheme
+    with (
+        serving(answer, http=scheme == "http") as server,
+        open_source(
+            server.url(scheme=url_scheme),
+            settings=ReadSettings(timeout=TIMEOUT_SECONDS),
+            stream=StreamSettings(),
+            real_time=True,
+        ) as source,
+    ):
+        frames = take(source, lambda frame: source.reconnects > 0 and frame.index > 50)
+        assert source.reconnects == 1
+        assert source.status == ""
+    check_one_stream(frames, breaks=1)
+    gap = next(
+        after.pts_seconds - before.pts_seconds
+        for before, after in pairwise(frames)
+        if after.discontinuity
+    )
+    assert Fraction(1, 4) < gap < 20  # by the clock
+
+
+def test_a_live_stream_that_stays_away_ends_as_truncated(stream: bytes) -> None:
+    def answer(client: Client) -> None:
+        if client.number == 0:
+            client.send(stream)
+
+    with serving(answer, http=False) as server:
+        begun = time.monotonic()
+        with pytest.raises(TruncatedError, match=r"did not come back in 2 attempts"):
+            read(server.url(scheme="tcp"), stream=StreamSettings(max_reconnects=2))
+        assert time.monotonic() - begun < 20
+
+
+def test_without_reconnecting_the_end_is_the_end(stream: bytes) -> None:
+    with serving(lambda client: client.send(stream), http=False) as server:
+        frames = read(server.url(scheme="tcp"), stream=StreamSettings(reconnect=False))
+    assert len(frames) == 100
+
+
+def test_closing_ends_an_attempt_to_come_back(stream: bytes) -> None:
+    with serving(lambda client: client.send(stream), http=False) as server:
+        source = open_source(
+            server.url(scheme="tcp"),
+            settings=ReadSettings(timeout=TIMEOUT_SECONDS),
+            stream=StreamSettings(),
+        )
+    reader = threading.Thread(target=lambda: list(source))
+    reader.start()
+    end = time.monotonic() + 20
+    while not source.status and time.monotonic() < end:
+        time.sleep(0.01)
+    assert source.status.startswith("reconnecting… (")
+    source.close()
+    reader.join(5)
+    assert not reader.is_alive()
+
+
+def test_a_typing_error_is_not_tried_for_ever(tmp_path: Path) -> None:
+    def answer(client: Client) -> None:
+        client.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    with serving(answer) as server:
+        with pytest.raises(SourceError, match="404"):
+            read(server.url("/nothing"), stream=StreamSettings(), real_time=True)
+        assert len(server.clients) <= 2
