@@ -253,7 +253,9 @@ def _agreement(backend: Backend, order: dict[str, Any]) -> float | None:
     if model is not None and model.endswith(".onnx"):
         return None
     crops = portrait_crops(backend.model)
-    with open_backend("torch", model=model, device="cpu", precision="fp32") as reference:
+    with open_backend(
+        "torch", model=model, device="cpu", precision="fp32", threads=order["threads"]
+    ) as reference:
         return label_agreement(backend.infer(crops), reference.infer(crops))
 
 

@@ -6,14 +6,19 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rtseg.errors import SettingError, SinkError
+from rtseg.labels import LabelSet
+from training.distributed import Group, joined, launch
+from training.metrics import Matrix
 from training.recipes import RECIPES, recipe_of
+from training.recipes.base import Recipe
+from training.settings import FitSettings
 
 DATA = click.option(
     "--data",
@@ -50,6 +55,11 @@ def show_command(recipe: str) -> None:
     click.echo("settings:")
     for name, value in dataclasses.asdict(chosen.settings).items():
         click.echo(f"  {name:16} {value}")
+    click.echo("published:")
+    for name, value in chosen.published.items():
+        click.echo(f"  {name:16} {value}")
+    for note in chosen.notes:
+        click.echo(f"note: {note}")
     click.echo(f"terms: {chosen.terms}")
 
 
@@ -61,14 +71,17 @@ def check_command(recipe: str, data: Path) -> None:
     from training.check import check
 
     broken = 0
+    earlier: dict[bytes, str] = {}
     for name, pictures in recipe_of(recipe).downloads(data).items():
-        found = check(pictures)
+        found = check(pictures, split=name, earlier=earlier)
         broken += len(found.broken)
-        click.echo(f"{name}: {found.readable} of {found.count} readable")
-        for line in found.broken[:20]:
-            click.echo(f"  broken: {line}")
-        for first, second in found.duplicates:
-            click.echo(f"  the same picture twice: {first}, {second}")
+        click.echo(f"{name}: {found.readable} of {found.count} readable, ", nl=False)
+        click.echo(f"{len(found.missing)} files missing")
+        _listed("missing", found.missing)
+        _listed("unexpected", found.unexpected)
+        _listed("broken", found.broken)
+        _listed("the same picture twice", [f"{a}, {b}" for a, b in found.duplicates])
+        _listed("also in another split", [f"{b} is {a}" for a, b in found.shared])
         if found.shares:
             shares = ", ".join(f"{name} {share}%" for name, share in found.shares.items())
             click.echo(f"  pixels: {shares}")
@@ -77,34 +90,130 @@ def check_command(recipe: str, data: Path) -> None:
         sys.exit(3)
 
 
+def _listed(what: str, lines: Sequence[str], *, at_most: int = 20) -> None:
+    for line in lines[:at_most]:
+        click.echo(f"  {what}: {line}")
+    if len(lines) > at_most:
+        click.echo(f"  ... and {len(lines) - at_most} more")
+
+
 @main.command("fit")
 @click.argument("recipe")
 @DATA
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's saved state.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=JSON", help="Change the network, width=16."
+)
+@click.option(
+    "--encoder-weights",
+    type=click.Choice(["imagenet", "none"]),
+    help="What the encoder starts from [default: the recipe's].",
+)
+@click.option("--skip-broken", is_flag=True, help="Leave out, and count, pictures that are broken.")
 @click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+@click.option("--processes", default=1, show_default=True, help="Processes on this machine.")
 def fit_command(
-    recipe: str, data: Path, out: Path, resume: bool, changes: tuple[str, ...], device: str
+    recipe: str,
+    data: Path,
+    out: Path,
+    resume: bool,
+    changes: tuple[str, ...],
+    options: tuple[str, ...],
+    encoder_weights: str | None,
+    skip_broken: bool,
+    device: str,
+    processes: int,
 ) -> None:
-    """Train RECIPE and write OUT/model.safetensors."""
-    from training.loop import fit
+    """Train RECIPE: OUT/model.safetensors, and what there is to see of the run.
 
-    chosen = recipe_of(recipe)
+    Under torchrun (`torchrun --nproc-per-node 4 -m training fit ...`) the same command trains in
+    several processes, on one machine or several.
+    """
+    if encoder_weights:
+        changes = (*changes, f"encoder_weights={encoder_weights}")
+    if skip_broken:
+        changes = (*changes, "skip_broken=true")
+    chosen = recipe_of(recipe).with_options(options)
+    settings = chosen.settings.changed(changes)
+    if processes > 1:
+        launch(processes, _without_processes(sys.argv[1:]))
+        return
+    with joined(device) as group:
+        _fit(
+            chosen,
+            data=data,
+            out=out,
+            settings=settings,
+            command=_typed(recipe, changes, options),
+            resume=resume,
+            group=group,
+        )
+
+
+def _typed(recipe: str, changes: Sequence[str], options: Sequence[str]) -> str:
+    """What to type to repeat a run, without its folders."""
     words = ["python", "-m", "training", "fit", recipe, "--data", "DIR", "--out", "RUN"]
     for change in changes:
         words += ["--set", change]
-    path = fit(
-        chosen,
-        data=data,
-        out=out,
-        settings=chosen.settings.changed(changes),
-        command=shlex.join(words),
-        resume=resume,
-        device=device,
-        report=_print_event,
-    )
-    click.echo(f"wrote {path}")
+    for option in options:
+        words += ["--option", option]
+    return shlex.join(words)
+
+
+def _without_processes(arguments: Sequence[str]) -> list[str]:
+    """A command line for each of several processes."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--processes":
+            next(words, None)
+        elif not word.startswith("--processes="):
+            kept.append(word)
+    return kept
+
+
+def _fit(
+    recipe: Recipe,
+    *,
+    data: Path,
+    out: Path,
+    settings: FitSettings,
+    command: str,
+    resume: bool,
+    group: Group,
+) -> None:
+    from training.events import Progress, TensorBoardLog
+    from training.finish import write_report
+    from training.loop import fit
+
+    listeners: list[Any] = []
+    if group.leads:
+        listeners = [Progress(click.echo), TensorBoardLog(out / "tensorboard")]
+
+    def tell(event: Mapping[str, Any]) -> None:
+        for listener in listeners:
+            listener(event)
+
+    try:
+        path = fit(
+            recipe,
+            data=data,
+            out=out,
+            settings=settings,
+            command=command,
+            resume=resume,
+            group=group,
+            report=tell,
+        )
+    finally:
+        for listener in listeners:
+            listener.close()
+    if group.leads:
+        click.echo(f"wrote {path}")
+        for written in write_report(path, recipe, data=data):
+            click.echo(f"wrote {written}")
 
 
 @main.command("evaluate")
@@ -114,6 +223,7 @@ def fit_command(
 @click.option("--split", help="Which split [default: the recipe's first].")
 @click.option("--composites", is_flag=True, help="Also measure composed frames, and empty ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
 @click.option("--write", is_flag=True, help="Put the figures into the checkpoint's header.")
 def evaluate_command(
     checkpoint: Path,
@@ -122,6 +232,7 @@ def evaluate_command(
     split: str | None,
     composites: bool,
     as_json: bool,
+    device: str,
     write: bool,
 ) -> None:
     """Measure CHECKPOINT: one pass, argmax of the upsampled logits, one confusion matrix."""
@@ -137,7 +248,12 @@ def evaluate_command(
         raise SettingError(f"unknown split {wanted!r}; allowed: {', '.join(chosen.splits)}")
     predictor = Predictor.of_checkpoint(model)
     size = (model.input_height, model.input_width)
-    matrix = evaluate(predictor, chosen.evaluation(data, wanted), size=size)
+    predictor.model.to(device)
+    with joined(device) as group:
+        dataset = group.part(chosen.evaluation(data, wanted))
+        matrix = group.summed(evaluate(predictor, dataset, size=size, fit=model.fit))
+    if not group.leads:
+        return
     result: dict[str, Any] = {
         "split": wanted,
         "size": f"{size[1]}x{size[0]}",
@@ -152,7 +268,7 @@ def evaluate_command(
     if as_json:
         click.echo(json.dumps(result))
     else:
-        _print_result(result, chosen.published)
+        _print_result(result, matrix, model.label_set, chosen.published)
 
 
 @main.command("predict")
@@ -177,26 +293,13 @@ def predict_command(checkpoint: Path, images: tuple[Path, ...], out: Path) -> No
         click.echo(f"wrote {target}")
 
 
-def _print_event(event: Mapping[str, Any]) -> None:
-    if event["event"] == "step":
-        of = f"/{event['of']}" if event["of"] else ""
-        click.echo(
-            f"step {event['step']}{of}  {100 * event['progress']:.1f}%  "
-            f"loss {event['loss']:.4f}  rate {event['learning_rate']:.2e}  {event['seconds']:.0f} s"
-        )
-    else:
-        table = "  ".join(f"{name} {value:.3f}" for name, value in event["f1"].items())
-        click.echo(f"{event['event']} at step {event['step']}: F1 {table}")
-    sys.stdout.flush()
+def _print_result(
+    result: Mapping[str, Any], matrix: Matrix, label_set: LabelSet, published: Mapping[str, float]
+) -> None:
+    from training.report import results_table
 
-
-def _print_result(result: Mapping[str, Any], published: Mapping[str, float]) -> None:
-    click.echo(f"split {result['split']} at {result['size']}, ", nl=False)
-    click.echo(f"pixel accuracy {result['pixel_accuracy']:.4f}\n")
-    click.echo("| class | F1 | published |\n| --- | --- | --- |")
-    for name, value in result["f1"].items():
-        beside = f"{published[name]:.4f}" if name in published else ""
-        click.echo(f"| {name} | {value:.4f} | {beside} |")
+    click.echo(f"split {result['split']} at {result['size']}\n")
+    click.echo(results_table(matrix, label_set, published), nl=False)
     composites = result.get("composites")
     if not composites:
         return

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -174,6 +175,7 @@ def launch(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=processes,
+        run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
@@ -189,12 +191,12 @@ def launch(
 
 
 def _what_ended(rank: int, processes: int, failure: Any) -> str:
-    how = (
-        f"was killed by {failure.signal_name()}"
-        if failure.exitcode < 0
-        else f"ended with exit code {failure.exitcode}"
-    )
+    if failure.exitcode < 0:
+        return (
+            f"process {rank} of {processes} was killed by {failure.signal_name()}, and the others "
+            "were stopped; the saved state is good: go on with --resume"
+        )
     return (
-        f"process {rank} of {processes} {how}, and the others were stopped; the saved state is "
-        "good: go on with --resume"
+        f"process {rank} of {processes} ended with exit code {failure.exitcode} (what it said "
+        "stands above), and the others were stopped"
     )

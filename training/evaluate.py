@@ -15,6 +15,7 @@ from rtseg.frames import Image, LabelMap
 from rtseg.models import create_model
 from training.datasets.base import Dataset, resize_labels
 from training.metrics import Matrix, confusion_matrix
+from training.views import PADDING, letterboxed
 
 Labeller = Callable[[Sequence[Image]], list[LabelMap]]
 """Pictures of any size in, their label ids at the same sizes out."""
@@ -89,9 +90,7 @@ class Predictor:
         """Where in the input a picture of that size lies: top, left, height, width."""
         if self.fit == "stretch":
             return 0, 0, self.height, self.width
-        scale = min(self.height / height, self.width / width)
-        inner_height = max(1, min(self.height, round(height * scale)))
-        inner_width = max(1, min(self.width, round(width * scale)))
+        inner_height, inner_width = letterboxed(height, width, into=(self.height, self.width))
         top, left = (self.height - inner_height) // 2, (self.width - inner_width) // 2
         return top, left, inner_height, inner_width
 
@@ -101,7 +100,7 @@ class Predictor:
             return image
         how = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_LINEAR
         inner = cv2.resize(image, (width, height), interpolation=how)
-        fitted = np.zeros((self.height, self.width, 3), np.uint8)
+        fitted = np.full((self.height, self.width, 3), PADDING, np.uint8)
         fitted[top : top + height, left : left + width] = inner
         return fitted
 
@@ -115,20 +114,39 @@ class Predictor:
         return inner.cpu().numpy()
 
 
-def evaluate(label: Labeller, dataset: Dataset, *, size: tuple[int, int], batch: int = 8) -> Matrix:
-    """The summed confusion matrix over a data set, counted at `size` (height, width).
+def evaluate(
+    label: Labeller,
+    dataset: Dataset,
+    *,
+    size: tuple[int, int],
+    fit: Fit = "stretch",
+    batch: int = 8,
+) -> Matrix:
+    """The summed confusion matrix over a data set, counted at the size that a network sees.
 
-    Pictures are scaled to `size` (area), labels by nearest neighbour.
+    Args:
+        label: the network.
+        dataset: pictures and their labels.
+        size: (height, width) that pictures are stretched to, or letterboxed into; a letterbox's
+            bands are not counted. Pictures are scaled by area, labels by nearest neighbour.
+        fit: which of the two.
+        batch: pictures that `label` is given at once.
     """
     classes = len(dataset.label_set)
     total = np.zeros((classes, classes), np.int64)
     for start in range(0, len(dataset), batch):
         samples = [dataset[i] for i in range(start, min(start + batch, len(dataset)))]
-        images = [_resized(sample.image, size) for sample in samples]
-        for sample, predicted in zip(samples, label(images), strict=True):
-            truth = resize_labels(sample.labels, height=size[0], width=size[1])
+        images = [_resized(sample.image, _seen(sample.image, size, fit)) for sample in samples]
+        for sample, image, predicted in zip(samples, images, label(images), strict=True):
+            truth = resize_labels(sample.labels, height=image.shape[0], width=image.shape[1])
             total += confusion_matrix(truth, predicted, classes=classes)
     return total
+
+
+def _seen(image: Image, size: tuple[int, int], fit: Fit) -> tuple[int, int]:
+    if fit == "stretch":
+        return size
+    return letterboxed(image.shape[0], image.shape[1], into=size)
 
 
 def _resized(image: Image, size: tuple[int, int]) -> Image:

@@ -18,6 +18,7 @@ from rtseg.sources.colour import colour_tags, refuse_unreadable_colour
 from rtseg.sources.completeness import is_cut_short
 from rtseg.sources.container import open_container, reason
 from rtseg.sources.copied import CopiedWindow, packet_seconds
+from rtseg.sources.deinterlace import Deinterlacer
 from rtseg.sources.location import (
     LIVE_SCHEMES,
     STANDARD_INPUT,
@@ -129,6 +130,7 @@ class VideoSource(Source):
         self._copied = streams_to_copy(container) if self._with_streams else {}
         self._time_base = self._video.time_base or Fraction(1, 1_000_000)
         self._timeline = Timeline(self._time_base, frame_rate(self._video))
+        self._deinterlacer = Deinterlacer(self._time_base)
         self._converter: RgbConverter | None = None
         self._index = 0
         self._size_seen = (0, 0)
@@ -274,14 +276,16 @@ class VideoSource(Source):
     def _decode(self, packet: av.Packet[Any]) -> list[VideoFrame]:
         import av
 
+        decoded: list[VideoFrame] = []
         try:
-            return self._video.codec_context.decode(packet if packet.size else None)
+            decoded = self._video.codec_context.decode(packet if packet.size else None)
         except EOFError:
-            return []
+            pass  # it was drained before; what follows it may still hold a picture
         except av.error.FFmpegError:
             # One damaged packet: the decoder goes on with the next, and so do we.
             self._is_damaged = True
-            return []
+        pictures = [whole for picture in decoded for whole in self._deinterlacer.push(picture)]
+        return pictures if packet.size else pictures + self._deinterlacer.flush()
 
     def _check_completeness(self) -> None:
         """Raise TruncatedError if a clean end came too early."""

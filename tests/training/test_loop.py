@@ -16,7 +16,7 @@ from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
 from rtseg.models import create_model
 from training.datasets.base import Sample
-from training.loop import fit, one_cycle
+from training.loop import fit
 from training.recipes.base import Recipe, TrainingData
 from training.settings import FitSettings
 
@@ -171,11 +171,3 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path):
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path):
     with pytest.raises(RtsegError, match="learning rate"):
         run(tmp_path, learning_rate=1e30, clip=1e30, epochs=20)
-
-
-def test_the_schedule_rises_to_one_and_falls_to_zero():
-    values = [one_cycle(progress / 100, warm_up=0.2) for progress in range(101)]
-    assert values[20] == pytest.approx(1)
-    assert values == [*sorted(values[:21]), *sorted(values[21:], reverse=True)]
-    assert values[-1] == pytest.approx(0, abs=1e-9)
-    assert values[0] < 0.1

@@ -31,7 +31,7 @@ def test_texts_become_typed_settings():
         ("epochs=0", "epochs must be positive"),
         ("workers=-1", "workers must not be negative"),
         ("average=1", "average must be within 0..1"),
-        ("precision=fp8", "allowed: bf16, fp32"),
+        ("precision=fp8", "allowed: bf16, fp16, fp32"),
     ],
 )
 def test_bad_settings_are_one_clear_line(text: str, message: str):

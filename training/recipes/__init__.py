@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from rtseg.errors import SettingError, listed
-from training.recipes import face_parts
+from training.recipes import (
+    bdd_drivable,
+    celebamask_deeplab,
+    cihp_deeplabv3plus,
+    face_parts,
+    fasseg_fcn,
+    helen_unet,
+)
 from training.recipes.base import Recipe
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (face_parts.RECIPE,)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        face_parts.RECIPE,
+        helen_unet.RECIPE,
+        fasseg_fcn.RECIPE,
+        fasseg_fcn.BOTH,
+        celebamask_deeplab.RECIPE,
+        cihp_deeplabv3plus.RECIPE,
+        *bdd_drivable.RECIPES,
+    )
+}
 """Every recipe by name."""
 
 

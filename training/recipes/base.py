@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rtseg.checkpoint import Checkpoint, Fit, View
+from rtseg.errors import SettingError
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
 from training.check import Pictures
@@ -33,12 +36,14 @@ class TrainingData:
         pictures: how many training pictures make an epoch.
         sets: what target values from `training.losses.FIRST_SET` up stand for.
         description: for the checkpoint's provenance.
+        class_shares: counts each class's share of the training pixels, for class-weighted losses.
     """
 
     views: Views
     pictures: int
     sets: Sets = ()
     description: str = ""
+    class_shares: Callable[[], Sequence[float]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,7 @@ class Recipe:
         splits: which splits `evaluation` knows; the first is the one for every choice.
         regions: classes that the region Dice pools, such as a whole face.
         published: a figure's name -> what the source published.
+        notes: where the source's code and text differ: what was chosen, and why.
         terms: under what terms its weights may be used.
     """
 
@@ -78,7 +84,38 @@ class Recipe:
     splits: tuple[str, ...] = ("val",)
     regions: tuple[tuple[int, ...], ...] = ()
     published: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     terms: str = ""
+
+    def with_input(self, height: int, width: int) -> Recipe:
+        """The recipe at another input size; 0 leaves a side as it is."""
+        if not height and not width:
+            return self
+        return dataclasses.replace(
+            self,
+            input_height=height or self.input_height,
+            input_width=width or self.input_width,
+        )
+
+    def with_options(self, assignments: Iterable[str]) -> Recipe:
+        """The recipe with `name=value` options of its architecture, each a JSON value.
+
+        Raises:
+            SettingError: one is no assignment, or its value is not JSON.
+        """
+        options = dict(self.options)
+        for assignment in assignments:
+            name, equals, text = assignment.partition("=")
+            try:
+                if not equals:
+                    raise ValueError
+                options[name.strip()] = json.loads(text)
+            except ValueError:
+                raise SettingError(
+                    f"--option {assignment!r} sets nothing; use NAME=VALUE with a JSON value, "
+                    "such as width=16"
+                ) from None
+        return dataclasses.replace(self, options=options)
 
     def checkpoint(
         self,

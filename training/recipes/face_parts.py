@@ -76,7 +76,7 @@ RECIPE = Recipe(
     label_set=HELEN,
     input_height=256,
     input_width=256,
-    settings=FitSettings(epochs=80),
+    settings=FitSettings(epochs=38, average=0.998),
     training=training,
     evaluation=evaluation,
     downloads=downloads,

@@ -1,0 +1,148 @@
+"""What a resumed run needs, in one file."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import nn
+
+from rtseg.checkpoint import read_checkpoint
+from rtseg.errors import SettingError
+from rtseg.models import build_model, create_model
+from training.encoder_weights import load_imagenet
+from training.optimizers import encoder_of, freeze, make_optimizer
+from training.recipes.base import Recipe
+from training.settings import FitSettings
+
+FREE = ("threads", "workers", "save_minutes", "evaluate_every", "skip_broken")
+"""Settings that a resumed run may change: they do not change what it learns."""
+
+
+@dataclass
+class RunState:
+    """The weights, their average, the optimizer, and how far a run is.
+
+    Attributes:
+        best: the best mean IoU so far.
+        loaded: what ImageNet weights the encoder began with, or "".
+    """
+
+    model: nn.Module
+    average: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -1.0
+    loaded: str = ""
+
+    def save(self, path: Path, settings: FitSettings) -> None:
+        """Write the state, whole or not at all."""
+        part = path.with_name(path.name + ".part")
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "best": self.best,
+                "loaded": self.loaded,
+                "settings": settings.plain(),
+            },
+            part,
+        )
+        part.replace(path)
+
+    def load(self, path: Path, settings: FitSettings) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            SettingError: it was saved with other settings, or is damaged.
+        """
+        saved = _read(path)
+        now = settings.plain()
+        for name, before in saved["settings"].items():
+            if name not in FREE and before != now.get(name):
+                raise SettingError(
+                    f"{path}: this run was started with {name}={before}, not {now.get(name)}; "
+                    "resume with the same settings or start in another folder"
+                )
+        self.model.load_state_dict(saved["model"])
+        self.average.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+        self.step, self.seconds = int(saved["step"]), float(saved["seconds"])
+        self.best, self.loaded = float(saved["best"]), str(saved["loaded"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        missing = {"model", "average", "optimizer", "scaler", "step", "best", "settings"} - set(
+            saved
+        )
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+        raise SettingError(f"{path}: is no saved state: {type(error).__name__}") from None
+    if missing:
+        raise SettingError(
+            f"{path}: this state lacks {min(missing)!r}: another version of this program wrote it; "
+            "start in another folder, with --set start_from=MODEL to keep the weights"
+        )
+    return saved
+
+
+def _start_from(model: nn.Module, path: Path, recipe: Recipe) -> None:
+    before = read_checkpoint(path)
+    try:
+        model.load_state_dict(create_model(before).state_dict())
+    except RuntimeError:
+        raise SettingError(
+            f"start_from {path}: holds another network ({before.architecture} "
+            f"{dict(before.options)}, {len(before.label_set)} classes) than the recipe "
+            f"{recipe.name}'s ({recipe.architecture} {dict(recipe.options)}, "
+            f"{len(recipe.label_set)} classes)"
+        ) from None
+
+
+def fresh_state(recipe: Recipe, settings: FitSettings, *, device: str) -> RunState:
+    """The state of a run that has not begun.
+
+    Raises:
+        ModelError: the architecture does not take the recipe's options, or `start_from` is no
+            model of it.
+        SettingError: the encoder's weights cannot be fetched, or there is no encoder.
+    """
+    torch.manual_seed(settings.seed)
+    model = build_model(recipe.architecture, classes=len(recipe.label_set), options=recipe.options)
+    loaded = ""
+    if settings.start_from is not None:
+        _start_from(model, settings.start_from, recipe)
+    elif settings.encoder_weights == "imagenet":
+        loaded = load_imagenet(model, recipe.architecture, recipe.options)
+    if settings.freeze_encoder:
+        freeze(encoder_of(model))
+    model = model.to(device).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(
+        settings.optimizer,
+        model,
+        learning_rate=settings.learning_rate,
+        momentum=settings.momentum,
+        beta2=settings.beta2,
+        weight_decay=settings.weight_decay,
+    )
+    return RunState(
+        model=model,
+        average=copy.deepcopy(model).eval().requires_grad_(requires_grad=False),
+        optimizer=optimizer,
+        scaler=torch.amp.GradScaler(
+            torch.device(device).type, enabled=settings.precision == "fp16"
+        ),
+        loaded=loaded,
+    )
