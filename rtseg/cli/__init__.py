@@ -54,7 +54,7 @@ def _version(context: click.Context, _parameter: click.Parameter, asked: bool) -
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 a bug, 2 wrong option, 3 input, 4 input truncated (output kept), "
-    "5 output, 6 model, 7 device, 8 no display, 130/143 interrupted (output kept).",
+    "5 output, 6 model, 7 device, 8 no display, 9 disk full, 129/130/143 interrupted (kept).",
 )
 @click.option(
     "--version",

@@ -17,7 +17,8 @@ from rtseg.errors import LostError, SourceError, TruncatedError
 from rtseg.frames import Frame
 from rtseg.settings import ReadSettings, StreamSettings
 from rtseg.sources import Source, open_source
-from tests.clips import MakeClip
+from tests.clips import MakeClip, frame_times
+from tests.reliability.command import start
 from tests.reliability.servers import Client, serving
 
 TIMEOUT_SECONDS = 1.0
@@ -225,3 +226,26 @@ def test_a_typing_error_is_not_tried_for_ever(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match="404"):
             read(server.url("/nothing"), stream=StreamSettings(), real_time=True)
         assert len(server.clients) <= 2
+
+
+def test_a_recording_of_a_camera_that_went_away_is_whole_and_says_so(
+    stream: bytes, tmp_path: Path
+) -> None:
+    def answer(client: Client) -> None:
+        if client.number < 2:
+            client.trickle(stream, step=len(stream) // 10, seconds=0.05)
+
+    out = tmp_path / "out.mkv"
+    with serving(answer, http=False) as server:
+        url = server.url(scheme="tcp").replace("://", "://maria:s3cret@")
+        with start("camera", url, "--no-display", "-o", out, "--max-reconnects", 2) as process:
+            _, errors = process.communicate(timeout=60)
+    assert process.returncode == 4, errors
+    assert "Traceback" not in errors
+    assert "1 reconnect" in errors
+    assert "reconnecting in 0.5 s (1 of 2)" in errors
+    assert "did not come back in 2 attempts" in errors
+    assert "s3cret" not in errors
+    times = frame_times(out)
+    assert all(after > before for before, after in pairwise(times))
+    assert max(after - before for before, after in pairwise(times)) > Fraction(1, 4)
