@@ -289,6 +289,7 @@ def _open_segmenter(
 
     with Segmenter(
         model.model,
+        backend=model.backend,
         device=model.device,
         precision=model.precision,
         threads=model.threads,

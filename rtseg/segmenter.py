@@ -28,7 +28,7 @@ from rtseg.frames import (
     check_image,
 )
 from rtseg.labels import LabelSet
-from rtseg.settings import DeviceName, FaceSettings, Precision
+from rtseg.settings import BackendName, DeviceName, FaceSettings, Precision
 from rtseg.smoothing import CutDetector, TrackSmoother
 from rtseg.timing import StageTimes
 
@@ -43,8 +43,9 @@ class Segmenter:
 
     Args:
         model: a checkpoint or its path; the built-in face-parts model if not given.
-        backend: what runs the network, where it exists already; it is not closed here.
-        device, precision, threads: as `open_backend` takes them; only without `backend`.
+        backend: what runs the network: a backend that exists already, which is not closed here,
+            or the name of one to open.
+        device, precision, threads: as `open_backend` takes them, where one is opened.
         faces: how faces are found, followed and steadied.
         times: collects one sample a frame for the stages prepare, infer and finish.
 
@@ -58,19 +59,22 @@ class Segmenter:
         self,
         model: Checkpoint | Path | str | None = None,
         *,
-        backend: Backend | None = None,
+        backend: Backend | BackendName = "auto",
         device: DeviceName = "auto",
         precision: Precision = "auto",
         threads: int = 0,
         faces: FaceSettings | None = None,
         times: StageTimes | None = None,
     ) -> None:
-        if backend is not None and model is not None:
-            raise SettingError("a segmenter takes a model or a backend; both were given")
-        self._owns_backend = backend is None
-        self.backend = backend or open_backend(
-            "auto", model=model, device=device, precision=precision, threads=threads
-        )
+        self._owns_backend = not isinstance(backend, Backend)
+        if isinstance(backend, Backend):
+            if model is not None:
+                raise SettingError("a segmenter takes a model or a backend; both were given")
+            self.backend = backend
+        else:
+            self.backend = open_backend(
+                backend, model=model, device=device, precision=precision, threads=threads
+            )
         self.faces = faces or FaceSettings()
         self.times = times
         described = self.backend.model

@@ -12,6 +12,7 @@ from rtseg.errors import SettingError, listed
 ViewName = Literal["overlay", "mask", "side-by-side", "contour", "cutout", "blur", "pixelate"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+BackendName = Literal["auto", "torch", "openvino", "tensorrt"]
 Codec = Literal["auto", "h264", "hevc", "av1", "vp9", "ffv1"]
 
 
@@ -71,6 +72,7 @@ class ModelSettings(Settings):
     """Which model runs, and on what."""
 
     model: str | None = setting(None, "model file; the built-in face-parts model if not given")
+    backend: BackendName = setting("auto", "what runs the network")
     device: DeviceName = setting("auto", "where the network runs")
     precision: Precision = setting("auto", "what the network computes in")
     threads: int = setting(0, "processor threads in all; 0 is one a core", low=0, high=1024)

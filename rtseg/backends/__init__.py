@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from rtseg.backends.base import Backend
 from rtseg.checkpoint import Checkpoint, read_checkpoint
 from rtseg.errors import BackendError, ModelError, RtsegError, SettingError, listed
 from rtseg.nvidia import nvidia_driver_problem
 from rtseg.onnx_file import OnnxModel, find_onnx, read_onnx
-from rtseg.settings import DeviceName, ModelSettings, Precision
+from rtseg.settings import BackendName, DeviceName, ModelSettings, Precision
 
 __all__ = ["Backend", "BackendName", "open_backend"]
 
-BackendName = Literal["auto", "torch", "openvino", "tensorrt"]
 Model = Checkpoint | Path | str
 
 _log = logging.getLogger("rtseg")

@@ -129,6 +129,7 @@ def command(
         segmenter = stack.enter_context(
             Segmenter(
                 model.model,
+                backend=model.backend,
                 device=model.device,
                 precision=model.precision,
                 threads=model.threads,

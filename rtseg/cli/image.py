@@ -57,6 +57,7 @@ def command(
     failures: list[tuple[Path, RtsegError]] = []
     with Segmenter(
         model.model,
+        backend=model.backend,
         device=model.device,
         precision=model.precision,
         threads=model.threads,

@@ -120,6 +120,7 @@ def command(
     )
     with closing(
         open_backend(
+            model.backend,
             model=model.model,
             device=model.device,
             precision=model.precision,
@@ -192,7 +193,7 @@ def segment_video(
         segmenter = stack.enter_context(
             Segmenter(
                 model.model if backend is None else None,
-                backend=backend,
+                backend=backend or model.backend,
                 device=model.device,
                 precision=model.precision,
                 threads=model.threads,

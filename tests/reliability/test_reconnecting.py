@@ -266,3 +266,26 @@ def test_opening_a_camera_that_hangs_can_be_given_up(tmp_path: Path) -> None:
 
 def hangs_at_once(device: object, settings: object) -> FlakyDevice:
     return FlakyDevice(good=0, then="hang")
+
+
+def test_the_window_says_reconnecting_instead_of_a_frozen_face() -> None:
+    from rtseg.cli.camera import Desk
+    from rtseg.settings import EncodeSettings
+    from rtseg.sinks.fan_out import FanOutSink
+
+    shown: list[Any] = []
+
+    class Window:
+        show = staticmethod(shown.append)
+
+    source = FakeSource(1)
+    window: Any = Window()
+    desk = Desk(source, FanOutSink(), encode=EncodeSettings(), width=320, height=180, window=window)
+    desk.show_status()
+    assert not shown
+    source.status = "reconnecting… (1 of 10)"
+    desk.show_status()
+    desk.show_status()
+    assert len(shown) == 1
+    assert shown[0].shape == (180, 320, 3)
+    assert len(np.unique(shown[0])) > 2  # text, not a plain ground

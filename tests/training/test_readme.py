@@ -1,0 +1,72 @@
+"""The README's data set and recipe, as a newcomer would type them, train."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+import training
+from rtseg.checkpoint import read_checkpoint
+from rtseg.labels import LabelSet
+from tests.training.datasets.files import blocks, picture, write
+from training.datasets.origin import Origin, stems_of
+from training.datasets.pairs import Pair, PairedFiles
+from training.loop import fit
+from training.recipes import RECIPES
+from training.recipes.base import Recipe
+from training.recipes.pictures import downloads_of, terms_of, whole_pictures
+from training.settings import FitSettings
+
+TEXT = (Path(training.__file__).parent / "README.md").read_text("utf-8")
+
+
+def test_the_example_trains(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for number in range(4):
+            folder = tmp_path / "mine" / split
+            write(folder / f"images/{number}.jpg", picture(number))
+            write(folder / f"ids/{number}.png", blocks([0, 1]))
+    names = {
+        "MINE": LabelSet(name="mine", names=("a", "b"), colours=((0, 0, 0), (255, 0, 0))),
+        "Path": Path,
+        "Origin": Origin,
+        "stems_of": stems_of,
+        "Pair": Pair,
+        "PairedFiles": PairedFiles,
+        "Recipe": Recipe,
+        "FitSettings": FitSettings,
+        "downloads_of": downloads_of,
+        "terms_of": terms_of,
+        "whole_pictures": whole_pictures,
+    }
+    blocks_of_code = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    assert len(blocks_of_code) == 2
+    for code in blocks_of_code:
+        exec(code, names)
+    recipe = names["RECIPE"]
+    assert isinstance(recipe, Recipe)
+    changes = ("epochs=1", "batch=2", "input_height=32", "input_width=32", "workers=0")
+    settings = recipe.settings.changed(changes)
+    small = recipe.with_options(["width=4"])
+    path = fit(small, data=tmp_path, out=tmp_path / "run", settings=settings, command="test")
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.view == "frame"
+    assert np.isfinite(checkpoint.tensors["head.weight"]).all()
+    assert {name.rpartition("-")[0] for name in recipe.downloads(tmp_path)} == {"mine"}
+
+
+def test_every_published_recipe_stands_in_the_table() -> None:
+    for name in RECIPES:
+        assert f"`{name}`" in TEXT or name in ("face-parts", "fasseg-fcn-both"), name
+
+
+def test_commands_in_the_readme_name_things_that_exist() -> None:
+    for recipe in re.findall(r"training (?:fit|check|show) ([a-z][a-z0-9-]+)", TEXT):
+        assert recipe in RECIPES
+    for assignment in re.findall(r"--set ([a-z_]+=[^\s`\]]+)", TEXT):
+        name, _, value = assignment.partition("=")
+        if value not in ("VALUE", "…") and "runs/" not in value and not value.startswith('"'):
+            FitSettings().changed([assignment.rstrip("…")])
+        assert hasattr(FitSettings(), name)
