@@ -15,7 +15,7 @@ import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.cache import private_folder, user_cache
-from rtseg.errors import BackendError, SettingError, listed
+from rtseg.errors import BackendError, RtsegError, SettingError, listed
 from rtseg.onnx_file import INPUT, PROBABILITIES, OnnxModel
 from rtseg.settings import DeviceName, ModelSettings, Precision, thread_count
 
@@ -64,6 +64,27 @@ class OpenVinoBackend(Backend):
         self.threads = thread_count(threads)
         openvino = _library()
         _share_threads(self.threads)
+        settings = (openvino, exported, precision, cache)
+        # Compiling gives its thread an alternate signal stack, which is unmapped when the model
+        # is released: from then on a Ctrl-C in that thread would end the process with a
+        # segmentation fault. So that thread is one that ends before.
+        opened: list[Any] = []
+        opener = threading.Thread(target=lambda: opened.append(self._open(*settings)))
+        opener.start()
+        opener.join()
+        (outcome,) = opened
+        if isinstance(outcome, RtsegError):
+            raise outcome
+        found, name = outcome
+        self.device = f"cpu ({name.strip()})"
+        self.precision = {hint: ours for ours, hint in _HINTS.items()}.get(found, found)
+        why = "OpenVINO's own choice here" if precision == "auto" else "asked for"
+        self.reason = f"openvino on cpu, {self.precision} ({why}), {self.threads} threads"
+
+    def _open(
+        self, openvino: Any, exported: OnnxModel, precision: Precision, cache: Path | None
+    ) -> tuple[str, str] | RtsegError:
+        """Compile the model; what it computes in and on what, or the error."""
         try:
             core = openvino.Core()
             capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -72,13 +93,11 @@ class OpenVinoBackend(Backend):
             )
             compiled = self._request.get_compiled_model()
             found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-            name = core.get_property("CPU", "FULL_DEVICE_NAME")
+            return found, core.get_property("CPU", "FULL_DEVICE_NAME")
         except RuntimeError as error:
-            raise _failure(error) from error
-        self.device = f"cpu ({name.strip()})"
-        self.precision = {hint: ours for ours, hint in _HINTS.items()}.get(found, found)
-        why = "OpenVINO's own choice here" if precision == "auto" else "asked for"
-        self.reason = f"openvino on cpu, {self.precision} ({why}), {self.threads} threads"
+            return _failure(error)
+        except RtsegError as error:
+            return error
 
     def _compile(self, openvino: Any, core: Any, exported: OnnxModel, options: Any) -> Any:
         """A request for one crop, with its input and output laid out once."""

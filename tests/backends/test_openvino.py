@@ -115,3 +115,21 @@ def test_it_starts_without_torch():
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=100, check=True
     )
     assert done.stdout == "1\n[]\n"
+
+
+def test_a_ctrl_c_after_it_was_closed_elsewhere_is_only_a_ctrl_c(tmp_path):
+    # What OpenVINO leaves behind in a thread that compiled once ended the process here (SIGSEGV).
+    code = (
+        "import gc, os, signal, sys, threading, time\n"
+        "from rtseg.backends import open_backend\n"
+        "backend = open_backend('openvino')\n"
+        "backend.warm_up()\n"
+        "closer = threading.Thread(target=backend.close)\n"
+        "closer.start(); closer.join(); del backend; gc.collect()\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT); time.sleep(5)\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(42)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == 42, done.stderr
