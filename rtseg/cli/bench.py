@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Literal, get_args
 
 import click
 
 from rtseg.cli.options import with_settings
 from rtseg.cli.progress import reporting, set_up_logging
 from rtseg.errors import SinkError
-from rtseg.settings import BenchSettings, FaceSettings, ModelSettings, ViewSettings
+from rtseg.settings import BackendName, BenchSettings, FaceSettings, ModelSettings, ViewSettings
 
 
 @click.command(short_help="Measure frames a second, latency and every stage.")
-@with_settings(bench=BenchSettings, model=ModelSettings, faces=FaceSettings, view=ViewSettings)
+@with_settings(
+    bench=BenchSettings,
+    model=ModelSettings,
+    faces=FaceSettings,
+    view=ViewSettings,
+    omit=("backend",),
+)
+@click.option(
+    "--backend",
+    type=click.Choice((*get_args(BackendName), "all")),
+    default="auto",
+    show_default=True,
+    help="What runs the network; all compares every one that this machine has.",
+)
 @click.option("--json", "json_path", metavar="FILE", help="Also write the figures as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
@@ -22,6 +37,7 @@ def command(
     model: ModelSettings,
     faces: FaceSettings,
     view: ViewSettings,
+    backend: BackendName | Literal["all"],
     json_path: str | None,
     verbose: bool,
 ) -> None:
@@ -32,15 +48,22 @@ def command(
     rtseg bench
     rtseg bench --output encode --resolution 1920x1080
     rtseg bench --no-overlap --json figures.json
+    rtseg bench --backend all
     """
     from rich.console import Console
 
-    from rtseg.bench import run_bench
+    from rtseg.bench import BenchReport, run_bench
+    from rtseg.bench_backends import BackendReport, bench_backends
 
     set_up_logging(verbose=verbose, quiet=False)
-    total = bench.warmup + bench.frames
-    with reporting(frame_count=total, quiet=False, title="bench") as report:
-        result = run_bench(bench, model=model, faces=faces, view=view, on_progress=report)
+    result: BenchReport | BackendReport
+    if backend == "all":
+        result = bench_backends(model, on_progress=lambda name: click.echo(name, err=True))
+    else:
+        model = dataclasses.replace(model, backend=backend)
+        total = bench.warmup + bench.frames
+        with reporting(frame_count=total, quiet=False, title="bench") as report:
+            result = run_bench(bench, model=model, faces=faces, view=view, on_progress=report)
     Console(highlight=False).print(result.table())
     if json_path is not None:
         try:

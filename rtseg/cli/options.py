@@ -16,12 +16,16 @@ Command = Callable[..., Any]
 
 
 def with_settings(
-    *, defaults: Mapping[str, Any] | None = None, **groups: type[Settings]
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    omit: tuple[str, ...] = (),
+    **groups: type[Settings],
 ) -> Callable[[Command], Command]:
     """Give a command the options of settings groups, and hand it each group, made and checked.
 
     Args:
         defaults: other defaults for this command, by field name.
+        omit: fields that get no option here and keep their defaults.
         groups: the groups by the name of the command's parameter.
     """
 
@@ -29,7 +33,7 @@ def with_settings(
         @functools.wraps(command)
         def wrapped(**values: Any) -> Any:
             for name, group in groups.items():
-                fields = [field.name for field in dataclasses.fields(group)]
+                fields = [f.name for f in dataclasses.fields(group) if f.name not in omit]
                 values[name] = group(**{field: values.pop(field) for field in fields})
             return command(**values)
 
@@ -37,6 +41,8 @@ def with_settings(
         for group in reversed(groups.values()):
             hints = get_type_hints(group)
             for field in reversed(dataclasses.fields(group)):
+                if field.name in omit:
+                    continue
                 default = (defaults or {}).get(field.name, field.default)
                 decorated = _option(field, hints[field.name], default)(decorated)
         return decorated
