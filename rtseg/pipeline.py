@@ -228,9 +228,7 @@ class Pipeline:
     @property
     def statistics(self) -> LiveStatistics:
         """Where the run stands now."""
-        return self._counter.statistics(
-            dropped=self._dropped, reconnects=self._source.reconnects
-        )
+        return self._counter.statistics(dropped=self._dropped, reconnects=self._source.reconnects)
 
     @property
     def summary(self) -> RunSummary | None:
