@@ -151,11 +151,21 @@ def test_a_window_that_is_closed_quits(display):
 
 @needs_xvfb
 def test_the_window_shows_red_as_red(display):
+    for _attempt in range(3):  # without a window manager the first paint is lost now and then
+        colour = shown_colour(display)
+        if colour == ["250", "10", "30"]:
+            return
+    raise AssertionError(f"the window shows {colour}")
+
+
+def shown_colour(display):
+    """What a fresh window shows within some seconds, read back from X, as texts R, G, B."""
     program = run_program(display)
     window = wait_for_window(display, program)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 6
     colour: list[str] = []
-    while colour != ["250", "10", "30"] and time.monotonic() < end:  # it may not be painted yet
+    while colour != ["250", "10", "30"] and time.monotonic() < end:
+        xdotool(display, "windowraise", window)
         shot = subprocess.run(
             [sys.executable, "-c", GRAB, window],
             env={**os.environ, "DISPLAY": display},
@@ -168,7 +178,7 @@ def test_the_window_shows_red_as_red(display):
     xdotool(display, "key", "--window", window, "Escape")
     out, _ = program.communicate(timeout=30)
     assert out.split() == ["quit", "closed"]
-    assert colour == ["250", "10", "30"], shot.stderr
+    return colour
 
 
 GRAB = """
