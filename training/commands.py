@@ -187,7 +187,9 @@ def _fit(
     from training.events import Progress, TensorBoardLog
     from training.finish import write_report
     from training.loop import fit
+    from training.report import require_matplotlib
 
+    require_matplotlib()
     listeners: list[Any] = []
     if group.leads:
         listeners = [Progress(click.echo), TensorBoardLog(out / "tensorboard")]

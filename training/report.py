@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,21 @@ CELL = 192
 """Pixels of a picture's longer side in the contact sheet."""
 
 
-def _figure(width: float, height: float) -> Any:
-    """A matplotlib figure that no window or global state knows of; inches."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
+def require_matplotlib() -> None:
+    """Raise SettingError where matplotlib is missing: asked before hours of training, not after."""
+    if find_spec("matplotlib") is None:
         raise SettingError(
             "the report's pictures need matplotlib, which is not installed; install it with: "
             "pip install 'rtseg[training]'"
-        ) from None
+        )
+
+
+def _figure(width: float, height: float) -> Any:
+    """A matplotlib figure that no window or global state knows of; inches."""
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     FigureCanvasAgg(figure)
     return figure
