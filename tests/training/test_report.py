@@ -129,7 +129,7 @@ def test_curves_and_confusion_are_drawn(tmp_path: Path) -> None:
 def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(SettingError, match=r"pip install 'rtseg\[training\]'"):
         draw_confusion(MATRIX, ABC, tmp_path / "confusion.png")
 
