@@ -14,6 +14,9 @@ from rtseg.cli.progress import reporting, set_up_logging
 from rtseg.errors import SinkError
 from rtseg.settings import BackendName, BenchSettings, FaceSettings, ModelSettings, ViewSettings
 
+TABLE_COLUMNS = 104
+"""What the widest table needs."""
+
 
 @click.command(short_help="Measure frames a second, latency and every stage.")
 @with_settings(
@@ -64,7 +67,8 @@ def command(
         total = bench.warmup + bench.frames
         with reporting(frame_count=total, quiet=False, title="bench") as report:
             result = run_bench(bench, model=model, faces=faces, view=view, on_progress=report)
-    Console(highlight=False).print(result.table())
+    # A table whose figures are cut off tells nothing: a narrow terminal wraps its lines instead.
+    Console(highlight=False, width=max(TABLE_COLUMNS, Console().width)).print(result.table())
     if json_path is not None:
         try:
             Path(json_path).write_text(json.dumps(result.to_json(), indent=2) + "\n")
