@@ -1,19 +1,34 @@
-"""Find the faces that a data set leaves unlabelled, so that composites need not deny them."""
+"""The faces that a data set leaves unlabelled, so that composites need not deny them.
+
+`splits/helen-bystanders.txt` holds them as boxes, so that training starts from nothing but the
+data. It was written by
+
+    python -m training.bystanders CHECKPOINT --data DIR > training/splits/helen-bystanders.txt
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from rtseg.checkpoint import read_checkpoint
-from rtseg.labels import LabelSet
-from training.datasets.base import Sample
+from rtseg.errors import SettingError
+from rtseg.labels import HELEN, LabelSet
+from training.datasets.base import Sample, samples_of
+from training.datasets.helen import Helen
 from training.evaluate import Predictor
 
 Mask = npt.NDArray[np.bool_]
+Box = tuple[int, int, int, int]
+"""x, y, width, height, pixels."""
+
+LIST = Path(__file__).parent / "splits" / "helen-bystanders.txt"
 
 
 def bystanders(predictor: Predictor, samples: Sequence[Sample], label_set: LabelSet) -> list[Mask]:
@@ -49,12 +64,59 @@ def bystanders(predictor: Predictor, samples: Sequence[Sample], label_set: Label
     return found
 
 
-def bystanders_by(path: object, samples: Sequence[Sample], label_set: LabelSet) -> list[Mask]:
-    """`bystanders` with a checkpoint file."""
-    predictor = Predictor.of_checkpoint(read_checkpoint(str(path)))
-    return bystanders(predictor, samples, label_set)
+def boxes_of(mask: Mask) -> list[Box]:
+    """The boxes of a mask's connected pieces."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    return [(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[1:]]
+
+
+def read_boxes(path: Path = LIST) -> dict[str, list[Box]]:
+    """The boxes of a list by the picture's name; a line is `NAME X Y WIDTH HEIGHT`.
+
+    Raises:
+        SettingError: a line is something else.
+    """
+    found: dict[str, list[Box]] = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        name, *numbers = line.split()
+        if len(numbers) != 4 or not all(text.isdigit() for text in numbers):
+            raise SettingError(f"{path}:{number}: expected NAME X Y WIDTH HEIGHT; found {line!r}")
+        x, y, width, height = map(int, numbers)
+        found.setdefault(name, []).append((x, y, width, height))
+    return found
+
+
+def listed_bystanders(
+    samples: Sequence[Sample], label_set: LabelSet, boxes: dict[str, list[Box]]
+) -> list[Mask]:
+    """The listed boxes as masks, one a sample; the sample's own labelled head is left out."""
+    head_ids = [*label_set.face, *label_set.hair]
+    masks = []
+    for sample in samples:
+        mask = np.zeros(sample.labels.shape, bool)
+        for x, y, width, height in boxes.get(sample.name, ()):
+            mask[y : y + height, x : x + width] = True
+        masks.append(mask & ~np.isin(sample.labels, head_ids))
+    return masks
 
 
 def _widened(mask: Mask, reach: int) -> Mask:
     kernel = np.ones((reach, reach), np.uint8)
     return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel), bool)
+
+
+def main() -> None:
+    """Print the boxes that a checkpoint finds on Helen*'s train names."""
+    parser = argparse.ArgumentParser(prog="python -m training.bystanders")
+    parser.add_argument("checkpoint")
+    parser.add_argument("--data", type=Path, required=True)
+    arguments = parser.parse_args()
+    samples = list(samples_of(Helen(root=arguments.data, split="train")))
+    predictor = Predictor.of_checkpoint(read_checkpoint(arguments.checkpoint))
+    for sample, mask in zip(samples, bystanders(predictor, samples, HELEN), strict=True):
+        for box in boxes_of(mask):
+            sys.stdout.write(f"{sample.name} {' '.join(map(str, box))}\n")
+
+
+if __name__ == "__main__":
+    main()

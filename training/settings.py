@@ -70,8 +70,6 @@ class FitSettings:
         keep: the checkpoint of the last evaluation, or of the one with the best mean IoU.
         save_minutes: between two saved states.
         start_from: a checkpoint to take the first weights from.
-        neighbours: a checkpoint whose predictions mark the faces of unlabelled bystanders, which
-            then do not count in composites.
     """
 
     epochs: int = 100
@@ -112,7 +110,6 @@ class FitSettings:
     keep: Keep = "last"
     save_minutes: float = 4.0
     start_from: Path | None = None
-    neighbours: Path | None = None
 
     def __post_init__(self) -> None:
         from training.loss_choices import parse_loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtseg.labels import HELEN
-from training.bystanders import bystanders_by
+from training.bystanders import listed_bystanders, read_boxes
 from training.check import Pictures
 from training.datasets.backgrounds import Backgrounds
 from training.datasets.base import Dataset, samples_of
@@ -18,7 +18,7 @@ from training.settings import FitSettings
 
 
 def training(data: Path, settings: FitSettings) -> TrainingData:
-    """Helen*'s train names, half of them composed with face-free pictures, and FASSEG's."""
+    """Helen*'s train names, a third of them composed with face-free pictures, and FASSEG's."""
     helen = Helen(root=data, split="train")
     samples = list(samples_of(helen))
     backgrounds = Backgrounds(root=data, split="train")
@@ -27,16 +27,13 @@ def training(data: Path, settings: FitSettings) -> TrainingData:
         for version in ("v2", "v3")
         for sample in samples_of(Fasseg(root=data, version=version, split="train"))
     ]
-    others = None
-    if settings.neighbours is not None:
-        others = bystanders_by(settings.neighbours, samples, HELEN)
     views = FaceViews(
         samples,
         [backgrounds[index] for index in range(len(backgrounds))],
         label_set=HELEN,
-        settings=SceneSettings(composites=0.42, negatives=0.09, partial=0.06),
+        settings=SceneSettings(composites=0.3, negatives=0.07, partial=0.05),
         seed=settings.seed,
-        others=others,
+        others=listed_bystanders(samples, HELEN, read_boxes()),
         partial=profiles,
     )
     return TrainingData(
@@ -76,7 +73,7 @@ RECIPE = Recipe(
     label_set=HELEN,
     input_height=256,
     input_width=256,
-    settings=FitSettings(epochs=38, average=0.998),
+    settings=FitSettings(epochs=115, average=0.999),
     training=training,
     evaluation=evaluation,
     downloads=downloads,
