@@ -223,7 +223,6 @@ def _fit(
 @DATA
 @click.option("--recipe", help="Whose data and splits [default: the checkpoint's own].")
 @click.option("--split", help="Which split [default: the recipe's first].")
-@click.option("--composites", is_flag=True, help="Also measure composed frames, and empty ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
 @click.option("--write", is_flag=True, help="Put the figures into the checkpoint's header.")
@@ -232,45 +231,103 @@ def evaluate_command(
     data: Path,
     recipe: str | None,
     split: str | None,
-    composites: bool,
     as_json: bool,
     device: str,
     write: bool,
 ) -> None:
     """Measure CHECKPOINT: one pass, argmax of the upsampled logits, one confusion matrix."""
     from rtseg.checkpoint import read_checkpoint, write_checkpoint
-    from training.evaluate import Predictor, evaluate
+    from training.evaluate import evaluated
     from training.metrics import f1_table, pixel_accuracy, pixel_counts
-    from training.robustness import measure
 
     model = read_checkpoint(checkpoint)
     chosen = recipe_of(recipe or str(model.provenance.get("recipe", "")))
     wanted = split or chosen.splits[0]
     if wanted not in chosen.splits:
         raise SettingError(f"unknown split {wanted!r}; allowed: {', '.join(chosen.splits)}")
-    predictor = Predictor.of_checkpoint(model)
-    size = (model.input_height, model.input_width)
-    predictor.model.to(device)
     with joined(device) as group:
         dataset = group.part(chosen.evaluation(data, wanted))
-        matrix = group.summed(evaluate(predictor, dataset, size=size, fit=model.fit))
+        matrix = group.summed(evaluated(model, dataset, device=device))
     if not group.leads:
         return
     result: dict[str, Any] = {
         "split": wanted,
-        "size": f"{size[1]}x{size[0]}",
+        "size": f"{model.input_width}x{model.input_height}",
         "pixel_accuracy": round(pixel_accuracy(matrix), 4),
         "f1": f1_table(matrix, model.label_set),
         "pixels": pixel_counts(matrix, model.label_set),
     }
-    if composites:
-        result["composites"] = measure(predictor, data)
     if write:
         write_checkpoint(dataclasses.replace(model, accuracy=result), checkpoint)
     if as_json:
         click.echo(json.dumps(result))
     else:
         _print_result(result, matrix, model.label_set, chosen.published)
+
+
+@main.command("robustness")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@DATA
+@click.option(
+    "--split",
+    type=click.Choice(["val", "report"]),
+    default="val",
+    show_default=True,
+    help="Of Helen*: whose pictures and heads; report is for a released model, once.",
+)
+@click.option("--crops", default=100, show_default=True, help="Of each kind without a face.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON there.")
+@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+def robustness_command(
+    checkpoint: Path, data: Path, split: str, crops: int, json_path: Path | None, device: str
+) -> None:
+    """Measure a face-part CHECKPOINT on bad pictures, small faces, no faces and profiles."""
+    from rtseg.checkpoint import read_checkpoint
+    from training.evaluate import Predictor
+    from training.robustness import measure
+
+    model = read_checkpoint(checkpoint)
+    predictor = Predictor.of_checkpoint(model)
+    predictor.model.to(device)
+
+    def say(what: str) -> None:
+        click.echo(f"measuring: {what}", err=True)
+
+    measured = measure(predictor, model.label_set, data, split=split, crops=crops, say=say)
+    click.echo(f"split {split}\n\n{measured.markdown()}", nl=False)
+    if json_path is not None:
+        try:
+            json_path.write_text(json.dumps(measured.plain(), indent=1), encoding="utf-8")
+        except OSError as error:
+            raise SinkError(f"{json_path}: cannot be written: {error.strerror}") from None
+
+
+@main.command("study")
+@click.argument("name")
+@DATA
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the runs and the table.")
+@click.option("--list", "only_list", is_flag=True, help="Say what would run, and end.")
+@click.option("--threads", default=1, show_default=True, help="Processor threads; 0 is one a core.")
+def study_command(name: str, data: Path, out: Path | None, only_list: bool, threads: int) -> None:
+    """Compare runs: losses, augmentation or architectures; OUT/NAME.md is the table.
+
+    Runs that are finished are kept, one that was interrupted goes on.
+    """
+    from training.report import require_matplotlib
+    from training.studies import study_of
+    from training.study import run_study
+
+    study = study_of(name)
+    if only_list:
+        click.echo(f"{study.question}\n{study.budget}")
+        for trial in study.trials:
+            click.echo(f"  {trial.name}")
+        return
+    if out is None:
+        raise SettingError("--out: a study needs a folder for its runs")
+    require_matplotlib()
+    path = run_study(study, data=data, out=out, threads=threads, say=click.echo)
+    click.echo(f"\n{path.read_text('utf-8')}\nwrote {path}")
 
 
 @main.command("predict")
@@ -302,16 +359,3 @@ def _print_result(
 
     click.echo(f"split {result['split']} at {result['size']}\n")
     click.echo(results_table(matrix, label_set, published), nl=False)
-    composites = result.get("composites")
-    if not composites:
-        return
-    for view in ("frame", "crop"):
-        click.echo(f"\n| head height ({view}) | parts | face | hair | found |")
-        click.echo("| --- | --- | --- | --- | --- |")
-        for height, scores in composites[view].items():
-            click.echo(
-                f"| {height} | {scores['parts']:.3f} | {scores['face']:.3f} | "
-                f"{scores['hair']:.3f} | {scores['found']:.2f} |"
-            )
-    for view, painted in composites["empty"].items():
-        click.echo(f"\nwithout a face, {view}: percent of pixels labelled: {painted}")

@@ -22,8 +22,8 @@ import torch
 from torch import nn
 
 from rtseg.errors import BackendError, SettingError
-from rtseg.labels import LabelSet
-from training.datasets.base import Dataset, Sample
+from training.datasets.base import Dataset
+from training.datasets.subset import Subset
 from training.metrics import Matrix
 
 TIMEOUT = dt.timedelta(minutes=10)
@@ -56,7 +56,9 @@ class Group:
 
     def part(self, dataset: Dataset) -> Dataset:
         """This process's pictures of a data set; no picture is in two parts."""
-        return dataset if self.size == 1 else Part(dataset, self.rank, self.size)
+        if self.size == 1:
+            return dataset
+        return Subset(dataset=dataset, indices=range(self.rank, len(dataset), self.size))
 
     def summed(self, matrix: Matrix) -> Matrix:
         """The sum of every process's matrix, exact."""
@@ -97,30 +99,6 @@ class Group:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
             return nn.parallel.DistributedDataParallel(model, device_ids=[int(self.device[5:])])
         return nn.parallel.DistributedDataParallel(model)
-
-
-class Part:
-    """Every `size`-th picture of a data set, from `rank` on."""
-
-    def __init__(self, dataset: Dataset, rank: int, size: int) -> None:
-        self.dataset = dataset
-        self.indices = range(rank, len(dataset), size)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of these pictures."""
-        return tuple(self.dataset.names[index] for index in self.indices)
-
-    @property
-    def label_set(self) -> LabelSet:
-        """Of the whole data set."""
-        return self.dataset.label_set
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.dataset[self.indices[index]]
 
 
 @contextmanager

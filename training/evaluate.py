@@ -143,6 +143,19 @@ def evaluate(
     return total
 
 
+def evaluated(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    *,
+    device: str = "cpu",
+) -> Matrix:
+    """The summed confusion matrix of a checkpoint's network, at its own input size."""
+    predictor = Predictor.of_checkpoint(checkpoint)
+    predictor.model.to(device)
+    size = (checkpoint.input_height, checkpoint.input_width)
+    return evaluate(predictor, dataset, size=size, fit=checkpoint.fit)
+
+
 def _seen(image: Image, size: tuple[int, int], fit: Fit) -> tuple[int, int]:
     if fit == "stretch":
         return size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtseg.checkpoint import read_checkpoint
-from training.evaluate import Predictor, evaluate
+from training.evaluate import Predictor, evaluated
 from training.recipes.base import Recipe
 from training.report import (
     draw_confusion,
@@ -30,17 +30,16 @@ def write_report(checkpoint: Path, recipe: Recipe, *, data: Path) -> list[Path]:
     """
     folder = checkpoint.parent
     model = read_checkpoint(checkpoint)
-    predictor = Predictor.of_checkpoint(model)
     validation = recipe.evaluation(data, recipe.splits[0])
-    size = (model.input_height, model.input_width)
-    matrix = evaluate(predictor, validation, size=size, fit=model.fit)
+    matrix = evaluated(model, validation)
     files = [folder / name for name in ("results.md", "curves.png", "confusion.png")]
     table = results_table(matrix, recipe.label_set, recipe.published)
-    heading = f"# {recipe.name}, split {recipe.splits[0]} at {size[1]}x{size[0]}\n\n"
+    size = f"{model.input_width}x{model.input_height}"
+    heading = f"# {recipe.name}, split {recipe.splits[0]} at {size}\n\n"
     weight = f"\n{checkpoint.stat().st_size / 1e6:.1f} MB, {model.parameter_count:,} numbers\n"
     files[0].write_text(heading + table + weight, encoding="utf-8")
     draw_curves(read_log(folder / "log.jsonl"), files[1])
     draw_confusion(matrix, recipe.label_set, files[2])
     files.append(folder / "predictions.png")
-    draw_predictions(predictor, validation, files[3])
+    draw_predictions(Predictor.of_checkpoint(model), validation, files[3])
     return files

@@ -18,6 +18,7 @@ from rtseg.errors import SettingError, SinkError
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import IGNORED, LabelSet
 from training.datasets.base import Dataset, resize_labels
+from training.markdown import share, table
 from training.metrics import Matrix, f1_of, iou_of, mean_of, pixel_accuracy
 
 CELL = 192
@@ -33,15 +34,15 @@ def require_matplotlib() -> None:
         )
 
 
-def _figure(width: float, height: float) -> Any:
+def figure(width: float, height: float) -> Any:
     """A matplotlib figure that no window or global state knows of; inches."""
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
-    FigureCanvasAgg(figure)
-    return figure
+    drawn = Figure(figsize=(width, height), layout="constrained", dpi=110)
+    FigureCanvasAgg(drawn)
+    return drawn
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -67,8 +68,8 @@ def draw_curves(events: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Loss and learning rate by step, and the mean IoU of every evaluation."""
     steps = [event for event in events if event["event"] == "step"]
     measured = [event for event in events if event["event"] in ("evaluation", "end")]
-    figure = _figure(9, 3)
-    loss, rate, score = figure.subplots(1, 3)
+    sheet = figure(9, 3)
+    loss, rate, score = sheet.subplots(1, 3)
     loss.plot([e["step"] for e in steps], [e["loss"] for e in steps])
     rate.plot([e["step"] for e in steps], [e["learning_rate"] for e in steps])
     score.plot(
@@ -80,7 +81,7 @@ def draw_curves(events: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.set_title(title)
         axes.set_xlabel("step")
         axes.grid(visible=True, alpha=0.3)
-    figure.savefig(path)
+    sheet.savefig(path)
 
 
 def draw_confusion(matrix: Matrix, label_set: LabelSet, path: Path) -> None:
@@ -88,8 +89,8 @@ def draw_confusion(matrix: Matrix, label_set: LabelSet, path: Path) -> None:
     totals = np.maximum(matrix.sum(1, keepdims=True), 1)
     percent = 100 * matrix / totals
     side = 2.5 + 0.42 * len(label_set)
-    figure = _figure(side + 0.8, side)
-    axes = figure.subplots()
+    sheet = figure(side + 0.8, side)
+    axes = sheet.subplots()
     shown = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     ticks = range(len(label_set))
     axes.set_xticks(ticks, label_set.names, rotation=90)
@@ -104,8 +105,8 @@ def draw_confusion(matrix: Matrix, label_set: LabelSet, path: Path) -> None:
                 axes.text(
                     column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=7
                 )
-    figure.colorbar(shown, ax=axes, label="% of the true class")
-    figure.savefig(path)
+    sheet.colorbar(shown, ax=axes, label="% of the true class")
+    sheet.savefig(path)
 
 
 def coloured(labels: LabelMap, label_set: LabelSet) -> Image:
@@ -180,23 +181,19 @@ def scores(matrix: Matrix, label_set: LabelSet) -> dict[str, float]:
 
 def results_table(matrix: Matrix, label_set: LabelSet, published: Mapping[str, float]) -> str:
     """A Markdown table: F1 and IoU by class, ours and what was published."""
-    lines = ["| class | F1 | IoU | published |", "| --- | --- | --- | --- |"]
-
-    def line(name: str, f1: float, iou: float) -> str:
-        beside = f"{published[name]:.4f}" if name in published else ""
-        return f"| {name} | {_number(f1)} | {_number(iou)} | {beside} |"
-
-    for index, name in enumerate(label_set.names):
-        lines.append(line(name, f1_of(matrix, [index]), iou_of(matrix, [index])))
-    for name, ids in label_set.merged.items():
-        lines.append(line(name, f1_of(matrix, ids), iou_of(matrix, ids)))
+    beside = {name: share(value) for name, value in published.items()}
+    classes: dict[str, Sequence[int]] = {n: [i] for i, n in enumerate(label_set.names)}
+    by_class = table(
+        ["class", "F1", "IoU", "published"],
+        [
+            [name, share(f1_of(matrix, ids)), share(iou_of(matrix, ids)), beside.get(name, "")]
+            for name, ids in {**classes, **label_set.merged}.items()
+        ],
+    )
     whole = scores(matrix, label_set)
-    lines += ["", "| figure | ours | published |", "| --- | --- | --- |"]
-    for name in ("pixel-accuracy", "mean-iou", "mean-f1", "foreground-f1"):
-        beside = f"{published[name]:.4f}" if name in published else ""
-        lines.append(f"| {name} | {_number(whole[name])} | {beside} |")
-    return "\n".join(lines) + "\n"
-
-
-def _number(value: float) -> str:
-    return "absent" if np.isnan(value) else f"{value:.4f}"
+    figures = ("pixel-accuracy", "mean-iou", "mean-f1", "foreground-f1")
+    over_all = table(
+        ["figure", "ours", "published"],
+        [[name, share(whole[name]), beside.get(name, "")] for name in figures],
+    )
+    return f"{by_class}\n{over_all}"

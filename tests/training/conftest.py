@@ -12,7 +12,8 @@ import torch
 
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import FASSEG, HELEN
-from training.datasets import base
+from tests.training.layouts import COUNT, LISTS
+from training.datasets import base, cihp
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -54,6 +55,18 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     shown = pixels[:, :, ::-1] if pixels.ndim == 3 else pixels
     assert cv2.imwrite(str(path), shown)
+
+
+@pytest.fixture
+def layout_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder for `layouts`, with the lists that go with them."""
+    splits = tmp_path / "splits"
+    splits.mkdir()
+    for name, names in LISTS.items():
+        (splits / f"{name}.txt").write_text("\n".join(names) + "\n")
+    monkeypatch.setattr(base, "SPLITS", splits)
+    monkeypatch.setattr(cihp, "PUBLISHED_TRAIN", COUNT)
+    return tmp_path / "data"
 
 
 @pytest.fixture

@@ -14,25 +14,14 @@ from click.testing import CliRunner, Result
 
 from rtseg.checkpoint import read_checkpoint
 from rtseg.cli import main as rtseg_main
-from tests.training.layouts import LAYOUTS, LISTS
+from tests.training.layouts import LAYOUTS
 from training.commands import main
-from training.datasets import base
 from training.recipes import RECIPES, recipe_of
 
 SMALL = {"helen-unet": ("width=4",), "bdd-drivable-unet": ("width=4",), "fasseg-fcn": ()}
 """The recipes that a test can afford, with their options."""
 
 SIZES = {"bdd": (96, 160), "cihp": (64, 64)}
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    splits = tmp_path / "splits"
-    splits.mkdir()
-    for name, names in LISTS.items():
-        (splits / f"{name}.txt").write_text("\n".join(names) + "\n")
-    monkeypatch.setattr(base, "SPLITS", splits)
-    return tmp_path / "data"
 
 
 def call(*arguments: object) -> Result:
@@ -56,18 +45,27 @@ def first_word(recipe: str) -> str:
         if name not in ("face-parts", "fasseg-fcn-both")
     ],
 )
-def test_from_check_to_predict(name: str, data: Path, tmp_path: Path) -> None:
+def test_from_check_to_predict(name: str, layout_data: Path, tmp_path: Path) -> None:
     for library in ("torchvision", "segmentation_models_pytorch", "matplotlib"):
         pytest.importorskip(library)
-    LAYOUTS[first_word(name)](data)
-    checked = call("check", name, "--data", data)
+    LAYOUTS[first_word(name)](layout_data)
+    checked = call("check", name, "--data", layout_data)
     assert checked.exit_code == 0, checked.output
     assert "0 files missing" in checked.output
     assert "terms: Weights trained on research-use data" in checked.output
 
     run = tmp_path / "run"
     height, width = SIZES.get(first_word(name), (64, 64))
-    words: list[object] = ["fit", name, "--data", data, "--out", run, "--encoder-weights", "none"]
+    words: list[object] = [
+        "fit",
+        name,
+        "--data",
+        layout_data,
+        "--out",
+        run,
+        "--encoder-weights",
+        "none",
+    ]
     changes = (f"input_height={height}", f"input_width={width}", "epochs=1", "batch=2")
     for change in (*changes, "workers=0", "threads=1"):
         words += ["--set", change]
@@ -82,13 +80,13 @@ def test_from_check_to_predict(name: str, data: Path, tmp_path: Path) -> None:
 
     model = read_checkpoint(run / "model.safetensors")
     assert "--data DIR --out RUN" in model.provenance["command"]
-    measured = call("evaluate", run / "model.safetensors", "--data", data, "--json")
+    measured = call("evaluate", run / "model.safetensors", "--data", layout_data, "--json")
     assert measured.exit_code == 0, measured.output
     result = json.loads(measured.output)
     # the figure of the run's end, but for the rounding of the weights in the file
     assert result["f1"] == pytest.approx(model.accuracy["f1"], abs=0.02)
 
-    image = next(path for path in data.rglob("*") if path.suffix in (".jpg", ".bmp"))
+    image = next(path for path in layout_data.rglob("*") if path.suffix in (".jpg", ".bmp"))
     predicted = call("predict", run / "model.safetensors", image, "-o", tmp_path / "masks")
     assert predicted.exit_code == 0, predicted.output
     mask = cv2.imread(str(tmp_path / "masks" / f"{image.stem}.png"), cv2.IMREAD_UNCHANGED)
@@ -113,17 +111,17 @@ def rtseg_image(model: Path, image: Path, folder: Path) -> np.ndarray:
     return cv2.imread(str(folder / "labels" / f"{image.stem}.png"), cv2.IMREAD_UNCHANGED)
 
 
-def test_check_finds_what_is_wrong(data: Path) -> None:
-    LAYOUTS["bdd"](data)
-    images = data / "bdd100k/images/100k/train"
-    masks = data / "bdd100k/labels/drivable/masks/train"
+def test_check_finds_what_is_wrong(layout_data: Path) -> None:
+    LAYOUTS["bdd"](layout_data)
+    images = layout_data / "bdd100k/images/100k/train"
+    masks = layout_data / "bdd100k/labels/drivable/masks/train"
     (masks / "0003.png").unlink()
     (images / "0001.jpg").write_bytes(b"not a picture")
     shutil.copy(images / "0000.jpg", images / "0002.jpg")
-    shutil.copy(images / "0000.jpg", data / "bdd100k/images/100k/val/0005.jpg")
+    shutil.copy(images / "0000.jpg", layout_data / "bdd100k/images/100k/val/0005.jpg")
     bad = np.full((180, 320), 7, np.uint8)
     cv2.imwrite(str(masks / "0004.png"), bad)
-    found = call("check", "bdd-drivable-unet", "--data", data)
+    found = call("check", "bdd-drivable-unet", "--data", layout_data)
     assert found.exit_code == 3
     lines = found.output
     assert "bdd-drivable-train: 3 of 6 readable, 1 files missing" in lines

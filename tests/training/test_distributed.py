@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.distributed import Group, Part
+from training.distributed import Group
 
 COMMON = """
     import os
@@ -174,7 +174,9 @@ def test_part_keeps_names_and_samples_together() -> None:
         def __getitem__(self, index: int) -> str:
             return self.names[index]
 
-    parts = [Part(Letters(), rank, 2) for rank in range(2)]  # type: ignore[arg-type]
+    letters = Letters()
+    parts = [Group(rank=rank, size=2).part(letters) for rank in range(2)]  # type: ignore[arg-type]
+    assert Group().part(letters) is letters  # type: ignore[arg-type, comparison-overlap]
     assert parts[0].names == ("a", "c", "e")
     assert [parts[1][i] for i in range(len(parts[1]))] == ["b", "d"]
 

@@ -15,8 +15,7 @@ import torch
 
 from rtseg.checkpoint import read_checkpoint
 from rtseg.models import create_model
-from tests.training.layouts import LAYOUTS, LISTS
-from training.datasets import base
+from tests.training.layouts import LAYOUTS
 from training.loop import fit, measured
 from training.metrics import iou_of, mean_of
 from training.recipes import recipe_of
@@ -78,34 +77,26 @@ def parameters(cases: Sequence[Case]) -> list[object]:
     ]
 
 
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    splits = tmp_path / "splits"
-    splits.mkdir()
-    for name, names in LISTS.items():
-        (splits / f"{name}.txt").write_text("\n".join(names) + "\n")
-    monkeypatch.setattr(base, "SPLITS", splits)
-    return tmp_path / "data"
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("case", parameters(CASES))
-def test_four_pictures_are_learnt_by_heart(case: Case, data: Path, tmp_path: Path) -> None:
+def test_four_pictures_are_learnt_by_heart(case: Case, layout_data: Path, tmp_path: Path) -> None:
     if "resnet" in case.recipe or "deeplab" in case.recipe:
         pytest.importorskip("torchvision")
     if case.recipe.startswith("bdd"):
         pytest.importorskip("segmentation_models_pytorch")  # its loss
-    LAYOUTS[case.recipe.partition("-")[0]](data)
+    LAYOUTS[case.recipe.partition("-")[0]](layout_data)
     recipe = recipe_of(case.recipe).with_options(case.options)
     size = (f"input_height={case.height}", f"input_width={case.width}")
     settings = recipe.settings.changed((*COMMON, *case.changes, *size))
     before = torch.get_num_threads()
     try:
-        path = fit(recipe, data=data, out=tmp_path / "run", settings=settings, command="test")
+        path = fit(
+            recipe, data=layout_data, out=tmp_path / "run", settings=settings, command="test"
+        )
     finally:
         torch.set_num_threads(before)
     checkpoint = read_checkpoint(path)
-    learnt = recipe.training(data, settings).views.dataset  # type: ignore[attr-defined]
+    learnt = recipe.training(layout_data, settings).views.dataset  # type: ignore[attr-defined]
     assert len(learnt) == 4
     small = recipe.with_input(case.height, case.width)
     matrix = measured(small, create_model(checkpoint), learnt)

@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+import pytest
 
 import training
+from rtseg import labels
 from rtseg.checkpoint import read_checkpoint
 from rtseg.labels import LabelSet
 from tests.training.datasets.files import blocks, picture, write
-from training.datasets.origin import Origin, stems_of
-from training.datasets.pairs import Pair, PairedFiles
 from training.loop import fit
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
-from training.recipes.pictures import downloads_of, terms_of, whole_pictures
 from training.settings import FitSettings
+from training.studies import STUDIES
 
 TEXT = (Path(training.__file__).parent / "README.md").read_text("utf-8")
 
 
-def test_the_example_trains(tmp_path: Path) -> None:
+def test_the_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for split in ("train", "val"):
         for number in range(4):
             folder = tmp_path / "mine" / split
             write(folder / f"images/{number}.jpg", picture(number))
             write(folder / f"ids/{number}.png", blocks([0, 1]))
-    names = {
-        "MINE": LabelSet(name="mine", names=("a", "b"), colours=((0, 0, 0), (255, 0, 0))),
-        "Path": Path,
-        "Origin": Origin,
-        "stems_of": stems_of,
-        "Pair": Pair,
-        "PairedFiles": PairedFiles,
-        "Recipe": Recipe,
-        "FitSettings": FitSettings,
-        "downloads_of": downloads_of,
-        "terms_of": terms_of,
-        "whole_pictures": whole_pictures,
-    }
-    blocks_of_code = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks_of_code) == 2
-    for code in blocks_of_code:
-        exec(code, names)
+    mine = LabelSet(name="mine", names=("a", "b"), colours=((0, 0, 0), (255, 0, 0)))
+    monkeypatch.setattr(labels, "MINE", mine, raising=False)
+    data_set, of_recipe = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    module = ModuleType("training.datasets.mine")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(data_set, module.__dict__)
+    names: dict[str, object] = {}
+    exec(of_recipe, names)
     recipe = names["RECIPE"]
     assert isinstance(recipe, Recipe)
     changes = ("epochs=1", "batch=2", "input_height=32", "input_width=32", "workers=0")
@@ -65,6 +58,8 @@ def test_every_published_recipe_stands_in_the_table() -> None:
 def test_commands_in_the_readme_name_things_that_exist() -> None:
     for recipe in re.findall(r"training (?:fit|check|show) ([a-z][a-z0-9-]+)", TEXT):
         assert recipe in RECIPES
+    for study in re.findall(r"training study ([a-z]+)", TEXT):
+        assert study in STUDIES
     for assignment in re.findall(r"--set ([a-z_]+=[^\s`\]]+)", TEXT):
         name, _, value = assignment.partition("=")
         if value not in ("VALUE", "…") and "runs/" not in value and not value.startswith('"'):

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rtseg.errors import SourceError
 from rtseg.labels import CIHP
 from training.datasets.origin import Origin, check_split, find_root, stems_of
 from training.datasets.pairs import Pair, PairedFiles
 
 SPLITS = ("train", "val", "published-train", "published-val")
+PUBLISHED_TRAIN = 1000
+PUBLISHED_VAL = 50
+"""Pictures of the published run: the first of the sorted training names, and those after them."""
 
 
 def open_cihp(data: Path, split: str) -> PairedFiles:
@@ -23,6 +27,9 @@ def open_cihp(data: Path, split: str) -> PairedFiles:
         data: the data folder, or the one that holds `Training` and `Validation`.
         split: `train` and `val` are the official ones; `published-train` and `published-val` are
             the first 1,000 of the sorted training names and the 50 after them.
+
+    Raises:
+        SourceError: the folders are not there, or hold too few pictures for the split.
     """
     check_split(split, SPLITS, what="CIHP")
     folder = "Validation" if split == "val" else "Training"
@@ -34,9 +41,14 @@ def open_cihp(data: Path, split: str) -> PairedFiles:
     )
     names = stems_of(root / folder / "Images", ".jpg")
     if split == "published-train":
-        names = names[:1000]
+        names = names[:PUBLISHED_TRAIN]
     elif split == "published-val":
-        names = names[1000:1050]
+        found, names = len(names), names[PUBLISHED_TRAIN : PUBLISHED_TRAIN + PUBLISHED_VAL]
+        if not names:
+            raise SourceError(
+                f"{root / folder / 'Images'}: holds {found} pictures; the split published-val is "
+                f"the {PUBLISHED_VAL} after the first {PUBLISHED_TRAIN}"
+            )
     return PairedFiles(
         pairs=tuple(
             Pair(

@@ -6,14 +6,14 @@ Its mean IoU counts the background, so that it stands beside no official BDD100K
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from rtseg.labels import BDD_DRIVABLE
 from training.datasets.bdd100k import ORIGIN, open_bdd_drivable
 from training.recipes.base import Recipe
-from training.recipes.pictures import downloads_of, terms_of, whole_pictures
-from training.settings import FitSettings
+from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 
 HEIGHT, WIDTH = 192, 320
 """180x320 as its notebooks have it, letterboxed to sides that a stride of 32 divides."""
@@ -51,25 +51,18 @@ def _recipe(
         fit="letterbox",
         stride=stride,
         view="frame",
-        settings=FitSettings(
+        settings=dataclasses.replace(
+            PLAIN,
             epochs=12,
             batch=8,
-            optimizer="adam",
-            beta2=0.999,
             learning_rate=3e-4,
-            weight_decay=0.0,
             schedule="one-cycle",
             warm_up=0.3,
             start=0.1,
             cycle_momentum=True,
             loss="log-dice",
             auxiliary=0.4,
-            loss_step=1,
-            clip=0.0,
-            average=0.0,
-            precision="fp32",
             encoder_weights="imagenet" if encoder_weights else "none",
-            augmentation="none",
             evaluate_every=1,
             keep="best",
         ),

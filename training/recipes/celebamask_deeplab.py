@@ -7,11 +7,12 @@ another channel order and range than it had learned from.
 
 from __future__ import annotations
 
+import dataclasses
+
 from rtseg.labels import CELEBAMASK
 from training.datasets.celebamask import ORIGIN, CelebAMask
 from training.recipes.base import Recipe
-from training.recipes.pictures import downloads_of, terms_of, whole_pictures
-from training.settings import FitSettings
+from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 
 RECIPE = Recipe(
     name="celebamask-deeplab",
@@ -23,21 +24,12 @@ RECIPE = Recipe(
     fit="stretch",
     stride=4,
     view="face",
-    settings=FitSettings(
+    settings=dataclasses.replace(
+        PLAIN,
         epochs=10,
         batch=8,
-        optimizer="adam",
-        beta2=0.999,
         learning_rate=1e-3,
-        weight_decay=0.0,
-        schedule="constant",
-        loss="cross-entropy",
-        loss_step=1,
-        clip=0.0,
-        average=0.0,
-        precision="fp32",
         encoder_weights="imagenet",
-        augmentation="none",
         evaluate_every=1,
     ),
     training=whole_pictures(ORIGIN, "published-train", height=256, width=256, fit="stretch"),

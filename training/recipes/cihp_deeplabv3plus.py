@@ -5,11 +5,12 @@ Mended: the source resized its masks bilinearly, which invented classes along ev
 
 from __future__ import annotations
 
+import dataclasses
+
 from rtseg.labels import CIHP
 from training.datasets.cihp import ORIGIN, open_cihp
 from training.recipes.base import Recipe
-from training.recipes.pictures import downloads_of, terms_of, whole_pictures
-from training.settings import FitSettings
+from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 
 RECIPE = Recipe(
     name="cihp-deeplabv3plus",
@@ -21,21 +22,12 @@ RECIPE = Recipe(
     fit="stretch",
     stride=4,
     view="frame",
-    settings=FitSettings(
+    settings=dataclasses.replace(
+        PLAIN,
         epochs=25,
         batch=4,
-        optimizer="adam",
-        beta2=0.999,
         learning_rate=1e-3,
-        weight_decay=0.0,
-        schedule="constant",
-        loss="cross-entropy",
-        loss_step=1,
-        clip=0.0,
-        average=0.0,
-        precision="fp32",
         encoder_weights="imagenet",
-        augmentation="none",
         evaluate_every=1,
     ),
     training=whole_pictures(ORIGIN, "published-train", height=512, width=512, fit="stretch"),

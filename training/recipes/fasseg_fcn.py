@@ -16,7 +16,7 @@ from training.datasets.base import Dataset
 from training.datasets.fasseg import ORIGIN, ORIGIN_V3, Fasseg
 from training.datasets.joined import Joined
 from training.recipes.base import Recipe, TrainingData
-from training.recipes.pictures import downloads_of, learn_from, terms_of, whole_pictures
+from training.recipes.pictures import PLAIN, downloads_of, learn_from, terms_of, whole_pictures
 from training.settings import FitSettings
 
 RECIPE = Recipe(
@@ -31,20 +31,11 @@ RECIPE = Recipe(
     std=(1.0, 1.0, 1.0),
     stride=1,
     view="face",
-    settings=FitSettings(
+    settings=dataclasses.replace(
+        PLAIN,
         epochs=100,
         batch=4,
-        optimizer="adam",
-        beta2=0.999,
         learning_rate=1e-2,
-        weight_decay=0.0,
-        schedule="constant",
-        loss="cross-entropy",
-        loss_step=1,
-        clip=0.0,
-        average=0.0,
-        precision="fp32",
-        augmentation="none",
         evaluate_every=20,
     ),
     training=whole_pictures(ORIGIN, "train", height=256, width=256, fit="stretch"),

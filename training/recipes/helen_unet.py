@@ -5,11 +5,12 @@ Mended: the source measured in training mode, on pictures that were not scaled a
 
 from __future__ import annotations
 
+import dataclasses
+
 from rtseg.labels import HELEN
 from training.datasets.helen import ORIGIN, open_helen
 from training.recipes.base import Recipe
-from training.recipes.pictures import downloads_of, terms_of, whole_pictures
-from training.settings import FitSettings
+from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 
 RECIPE = Recipe(
     name="helen-unet",
@@ -24,20 +25,13 @@ RECIPE = Recipe(
     std=(1.0, 1.0, 1.0),
     stride=1,
     view="face",
-    settings=FitSettings(
+    settings=dataclasses.replace(
+        PLAIN,
         epochs=30,
         batch=10,
-        optimizer="adam",
-        beta2=0.999,
         learning_rate=1e-3,
-        weight_decay=0.0,
         schedule="step",
         loss="tversky",
-        loss_step=1,
-        clip=0.0,
-        average=0.0,
-        precision="fp32",
-        augmentation="none",
     ),
     training=whole_pictures(ORIGIN, "train", height=256, width=256, fit="stretch"),
     evaluation=open_helen,

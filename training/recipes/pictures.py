@@ -14,6 +14,20 @@ from training.recipes.base import TrainingData
 from training.settings import FitSettings
 from training.views import PictureViews, balanced_weights, class_pixels
 
+PLAIN = FitSettings(
+    optimizer="adam",
+    beta2=0.999,
+    weight_decay=0.0,
+    schedule="constant",
+    loss="cross-entropy",
+    loss_step=1,
+    clip=0.0,
+    average=0.0,
+    precision="fp32",
+    augmentation="none",
+)
+"""Adam at a constant rate and nothing else: what the published projects' own settings change."""
+
 
 def whole_pictures(
     origin: Origin, split: str, *, height: int, width: int, fit: Fit

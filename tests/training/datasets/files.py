@@ -43,7 +43,8 @@ def flat(height: int, width: int, colour: tuple[int, int, int]) -> Array:
 def picture(seed: int, height: int = 32, width: int = 32) -> Array:
     """A smooth picture that no other seed gives."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    smooth: Array = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    return smooth
 
 
 def blocks(ids: list[int], height: int = 32, width: int = 32) -> Array:

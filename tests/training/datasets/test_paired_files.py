@@ -75,6 +75,10 @@ def test_cihps_published_split_is_of_its_sorted_training_names(tmp_path: Path) -
     val = cihp.open_cihp(tmp_path, "published-val")
     assert (train.names[0], train.names[-1], len(train)) == ("0000001", "0001000", 1000)
     assert (val.names[0], val.names[-1], len(val)) == ("0001001", "0001050", 50)
+    for path in images.glob("0001*.jpg"):
+        path.unlink()
+    with pytest.raises(SourceError, match=r"holds 999 pictures; .* the 50 after the first 1000"):
+        cihp.open_cihp(tmp_path, "published-val")
 
 
 def test_an_unknown_value_names_its_file(tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""One file a study."""
+
+from __future__ import annotations
+
+from rtseg.errors import SettingError, listed
+from training.studies import architectures, augmentation, losses
+from training.study import Study
+
+STUDIES: dict[str, Study] = {
+    study.name: study for study in (losses.STUDY, augmentation.STUDY, architectures.STUDY)
+}
+"""Every study by name."""
+
+
+def study_of(name: str) -> Study:
+    """The study of that name.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if name not in STUDIES:
+        raise SettingError(f"unknown study {name!r}; allowed: {listed(STUDIES)}")
+    return STUDIES[name]

@@ -1,0 +1,209 @@
+"""Which network: accuracy against milliseconds for the shipped model's size class."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from rtseg.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from rtseg.errors import BackendError
+from rtseg.labels import HELEN
+from rtseg.models import build_model
+from rtseg.settings import BackendName, Precision
+from training.markdown import share, table
+from training.metrics import f1_of, iou_of, mean_of
+from training.recipes import recipe_of
+from training.report import figure
+from training.study import Outcome, Study, Trial
+
+SIZE = 128
+TIMED_SIZE = 256
+ROUNDS = 60
+CHANGES = (
+    *("epochs=2", "batch=16", f"input_height={SIZE}", f"input_width={SIZE}", "loss_step=2"),
+    *("optimizer=adamw", "weight_decay=0.02", "beta2=0.99", "schedule=one-cycle"),
+    *("learning_rate=2e-3", "average=0.98", "loss=cross-entropy + dice", "clip=2"),
+    *("precision=bf16", "augmentation=flip", "workers=0", "evaluate_every=1000"),
+)
+SPLIT = "val"
+KINDS: tuple[tuple[BackendName, Precision], ...] = (("torch", "bf16"), ("openvino", "bf16"))
+"""What is timed: backend and precision."""
+
+
+def _pyramid(factor: float, pyramid: int) -> dict[str, Any]:
+    """The shipped network with its widths scaled, in steps of eight channels."""
+
+    def scaled(channels: int) -> int:
+        return max(8, 8 * round(channels * factor / 8))
+
+    widths = [scaled(channels) for channels in (40, 88, 160, 192)]
+    return {"stem": scaled(32), "widths": widths, "pyramid": pyramid}
+
+
+NETWORKS: Mapping[str, tuple[str, dict[str, Any], int]] = {
+    "pyramid 1x (shipped)": ("residual-pyramid", {}, 4),
+    "pyramid 0.7x": ("residual-pyramid", _pyramid(0.7, 48), 4),
+    "pyramid 0.5x": ("residual-pyramid", _pyramid(0.5, 32), 4),
+    "pyramid 1x, decoder of 32": ("residual-pyramid", _pyramid(1, 32), 4),
+    "FPN, MobileNetV2": (
+        "smp-fpn",
+        {
+            "encoder_name": "mobilenet_v2",
+            "decoder_pyramid_channels": 64,
+            "decoder_segmentation_channels": 64,
+        },
+        4,
+    ),
+    "DeepLabV3+, MobileNetV2": (
+        "smp-deeplabv3plus",
+        {"encoder_name": "mobilenet_v2", "decoder_channels": 96},
+        4,
+    ),
+}
+"""By the name in the table: architecture, options, stride of the logits."""
+
+
+def _trial(name: str) -> Trial:
+    architecture, options, stride = NETWORKS[name]
+    recipe = dataclasses.replace(
+        recipe_of("helen-unet"),
+        architecture=architecture,
+        options=options,
+        stride=stride,
+        mean=recipe_of("face-parts").mean,
+        std=recipe_of("face-parts").std,
+    )
+    folder = "".join(c if c.isalnum() or c == "." else "-" for c in name.lower())
+    settings = recipe.settings.changed(CHANGES)
+    return Trial(name=folder, recipe=recipe, settings=settings, cells={"network": name})
+
+
+def multiplications(checkpoint: Checkpoint) -> int:
+    """Multiply-accumulates of one picture at the checkpoint's input size."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        network = build_model(
+            checkpoint.architecture,
+            classes=len(checkpoint.label_set),
+            options=checkpoint.options,
+        )
+        picture = torch.zeros(1, 3, checkpoint.input_height, checkpoint.input_width)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.inference_mode():
+        network.to("meta").eval()(picture)
+    return int(counter.get_total_flops()) // 2
+
+
+def latencies(
+    checkpoints: Sequence[Checkpoint], *, threads: int, rounds: int = ROUNDS
+) -> list[tuple[float, ...]]:
+    """Milliseconds of one crop by network, for each of `KINDS`: the smallest of all rounds.
+
+    The networks take turns, so that what else the machine does disturbs all of them alike. NaN
+    where a backend does not run here.
+    """
+    from rtseg.backends import Backend, open_backend
+    from rtseg.onnx.export import write_onnx
+
+    rng = np.random.default_rng(0)
+    smallest = np.full((len(checkpoints), len(KINDS)), np.inf)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        opened: list[tuple[int, int, Backend]] = []
+        for row, checkpoint in enumerate(checkpoints):
+            path = folder / f"{row}.safetensors"
+            write_checkpoint(checkpoint, path, half=True)
+            write_onnx(read_checkpoint(path), path.with_suffix(".onnx"))
+            for column, (name, precision) in enumerate(KINDS):
+                try:
+                    backend = open_backend(
+                        name, model=path, device="cpu", precision=precision, threads=threads
+                    )
+                except BackendError:
+                    smallest[row, column] = np.nan
+                    continue
+                opened.append((row, column, stack.enter_context(backend)))
+        model = checkpoints[0]
+        crops = rng.integers(0, 256, (1, model.input_height, model.input_width, 3), np.uint8)
+        for _ in range(rounds + 5):
+            for row, column, backend in opened:
+                start = time.perf_counter()
+                backend.infer(crops)
+                taken = 1000 * (time.perf_counter() - start)
+                smallest[row, column] = min(smallest[row, column], taken)
+    return [tuple(row) for row in smallest]
+
+
+def report(outcomes: Sequence[Outcome], out: Path, threads: int) -> str:
+    """The table, and `architectures.png`: accuracy against milliseconds."""
+    large = [
+        dataclasses.replace(o.checkpoint, input_height=TIMED_SIZE, input_width=TIMED_SIZE)
+        for o in outcomes
+    ]
+    times = latencies(large, threads=threads)
+    ids = range(len(HELEN))
+    rows, points = [], []
+    for outcome, checkpoint, milliseconds in zip(outcomes, large, times, strict=True):
+        matrix = outcome.matrices[SPLIT]
+        overall = f1_of(matrix, HELEN.merged["parts"])
+        rows.append(
+            [
+                outcome.trial.cells["network"],
+                f"{checkpoint.parameter_count / 1e6:.2f}",
+                f"{multiplications(checkpoint) / 1e9:.2f}",
+                *(f"{value:.1f}" for value in milliseconds),
+                share(overall),
+                share(mean_of([iou_of(matrix, [i]) for i in ids])),
+                f"{outcome.loss[1]:.3f}",
+            ]
+        )
+        points.append((outcome.trial.cells["network"], milliseconds, overall))
+    draw(points, out / "architectures.png")
+    named = [f"{name} {precision}, ms" for name, precision in KINDS]
+    headings = ["network", "M parameters", f"GMAC at {TIMED_SIZE}", *named]
+    headings += ["overall F1", "mean IoU", "loss"]
+    timing = (
+        f"\nMilliseconds: one {TIMED_SIZE}x{TIMED_SIZE} crop, the smallest of {ROUNDS} taken in "
+        f"turns, {threads} threads (0: one a core).\n"
+    )
+    return table(headings, rows) + timing
+
+
+def draw(points: Sequence[tuple[str, tuple[float, ...], float]], path: Path) -> None:
+    """Accuracy against milliseconds, one panel a backend."""
+    sheet = figure(11, 4.2)
+    panels = sheet.subplots(1, len(KINDS), sharey=True)
+    for column, (axes, kind) in enumerate(zip(panels, KINDS, strict=True)):
+        for name, milliseconds, overall in points:
+            axes.plot(milliseconds[column], overall, "o")
+            axes.annotate(
+                name, (milliseconds[column], overall), xytext=(5, 3), textcoords="offset points"
+            )
+        axes.set_xlabel(f"{' '.join(kind)}, ms a crop")
+        axes.margins(x=0.35, y=0.15)
+        axes.set_xlim(left=0)
+        axes.grid(visible=True, alpha=0.3)
+    panels[0].set_ylabel("overall F1")
+    sheet.savefig(path)
+
+
+STUDY = Study(
+    name="architectures",
+    question="Which network? Accuracy against milliseconds, Helen* val",
+    budget=(
+        f"whole pictures at {SIZE}x{SIZE}, 2 epochs of 1,699, batch 16, AdamW with one-cycle 2e-3, "
+        "averaged, cross-entropy + Dice, mirrored, bf16, no pretrained weights"
+    ),
+    trials=tuple(_trial(name) for name in NETWORKS),
+    splits=(SPLIT,),
+    report=report,
+)
