@@ -2,7 +2,9 @@
 
 Averaging blindly draws ghosts behind everything that moves, and is then worse than nothing. So
 each cell's average is gated by how much the picture changed there, and everything is forgotten
-where the stream breaks.
+where the stream breaks. The picture is compared with its own average, which is as old as that of
+the probabilities: what moves slowly is then noticed as soon as the average lags behind it, at any
+frame rate.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.errors import SettingError
-from rtseg.frames import Box, Image, Probabilities
-from rtseg.grids import grid_positions, interpolate
+from rtseg.faces.crops import Crop
+from rtseg.faces.grids import carried_over
+from rtseg.frames import Image, Probabilities
 
 LONGEST_SECONDS = 0.3
 """Time constant of the average at strength 1."""
@@ -51,18 +54,18 @@ class TrackSmoother:
         """Forget everything."""
         self._past: Probabilities | None = None
         self._past_guide: npt.NDArray[np.float32] | None = None
-        self._past_box: Box | None = None
+        self._past_crop: Crop | None = None
         self._past_seconds = 0.0
 
     def __call__(
-        self, probabilities: Probabilities, *, crop: Image, box: Box, seconds: float
+        self, probabilities: Probabilities, *, picture: Image, crop: Crop, seconds: float
     ) -> Probabilities:
         """The averaged map; the input is left as it is.
 
         Args:
             probabilities: float32 (rows, columns, classes).
-            crop: the picture that they were made from, uint8 (height, width, 3), any size.
-            box: where the crop lies, frame pixels.
+            picture: what they were made from, uint8 (height, width, 3), any size.
+            crop: where that lies in the frame.
             seconds: the frame's time; after a gap of more than half a second, or going back,
                 the average starts anew.
         """
@@ -71,25 +74,32 @@ class TrackSmoother:
         import cv2
 
         rows, columns = probabilities.shape[:2]
-        guide = cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
-        past, past_guide, past_box = self._past, self._past_guide, self._past_box
+        guide = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA).astype(
+            np.float32
+        )
+        past, past_guide, past_crop = self._past, self._past_guide, self._past_crop
         step = seconds - self._past_seconds
         smoothed = probabilities
         if (
             past is not None
             and past_guide is not None
-            and past_box is not None
+            and past_crop is not None
             and past.shape == probabilities.shape
             and 0 < step <= GAP_SECONDS
         ):
             kept = np.ones((rows, columns), np.float32)
-            if past_box != box:
-                past, past_guide, kept = _moved(past, past_guide, past_box, box)
+            if past_crop != crop:
+                past, past_guide, kept = _moved(past, past_guide, past_crop, crop)
+                # interpolated, it lost its finest detail: compared without that of either
+                still = stillness(_softened(guide), _softened(past_guide))
+            else:
+                still = stillness(guide, past_guide)
             share = math.exp(-step / (self.strength * LONGEST_SECONDS))
-            weight = share * kept * stillness(guide, past_guide)
-            smoothed = probabilities + (past - probabilities) * weight[:, :, None]
+            weight = (share * kept * still)[:, :, None]
+            smoothed = probabilities + (past - probabilities) * weight
+            guide = guide + (past_guide - guide) * weight
         self._past, self._past_guide = smoothed, guide
-        self._past_box, self._past_seconds = box, seconds
+        self._past_crop, self._past_seconds = crop, seconds
         return smoothed
 
 
@@ -99,7 +109,8 @@ def stillness(
     """How surely nothing changed in each cell, 0..1: float32 (rows, columns).
 
     Args:
-        guide, past_guide: the picture reduced to the cells, float32 (rows, columns, 3), 0..255.
+        guide, past_guide: the picture reduced to the cells, and its average so far, float32
+            (rows, columns, 3), 0..255.
     """
     import cv2
 
@@ -111,29 +122,21 @@ def stillness(
     return still.clip(0, 1, out=still)
 
 
+def _softened(guide: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Without detail of a single cell."""
+    import cv2
+
+    soft: npt.NDArray[np.float32] = cv2.GaussianBlur(guide, (3, 3), 0)
+    return soft
+
+
 def _moved(
-    past: Probabilities, past_guide: npt.NDArray[np.float32], was: Box, now: Box
+    past: Probabilities, past_guide: npt.NDArray[np.float32], was: Crop, now: Crop
 ) -> tuple[Probabilities, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """What was known in the cells of another crop; and where anything was (1, else 0)."""
-    rows, columns, classes = past.shape
-    y, y_known = _positions(now.top, now.height, was.top, was.height, rows)
-    x, x_known = _positions(now.left, now.width, was.left, was.width, columns)
-    both = interpolate(np.concatenate((past, past_guide), axis=2), y, x)
-    return both[:, :, :classes], both[:, :, classes:], np.outer(y_known, x_known)
-
-
-def _positions(
-    now_start: float, now_extent: float, was_start: float, was_extent: float, cells: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Where the new cells' centres lie in the old grid along one axis, and which lie inside it."""
-    cell = now_extent / cells
-    # measured in new cells, so that these are the "pixels" of the old grid
-    positions = grid_positions(
-        0, cells, origin=(was_start - now_start) / cell, extent=was_extent / cell, cells=cells
-    )
-    centres = now_start + (np.arange(cells) + 0.5) * cell
-    known = (centres >= was_start) & (centres <= was_start + was_extent)
-    return positions, known.astype(np.float32)
+    classes = past.shape[2]
+    both, known = carried_over(np.concatenate((past, past_guide), axis=2), was, now)
+    return both[:, :, :classes], both[:, :, classes:], known
 
 
 class CutDetector:

@@ -1,0 +1,49 @@
+"""What a measurement hands back: a table for people, the same numbers for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training.markdown import table
+
+Cell = str | float | int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One table.
+
+    Attributes:
+        name: of the measurement.
+        title: what it shows, one line.
+        headings, rows: the table.
+        notes: what holds for all of it, a line each.
+    """
+
+    name: str
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+
+    def markdown(self) -> str:
+        """As a README shows it."""
+        rows = [[_text(cell) for cell in row] for row in self.rows]
+        parts = [f"### {self.title}\n", table(self.headings, rows)]
+        parts += [f"{note}\n" for note in self.notes]
+        return "\n".join(parts)
+
+    def data(self) -> dict[str, object]:
+        """As JSON holds it."""
+        rows = [dict(zip(self.headings, row, strict=True)) for row in self.rows]
+        return {"title": self.title, "rows": rows, "notes": list(self.notes)}
+
+
+def percent(share: float, *, digits: int = 1) -> str:
+    """A share of 0..1 as percent."""
+    return "–" if share != share else f"{100 * share:.{digits}f}%"
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)

@@ -1,0 +1,259 @@
+"""Streams with known truth: a head that moves over a background that moves another way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.frames import Box, Frame, Image, LabelMap
+from rtseg.labels import HELEN
+from training.augment import PhotometricSettings
+from training.datasets.backgrounds import Backgrounds
+from training.datasets.base import samples_of
+from training.datasets.helen import Helen
+from training.scenes import FaceViews, SceneSettings
+
+WIDTH, HEIGHT = 1280, 720
+"""Of a frame, pixels."""
+HEAD = (*HELEN.face, *HELEN.hair)
+CANVAS = 1280
+"""Side of what sprites are painted on, pixels: room for a head and the body below it."""
+HEAD_Y = 460
+"""Where the head's middle lies on that canvas."""
+USUAL_NOISE = 4.0
+"""Of a webcam indoors: standard deviation of the sensor's noise, grey levels."""
+HEAD_HEIGHT = HEIGHT / 3
+"""Of the heads before a camera that stands still, pixels."""
+PAN_ROOM = 320
+"""Pixels that a background may pan."""
+
+_UNTOUCHED = 253  # marks where a sprite leaves the background as it is
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sprite:
+    """A head with its body or its picture, ready to be laid over anything.
+
+    Attributes:
+        colour: RGB uint8 (height, width, 3), already multiplied by `cover`.
+        cover: uint8 (height, width, 1), how much of the background it hides, of 255.
+        labels: uint8 (height, width), truth; `_UNTOUCHED` where it is not.
+        anchor: (x, y) of the head's middle in it.
+    """
+
+    colour: Image
+    cover: npt.NDArray[np.uint8]
+    labels: LabelMap
+    anchor: tuple[int, int]
+
+    def lay(self, image: Image, labels: LabelMap, *, x: int, y: int) -> None:
+        """Put the head's middle there, in place; what reaches over the edges is cut off."""
+        left, top = x - self.anchor[0], y - self.anchor[1]
+        height, width = self.labels.shape
+        x0, y0 = max(0, left), max(0, top)
+        x1, y1 = min(image.shape[1], left + width), min(image.shape[0], top + height)
+        if x1 <= x0 or y1 <= y0:
+            return
+        here, own = np.s_[y0:y1, x0:x1], np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
+        through = image[here] * (255 - self.cover[own]).astype(np.uint16)
+        under = ((through + 127) // 255).astype(np.uint8)
+        image[here] = cv2.add(under, np.ascontiguousarray(self.colour[own]))
+        np.copyto(labels[here], self.labels[own], where=self.labels[own] != _UNTOUCHED)
+
+    def with_image(self, colour: Image) -> Sprite:
+        """The same head with other colours."""
+        return Sprite(colour=colour, cover=self.cover, labels=self.labels, anchor=self.anchor)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Actor:
+    """A sprite and its way: whole pixels a frame, so that truth stays exact."""
+
+    sprite: Sprite
+    start: tuple[int, int]
+    velocity: tuple[int, int] = (0, 0)
+
+    def place(self, index: int) -> tuple[int, int]:
+        """(x, y) of the head's middle, frame pixels."""
+        return (
+            self.start[0] + index * self.velocity[0],
+            self.start[1] + index * self.velocity[1],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """A stream's frames, each a pure function of its index.
+
+    Attributes:
+        background: RGB uint8, larger than a frame.
+        actors: heads, the nearer ones last.
+        pan: pixels that the background moves a frame; it turns round at its edges.
+        noise: standard deviation of the sensor's noise, grey levels.
+        seed: of the noise.
+        fps: frames a second.
+    """
+
+    background: Image
+    actors: tuple[Actor, ...] = ()
+    pan: tuple[int, int] = (0, 0)
+    noise: float = 0.0
+    seed: int = 0
+    fps: int = 30
+    _grain: npt.NDArray[np.int16] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.seed)
+        shape = (HEIGHT + 64, WIDTH + 64, 3) if self.noise else (0, 0, 3)
+        grain = np.round(rng.standard_normal(shape, np.float32) * self.noise).astype(np.int16)
+        object.__setattr__(self, "_grain", grain)
+
+    def __call__(self, index: int) -> tuple[Frame, LabelMap]:
+        """The frame and its truth, uint8 (720, 1280)."""
+        x = _there_and_back(index * self.pan[0], self.background.shape[1] - WIDTH)
+        y = _there_and_back(index * self.pan[1], self.background.shape[0] - HEIGHT)
+        image = self.background[y : y + HEIGHT, x : x + WIDTH].copy()
+        labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+        for actor in self.actors:
+            actor.sprite.lay(image, labels, x=actor.place(index)[0], y=actor.place(index)[1])
+        if self.noise:
+            # another part of the field each time: no pixel keeps its noise
+            dx, dy = np.random.default_rng((self.seed, index)).integers(0, 64, 2)
+            grain = self._grain[dy : dy + HEIGHT, dx : dx + WIDTH]
+            image = np.asarray(cv2.add(image, grain, dtype=cv2.CV_8U), np.uint8)
+        frame = Frame(image=image, index=index, pts=index, time_base=Fraction(1, self.fps))
+        return frame, labels
+
+
+def _there_and_back(position: int, room: int) -> int:
+    if room <= 0:
+        return 0
+    position %= 2 * room
+    return position if position <= room else 2 * room - position
+
+
+def head_box(labels: LabelMap) -> Box | None:
+    """Around face and hair, frame pixels; None where there is none."""
+    x, y, width, height = cv2.boundingRect(np.isin(labels, HEAD).astype(np.uint8))
+    return Box(left=x, top=y, right=x + width, bottom=y + height) if width else None
+
+
+@lru_cache(maxsize=1)
+def views(data: Path) -> FaceViews:
+    """Validation heads and held-out backgrounds, composed as `training.robustness` does it."""
+    backgrounds = Backgrounds(root=data, split="val")
+    return FaceViews(
+        list(samples_of(Helen(root=data, split="val"))),
+        [backgrounds[i] for i in range(len(backgrounds))],
+        label_set=HELEN,
+        settings=SceneSettings(
+            size=CANVAS, degrees=20, occluded=0, photometric=PhotometricSettings()
+        ),
+        seed=7,
+    )
+
+
+@lru_cache(maxsize=64)
+def background(data: Path, *, seed: int) -> Image:
+    """A face-free picture with room to pan, uint8 (1600, 1600, 3)."""
+    backdrop = views(data).stage.backdrop(np.random.default_rng((seed, 1)))
+    side = WIDTH + PAN_ROOM
+    return np.asarray(
+        cv2.resize(backdrop, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.uint8
+    )
+
+
+@lru_cache(maxsize=64)
+def sprite(data: Path, *, height: float, seed: int) -> Sprite:
+    """A validation head `height` pixels high (skin, parts and hair).
+
+    It is painted on black and on white: what differs is what shows through.
+    """
+    painted = []
+    for under in (0, 255):
+        canvas = np.full((CANVAS, CANVAS, 3), under, np.uint8)
+        labels = np.full((CANVAS, CANVAS), _UNTOUCHED, np.uint8)
+        rng = np.random.default_rng((seed, 2))
+        views(data).paste(canvas, labels, rng, centre=(CANVAS / 2, HEAD_Y), height=height)
+        painted.append(canvas.astype(np.float32))
+    black, white = painted
+    cover = np.round(255 - (white - black).mean(2, keepdims=True)).clip(0, 255).astype(np.uint8)
+    cover[cover < 2] = 0  # rounding
+    x, y, width, tall = cv2.boundingRect((cover[:, :, 0] > 0).view(np.uint8))
+    part = np.s_[y : y + tall, x : x + width]
+    return Sprite(
+        colour=np.where(cover[part] > 0, black[part], 0).astype(np.uint8),
+        cover=np.ascontiguousarray(cover[part]),
+        labels=np.ascontiguousarray(labels[part]),
+        anchor=(CANVAS // 2 - x, HEAD_Y - y),
+    )
+
+
+def wandering(data: Path, *, share: float, seed: int, noise: float = 0.0) -> Scene:
+    """A head `share` of the frame high that drifts over a panning background."""
+    rng = np.random.default_rng((seed, 3))
+    height = share * HEIGHT
+    x = int(rng.uniform(min(0.6 * height, WIDTH / 2), max(WIDTH - 0.6 * height, WIDTH / 2)))
+    y = int(rng.uniform(0.55 * height, HEIGHT - 0.55 * height))
+    # towards the middle, so that it stays in sight
+    speed = rng.integers(0, 4, 2)
+    velocity = (int(speed[0]) * (1 if x < WIDTH / 2 else -1), int(speed[1] > 1) * _towards(y))
+    pan = (int(rng.integers(1, 5)), int(rng.integers(0, 3)))
+    return Scene(
+        background=background(data, seed=seed),
+        actors=(
+            Actor(sprite=sprite(data, height=height, seed=seed), start=(x, y), velocity=velocity),
+        ),
+        pan=pan,
+        noise=noise,
+        seed=seed,
+    )
+
+
+def _towards(y: int) -> int:
+    return 1 if y < HEIGHT / 2 else -1
+
+
+def still_head(
+    data: Path,
+    *,
+    seed: int,
+    speed: int = 0,
+    noise: float = USUAL_NOISE,
+    fps: int = 30,
+    frames: int = 30,
+) -> Scene:
+    """A head a third of the frame high before a camera that stands still.
+
+    It goes `speed` pixels a frame to the right, and is in the middle after half of the frames.
+    """
+    return Scene(
+        background=background(data, seed=seed),
+        actors=(
+            Actor(
+                sprite=sprite(data, height=HEAD_HEIGHT, seed=seed),
+                start=(WIDTH // 2 - speed * frames // 2, HEIGHT // 2),
+                velocity=(speed, 0),
+            ),
+        ),
+        noise=noise,
+        seed=seed,
+        fps=fps,
+    )
+
+
+def faceless(data: Path, *, seed: int) -> Image:
+    """A frame without a face: a held-out background, or one with hands, texts and printed masks."""
+    rng = np.random.default_rng((seed, 4))
+    if seed % 2:
+        image = views(data).stage.backdrop(rng)
+    else:
+        image = views(data).negative(rng, people=False)[0]
+    margin = (CANVAS - HEIGHT) // 2
+    return np.ascontiguousarray(image[margin : margin + HEIGHT])
