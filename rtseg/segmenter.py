@@ -13,9 +13,10 @@ import numpy as np
 from rtseg.backends import open_backend
 from rtseg.backends.base import Backend, Crops
 from rtseg.checkpoint import Checkpoint
-from rtseg.crops import cut, regions
 from rtseg.errors import ModelError, SettingError
 from rtseg.faces import FaceTracker, TrackedFace
+from rtseg.faces.crops import Crop, cut
+from rtseg.faces.regions import regions
 from rtseg.finish import paste
 from rtseg.frames import (
     Box,
@@ -173,7 +174,7 @@ class _Stream:
         self._size = frame.image.shape
 
     def smoothed(
-        self, track_id: int, probabilities: Probabilities, *, crop: Image, box: Box
+        self, track_id: int, probabilities: Probabilities, *, picture: Image, crop: Crop
     ) -> Probabilities:
         """Through the track's own average."""
         if self.smoothing == 0:
@@ -181,7 +182,7 @@ class _Stream:
         smoother = self.smoothers.get(track_id)
         if smoother is None:
             smoother = self.smoothers[track_id] = TrackSmoother(self.smoothing)
-        return smoother(probabilities, crop=crop, box=box, seconds=self.seconds)
+        return smoother(probabilities, picture=picture, crop=crop, seconds=self.seconds)
 
 
 class _Run:
@@ -191,22 +192,22 @@ class _Run:
         self.backend = backend
         self.image = image
         self.stream = stream
-        self.crops: dict[Box, Image] = {}
+        self.pictures: dict[Crop, Image] = {}
         self.infer_seconds = 0.0
         self.start = time.perf_counter()
         self.found = self.start
 
-    def look(self, boxes: Sequence[Box]) -> list[Probabilities]:
-        """Probabilities of parts of the picture, one map a box."""
+    def look(self, crops: Sequence[Crop]) -> list[Probabilities]:
+        """Probabilities of parts of the picture, one map a crop."""
         model = self.backend.model
-        crops: Crops = np.empty((len(boxes), model.input_height, model.input_width, 3), np.uint8)
-        for crop, box in zip(crops, boxes, strict=True):
-            cut(self.image, box, out=crop)
-            self.crops[box] = crop
-        if not len(boxes):
+        pictures: Crops = np.empty((len(crops), model.input_height, model.input_width, 3), np.uint8)
+        for picture, crop in zip(pictures, crops, strict=True):
+            cut(self.image, crop, out=picture)
+            self.pictures[crop] = picture
+        if not len(crops):
             return []
         before = time.perf_counter()
-        maps = self.backend.infer(crops)
+        maps = self.backend.infer(pictures)
         self.infer_seconds += time.perf_counter() - before
         return list(maps)
 
@@ -222,7 +223,9 @@ class _Run:
         ).whole
         (probabilities,) = self.look([whole])
         self.found = time.perf_counter()
-        probabilities = self.stream.smoothed(0, probabilities, crop=self.crops[whole], box=whole)
+        probabilities = self.stream.smoothed(
+            0, probabilities, picture=self.pictures[whole], crop=whole
+        )
         labels = np.zeros((height, width), np.uint8)
         paste(labels, probabilities, whole, transparent=None)
         return Segmentation(labels=labels, label_set=model.label_set)
@@ -243,7 +246,7 @@ class _Run:
         labels = np.full((height, width), background or 0, np.uint8)
         for face in reversed(tracked):  # the largest last: where faces overlap, it wins
             probabilities = stream.smoothed(
-                face.track_id, face.probabilities, crop=self.crops[face.crop], box=face.crop
+                face.track_id, face.probabilities, picture=self.pictures[face.crop], crop=face.crop
             )
             if face.foreign is not None and background is not None:
                 probabilities = probabilities.copy()

@@ -1,5 +1,6 @@
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 
@@ -46,6 +47,24 @@ def test_labels_lie_where_the_painting_has_them(heads):
     for index in range(3):
         result = stream(frame(image, index))
     assert agreement(result.labels, truth) > 0.9
+
+
+@pytest.mark.parametrize("degrees", [-50, 40])
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_labels_of_a_tilted_head_lie_where_the_painting_has_them(degrees, smoothing):
+    labels = scene(360, 640, (320, 180, 200))[1]
+    matrix = cv2.getRotationMatrix2D((319.5, 179.5), -degrees, 1)
+    truth = cv2.warpAffine(labels, matrix, (640, 360), flags=cv2.INTER_NEAREST)
+    stream = segmenter(smoothing=smoothing)
+    for index in range(4):
+        result = stream(frame(COLOURS[truth], index))
+    assert agreement(result.labels, truth) > 0.9
+    (track,) = stream._stream.tracker._tracks
+    assert track.crop.roll_degrees == pytest.approx(degrees, abs=6)
+    rows, columns = np.nonzero(result.labels)
+    box = result.faces[0].box
+    assert (box.left, box.right) == pytest.approx((columns.min(), columns.max() + 1), abs=8)
+    assert (box.top, box.bottom) == pytest.approx((rows.min(), rows.max() + 1), abs=8)
 
 
 def test_faces_are_told_largest_first_with_boxes_inside_the_frame():

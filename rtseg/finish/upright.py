@@ -1,11 +1,9 @@
-"""From low-resolution probabilities to label ids at full size: the one place labels are made.
+"""Labels on a grid of pixels that is parallel to the cells: exact, and computed only at borders.
 
-A label is the class whose bilinearly interpolated probability is largest (half-pixel centres,
-edges replicated: what PyTorch calls `align_corners=False`). Bilinear values are convex
-combinations of a cell's four corners, so where one class leads at all four corners it leads
-everywhere in between; only the cells that a border runs through are computed pixel by pixel, and
-there only for the classes that can win. The result is that of interpolating every class
-everywhere, in a fraction of the time.
+Bilinear values are convex combinations of a cell's four corners, so where one class leads at all
+four corners it leads everywhere in between; only the cells that a border runs through are
+computed pixel by pixel, and there only for the classes that can win. The result is that of
+interpolating every class everywhere, in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -13,78 +11,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rtseg.errors import SettingError
-from rtseg.frames import Box, LabelMap, Probabilities
-from rtseg.grids import Positions, grid_positions, interpolate
-
-
-def whole_labels(probabilities: Probabilities, *, height: int, width: int) -> LabelMap:
-    """Labels of a picture that the probabilities cover from edge to edge.
-
-    Args:
-        probabilities: float32 (rows, columns, classes), at most 255 classes.
-        height, width: the picture's size in pixels.
-
-    Returns:
-        uint8 (height, width).
-
-    Raises:
-        SettingError: the probabilities have another shape, or the size is not positive.
-    """
-    _check(probabilities)
-    if height < 1 or width < 1:
-        raise SettingError(f"labels need a positive size; found {height} x {width}")
-    rows = grid_positions(0, height, origin=0, extent=height, cells=probabilities.shape[0])
-    columns = grid_positions(0, width, origin=0, extent=width, cells=probabilities.shape[1])
-    return labels_at(probabilities, rows, columns)
-
-
-def paste(
-    labels: LabelMap, probabilities: Probabilities, box: Box, *, transparent: int | None
-) -> None:
-    """Write the labels of one crop into those of its frame, in place.
-
-    Args:
-        labels: uint8 (height, width) of the frame.
-        probabilities: float32 (rows, columns, classes) of the crop.
-        box: where the crop lies, in frame pixels; what reaches over the edges is cut off.
-        transparent: the id that is not written (the background's), or None.
-
-    Raises:
-        SettingError: the probabilities have another shape.
-    """
-    _check(probabilities)
-    height, width = labels.shape
-    # the pixels whose centres lie inside the box
-    left, right = _inside(box.left, box.right, width)
-    top, bottom = _inside(box.top, box.bottom, height)
-    if right <= left or bottom <= top:
-        return
-    rows = grid_positions(
-        top, bottom - top, origin=box.top, extent=box.height, cells=probabilities.shape[0]
-    )
-    columns = grid_positions(
-        left, right - left, origin=box.left, extent=box.width, cells=probabilities.shape[1]
-    )
-    made = labels_at(probabilities, rows, columns)
-    target = labels[top:bottom, left:right]
-    if transparent is None:
-        target[...] = made
-    else:
-        np.copyto(target, made, where=made != transparent)
-
-
-def _inside(low: float, high: float, size: int) -> tuple[int, int]:
-    return max(0, int(np.ceil(low - 0.5))), min(size, int(np.ceil(high - 0.5)))
-
-
-def _check(probabilities: Probabilities) -> None:
-    shape = probabilities.shape
-    if len(shape) != 3 or 0 in shape or shape[2] > 255:
-        raise SettingError(
-            "probabilities must be (rows, columns, classes), not empty, at most 255 classes; "
-            f"found {shape}"
-        )
+from rtseg.faces.grids import Positions, interpolate
+from rtseg.frames import LabelMap, Probabilities
 
 
 def labels_at(probabilities: Probabilities, rows: Positions, columns: Positions) -> LabelMap:
@@ -105,15 +33,21 @@ def labels_at(probabilities: Probabilities, rows: Positions, columns: Positions)
     row_cells = np.minimum(rows.astype(np.intp), height - 2)
     column_cells = np.minimum(columns.astype(np.intp), width - 2)
     labels: LabelMap = leaders.take(column_cells, axis=1).take(row_cells, axis=0)
-    mixed = leaders[:-1, :-1] != leaders[1:, 1:]
-    mixed |= leaders[:-1, 1:] != leaders[1:, :-1]
-    mixed |= leaders[:-1, 1:] != leaders[1:, 1:]
+    mixed = has_border(leaders)
     cell_rows, cell_columns = np.nonzero(mixed)
     if len(cell_rows):
         down = _Axis(rows, row_cells, height)
         across = _Axis(columns, column_cells, width)
         _refine(labels, probabilities, leaders, cell_rows, cell_columns, down, across)
     return labels
+
+
+def has_border(leaders: LabelMap) -> npt.NDArray[np.bool_]:
+    """Between which four neighbours not one and the same class leads: (height - 1, width - 1)."""
+    mixed: npt.NDArray[np.bool_] = leaders[:-1, :-1] != leaders[1:, 1:]
+    mixed |= leaders[:-1, 1:] != leaders[1:, :-1]
+    mixed |= leaders[:-1, 1:] != leaders[1:, 1:]
+    return mixed
 
 
 class _Axis:
@@ -148,7 +82,7 @@ def _refine(
     first_corner = cell_rows * width + cell_columns
     corners = first_corner + np.array([0, 1, width, width + 1])[:, None]
     values = probabilities.reshape(-1, classes)[corners]  # (4, cells, classes)
-    order, counts = _contenders(values, leaders.reshape(-1)[corners])
+    order, counts = contenders(values, leaders.reshape(-1)[corners])
     # cells with many contenders first, so that each further contender concerns a leading part
     by_count = np.argsort(-counts, kind="stable")
     values, order, counts = values[:, by_count], order[by_count], counts[by_count]
@@ -177,7 +111,7 @@ def _refine(
     labels[y[:, None], x[None]] = made
 
 
-def _contenders(
+def contenders(
     values: npt.NDArray[np.float32], leaders: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Which classes can win somewhere in a cell.

@@ -1,18 +1,20 @@
 import math
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtseg.crops import CROP_FACTOR, crop_side, regions
 from rtseg.faces import FaceTracker
+from rtseg.faces.crops import CROP_FACTOR, Crop, crop_side
+from rtseg.faces.sightings import wrapped
+from rtseg.faces.track import planned_roll
 from rtseg.frames import Box
 from rtseg.labels import HELEN
-from rtseg.one_euro import OneEuro
 from rtseg.settings import FaceSettings
-from rtseg.sightings import part_groups, sightings
-from tests.painted import PARTS, PaintedBackend, paint, scene
+from tests.painted import COLOURS, PaintedBackend, paint, scene
 
 FPS = 30
 
@@ -21,7 +23,7 @@ class Stage:
     """A tracker over painted pictures, frame after frame."""
 
     def __init__(self, *, height=360, width=640, **options):
-        from rtseg.crops import cut
+        from rtseg.faces.crops import cut
 
         self.size = height, width
         self.backend = PaintedBackend(input_height=128, input_width=128)
@@ -29,11 +31,11 @@ class Stage:
         self.index = 0
         self.cut = cut
 
-    def look(self, boxes):
-        crops = np.zeros((len(boxes), 128, 128, 3), np.uint8)
-        for crop, box in zip(crops, boxes, strict=True):
-            self.cut(self.image, box, out=crop)
-        return list(self.backend.infer(crops)) if boxes else []
+    def look(self, crops):
+        pictures = np.zeros((len(crops), 128, 128, 3), np.uint8)
+        for picture, crop in zip(pictures, crops, strict=True):
+            self.cut(self.image, crop, out=picture)
+        return list(self.backend.infer(pictures)) if crops else []
 
     def show(self, *heads, image=None):
         self.image = scene(*self.size, *heads)[0] if image is None else image
@@ -74,7 +76,7 @@ def test_a_face_is_found_where_it_is(x, y, height):
     assert face.head.bottom == pytest.approx(rows.max() + 1, abs=slack)
     assert face.score > 0.8
     # and the crop is what a model trains on
-    assert face.crop.height == pytest.approx(crop_side(face.head), rel=0.25)
+    assert face.crop.box.height == pytest.approx(crop_side(face.head), rel=0.25)
 
 
 def test_the_crop_is_so_many_heads_high():
@@ -148,8 +150,8 @@ def test_a_moving_face_is_followed_without_looking_around():
         assert face.track_id == 1
         assert at(face) == pytest.approx((x, y), abs=5)
         # the head stays inside its crop
-        assert face.crop.left < face.head.left
-        assert face.crop.right > face.head.right
+        assert face.crop.box.left < face.head.left
+        assert face.crop.box.right > face.head.right
 
 
 def test_the_crop_of_a_still_face_stands_still():
@@ -182,7 +184,7 @@ def test_a_face_too_small_for_the_whole_picture_is_noticed_beside_a_followed_one
     stage = Stage(detect_every=3)
     assert len(stage.show((320, 180, 100))) == 1
     assert not Stage().show((380, 160, 34))
-    counts = [len(stage.show((320, 180, 100), (380, 160, 34))) for _ in range(4)]
+    counts = [len(stage.show((320, 180, 100), (380, 160, 34))) for _ in range(13)]
     assert counts[-1] == 2
 
 
@@ -266,146 +268,90 @@ def test_reset_forgets_but_does_not_reuse_ids():
     assert ids(stage.show((320, 180, 150))) == {2}
 
 
-class TestRegions:
-    @given(height=st.integers(1, 3000), width=st.integers(1, 3000))
-    def test_tiles_cover_the_frame_and_are_few(self, height, width):
-        whole, tiles, fine = regions(height, width, aspect=1.0, stretch=False)
-        assert whole.width == pytest.approx(whole.height)
-        assert whole.width == pytest.approx(max(height, width))
-        assert len(tiles) <= 16
-        assert len(fine) <= 64
-        for x in np.linspace(0, width, 7):
-            for y in np.linspace(0, height, 7):
-                for level in (tiles, fine or tiles):
-                    assert any(
-                        tile.left - 1e-6 <= x <= tile.right + 1e-6
-                        and tile.top - 1e-6 <= y <= tile.bottom + 1e-6
-                        for tile in level
-                    )
-
-    def test_a_wide_frame_has_three_square_tiles(self):
-        _, tiles, fine = regions(720, 1280, aspect=1.0, stretch=False)
-        assert [(tile.left, tile.width, tile.height) for tile in tiles] == [
-            (0, 720, 720),
-            (280, 720, 720),
-            (560, 720, 720),
-        ]
-        assert len(fine) == 15
-        assert {tile.height for tile in fine} == {360}
-
-    def test_a_small_frame_is_not_cut_finer(self):
-        assert regions(240, 320, aspect=1.0, stretch=False).fine == ()
-
-    def test_stretching_takes_the_frame_as_it_is(self):
-        whole = regions(720, 1280, aspect=1.0, stretch=True).whole
-        assert whole == Box(left=0, top=0, right=1280, bottom=720)
+def tilted(x, y, height, degrees, *, size=(360, 640)):
+    """(image, labels) with one head, turned clockwise about its middle."""
+    labels = scene(*size, (x, y, height))[1]
+    matrix = cv2.getRotationMatrix2D((x - 0.5, y - 0.5), -degrees, 1)
+    labels = cv2.warpAffine(labels, matrix, size[::-1], flags=cv2.INTER_NEAREST)
+    return COLOURS[labels], labels
 
 
-class TestOneEuro:
-    def test_it_is_steady_at_rest_and_quick_in_motion(self):
-        rng = np.random.default_rng(0)
-        still, quick = OneEuro(), OneEuro()
-        rest = [still(0.01 * noise, 1 / 30) for noise in rng.normal(size=300)]
-        assert np.std(rest[50:]) < 0.006
-        for index in range(60):
-            followed = quick(index / 30, 1 / 30)
-        assert followed == pytest.approx(59 / 30, abs=0.03)
-
-    def test_the_first_value_passes(self):
-        assert OneEuro()(5.0, 1 / 30) == 5.0
-
-    def test_a_step_twice_as_long_counts_twice(self):
-        once, twice = OneEuro(beta=0), OneEuro(beta=0)
-        once(0.0, 0.01)
-        twice(0.0, 0.01)
-        for _ in range(20):
-            slow = once(1.0, 0.02)
-        for _ in range(40):
-            fast = twice(1.0, 0.01)
-        assert slow == pytest.approx(fast, abs=0.02)
-
-    def test_size_does_not_matter(self):
-        small, large = OneEuro(), OneEuro()
-        values = np.cumsum(np.random.default_rng(1).normal(size=50))
-        for value in values:
-            low = small(value, 1 / 30, unit=2.0)
-            high = large(10 * value, 1 / 30, unit=20.0)
-        assert high == pytest.approx(10 * low)
-
-
-class TestSightings:
-    REGION = Box(left=0, top=0, right=64, bottom=64)
-
-    def maps(self, labels, sure=0.9):
-        values = np.full((*labels.shape, 11), (1 - sure) / 10, np.float32)
-        np.put_along_axis(values, labels[..., None].astype(int), sure, 2)
-        return values
-
-    def read(self, labels, region=REGION):
-        return sightings(self.maps(labels), region, HELEN, min_cells=20, bridge=1)
-
-    def test_a_finger_across_does_not_split_a_face(self):
-        labels = np.zeros((64, 64), np.uint8)
-        paint(labels, 32, 32, 50)
-        labels[:, 31:33] = 0
-        (face,) = self.read(labels)
-        assert face.head.width == pytest.approx(50 * 0.76, abs=2.5)
-
-    def test_two_whole_faces_cheek_by_cheek_are_two(self):
-        labels = np.zeros((64, 64), np.uint8)
-        paint(labels, 20.5, 32, 34, parts=tuple(PARTS)[1:])
-        paint(labels, 42.5, 32, 34, parts=tuple(PARTS)[1:])
-        left, right = sorted(self.read(labels), key=lambda seen: seen.head.left)
-        assert left.face.right < right.face.left
-
-    def test_touching_hair_is_shared_out(self):
-        labels = np.zeros((64, 64), np.uint8)
-        paint(labels, 17, 32, 34)
-        paint(labels, 47, 32, 34)
-        labels[20:22, 8:56] = 10
-        left, right = sorted(self.read(labels), key=lambda seen: seen.head.left)
-        assert not (left.cells & right.cells).any()
-        assert left.head.right <= right.head.left + 1.5
-
-    def test_coordinates_are_the_frames(self):
-        labels = np.zeros((64, 64), np.uint8)
-        paint(labels, 32, 32, 40)
-        region = Box(left=100, top=-50, right=100 + 256, bottom=-50 + 128)
-        (here,), (there,) = self.read(labels), self.read(labels, region)
-        assert there.head.left == pytest.approx(100 + 4 * here.head.left)
-        assert there.head.bottom == pytest.approx(-50 + 2 * here.head.bottom)
-
-    def test_parts_in_another_order_are_less_of_a_face(self):
-        labels = np.zeros((64, 64), np.uint8)
-        paint(labels, 32, 32, 50)
-        (face,) = self.read(labels)
-        assert face.parts == 1
-        (upside_down,) = self.read(labels[::-1])
-        assert upside_down.parts < 0.7
-        scattered = labels.copy()
-        scattered[labels == 6] = 1
-        scattered[50:53, 18:24] = 6
-        (odd,) = self.read(scattered)
-        assert odd.parts < 0.7
-
+class TestRoll:
     @pytest.mark.parametrize("degrees", [-60, -30, 30, 60])
-    def test_a_tilted_head_is_a_face(self, degrees):
-        import cv2
+    def test_the_crop_of_a_tilted_head_is_turned_with_it(self, degrees):
+        stage = Stage()
+        image, labels = tilted(320, 180, 150, degrees)
+        for _ in range(4):
+            (face,) = stage.show(image=image)
+        assert face.crop.roll_degrees == pytest.approx(degrees, abs=6)
+        rows, columns = np.nonzero(labels)
+        assert face.head.left == pytest.approx(columns.min(), abs=6)
+        assert face.head.right == pytest.approx(columns.max() + 1, abs=6)
+        assert face.head.top == pytest.approx(rows.min(), abs=6)
+        assert face.head.bottom == pytest.approx(rows.max() + 1, abs=6)
+        assert face.crop.box.height == pytest.approx(CROP_FACTOR * 150, rel=0.1)
 
-        labels = np.zeros((64, 64), np.uint8)
-        paint(labels, 32, 32, 50)
-        turned = cv2.warpAffine(
-            labels,
-            cv2.getRotationMatrix2D((31.5, 31.5), degrees, 1),
-            (64, 64),
-            flags=cv2.INTER_NEAREST,
-        )
-        (face,) = self.read(turned)
-        assert face.parts == 1
+    @pytest.mark.parametrize("degrees", [-10, -5, 5, 10])
+    def test_a_small_tilt_leaves_the_crop_upright(self, degrees):
+        stage = Stage()
+        for _ in range(5):
+            (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
+            assert face.crop.is_upright
 
-    def test_nothing(self):
-        assert self.read(np.zeros((64, 64), np.uint8)) == []
+    def test_a_head_that_lies_down_and_gets_up_is_followed(self):
+        stage = Stage(detect_every=1000)
+        rolls = []
+        for index in range(120):
+            degrees = 90 * math.sin(math.pi * index / 119)
+            (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
+            assert face.track_id == 1
+            assert stage.looks == 1 or index == 0
+            rolls.append(face.crop.roll_degrees - degrees)
+        assert np.abs(rolls).max() < 22
+        assert face.crop.is_upright
 
-    def test_groups_join_left_and_right_and_the_mouth(self):
-        assert part_groups(HELEN) == ((2, 3), (4, 5), (6,), (7, 8, 9))
-        assert set(PARTS) - {1, 10} == {part for group in part_groups(HELEN) for part in group}
+    def test_a_head_that_turns_right_round_is_followed(self):
+        stage = Stage(detect_every=1000)
+        for index in range(150):
+            degrees = 3 * index
+            (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
+            assert abs(wrapped(face.crop.roll_degrees - degrees)) < 22
+
+    def test_a_trembling_head_does_not_turn_the_crop(self):
+        stage = Stage()
+        crops = []
+        for index in range(40):
+            degrees = 30 + 2 * math.sin(index * 2.3)
+            (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
+            crops.append(face.crop)
+        assert len(set(crops[15:])) == 1
+
+    @pytest.mark.parametrize("degrees", [-90, 90])
+    def test_a_head_on_its_side_is_found(self, degrees):
+        image, _ = tilted(320, 180, 150, degrees)
+        stage = Stage()
+        faces = [stage.show(image=image) for _ in range(6)]
+        assert len(faces[-1]) == 1
+        assert faces[-1][0].crop.roll_degrees == pytest.approx(degrees, abs=10)
+
+    def test_what_lies_on_a_turned_head_is_foreign_to_its_neighbour(self):
+        left = tilted(240, 180, 180, 0)[1]
+        right = tilted(400, 180, 140, 50)[1]
+        labels = np.where(left > 0, left, right)
+        stage = Stage()
+        for _ in range(4):
+            faces = stage.show(image=COLOURS[labels])
+        assert len(faces) == 2
+        upright = next(face for face in faces if face.crop.is_upright)
+        assert upright.foreign is not None
+        assert np.flatnonzero(upright.foreign.any(0)).min() > upright.foreign.shape[1] / 2
+
+    def test_an_unknown_roll_leaves_the_crop_as_it_is(self):
+        crop = Crop(box=Box(left=0, top=0, right=10, bottom=10), roll_degrees=40)
+        assert planned_roll(None, crop) == 40
+        assert planned_roll(37, crop) == 40
+        assert planned_roll(50, crop) == 50
+        assert planned_roll(11, crop) == 11  # once turned, a little less stays turned
+        assert planned_roll(8, crop) == 0
+        assert planned_roll(14, replace(crop, roll_degrees=0)) == 0
+        assert planned_roll(16, replace(crop, roll_degrees=0)) == 16

@@ -1,0 +1,136 @@
+"""Closer looks: what the coarse pass has seen, each in a crop of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rtseg.faces.crops import Crop, crop_around, crop_side
+from rtseg.faces.sightings import Sighting, sightings, wrapped
+from rtseg.faces.track import gap, planned_roll
+from rtseg.frames import Box, Probabilities
+from rtseg.labels import LabelSet
+
+MIN_COARSE_CELLS = 5
+_MIN_CROP_SHARE = 0.015  # of a crop's cells
+_ROLL_OFF_DEGREES = 15.0  # from which a crop is turned anew at once, not over the next frames
+_ROLL_FROM_AFAR_DEGREES = 30.0  # from afar, only more is believed; less is read well upright
+_SIDEWAYS_DEGREES = 75.0  # both ways; what lies flat is then tilted no more than networks know
+
+Look = Callable[[Sequence[Crop]], Sequence[Probabilities]]
+"""Runs the network on parts of the current picture: crops -> probabilities, one map a crop."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Closer:
+    """What a closer look saw.
+
+    Attributes:
+        crop, probabilities: what was looked at, and its map.
+        own: the face that was expected there; None if there is none.
+        here: everything that was seen.
+    """
+
+    crop: Crop
+    probabilities: Probabilities
+    own: Sighting | None
+    here: list[Sighting]
+
+    @property
+    def score(self) -> float:
+        """How sure it is a face, 0..1."""
+        return self.own.score if self.own is not None else 0.0
+
+
+class CloserLooks:
+    """Looks at single heads.
+
+    Args:
+        label_set: must say which ids make up a face.
+        aspect: width over height of the network's input.
+    """
+
+    def __init__(self, label_set: LabelSet, *, aspect: float) -> None:
+        self.label_set = label_set
+        self.aspect = aspect
+
+    def read(self, probabilities: Probabilities, crop: Crop) -> list[Sighting]:
+        """The faces in a crop around one."""
+        rows, columns = probabilities.shape[:2]
+        return sightings(
+            probabilities,
+            crop,
+            self.label_set,
+            min_cells=max(MIN_COARSE_CELLS, round(_MIN_CROP_SHARE * rows * columns)),
+            bridge=max(1, rows // 32),
+        )
+
+    def at(self, coarse: Sequence[Sighting], look: Look) -> list[Closer]:
+        """Look at heads that were seen from afar, and once more where the crop was off."""
+        rolls = [seen.roll_degrees or 0.0 for seen in coarse]
+        plans = [
+            self._around(seen.head, roll if abs(roll) > _ROLL_FROM_AFAR_DEGREES else 0.0)
+            for seen, roll in zip(coarse, rolls, strict=True)
+        ]
+        closer = self._look(plans, [seen.head for seen in coarse], look)
+        again = [
+            (index, done.own)
+            for index, done in enumerate(closer)
+            if done.own is not None and not self._fits(done.crop, done.own)
+        ]
+        plans = [
+            self._around(own.head, planned_roll(own.roll_degrees, closer[index].crop))
+            for index, own in again
+        ]
+        second = self._look(plans, [own.head for _, own in again], look)
+        for (index, _), better in zip(again, second, strict=True):
+            is_turned_anew = better.crop.roll_degrees != closer[index].crop.roll_degrees
+            # a roll read wrongly makes things worse
+            if better.own and not (is_turned_anew and better.score < closer[index].score - 0.05):
+                closer[index] = better
+        return closer
+
+    def sideways(self, coarse: Sequence[Sighting], look: Look) -> list[Closer]:
+        """Look at heads as if they lay on their side, this and that way; the better one of each."""
+        both = [
+            (self._around(seen.head, roll), seen.head)
+            for seen in coarse
+            for roll in (-_SIDEWAYS_DEGREES, _SIDEWAYS_DEGREES)
+        ]
+        closer = self._look([plan for plan, _ in both], [head for _, head in both], look)
+        return [
+            max(pair, key=lambda done: done.score)
+            for pair in zip(closer[::2], closer[1::2], strict=True)
+        ]
+
+    def _around(self, head: Box, roll_degrees: float) -> Crop:
+        side = crop_side(head, self.aspect)
+        return crop_around(*head.centre, side, self.aspect, roll_degrees)
+
+    def _look(self, crops: Sequence[Crop], heads: Sequence[Box], look: Look) -> list[Closer]:
+        closer = []
+        for crop, head, probabilities in zip(
+            crops, heads, look(crops) if crops else [], strict=True
+        ):
+            here = self.read(probabilities, crop)
+            closer.append(
+                Closer(crop=crop, probabilities=probabilities, own=nearest(here, head), here=here)
+            )
+        return closer
+
+    def _fits(self, crop: Crop, own: Sighting) -> bool:
+        """Whether a crop is about the one that would be planned around what was seen in it."""
+        ratio = crop_side(own.head, self.aspect) / crop.box.height
+        (x0, y0), (x1, y1) = crop.box.centre, own.head.centre
+        off = abs(wrapped(planned_roll(own.roll_degrees, crop) - crop.roll_degrees))
+        return (
+            0.8 < ratio < 1.25
+            and max(abs(x1 - x0), abs(y1 - y0)) < 0.12 * crop.box.height
+            and off <= _ROLL_OFF_DEGREES
+        )
+
+
+def nearest(here: Sequence[Sighting], head: Box) -> Sighting | None:
+    """The sighting that continues a head: the nearest of those that are not far off."""
+    near = [seen for seen in here if gap(seen.head, head) < 0.7 and seen.score > 0]
+    return min(near, key=lambda seen: gap(seen.head, head) - 0.3 * seen.score, default=None)

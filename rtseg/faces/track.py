@@ -1,0 +1,100 @@
+"""One face from frame to frame: where it is, and the crop in which it is looked for next."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from rtseg.faces.crops import Crop, crop_around, crop_side
+from rtseg.faces.sightings import Sighting, wrapped
+from rtseg.frames import Box
+from rtseg.one_euro import OneEuro
+
+_STILL_CENTRE, _STILL_SIDE = 0.05, 0.1  # moves below these shares of the side leave a crop alone
+_STILL_ROLL = 5.0  # degrees
+# Networks know heads that are tilted a little. Up to the first a crop stays upright, which is
+# exact and fast; below the second a turned one goes back to it.
+_TURNS_AT_DEGREES, _UPRIGHT_BELOW_DEGREES = 15.0, 9.0
+_ROLL_UNIT_DEGREES = 60.0  # what counts as one in the filter's speeds: a nod to the shoulder
+_USUAL_STEP_SECONDS = 1 / 30
+
+
+def planned_roll(roll_degrees: float | None, crop: Crop) -> float:
+    """How far the next crop is turned, after one in which a face was seen that is turned so far."""
+    if roll_degrees is None:
+        return crop.roll_degrees
+    if abs(roll_degrees) < (_TURNS_AT_DEGREES if crop.is_upright else _UPRIGHT_BELOW_DEGREES):
+        return 0.0
+    if abs(wrapped(roll_degrees - crop.roll_degrees)) <= _STILL_ROLL:
+        return crop.roll_degrees
+    return roll_degrees
+
+
+@dataclass(eq=False)
+class Track:
+    """A followed face.
+
+    Attributes:
+        track_id: the same from frame to frame, counting from 1.
+        head: as in `Sighting`, where it was last seen.
+        crop: where it is looked for next.
+        score: how sure it is a face, 0..1.
+        seen_seconds: when it was last seen.
+        is_present: it was seen in the last frame.
+    """
+
+    track_id: int
+    head: Box
+    crop: Crop
+    score: float
+    seen_seconds: float
+    is_present: bool = True
+    _x: OneEuro = field(default_factory=OneEuro)
+    _y: OneEuro = field(default_factory=OneEuro)
+    _log_side: OneEuro = field(default_factory=OneEuro)
+    _roll: OneEuro = field(default_factory=OneEuro)
+    _roll_degrees: float | None = None
+
+    def follow(self, sighting: Sighting, *, seconds: float, aspect: float) -> None:
+        """Take over where the face is now, and plan the next crop."""
+        step = seconds - self.seen_seconds
+        if step <= 0:
+            step = _USUAL_STEP_SECONDS
+        self.head, self.score = sighting.head, sighting.score
+        self.seen_seconds, self.is_present = seconds, True
+        x, y = sighting.head.centre
+        side = crop_side(sighting.head, aspect)
+        unit = self.crop.box.height
+        x = self._x(x, step, unit=unit)
+        y = self._y(y, step, unit=unit)
+        side = math.exp(self._log_side(math.log(side), step))
+        roll = planned_roll(self._smooth_roll(sighting.roll_degrees, step), self.crop)
+        was_x, was_y = self.crop.box.centre
+        moved = max(abs(x - was_x), abs(y - was_y)) / unit
+        if (
+            moved > _STILL_CENTRE
+            or abs(side / unit - 1) > _STILL_SIDE
+            or roll != self.crop.roll_degrees
+        ):
+            self.crop = crop_around(x, y, side, aspect, roll)
+
+    def _smooth_roll(self, roll_degrees: float | None, step_seconds: float) -> float | None:
+        """Filtered, going on past half a turn; None where it was never known."""
+        if roll_degrees is not None:
+            if self._roll_degrees is not None:
+                # the same direction, within half a turn of the last
+                roll_degrees = self._roll_degrees + wrapped(roll_degrees - self._roll_degrees)
+            self._roll_degrees = self._roll(roll_degrees, step_seconds, unit=_ROLL_UNIT_DEGREES)
+        return None if self._roll_degrees is None else wrapped(self._roll_degrees)
+
+
+def gap(first: Box, second: Box) -> float:
+    """Between two heads' middles, in the larger one's heights."""
+    (x0, y0), (x1, y1) = first.centre, second.centre
+    return math.hypot(x1 - x0, y1 - y0) / max(first.height, second.height)
+
+
+def may_be_same(lost: Box, found: Box) -> bool:
+    """Whether a face may have come from there within an absence."""
+    ratio = found.height / lost.height
+    return gap(lost, found) < 1.5 and 0.5 < ratio < 2.0
