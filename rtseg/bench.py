@@ -27,6 +27,8 @@ from rtseg.timing import STAGES, Percentiles, StageTimes
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from rtseg.backends.base import Backend
+
 NULL_MODEL = "null"
 """The model name that runs no network: what decoding, drawing and encoding cost alone."""
 
@@ -149,10 +151,7 @@ class BenchReport:
             yield f"network  {engine.model}, {engine.backend} {engine.precision} on {engine.device}"
         else:
             yield "network  none: what decoding, drawing and encoding cost alone"
-        yield (
-            f"machine  {machine.processor}, {machine.usable_cores} of {machine.cores} cores "
-            f"usable, {self.threads} threads used"
-        )
+        yield f"machine  {machine.line()}, {self.threads} threads used"
         versions = ", ".join(f"{name} {found}" for name, found in machine.versions.items())
         yield f"system   {machine.system}, Python {machine.python}"
         yield f"         {versions}"
@@ -209,6 +208,35 @@ def run_bench(
             threads=thread_count(model.threads),
             summary=summary,
             machine=this_machine(),
+        )
+
+
+def run_bench_on(
+    backend: Backend,
+    settings: BenchSettings,
+    *,
+    faces: FaceSettings | None = None,
+    view: ViewSettings | None = None,
+    threads: int = 0,
+) -> RunSummary:
+    """As `run_bench`, on a backend that is open already and stays so; its figures alone.
+
+    Raises:
+        SourceError: as `run_bench`.
+    """
+    from rtseg.segmenter import Segmenter
+
+    times = StageTimes()
+    with ExitStack() as stack:
+        source = stack.enter_context(_open_source(settings, threads=threads))
+        sink = stack.enter_context(_open_sink(settings, threads=threads))
+        return measure(
+            settings,
+            source=source,
+            segment=Segmenter(backend=backend, faces=faces, times=times),
+            sink=sink,
+            view=view or ViewSettings(),
+            times=times,
         )
 
 
@@ -285,18 +313,11 @@ def _open_segmenter(
     if model.model == NULL_MODEL:
         yield _label_nothing, Engine(model=NULL_MODEL, backend="", device="", precision="")
         return
+    from rtseg.backends import open_backend_for
     from rtseg.segmenter import Segmenter
 
-    with Segmenter(
-        model.model,
-        backend=model.backend,
-        device=model.device,
-        precision=model.precision,
-        threads=model.threads,
-        faces=faces,
-        times=times,
-    ) as segmenter:
-        backend = segmenter.backend
+    with open_backend_for(model) as backend:
+        segmenter = Segmenter(backend=backend, faces=faces, times=times)
         size = f"{backend.model.input_width}x{backend.model.input_height}"
         yield (
             segmenter,

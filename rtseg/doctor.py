@@ -16,7 +16,7 @@ from typing import Literal
 
 from rtseg.errors import RtsegError
 from rtseg.machine import processor_name
-from rtseg.nvidia import find_gpu, nvidia_driver_problem
+from rtseg.nvidia import NO_DRIVER, find_gpu, nvidia_driver_problem
 
 State = Literal["ok", "missing", "broken"]
 
@@ -49,9 +49,9 @@ def examine() -> tuple[Finding, ...]:
         try:
             findings.append(look(subject))
         except Exception as error:  # noqa: BLE001 - whatever is half-installed, the report goes on
-            findings.append(
-                Finding(subject=subject, state="broken", found=f"{type(error).__name__}: {error}")
-            )
+            found = " ".join(f"{type(error).__name__}: {error}".split())
+            remedy = _REINSTALL.get(subject, "")
+            findings.append(Finding(subject=subject, state="broken", found=found, remedy=remedy))
     return tuple(findings)
 
 
@@ -97,7 +97,14 @@ def _torch(subject: str) -> Finding:
         return Finding(
             subject=subject, state="ok", found=f"{version}, CUDA on {torch.cuda.get_device_name()}"
         )
-    return Finding(subject=subject, state="ok", found=f"{version}, on the CPU")
+    remedy = ""
+    if nvidia_driver_problem() is None:
+        built_for = torch.version.cuda or "no CUDA"
+        remedy = (
+            f"there is a GPU, but this PyTorch (built for {built_for}) does not see it: "
+            "install one built for a CUDA that the driver speaks, see https://pytorch.org"
+        )
+    return Finding(subject=subject, state="ok", found=f"{version}, on the CPU", remedy=remedy)
 
 
 def _nvidia(subject: str) -> Finding:
@@ -110,6 +117,13 @@ def _nvidia(subject: str) -> Finding:
             found=f"{gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB, compute capability "
             f"{gpu.compute_capability}, driver {gpu.driver or 'of unknown version'}, "
             f"CUDA up to {gpu.cuda}",
+        )
+    if problem != NO_DRIVER:
+        return Finding(
+            subject=subject,
+            state="broken",
+            found=problem,
+            remedy="`nvidia-smi` says more; in a container: start it with its GPUs (--gpus all)",
         )
     return Finding(
         subject=subject,
@@ -130,10 +144,15 @@ def _tensorrt(subject: str) -> Finding:
         )
     problem = nvidia_driver_problem()
     if problem is not None:
-        return Finding(subject=subject, state="broken", found=f"installed, but {problem}")
+        return Finding(
+            subject=subject,
+            state="broken",
+            found=f"{_version('tensorrt') or 'a version unknown'} is installed, but {problem}",
+            remedy="with an NVIDIA GPU: install its driver; nothing else here needs TensorRT",
+        )
     # only now: without a driver its first use would end this process
     from rtseg.engine import engine_folder, list_engines
-    from rtseg.engine_builder import tensorrt_library
+    from rtseg.engine.builder import tensorrt_library
 
     version = tensorrt_library().__version__
     importlib.import_module("pycuda.driver")
@@ -148,7 +167,7 @@ def _tensorrt(subject: str) -> Finding:
 
 def _openvino(subject: str) -> Finding:
     version = _version("openvino")
-    if version is None:
+    if version is None and importlib.util.find_spec("openvino") is None:
         return Finding(
             subject=subject,
             state="missing",
@@ -156,7 +175,7 @@ def _openvino(subject: str) -> Finding:
             remedy="pip install 'rtseg[openvino]'",
         )
     importlib.import_module("openvino")  # half-installed, it fails here
-    return Finding(subject=subject, state="ok", found=version)
+    return Finding(subject=subject, state="ok", found=version or "a version unknown")
 
 
 def _backend(subject: str) -> Finding:
@@ -187,6 +206,8 @@ def _av(subject: str) -> Finding:
     encoders = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "h264_nvenc")
     usable = []
     for name in encoders:
+        if name.endswith("nvenc") and nvidia_driver_problem() is not None:
+            continue
         try:
             av.Codec(name, "w")
         except UnknownCodecError:
@@ -236,6 +257,15 @@ def _model(subject: str) -> Finding:
         f"{model.input_width}x{model.input_height}",
     )
 
+
+_REINSTALL = {
+    "PyTorch": "pip install --force-reinstall torch",
+    "TensorRT": "pip install --force-reinstall 'rtseg[tensorrt]'",
+    "OpenVINO": "pip install --force-reinstall openvino",
+    "PyAV": "pip install --force-reinstall av",
+    "model": "pip install --force-reinstall rtseg",
+}
+"""For what is there and does not work, by subject."""
 
 _EXAMINATIONS: dict[str, Callable[[str], Finding]] = {
     "rtseg": _rtseg,

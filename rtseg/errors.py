@@ -11,6 +11,7 @@
     │   └── DiskFullError       9   the disk is full, or nearly; what was written is kept
     ├── ModelError              6   a model file that is not one, or does not fit
     ├── BackendError            7   a device or run-time that is missing or fails
+    │   └── DeviceMemoryError   7   the device's memory is full
     └── DisplayError            8   a window was asked for, and there is no display
 
 A message is one line: what was wrong, what was found, what is allowed, what to do. Anything that
@@ -80,6 +81,10 @@ class BackendError(RtsegError):
     """A device or a run-time library is missing or fails."""
 
     exit_code = 7
+
+
+class DeviceMemoryError(BackendError):
+    """The device's memory is full: something smaller, or another device, may still do."""
 
 
 class DisplayError(RtsegError):

@@ -34,6 +34,10 @@ class Machine:
     python: str
     versions: dict[str, str]
 
+    def line(self) -> str:
+        """For people."""
+        return f"{self.processor}, {self.usable_cores} of {self.cores} cores usable"
+
     def to_json(self) -> dict[str, object]:
         """Plain JSON values."""
         return asdict(self)

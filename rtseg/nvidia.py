@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from rtseg.errors import BackendError
 
+NO_DRIVER = "no NVIDIA driver"
+
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
 
@@ -47,7 +49,7 @@ def nvidia_driver_problem() -> str | None:
     try:
         driver = cuda_driver()
     except OSError:
-        return "no NVIDIA driver"
+        return NO_DRIVER
     code = driver.cuInit(0)
     if code != 0:
         return f"the NVIDIA driver does not start (CUDA error {code})"

@@ -76,6 +76,9 @@ class ModelSettings(Settings):
     device: DeviceName = setting("auto", "where the network runs")
     precision: Precision = setting("auto", "what the network computes in")
     threads: int = setting(0, "processor threads in all; 0 is one a core", low=0, high=1024)
+    compile: bool = setting(
+        False, "have PyTorch compile the network for this processor: up to a minute, the first time"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +142,8 @@ class StreamSettings(Settings):
     )
     stale_after: float = setting(
         5.0,
-        "seconds of one and the same picture after which a live input is frozen; 0 is never",
+        "seconds of one and the same picture, or of none, after which a live input is opened "
+        "again; 0 is never",
         low=0.0,
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from rtseg.checkpoint import Checkpoint
 from rtseg.labels import HELEN
-from rtseg.onnx_file import OnnxModel, parse_onnx
+from rtseg.onnx import OnnxModel, parse_onnx
 
 HEIGHT, WIDTH = 64, 96
 OPTIONS = {"stem": 8, "widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "pyramid": 16}
@@ -49,7 +49,7 @@ def tiny_onnx(precision: str = "fp16") -> OnnxModel:
     """Skips the test where the packages that export are not installed."""
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package)
-    from rtseg.export import export_onnx
+    from rtseg.onnx.export import export_onnx
 
     data = export_onnx(tiny_checkpoint(), precision=precision)  # type: ignore[arg-type]
     return parse_onnx(data, name="tiny.onnx")

@@ -10,7 +10,7 @@ from rtseg.bench_backends import BATCHES, Candidate, bench_backends
 from rtseg.checkpoint import read_checkpoint, write_checkpoint
 from rtseg.errors import BackendError
 from rtseg.nvidia import nvidia_driver_problem
-from rtseg.settings import ModelSettings
+from rtseg.settings import BenchSettings, ModelSettings
 from tests.exported import tiny_checkpoint
 
 TORCH = Candidate(backend="torch", device="cpu", precision="fp32")
@@ -23,7 +23,7 @@ IMPOSSIBLE = Candidate(backend="openvino", device="cpu", precision="int8")
 def settings(tmp_path_factory):
     for package in ("onnx", "onnxscript", "openvino"):
         pytest.importorskip(package)
-    from rtseg.export import write_onnx
+    from rtseg.onnx.export import write_onnx
 
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_checkpoint(tiny_checkpoint(), path)
@@ -34,7 +34,8 @@ def settings(tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(settings):
     candidates = (TORCH, OPENVINO, IMPOSSIBLE, TENSORRT)
-    return bench_backends(settings, candidates=candidates, rounds=5)
+    bench = BenchSettings(resolution="160x120", frames=4, warmup=1)
+    return bench_backends(settings, candidates=candidates, rounds=5, bench=bench)
 
 
 def test_each_backend_has_every_figure(report):
@@ -48,6 +49,10 @@ def test_each_backend_has_every_figure(report):
         assert figures.precision == "fp32"
         assert figures.device.startswith("cpu")
         assert figures.agreement >= 0.999
+        assert figures.frames_per_second > 0
+        assert figures.latency.count == 4
+        assert figures.finish.count == 5
+        assert figures.device_ms is None  # a processor has no clock of its own
         assert figures.peak_mib > 10
         assert 0.1 < figures.start_seconds < 100
     assert torch.ratio == 1.0
@@ -67,14 +72,19 @@ def test_what_cannot_run_says_why(report):
 
 def test_the_report_as_json_and_as_a_table(report):
     values = json.loads(json.dumps(report.to_json()))
-    assert values["schema"] == 1
+    assert values["schema"] == 2
+    assert values["settings"]["resolution"] == "160x120"
+    assert values["machine"]["processor"]
     assert [b["candidate"]["backend"] for b in values["backends"]][:2] == ["torch", "openvino"]
     assert values["backends"][1]["batches"]["4"]["p95"] > 0
     console = Console(width=160, file=io.StringIO())
     console.print(report.table())
     text = console.file.getvalue()
     assert "torch cpu fp32" in text
-    assert "times as fast" in text
+    for heading in ("1 crop", "2 crops", "4 crops", "× fp32", "FPS", "same labels", "MiB"):
+        assert heading in text
+    assert "finish: " in text
+    assert f"{report.figures[1].frames_per_second:.1f}" in text
     assert "not run: openvino cpu int8: --precision" in text
 
 

@@ -13,16 +13,19 @@ from pathlib import Path
 import pytest
 
 from rtseg.engine import (
+    EngineRecipe,
     StaleEngineError,
+    build_plan,
     engine_folder,
     engine_key,
     find_engine,
     list_engines,
     prepare_engine,
+    read_recipe,
     remove_engines,
+    shipped_recipes,
 )
-from rtseg.engine_builder import PhaseTracker, build_plan
-from rtseg.engine_recipe import EngineRecipe, read_recipe, shipped_recipes
+from rtseg.engine.builder import PhaseTracker
 from rtseg.errors import BackendError, SettingError
 from tests.exported import HEIGHT, WIDTH, tiny_onnx
 from tests.fakes.machine import GPU, install
@@ -269,7 +272,7 @@ def test_other_versions_are_refused(monkeypatch, version):
 def test_without_a_driver_tensorrt_is_not_even_imported(monkeypatch):
     install(monkeypatch)
     monkeypatch.setitem(sys.modules, "tensorrt", None)  # an import would raise
-    monkeypatch.setattr("rtseg.engine_builder.nvidia_driver_problem", lambda: "no NVIDIA driver")
+    monkeypatch.setattr("rtseg.engine.builder.nvidia_driver_problem", lambda: "no NVIDIA driver")
     with pytest.raises(BackendError, match="no NVIDIA driver"):
         find_engine(tiny_onnx(), RECIPE)
 
@@ -316,9 +319,8 @@ RACER = """
 import sys
 import pytest
 from pathlib import Path
-from rtseg.engine import prepare_engine
-from rtseg.engine_recipe import EngineRecipe
-from rtseg.onnx_file import read_onnx
+from rtseg.engine import EngineRecipe, prepare_engine
+from rtseg.onnx import read_onnx
 from tests.fakes.machine import install
 
 with pytest.MonkeyPatch.context() as patch:
@@ -395,7 +397,8 @@ def test_where_engines_are_kept(monkeypatch, tmp_path):
     assert engine_folder() == tmp_path / "engines"
     monkeypatch.delenv("RTSEG_ENGINE_DIR")
     assert engine_folder().parts[-2:] == ("engines", "built")
-    monkeypatch.setattr("rtseg.engine.__file__", str(tmp_path / "site-packages/rtseg/engine.py"))
+    elsewhere = tmp_path / "site-packages/rtseg/engine/store.py"
+    monkeypatch.setattr("rtseg.engine.store.__file__", str(elsewhere))
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_args, **_names: tmp_path / "user")
     assert engine_folder() == tmp_path / "user" / "engines"
 

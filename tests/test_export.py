@@ -14,8 +14,8 @@ from rtseg.checkpoint import read_checkpoint, read_digest, write_checkpoint
 from rtseg.errors import ModelError, SettingError
 from rtseg.finish import whole_labels
 from rtseg.models import ARCHITECTURES, build_model
-from rtseg.onnx_file import find_onnx, parse_onnx, read_onnx
-from rtseg.onnx_precision import widen
+from rtseg.onnx import find_onnx, parse_onnx, read_onnx
+from rtseg.onnx.precision import widen
 from rtseg.weights import default_checkpoint_path
 from tests.exported import HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
 
@@ -51,7 +51,7 @@ def shipped_reference(shipped):
 
 @pytest.fixture(scope="module", params=["fp32", "fp16"])
 def shipped_export(request, shipped):
-    from rtseg.export import export_onnx
+    from rtseg.onnx.export import export_onnx
 
     return request.param, export_onnx(shipped, precision=request.param)
 
@@ -133,7 +133,7 @@ def test_a_network_that_asks_for_its_inputs_size(monkeypatch):
     import torch
     from torch.nn import functional
 
-    from rtseg.export import export_onnx
+    from rtseg.onnx.export import export_onnx
 
     class Pooled(torch.nn.Module):
         def __init__(self):
@@ -147,7 +147,7 @@ def test_a_network_that_asks_for_its_inputs_size(monkeypatch):
             return self.head(fine) + self.head(whole).expand(size)
 
     network = Pooled().eval().requires_grad_(requires_grad=False)
-    monkeypatch.setattr("rtseg.export.create_model", lambda _checkpoint: network)
+    monkeypatch.setattr("rtseg.onnx.export.create_model", lambda _checkpoint: network)
     for precision in ("fp32", "fp16"):
         data = export_onnx(tiny_checkpoint(), precision=precision)
         nodes = onnx.load_model_from_string(data).graph.node
@@ -162,7 +162,7 @@ def test_every_architecture_exports(architecture, monkeypatch):
     """With random weights and batch norms that have seen the portrait."""
     import torch
 
-    from rtseg.export import export_onnx
+    from rtseg.onnx.export import export_onnx
 
     side = 128
     with torch.random.fork_rng():
@@ -185,7 +185,7 @@ def test_every_architecture_exports(architecture, monkeypatch):
                 network(images)
             expected = network.eval()(images).softmax(1).permute(0, 2, 3, 1).numpy()
     network.requires_grad_(requires_grad=False)
-    monkeypatch.setattr("rtseg.export.create_model", lambda _checkpoint: network)
+    monkeypatch.setattr("rtseg.onnx.export.create_model", lambda _checkpoint: network)
     # without training the classes are close, and FP16 may turn a near tie
     for precision, least in (("fp32", 0.999), ("fp16", 0.98)):
         data = export_onnx(description, precision=precision)
@@ -203,7 +203,7 @@ def test_widening_computes_what_fp16_weights_say_in_fp32():
 
 
 def test_weights_beyond_fp16_are_refused():
-    from rtseg.export import export_onnx
+    from rtseg.onnx.export import export_onnx
 
     tensors = dict(tiny_checkpoint().tensors)
     name = next(n for n in tensors if n.endswith("head.2.weight"))
@@ -213,7 +213,7 @@ def test_weights_beyond_fp16_are_refused():
 
 
 def test_the_same_model_gives_the_same_bytes_and_none_of_the_machine():
-    from rtseg.export import export_onnx
+    from rtseg.onnx.export import export_onnx
 
     data = tiny_onnx("fp16").data
     assert export_onnx(tiny_checkpoint(), precision="fp16") == data
@@ -289,7 +289,7 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_an_export_beside_other_weights_is_not_used(tmp_path):
-    from rtseg.export import write_onnx
+    from rtseg.onnx.export import write_onnx
 
     path = tmp_path / "mine.safetensors"
     write_checkpoint(tiny_checkpoint(), path)
@@ -304,16 +304,18 @@ def test_an_export_beside_other_weights_is_not_used(tmp_path):
 
 
 def test_bad_values(monkeypatch, tmp_path):
-    from rtseg.export import export_onnx, write_onnx
+    from rtseg.onnx.export import export_onnx, write_onnx
 
     with pytest.raises(SettingError, match="'int8' is unknown; allowed: fp32, fp16"):
         export_onnx(tiny_checkpoint(), precision="int8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rtseg.export.export_onnx", lambda *_args, **_names: b"")
+        patch.setattr("rtseg.onnx.export.export_onnx", lambda *_args, **_names: b"")
         with pytest.raises(ModelError, match="cannot be written"):
             write_onnx(tiny_checkpoint(), tmp_path / "none" / "x.onnx")
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr("rtseg.export.find_spec", lambda name: None if "script" in name else name)
+    monkeypatch.setattr(
+        "rtseg.onnx.export.find_spec", lambda name: None if "script" in name else name
+    )
     with pytest.raises(ModelError, match=r"needs onnxscript; pip install 'rtseg\[export\]'"):
         export_onnx(tiny_checkpoint())
 
@@ -324,7 +326,7 @@ def test_reading_needs_neither_onnx_nor_torch(tmp_path):
     path = tmp_path / "tiny.onnx"
     path.write_bytes(tiny_onnx("fp16").data)
     program = (
-        "import sys; from rtseg.onnx_file import read_onnx; print(read_onnx(sys.argv[1]).precision,"
+        "import sys; from rtseg.onnx import read_onnx; print(read_onnx(sys.argv[1]).precision,"
         "[m for m in ('onnx', 'torch', 'onnxscript', 'google.protobuf') if m in sys.modules])"
     )
     done = subprocess.run(

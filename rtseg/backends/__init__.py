@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
-from rtseg.backends.base import Backend
+from rtseg.backends.base import Backend, CompilerError
+from rtseg.backends.fallback import FallbackBackend
 from rtseg.checkpoint import Checkpoint, read_checkpoint
 from rtseg.errors import BackendError, ModelError, RtsegError, SettingError, listed
 from rtseg.nvidia import nvidia_driver_problem
-from rtseg.onnx_file import OnnxModel, find_onnx, read_onnx
+from rtseg.onnx import OnnxModel, find_onnx, read_onnx
 from rtseg.settings import BackendName, DeviceName, ModelSettings, Precision
 
-__all__ = ["Backend", "BackendName", "open_backend"]
+__all__ = ["Backend", "BackendName", "open_backend", "open_backend_for"]
 
 Model = Checkpoint | Path | str
 
@@ -31,12 +33,14 @@ def open_backend(
     device: DeviceName = "auto",
     precision: Precision = "auto",
     threads: int = 0,
+    compiled: bool = False,
 ) -> Backend:
     """A backend that is ready to run a model.
 
     `auto` takes the first that works here of tensorrt (where its engine is built), torch on an
     NVIDIA GPU, openvino, torch on the processor; it says which, and why not those before it, in
-    one line to the logger `rtseg`. One that is asked for by name never falls back.
+    one line to the logger `rtseg`. Where a GPU's memory runs out later, the next one goes on, and
+    that is said as well. One that is asked for by name never falls back.
 
     Args:
         name: which run-time. `tensorrt` builds its engine where that is not built yet, which
@@ -47,19 +51,36 @@ def open_backend(
         device: where it runs; `auto` takes an NVIDIA GPU where there is one.
         precision: what it computes in; `auto` takes the fastest that the device does well.
         threads: processor threads for the whole process; 0 is one a core.
+        compiled: have torch compile the network for the processor, which takes up to a minute the
+            first time; where `auto` chooses something else, or there is no compiler, it says so
+            and goes on without.
 
     Raises:
-        SettingError: a name is unknown or a number out of range.
+        SettingError: a name is unknown, a number out of range, or one option rules out another.
         ModelError: the model is missing or damaged.
         BackendError: the run-time or the device is missing or fails.
     """
     if name not in get_args(BackendName):
         raise SettingError(f"unknown backend {name!r}; allowed: {listed(get_args(BackendName))}")
-    request = _Request(
-        model=_Model(model),
-        settings=ModelSettings(device=device, precision=precision, threads=threads),
+    settings = ModelSettings(
+        backend=name, device=device, precision=precision, threads=threads, compile=compiled
     )
+    if compiled and name not in ("auto", "torch"):
+        raise SettingError(f"--compile: goes with --backend torch, not with {name}")
+    request = _Request(model=_Model(model), settings=settings)
     return _choose(request) if name == "auto" else _OPENERS[name](request)
+
+
+def open_backend_for(settings: ModelSettings) -> Backend:
+    """As `open_backend`, by a group of settings."""
+    return open_backend(
+        settings.backend,
+        model=settings.model,
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+        compiled=settings.compile,
+    )
 
 
 class _Model:
@@ -114,7 +135,7 @@ def _choose(request: _Request) -> Backend:
     reasons: dict[str, list[str]] = {}
     asked = request.settings.device
     candidates = [c for c in _CANDIDATES if asked == "auto" or asked in c.devices]
-    for candidate in candidates:
+    for position, candidate in enumerate(candidates):
         try:
             backend = candidate.open(request)
         except RtsegError as error:
@@ -123,9 +144,15 @@ def _choose(request: _Request) -> Backend:
             reasons.setdefault(str(error), []).append(candidate.label)
             continue
         passed_over = [f"not {' or '.join(names)}: {why}" for why, names in reasons.items()]
+        if request.settings.compile and (backend.name, backend.device) != ("torch", "cpu"):
+            passed_over.append("not compiled: --compile is for torch on cpu")
         backend.reason = "; ".join([backend.reason, *passed_over])
         _log.info("%s", backend.reason)
-        return backend
+        if candidate.devices != ("cuda",):
+            return backend
+        # a GPU that was asked for is not left: then only another run-time on it comes after
+        after = [c for c in candidates[position + 1 :] if asked == "auto" or "cpu" not in c.devices]
+        return FallbackBackend(backend, [functools.partial(c.open, request) for c in after])
     raise AssertionError("the last candidate either opens or raises")
 
 
@@ -157,13 +184,27 @@ def _auto_tensorrt(request: _Request) -> Backend:
 
 def _auto_torch_cuda(request: _Request) -> Backend:
     _needs_nvidia()
-    return _open_torch(request, device="cuda")
+    settings = replace(request.settings, device="cuda", compile=False)
+    return _open_torch(replace(request, settings=settings))
 
 
 def _auto_openvino(request: _Request) -> Backend:
     if find_spec("openvino") is None:
         raise BackendError("not installed")
     return _open_openvino(request)
+
+
+def _auto_torch(request: _Request) -> Backend:
+    """On the processor, or where it was asked for; as it is where it cannot be compiled."""
+    settings = request.settings
+    if settings.device == "auto":
+        settings = replace(settings, device="cpu")
+    try:
+        return _open_torch(replace(request, settings=settings))
+    except CompilerError as error:
+        backend = _open_torch(replace(request, settings=replace(settings, compile=False)))
+        backend.reason += f", not compiled ({error})"
+        return backend
 
 
 def _open_tensorrt(request: _Request) -> Backend:
@@ -188,17 +229,23 @@ def _open_openvino(request: _Request) -> Backend:
     )
 
 
-def _open_torch(request: _Request, *, device: DeviceName | None = None) -> Backend:
+def _open_torch(request: _Request) -> Backend:
     # read before PyTorch is loaded, so that a wrong file is said at once
     checkpoint = request.model.checkpoint
-    from rtseg.backends.torch import TorchBackend
+    try:
+        from rtseg.backends.torch import TorchBackend
+    except (ImportError, OSError) as error:
+        raise BackendError(
+            f"PyTorch cannot be loaded ({error}); pip install --force-reinstall torch"
+        ) from error
 
     settings = request.settings
     return TorchBackend(
         checkpoint,
-        device=settings.device if device is None else device,
+        device=settings.device,
         precision=settings.precision,
         threads=settings.threads,
+        compiled=settings.compile,
     )
 
 
@@ -221,5 +268,5 @@ _CANDIDATES = (
     _Candidate("tensorrt", ("cuda",), _auto_tensorrt),
     _Candidate("torch on a GPU", ("cuda",), _auto_torch_cuda),
     _Candidate("openvino", ("cpu",), _auto_openvino),
-    _Candidate("torch", ("cpu", "cuda"), _open_torch),
+    _Candidate("torch", ("cpu", "cuda"), _auto_torch),
 )

@@ -9,7 +9,7 @@ import numpy as np
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.checkpoint import Checkpoint, read_checkpoint
 from rtseg.errors import BackendError
-from rtseg.onnx_file import OnnxModel
+from rtseg.onnx import OnnxModel
 
 # left, top and side of squares in the 512x512 portrait: face and hair, near and far, whole picture
 _SQUARES = (

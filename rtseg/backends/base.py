@@ -10,13 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.checkpoint import Checkpoint
-from rtseg.errors import SettingError
+from rtseg.errors import BackendError, SettingError
 
 Crops = npt.NDArray[np.uint8]
 """RGB, uint8, (batch, input_height, input_width, 3)."""
 
 ProbabilityBatch = npt.NDArray[np.float32]
 """float32, (batch, input_height / stride, input_width / stride, classes); sums to one."""
+
+
+class CompilerError(BackendError):
+    """A network cannot be compiled here; it still runs as it is."""
 
 
 class Backend(ABC):
@@ -32,6 +36,8 @@ class Backend(ABC):
         model: the model's own description (its weights may be gone).
         max_batch: the largest batch that is run at once; longer ones are cut.
         reason: one line for people: what runs where, and why that was chosen.
+        device_seconds: what the last batch took by the device's own clock, copies and all; None
+            where the device has none.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Backend(ABC):
     model: Checkpoint
     max_batch: int = 8
     reason: str = ""
+    device_seconds: float | None = None
 
     @abstractmethod
     def infer(self, crops: Crops) -> ProbabilityBatch:
@@ -50,6 +57,7 @@ class Backend(ABC):
 
         Raises:
             SettingError: the array's shape or dtype is another.
+            DeviceMemoryError: the device's memory is full.
             BackendError: the device failed, or the backend is closed.
         """
 

@@ -16,7 +16,7 @@ import numpy as np
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.cache import private_folder, user_cache
 from rtseg.errors import BackendError, RtsegError, SettingError, listed
-from rtseg.onnx_file import INPUT, PROBABILITIES, OnnxModel
+from rtseg.onnx.file import INPUT, PROBABILITIES, OnnxModel
 from rtseg.settings import DeviceName, ModelSettings, Precision, thread_count
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -139,7 +139,7 @@ class OpenVinoBackend(Backend):
 def _library() -> Any:
     try:
         import openvino
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise BackendError(
             f"the openvino backend needs OpenVINO ({error}); pip install 'rtseg[openvino]'"
         ) from None
@@ -156,7 +156,13 @@ def _share_threads(count: int) -> None:
 def _options(
     precision: Precision, capabilities: list[str], threads: int, cache: Path | None
 ) -> dict[str, Any]:
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    options: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        # OpenVINO would tie each of its threads to one core, and wait there while a decoder or an
+        # encoder has it, though another core may be free.
+        "ENABLE_CPU_PINNING": False,
+    }
     if precision != "auto":
         allowed = [ours for ours, theirs in _CAPABILITIES.items() if theirs in capabilities]
         if precision not in allowed:

@@ -11,17 +11,18 @@ from rtseg.backends.agreement import label_agreement, open_reference, portrait_c
 from rtseg.backends.tensorrt import TensorRtBackend
 from rtseg.engine import (
     Engine,
+    EngineRecipe,
     Judge,
     Manifest,
+    Progress,
     StaleEngineError,
     find_engine,
     prepare_engine,
+    shipped_recipes,
 )
-from rtseg.engine_builder import Progress
-from rtseg.engine_recipe import EngineRecipe, shipped_recipes
 from rtseg.errors import BackendError, ModelError, SettingError
-from rtseg.onnx_file import OnnxModel, parse_onnx
-from rtseg.onnx_precision import widen
+from rtseg.onnx import OnnxModel, parse_onnx
+from rtseg.onnx.precision import widen
 from rtseg.settings import Precision
 
 _log = logging.getLogger("rtseg")

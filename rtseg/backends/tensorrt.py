@@ -19,10 +19,10 @@ import numpy as np
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.backends.cuda_graph import CudaGraph, CudaGraphError
 from rtseg.engine import Manifest, StaleEngineError
-from rtseg.engine_builder import make_logger, tensorrt_library
-from rtseg.engine_recipe import BATCHES
-from rtseg.errors import BackendError
-from rtseg.onnx_file import INPUT, LABELS, PROBABILITIES
+from rtseg.engine.builder import make_logger, tensorrt_library
+from rtseg.engine.recipe import BATCHES
+from rtseg.errors import BackendError, DeviceMemoryError
+from rtseg.onnx.file import INPUT, LABELS, PROBABILITIES
 
 _log = logging.getLogger("rtseg")
 
@@ -36,7 +36,8 @@ class TensorRtBackend(Backend):
         cuda_graphs: record each batch size as a CUDA graph.
 
     Raises:
-        BackendError: there is no driver, TensorRT or PyCUDA is not installed, or memory is full.
+        BackendError: there is no driver, or TensorRT or PyCUDA is not installed.
+        DeviceMemoryError: the GPU's memory is full.
         StaleEngineError: the engine does not load here; it must be built anew.
     """
 
@@ -166,7 +167,7 @@ class TensorRtBackend(Backend):
         try:
             yield
         except self._cuda.MemoryError as error:
-            raise BackendError(
+            raise DeviceMemoryError(
                 "the GPU's memory is full; close other programs, or use --device cpu"
             ) from error
         except self._cuda.Error as error:
@@ -231,7 +232,7 @@ class _Lane:
         self._context = engine.create_execution_context()
         if self._context is None:
             # that is how TensorRT reports it
-            raise BackendError(
+            raise DeviceMemoryError(
                 f"the GPU's memory is too full for a batch of {batch} ({why()}); close other "
                 "programs, or use --device cpu"
             )

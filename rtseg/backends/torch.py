@@ -1,12 +1,15 @@
 """PyTorch: bf16 or fp32 on a processor, fp16 on an NVIDIA GPU.
 
 Batch norm is folded into the convolutions; normalisation and softmax are computed here, so that
-uint8 goes in and probabilities come out.
+uint8 goes in and probabilities come out. On a GPU batches are padded to 1, 2, 4 or 8, each of
+which has its buffers and its CUDA graph.
 """
 
 from __future__ import annotations
 
 import copy
+import logging
+import re
 import threading
 import time
 from dataclasses import replace
@@ -18,13 +21,21 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
+from rtseg.backends.torch_compile import compiled as compile_network
+from rtseg.backends.torch_cuda import CudaLane, GraphError
 from rtseg.checkpoint import Checkpoint
-from rtseg.errors import BackendError, SettingError, listed
+from rtseg.engine.recipe import BATCHES
+from rtseg.errors import BackendError, DeviceMemoryError, SettingError, listed
 from rtseg.models import create_model
 from rtseg.settings import DeviceName, ModelSettings, Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _ALLOWED = {"cpu": ("auto", "fp32", "bf16"), "cuda": ("auto", "fp32", "bf16", "fp16")}
+
+# Libraries below PyTorch say it in their own ways (cuDNN and cuBLAS: ALLOC_FAILED).
+_OUT_OF_MEMORY = re.compile(r"out of memory|ALLOC_FAILED", re.IGNORECASE)
+
+_log = logging.getLogger("rtseg")
 
 
 class TorchBackend(Backend):
@@ -39,10 +50,14 @@ class TorchBackend(Backend):
         precision: `auto` is fp16 on a GPU; on a processor bf16 where it has the instructions and
             a short measurement does not find it slower, else fp32.
         threads: processor threads; 0 is one a core.
+        compiled: on a processor, compile the network first, which takes up to a minute.
+        cuda_graphs: on a GPU, record each batch size as a CUDA graph.
 
     Raises:
         SettingError: a value is unknown, out of range, or does not go with the device.
         ModelError: the weights do not fit the architecture.
+        CompilerError: the network cannot be compiled here.
+        DeviceMemoryError: the GPU's memory is full.
         BackendError: there is no such device, or it fails.
     """
 
@@ -55,6 +70,8 @@ class TorchBackend(Backend):
         device: DeviceName = "auto",
         precision: Precision = "auto",
         threads: int = 0,
+        compiled: bool = False,
+        cuda_graphs: bool = True,
     ) -> None:
         ModelSettings(device=device, precision=precision, threads=threads)
         self._lock = threading.Lock()
@@ -64,10 +81,15 @@ class TorchBackend(Backend):
             raise SettingError(
                 f"precision {precision!r} does not run on {kind}; allowed: {listed(_ALLOWED[kind])}"
             )
+        if compiled and kind != "cpu":
+            raise SettingError(f"--compile goes with --device cpu; the network would run on {kind}")
         self.threads = set_thread_budget(threads)
         self.device = kind
         if kind == "cuda":
             self.device = f"cuda:0 ({torch.cuda.get_device_name(self._device)})"
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self.uses_cuda_graphs = cuda_graphs and kind == "cuda"
+        self._lanes: dict[int, CudaLane] = {}
         # the weights live in the network from here on
         self.model = replace(checkpoint, tensors={})
         network = fold_batch_norms(create_model(checkpoint))
@@ -75,6 +97,8 @@ class TorchBackend(Backend):
             self._choose(network, precision)
         except RuntimeError as error:
             raise _failure(error) from error
+        if compiled:
+            self._compile()
 
     def _choose(self, network: nn.Module, precision: Precision) -> None:
         """Settle on a precision, and say why."""
@@ -89,6 +113,19 @@ class TorchBackend(Backend):
         self._network: nn.Module | None = self._prepared(network, precision)
         self.reason = f"torch on {self.device}, {precision} ({why}), {self.threads} threads"
 
+    def _compile(self) -> None:
+        """Compile for one crop at a time: each other batch would have to be compiled as well, and
+        on a processor a batch is no faster than its crops one after the other."""
+        assert self._network is not None
+        self._network = compile_network(
+            self._network, lambda network: self._run(network, self._empty_crops(1))
+        )
+        self.max_batch = 1
+        self.reason += ", compiled"
+
+    def _empty_crops(self, batch: int) -> Crops:
+        return np.zeros((batch, self.model.input_height, self.model.input_width, 3), np.uint8)
+
     def _prepared(self, network: nn.Module, precision: str) -> nn.Module:
         prepared: nn.Module = network.to(
             device=self._device,
@@ -101,7 +138,7 @@ class TorchBackend(Backend):
         """Whether bf16 is worth it: without its instructions it can be far slower than fp32."""
         if not has_bf16_instructions():
             return "fp32", "the processor has no bf16 instructions"
-        empty = np.zeros((1, self.model.input_height, self.model.input_width, 3), np.uint8)
+        empty = self._empty_crops(1)
         candidates = {
             name: self._prepared(copy.deepcopy(network), name) for name in ("fp32", "bf16")
         }
@@ -120,41 +157,120 @@ class TorchBackend(Backend):
         return ("fp32" if bf16_ms > 1.2 * fp32_ms else "bf16"), measured
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As `Backend.infer`."""
+        """As `Backend.infer`. Where a GPU's memory is full, smaller batches are tried first."""
         self.check_crops(crops)
-        height = self.model.input_height // self.model.stride
-        width = self.model.input_width // self.model.stride
-        out = np.empty((len(crops), height, width, len(self.model.label_set)), np.float32)
+        out = np.empty((len(crops), *self._probabilities_shape()), np.float32)
         with self._lock:
             if self._network is None:
                 raise BackendError("the torch backend is closed; open a new one")
-            try:
-                for start in range(0, len(crops), self.max_batch):
-                    stop = start + self.max_batch
-                    out[start:stop] = self._run(self._network, crops[start:stop])
-            except RuntimeError as error:
-                raise _failure(error) from error
+            done = 0
+            while done < len(crops):
+                part = crops[done : done + self.max_batch]
+                found = self._attempt(self._network, part)
+                if found is None:
+                    self._make_room(len(part))
+                    continue
+                out[done : done + len(part)] = found
+                done += len(part)
         return out
+
+    def warm_up(self) -> None:
+        """As `Backend.warm_up`; on a GPU at every batch size, so that each is recorded."""
+        if self._device.type == "cpu":
+            super().warm_up()
+            return
+        for batch in BATCHES:
+            self.infer(self._empty_crops(batch))
+
+    def _probabilities_shape(self) -> tuple[int, int, int]:
+        model = self.model
+        rows, columns = model.input_height // model.stride, model.input_width // model.stride
+        return rows, columns, len(model.label_set)
+
+    def _attempt(self, network: nn.Module, crops: Crops) -> ProbabilityBatch | None:
+        """One batch; None where the device's memory is too full for it.
+
+        Its own function, so that nothing of a failed run is held when room is made.
+        """
+        try:
+            return self._run(network, crops)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                return None
+            raise _failure(error) from error
+
+    def _make_room(self, count: int) -> None:
+        """Give back what can be given, and run smaller batches from here on.
+
+        Raises:
+            DeviceMemoryError: they cannot be smaller.
+        """
+        self._lanes.clear()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.max_batch == 1:
+            raise DeviceMemoryError(_MEMORY_IS_FULL)
+        self.max_batch = max(1, padded(count) // 2)
+        _log.warning(
+            "the memory of %s is too full for a batch of %d: going on with batches of %d",
+            self.device,
+            padded(count),
+            self.max_batch,
+        )
 
     @torch.inference_mode()
     def _run(self, network: nn.Module, crops: Crops) -> ProbabilityBatch:
         """One batch: uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes)."""
+        if self._device.type == "cuda":
+            lane = self._lane(network, padded(len(crops)))
+            found = lane.run(crops)
+            self.device_seconds = lane.device_seconds
+            return found
         # PyTorch takes writable arrays only
         pixels = torch.from_numpy(np.require(crops, requirements=("C", "W")))
-        if self._device.type == "cuda":
-            pixels = pixels.pin_memory().to(self._device, non_blocking=True)
+        result: ProbabilityBatch = self._compute(network, pixels).numpy()
+        return result
+
+    def _compute(self, network: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+        """As `_run`, from and to tensors on the device."""
         dtype = next(network.parameters()).dtype
         normalised = (pixels.float().sub_(self._mean).mul_(self._scale)).to(dtype)
         # the view of an NHWC array as NCHW is what PyTorch calls channels_last
         logits: torch.Tensor = network(normalised.permute(0, 3, 1, 2))
-        probabilities = functional.softmax(logits.permute(0, 2, 3, 1).float(), dim=-1)
-        result: ProbabilityBatch = probabilities.cpu().numpy()
-        return result
+        return functional.softmax(logits.permute(0, 2, 3, 1).float(), dim=-1)
+
+    def _lane(self, network: nn.Module, batch: int) -> CudaLane:
+        """The buffers and the graph of one batch size, made at its first use."""
+        lane = self._lanes.get(batch)
+        if lane is not None:
+            return lane
+        lane = CudaLane(
+            lambda pixels: self._compute(network, pixels),
+            batch=batch,
+            crop=(self.model.input_height, self.model.input_width, 3),
+            probabilities=self._probabilities_shape(),
+            device=self._device,
+            stream=self._stream,
+        )
+        if self.uses_cuda_graphs:
+            try:
+                lane.record()
+            except GraphError as error:
+                self.uses_cuda_graphs = False
+                _log.warning("CUDA graphs do not work here, so each call is slower: %s", error)
+        self._lanes[batch] = lane
+        return lane
 
     def close(self) -> None:
         """As `Backend.close`."""
         with self._lock:
             self._network = None
+            self._lanes.clear()
+
+
+def padded(count: int) -> int:
+    """The batch size that so many crops run in on a GPU: 1, 2, 4 or 8."""
+    return next(batch for batch in BATCHES if batch >= count)
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
@@ -199,10 +315,18 @@ def _find_device(device: DeviceName) -> torch.device:
     return torch.device("cuda:0" if has_gpu and device != "cpu" else "cpu")
 
 
+_MEMORY_IS_FULL = (
+    "the GPU's memory is full; close other programs, lower --max-faces, or use --device cpu"
+)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether PyTorch, or a library that it calls, found no memory on the device."""
+    return isinstance(error, torch.OutOfMemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
+
+
 def _failure(error: RuntimeError) -> BackendError:
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        return BackendError(
-            "the GPU's memory is full; close other programs, lower --max-faces, or use --device cpu"
-        )
+    if is_out_of_memory(error):
+        return DeviceMemoryError(_MEMORY_IS_FULL)
     first_line = str(error).strip().split("\n", 1)[0]
     return BackendError(f"the torch backend failed: {first_line}")

@@ -14,7 +14,7 @@ from rtseg.cli.progress import reporting, set_up_logging
 from rtseg.errors import SinkError
 from rtseg.settings import BackendName, BenchSettings, FaceSettings, ModelSettings, ViewSettings
 
-TABLE_COLUMNS = 104
+TABLE_COLUMNS = 132
 """What the widest table needs."""
 
 
@@ -61,7 +61,13 @@ def command(
     set_up_logging(verbose=verbose, quiet=False)
     result: BenchReport | BackendReport
     if backend == "all":
-        result = bench_backends(model, on_progress=lambda name: click.echo(name, err=True))
+        result = bench_backends(
+            model,
+            bench=bench,
+            faces=faces,
+            view=view,
+            on_progress=lambda name: click.echo(name, err=True),
+        )
     else:
         model = dataclasses.replace(model, backend=backend)
         total = bench.warmup + bench.frames

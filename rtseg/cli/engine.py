@@ -13,12 +13,11 @@ import click
 
 from rtseg.cli.progress import PLAIN_INTERVAL_SECONDS, set_up_logging
 from rtseg.errors import BackendError, SettingError, listed
-from rtseg.onnx_file import OnnxPrecision
+from rtseg.onnx import OnnxPrecision
 
 if TYPE_CHECKING:
-    from rtseg.engine import Engine
-    from rtseg.engine_builder import Progress
-    from rtseg.onnx_file import OnnxModel
+    from rtseg.engine import Engine, Progress
+    from rtseg.onnx import OnnxModel
 
 BUILT_IN = "face-parts"
 
@@ -46,8 +45,7 @@ def build(what: str, rebuild: bool, verbose: bool) -> None:
     shipped recipes or a .toml file. Without either: the built-in model.
     """
     from rtseg.backends.prepared import build_engine, in_precision
-    from rtseg.engine import find_engine
-    from rtseg.engine_recipe import read_recipe
+    from rtseg.engine import find_engine, read_recipe
 
     set_up_logging(verbose=verbose, quiet=False)
     recipe = read_recipe(what)
@@ -83,8 +81,7 @@ def list_() -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from rtseg.engine import engine_folder, list_engines
-    from rtseg.engine_recipe import shipped_recipes
+    from rtseg.engine import engine_folder, list_engines, shipped_recipes
 
     console = Console(highlight=False)
     console.print("[bold]recipes[/]")
@@ -164,7 +161,7 @@ def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
     """Export MODEL (a .safetensors file, or the built-in one) to one ONNX file: uint8 crops in;
     probabilities at the network's stride and label ids at the crop's size out."""
     from rtseg.checkpoint import read_checkpoint
-    from rtseg.export import write_onnx
+    from rtseg.onnx.export import write_onnx
     from rtseg.weights import default_checkpoint_path
 
     source = default_checkpoint_path() if model == BUILT_IN else Path(model)
@@ -182,7 +179,7 @@ def find_exported(model: str) -> tuple[OnnxModel, Path | None]:
         SettingError: the name is no model's.
         ModelError: it is missing, damaged, or was not exported.
     """
-    from rtseg.onnx_file import find_onnx, read_onnx
+    from rtseg.onnx import find_onnx, read_onnx
     from rtseg.weights import default_checkpoint_path
 
     if model == BUILT_IN:
@@ -202,7 +199,7 @@ def _problem(engine: Engine) -> str | None:
     """Why an engine cannot be used on this machine; None where it can."""
     from rtseg.backends.tensorrt import TensorRtBackend
     from rtseg.engine import StaleEngineError
-    from rtseg.engine_builder import tensorrt_library
+    from rtseg.engine.builder import tensorrt_library
     from rtseg.nvidia import find_gpu, nvidia_driver_problem
 
     try:

@@ -8,8 +8,8 @@ import pytest
 
 from rtseg.backends import open_backend
 from rtseg.checkpoint import read_checkpoint, write_checkpoint
-from rtseg.errors import BackendError, ModelError, SettingError
-from tests.exported import tiny_checkpoint, tiny_onnx
+from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
+from tests.exported import tiny_checkpoint, tiny_crops, tiny_onnx
 from tests.fakes.machine import install
 
 
@@ -17,7 +17,7 @@ from tests.fakes.machine import install
 def model(tmp_path_factory):
     """A model file with its export beside it."""
     tiny_onnx()  # skips where nothing can be exported
-    from rtseg.export import write_onnx
+    from rtseg.onnx.export import write_onnx
 
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_checkpoint(tiny_checkpoint(), path)
@@ -125,6 +125,27 @@ def test_full_memory_falls_back_and_says_so(model, gpu, monkeypatch, lines):
     assert machine.pycuda.current == []
 
 
+def test_memory_that_runs_out_in_the_middle_goes_on_elsewhere(model, gpu, lines):
+    pytest.importorskip("openvino")
+    crops = tiny_crops(3)
+    with open_backend("tensorrt", model=model) as backend:
+        gpu.behaviour.no_context = True
+        with pytest.raises(DeviceMemoryError, match="too full for a batch of 4"):
+            backend.infer(crops)
+    gpu.behaviour.no_context = False
+    with open_backend("openvino", model=model, threads=1) as expected:
+        labels = expected.infer(crops).argmax(-1)
+    with open_backend(model=model, threads=1) as backend:
+        backend.infer(crops[:1])
+        assert backend.name == "tensorrt"
+        gpu.behaviour.no_context = True
+        assert (backend.infer(crops).argmax(-1) == labels).all()
+        assert backend.name == "openvino"
+    assert "too full for a batch of 4" in lines()[-1]
+    assert "; going on with openvino on cpu" in lines()[-1]
+    assert gpu.pycuda.current == []
+
+
 @pytest.mark.parametrize("name", ["tensorrt", "openvino", "torch"])
 def test_one_asked_for_by_name_never_falls_back(model, name, monkeypatch, lines):
     for package in ("tensorrt", "openvino"):
@@ -166,23 +187,29 @@ def test_a_model_in_memory_runs_in_pytorch(lines):
         open_backend("openvino", model=tiny_checkpoint())
 
 
-def test_half_installed_packages_do_not_end_the_doctor(tmp_path):
+@pytest.mark.parametrize("torch_too", [False, True], ids=["but PyTorch", "all"])
+def test_half_installed_packages_do_not_end_the_doctor(tmp_path, torch_too):
     """Modules that are there and broken: each becomes a line of the report."""
-    for name, text in (
+    broken = [
         ("tensorrt", "raise OSError('libnvinfer.so.11: cannot open shared object file')"),
         ("openvino", "raise ImportError('libopenvino.so: cannot open shared object file')"),
         ("pycuda", ""),
-    ):
+    ]
+    if torch_too:
+        broken.append(("torch", "raise OSError('libcudart.so.13: cannot open shared object file')"))
+        broken.append(("av", "raise ImportError('libavcodec.so: cannot open')"))
+    for name, text in broken:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(text)
-    subjects = ("TensorRT", "OpenVINO", "backend (auto)")
+    subjects = ("PyTorch", "TensorRT", "OpenVINO", "backend (auto)", "PyAV", "model")
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import rtseg.settings; rtseg.settings.thread_count = lambda _threads: 1\n"
         "from rtseg import doctor\n"
         "looks = doctor._EXAMINATIONS\n"
         "for name in [name for name in looks if name not in sys.argv]: del looks[name]\n"
-        "for found in doctor.examine(): print(found.subject, '|', found.state, found.found)"
+        "for found in doctor.examine(): print(found.subject, '|', found.state, found.found, '→',"
+        " found.remedy)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path), *subjects],
@@ -194,5 +221,14 @@ def test_half_installed_packages_do_not_end_the_doctor(tmp_path):
     states = dict(line.split(" | ", 1) for line in done.stdout.splitlines())
     assert tuple(states) == subjects
     assert states["TensorRT"].startswith("broken ")
+    assert states["OpenVINO"].startswith("broken ImportError: libopenvino.so")
+    assert states["OpenVINO"].endswith("→ pip install --force-reinstall openvino")
+    assert states["model"].startswith("ok ")
+    if torch_too:
+        assert states["PyTorch"].startswith("broken OSError: libcudart.so.13")
+        assert states["backend (auto)"].startswith("broken PyTorch cannot be loaded (libcudart.so")
+        assert states["PyAV"].endswith("→ pip install --force-reinstall av")
+        return
+    assert states["PyTorch"].startswith("ok ")
     assert states["backend (auto)"].startswith("ok torch on cpu")
     assert "not openvino:" in states["backend (auto)"]

@@ -39,8 +39,7 @@ def open_openvino(precision, tmp_path):
 
 def open_fake_tensorrt(_precision, tmp_path):
     from rtseg.backends.tensorrt import TensorRtBackend
-    from rtseg.engine import prepare_engine
-    from rtseg.engine_recipe import EngineRecipe
+    from rtseg.engine import EngineRecipe, prepare_engine
     from tests.fakes.machine import install
 
     exported = tiny_onnx()

@@ -80,7 +80,7 @@ def test_auto_takes_the_built_engine(engines, reference):
 def test_graphs_beside_eager(engines, reference):
     from rtseg.backends.prepared import build_engine, recipe_for
     from rtseg.backends.tensorrt import TensorRtBackend
-    from rtseg.onnx_file import find_onnx
+    from rtseg.onnx import find_onnx
     from rtseg.weights import default_checkpoint_path
 
     crops, _expected = reference
@@ -111,6 +111,69 @@ def test_torch_on_cuda_agrees(reference, precision):
         for faces in (1, 4, 8):
             ms = median_ms(lambda faces=faces: backend.infer(crops[:faces]))
             show(f"torch {precision}, {faces} faces: {ms:.3f} ms")
+
+
+def test_torch_graphs_beside_eager(reference):
+    from rtseg.backends.torch import TorchBackend
+    from rtseg.checkpoint import read_checkpoint
+    from rtseg.weights import default_checkpoint_path
+
+    crops, _expected = reference
+    sixteen = np.concatenate([crops, crops])
+    model = read_checkpoint(default_checkpoint_path())
+    results, figures = {}, {}
+    for graphs in (True, False):
+        with TorchBackend(model, device="cuda", precision="fp16", cuda_graphs=graphs) as backend:
+            backend.warm_up()
+            assert backend.uses_cuda_graphs == graphs
+            assert set(backend._lanes) == {1, 2, 4, 8}
+            results[graphs] = backend.infer(sixteen)
+            for faces in (1, 4, 16):
+                part = sixteen[:faces]
+                host_ms = median_ms(lambda part=part, b=backend: b.infer(part))
+                assert 0 < backend.device_seconds * 1e3 < host_ms * 1.5
+                figures[graphs, faces] = host_ms, backend.device_seconds * 1e3
+    assert label_agreement(results[True], results[False]) >= 0.999
+    for faces in (1, 4, 16):
+        (graph, on_device), (eager, _) = figures[True, faces], figures[False, faces]
+        show(f"{faces} faces: graph {graph:.3f} ms ({on_device:.3f} by CUDA), eager {eager:.3f} ms")
+
+
+def test_memory_that_runs_out_in_the_middle_of_a_run(reference, caplog):
+    """Another program's memory is played by a share that this process may not go beyond."""
+    import torch
+
+    crops, expected = reference
+    with open_backend("auto", device="auto", precision="auto") as backend:
+        if backend.name != "torch":
+            pytest.skip(f"{backend.name} comes first here; its own tests inject full memory")
+        backend.infer(crops[:1])
+        torch.cuda.empty_cache()
+        # nothing beyond what is held already; the next batch size needs buffers of its own
+        share = torch.cuda.memory_reserved() / torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(share)
+        try:
+            found = backend.infer(crops)
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+        assert label_agreement(found, expected) >= 0.99
+        assert "memory" in caplog.text
+        show(f"afterwards: {backend.reason}, batches of {backend.max_batch}")
+
+
+def test_torch_asked_for_by_name_does_not_leave_a_full_gpu(reference):
+    import torch
+
+    from rtseg.errors import DeviceMemoryError
+
+    crops, _expected = reference
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(1e-7)
+    try:
+        with pytest.raises(DeviceMemoryError, match="memory is full"):
+            open_backend("torch", device="cuda").infer(crops)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 def test_pycuda_buffers_and_streams_by_themselves():

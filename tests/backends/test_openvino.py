@@ -10,7 +10,7 @@ from rtseg.backends import open_backend
 from rtseg.backends.agreement import label_agreement, portrait_crops
 from rtseg.backends.openvino import OpenVinoBackend
 from rtseg.errors import BackendError, SettingError
-from rtseg.onnx_file import find_onnx
+from rtseg.onnx import find_onnx
 from rtseg.weights import default_checkpoint_path
 from tests.exported import tiny_crops, tiny_onnx
 
@@ -133,3 +133,10 @@ def test_a_ctrl_c_after_it_was_closed_elsewhere_is_only_a_ctrl_c(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert done.returncode == 42, done.stderr
+
+
+def test_its_threads_are_not_tied_to_cores(cache):
+    """Decoders and encoders share them: a thread that must wait for its own core waits long."""
+    with OpenVinoBackend(tiny_onnx(), threads=1, cache=cache) as backend:
+        compiled = backend._request.get_compiled_model()
+        assert compiled.get_property("ENABLE_CPU_PINNING") is False

@@ -12,8 +12,7 @@ import pytest
 
 from rtseg.backends.prepared import open_built, open_tensorrt, recipe_for
 from rtseg.backends.tensorrt import TensorRtBackend
-from rtseg.engine import prepare_engine
-from rtseg.engine_recipe import EngineRecipe
+from rtseg.engine import EngineRecipe, prepare_engine
 from rtseg.errors import BackendError, ModelError, SettingError
 from tests.exported import HEIGHT, WIDTH, tiny_crops, tiny_onnx
 from tests.fakes.machine import install
@@ -255,9 +254,9 @@ def test_progress_reaches_the_caller(one_machine, caplog):
 NO_DRIVER = """
 import sys
 from rtseg.backends.prepared import find_engine
-from rtseg.engine_recipe import EngineRecipe
+from rtseg.engine import EngineRecipe
 from rtseg.errors import BackendError
-from rtseg.onnx_file import read_onnx
+from rtseg.onnx import read_onnx
 try:
     find_engine(read_onnx(sys.argv[1]), EngineRecipe())
 except BackendError as error:

@@ -21,7 +21,7 @@ import rtseg
 from tests.fakes.tensorrt import Behaviour, make_tensorrt
 
 SOURCES = [
-    Path(rtseg.__file__).parent / name for name in ("engine_builder.py", "backends/tensorrt.py")
+    Path(rtseg.__file__).parent / name for name in ("engine/builder.py", "backends/tensorrt.py")
 ]
 
 # (class, attribute or None, parameters that are passed, in their order)

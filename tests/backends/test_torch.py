@@ -1,5 +1,10 @@
 import logging
+import os
+import stat
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,9 +12,10 @@ import torch
 from torch import nn
 
 from rtseg.backends import open_backend
+from rtseg.backends.base import CompilerError
 from rtseg.backends.torch import TorchBackend, fold_batch_norms
 from rtseg.checkpoint import Checkpoint, write_checkpoint
-from rtseg.errors import BackendError, ModelError, SettingError
+from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
 from rtseg.labels import HELEN
 from rtseg.models import build_model, create_model
 
@@ -222,3 +228,198 @@ def test_open_backend_refuses_what_it_does_not_know(checkpoint, tmp_path):
     )
     with pytest.raises(ModelError, match="do not fit"):
         open_backend(model=wrong)
+
+
+def full_memory(*_, **__):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+
+class Cramped:
+    """Computes like a backend's own `_run` where at most so many crops fit."""
+
+    def __init__(self, backend, fits):
+        self.run, self.fits, self.sizes = backend._run, fits, []
+
+    def __call__(self, network, pictures):
+        self.sizes.append(len(pictures))
+        if len(pictures) > self.fits:
+            full_memory()
+        return self.run(network, pictures)
+
+
+@pytest.fixture
+def fresh(checkpoint):
+    with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as backend:
+        yield backend
+
+
+def test_full_memory_means_smaller_batches_and_nothing_lost(fresh, monkeypatch, caplog):
+    pictures = crops(11)
+    expected = fresh.infer(pictures)
+    cramped = Cramped(fresh, fits=2)
+    monkeypatch.setattr(fresh, "_run", cramped)
+    np.testing.assert_allclose(fresh.infer(pictures), expected, atol=1e-5)
+    assert cramped.sizes == [8, 4, 2, 2, 2, 2, 2, 1]
+    assert fresh.max_batch == 2
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert said[-1].endswith("too full for a batch of 4: going on with batches of 2")
+    cramped.sizes.clear()
+    fresh.infer(pictures[:3])
+    assert cramped.sizes == [2, 1], "it does not try again what did not fit"
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_memory_too_full_for_one_crop_is_a_typed_error(fresh, monkeypatch, count):
+    monkeypatch.setattr(fresh, "_run", full_memory)
+    with pytest.raises(DeviceMemoryError, match="memory is full; close other programs") as caught:
+        fresh.infer(crops(count))
+    assert caught.value.exit_code == 7
+    monkeypatch.undo()
+    assert fresh.infer(crops(1)).shape == (1, 16, 24, 11), "memory may come back"
+
+
+def test_libraries_below_pytorch_run_out_of_memory_in_their_own_words(fresh, monkeypatch):
+    for message in ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory"):
+
+        def fail(*_, message=message):
+            raise RuntimeError(message)
+
+        monkeypatch.setattr(fresh, "_run", fail)
+        with pytest.raises(DeviceMemoryError):
+            fresh.infer(crops(1))
+
+
+def test_full_memory_while_the_model_is_loaded(checkpoint, monkeypatch):
+    monkeypatch.setattr(nn.Module, "to", full_memory)
+    with pytest.raises(DeviceMemoryError):
+        TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1)
+
+
+@pytest.fixture
+def compiler(monkeypatch, tmp_path):
+    """torch.compile, faked: counts, computes the same, and may fail as the real one does."""
+    seen = {"compiled": 0, "shapes": set(), "error": None}
+
+    class Compiled(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, images):
+            if seen["error"] is not None:
+                raise RuntimeError("backend failed") from seen["error"]
+            seen["shapes"].add(tuple(images.shape))
+            return self.network(images)
+
+    def compile_(network, **options):
+        assert options == {"fullgraph": True, "dynamic": False, "options": {"freezing": True}}
+        seen["compiled"] += 1
+        return Compiled(network)
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setattr("rtseg.backends.torch_compile.user_cache", lambda name: tmp_path / name)
+    yield seen
+    # the backend sets it for the compiler; other tests must not see it
+    os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+
+
+def test_compiling_is_announced_done_once_and_kept_private(checkpoint, compiler, tmp_path, caplog):
+    pictures = crops(3)
+    caplog.set_level(logging.INFO, "rtseg")
+    with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as plain:
+        expected = plain.infer(pictures)
+    assert not caplog.records
+    with TorchBackend(
+        checkpoint, device="cpu", precision="fp32", threads=1, compiled=True
+    ) as backend:
+        (record,) = caplog.records
+        assert record.getMessage().startswith("compiling the network for this processor")
+        assert backend.reason.endswith(", compiled")
+        np.testing.assert_allclose(backend.infer(pictures), expected, atol=1e-5)
+    # one crop at a time: another batch size would be compiled again, in the middle of a run
+    assert compiler["shapes"] == {(1, 3, 64, 96)}
+    assert compiler["compiled"] == 1
+    folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    assert folder == tmp_path / "compiled"
+    if os.name == "posix":
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_compiler_that_fails_is_an_error_where_it_was_asked_for(checkpoint, compiler):
+    compiler["error"] = FileNotFoundError("no C++ compiler: g++\nsecond line")
+    with pytest.raises(CompilerError) as caught:
+        open_backend(
+            "torch", model=checkpoint, device="cpu", precision="fp32", threads=1, compiled=True
+        )
+    assert str(caught.value) == "torch.compile failed: FileNotFoundError: no C++ compiler: g++"
+    assert caught.value.exit_code == 7
+
+
+def test_a_compiler_that_fails_under_auto_is_one_line(checkpoint, compiler, caplog):
+    compiler["error"] = FileNotFoundError("no C++ compiler: g++")
+    caplog.set_level(logging.INFO, "rtseg")
+    with open_backend(
+        model=checkpoint, device="cpu", precision="fp32", threads=1, compiled=True
+    ) as backend:
+        assert backend.infer(crops(2)).shape == (2, 16, 24, 11)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2  # that it compiles, and what came of it
+    assert (
+        "not compiled (torch.compile failed: FileNotFoundError: no C++ compiler: g++)" in lines[1]
+    )
+
+
+def test_compiling_goes_with_pytorch_on_a_processor(checkpoint, compiler):
+    for name in ("openvino", "tensorrt"):
+        with pytest.raises(SettingError, match=f"goes with --backend torch, not with {name}"):
+            open_backend(name, model=checkpoint, compiled=True)
+    assert compiler["compiled"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_compiled_labels_are_the_same(checkpoint, monkeypatch, tmp_path):
+    """The real compiler, where there is one."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    pictures = crops(4, seed=2)
+    with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as plain:
+        expected = plain.infer(pictures)
+    try:
+        backend = TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1, compiled=True)
+    except CompilerError as error:
+        pytest.skip(str(error))
+    found = backend.infer(pictures)
+    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_array_equal(backend.infer(pictures), found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_real_compiler_without_a_cpp_compiler(tmp_path):
+    """PyTorch looks for it when it is first needed, so in a process of its own."""
+    program = (
+        "from tests.exported import tiny_checkpoint\n"
+        "from rtseg.backends import open_backend\n"
+        "from rtseg.backends.base import CompilerError\n"
+        "options = dict(model=tiny_checkpoint(), device='cpu', precision='fp32', threads=1)\n"
+        "try:\n"
+        "    open_backend('torch', compiled=True, **options)\n"
+        "except CompilerError as error:\n"
+        "    print(error)\n"
+        "print(open_backend('auto', compiled=True, **options).reason)\n"
+    )
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "CXX": "/nowhere/g++"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    failed, fallen_back = done.stdout.splitlines()
+    assert failed.startswith("torch.compile failed: ")
+    assert f"not compiled ({failed})" in fallen_back

@@ -3,7 +3,7 @@
 import pytest
 
 from rtseg.checkpoint import read_digest
-from rtseg.onnx_file import read_onnx
+from rtseg.onnx import read_onnx
 from rtseg.weights import default_checkpoint_path
 from tests.exported import tiny_onnx
 from tests.fakes.machine import install
@@ -91,7 +91,7 @@ def test_what_goes_wrong_is_one_line(run, model, tmp_path):
 
 
 def test_without_a_gpu_a_build_says_so(run, model, monkeypatch):
-    monkeypatch.setattr("rtseg.engine_builder.nvidia_driver_problem", lambda: "no NVIDIA driver")
+    monkeypatch.setattr("rtseg.engine.builder.nvidia_driver_problem", lambda: "no NVIDIA driver")
     result = run("engine", "build", model)
     assert result.code == 7
     assert result.error.startswith("error: TensorRT cannot run here: no NVIDIA driver")

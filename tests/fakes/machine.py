@@ -51,9 +51,9 @@ def install(
         # PyTorch asks for it when it looks around
         fake.__spec__ = ModuleSpec(fake.__name__, loader=None)
         monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    for name in ("rtseg.engine_builder", "rtseg.nvidia"):
+    for name in ("rtseg.engine.builder", "rtseg.nvidia"):
         monkeypatch.setattr(f"{name}.nvidia_driver_problem", lambda: None)
-    for name in ("rtseg.engine", "rtseg.nvidia"):
+    for name in ("rtseg.engine.store", "rtseg.nvidia"):
         monkeypatch.setattr(f"{name}.find_gpu", lambda: gpu)
     monkeypatch.setattr("rtseg.backends.cuda_graph.cuda_driver", lambda: driver)
     return FakeMachine(behaviour=behaviour, memory=memory, driver=driver, pycuda=module)

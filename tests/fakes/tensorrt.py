@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rtseg.onnx_file import INPUT, LABELS, PROBABILITIES, parse_onnx
+from rtseg.onnx.file import INPUT, LABELS, PROBABILITIES, parse_onnx
 
 
 @dataclass

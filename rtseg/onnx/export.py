@@ -22,7 +22,7 @@ from torch.nn import functional
 from rtseg.checkpoint import METADATA_KEY, Checkpoint
 from rtseg.errors import ModelError, SettingError
 from rtseg.models import create_model
-from rtseg.onnx_file import (
+from rtseg.onnx.file import (
     INPUT,
     LABELS,
     MAX_BATCH,
@@ -32,7 +32,7 @@ from rtseg.onnx_file import (
     OnnxPrecision,
     parse_onnx,
 )
-from rtseg.onnx_precision import narrow
+from rtseg.onnx.precision import narrow
 
 if TYPE_CHECKING:
     import onnx

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rtseg.engine_recipe import EngineRecipe
+from rtseg.engine.recipe import EngineRecipe
 from rtseg.errors import BackendError
 from rtseg.nvidia import nvidia_driver_problem
-from rtseg.onnx_file import INPUT, OnnxModel
+from rtseg.onnx.file import INPUT, OnnxModel
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0..1, and the name of what is being done."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtseg.errors import ModelError
-from rtseg.onnx_file import INPUT, PRECISION_KEY, PROBABILITIES
+from rtseg.onnx.file import INPUT, PRECISION_KEY, PROBABILITIES
 
 if TYPE_CHECKING:
     import onnx
@@ -25,7 +25,7 @@ _ALWAYS_FP32 = {"Resize": (1, 2)}
 
 
 def narrow(model: onnx.ModelProto) -> None:
-    """Turn a model from `rtseg.export` to FP16 arithmetic, in place.
+    """Turn a model from `rtseg.onnx.export` to FP16 arithmetic, in place.
 
     Raises:
         ModelError: a weight does not fit into FP16.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtseg.errors import SettingError, listed
-from rtseg.onnx_file import MAX_BATCH, OnnxPrecision
+from rtseg.onnx.file import MAX_BATCH, OnnxPrecision
 from rtseg.settings import Settings, setting
 
 BATCHES = (1, 2, 4, 8)
@@ -85,7 +85,7 @@ def read_recipe(name: str) -> EngineRecipe:
 
 def _folder() -> Path:
     """The recipes: in the wheel a package of their own, in a checkout the folder `engines/`."""
-    checkout = Path(__file__).resolve().parent.parent / "engines"
+    checkout = Path(__file__).resolve().parents[2] / "engines"
     try:
         installed = resources.files("rtseg.engine_recipes")
     except ModuleNotFoundError:

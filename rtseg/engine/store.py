@@ -20,17 +20,26 @@ from typing import Any
 
 from rtseg.cache import locked, private_folder, user_cache, write_whole
 from rtseg.checkpoint import Checkpoint, checkpoint_from_header
-from rtseg.engine_builder import BuiltPlan, Progress, build_plan, tensorrt_library
-from rtseg.engine_recipe import EngineRecipe
+from rtseg.engine.builder import BuiltPlan, Progress, build_plan, tensorrt_library
+from rtseg.engine.recipe import EngineRecipe
 from rtseg.errors import BackendError, ModelError
 from rtseg.nvidia import Gpu, find_gpu
-from rtseg.onnx_file import OnnxModel, parse_onnx
-from rtseg.onnx_precision import widen
+from rtseg.onnx.file import OnnxModel, parse_onnx
+from rtseg.onnx.precision import widen
 
 FORMAT_VERSION = 1
 FOLDER_VARIABLE = "RTSEG_ENGINE_DIR"
 LOCK_TIMEOUT_SECONDS = 3600.0
 MAX_MANIFEST_BYTES = 2**20
+
+_JSON_TYPES: Mapping[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+    "Mapping[str, Any]": dict,
+}
+"""What a manifest's fields may be, by their annotations."""
 
 Judge = Callable[[bytes, "Manifest"], float | None]
 """Runs an engine beside FP32 and gives the share of equal labels, 0..1; None: it cannot."""
@@ -118,7 +127,7 @@ def engine_folder() -> Path:
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen)
-    checkout = Path(__file__).resolve().parent.parent
+    checkout = Path(__file__).resolve().parents[2]
     if (checkout / "engines").is_dir() and (checkout / "pyproject.toml").is_file():
         return checkout / "engines" / "built"
     return user_cache("engines")
@@ -350,6 +359,9 @@ def _read_manifest(path: Path) -> Manifest:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise ValueError("too large")
         values = json.loads(path.read_text(encoding="utf-8"))
+        for field in fields(Manifest):
+            if not isinstance(values[field.name], _JSON_TYPES[str(field.type)]):
+                raise TypeError(f"{field.name} is {values[field.name]!r}")
         manifest = Manifest(**{field.name: values[field.name] for field in fields(Manifest)})
         _ = manifest.model
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelError) as error:

@@ -1,0 +1,81 @@
+"""What `auto` chose on a GPU, and what takes over where the GPU's memory runs out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from rtseg.backends.base import Backend, Crops, ProbabilityBatch
+from rtseg.errors import BackendError, DeviceMemoryError, RtsegError
+
+_log = logging.getLogger("rtseg")
+
+
+class FallbackBackend(Backend):
+    """Runs on the first of several backends, and on the next from where its memory is full.
+
+    The call that failed is done again by the next one, so no picture is lost. There is no way
+    back: what filled the memory may well do so again.
+
+    Args:
+        first: is open, and belongs to this one from here on.
+        others: open the backends after it; each is called at most once.
+    """
+
+    def __init__(self, first: Backend, others: Sequence[Callable[[], Backend]]) -> None:
+        self._lock = threading.Lock()
+        self._others = list(others)
+        self._closed = False
+        self._become(first)
+
+    def _become(self, backend: Backend) -> None:
+        self._current = backend
+        self.name, self.device, self.precision = backend.name, backend.device, backend.precision
+        self.model, self.reason = backend.model, backend.reason
+
+    def infer(self, crops: Crops) -> ProbabilityBatch:
+        """As `Backend.infer`; DeviceMemoryError only where no other backend is left."""
+        self.check_crops(crops)
+        with self._lock:
+            if self._closed:
+                raise BackendError(f"the {self.name} backend is closed; open a new one")
+            while True:
+                try:
+                    return self._infer(crops)
+                except DeviceMemoryError as error:
+                    why = str(error)
+                # outside the handler: the error's traceback holds the memory of the failed call
+                self._fall_back(why)
+
+    def _infer(self, crops: Crops) -> ProbabilityBatch:
+        found = self._current.infer(crops)
+        self.max_batch = self._current.max_batch
+        self.device_seconds = self._current.device_seconds
+        return found
+
+    def _fall_back(self, why: str) -> None:
+        """Go on with the first of the others that opens.
+
+        Raises:
+            DeviceMemoryError: none does.
+        """
+        full = f"{self.name} on {self.device}: {why}"
+        self._current.close()
+        problems = []
+        while self._others:
+            try:
+                backend = self._others.pop(0)()
+            except RtsegError as error:
+                problems.append(str(error))
+                continue
+            self._become(backend)
+            _log.warning("%s; going on with %s", full, self.reason)
+            return
+        raise DeviceMemoryError("; ".join([full, "nothing else is left to run it", *problems]))
+
+    def close(self) -> None:
+        """As `Backend.close`."""
+        with self._lock:
+            self._closed = True
+            self._current.close()

@@ -1,0 +1,160 @@
+"""A GPU whose memory runs out in the middle of a run."""
+
+import threading
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from rtseg.backends.base import Backend
+from rtseg.backends.fallback import FallbackBackend
+from rtseg.errors import BackendError, DeviceMemoryError
+from rtseg.frames import Frame
+from rtseg.pipeline import Pipeline
+from rtseg.segmenter import Segmenter
+from rtseg.settings import FaceSettings
+from rtseg.sinks.base import Sink
+from rtseg.sources.synthetic import MovingFaceSource
+from tests.exported import tiny_checkpoint, tiny_crops
+
+
+class Stub(Backend):
+    """Says of each cell what class its backend stands for; full after so many calls."""
+
+    precision = "fp32"
+    device = "somewhere"
+    max_batch = 8
+
+    def __init__(self, name, *, answer, calls=10**6, error=DeviceMemoryError):
+        self.name, self.reason, self.model = name, f"{name} runs", tiny_checkpoint()
+        self.answer, self.left, self.error = answer, calls, error
+        self.closed = 0
+
+    def infer(self, crops):
+        if self.closed:
+            raise BackendError("closed")
+        if not self.left:
+            raise self.error("the GPU's memory is full")
+        self.left -= 1
+        out = np.zeros((len(crops), 16, 24, 11), np.float32)
+        out[..., self.answer] = 1
+        return out
+
+    def close(self):
+        self.closed += 1
+
+
+def answers(backend, crops):
+    return set(backend.infer(crops).argmax(-1).flat)
+
+
+def test_the_call_that_fails_is_done_by_the_next(caplog):
+    gpu, opened = Stub("gpu", answer=1, calls=2), []
+
+    def cpu():
+        assert gpu.closed, "its memory is given back before anything else is opened"
+        opened.append(Stub("cpu", answer=2))
+        return opened[-1]
+
+    with FallbackBackend(gpu, [cpu]) as backend:
+        assert (backend.name, backend.reason) == ("gpu", "gpu runs")
+        found = [answers(backend, tiny_crops(1)) for _ in range(5)]
+        assert found == [{1}, {1}, {2}, {2}, {2}]
+        assert (backend.name, backend.reason, len(opened)) == ("cpu", "cpu runs", 1)
+        (record,) = caplog.records
+        assert record.levelname == "WARNING"
+        assert record.getMessage() == (
+            "gpu on somewhere: the GPU's memory is full; going on with cpu runs"
+        )
+    assert (gpu.closed, opened[0].closed) == (1, 1)
+    with pytest.raises(BackendError, match="closed"):
+        backend.infer(tiny_crops(1))
+    backend.close()
+
+
+def test_those_that_do_not_open_or_are_full_as_well_are_passed_over():
+    def missing():
+        raise BackendError("openvino not installed")
+
+    others = [missing, lambda: Stub("second", answer=2, calls=0), lambda: Stub("third", answer=3)]
+    with FallbackBackend(Stub("first", answer=1, calls=0), others) as backend:
+        assert answers(backend, tiny_crops(2)) == {3}
+
+
+def test_nothing_left_is_the_typed_error_with_every_reason():
+    def missing():
+        raise BackendError("openvino not installed")
+
+    backend = FallbackBackend(Stub("first", answer=1, calls=0), [missing])
+    for _ in range(2):
+        with pytest.raises(DeviceMemoryError, match="memory is full") as caught:
+            backend.infer(tiny_crops(1))
+        backend._current.closed = 0
+    assert "openvino not installed" not in str(caught.value), "it is not tried twice"
+
+
+def test_other_failures_do_not_change_the_backend():
+    with FallbackBackend(
+        Stub("gpu", answer=1, calls=1, error=BackendError), [lambda: Stub("cpu", answer=2)]
+    ) as backend:
+        backend.infer(tiny_crops(1))
+        with pytest.raises(BackendError, match="memory"):
+            backend.infer(tiny_crops(1))
+        assert backend.name == "gpu"
+
+
+def test_streams_that_share_it_all_go_on():
+    with FallbackBackend(
+        Stub("gpu", answer=1, calls=20), [lambda: Stub("cpu", answer=2)]
+    ) as backend:
+        found = []
+
+        def work():
+            found.extend(answers(backend, tiny_crops(1)) for _ in range(20))
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(map(min, found)) == [1] * 20 + [2] * 60
+
+
+class Kept(Sink):
+    def __init__(self):
+        self.indices = []
+
+    def open(self, info, *, width, height):
+        pass
+
+    def write(self, frame, segmentation, picture):
+        assert segmentation.labels.shape == (frame.height, frame.width)
+        self.indices.append(frame.index)
+
+    def close(self, outcome):
+        pass
+
+
+def test_a_run_loses_no_frame():
+    sink = Kept()
+    with FallbackBackend(
+        Stub("gpu", answer=1, calls=7), [lambda: Stub("cpu", answer=2)]
+    ) as backend:
+        Pipeline(
+            source=MovingFaceSource(width=160, height=120, frame_count=30),
+            segment=Segmenter(backend=backend, faces=FaceSettings(detect_every=2)),
+            sink=sink,
+            render=None,
+            width=160,
+            height=120,
+        ).run()
+        assert backend.name == "cpu"
+    assert sink.indices == list(range(30))
+
+
+def test_bare_frames_too():
+    frame = Frame(image=np.zeros((48, 64, 3), np.uint8), index=0, pts=0, time_base=Fraction(1, 25))
+    with FallbackBackend(
+        Stub("gpu", answer=1, calls=0), [lambda: Stub("cpu", answer=2)]
+    ) as backend:
+        assert Segmenter(backend=backend)(frame).labels.shape == (48, 64)
