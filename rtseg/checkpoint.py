@@ -233,7 +233,7 @@ def _from_header(
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: its header is damaged: {error!r}") from None
     except (ModelError, SettingError) as error:
-        raise ModelError(f"{path}: {error}") from None
+        raise ModelError(f"{path}: {_one_line(error)}") from None
 
 
 def _three(values: Any) -> tuple[float, float, float]:
@@ -242,7 +242,9 @@ def _three(values: Any) -> tuple[float, float, float]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an error says, without what a hostile file could do to a terminal through it."""
+    text = "".join(sign if sign.isprintable() else " " for sign in str(error))
+    return " ".join(text.split()) or type(error).__name__
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path | str, *, half: bool = False) -> None:

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rtseg.channel import Channel, Nothing, StopFlag
 from rtseg.errors import SettingError, TruncatedError
@@ -42,6 +42,9 @@ CAPTURE_GRACE_SECONDS = 0.4
 CLOSED_CAPTURE_SECONDS = 1.0
 """How long it may go on after that; then its thread, which can do no harm, is left to itself."""
 
+START_SECONDS = 1.0
+"""How long a thread whose start was interrupted may take to appear."""
+
 INFER_GRACE_SECONDS = 30.0
 """How long the inference of one frame may go on: computing ends by itself, and its caller is about
 to close the device that it uses."""
@@ -54,10 +57,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class _Captured:
-    """A frame, its segmentation once there is one, and when it was captured."""
+    """A frame, its segmentation once there is one, when it was captured, and how many cuts the
+    source made up to it."""
 
     frame: Frame
     captured_ns: int
+    cuts: int
     segmentation: Segmentation | None = None
 
 
@@ -378,6 +383,7 @@ class Pipeline:
 
     def _read(self, iterator: Iterator[Frame | Packet]) -> Iterator[_Item]:
         seconds = 0.0
+        cuts = 0
         next_index: int | None = None
         while not self._over.is_set():
             start = time.perf_counter()
@@ -394,20 +400,27 @@ class Pipeline:
             if self._is_live and next_index is not None:
                 self._skipped += max(0, item.index - next_index)
             next_index = item.index + 1
-            yield _Captured(item, item.captured_ns or time.monotonic_ns())
+            cuts += item.discontinuity
+            yield _Captured(item, item.captured_ns or time.monotonic_ns(), cuts)
 
     def _segment_all(self, items: Iterator[_Item]) -> Iterator[_Item]:
+        cuts = 0
         for item in items:
             if isinstance(item, Packet):
                 yield item
-            else:
-                yield _Captured(item.frame, item.captured_ns, self._segment(item.frame))
+                continue
+            frame = item.frame
+            if item.cuts > cuts and not frame.discontinuity:
+                # The frame that said so gave way to a newer one.
+                frame = replace(frame, discontinuity=True)
+            cuts = item.cuts
+            yield _Captured(frame, item.captured_ns, cuts, self._segment(frame))
 
     # --- the end ---
 
     def _join(self, workers: list[threading.Thread]) -> None:
         for worker in workers:
-            if worker.ident is None:  # it could not be started
+            if not _has_started(worker):
                 continue
             if worker.name == "rtseg-capture":
                 worker.join(CAPTURE_GRACE_SECONDS)
@@ -428,6 +441,16 @@ class Pipeline:
     @property
     def _dropped(self) -> int:
         return self._captured.dropped + self._segmented.dropped + self._skipped
+
+
+def _has_started(worker: threading.Thread) -> bool:
+    """Whether a thread may be joined. A Ctrl-C inside `start` leaves one that is about to run."""
+    deadline = time.monotonic() + START_SECONDS
+    while not worker.is_alive() and worker in threading.enumerate():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return worker.is_alive()
 
 
 def _smallest(*counts: int | None) -> int | None:

@@ -67,7 +67,7 @@ class RunSummary:
         stages: each stage's distribution, in the order of `timing.STAGES`, then `close`: the one
             closing of the sink (an encoder writes what it held back).
         ended_by: why the run is over.
-        reconnects: how often a live source was lost and came back.
+        reconnects: how often a live source was away and came (back).
     """
 
     frames: int

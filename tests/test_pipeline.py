@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -23,15 +24,13 @@ import pytest
 from rtseg.errors import SettingError, SinkError, SourceError, TruncatedError
 from rtseg.frames import Frame, Packet, Segmentation
 from rtseg.labels import HELEN
-from rtseg.pipeline import Pipeline, Progress, RunSummary
+from rtseg.pipeline import Pipeline, Progress
 from rtseg.sinks.base import Event, Outcome, Picture, Sink
 from rtseg.sources.base import Source, SourceInfo
 from rtseg.timing import StageTimes
 
 WIDTH, HEIGHT = 8, 6
 DEADLINE_SECONDS = 2.0
-BUSY_SECONDS = 0.15
-"""How late a busy machine may be; each queued frame too many costs twice that below."""
 OVERLAPS = pytest.mark.parametrize("overlap", [True, False], ids=["overlap", "serial"])
 
 
@@ -104,11 +103,11 @@ class FakeSource(Source):
             raise self.end
 
     def _items(self) -> Iterator[Frame | Packet]:
-        start = time.monotonic()
         for index in itertools.count() if self.count is None else range(self.count):
             self.fault()
             if self.interval:
-                time.sleep(max(0.0, start + (index + 1) * self.interval - time.monotonic()))
+                # From the last one, not by the clock: a busy machine must cause no bursts.
+                time.sleep(self.interval)
             if index in self.missing:
                 continue
             if self.packets and index % 3 == 0:
@@ -444,24 +443,26 @@ def test_serial_stage_times_add_up_to_the_whole() -> None:
 
 @OVERLAPS
 def test_the_clock_starts_when_the_output_is_open(overlap: bool) -> None:
-    sink = FakeSink(faults={"open": lambda: time.sleep(0.6), "close": lambda: time.sleep(0.1)})
+    sink = FakeSink(faults={"open": lambda: time.sleep(0.3), "close": lambda: time.sleep(0.1)})
+    begun = time.perf_counter()
     summary = pipeline(FakeSource(3), sink, overlap=overlap).run()
-    assert 0.1 <= summary.seconds < 0.6, "and runs until it is closed"
-    assert summary.first_frame_seconds < 0.5
+    whole = time.perf_counter() - begun
+    assert 0.1 <= summary.seconds <= whole - 0.3, "and runs until it is closed"
+    assert summary.first_frame_seconds <= whole - 0.3 - 0.1
     assert summary.stages["close"].mean >= 100
 
 
 def test_waiting_for_a_neighbour_counts_to_no_stage() -> None:
     times = StageTimes()
-    pipeline(FakeSource(20), FakeSink(), segment=segmenter(0.02), times=times).run()
-    assert times.total_seconds("capture") < 0.2
-    assert times.total_seconds("output") < 0.2
+    pipeline(FakeSource(14), FakeSink(), segment=segmenter(0.05), times=times).run()
+    assert times.total_seconds("capture") < 0.35  # of 0.7 s that they waited
+    assert times.total_seconds("output") < 0.35
 
 
 @OVERLAPS
 def test_a_warm_up_is_written_but_not_counted(overlap: bool) -> None:
     sink, times = FakeSink(), StageTimes()
-    slow_start = iter([0.15] + [0.0] * 100)
+    slow_start = iter([0.4] + [0.0] * 100)
 
     def segment(frame: Frame) -> Segmentation:
         with times.measure("infer"):
@@ -480,7 +481,7 @@ def test_a_warm_up_is_written_but_not_counted(overlap: bool) -> None:
     assert sink.written == list(range(35))
     assert (summary.frames, summary.ended_by) == (20, "frames")
     assert times.percentiles("output").count == 20
-    assert times.total_seconds("infer") < 0.15
+    assert times.total_seconds("infer") < 0.4
     assert (reports[-1].frames, reports[-1].frame_count) == (35, 35)
 
 
@@ -522,47 +523,42 @@ def test_bad_limits_are_refused(option: dict[str, Any], message: str) -> None:
 # --- live sources ---
 
 
-def run_live(
-    *, infer: float, output: float, frames: int, overlap: bool = True
-) -> tuple[FakeSource, FakeSink, RunSummary, float]:
-    """A 30 fps live run; also the longest inference that really happened."""
-    longest = 0.0
+# How old a frame may be when it is shown: tests/reliability/test_latency.py, on a simulated clock.
+
+
+def test_a_cut_is_said_even_where_the_frame_that_says_it_is_dropped() -> None:
+    """After a reconnect a stream sends a burst: its first frame may give way to the next one."""
+    begun, release = threading.Event(), threading.Event()
+    seen: list[tuple[int, bool]] = []
+
+    class Cutting(FakeSource):
+        def _items(self) -> Iterator[Frame | Packet]:
+            for index in range(6):
+                if index == 1:
+                    begun.wait(10)
+                yield replace(self._frame(index), discontinuity=index in (1, 5))
+                if index == 3:
+                    release.set()
+                    time.sleep(0.3)
 
     def segment(frame: Frame) -> Segmentation:
-        nonlocal longest
-        start = time.monotonic()
-        result = segmenter(infer)(frame)
-        longest = max(longest, time.monotonic() - start)
-        return result
+        seen.append((frame.index, frame.discontinuity))
+        begun.set()
+        release.wait(10)
+        return segmenter()(frame)
 
-    source = FakeSource(frames, is_live=True, interval=1 / 30, packets=True)
-    sink = FakeSink(seconds=output)
-    sink.keep_frames = False
-    summary = pipeline(source, sink, segment=segment, overlap=overlap).run()
-    return source, sink, summary, longest
-
-
-def test_a_live_picture_never_lags() -> None:
-    source, sink, summary, inference = run_live(infer=0.3, output=0.0, frames=70)
-    # The last frame is aside: no newer one took its place while it waited.
-    assert max(sink.ages[:-1]) <= inference + 2 / 30 + BUSY_SECONDS
-    assert summary.dropped > 45
-    assert summary.frames + summary.dropped == source.delivered == 70
-    assert summary.latency.p50 / 1e3 <= inference + 2 / 30 + BUSY_SECONDS
-    assert [line for line in sink.log if "packet" in line] == [
-        line for line in source.log if "packet" in line
-    ], "packets are never dropped"
-    assert sink.written == sorted(sink.written)
-
-
-def test_a_slow_output_shows_no_old_picture() -> None:
-    _source, sink, summary, inference = run_live(infer=0.01, output=0.3, frames=45)
-    assert max(sink.ages[:-1]) <= inference + 2 / 30 + BUSY_SECONDS
-    assert summary.frames + summary.dropped == 45
+    sink = FakeSink()
+    pipeline(Cutting(6, is_live=True), sink, segment=segment).run()
+    # 1 and 2 gave way to 3, which says that 1 began anew; what follows it does not.
+    assert seen[:2] == [(0, False), (3, True)]
+    assert dict(seen).get(4, False) is False
+    assert seen[-1] == (5, True)
+    assert all(frame.discontinuity == dict(seen)[frame.index] for frame in sink.frames)
 
 
 def test_a_fast_live_run_drops_nothing() -> None:
-    _source, sink, summary, _ = run_live(infer=0.0, output=0.0, frames=20)
+    sink = FakeSink()
+    summary = pipeline(FakeSource(20, is_live=True, interval=1 / 30), sink).run()
     assert (len(sink.written) + summary.dropped, summary.frames) == (20, len(sink.written))
     assert summary.dropped <= 6, "only what a busy machine makes it drop"
 
@@ -627,13 +623,11 @@ def test_events_are_ignored_where_nobody_listens() -> None:
 
 
 def test_the_window_is_served_while_no_frame_comes() -> None:
-    source = FakeSource(3, interval=0.4)
-    sink = FakeSink()
+    source, sink = FakeSource(3, interval=0.3), FakeSink()
+    polls_before: list[int] = []
+    sink.faults["write"] = lambda: polls_before.append(len(sink.polls))
     pipeline(source, sink).run()
-    gaps = np.diff(sink.polls)
-    assert len(gaps) > 20
-    assert np.median(gaps) < 0.04
-    assert gaps.max() < 0.35
+    assert min(np.diff([0, *polls_before])) > 4, "15 are possible"
 
 
 @OVERLAPS
@@ -651,12 +645,24 @@ def test_a_paused_file_waits_and_loses_nothing(overlap: bool) -> None:
 
 @OVERLAPS
 def test_a_paused_camera_goes_on_with_a_fresh_picture(overlap: bool) -> None:
-    source = FakeSource(None, is_live=True, interval=1 / 30, packets=True)
-    sink = FakeSink(events={8: "pause", 30: "pause"})
+    source = FakeSource(None, is_live=True, interval=1 / 50, packets=True)
+    sink = FakeSink()
+    poll = sink.poll
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def pause_for_twelve_pictures() -> tuple[Event, ...]:
+        poll()
+        wanted = 12 + begun[0] if begun else 4
+        if ended or source.delivered < wanted:
+            return ()
+        (ended if begun else begun).append(source.delivered)
+        return ("pause",)
+
+    sink.poll = pause_for_twelve_pictures  # type: ignore[method-assign]
     summary = pipeline(source, sink, overlap=overlap, max_frames=15).run()
-    jumps = np.diff(sink.written)
-    assert jumps.max() > 10, "the frames of the pause are not shown"
-    assert max(sink.ages) <= 2 / 30 + BUSY_SECONDS
+    shown_after = [index for index in sink.written if index >= begun[0]]
+    assert shown_after[0] >= ended[0] - 3, "the pictures of the pause are not shown"
     assert summary.dropped < 10, "skipped by wish is not dropped"
     last = sink.log[-1]
     assert [line for line in sink.log if "packet" in line] == [
@@ -947,10 +953,42 @@ def test_an_error_holds_no_frame_once_it_is_dealt_with(place: Place) -> None:
 # --- Ctrl-C ---
 
 
+def test_a_thread_whose_start_was_interrupted_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The instant between a thread's creation and its first line, made long."""
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if thread.name != "rtseg-capture":
+            start(thread)
+            return
+        bootstrap = thread._bootstrap_inner  # type: ignore[attr-defined]
+
+        def late() -> None:
+            time.sleep(0.2)
+            bootstrap()
+
+        thread._bootstrap_inner = late  # type: ignore[attr-defined]
+        monkeypatch.setattr(thread._started, "wait", _interrupt)  # type: ignore[attr-defined]
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline(FakeSource(None), FakeSink()).run()
+    assert rtseg_threads() == []
+
+
+def _interrupt(_timeout: float | None = None) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.fixture
 def interrupt() -> Iterator[Callable[[float], None]]:
     """Sends this process a Ctrl-C after some seconds."""
     timers = []
+    # A shell's background jobs ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def send_after(seconds: float) -> None:
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
@@ -960,16 +998,20 @@ def interrupt() -> Iterator[Callable[[float], None]]:
     yield send_after
     for timer in timers:
         timer.join()
+    signal.signal(signal.SIGINT, before)
 
 
-def interrupted_run(chance: random.Random, *, overlap: bool) -> FakeSink:
+def interrupted_run(
+    chance: random.Random, interrupt: Callable[[float], None], *, overlap: bool
+) -> FakeSink:
     is_live = chance.random() < 0.5
     source = FakeSource(None, is_live=is_live, interval=0.002 * is_live, packets=True)
     sink = FakeSink(seconds=chance.choice((0, 0.004)))
     work = pipeline(source, sink, segment=segmenter(chance.choice((0, 0.004))), overlap=overlap)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        work.run()
+        # From within the run, so that it cannot come before it.
+        work.run(on_start=lambda: interrupt(chance.uniform(0.0, 0.06)))
     assert time.monotonic() - start < 0.06 + DEADLINE_SECONDS
     assert rtseg_threads() == []
     return sink
@@ -980,9 +1022,7 @@ def interrupted_run(chance: random.Random, *, overlap: bool) -> FakeSink:
     "seed", [*range(10), *(pytest.param(s, marks=pytest.mark.slow) for s in range(10, 200))]
 )
 def test_an_interrupt_closes_the_output(seed: int, interrupt: Callable[[float], None]) -> None:
-    chance = random.Random(seed)
-    interrupt(chance.uniform(0.01, 0.06))
-    sink = interrupted_run(chance, overlap=seed % 3 != 0)
+    sink = interrupted_run(random.Random(seed), interrupt, overlap=seed % 3 != 0)
     assert sink.calls == ["open fake 8x6", "close failed"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from rtseg.cli.paths import STANDARD_STREAM, check_outputs
+from rtseg.cli.paths import STANDARD_STREAM, check_outputs, shown
 from rtseg.errors import DiskFullError, RtsegError, SettingError, SinkError, SourceError
 from rtseg.settings import EncodeSettings
 
@@ -73,7 +73,7 @@ def plan_batch(
         )
     outputs: dict[str, str | None] = {}
     for job in jobs:
-        outputs |= {f"{job.source} ({path.name})": str(path) for path in job.files}
+        outputs |= {f"{shown(job.source)} ({path.name})": str(path) for path in job.files}
     if len({job.source for job in jobs}) < len(jobs):
         raise SettingError("an input is named twice; name each once")
     check_outputs([job.source for job in jobs], outputs)
@@ -110,7 +110,7 @@ def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, q
             raise
         except Exception as error:  # noqa: BLE001  a bug: shown whole, and the others go on
             click.echo(traceback.format_exc(), err=True)
-            failures.append((job, f"{job.source}: a bug: {error}", 1))
+            failures.append((job, f"a bug: {type(error).__name__}; please report it", 1))
             continue
         if code >= _INTERRUPTED:
             _mark_unfinished(job)
@@ -142,7 +142,7 @@ def _summarise(
         parts.append(f"{left} left; --resume goes on with them")
     click.echo(", ".join(parts), err=True)
     for job, reason, _code in failures:
-        click.echo(f"  failed: {job.source}: {reason}", err=True)
+        click.echo(f"  failed: {shown(job.source)}: {reason}", err=True)
 
 
 def _mark_unfinished(job: Job) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
+from rtseg.cli.desk import Desk
 from rtseg.cli.options import with_settings
 from rtseg.cli.paths import check_outputs
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
 from rtseg.cli.view import LiveView
-from rtseg.errors import DisplayError, RtsegError, TruncatedError
+from rtseg.errors import DisplayError, TruncatedError
 from rtseg.settings import (
     CameraSettings,
     EncodeSettings,
@@ -30,16 +29,9 @@ from rtseg.settings import (
 
 if TYPE_CHECKING:
     from rtseg.pipeline import Progress
-    from rtseg.sinks.base import Event, Sink
-    from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sinks.base import Sink
     from rtseg.sinks.window import WindowSink
     from rtseg.sources.base import Source
-
-HELP_LINE = (
-    "q quit   space pause   s snapshot   v view   +/- opacity   "
-    "h HUD   l legend   r record   ? help"
-)
-NOTICE_SECONDS = 2.5
 
 
 @click.command(short_help="Segment a camera live.")
@@ -89,6 +81,7 @@ def command(
     rtseg camera 1 --width 1920 --height 1080 --flip --view blur
     rtseg camera rtsp://host/stream --no-display -o record.mkv --duration 60
     """
+    from rtseg.backends import open_backend_for
     from rtseg.pipeline import Pipeline
     from rtseg.render import check_view, rendered_size
     from rtseg.segmenter import Segmenter
@@ -126,17 +119,8 @@ def command(
 
             window = WindowSink(f"rtseg: {frames.info.name}")
             sinks.append(window)
-        segmenter = stack.enter_context(
-            Segmenter(
-                model.model,
-                backend=model.backend,
-                device=model.device,
-                precision=model.precision,
-                threads=model.threads,
-                faces=faces,
-                times=times,
-            )
-        )
+        backend = stack.enter_context(open_backend_for(model))
+        segmenter = Segmenter(backend=backend, faces=faces, times=times)
         check_view(view, segmenter.label_set, alpha=False)
         sink = FanOutSink(sinks)
         width, height = rendered_size(view, frames.info.width, frames.info.height)
@@ -204,109 +188,3 @@ def _print_negotiated(source: Source, *, quiet: bool) -> None:
     negotiated = getattr(source, "negotiated", None)
     if negotiated is not None and not quiet:
         click.echo(negotiated.describe(), err=True)
-
-
-class Desk:
-    """Acts on what a person asks of the window, other than quitting and pausing."""
-
-    def __init__(
-        self,
-        source: Source,
-        sink: FanOutSink,
-        *,
-        encode: EncodeSettings,
-        width: int,
-        height: int,
-        window: WindowSink | None = None,
-    ) -> None:
-        self._source = source
-        self._sink = sink
-        self._encode = encode
-        self._size = (width, height)
-        self._window = window
-        self._shown_status = ""
-        self._recording: Sink | None = None
-        self._message = ""
-        self._message_until = 0.0
-        self._help = False
-        self.view: LiveView
-
-    def notice(self) -> tuple[str, ...]:
-        """Lines to show now: help, what a key just did, "recording"."""
-        lines = [HELP_LINE] if self._help else []
-        if self._recording is not None:
-            lines.append("● recording")
-        if time.monotonic() < self._message_until:
-            lines.append(self._message)
-        return tuple(lines)
-
-    def handle(self, event: Event) -> None:
-        """Do what a key asks."""
-        match event:
-            case "next-view":
-                self.view.next_view()
-            case "more-opacity":
-                self.view.change_opacity(+1)
-            case "less-opacity":
-                self.view.change_opacity(-1)
-            case "hud" | "legend":
-                self.view.toggle(event)
-            case "help":
-                self._help = not self._help
-            case "snapshot":
-                self._snapshot()
-            case "record":
-                self._toggle_recording()
-
-    def show_status(self) -> None:
-        """While the source is away, say so in the window, where a frozen face would lie."""
-        status = self._source.status
-        if status == self._shown_status:
-            return
-        self._shown_status = status
-        if status and self._window is not None:
-            from rtseg.render.hud import draw_hud
-
-            width, height = self._size
-            picture = np.full((height, width, 3), 32, np.uint8)
-            draw_hud(picture, (self._source.info.name, status), frame_width=width)
-            self._window.show(picture)
-
-    def _say(self, message: str) -> None:
-        self._message = message
-        self._message_until = time.monotonic() + NOTICE_SECONDS
-        click.echo(message, err=True)
-
-    def _stamp(self) -> str:
-        return time.strftime("rtseg-%Y%m%d-%H%M%S")
-
-    def _snapshot(self) -> None:
-        from rtseg.cli.image import write_png
-
-        if self.view.last_picture is None:
-            return
-        path = f"{self._stamp()}.png"
-        try:
-            write_png(path, self.view.last_picture)
-        except RtsegError as error:
-            self._say(str(error))
-        else:
-            self._say(f"wrote {path}")
-
-    def _toggle_recording(self) -> None:
-        """Start a recording beside what is shown, or finish it; a failure ends it alone."""
-        from rtseg.sinks import open_sink
-
-        try:
-            if self._recording is not None:
-                recording, self._recording = self._recording, None
-                self._sink.remove(recording)
-                self._say(f"wrote {recording.describe()}")
-                return
-            recording = open_sink(f"{self._stamp()}.mp4", settings=self._encode)
-            width, height = self._size
-            self._sink.add(recording, self._source.info, width=width, height=height)
-            self._recording = recording
-            self._say("recording")
-        except RtsegError as error:
-            self._say(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ def command(
     rtseg image photo.jpg -o out
     rtseg image photos/ -o out --labels masks --view cutout --classes hair
     """
+    from rtseg.backends import open_backend_for
     from rtseg.render import check_view
     from rtseg.segmenter import Segmenter
 
@@ -55,14 +57,8 @@ def command(
     targets = [Path(folder) for folder in (output, labels) if folder is not None]
     _check_names(stills, targets, overwrite=overwrite)
     failures: list[tuple[Path, RtsegError]] = []
-    with Segmenter(
-        model.model,
-        backend=model.backend,
-        device=model.device,
-        precision=model.precision,
-        threads=model.threads,
-        faces=faces,
-    ) as segmenter:
+    with open_backend_for(model) as backend:
+        segmenter = Segmenter(backend=backend, faces=faces)
         check_view(view, segmenter.label_set, alpha=True)
         for still in stills:
             try:
@@ -142,21 +138,22 @@ def _check_names(stills: list[Path], folders: list[Path], *, overwrite: bool) ->
                 raise SettingError(f"{target} is an input itself; give another output folder")
             if target.exists() and not overwrite:
                 raise OutputExistsError(f"{target} exists; --overwrite replaces it")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"{folder}: cannot be created: {error.strerror}") from None
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise SinkError(f"{folder}: cannot be created: {nearest} is no folder")
 
 
 def write_png(path: Path | str, pixels: npt.NDArray[np.uint8]) -> None:
-    """Write a PNG whole or not at all."""
+    """Write a PNG whole or not at all, into a folder that is made if need be."""
     from PIL import Image
 
     target = Path(path)
     part = target.with_name(target.name + ".part")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(part, format="PNG")
         part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from None

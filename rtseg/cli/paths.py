@@ -9,6 +9,13 @@ from rtseg.errors import SettingError
 STANDARD_STREAM = "-"
 
 
+def shown(location: str) -> str:
+    """An input as messages name it: a path as it was given, a URL without its secrets."""
+    from rtseg.sources.location import display_name, local_path
+
+    return location if local_path(location) is not None else display_name(location)
+
+
 def check_outputs(inputs: list[str], outputs: dict[str, str | None]) -> None:
     """Refuse an output that is an input, or two outputs that are one file.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -112,21 +112,13 @@ def command(
     )
     if len(inputs) == 1 and not resume:
         return run(source=inputs[0], output=output, labels=labels, records=records)
-    from rtseg.backends import open_backend
+    from rtseg.backends import open_backend_for
     from rtseg.cli.batch import Job, plan_batch, run_batch
 
     jobs = plan_batch(
         inputs, output=output, labels=labels, records=records, encode=encode, resume=resume
     )
-    with closing(
-        open_backend(
-            model.backend,
-            model=model.model,
-            device=model.device,
-            precision=model.precision,
-            threads=model.threads,
-        )
-    ) as backend:
+    with open_backend_for(model) as backend:
 
         def do(job: Job) -> int:
             return run(
@@ -166,6 +158,7 @@ def segment_video(
     Raises:
         RtsegError: anything that went wrong, after what could be kept was kept.
     """
+    from rtseg.backends import open_backend_for
     from rtseg.pipeline import Pipeline
     from rtseg.render import check_view, rendered_size
     from rtseg.segmenter import Segmenter
@@ -190,17 +183,9 @@ def segment_video(
             )
         )
         sinks = _open_sinks(output, labels, records, encode=encode, threads=model.threads)
-        segmenter = stack.enter_context(
-            Segmenter(
-                model.model if backend is None else None,
-                backend=backend or model.backend,
-                device=model.device,
-                precision=model.precision,
-                threads=model.threads,
-                faces=faces,
-                times=times,
-            )
-        )
+        if backend is None:
+            backend = stack.enter_context(open_backend_for(model))
+        segmenter = Segmenter(backend=backend, faces=faces, times=times)
         sink = FanOutSink(sinks)
         check_view(view, segmenter.label_set, alpha=sink.has_alpha)
         width, height = rendered_size(view, frames.info.width, frames.info.height)

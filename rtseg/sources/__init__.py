@@ -53,6 +53,8 @@ def open_source(
     settings = settings or ReadSettings()
     name = str(location)
     reconnects = stream is not None and stream.reconnect
+    # A live input that sends nothing shows a frozen picture as well.
+    silence_seconds = (stream.stale_after if stream and reconnects else 0) or None
     if is_camera(name):
         from rtseg.sources.camera import CameraSource
 
@@ -61,6 +63,7 @@ def open_source(
                 int(name) if name.isdecimal() else name,
                 settings=camera or CameraSettings(),
                 timeout_seconds=settings.timeout,
+                silence_seconds=silence_seconds,
                 closed=closed,
             )
 
@@ -85,6 +88,7 @@ def open_source(
             with_streams=with_streams,
             real_time=real_time,
             resume=reconnects and not is_live,
+            silence_seconds=silence_seconds if is_live else None,
             threads=threads,
         )
 

@@ -99,7 +99,7 @@ class Source(ABC):
 
     Attributes:
         info: what the source says of itself.
-        reconnects: how often a live source was lost and came back.
+        reconnects: how often a live source was away and came (back).
         status: what people should know while no frame comes ("reconnecting…"), else "".
     """
 

@@ -85,6 +85,7 @@ class CameraSource(Source):
         device: an index (0), or what OpenCV opens by name (`/dev/video0`).
         settings: what is asked of it.
         timeout_seconds: how long to wait for it to open, and for each frame.
+        silence_seconds: how long to wait for each frame, where that is less.
         closed: ends the wait for it to open when it is set.
         capture: what opens the device in the child; a function of a module, called there with the
             device and the settings.
@@ -94,7 +95,7 @@ class CameraSource(Source):
 
     Raises:
         SourceError: there is no such camera, or it may not be used.
-        LostError: it says nothing, or says no more: it may come back.
+        LostError: it is busy, says nothing, or says no more: it may come back.
     """
 
     def __init__(
@@ -103,11 +104,13 @@ class CameraSource(Source):
         *,
         settings: CameraSettings,
         timeout_seconds: float = 10.0,
+        silence_seconds: float | None = None,
         closed: threading.Event | None = None,
         capture: Callable[[int | str, CameraSettings], Capture] = open_capture,
     ) -> None:
         self._name = f"camera {device}" if isinstance(device, int) else device
         self._timeout_seconds = timeout_seconds
+        self._silence_seconds = min(timeout_seconds, silence_seconds or timeout_seconds)
         self._closed = False
         self._child = _Child(device, settings, capture)
         try:
@@ -178,7 +181,7 @@ class CameraSource(Source):
         Raises:
             LostError: the camera is gone, or said nothing for too long.
         """
-        deadline = time.monotonic() + self._timeout_seconds
+        deadline = time.monotonic() + self._silence_seconds
         while not self._closed:
             taken = self._child.take(_SLICE_SECONDS)
             if taken is not None:
@@ -197,7 +200,7 @@ class CameraSource(Source):
                 raise LostError(f"{self._name}: {message.reason}")
             if time.monotonic() > deadline:
                 raise LostError(
-                    f"{self._name}: no new picture for {self._timeout_seconds:g} s; "
+                    f"{self._name}: no new picture for {self._silence_seconds:g} s; "
                     "check its cable, and that no other program uses it"
                 )
         return None

@@ -65,7 +65,15 @@ Message = Opened | Ended | Bug
 
 
 class CaptureError(Exception):
-    """A device cannot be opened; the message says why, without the device's name."""
+    """A device cannot be opened; the message says why, without the device's name.
+
+    Attributes:
+        may_return: whether trying again may help: it is there, but busy or not ready.
+    """
+
+    def __init__(self, reason: str, *, may_return: bool = False) -> None:
+        super().__init__(reason)
+        self.may_return = may_return
 
 
 class Capture(Protocol):
@@ -190,7 +198,7 @@ def _deliver(
     try:
         reader = capture(device, settings)
     except CaptureError as error:
-        return Ended(str(error), may_return=False)
+        return Ended(str(error), may_return=error.may_return)
     try:
         there, picture = reader.read()
         if not there:
@@ -268,7 +276,7 @@ class _OpenCvCapture:
         backend = cv2.CAP_V4L2 if is_device and on_linux else cv2.CAP_ANY
         self._device = cv2.VideoCapture(device, backend)
         if not self._device.isOpened():
-            raise CaptureError("cannot be opened; another program may be using it")
+            raise CaptureError("cannot be opened; another program may be using it", may_return=True)
         code = settings.fourcc.ljust(4)[:4].upper()
         # The format comes first: it decides which sizes and rates there are.
         self._device.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*code))

@@ -8,12 +8,13 @@ import os
 import select
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from rtseg.errors import LostError, SourceError
 from rtseg.sources.completeness import is_cut_short
-from rtseg.sources.location import STANDARD_INPUT, local_path, scheme_of
+from rtseg.sources.location import LIVE_SCHEMES, STANDARD_INPUT, local_path, scheme_of
 
 if TYPE_CHECKING:
     from av.container.input import InputContainer
@@ -44,7 +45,12 @@ _RESUME = {
 
 
 def open_container(
-    location: str, *, name: str, settings: ReadSettings, resume: bool = False
+    location: str,
+    *,
+    name: str,
+    settings: ReadSettings,
+    resume: bool = False,
+    silence_seconds: float | None = None,
 ) -> InputContainer:
     """Open a path, a URL or standard input for reading.
 
@@ -53,13 +59,15 @@ def open_container(
         name: what it is called in messages.
         settings: seconds that opening and each read may take, and whether playlists are read.
         resume: whether a broken download over http goes on where it broke.
+        silence_seconds: what a read may take, where that is less than the settings allow.
 
     Raises:
         SourceError: naming what was found and what to do.
-        LostError: nobody answers.
+        LostError: nobody answers, or a live one is not sending yet.
     """
     import av
 
+    unreadable = (EOFError, av.error.InvalidDataError)
     av.logging.set_level(None)
     path = local_path(location)
     if path is not None:
@@ -68,8 +76,12 @@ def open_container(
     if location == STANDARD_INPUT:
         file = StandardInput(sys.stdin.buffer, name=name, timeout=settings.timeout)
     scheme = scheme_of(location)
+    begun = time.monotonic()
     nests = settings.allow_nested_urls
     options = {"format_whitelist": ",".join(_readable_formats(nests=nests))}
+    if path is None:
+        # Else a stall at the end of a file keeps its beginning from being read.
+        options["skip_estimate_duration_from_pts"] = "1"
     if scheme in ("rtsp", "rtsps"):
         options["rtsp_transport"] = "tcp"
     if resume and scheme in ("http", "https"):
@@ -80,10 +92,14 @@ def open_container(
             "r",
             container_options=options,
             metadata_errors="replace",
-            timeout=(settings.timeout, settings.timeout),
+            timeout=(settings.timeout, silence_seconds or settings.timeout),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        kind = LostError if may_return(error) else SourceError
+        # A live one that hangs up or talks nonsense may not be ready yet.
+        is_early = scheme in LIVE_SCHEMES and isinstance(error, unreadable)
+        if is_early and time.monotonic() - begun >= settings.timeout:
+            error = av.error.ExitError(-1, "timeout")  # RTSP calls it invalid data
+        kind = LostError if is_early or may_return(error) else SourceError
         raise kind(_explain(error, location, name=name, settings=settings)) from None
     if container.format.name in _NOT_VIDEO_FORMATS:
         container.close()
@@ -147,6 +163,8 @@ def _explain(error: Exception, location: str, *, name: str, settings: ReadSettin
         )
     if isinstance(error, PermissionError):
         return f"{name}: may not be read (permission denied); check its permissions"
+    if isinstance(error, EOFError) and scheme_of(location) in LIVE_SCHEMES:
+        return f"{name}: hung up before the first picture; check that it is sending"
     if isinstance(error, EOFError):
         return f"{name}: is truncated before the first picture; get the complete video"
     if not isinstance(error, av.error.InvalidDataError):

@@ -23,19 +23,18 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 10.0
 """The wait before an attempt doubles from the first of these to the second."""
 
-START_ATTEMPTS = 3
-"""How often a source is tried at first. What was never there is more likely a typing error."""
-
 _log = logging.getLogger(__name__)
 
 
 class ReconnectingSource(Source):
     """Makes one stream of a live source that goes away and comes back.
 
-    Silence, an end, an error and a picture that repeats bit for bit all count as lost. After a gap
-    the first frame is a discontinuity; times go on by the clock and always increase; indexes go
-    on; pictures of another size are fitted into the first one's. A picture that is still the same
-    after it was opened again is a scene that stands still, and is left alone until it moves.
+    What is busy or silent at the start is tried again as often as what is lost later; what is not
+    there at all (no such device, 404) is an error at once. Silence, an end, an error and a picture
+    that repeats bit for bit all count as lost. After a gap the first frame is a discontinuity;
+    times go on by the clock and always increase; indexes go on; pictures of another size are
+    fitted into the first one's. A picture that is still the same after it was opened again is a
+    scene that stands still, and is left alone until it moves.
 
     Args:
         connect: opens the source. Gets an event that is set when it is no longer wanted.
@@ -43,11 +42,11 @@ class ReconnectingSource(Source):
         first_delay_seconds: the wait before the first attempt.
 
     Attributes:
-        reconnects: how often it came back.
+        reconnects: how often it came back, a start that took several attempts included.
         status: "reconnecting… (2 of 10)" while it is away, else "".
 
     Raises:
-        SourceError: it cannot be opened to begin with.
+        SourceError: it cannot be opened to begin with; LostError where it might be later.
         TruncatedError: while iterating, once it stays away; every frame before was delivered.
     """
 
@@ -93,13 +92,15 @@ class ReconnectingSource(Source):
             self._source.close()
 
     def _start(self) -> Source:
-        for attempt in range(1, START_ATTEMPTS):
+        most = self._settings.max_reconnects
+        for attempt in range(1, most + 1):
             try:
                 return self._connect(self._closed)
             except LostError as error:
                 delay = self._delay(attempt)
-                _log.warning("%s; trying again in %g s", error, delay)
-                self._closed.wait(delay)
+                _log.warning("%s; trying again in %g s (%d of %d)", error, delay, attempt, most)
+            self.reconnects = 1
+            self._closed.wait(delay)
         return self._connect(self._closed)
 
     def _delay(self, attempt: int) -> float:

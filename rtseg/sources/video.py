@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from rtseg.errors import LostError, NoVideoError, SourceError, TruncatedError
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 _TIMESTAMPS_JUMP = 0x0200
 """AVFMT_TS_DISCONT: a format whose clock starts anywhere and may jump."""
 
+_OPENING_SECONDS = 0.5
+"""What opening may take beyond the time limit, for its own work."""
+
 _SEEK_MARGIN_SECONDS = 1
 """Demuxers seek by decoding time, which runs ahead of presentation: start well before."""
 
@@ -67,6 +71,7 @@ class VideoSource(Source):
         with_streams: also yield the packets of the audio and subtitle streams.
         real_time: deliver each frame when it is due, as a live source.
         resume: take a broken download over http up again where it broke.
+        silence_seconds: what each read may take, where that is less than the settings allow.
         threads: for decoding; 0 is one a core.
 
     Raises:
@@ -83,6 +88,7 @@ class VideoSource(Source):
         with_streams: bool = False,
         real_time: bool = False,
         resume: bool = False,
+        silence_seconds: float | None = None,
         threads: int = 0,
     ) -> None:
         self._name = display_name(location)
@@ -94,22 +100,65 @@ class VideoSource(Source):
         self._is_stream = scheme_of(location) in LIVE_SCHEMES
         self._is_pipe = location == STANDARD_INPUT
         self._resume = resume
+        timeout = self._settings.timeout
+        self._silence_seconds = min(timeout, silence_seconds or timeout)
         self._threads = threads
         self._with_streams = with_streams
         self._container: InputContainer | None = None
         try:
-            if not self._begin(location, seek=True):
-                self._begin(location, seek=False)
+            if self._path is None and not self._is_pipe:
+                self._open_in_time(location)
+            else:
+                self._open(location)
         except BaseException:
             self.close()
             raise
+
+    def _open(self, location: str) -> None:
+        if not self._begin(location, seek=True):
+            self._begin(location, seek=False)
+
+    def _open_in_time(self, location: str) -> None:
+        """Open on a thread that is left to itself where it takes too long.
+
+        FFmpeg grants the whole time limit to each step (connect, look at the streams, read the
+        first picture), so that whoever falls silent in the first one is waited for three times.
+        """
+        ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+        def work() -> None:
+            error: BaseException | None = None
+            with self._lock:
+                try:
+                    self._open(location)
+                except BaseException as caught:  # noqa: BLE001  raised again by who waits for it
+                    error = caught
+            ended.put(error)
+            if self._stopped.is_set():
+                self.close()
+
+        threading.Thread(target=work, name="rtseg-open", daemon=True).start()
+        timeout = self._settings.timeout
+        try:
+            error = ended.get(timeout=timeout + _OPENING_SECONDS)
+        except Empty:
+            raise LostError(
+                f"{self._name}: did not answer within {timeout:g} s; check the address, or raise "
+                "--timeout"
+            ) from None
+        if error is not None:
+            raise error
 
     def _begin(self, location: str, *, seek: bool) -> bool:
         """Open the container and read up to the first frame; False where a seek went too far."""
         if self._container is not None:
             self._container.close()
         self._container = open_container(
-            location, name=self._name, settings=self._settings, resume=self._resume
+            location,
+            name=self._name,
+            settings=self._settings,
+            resume=self._resume,
+            silence_seconds=self._silence_seconds,
         )
         self._prepare(self._container)
         has_sought = seek and self._seek(self._container)
@@ -173,6 +222,8 @@ class VideoSource(Source):
                 f"{self._name}: no frame lies in the part that was asked for "
                 f"(--start {self._settings.start or 0:g} s); choose an earlier start"
             )
+        if self._is_stream:
+            raise LostError(f"{self._name}: hung up before the first picture; is it sending?")
         raise NoVideoError(f"{self._name}: holds a video stream but no picture in it")
 
     def __iter__(self) -> Iterator[Frame | Packet]:
@@ -258,20 +309,29 @@ class VideoSource(Source):
 
         self._packet_count = 0
         wanted = (self._video, *self._copied.values())
+        self._heard = time.monotonic()
         try:
             for packet in self._opened().demux(wanted):
+                now, before = time.monotonic(), self._heard
                 if packet.stream_index == self._video.index and packet.size:
                     self._packet_count += 1
                 yield packet
+                if self._path is None and now - before >= self._silence_seconds:
+                    # This was held back: FFmpeg's time was up, and it would wait once more.
+                    raise self._silence(self._silence_seconds)
+                self._heard = time.monotonic()
         except av.error.ExitError:
-            raise LostError(
-                f"{self._name}: said nothing for {self._settings.timeout:g} s; check that it is "
-                "still sending, or allow more with --timeout"
-            ) from None
+            raise self._silence(self._silence_seconds) from None
         except (av.error.FFmpegError, OSError) as error:
             # What the decoder still holds back comes first.
             yield _flushing_packet(self._video)
             raise self._cut_off(reason(error)) from None
+
+    def _silence(self, seconds: float) -> LostError:
+        return LostError(
+            f"{self._name}: said nothing for {seconds:g} s; check that it is still sending, or "
+            "allow more with --timeout"
+        )
 
     def _decode(self, packet: av.Packet[Any]) -> list[VideoFrame]:
         import av
@@ -297,7 +357,8 @@ class VideoSource(Source):
 
     def _cut_off(self, found: str) -> SourceError:
         if self._converter is None:
-            return SourceError(f"{self._name}: is truncated before the first picture: {found}")
+            kind = LostError if self._is_stream else SourceError
+            return kind(f"{self._name}: is truncated before the first picture: {found}")
         return TruncatedError(
             f"{self._name}: is truncated after {self._index} frames ({found}); "
             "everything before was read; get the complete video for the rest"

@@ -78,6 +78,23 @@ def test_a_broken_image_does_not_stop_the_others(run: Run, portrait: Path, tmp_p
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["portrait.png"]
 
 
+def test_an_image_that_is_not_there_leaves_no_folder(run: Run, tmp_path: Path) -> None:
+    folders = tmp_path / "out", tmp_path / "labels"
+    result = run("image", tmp_path / "none.jpg", "-o", folders[0], "--labels", folders[1])
+    assert result.code == 3
+    assert "none.jpg" in result.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_for_images_that_cannot_be_is_refused_before_the_start(
+    run: Run, portrait: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    result = run("image", portrait, "-o", tmp_path / "file" / "out")
+    assert result.code == 5
+    assert "file is no folder" in result.error
+
+
 def test_images_of_one_name_are_refused_before_anything_is_written(
     run: Run, portrait: Path, tmp_path: Path
 ) -> None:

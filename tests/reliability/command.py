@@ -2,11 +2,13 @@
 
     python -m tests.reliability.command SECONDS_A_FRAME ARGUMENTS…
 
-The first frame waits for nothing; `ready` on standard error says that five were segmented.
+The first frame waits for nothing. `segmented N` on standard error counts the frames.
 """
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -32,9 +34,8 @@ class StandInSegmenter:
         labels = frame.image[..., 0] * 0
         labels[labels.shape[0] // 4 : -labels.shape[0] // 4] = 1
         self._count += 1
-        if self._count == 5:
-            sys.stderr.write("ready\n")
         time.sleep(self.seconds if self._count > 1 else 0)
+        sys.stderr.write(f"segmented {self._count}\n")
         return Segmentation(labels=labels, label_set=HELEN)
 
     def __enter__(self) -> StandInSegmenter:
@@ -57,14 +58,23 @@ def start(*arguments: object, seconds: float = 0.0, **options: Any) -> subproces
 
 
 def wait_until_ready(process: subprocess.Popen[str]) -> None:
+    """Until five frames were segmented."""
     assert process.stderr is not None
     lines = []
-    while (line := process.stderr.readline()) != "ready\n":
+    while (line := process.stderr.readline()) != "segmented 5\n":
         lines.append(line)
         assert line, lines
 
 
+def segmented(errors: str) -> int:
+    """How many frames were segmented, by what the process wrote to standard error."""
+    counts = [int(number) for number in re.findall(r"^segmented (\d+)$", errors, re.MULTILINE)]
+    return max(counts, default=0)
+
+
 if __name__ == "__main__":
+    # A shell's background jobs, and what they start, ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     StandInSegmenter.seconds = float(sys.argv[1])
     rtseg.segmenter.Segmenter = StandInSegmenter  # type: ignore[assignment,misc]
     main(sys.argv[2:])

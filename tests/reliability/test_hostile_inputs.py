@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 import resource
 import struct
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from rtseg.errors import SourceError
 from rtseg.frames import Frame
 from rtseg.settings import ReadSettings
 from rtseg.sources import open_source
+from tests.cli.conftest import Run
+from tests.cli.conftest import run as run
 from tests.clips import MakeClip, read_frames
 from tests.reliability.servers import Client, serving
 
@@ -126,3 +131,26 @@ def test_four_gigapixels_take_no_memory(tmp_path: Path, name: str) -> None:
         assert not [item for item in source if isinstance(item, Frame)]
     assert "\n" not in str(error.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
+@pytest.mark.parametrize("name", ["evil.safetensors", "evil.pt", "evil.pth", "evil.onnx"])
+def test_a_model_with_code_in_it_is_refused_and_not_run(
+    run: Run, make_clip: MakeClip, tmp_path: Path, name: str
+) -> None:
+    """Both as PyTorch packs it today (a zip with a pickle in it) and as it once did."""
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (open, (str(tmp_path / "canary"), "w"))
+
+    clip, path = make_clip(ticks=range(3)), tmp_path / name
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("evil/data.pkl", pickle.dumps(Evil()))
+        archive.writestr("evil/version", "3")
+    for content in (pickle.dumps(Evil()), packed.getvalue()):
+        path.write_bytes(content)
+        result = run("video", clip, "-o", tmp_path / "out.mp4", "--model", path)
+        assert result.code == 6, result.err
+        assert name in result.error
+        assert sorted(tmp_path.iterdir()) == sorted([clip, path])

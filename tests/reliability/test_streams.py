@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -22,13 +25,12 @@ from tests.reliability.command import start
 from tests.reliability.servers import Client, serving
 
 TIMEOUT_SECONDS = 1.0
-SLACK_SECONDS = 4.0
-"""For a busy machine, beside the second that is promised."""
+SILENT_SECONDS = 2.0
 
 
 @pytest.fixture
 def stream(make_clip: MakeClip) -> bytes:
-    return make_clip("stream.ts", ticks=range(100)).read_bytes()
+    return make_clip("stream.ts", ticks=range(40)).read_bytes()
 
 
 @contextmanager
@@ -49,37 +51,132 @@ def ticking() -> Iterator[list[float]]:
         thread.join()
 
 
-def read(url: str, *, stream: StreamSettings | None = None, real_time: bool = False) -> list[Frame]:
-    settings = ReadSettings(timeout=TIMEOUT_SECONDS)
+def read(
+    url: str,
+    *,
+    stream: StreamSettings | None = None,
+    real_time: bool = False,
+    timeout: float = TIMEOUT_SECONDS,
+) -> list[Frame]:
+    settings = ReadSettings(timeout=timeout)
     with open_source(url, settings=settings, stream=stream, real_time=real_time) as source:
         return [item for item in source if isinstance(item, Frame)]
 
 
-def never_answers(client: Client) -> None:
+def never_answers(client: Client, _stream: bytes) -> None:
     client.hold()
 
 
-def stalls_in_the_header(client: Client) -> None:
+def stalls_in_the_header(client: Client, _stream: bytes) -> None:
     client.send(b"HTTP/1.1 200 OK\r\nContent-")
     client.hold()
 
 
-def trickles_one_byte(client: Client) -> None:
+def stalls_after_the_header(client: Client, _stream: bytes) -> None:
     client.http(10**6)
-    client.trickle(b"\x47" * 1000, step=1, seconds=0.2)
+    client.hold()
 
 
-@pytest.mark.parametrize("answer", [never_answers, stalls_in_the_header, trickles_one_byte])
-def test_a_server_that_does_not_answer_is_an_error_in_time(
-    answer: Callable[[Client], None],
-) -> None:
-    with serving(answer) as server, ticking() as ticks:
-        begun = time.monotonic()
-        with pytest.raises(SourceError, match=r"did not answer within 1 s|said nothing for 1 s"):
-            read(server.url("/v.ts"))
-        assert time.monotonic() - begun < TIMEOUT_SECONDS + 1 + SLACK_SECONDS
+def trickles(client: Client, stream: bytes) -> None:
+    client.http(len(stream))
+    client.trickle(stream, step=1, seconds=0.2)
+
+
+def trickles_without_a_header(client: Client, stream: bytes) -> None:
+    client.trickle(stream, step=1, seconds=0.2)
+
+
+def stalls_in_the_middle(client: Client, stream: bytes) -> None:
+    client.http(len(stream))
+    client.send(stream[: len(stream) // 2])
+    client.hold()
+
+
+def stalls_late_and_at_the_end(client: Client, stream: bytes) -> None:
+    """Also where FFmpeg looks for the end, to learn how long it is."""
+    if not client.range_start:
+        client.http(len(stream))
+        client.send(stream[: 3 * len(stream) // 4])
+    client.hold()
+
+
+def trickles_in_the_middle(client: Client, stream: bytes) -> None:
+    client.http(len(stream))
+    client.send(stream[: len(stream) // 2])
+    client.trickle(stream[len(stream) // 2 :], step=1, seconds=0.2)
+
+
+def stops_without_a_header(client: Client, stream: bytes) -> None:
+    client.send(stream[: len(stream) // 2])
+    client.hold()
+
+
+def test_silence_in_any_form_is_an_error_in_time(stream: bytes, make_clip: MakeClip) -> None:
+    """All at once, each on a thread and a server of its own; this thread goes on ticking."""
+    matroska = make_clip("head.mkv", ticks=range(3)).read_bytes()
+    head = matroska[: matroska.index(b"\x1f\x43\xb6\x75") + 30]  # and the first cluster begins
+
+    def stalls_before_the_first_picture(client: Client, _stream: bytes) -> None:
+        client.http(10**6)
+        client.send(head)
+        client.hold()
+
+    answers = {
+        "http": [
+            never_answers,
+            stalls_in_the_header,
+            stalls_after_the_header,
+            trickles,
+            stalls_before_the_first_picture,
+            stalls_in_the_middle,
+            stalls_late_and_at_the_end,
+            trickles_in_the_middle,
+        ],
+        "tcp": [never_answers, trickles_without_a_header, stops_without_a_header],
+    }
+    ended: dict[str, tuple[float, BaseException | None]] = {}
+
+    def attempt(name: str, url: str) -> None:
+        begun, found = time.monotonic(), None
+        try:
+            read(url, timeout=SILENT_SECONDS)
+        except SourceError as error:
+            found = error
+        ended[name] = time.monotonic() - begun, found
+
+    threads = []
+    with ExitStack() as servers, ticking() as ticks:
+        for scheme, kinds in answers.items():
+            for answer in kinds:
+                serve = serving(
+                    lambda client, answer=answer: answer(client, stream), http=scheme == "http"
+                )
+                url = servers.enter_context(serve).url("/v.ts" * (scheme == "http"), scheme)
+                name = f"{scheme}: {answer.__name__}"
+                threads.append(threading.Thread(target=attempt, args=(name, url)))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert len(ended) == 11
+    for name, (seconds, error) in ended.items():
+        assert isinstance(error, LostError), name
+        assert re.search(r"did not answer within 2 s|said nothing for 2 s", str(error)), name
+        # Not twice the time: that would be 4 s.
+        assert seconds < SILENT_SECONDS + 1 + 0.9, name
     # The interpreter is free while FFmpeg waits: a window would go on living.
-    assert max(after - before for before, after in pairwise(ticks)) < TIMEOUT_SECONDS
+    assert max(after - before for before, after in pairwise(ticks)) < SILENT_SECONDS / 2
+
+
+def test_what_came_before_a_stall_is_read(stream: bytes) -> None:
+    frames: list[object] = []
+    with (
+        serving(lambda client: stalls_late_and_at_the_end(client, stream)) as server,
+        open_source(server.url("/v.ts"), settings=ReadSettings(timeout=TIMEOUT_SECONDS)) as source,
+        pytest.raises(LostError, match="said nothing for 1 s"),
+    ):
+        frames.extend(source)
+    assert len(frames) >= 25
 
 
 def test_nobody_listens() -> None:
@@ -87,21 +184,6 @@ def test_nobody_listens() -> None:
         port = free.getsockname()[1]
     with pytest.raises(LostError, match="refused"):
         read(f"tcp://127.0.0.1:{port}")
-
-
-@pytest.mark.parametrize("scheme", ["http", "tcp"])
-def test_a_stall_in_the_middle_is_an_error_in_time(scheme: str, stream: bytes) -> None:
-    def answer(client: Client) -> None:
-        if scheme == "http":
-            client.http(len(stream))
-        client.send(stream[: len(stream) // 2])
-        client.hold()
-
-    with serving(answer, http=scheme == "http") as server:
-        begun = time.monotonic()
-        with pytest.raises(LostError, match=r"said nothing for 1 s"):
-            read(server.url(scheme=scheme))
-        assert time.monotonic() - begun < TIMEOUT_SECONDS + 1 + SLACK_SECONDS
 
 
 def test_a_download_that_breaks_without_reconnecting_is_truncated(stream: bytes) -> None:
@@ -123,8 +205,7 @@ def test_a_download_that_breaks_goes_on_where_it_broke(stream: bytes) -> None:
     with serving(answer) as server:
         frames = read(server.url("/v.ts"), stream=StreamSettings())
         assert len(server.clients) > 1
-    assert len(frames) == 100
-    assert [frame.index for frame in frames] == list(range(100))
+    assert [frame.index for frame in frames] == list(range(40))
 
 
 def take(source: Source, enough: Callable[[Frame], bool], *, seconds: float = 30) -> list[Frame]:
@@ -156,7 +237,7 @@ def test_a_live_stream_that_breaks_comes_back(scheme: str, fault: str, stream: b
     def answer(client: Client) -> None:
         if scheme == "http":
             client.http()
-        client.send(stream if client.number else stream[: len(stream) // 2])
+        client.send(stream if client.number else stream[: 3 * len(stream) // 4])
         if client.number or fault == "stalls":
             client.hold()
 
@@ -165,12 +246,13 @@ def test_a_live_stream_that_breaks_comes_back(scheme: str, fault: str, stream: b
         serving(answer, http=scheme == "http") as server,
         open_source(
             server.url(scheme=url_scheme),
-            settings=ReadSettings(timeout=TIMEOUT_SECONDS),
-            stream=StreamSettings(),
+            # Silence is noticed within stale_after, however long an answer may take.
+            settings=ReadSettings(timeout=60),
+            stream=StreamSettings(stale_after=0.7),
             real_time=True,
         ) as source,
     ):
-        frames = take(source, lambda frame: source.reconnects > 0 and frame.index > 50)
+        frames = take(source, lambda frame: source.reconnects > 0 and frame.index > 35)
         assert source.reconnects == 1
         assert source.status == ""
     check_one_stream(frames, breaks=1)
@@ -180,6 +262,51 @@ def test_a_live_stream_that_breaks_comes_back(scheme: str, fault: str, stream: b
         if after.discontinuity
     )
     assert Fraction(1, 4) < gap < 20  # by the clock
+
+
+def test_a_stream_that_is_not_ready_yet_is_waited_for(
+    stream: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(client: Client) -> None:
+        if client.number:
+            client.send(stream if client.number > 1 else stream[:1000])
+            client.hold()
+
+    with (
+        serving(answer, http=False) as server,
+        caplog.at_level("WARNING", "rtseg"),
+        open_source(
+            server.url(scheme="tcp"),
+            settings=ReadSettings(timeout=TIMEOUT_SECONDS),
+            stream=StreamSettings(max_reconnects=5),
+        ) as source,
+    ):
+        frames = take(source, lambda frame: frame.index == 20)
+        assert source.reconnects == 1, "late is counted, once"
+    assert not any(frame.discontinuity for frame in frames)
+    assert any("trying again in 0.5 s (1 of 5)" in message for message in caplog.messages)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals")
+def test_ctrl_c_while_it_is_waited_for(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"tcp://maria:s3cret@127.0.0.1:{port}"
+    with start("camera", url, "--no-display", "-o", tmp_path / "out.mkv") as process:
+        assert process.stderr is not None
+        lines = ""
+        while "trying again in 1 s (2 of 10)" not in lines:
+            line = process.stderr.readline()
+            assert line, lines
+            lines += line
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - begun < 5
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "s3cret" not in lines + errors
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_live_stream_that_stays_away_ends_as_truncated(stream: bytes) -> None:
@@ -197,7 +324,7 @@ def test_a_live_stream_that_stays_away_ends_as_truncated(stream: bytes) -> None:
 def test_without_reconnecting_the_end_is_the_end(stream: bytes) -> None:
     with serving(lambda client: client.send(stream), http=False) as server:
         frames = read(server.url(scheme="tcp"), stream=StreamSettings(reconnect=False))
-    assert len(frames) == 100
+    assert len(frames) == 40
 
 
 def test_closing_ends_an_attempt_to_come_back(stream: bytes) -> None:

@@ -1,0 +1,128 @@
+"""Errors in any stage of a run from a real file to real files: what is left behind."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtseg.frames import Frame, Packet, Segmentation
+from rtseg.labels import HELEN
+from rtseg.pipeline import Pipeline
+from rtseg.settings import EncodeSettings
+from rtseg.sinks import open_sink
+from rtseg.sinks.fan_out import FanOutSink
+from rtseg.sinks.masks import open_labels_sink
+from rtseg.sinks.records import RecordsSink
+from rtseg.sources import Source
+from rtseg.sources.video import VideoSource
+from tests.clips import MakeClip, frame_times
+
+FRAMES = 30
+
+
+class Stage:
+    """Works for a moment, and raises when it is entered for the `at`-th time."""
+
+    def __init__(self, at: int | None, seconds: float) -> None:
+        self._at, self._seconds = at, seconds
+        self._count = itertools.count()
+        self.raised_at = 0.0
+
+    def __call__(self) -> None:
+        time.sleep(self._seconds)
+        if next(self._count) == self._at:
+            self.raised_at = time.monotonic()
+            raise ZeroDivisionError("injected")
+
+
+class StagedSource(Source):
+    """A source with a stage before each of its items."""
+
+    def __init__(self, source: Source, stage: Stage) -> None:
+        self.info, self._source, self._stage = source.info, source, stage
+
+    def __iter__(self) -> Iterator[Frame | Packet]:
+        for item in self._source:
+            self._stage()
+            yield item
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def handles() -> set[str]:
+    """The files that this process holds open, by name (Linux); what the system adds aside."""
+    folder = Path("/proc/self/fd")
+    if not folder.exists():
+        return set()
+    found = set()
+    for link in folder.iterdir():
+        try:
+            found.add(str(link.readlink()))
+        except OSError:
+            continue
+    return {name for name in found if name.startswith("/")}
+
+
+@pytest.mark.parametrize("place", ["capture", "segment", "render", "write"])
+@pytest.mark.parametrize("at", [0, 1, 12])
+@pytest.mark.parametrize("slow", ["none", "write"])
+def test_nothing_is_left_behind(
+    make_clip: MakeClip, tmp_path: Path, place: str, at: int, slow: str
+) -> None:
+    clip = make_clip("in.mkv", ticks=range(FRAMES), audio="aac")
+    out = tmp_path / "out"
+    stages = {
+        name: Stage(at if name == place else None, 0.01 if name == slow else 0.0)
+        for name in ("capture", "segment", "render", "write")
+    }
+
+    def segment(frame: Frame) -> Segmentation:
+        stages["segment"]()
+        return Segmentation(labels=frame.image[..., 0] * 0, label_set=HELEN)
+
+    def render(frame: Frame, _segmentation: Segmentation) -> Any:
+        stages["render"]()
+        return frame.image
+
+    class Staged(FanOutSink):
+        def write(self, *arguments: Any) -> None:
+            stages["write"]()
+            super().write(*arguments)
+
+    before = handles(), set(threading.enumerate())
+    with VideoSource(str(clip), with_streams=True, threads=1) as source:
+        sink = Staged(
+            [
+                open_sink(str(out / "a.mp4"), settings=EncodeSettings(), threads=1),
+                open_labels_sink(str(out / "a.npz"), overwrite=False),
+                RecordsSink(str(out / "a.jsonl")),
+            ]
+        )
+        pipeline = Pipeline(
+            source=StagedSource(source, stages["capture"]),
+            segment=segment,
+            sink=sink,
+            render=render,
+            width=source.info.width,
+            height=source.info.height,
+        )
+        with pytest.raises(ZeroDivisionError, match="injected"):
+            pipeline.run()
+        assert time.monotonic() - stages[place].raised_at < 2.0
+    assert pipeline.summary is not None
+    frames = pipeline.summary.frames
+    gc.collect()
+    assert (handles(), set(threading.enumerate())) == before
+    # Kept under their temporary names where there is something in them, else nothing at all.
+    kept = {path.name for path in out.iterdir()} if out.exists() else set()
+    assert kept == ({"a.part.mp4", "a.part.npz", "a.part.jsonl"} if frames else set())
+    if frames:
+        assert len(frame_times(out / "a.part.mp4")) == frames

@@ -1,0 +1,172 @@
+"""User names and passwords in URLs are told nowhere: not on a terminal, not in a file or its name.
+
+They stay in the list of processes, as whatever is typed on a command line does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from rtseg.cli.batch import plan_batch, run_batch
+from rtseg.errors import SettingError, SourceError
+from rtseg.settings import EncodeSettings
+from tests.cli.conftest import run as run
+from tests.clips import MakeClip
+from tests.reliability.command import start
+from tests.reliability.servers import Client, serving
+
+USER, PASSWORD, TOKEN = "maria", "s3cret", "t0ken"
+
+
+def check(text: str | bytes) -> None:
+    told = text if isinstance(text, bytes) else text.encode()
+    for secret in (USER, PASSWORD, TOKEN):
+        assert secret.encode() not in told, told[-2000:]
+
+
+def check_files(folder: Path) -> list[Path]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    for path in files:
+        check(str(path.relative_to(folder)))
+        check(path.read_bytes())
+    return files
+
+
+def with_secrets(url: str) -> str:
+    return url.replace("://", f"://{USER}:{PASSWORD}@") + f"?token={TOKEN}"
+
+
+@pytest.fixture
+def stream(make_clip: MakeClip) -> bytes:
+    return make_clip("stream.ts", ticks=range(40)).read_bytes()
+
+
+def test_a_run_that_goes_well_breaks_and_ends(stream: bytes, tmp_path: Path) -> None:
+    """Video, label video and records of one run; reconnecting, giving up, being verbose."""
+
+    def answer(client: Client) -> None:
+        if client.number < 2:
+            client.send(stream)
+
+    out = tmp_path / "out"
+    out.mkdir()
+    with serving(answer, http=False) as server:
+        url = with_secrets(server.url(scheme="tcp"))
+        options = ["--max-reconnects", 1, "-v", "--hud"]
+        places = ["-o", out / "a.mp4", "--labels", out / "a.mkv", "--json", out / "a.jsonl"]
+        with start("video", url, *places, *options) as process:
+            _, errors = process.communicate(timeout=60)
+    assert process.returncode == 4, errors
+    assert "reconnecting in" in errors
+    check(errors)
+    assert len(check_files(out)) == 3
+    with av.open(str(out / "a.mp4")) as container:
+        check(str(container.metadata))
+
+
+@pytest.mark.parametrize("command", ["video", "camera"])
+@pytest.mark.parametrize("scheme", ["rtsp", "http", "ftp", "nonsense"])
+def test_what_cannot_be_opened(command: str, scheme: str, run: Any, tmp_path: Path) -> None:
+    url = with_secrets(f"{scheme}://127.0.0.1:9/live")
+    options = ["--no-display"] if command == "camera" else []
+    result = run(command, url, "-o", tmp_path / "out.mp4", "--no-reconnect", "-v", *options)
+    assert result.code == 3
+    check(result.out + result.err)
+    assert not check_files(tmp_path)
+
+
+def test_batches(run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    urls = [with_secrets(f"http://127.0.0.1:9/{name}.mp4") for name in "ab"]
+    result = run("video", *urls, "-o", tmp_path / "out", "--no-reconnect")
+    assert result.code == 3
+    assert "failed: http://127.0.0.1:9/a.mp4" in result.err
+    check(result.err)
+    # Two that would become one file, and a bug.
+    places: dict[str, Any] = {"labels": None, "records": None, "resume": False}
+    places["encode"] = EncodeSettings()
+    with pytest.raises(SettingError, match="give each its own name") as caught:
+        plan_batch([urls[0], "a.mp4"], output=str(tmp_path / "out"), **places)
+    check(str(caught.value))
+    jobs = plan_batch(urls, output=str(tmp_path / "out"), **places)
+
+    def fail(_job: object) -> int:
+        raise SourceError("bad")
+
+    run_batch(jobs, fail, resume=False, quiet=False)
+    check(capfd.readouterr().err)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no /proc")
+def test_titles_and_snapshots(
+    monkeypatch: pytest.MonkeyPatch, stream: bytes, tmp_path: Path
+) -> None:
+    """What a window is called, what it shows while the stream is away, what a snapshot is named."""
+    import numpy as np
+
+    from rtseg.cli import desk as desk_module
+    from rtseg.cli.desk import Desk
+    from rtseg.render import hud
+    from rtseg.settings import ReadSettings
+    from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sources import open_source
+
+    drawn: list[str] = []
+    monkeypatch.setattr(hud, "draw_hud", lambda _picture, lines, **_: drawn.extend(lines))
+    said: list[str] = []
+    monkeypatch.setattr(desk_module.click, "echo", lambda text, err: said.append(text))
+    monkeypatch.chdir(tmp_path)
+
+    def answer(client: Client) -> None:
+        client.send(stream)
+        client.hold()
+
+    class Window:
+        @staticmethod
+        def show(_picture: object) -> None:
+            pass
+
+    with serving(answer, http=False) as server:
+        settings = ReadSettings(timeout=5)
+        url = with_secrets(server.url(scheme="tcp"))
+        with open_source(url, settings=settings) as source:
+            source.status = "reconnecting…"
+            window: Any = Window()
+            desk = Desk(
+                source, FanOutSink(), encode=EncodeSettings(), width=64, height=48, window=window
+            )
+            view: Any = type("View", (), {"last_picture": np.zeros((4, 4, 3), np.uint8)})()
+            desk.view = view
+            desk.show_status()
+            desk.handle("snapshot")
+            check(f"rtseg: {source.info.name}" + repr(source.info) + "".join(drawn + said))
+            assert drawn
+    assert len(check_files(tmp_path)) == 2  # with the fixture's clip
+    assert list(tmp_path.glob("rtseg-*.png"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="reads /proc")
+def test_only_what_was_typed_is_in_the_list_of_processes(stream: bytes, tmp_path: Path) -> None:
+    """No process of ours is named after a URL."""
+
+    def answer(client: Client) -> None:
+        client.send(stream)
+        client.hold()
+
+    with serving(answer, http=False) as server:
+        url = with_secrets(server.url(scheme="tcp"))
+        with start("camera", url, "--no-display", "-o", tmp_path / "out.mkv") as process:
+            end = time.monotonic() + 30
+            while not list(tmp_path.glob("*.part.*")) and time.monotonic() < end:
+                time.sleep(0.05)
+            for task in Path(f"/proc/{process.pid}/task").glob("*/comm"):
+                check(task.read_text())
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=30)
+    check(errors)
