@@ -121,6 +121,8 @@ def test_a_ctrl_c_after_it_was_closed_elsewhere_is_only_a_ctrl_c(tmp_path):
     # What OpenVINO leaves behind in a thread that compiled once ended the process here (SIGSEGV).
     code = (
         "import gc, os, signal, sys, threading, time\n"
+        # a job in a shell's background inherits Ctrl-C ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from rtseg.backends import open_backend\n"
         "backend = open_backend('openvino')\n"
         "backend.warm_up()\n"

@@ -25,7 +25,7 @@ from tests.reliability.command import start
 from tests.reliability.servers import Client, serving
 
 TIMEOUT_SECONDS = 1.0
-SILENT_SECONDS = 2.0
+SILENT_SECONDS = 4.0
 
 
 @pytest.fixture
@@ -161,9 +161,9 @@ def test_silence_in_any_form_is_an_error_in_time(stream: bytes, make_clip: MakeC
     assert len(ended) == 11
     for name, (seconds, error) in ended.items():
         assert isinstance(error, LostError), name
-        assert re.search(r"did not answer within 2 s|said nothing for 2 s", str(error)), name
-        # Not twice the time: that would be 4 s.
-        assert seconds < SILENT_SECONDS + 1 + 0.9, name
+        assert re.search(r"did not answer within 4 s|said nothing for 4 s", str(error)), name
+        # Not twice the time: that would be 8 s. The rest is slack for a busy machine.
+        assert seconds < SILENT_SECONDS + 1 + 2.5, name
     # The interpreter is free while FFmpeg waits: a window would go on living.
     assert max(after - before for before, after in pairwise(ticks)) < SILENT_SECONDS / 2
 
