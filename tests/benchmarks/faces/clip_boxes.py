@@ -1,8 +1,8 @@
 """Where the faces of the clips are, and what is printed on a shirt: read off by eye.
 
 Every 15th frame; (left, top, right, bottom) of face and hair in pixels of 640x480 frames, to
-about three pixels. Between them the boxes move evenly. They end at the chin: hair that falls over
-the shoulders, and comes and goes behind hands (asl-book), does not decide what was followed.
+about three pixels. Between them the boxes move evenly. They end at the chin; hair that falls over
+the shoulders, and comes and goes behind hands (asl-book), may be part of the head or not.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ PERSONS: dict[str, tuple[Corners, ...]] = {
         (297, 60, 373, 170),
     ),
 }
+
+WITH_LOOSE_HAIR: dict[str, Corners] = {"asl-book": (252, 84, 352, 222)}
+"""The same head down to the tips of its hair; she stands still."""
 """The person who stands in the middle."""
 
 SECOND_PERSONS: dict[str, tuple[Corners, ...]] = {

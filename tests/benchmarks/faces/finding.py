@@ -11,7 +11,7 @@ import numpy as np
 
 from rtseg import Segmenter
 from rtseg.backends.base import Backend
-from rtseg.frames import Box, Frame, Image, Segmentation
+from rtseg.frames import Frame, Image, LabelMap, Segmentation
 from tests.benchmarks.faces.report import Cell, Report, percent
 from tests.benchmarks.faces.streams import HEIGHT, WIDTH, faceless, head_box, wandering
 
@@ -24,9 +24,15 @@ EMPTY_FRAMES = 15
 _SENSOR_NOISE = 2.0
 
 
-def best_overlap(segmentation: Segmentation, truth: Box) -> float:
-    """Of any face that was found with the true box, 0..1."""
-    return max((face.box.overlap(truth) for face in segmentation.faces), default=0.0)
+def is_hit(segmentation: Segmentation, truth: LabelMap) -> bool:
+    """Whether a face was found whose skin and parts overlap the true ones by half.
+
+    Hair is left out: what of it belongs to a head under a hat is a question of labels.
+    """
+    ids = list(segmentation.label_set.face)
+    found, wanted = np.isin(segmentation.labels, ids), np.isin(truth, ids)
+    either = np.count_nonzero(found | wanted)
+    return bool(segmentation.faces and np.count_nonzero(found & wanted) >= HIT * either)
 
 
 def hits(backend: Backend, data: Path, *, share: float, seed: int) -> list[bool]:
@@ -36,10 +42,9 @@ def hits(backend: Backend, data: Path, *, share: float, seed: int) -> list[bool]
     found = []
     for index in range(FRAMES):
         frame, labels = scene(index)
-        truth = head_box(labels)
-        if truth is None:
+        if head_box(labels) is None:
             break
-        found.append(best_overlap(segmenter(frame), truth) >= HIT)
+        found.append(is_hit(segmenter(frame), labels))
     return found
 
 
@@ -81,7 +86,7 @@ def recall(backend: Backend, data: Path, *, count: int) -> Report:
         rows=rows,
         notes=(
             f"{count} streams of {FRAMES} frames a row: a validation head drifts over a held-out "
-            f"background that pans. A hit overlaps the true box of face and hair by half. Aimed "
+            f"background that pans. A hit overlaps the true face (skin and parts) by half. Aimed "
             f"at: 98% from a height of 12% on, 90% at 8%.",
         ),
     )
