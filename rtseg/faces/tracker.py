@@ -24,8 +24,10 @@ from rtseg.settings import FaceSettings
 
 _SEEN = 0.3  # promise from which a coarse look is worth a closer one
 _CLOSER_LOOKS, _CLOSER_LOOKS_STILL = 2, 12  # at most so many new faces a frame, a still
-_CONFIRMED = 0.85  # score in its own crop from which a face is followed
-_CONFIRMED_TURNED = 0.9  # more is asked of what is a face only when one turns the picture
+_CONFIRMED = 0.92  # score in its own crop from which a face is followed; a cat has 0.915
+_CONFIRMED_TURNED = 0.94  # more is asked of what is a face only when one turns the picture
+# A crop of fewer pixels than its map has cells shows little: a logo passes for a face in it.
+_CONFIRMED_TINY = 0.94
 _KEPT = 0.3  # score below which a followed face is lost from sight
 _MIN_HEAD = 0.04  # of the frame's shorter side; what is smaller is a pattern more often than a face
 _BESIDE = 0.6  # so many heights of the head away, it is another head and no part of this one
@@ -276,7 +278,10 @@ class FaceTracker:
 
 
 def _is_face(closer: Closer) -> bool:
-    return closer.score >= (_CONFIRMED if closer.crop.is_upright else _CONFIRMED_TURNED)
+    wanted = _CONFIRMED if closer.crop.is_upright else _CONFIRMED_TURNED
+    if closer.crop.box.height < closer.probabilities.shape[0]:
+        wanted = max(wanted, _CONFIRMED_TINY)
+    return closer.score >= wanted
 
 
 def _foreign(view: _View, seen: Sequence[_View]) -> Mask | None:

@@ -137,17 +137,22 @@ class VideoSource(Source):
             if self._stopped.is_set():
                 self.close()
 
+        begun = time.monotonic()
         threading.Thread(target=work, name="rtseg-open", daemon=True).start()
         timeout = self._settings.timeout
+        late = LostError(
+            f"{self._name}: did not answer within {timeout:g} s; check the address, or raise "
+            "--timeout"
+        )
         try:
             error = ended.get(timeout=timeout + _OPENING_SECONDS)
         except Empty:
-            raise LostError(
-                f"{self._name}: did not answer within {timeout:g} s; check the address, or raise "
-                "--timeout"
-            ) from None
+            raise late from None
         if error is not None:
             raise error
+        if time.monotonic() - begun >= timeout:
+            # One of the steps waited in vain: reading on would wait for as long again.
+            raise late
 
     def _begin(self, location: str, *, seek: bool) -> bool:
         """Open the container and read up to the first frame; False where a seek went too far."""

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -8,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtseg.faces import FaceTracker
-from rtseg.faces.crops import CROP_FACTOR, Crop, crop_side
+from rtseg.faces.closer import Closer
+from rtseg.faces.crops import CROP_FACTOR, Crop, crop_around, crop_side
 from rtseg.faces.sightings import wrapped
 from rtseg.faces.track import planned_roll
+from rtseg.faces.tracker import _is_face
 from rtseg.frames import Box
 from rtseg.labels import HELEN
 from rtseg.settings import FaceSettings
@@ -355,3 +358,16 @@ class TestRoll:
         assert planned_roll(8, crop) == 0
         assert planned_roll(14, replace(crop, roll_degrees=0)) == 0
         assert planned_roll(16, replace(crop, roll_degrees=0)) == 16
+
+
+@pytest.mark.parametrize(
+    ("side", "score", "accepted"), [(28, 0.93, False), (28, 0.95, True), (40, 0.93, True)]
+)
+def test_more_is_asked_of_a_crop_of_fewer_pixels_than_its_map_has_cells(side, score, accepted):
+    looked = Closer(
+        crop=crop_around(100, 100, side, 1.0),
+        probabilities=np.zeros((32, 32, len(HELEN)), np.float32),
+        own=SimpleNamespace(score=score),  # type: ignore[arg-type]
+        here=[],
+    )
+    assert _is_face(looked) is accepted
