@@ -52,6 +52,8 @@ def show_command(recipe: str) -> None:
         click.echo(f"  {name:16} {getattr(chosen, name)}")
     click.echo(f"  {'options':16} {dict(chosen.options)}")
     click.echo(f"  {'classes':16} {', '.join(chosen.label_set.names)}")
+    if chosen.first is not None:
+        click.echo(f"  {'starts from':16} {chosen.first.name}")
     click.echo("settings:")
     for name, value in dataclasses.asdict(chosen.settings).items():
         click.echo(f"  {name:16} {value}")
@@ -128,6 +130,9 @@ def fit_command(
 ) -> None:
     """Train RECIPE: OUT/model.safetensors, and what there is to see of the run.
 
+    A recipe that starts from another one's weights runs that first, in OUT/ITS-NAME, unless
+    `--set start_from=MODEL` names them; changed settings count for both.
+
     Under torchrun (`torchrun --nproc-per-node 4 -m training fit ...`) the same command trains in
     several processes, on one machine or several.
     """
@@ -141,6 +146,18 @@ def fit_command(
         launch(processes, _without_processes(sys.argv[1:]))
         return
     with joined(device) as group:
+        if chosen.first is not None and settings.start_from is None:
+            before = out / chosen.first.name
+            _fit(
+                chosen.first,
+                data=data,
+                out=before,
+                settings=chosen.first.settings.changed(changes),
+                command=_typed(chosen.first.name, changes, ()),
+                resume=resume,
+                group=group,
+            )
+            settings = dataclasses.replace(settings, start_from=before / "model.safetensors")
         _fit(
             chosen,
             data=data,

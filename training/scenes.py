@@ -9,6 +9,7 @@ Every view is a pure function of (seed, index), so that a resumed run sees what 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,10 @@ class SceneSettings:
         composites, negatives, partial: shares of the views that are composites, pictures without
             a face, and partially labelled pictures; the rest shows one labelled picture.
         scale_min, scale_max: of a labelled picture in such a view.
-        degrees: largest roll.
+        head_crops: share of those views that are cropped around the head.
+        own_scale: share of the others that stay within an eighth of their own scale.
+        degrees, rolled: largest roll, and the share of views that may have it; others have 8.
+        stretch: largest change of shape, as a logarithm.
         smallest_head, largest_head: heights of skin and hair in a composite, pixels.
         occluded: share of views with something painted before a face.
         photometric: what happens to the colours.
@@ -50,7 +54,11 @@ class SceneSettings:
     partial: float = 0.0
     scale_min: float = 0.6
     scale_max: float = 2.0
+    head_crops: float = 0.45
+    own_scale: float = 0.4
     degrees: float = 35.0
+    rolled: float = 0.55
+    stretch: float = 0.25
     smallest_head: float = 12.0
     largest_head: float = 200.0
     occluded: float = 0.25
@@ -110,11 +118,22 @@ class FaceViews:
         self.settings = settings
         self.seed = seed
         self.flipped = augment.flip_table(label_set)
+        self._later: FaceViews | None = None
+        self._later_at = 0
         self.is_head = np.zeros(256, bool)
         self.is_head[[*label_set.face, *label_set.hair]] = True
 
+    def settled(self, settings: SceneSettings, *, at: int) -> FaceViews:
+        """The same sequence, which goes on with other settings from view `at` on."""
+        later, views = copy.copy(self), copy.copy(self)
+        later.settings = settings
+        views._later, views._later_at = later, at
+        return views
+
     def __getitem__(self, index: int) -> tuple[Image, LabelMap]:
         """RGB uint8 (size, size, 3) and target ids uint8 (size, size)."""
+        if self._later is not None and index >= self._later_at:
+            return self._later[index]
         rng = np.random.default_rng((self.seed, index))
         settings = self.settings
         kind = rng.random()
@@ -133,14 +152,15 @@ class FaceViews:
         settings = self.settings
         head = self._any_head(rng)
         height, width = head.labels.shape
-        if rng.random() < 0.45:
+        if rng.random() < settings.head_crops:
             # what the second pass sees: a crop 1.6 heads high, not quite centred
             centre = head.centre
             scale = settings.size / (1.6 * head.height) * math.exp(rng.uniform(-0.35, 0.35))
         else:
             centre = (width / 2, height / 2)
             low, high = math.log(settings.scale_min), math.log(settings.scale_max)
-            drawn = rng.uniform(low, high) if rng.random() < 0.6 else rng.uniform(-0.12, 0.12)
+            another = rng.random() < 1 - settings.own_scale
+            drawn = rng.uniform(low, high) if another else rng.uniform(-0.12, 0.12)
             scale = settings.size / height * math.exp(drawn)
             if scale * height > 1.3 * settings.size:
                 centre = head.centre
@@ -186,13 +206,13 @@ class FaceViews:
         scale: float,
     ) -> tuple[Image, LabelMap]:
         settings = self.settings
-        wide = rng.random() < 0.55
+        wide = rng.random() < settings.rolled
         matrix = augment.affine(
             source_centre=centre,
             target_centre=tuple(settings.size * (0.5 + rng.uniform(-0.13, 0.13, 2))),
             scale=scale,
             degrees=rng.uniform(-1, 1) * (settings.degrees if wide else 8.0),
-            stretch=math.exp(rng.uniform(-0.25, 0.25)),
+            stretch=math.exp(rng.uniform(-1, 1) * settings.stretch),
         )
         if rng.random() < 0.5:
             image, labels = augment.flip(image, labels, self.flipped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -14,6 +15,7 @@ from torch import nn
 from rtseg.checkpoint import read_checkpoint
 from rtseg.errors import SettingError
 from rtseg.models import build_model, create_model
+from rtseg.models.residual_pyramid import ResidualPyramid
 from training.encoder_weights import load_imagenet
 from training.optimizers import encoder_of, freeze, make_optimizer
 from training.recipes.base import Recipe
@@ -100,8 +102,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _start_from(model: nn.Module, path: Path, recipe: Recipe) -> None:
     before = read_checkpoint(path)
+    state: Mapping[str, torch.Tensor] = create_model(before).state_dict()
+    if isinstance(model, ResidualPyramid) and before.architecture == recipe.architecture:
+        state = model.grown(state)
     try:
-        model.load_state_dict(create_model(before).state_dict())
+        model.load_state_dict(state)
     except RuntimeError:
         raise SettingError(
             f"start_from {path}: holds another network ({before.architecture} "

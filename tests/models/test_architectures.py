@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from rtseg.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rtseg.errors import ModelError
 from rtseg.labels import BDD_DRIVABLE
 from rtseg.models import ARCHITECTURES, build_model, create_model
 from rtseg.models.library import SMP, TORCHVISION
+from rtseg.models.residual_pyramid import ResidualPyramid
 
 CLASSES = len(BDD_DRIVABLE)
 
@@ -37,6 +39,17 @@ CASES = (
         architecture="residual-pyramid",
         stride=4,
         options={"stem": 8, "widths": [8, 8, 16, 16], "depths": [1, 1, 1, 1], "pyramid": 16},
+    ),
+    Case(
+        architecture="residual-pyramid",
+        stride=2,
+        options={
+            "stem": 8,
+            "widths": [8, 8, 16, 16],
+            "depths": [1, 1, 1, 1],
+            "pyramid": 16,
+            "fine": 8,
+        },
     ),
     Case(architecture="unet", stride=1, options={"width": 4, "slope": 0.05}),
     Case(architecture="fasseg-fcn", stride=1),
@@ -231,3 +244,19 @@ def test_leaky_relu_slope_reaches_the_unet() -> None:
     images = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert not np.allclose(steep(images).numpy(), flat(images).numpy(), atol=1e-3)
+
+
+def test_a_fine_head_begins_where_the_coarse_network_ended() -> None:
+    options = {"stem": 8, "widths": [8, 8, 16, 16], "depths": [1, 1, 1, 1], "pyramid": 16}
+    coarse = ResidualPyramid(classes=CLASSES, **options).eval()
+    fine = ResidualPyramid(classes=CLASSES, fine=8, **options).eval()
+    fine.load_state_dict(fine.grown(coarse.state_dict()))
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = functional.interpolate(coarse(images), scale_factor=2.0, mode="nearest")
+        found = fine(images)
+    torch.testing.assert_close(found, expected)
+    # what has grown already is taken as it is
+    assert all(
+        torch.equal(v, fine.state_dict()[n]) for n, v in fine.grown(fine.state_dict()).items()
+    )

@@ -52,7 +52,11 @@ def test_the_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_published_recipe_stands_in_the_table() -> None:
     for name in RECIPES:
-        assert f"`{name}`" in TEXT or name in ("face-parts", "fasseg-fcn-both"), name
+        assert f"`{name}`" in TEXT or name in (
+            "face-parts",
+            "face-parts-coarse",
+            "fasseg-fcn-both",
+        ), name
 
 
 def test_commands_in_the_readme_name_things_that_exist() -> None:

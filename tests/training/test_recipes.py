@@ -13,7 +13,8 @@ from rtseg.models import build_model
 from training.recipes import RECIPES, recipe_of
 from training.report import scores
 
-PUBLISHED = [name for name in RECIPES if name not in ("face-parts", "fasseg-fcn-both")]
+OURS = ("face-parts", "face-parts-coarse", "fasseg-fcn-both")
+PUBLISHED = [name for name in RECIPES if name not in OURS]
 
 REQUIRED = {
     *("celebamask-deeplab", "fasseg-fcn", "cihp-deeplabv3plus", "helen-unet", "face-parts"),

@@ -49,6 +49,15 @@ def test_a_view_depends_on_seed_and_index_only():
     assert (views_of(seed=1)[5][0] != first[5][0]).any()
 
 
+def test_views_settle_where_they_are_told_to():
+    early, late = views_of(composites=0.0), views_of(composites=0.9)
+    settled = early.settled(late.settings, at=6)
+    for index, source in ((0, early), (5, early), (6, late), (9, late)):
+        np.testing.assert_array_equal(settled[index][0], source[index][0])
+        assert (early[index][0] != late[index][0]).any()
+    np.testing.assert_array_equal(early[6][0], views_of(composites=0.0)[6][0])
+
+
 @pytest.mark.parametrize(
     "shares", [{"composites": 1.0, "negatives": 0.0}, {"composites": 0.0, "negatives": 0.0}]
 )

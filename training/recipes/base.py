@@ -62,6 +62,7 @@ class Recipe:
         regions: classes that the region Dice pools, such as a whole face.
         published: a figure's name -> what the source published.
         notes: where the source's code and text differ: what was chosen, and why.
+        first: the recipe whose weights this one starts from, unless `start_from` says which.
         terms: under what terms its weights may be used.
     """
 
@@ -85,6 +86,7 @@ class Recipe:
     regions: tuple[tuple[int, ...], ...] = ()
     published: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    first: Recipe | None = None
     terms: str = ""
 
     def with_input(self, height: int, width: int) -> Recipe:
