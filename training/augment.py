@@ -29,12 +29,21 @@ def flip_table(label_set: LabelSet) -> npt.NDArray[np.uint8]:
     return table
 
 
-def flip(image: Image, labels: LabelMap, table: npt.NDArray[np.uint8]) -> tuple[Image, LabelMap]:
-    """The mirror image; `table` comes from `flip_table`."""
-    return (
-        np.ascontiguousarray(image[:, ::-1]),
-        np.ascontiguousarray(table[labels[:, ::-1]]),
-    )
+def flip(
+    image: Image, labels: LabelMap, table: npt.NDArray[np.uint8], *, shift: int = 0
+) -> tuple[Image, LabelMap]:
+    """The mirror image.
+
+    Args:
+        table: of `flip_table`.
+        shift: pixels by which the mirrored labels move to the right. Labels that were sampled at
+            the pixels' left edges lie half a pixel to the right of the picture; mirrored, they
+            would lie half a pixel to the left of it, unless they move by one.
+    """
+    mirrored = table[labels[:, ::-1]]
+    if shift:
+        mirrored = np.concatenate((mirrored[:, :1].repeat(shift, 1), mirrored[:, :-shift]), axis=1)
+    return np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mirrored)
 
 
 def affine(

@@ -39,7 +39,8 @@ class SceneSettings:
         composites, negatives, partial: shares of the views that are composites, pictures without
             a face, and partially labelled pictures; the rest shows one labelled picture.
         scale_min, scale_max: of a labelled picture in such a view.
-        head_crops: share of those views that are cropped around the head.
+        as_is: share of those views that show the picture as it is, or mirrored.
+        head_crops: share of the rest that is cropped around the head.
         own_scale: share of the others that stay within an eighth of their own scale.
         degrees, rolled: largest roll, and the share of views that may have it; others have 8.
         stretch: largest change of shape, as a logarithm.
@@ -54,6 +55,7 @@ class SceneSettings:
     partial: float = 0.0
     scale_min: float = 0.6
     scale_max: float = 2.0
+    as_is: float = 0.0
     head_crops: float = 0.45
     own_scale: float = 0.4
     degrees: float = 35.0
@@ -87,6 +89,7 @@ class FaceViews:
         label_set: of the samples; must say what a face is.
         settings: what views are made of.
         seed: of the whole sequence.
+        mirror_shift: of the samples' labels, see `augment.flip`.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class FaceViews:
         seed: int,
         others: Sequence[npt.NDArray[np.bool_]] | None = None,
         partial: Sequence[Sample] = (),
+        mirror_shift: int = 0,
     ) -> None:
         if not label_set.face:
             raise SettingError(f"label set {label_set.name!r} does not say what a face is")
@@ -118,6 +122,7 @@ class FaceViews:
         self.settings = settings
         self.seed = seed
         self.flipped = augment.flip_table(label_set)
+        self.mirror_shift = mirror_shift
         self._later: FaceViews | None = None
         self._later_at = 0
         self.is_head = np.zeros(256, bool)
@@ -152,6 +157,11 @@ class FaceViews:
         settings = self.settings
         head = self._any_head(rng)
         height, width = head.labels.shape
+        whole = height == width == settings.size
+        if settings.as_is and rng.random() < settings.as_is and whole:
+            if rng.random() < 0.5:
+                return self._mirrored(head.image, head.labels)
+            return head.image.copy(), head.labels.copy()
         if rng.random() < settings.head_crops:
             # what the second pass sees: a crop 1.6 heads high, not quite centred
             centre = head.centre
@@ -194,7 +204,15 @@ class FaceViews:
             image = backdrop.astype(np.uint8)
             painting.blend(image, sample.image, shown)
         scale = size / height * math.exp(rng.uniform(-1.8, 0.4))
-        return self._placed(image, labels, rng, centre=(width / 2, height / 2), scale=scale)
+        return self._placed(
+            image, labels, rng, centre=(width / 2, height / 2), scale=scale, mirror_shift=0
+        )
+
+    def _mirrored(
+        self, image: Image, labels: LabelMap, *, shift: int | None = None
+    ) -> tuple[Image, LabelMap]:
+        shift = self.mirror_shift if shift is None else shift
+        return augment.flip(image, labels, self.flipped, shift=shift)
 
     def _placed(
         self,
@@ -204,6 +222,7 @@ class FaceViews:
         *,
         centre: tuple[float, float],
         scale: float,
+        mirror_shift: int | None = None,
     ) -> tuple[Image, LabelMap]:
         settings = self.settings
         wide = rng.random() < settings.rolled
@@ -215,7 +234,7 @@ class FaceViews:
             stretch=math.exp(rng.uniform(-1, 1) * settings.stretch),
         )
         if rng.random() < 0.5:
-            image, labels = augment.flip(image, labels, self.flipped)
+            image, labels = self._mirrored(image, labels, shift=mirror_shift)
             matrix[:, 2] -= matrix[:, 0] * (image.shape[1] - 1 - 2 * centre[0])
         border = rng.random()
         if border < 0.3:  # mirrored sides are not mirrored faces: their labels do not count
@@ -309,7 +328,7 @@ class FaceViews:
         middle, chin_x = head.centre, head.chin[0]
         left, right = head.left, head.right
         if mirrored:
-            image, source_labels = augment.flip(image, source_labels, self.flipped)
+            image, source_labels = self._mirrored(image, source_labels)
             width = image.shape[1]
             middle, chin_x = (width - middle[0], middle[1]), width - chin_x
             left, right = width - head.right, width - head.left

@@ -35,6 +35,18 @@ def test_a_flip_swaps_left_and_right_and_keeps_255():
     np.testing.assert_array_equal(flipped == 6, (labels == 6)[:, ::-1])
 
 
+def test_labels_sampled_at_left_edges_stay_there_when_mirrored():
+    # labels that lie one pixel to the right of what they label
+    image = np.zeros((4, 10, 3), np.uint8)
+    image[:, 4:7] = 255
+    labels = np.zeros((4, 10), np.uint8)
+    labels[:, 5:8] = 1
+    shown, ids = flip(image, labels, flip_table(HELEN), shift=2)
+    assert (np.nonzero(shown[0, :, 0])[0] + 1).tolist() == np.nonzero(ids[0])[0].tolist()
+    plain = flip(image, labels, flip_table(HELEN))[1]
+    np.testing.assert_array_equal(ids[:, 2:], plain[:, :-2])
+
+
 def test_flipping_twice_is_nothing():
     image, labels = draw_face()
     table = flip_table(HELEN)

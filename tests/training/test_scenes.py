@@ -58,6 +58,17 @@ def test_views_settle_where_they_are_told_to():
     np.testing.assert_array_equal(early[6][0], views_of(composites=0.0)[6][0])
 
 
+def test_pictures_may_be_shown_as_they_are():
+    image, labels = draw_face()
+    views = views_of(composites=0.0, negatives=0.0, as_is=1.0, occluded=1.0)
+    seen = {views[index][1].tobytes() for index in range(20)}
+    mirrored = views.flipped[labels[:, ::-1]]
+    assert seen == {labels.tobytes(), np.ascontiguousarray(mirrored).tobytes()}
+    np.testing.assert_array_equal(
+        next(v for v, t in map(views.__getitem__, range(20)) if (t == labels).all()), image
+    )
+
+
 @pytest.mark.parametrize(
     "shares", [{"composites": 1.0, "negatives": 0.0}, {"composites": 0.0, "negatives": 0.0}]
 )

@@ -17,7 +17,7 @@ from training.datasets.backgrounds import Backgrounds
 from training.datasets.base import Dataset, samples_of
 from training.datasets.fasseg import HELEN_SETS, Fasseg, as_helen
 from training.datasets.fasseg import TERMS as FASSEG_TERMS
-from training.datasets.helen import TERMS, Helen
+from training.datasets.helen import MIRROR_SHIFT, TERMS, Helen
 from training.recipes.base import Recipe, TrainingData
 from training.scenes import FaceViews, SceneSettings
 from training.settings import FitSettings
@@ -28,6 +28,7 @@ LATE = SceneSettings(
     composites=0.25,
     negatives=0.06,
     partial=0.05,
+    as_is=0.3,
     head_crops=0.35,
     own_scale=0.7,
     rolled=0.35,
@@ -42,10 +43,11 @@ SETTLED = 0.75
 """The share of a run after which its views are milder."""
 
 
-def training(data: Path, settings: FitSettings, *, settles: bool) -> TrainingData:
+def training(data: Path, settings: FitSettings, *, final: bool) -> TrainingData:
     """Helen*'s train names, a third of them composed with face-free pictures, and FASSEG's.
 
-    `settles`: the views of the last quarter are milder.
+    `final`: mirrored labels lie as those of pictures that are not mirrored, and the views of the
+    last quarter are milder.
     """
     helen = Helen(root=data, split="train")
     samples = list(samples_of(helen))
@@ -63,8 +65,9 @@ def training(data: Path, settings: FitSettings, *, settles: bool) -> TrainingDat
         seed=settings.seed,
         others=listed_bystanders(samples, HELEN, read_boxes()),
         partial=profiles,
+        mirror_shift=MIRROR_SHIFT if final else 0,
     )
-    if settles:
+    if final:
         an_epoch = len(helen) // settings.batch * settings.batch
         views = views.settled(LATE, at=round(SETTLED * settings.epochs) * an_epoch)
     return TrainingData(
@@ -105,7 +108,7 @@ COARSE = Recipe(
     input_height=256,
     input_width=256,
     settings=FitSettings(epochs=115, average=0.999),
-    training=partial(training, settles=False),
+    training=partial(training, final=False),
     evaluation=evaluation,
     downloads=downloads,
     splits=("val", "report"),
@@ -124,8 +127,8 @@ RECIPE = dataclasses.replace(
     summary="the shipped model: 11 face parts, 3.1 M parameters, 1.47 GMAC at 256x256",
     options={"fine": 24},
     stride=2,
-    settings=FitSettings(epochs=95, average=0.999, learning_rate=1.5e-3, warm_up=0.05),
-    training=partial(training, settles=True),
+    settings=FitSettings(epochs=76, average=0.999, learning_rate=1.2e-3, warm_up=0.05),
+    training=partial(training, final=True),
     regions=(HELEN.face, HELEN.hair, HELEN.merged["parts"]),
     first=COARSE,
 )
