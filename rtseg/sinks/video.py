@@ -24,6 +24,7 @@ from rtseg.sinks.codecs import (
 from rtseg.sinks.copied import CopiedStreams
 from rtseg.sinks.part import PartFile
 from rtseg.sinks.place import cannot_write, is_full
+from rtseg.sinks.scheduling import ordinary_scheduling
 from rtseg.sinks.standard_output import StandardOutput, check_standard_output
 from rtseg.sinks.yuv import YuvConverter
 from rtseg.sources.base import SourceInfo, StreamInfo
@@ -192,7 +193,8 @@ class VideoSink(Sink):
                 suffix=suffix_of(self._output),
             )
             self._describe(self._container)
-            self._container.start_encoding()
+            with ordinary_scheduling():
+                self._container.start_encoding()
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise self._failure(error) from None
 
