@@ -4,7 +4,8 @@ Averaging blindly draws ghosts behind everything that moves, and is then worse t
 each cell's average is gated by how much the picture changed there, and everything is forgotten
 where the stream breaks. The picture is compared with its own average, which is as old as that of
 the probabilities: what moves slowly is then noticed as soon as the average lags behind it, at any
-frame rate.
+frame rate. A map may be finer than a picture can be judged in noise: then several of its cells
+share a gate.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import numpy.typing as npt
 
 from rtseg.errors import SettingError
 from rtseg.faces.crops import Crop
-from rtseg.faces.grids import carried_over
+from rtseg.faces.grids import Grid, carried_over
 from rtseg.frames import Image, Probabilities
+
+Weights = npt.NDArray[np.float32]
+"""Of the past, 0..1, a cell: float32 (rows, columns)."""
 
 LONGEST_SECONDS = 0.3
 """Time constant of the average at strength 1."""
@@ -31,6 +35,7 @@ GAP_SECONDS = 0.5
 _STILL, _MOVED = 1.8, 3.5
 _LEAST_NOISE, _MOST_NOISE = 1.0, 4.0
 _QUIET_SHARE = 20  # percentile
+_GATE_PIXELS = 4  # of the picture, a side, that a gate averages at least: single ones are noise
 
 
 class TrackSmoother:
@@ -53,7 +58,7 @@ class TrackSmoother:
     def reset(self) -> None:
         """Forget everything."""
         self._past: Probabilities | None = None
-        self._past_guide: npt.NDArray[np.float32] | None = None
+        self._past_guide: Grid | None = None
         self._past_crop: Crop | None = None
         self._past_seconds = 0.0
 
@@ -71,12 +76,7 @@ class TrackSmoother:
         """
         if self.strength == 0:
             return probabilities
-        import cv2
-
-        rows, columns = probabilities.shape[:2]
-        guide = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA).astype(
-            np.float32
-        )
+        guide = _guide(picture, *probabilities.shape[:2])
         past, past_guide, past_crop = self._past, self._past_guide, self._past_crop
         step = seconds - self._past_seconds
         smoothed = probabilities
@@ -85,27 +85,56 @@ class TrackSmoother:
             and past_guide is not None
             and past_crop is not None
             and past.shape == probabilities.shape
+            and past_guide.shape == guide.shape
             and 0 < step <= GAP_SECONDS
         ):
-            kept = np.ones((rows, columns), np.float32)
+            share = math.exp(-step / (self.strength * LONGEST_SECONDS))
             if past_crop != crop:
-                past, past_guide, kept = _moved(past, past_guide, past_crop, crop)
+                past, known = carried_over(past, past_crop, crop)
+                past_guide, guide_known = carried_over(past_guide, past_crop, crop)
                 # interpolated, it lost its finest detail: compared without that of either
                 still = stillness(_softened(guide), _softened(past_guide))
+                weight = share * still * guide_known
+                smoothed = _averaged(probabilities, past, _spread(weight, past.shape) * known)
             else:
-                still = stillness(guide, past_guide)
-            share = math.exp(-step / (self.strength * LONGEST_SECONDS))
-            weight = (share * kept * still)[:, :, None]
-            smoothed = probabilities + (past - probabilities) * weight
-            guide = guide + (past_guide - guide) * weight
+                weight = share * stillness(guide, past_guide)
+                smoothed = _averaged(probabilities, past, _spread(weight, past.shape))
+            guide = _averaged(guide, past_guide, weight)
         self._past, self._past_guide = smoothed, guide
         self._past_crop, self._past_seconds = crop, seconds
         return smoothed
 
 
-def stillness(
-    guide: npt.NDArray[np.float32], past_guide: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
+def _guide(picture: Image, rows: int, columns: int) -> Grid:
+    """The picture reduced to a map's cells, or to blocks of them: float32 (rows, columns, 3)."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    while min(height / rows, width / columns) < _GATE_PIXELS and rows % 2 == 0 and columns % 2 == 0:
+        rows, columns = rows // 2, columns // 2
+    reduced = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced, np.float32)
+
+
+def _spread(weight: Weights, shape: tuple[int, ...]) -> Weights:
+    """Gates' weights for each cell of a map."""
+    import cv2
+
+    if weight.shape == shape[:2]:
+        return weight
+    spread = cv2.resize(weight, shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(spread, np.float32)
+
+
+def _averaged(now: Grid, past: Grid, weight: Weights) -> Grid:
+    """Of the past by its weight, of now the rest."""
+    averaged: Grid = past - now
+    averaged *= weight[:, :, None]
+    averaged += now
+    return averaged
+
+
+def stillness(guide: Grid, past_guide: Grid) -> Weights:
     """How surely nothing changed in each cell, 0..1: float32 (rows, columns).
 
     Args:
@@ -114,29 +143,21 @@ def stillness(
     """
     import cv2
 
-    change = cv2.blur(cv2.absdiff(guide, past_guide).max(2), (3, 3))
+    red, green, blue = cv2.split(cv2.absdiff(guide, past_guide))
+    change = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
     # a border's probabilities reach over to the next cells
     change = cv2.dilate(change, np.ones((3, 3), np.uint8))
     noise = min(max(float(np.percentile(change, _QUIET_SHARE)), _LEAST_NOISE), _MOST_NOISE)
-    still: npt.NDArray[np.float32] = (_MOVED - change / noise) / (_MOVED - _STILL)
+    still: Weights = (_MOVED - change / noise) / (_MOVED - _STILL)
     return still.clip(0, 1, out=still)
 
 
-def _softened(guide: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _softened(guide: Grid) -> Grid:
     """Without detail of a single cell."""
     import cv2
 
-    soft: npt.NDArray[np.float32] = cv2.GaussianBlur(guide, (3, 3), 0)
+    soft: Grid = cv2.GaussianBlur(guide, (3, 3), 0)
     return soft
-
-
-def _moved(
-    past: Probabilities, past_guide: npt.NDArray[np.float32], was: Crop, now: Crop
-) -> tuple[Probabilities, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """What was known in the cells of another crop; and where anything was (1, else 0)."""
-    classes = past.shape[2]
-    both, known = carried_over(np.concatenate((past, past_guide), axis=2), was, now)
-    return both[:, :, :classes], both[:, :, classes:], known
 
 
 class CutDetector:

@@ -128,6 +128,16 @@ def test_background_leaves_what_lies_under_it():
     assert set(np.unique(labels)) == {1, 9}
 
 
+def test_borders_between_pixels_only():
+    """A frame that shows a corner of a crop, without a border in it, and one cell of many."""
+    values = np.zeros((16, 16, 2), np.float32)
+    values[..., 0] = 1
+    values[12:, 12:] = (0, 1)
+    labels = np.full((40, 40), 9, np.uint8)
+    paste(labels, values, Crop(box=Box(left=0, top=0, right=160, bottom=160)), transparent=None)
+    assert (labels == 0).all()
+
+
 def test_a_box_outside_the_frame_writes_nothing():
     labels = np.zeros((20, 20), np.uint8)
     values = np.ones((4, 4, 1), np.float32)

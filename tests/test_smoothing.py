@@ -64,6 +64,26 @@ def test_probabilities_stay_probabilities_and_the_input_stays_as_it_is():
         assert out.min() >= 0
 
 
+@pytest.mark.parametrize("cells", [32, 64, 128, 256])
+def test_a_map_of_any_stride_is_steadied_where_nothing_moves_only(cells):
+    """As many cells as pixels too: one pixel's noise is no motion, and its motion no noise."""
+    rng = np.random.default_rng(0)
+    smoother = TrackSmoother(0.5)
+    raw, smooth = [], []
+    for index in range(40):
+        seen = picture(noise=4.0, seed=index)
+        seen[:, 128:] = picture(12 * index, noise=4.0, seed=index)[:, 128:]
+        second = (0.5 + 0.1 * rng.standard_normal((cells, cells))).astype(np.float32)
+        given = np.dstack([1 - second, second])
+        out = smoother(given, picture=seen, crop=BOX, seconds=index / 30)
+        raw.append(given[..., 1])
+        smooth.append(out[..., 1])
+    left, right = np.s_[20:, :, : cells * 3 // 8], np.s_[20:, :, cells * 5 // 8 :]
+    raw, smooth = np.array(raw), np.array(smooth)
+    assert np.std(smooth[left], axis=0).mean() < 0.5 * np.std(raw[left], axis=0).mean()
+    assert np.abs(smooth[right] - raw[right]).mean() < 0.2 * np.abs(raw[right] - 0.5).mean()
+
+
 def test_what_moves_is_not_averaged():
     smoother = TrackSmoother(1.0)
     for index in range(10):

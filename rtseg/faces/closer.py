@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rtseg.faces.crops import Crop, crop_around, crop_side
-from rtseg.faces.sightings import Sighting, sightings, wrapped
+from rtseg.faces.sightings import Sighting, readable, sightings, wrapped
 from rtseg.faces.track import gap, planned_roll
 from rtseg.frames import Box, Probabilities
 from rtseg.labels import LabelSet
@@ -56,9 +56,10 @@ class CloserLooks:
 
     def read(self, probabilities: Probabilities, crop: Crop) -> list[Sighting]:
         """The faces in a crop around one."""
-        rows, columns = probabilities.shape[:2]
+        read = readable(probabilities)
+        rows, columns = read.shape[:2]
         return sightings(
-            probabilities,
+            read,
             crop,
             self.label_set,
             min_cells=max(MIN_COARSE_CELLS, round(_MIN_CROP_SHARE * rows * columns)),

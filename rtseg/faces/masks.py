@@ -86,8 +86,9 @@ def hair_of(
     boxes: Sequence[CellBox],
 ) -> Mask:
     """The hair that hangs together with a face and lies nearer to it than to any other face."""
-    together = np.unique(heads[own])
-    mine: Mask = hair & np.isin(heads, together)
+    together = np.zeros(int(heads.max()) + 1, np.bool_)
+    together[heads[own]] = True
+    mine: Mask = hair & together.take(heads)
     if not mine.any():
         return mine
     left, top, right, bottom = boxes[index]

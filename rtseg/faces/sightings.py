@@ -10,9 +10,12 @@ import numpy.typing as npt
 
 from rtseg.faces.crops import Crop, box_around
 from rtseg.faces.evidence import Mask, evidence
+from rtseg.faces.grids import block_means
 from rtseg.faces.masks import cell_box, face_masks, hair_of
 from rtseg.frames import Box, Probabilities
 from rtseg.labels import LabelSet
+
+_READ_CELLS = 64  # a side of a map that faces are read off
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,7 +29,7 @@ class Sighting:
         face: the same around the face without hair.
         sure, parts: as in `Evidence`.
         roll_degrees: how far the face is turned in the frame; None where too little shows.
-        cells: bool (rows, columns), the map's cells that belong to this head.
+        cells: bool (rows, columns), the cells of the map read that belong to this head.
         is_cut: it touches the edge of what was looked at.
     """
 
@@ -48,6 +51,15 @@ class Sighting:
     def promise(self) -> float:
         """How much a closer look is worth, 0..1: from afar, parts are easily missed."""
         return self.sure * (0.4 + 0.6 * self.parts)
+
+
+def readable(probabilities: Probabilities) -> Probabilities:
+    """The map that faces are read off: of a fine one, the means of blocks of its cells.
+
+    What counts as enough of a face or of a part of one is counted in cells; where a head is, is
+    read to a fraction of one.
+    """
+    return block_means(probabilities, cells=_READ_CELLS)
 
 
 def sightings(

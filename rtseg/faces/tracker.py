@@ -16,7 +16,7 @@ from rtseg.faces.crops import Crop
 from rtseg.faces.evidence import Mask
 from rtseg.faces.rejected import Rejected
 from rtseg.faces.rounds import Rounds
-from rtseg.faces.sightings import Sighting, distinct, is_one_of, sightings
+from rtseg.faces.sightings import Sighting, distinct, is_one_of, readable, sightings
 from rtseg.faces.track import Track, gap, may_be_same
 from rtseg.frames import Box, Probabilities
 from rtseg.labels import LabelSet
@@ -26,7 +26,7 @@ _SEEN = 0.3  # promise from which a coarse look is worth a closer one
 _CLOSER_LOOKS, _CLOSER_LOOKS_STILL = 2, 12  # at most so many new faces a frame, a still
 _CONFIRMED = 0.92  # score in its own crop from which a face is followed; a cat has 0.915
 _CONFIRMED_TURNED = 0.94  # more is asked of what is a face only when one turns the picture
-# A crop of fewer pixels than its map has cells shows little: a logo passes for a face in it.
+# A crop of fewer pixels than cells are read shows little: a logo passes for a face in it.
 _CONFIRMED_TINY = 0.94
 _KEPT = 0.3  # score below which a followed face is lost from sight
 _MIN_HEAD = 0.04  # of the frame's shorter side; what is smaller is a pattern more often than a face
@@ -159,7 +159,11 @@ class FaceTracker:
         found = [beside for view in seen for beside in view.here]
         for region, probabilities in zip(coarse, maps, strict=True):
             found += sightings(
-                probabilities, region, self.label_set, min_cells=MIN_COARSE_CELLS, bridge=0
+                readable(probabilities),
+                region,
+                self.label_set,
+                min_cells=MIN_COARSE_CELLS,
+                bridge=0,
             )
         return [sighting for sighting in found if sighting.promise >= _SEEN]
 
@@ -279,7 +283,7 @@ class FaceTracker:
 
 def _is_face(closer: Closer) -> bool:
     wanted = _CONFIRMED if closer.crop.is_upright else _CONFIRMED_TURNED
-    if closer.crop.box.height < closer.probabilities.shape[0]:
+    if closer.own is not None and closer.crop.box.height < closer.own.cells.shape[0]:
         wanted = max(wanted, _CONFIRMED_TINY)
     return closer.score >= wanted
 
@@ -295,7 +299,11 @@ def _foreign(view: _View, seen: Sequence[_View]) -> Mask | None:
         if gap(beside.head, view.own.head) > _BESIDE and beside.parts > 0.5:
             cells |= beside.cells
     cells &= ~view.own.cells
-    return cells if cells.any() else None
+    if not cells.any():
+        return None
+    # a cell that was read is a block of the map's
+    block = view.probabilities.shape[0] // cells.shape[0]
+    return cells.repeat(block, axis=0).repeat(block, axis=1)
 
 
 def _cells_on(crop: Crop, head: Crop, rows: int, columns: int) -> Mask:

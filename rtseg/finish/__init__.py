@@ -15,6 +15,7 @@ import numpy as np
 
 from rtseg.errors import SettingError
 from rtseg.faces.crops import Crop
+from rtseg.faces.evidence import Mask
 from rtseg.faces.grids import grid_positions
 from rtseg.finish.turned import OUTSIDE, turned_labels
 from rtseg.finish.upright import labels_at
@@ -74,7 +75,7 @@ def paste(
         write = made != OUTSIDE
         if transparent is not None:
             write &= made != transparent
-        np.copyto(target, made, where=write)
+        _write(target, made, write)
         return
     box, (rows, columns, _) = crop.box, probabilities.shape
     made = labels_at(
@@ -85,7 +86,14 @@ def paste(
     if transparent is None:
         target[...] = made
     else:
-        np.copyto(target, made, where=made != transparent)
+        _write(target, made, made != transparent)
+
+
+def _write(target: LabelMap, made: LabelMap, where: Mask) -> None:
+    """Copy some pixels, in place. OpenCV does it several times as fast as NumPy."""
+    import cv2
+
+    cv2.copyTo(made, where.view(np.uint8), target)
 
 
 def _inside(low: float, high: float, size: int) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def turned_labels(
         down += to_grid[1, 2] + 1 - cell_rows[which].astype(np.float32)
         first_corner = cell_rows * (columns + 2) + cell_columns
         corners = first_corner + np.array([0, 1, columns + 2, columns + 3])[:, None]
-        values = padded.reshape(-1, classes)[corners]  # (4, cells, classes)
+        values = padded.reshape(-1, classes).take(corners, axis=0)  # (4, cells, classes)
         labels[y, x] = _leading(values, leaders.reshape(-1)[corners], which, across, down)
     return labels
 
@@ -91,27 +91,25 @@ def _leading(
 
     def surface(turn: int) -> npt.NDArray[np.float32]:
         """One contender a cell as a + b across + c down + d across down: (cells, 4)."""
-        top_left, top_right, low_left, low_right = values[:, cells, order[:, turn]]
+        top_left, top_right, low_left, low_right = values[:, cells, order[turn]]
         right, low = top_right - top_left, low_left - top_left
         return np.column_stack((top_left, right, low, low_right - low_left - right))
 
     first = surface(0)
-    made: npt.NDArray[np.uint8] = names[:, 0][which]
-    if order.shape[1] == 1:
-        return made
+    made: npt.NDArray[np.uint8] = names[0][which]
     # of two, the sign of the difference tells; most cells have no more
     ahead = _at(surface(1) - first, which, across, down) > 0
-    np.copyto(made, names[:, 1][which], where=ahead)
+    np.copyto(made, names[1][which], where=ahead)
     many = np.flatnonzero(counts[which] > 2)
     best = _at(first, which[many], across[many], down[many])
     if len(many):
         best = np.maximum(best, _at(surface(1), which[many], across[many], down[many]))
-    for turn in range(2, int(counts.max(initial=0))):
+    for turn in range(2, len(order)):
         still = counts[which[many]] > turn
         many, best = many[still], best[still]
         value = _at(surface(turn), which[many], across[many], down[many])
         ahead = value > best
-        made[many[ahead]] = names[:, turn][which[many[ahead]]]
+        made[many[ahead]] = names[turn][which[many[ahead]]]
         best = np.maximum(best, value)
     return made
 

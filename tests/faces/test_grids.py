@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rtseg.faces.crops import Crop, box_around
-from rtseg.faces.grids import carried_over
+from rtseg.faces.grids import block_means, carried_over
 
 CELLS = 32
 
@@ -43,3 +43,23 @@ def test_many_channels_at_once():
     moved, known = carried_over(values, was, Crop(box=was.box))
     np.testing.assert_allclose(moved, np.rot90(values, -1), atol=1e-5)
     assert known.all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((128, 128), (64, 64)),
+        ((256, 384), (64, 96)),
+        ((127, 128), (127, 128)),
+        ((130, 300), (65, 150)),
+        ((64, 64), (64, 64)),
+        ((32, 32), (32, 32)),
+    ],
+)
+def test_blocks_are_averaged_while_enough_of_them_are_left(shape, expected):
+    values = np.random.default_rng(0).random((*shape, 5), np.float32)
+    means = block_means(values, cells=64)
+    assert means.dtype == np.float32
+    block = shape[0] // expected[0]
+    blocks = values.reshape(expected[0], block, expected[1], block, 5)
+    np.testing.assert_allclose(means, blocks.mean((1, 3)), atol=1e-6)

@@ -25,17 +25,20 @@ FPS = 30
 class Stage:
     """A tracker over painted pictures, frame after frame."""
 
-    def __init__(self, *, height=360, width=640, **options):
+    def __init__(self, *, height=360, width=640, input_side=128, stride=4, **options):
         from rtseg.faces.crops import cut
 
         self.size = height, width
-        self.backend = PaintedBackend(input_height=128, input_width=128)
+        self.input_shape = (input_side, input_side, 3)
+        self.backend = PaintedBackend(
+            input_height=input_side, input_width=input_side, stride=stride
+        )
         self.tracker = FaceTracker(HELEN, FaceSettings(**options))
         self.index = 0
         self.cut = cut
 
     def look(self, crops):
-        pictures = np.zeros((len(crops), 128, 128, 3), np.uint8)
+        pictures = np.zeros((len(crops), *self.input_shape), np.uint8)
         for picture, crop in zip(pictures, crops, strict=True):
             self.cut(self.image, crop, out=picture)
         return list(self.backend.infer(pictures)) if crops else []
@@ -252,6 +255,26 @@ def test_a_neighbour_in_the_crop_is_foreign():
     assert columns.min() > large.foreign.shape[1] / 2  # the neighbour sits on the right
 
 
+@pytest.mark.parametrize("stride", [1, 2, 8])
+def test_a_finer_or_coarser_map_shows_the_same_faces(stride):
+    heads = (260, 240, 200), (420, 240, 160)
+    usual = Stage(height=480, input_side=256).show_still(*heads)
+    stage = Stage(height=480, input_side=256, stride=stride)
+    faces = stage.show_still(*heads)
+    assert len(faces) == len(usual) == 2
+    for face, other in zip(faces, usual, strict=True):
+        side = 256 // stride
+        assert face.probabilities.shape[:2] == (side, side)
+        cell = max(4, stride) / 256 * face.crop.box.height
+        for edge in ("left", "top", "right", "bottom"):
+            expected = getattr(other.head, edge)
+            assert getattr(face.head, edge) == pytest.approx(expected, abs=1.5 * cell)
+    large = faces[0]
+    assert large.foreign is not None
+    assert large.foreign.shape == large.probabilities.shape[:2]
+    assert np.flatnonzero(large.foreign.any(0)).min() > large.foreign.shape[1] / 2
+
+
 def test_the_same_input_gives_the_same_tracks_twice():
     def run():
         stage = Stage(detect_every=5)
@@ -363,11 +386,11 @@ class TestRoll:
 @pytest.mark.parametrize(
     ("side", "score", "accepted"), [(28, 0.93, False), (28, 0.95, True), (40, 0.93, True)]
 )
-def test_more_is_asked_of_a_crop_of_fewer_pixels_than_its_map_has_cells(side, score, accepted):
+def test_more_is_asked_of_a_crop_of_fewer_pixels_than_cells_are_read(side, score, accepted):
     looked = Closer(
         crop=crop_around(100, 100, side, 1.0),
-        probabilities=np.zeros((32, 32, len(HELEN)), np.float32),
-        own=SimpleNamespace(score=score),  # type: ignore[arg-type]
+        probabilities=np.zeros((128, 128, len(HELEN)), np.float32),
+        own=SimpleNamespace(score=score, cells=np.zeros((32, 32), bool)),  # type: ignore[arg-type]
         here=[],
     )
     assert _is_face(looked) is accepted

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rtseg.checkpoint import read_header
 from rtseg.faces.crops import Crop
 from rtseg.frames import Box
 from rtseg.settings import FaceSettings
 from rtseg.smoothing import LONGEST_SECONDS, TrackSmoother
+from rtseg.weights import default_checkpoint_path
 from tests.benchmarks.faces.report import Cell, Report, percent
 from tests.benchmarks.faces.streams import (
     HEAD_HEIGHT,
@@ -23,7 +25,6 @@ from tests.benchmarks.faces.streams import (
 )
 
 RATES = (15, 30, 60)
-_CELLS = 64
 _SECONDS = 1.5
 
 
@@ -59,13 +60,15 @@ def measure(data: Path, *, count: int) -> Report:
 
 
 def _time_constant(data: Path, seed: int, fps: int, levels_per_second: float) -> float:
+    shipped = read_header(default_checkpoint_path())
+    cells = (shipped.input_height // shipped.stride, shipped.input_width // shipped.stride)
     scene = still_head(data, seed=seed, fps=fps)
     smoother = TrackSmoother(FaceSettings().smoothing)
     side = round(1.6 * HEAD_HEIGHT)
     left, top = (WIDTH - side) // 2, (HEIGHT - side) // 2
     crop = Crop(box=Box(left=left, top=top, right=left + side, bottom=top + side))
     rng = np.random.default_rng(seed)
-    pattern = rng.uniform(0.1, 0.4, (_CELLS, _CELLS, 1)).astype(np.float32)
+    pattern = rng.uniform(0.1, 0.4, (*cells, 1)).astype(np.float32)
     inputs, outputs = [], []
     for index in range(round(_SECONDS * fps)):
         seconds = float(Fraction(index, fps))
