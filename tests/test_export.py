@@ -17,7 +17,7 @@ from rtseg.models import ARCHITECTURES, build_model
 from rtseg.onnx import find_onnx, parse_onnx, read_onnx
 from rtseg.onnx.precision import widen
 from rtseg.weights import default_checkpoint_path
-from tests.exported import HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
+from tests.exported import FINE, HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -81,11 +81,52 @@ def test_the_label_output_is_what_finish_makes(shipped_export, shipped_reference
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_shapes_batches_and_independence(precision):
-    data = tiny_onnx(precision).data
+def test_a_fine_head_at_the_shipped_size_labels_a_real_face_as_pytorch_does(
+    shipped, precision, tmp_path
+):
+    """The shipped weights, with a head that splits each cell into four and corrects them."""
+    import torch
+
+    from rtseg.backends.openvino import OpenVinoBackend
+    from rtseg.onnx.export import export_onnx
+
+    pytest.importorskip("openvino")
+    options = {**shipped.options, "fine": 24}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_model(shipped.architecture, classes=len(shipped.label_set), options=options)
+        tensors = {name: torch.from_numpy(np.array(t)) for name, t in shipped.tensors.items()}
+        state = network.grown(tensors)
+        state["refine.2.weight"].normal_(0, 0.1)
+    model = dataclasses.replace(
+        shipped,
+        options=options,
+        stride=network.stride,
+        tensors={name: tensor.numpy() for name, tensor in state.items()},
+    )
+    crops = portrait_crops(model)[:3]
+    with TorchBackend(model, device="cpu", precision="fp32", threads=1) as backend:
+        expected = backend.infer(crops)
+    data = export_onnx(model, precision=precision)
+    found, labels = run(data, crops)
+    assert found.shape == expected.shape == (3, 128, 128, 11)
+    assert (labels.shape, labels.dtype) == ((3, 256, 256), np.uint8)
+    least = LEAST_AGREEMENT[precision]
+    assert len(np.unique(expected.argmax(-1))) >= 8
+    assert label_agreement(found, expected) >= least
+    assert (labels == labels_of(expected, 256, 256)).mean() >= least
+    exported = parse_onnx(data, name="fine")
+    with OpenVinoBackend(exported, precision="fp32", threads=1, cache=tmp_path) as backend:
+        assert label_agreement(backend.infer(crops), expected) >= least
+
+
+@pytest.mark.parametrize("fine", [0, FINE])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_shapes_batches_and_independence(precision, fine):
+    data, stride = tiny_onnx(precision, fine).data, tiny_checkpoint(fine).stride
     crops = tiny_crops(8)
     whole, labels = run(data, crops)
-    assert whole.shape == (8, HEIGHT // 4, WIDTH // 4, 11)
+    assert whole.shape == (8, HEIGHT // stride, WIDTH // stride, 11)
     assert whole.dtype == np.float32
     assert labels.shape == (8, HEIGHT, WIDTH)
     np.testing.assert_allclose(whole.sum(-1), 1, atol=1e-5)
@@ -94,12 +135,15 @@ def test_shapes_batches_and_independence(precision):
         np.testing.assert_allclose(part, whole[start : start + count], atol=1e-5)
 
 
-def test_odd_normalisation_and_unfolded_batch_norms_come_through():
+@pytest.mark.parametrize("fine", [0, FINE])
+def test_odd_normalisation_and_unfolded_batch_norms_come_through(fine):
     crops = tiny_crops(3)
-    with TorchBackend(tiny_checkpoint(), device="cpu", precision="fp32", threads=1) as backend:
+    with TorchBackend(tiny_checkpoint(fine), device="cpu", precision="fp32", threads=1) as backend:
         expected = backend.infer(crops)
-    np.testing.assert_allclose(run(tiny_onnx("fp32").data, crops)[0], expected, atol=1e-4)
-    np.testing.assert_allclose(run(tiny_onnx("fp16").data, crops)[0], expected, atol=0.02)
+    for precision, atol in (("fp32", 1e-4), ("fp16", 0.02)):
+        found, labels = run(tiny_onnx(precision, fine).data, crops)
+        np.testing.assert_allclose(found, expected, atol=atol)
+        assert (labels == labels_of(found, HEIGHT, WIDTH)).mean() >= 0.999
 
 
 def test_only_the_network_computes_in_fp16():
@@ -135,6 +179,8 @@ def test_a_network_that_asks_for_its_inputs_size(monkeypatch):
 
     from rtseg.onnx.export import export_onnx
 
+    stride = tiny_checkpoint().stride
+
     class Pooled(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -142,7 +188,7 @@ def test_a_network_that_asks_for_its_inputs_size(monkeypatch):
 
         def forward(self, images):
             whole = functional.adaptive_avg_pool2d(images, 1)
-            fine = functional.avg_pool2d(images, 4)
+            fine = functional.avg_pool2d(images, stride)
             size = (fine.shape[0], 11, *fine.shape[2:])
             return self.head(fine) + self.head(whole).expand(size)
 
@@ -152,7 +198,7 @@ def test_a_network_that_asks_for_its_inputs_size(monkeypatch):
         data = export_onnx(tiny_checkpoint(), precision=precision)
         nodes = onnx.load_model_from_string(data).graph.node
         assert [n.op_type for n in nodes if "crops" in n.input] == ["Cast"]
-        assert run(data, tiny_crops(3))[0].shape == (3, HEIGHT // 4, WIDTH // 4, 11)
+        assert run(data, tiny_crops(3))[0].shape == (3, HEIGHT // stride, WIDTH // stride, 11)
 
 
 @pytest.mark.slow

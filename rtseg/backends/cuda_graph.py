@@ -8,9 +8,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
+from rtseg.errors import DeviceMemoryError
 from rtseg.nvidia import cuda_driver
 
 _CAPTURE_MODE_THREAD_LOCAL = 1
+_OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
 
 
 class CudaGraphError(Exception):
@@ -26,6 +28,7 @@ class CudaGraph:
 
     Raises:
         CudaGraphError: the work cannot be captured.
+        DeviceMemoryError: there is no room for the graph.
     """
 
     def __init__(self, stream_handle: int, enqueue: Callable[[], None]) -> None:
@@ -53,6 +56,8 @@ class CudaGraph:
 
     def _call(self, name: str, *arguments: object) -> None:
         code = getattr(self._driver, name)(*arguments)
+        if code == _OUT_OF_MEMORY:
+            raise DeviceMemoryError(f"the GPU's memory is too full for a CUDA graph ({name})")
         if code != 0:
             raise CudaGraphError(f"{name}: CUDA error {code}")
 
@@ -61,6 +66,7 @@ class CudaGraph:
 
         Raises:
             CudaGraphError: the driver refused.
+            DeviceMemoryError: there is no room for its first start.
         """
         self._call("cuGraphLaunch", self._executable, self._stream)
 

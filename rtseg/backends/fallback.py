@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.errors import BackendError, DeviceMemoryError, RtsegError
+
+Result = TypeVar("Result")
 
 _log = logging.getLogger("rtseg")
 
@@ -35,24 +38,32 @@ class FallbackBackend(Backend):
         self.model, self.reason = backend.model, backend.reason
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As `Backend.infer`; DeviceMemoryError only where no other backend is left."""
+        """As `Backend.infer`; DeviceMemoryError only where no other backend is left.
+
+        Each backend has tried smaller batches itself before it says that its memory is full.
+        """
         self.check_crops(crops)
+        return self._on_what_fits(lambda backend: backend.infer(crops))
+
+    def warm_up(self) -> None:
+        """As the current backend's own."""
+        self._on_what_fits(lambda backend: backend.warm_up())
+
+    def _on_what_fits(self, call: Callable[[Backend], Result]) -> Result:
         with self._lock:
             if self._closed:
                 raise BackendError(f"the {self.name} backend is closed; open a new one")
             while True:
                 try:
-                    return self._infer(crops)
+                    result = call(self._current)
                 except DeviceMemoryError as error:
                     why = str(error)
+                else:
+                    self.max_batch = self._current.max_batch
+                    self.device_seconds = self._current.device_seconds
+                    return result
                 # outside the handler: the error's traceback holds the memory of the failed call
                 self._fall_back(why)
-
-    def _infer(self, crops: Crops) -> ProbabilityBatch:
-        found = self._current.infer(crops)
-        self.max_batch = self._current.max_batch
-        self.device_seconds = self._current.device_seconds
-        return found
 
     def _fall_back(self, why: str) -> None:
         """Go on with the first of the others that opens.

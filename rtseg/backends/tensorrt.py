@@ -2,24 +2,26 @@
 
 Buffers are page-locked on the host and made once; a batch is padded up to 1, 2, 4 or 8 crops, and
 for each of these sizes the copies and kernels are recorded once as a CUDA graph and then started
-by one call. The device's primary context is used (the one that PyTorch and OpenCV share), and is
-current only inside a call.
+by one call. Where the GPU's memory runs out, smaller batches are tried; each size has working
+memory of its own, no more than it needs. The device's primary context is used (the one that
+PyTorch and OpenCV share), and is current only inside a call.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
+from rtseg.backends.batches import MEMORY_IS_FULL, infer_what_fits, padded
 from rtseg.backends.cuda_graph import CudaGraph, CudaGraphError
 from rtseg.engine import Manifest, StaleEngineError
-from rtseg.engine.builder import make_logger, tensorrt_library
+from rtseg.engine.builder import is_out_of_memory, make_logger, tensorrt_library
 from rtseg.engine.recipe import BATCHES
 from rtseg.errors import BackendError, DeviceMemoryError
 from rtseg.onnx.file import INPUT, LABELS, PROBABILITIES
@@ -101,19 +103,13 @@ class TensorRtBackend(Backend):
             )
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As `Backend.infer`."""
+        """As `Backend.infer`. Where the GPU's memory is full, smaller batches are tried first."""
         self.check_crops(crops)
-        height = self.model.input_height // self.model.stride
-        width = self.model.input_width // self.model.stride
-        out = np.empty((len(crops), height, width, len(self.model.label_set)), np.float32)
         with self._lock:
             if self._closed:
                 raise BackendError("the tensorrt backend is closed; open a new one")
             with self._current():
-                for start in range(0, len(crops), self.max_batch):
-                    batch = crops[start : start + self.max_batch]
-                    out[start : start + len(batch)] = self._run(batch)
-        return out
+                return infer_what_fits(self, crops, run=self._attempt, make_room=self._make_room)
 
     def warm_up(self) -> None:
         """Run once at every batch size, so that each is recorded before the first real call."""
@@ -124,32 +120,54 @@ class TensorRtBackend(Backend):
     def _batches(self) -> tuple[int, ...]:
         return tuple(batch for batch in BATCHES if batch <= self.max_batch)
 
+    def _attempt(self, crops: Crops) -> ProbabilityBatch:
+        """As `_run`, in rtseg's errors."""
+        with self._failures():
+            return self._run(crops)
+
+    def _make_room(self) -> None:
+        # what the failed call still has under way uses what is given back
+        self._stream.synchronize()  # type: ignore[attr-defined]
+        for lane in self._lanes.values():
+            lane.close()
+        self._lanes.clear()
+
     def _run(self, crops: Crops) -> ProbabilityBatch:
         """At most `max_batch` crops; the result is valid until the next call."""
         buffers = self._buffers
         assert buffers is not None
-        padded = next(batch for batch in self._batches() if batch >= len(crops))
+        size = padded(len(crops))
         # what an earlier call left behind the crops is computed as well, and not looked at
         buffers.crops[: len(crops)] = crops
-        if padded not in self._lanes:
-            self._lanes[padded] = self._open_lane(padded, buffers)
-        self._lanes[padded].start()
+        if size not in self._lanes:
+            self._open_lane(size, buffers)
+        self._lanes[size].start()
         self._stream.synchronize()  # type: ignore[attr-defined]
         found: ProbabilityBatch = buffers.probabilities[: len(crops)]
         return found
 
-    def _open_lane(self, batch: int, buffers: _Buffers) -> _Lane:
-        lane = _Lane(self._engine, self._cuda, self._stream, buffers, batch, self._last_error)
+    def _open_lane(self, batch: int, buffers: _Buffers) -> None:
+        lane = _Lane(
+            self._tensorrt,
+            self._engine,
+            cuda=self._cuda,
+            stream=self._stream,
+            buffers=buffers,
+            batch=batch,
+            why=self._last_error,
+        )
+        # before it is recorded, so that it is given back in order whatever happens then
+        self._lanes[batch] = lane
         if self.uses_cuda_graphs:
             try:
                 lane.record()
             except CudaGraphError as error:
                 self.uses_cuda_graphs = False
                 _log.warning("CUDA graphs do not work here, so each call is slower: %s", error)
-        return lane
 
     def _last_error(self) -> str:
-        return self._logger.errors[-1] if self._logger.errors else "it gives no reason"
+        errors: list[str] = self._logger.errors
+        return errors[-1] if errors else "it gives no reason"
 
     @contextmanager
     def _current(self) -> Iterator[None]:
@@ -167,9 +185,7 @@ class TensorRtBackend(Backend):
         try:
             yield
         except self._cuda.MemoryError as error:
-            raise DeviceMemoryError(
-                "the GPU's memory is full; close other programs, or use --device cpu"
-            ) from error
+            raise DeviceMemoryError(MEMORY_IS_FULL) from error
         except self._cuda.Error as error:
             raise BackendError(f"the tensorrt backend failed: {error}") from error
 
@@ -221,15 +237,29 @@ class _Lane:
     """One batch size: an execution context with its shapes set, and its graph.
 
     Each size has a context of its own, as a graph holds only as long as its context's shapes.
+
+    Raises:
+        DeviceMemoryError: there is no room for it; PyCUDA's own MemoryError says the same.
+        BackendError: TensorRT does not take the batch.
     """
 
     def __init__(
-        self, engine: Any, cuda: Any, stream: Any, buffers: _Buffers, batch: int, why: Any
+        self,
+        tensorrt: Any,
+        engine: Any,
+        *,
+        cuda: Any,
+        stream: Any,
+        buffers: _Buffers,
+        batch: int,
+        why: Callable[[], str],
     ) -> None:
         self._cuda, self._stream, self._buffers, self._batch = cuda, stream, buffers, batch
         self._why = why
         self._graph: CudaGraph | None = None
-        self._context = engine.create_execution_context()
+        # TensorRT's own choice would be as much memory for one crop as for the largest batch
+        strategy = tensorrt.ExecutionContextAllocationStrategy.USER_MANAGED
+        self._context = engine.create_execution_context(strategy)
         if self._context is None:
             # that is how TensorRT reports it
             raise DeviceMemoryError(
@@ -242,23 +272,36 @@ class _Lane:
             taken = taken and self._context.set_tensor_address(name, int(allocation))
         if not taken:
             raise BackendError(f"TensorRT does not take a batch of {batch}: {why()}")
+        size = self._context.update_device_memory_size_for_shapes()
+        # CUDA allocates no empty blocks
+        self._memory = cuda.mem_alloc(max(1, size))
+        self._context.set_device_memory(int(self._memory), size)
 
     def _enqueue(self) -> None:
         buffers, batch, stream = self._buffers, self._batch, self._stream
         self._cuda.memcpy_htod_async(buffers.device[INPUT], buffers.crops[:batch], stream)
         if not self._context.execute_async_v3(stream.handle):
-            raise BackendError(f"TensorRT failed to run: {self._why()}")
+            why = self._why()
+            kind = DeviceMemoryError if is_out_of_memory(why) else BackendError
+            raise kind(f"TensorRT failed to run: {why}")
         self._cuda.memcpy_dtoh_async(
             buffers.probabilities[:batch], buffers.device[PROBABILITIES], stream
         )
 
     def record(self) -> None:
-        """Capture the work as a graph; raises CudaGraphError where that does not go."""
+        """Capture the work as a graph.
+
+        Raises:
+            CudaGraphError: it cannot be captured.
+            DeviceMemoryError: as at the beginning, or there is no room for the graph.
+        """
         # TensorRT puts off some work to the first run after a change of shape
         self._enqueue()
         self._stream.synchronize()
         try:
             self._graph = CudaGraph(self._stream.handle, self._enqueue)
+        except (self._cuda.MemoryError, DeviceMemoryError):
+            raise
         except (self._cuda.Error, BackendError) as error:
             # the same work has just run: it is the capture that fails
             raise CudaGraphError(str(error)) from error
@@ -278,6 +321,7 @@ class _Lane:
             self._graph.close()
             self._graph = None
         self._context = None
+        self._memory.free()
 
 
 def _pycuda() -> Any:

@@ -21,6 +21,12 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
+from rtseg.backends.batches import (
+    MEMORY_IS_FULL,
+    infer_what_fits,
+    padded,
+    probabilities_shape,
+)
 from rtseg.backends.torch_compile import compiled as compile_network
 from rtseg.backends.torch_cuda import CudaLane, GraphError
 from rtseg.checkpoint import Checkpoint
@@ -159,20 +165,16 @@ class TorchBackend(Backend):
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """As `Backend.infer`. Where a GPU's memory is full, smaller batches are tried first."""
         self.check_crops(crops)
-        out = np.empty((len(crops), *self._probabilities_shape()), np.float32)
         with self._lock:
-            if self._network is None:
+            network = self._network
+            if network is None:
                 raise BackendError("the torch backend is closed; open a new one")
-            done = 0
-            while done < len(crops):
-                part = crops[done : done + self.max_batch]
-                found = self._attempt(self._network, part)
-                if found is None:
-                    self._make_room(len(part))
-                    continue
-                out[done : done + len(part)] = found
-                done += len(part)
-        return out
+            return infer_what_fits(
+                self,
+                crops,
+                run=lambda part: self._attempt(network, part),
+                make_room=self._make_room,
+            )
 
     def warm_up(self) -> None:
         """As `Backend.warm_up`; on a GPU at every batch size, so that each is recorded."""
@@ -182,41 +184,17 @@ class TorchBackend(Backend):
         for batch in BATCHES:
             self.infer(self._empty_crops(batch))
 
-    def _probabilities_shape(self) -> tuple[int, int, int]:
-        model = self.model
-        rows, columns = model.input_height // model.stride, model.input_width // model.stride
-        return rows, columns, len(model.label_set)
-
-    def _attempt(self, network: nn.Module, crops: Crops) -> ProbabilityBatch | None:
-        """One batch; None where the device's memory is too full for it.
-
-        Its own function, so that nothing of a failed run is held when room is made.
-        """
+    def _attempt(self, network: nn.Module, crops: Crops) -> ProbabilityBatch:
+        """As `_run`, in rtseg's errors."""
         try:
             return self._run(network, crops)
         except RuntimeError as error:
-            if is_out_of_memory(error):
-                return None
             raise _failure(error) from error
 
-    def _make_room(self, count: int) -> None:
-        """Give back what can be given, and run smaller batches from here on.
-
-        Raises:
-            DeviceMemoryError: they cannot be smaller.
-        """
+    def _make_room(self) -> None:
         self._lanes.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        if self.max_batch == 1:
-            raise DeviceMemoryError(_MEMORY_IS_FULL)
-        self.max_batch = max(1, padded(count) // 2)
-        _log.warning(
-            "the memory of %s is too full for a batch of %d: going on with batches of %d",
-            self.device,
-            padded(count),
-            self.max_batch,
-        )
 
     @torch.inference_mode()
     def _run(self, network: nn.Module, crops: Crops) -> ProbabilityBatch:
@@ -237,7 +215,11 @@ class TorchBackend(Backend):
         normalised = (pixels.float().sub_(self._mean).mul_(self._scale)).to(dtype)
         # the view of an NHWC array as NCHW is what PyTorch calls channels_last
         logits: torch.Tensor = network(normalised.permute(0, 3, 1, 2))
-        return functional.softmax(logits.permute(0, 2, 3, 1).float(), dim=-1)
+        if logits.is_cuda:
+            return functional.softmax(logits.permute(0, 2, 3, 1).float(), dim=-1)
+        # class by class on a processor: cell by cell, PyTorch takes ten times as long
+        probabilities = functional.softmax(logits.float().contiguous(), dim=1)
+        return probabilities.permute(0, 2, 3, 1)
 
     def _lane(self, network: nn.Module, batch: int) -> CudaLane:
         """The buffers and the graph of one batch size, made at its first use."""
@@ -248,7 +230,7 @@ class TorchBackend(Backend):
             lambda pixels: self._compute(network, pixels),
             batch=batch,
             crop=(self.model.input_height, self.model.input_width, 3),
-            probabilities=self._probabilities_shape(),
+            probabilities=probabilities_shape(self),
             device=self._device,
             stream=self._stream,
         )
@@ -266,11 +248,6 @@ class TorchBackend(Backend):
         with self._lock:
             self._network = None
             self._lanes.clear()
-
-
-def padded(count: int) -> int:
-    """The batch size that so many crops run in on a GPU: 1, 2, 4 or 8."""
-    return next(batch for batch in BATCHES if batch >= count)
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
@@ -315,11 +292,6 @@ def _find_device(device: DeviceName) -> torch.device:
     return torch.device("cuda:0" if has_gpu and device != "cpu" else "cpu")
 
 
-_MEMORY_IS_FULL = (
-    "the GPU's memory is full; close other programs, lower --max-faces, or use --device cpu"
-)
-
-
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether PyTorch, or a library that it calls, found no memory on the device."""
     return isinstance(error, torch.OutOfMemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
@@ -327,6 +299,6 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 def _failure(error: RuntimeError) -> BackendError:
     if is_out_of_memory(error):
-        return DeviceMemoryError(_MEMORY_IS_FULL)
+        return DeviceMemoryError(MEMORY_IS_FULL)
     first_line = str(error).strip().split("\n", 1)[0]
     return BackendError(f"the torch backend failed: {first_line}")

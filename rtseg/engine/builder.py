@@ -96,6 +96,11 @@ def make_logger(tensorrt: Any) -> Any:
     return Logger()
 
 
+def is_out_of_memory(message: str) -> bool:
+    """Whether TensorRT says, in one of its ways, that the device's memory is full."""
+    return _OUT_OF_MEMORY.search(message) is not None
+
+
 def build_plan(
     exported: OnnxModel,
     recipe: EngineRecipe,
@@ -139,7 +144,7 @@ class _BuildError(Exception):
     def __init__(self, logger: Any, fallback: str) -> None:
         super().__init__(logger.errors[-1] if logger.errors else fallback)
         messages = (*logger.errors, fallback)
-        self.out_of_memory = any(_OUT_OF_MEMORY.search(message) for message in messages)
+        self.out_of_memory = any(is_out_of_memory(message) for message in messages)
 
 
 def _build_once(

@@ -130,7 +130,7 @@ def test_memory_that_runs_out_in_the_middle_goes_on_elsewhere(model, gpu, lines)
     crops = tiny_crops(3)
     with open_backend("tensorrt", model=model) as backend:
         gpu.behaviour.no_context = True
-        with pytest.raises(DeviceMemoryError, match="too full for a batch of 4"):
+        with pytest.raises(DeviceMemoryError, match="too full for a batch of 1"):
             backend.infer(crops)
     gpu.behaviour.no_context = False
     with open_backend("openvino", model=model, threads=1) as expected:
@@ -141,7 +141,9 @@ def test_memory_that_runs_out_in_the_middle_goes_on_elsewhere(model, gpu, lines)
         gpu.behaviour.no_context = True
         assert (backend.infer(crops).argmax(-1) == labels).all()
         assert backend.name == "openvino"
-    assert "too full for a batch of 4" in lines()[-1]
+    tried = ("4: going on with batches of 2", "2: going on with batches of 1", "1 (it gives no")
+    for text, line in zip(tried, lines()[-3:], strict=True):
+        assert f"too full for a batch of {text}" in line
     assert "; going on with openvino on cpu" in lines()[-1]
     assert gpu.pycuda.current == []
 

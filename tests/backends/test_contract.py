@@ -9,40 +9,40 @@ from rtseg.backends.agreement import label_agreement
 from rtseg.backends.base import Backend
 from rtseg.errors import BackendError, SettingError
 from tests.backends.gpu import require_gpu
-from tests.exported import HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
+from tests.exported import FINE, HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
 
 
-def open_torch_cpu(precision, _tmp_path):
+def open_torch_cpu(precision, fine=0, _tmp_path=None):
     from rtseg.backends.torch import TorchBackend
 
-    return TorchBackend(tiny_checkpoint(), device="cpu", precision=precision, threads=1)
+    return TorchBackend(tiny_checkpoint(fine), device="cpu", precision=precision, threads=1)
 
 
-def open_torch_cuda(precision, _tmp_path):
+def open_torch_cuda(precision, fine, _tmp_path):
     require_gpu()
     from rtseg.backends.torch import TorchBackend
 
-    return TorchBackend(tiny_checkpoint(), device="cuda", precision=precision, threads=1)
+    return TorchBackend(tiny_checkpoint(fine), device="cuda", precision=precision, threads=1)
 
 
-def open_openvino(precision, tmp_path):
+def open_openvino(precision, fine, tmp_path):
     pytest.importorskip("openvino")
     from rtseg.backends.openvino import OpenVinoBackend
 
     try:
         return OpenVinoBackend(
-            tiny_onnx(), precision=precision, threads=1, cache=tmp_path / "openvino"
+            tiny_onnx(fine=fine), precision=precision, threads=1, cache=tmp_path / "openvino"
         )
     except SettingError as error:
         pytest.skip(str(error))
 
 
-def open_fake_tensorrt(_precision, tmp_path):
+def open_fake_tensorrt(_precision, fine, tmp_path):
     from rtseg.backends.tensorrt import TensorRtBackend
     from rtseg.engine import EngineRecipe, prepare_engine
     from tests.fakes.machine import install
 
-    exported = tiny_onnx()
+    exported = tiny_onnx(fine=fine)
     patch = pytest.MonkeyPatch()
     patch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))
     install(patch)
@@ -56,7 +56,7 @@ def open_fake_tensorrt(_precision, tmp_path):
         patch.undo()
 
 
-def open_tensorrt(precision, tmp_path):
+def open_tensorrt(precision, fine, tmp_path):
     require_gpu()
     for package in ("tensorrt", "pycuda"):
         pytest.importorskip(package)
@@ -65,18 +65,28 @@ def open_tensorrt(precision, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))
-        return open_(tiny_onnx(), recipe_for("tiny", precision=precision))
+        return open_(tiny_onnx(fine=fine), recipe_for("tiny", precision=precision))
 
 
+def on_a_gpu(*values):
+    return pytest.param(values, marks=pytest.mark.gpu)
+
+
+# name, what opens it, precision, channels of the fine head, least agreement with PyTorch in FP32
 CASES = [
-    ("torch-fp32", open_torch_cpu, "fp32", 0.999),
-    ("torch-bf16", open_torch_cpu, "bf16", 0.95),
-    ("openvino-fp32", open_openvino, "fp32", 0.995),
-    ("openvino-bf16", open_openvino, "bf16", 0.95),
-    ("tensorrt-fake", open_fake_tensorrt, "fp16", None),
-    pytest.param(("torch-cuda-fp32", open_torch_cuda, "fp32", 0.999), marks=pytest.mark.gpu),
-    pytest.param(("torch-cuda-fp16", open_torch_cuda, "fp16", 0.99), marks=pytest.mark.gpu),
-    pytest.param(("tensorrt-fp16", open_tensorrt, "fp16", 0.99), marks=pytest.mark.gpu),
+    ("torch-fp32", open_torch_cpu, "fp32", 0, 0.999),
+    ("torch-bf16", open_torch_cpu, "bf16", 0, 0.95),
+    ("torch-bf16-fine", open_torch_cpu, "bf16", FINE, 0.95),
+    ("openvino-fp32", open_openvino, "fp32", 0, 0.995),
+    ("openvino-bf16", open_openvino, "bf16", 0, 0.95),
+    ("openvino-fp32-fine", open_openvino, "fp32", FINE, 0.995),
+    ("tensorrt-fake", open_fake_tensorrt, "fp16", 0, None),
+    ("tensorrt-fake-fine", open_fake_tensorrt, "fp16", FINE, None),
+    on_a_gpu("torch-cuda-fp32", open_torch_cuda, "fp32", 0, 0.999),
+    on_a_gpu("torch-cuda-fp16", open_torch_cuda, "fp16", 0, 0.99),
+    on_a_gpu("torch-cuda-fp16-fine", open_torch_cuda, "fp16", FINE, 0.99),
+    on_a_gpu("tensorrt-fp16", open_tensorrt, "fp16", 0, 0.99),
+    on_a_gpu("tensorrt-fp16-fine", open_tensorrt, "fp16", FINE, 0.99),
 ]
 
 
@@ -86,13 +96,13 @@ def case_name(case):
 
 @pytest.fixture(scope="module", params=CASES, ids=case_name)
 def case(request, tmp_path_factory):
-    _name, opener, precision, least_agreement = request.param
+    _name, opener, precision, fine, least_agreement = request.param
 
     def make():
-        return opener(precision, tmp_path_factory.mktemp("backend"))
+        return opener(precision, fine, tmp_path_factory.mktemp("backend"))
 
     with make() as backend:
-        yield make, backend, least_agreement
+        yield make, backend, fine, least_agreement
 
 
 @pytest.fixture
@@ -101,7 +111,7 @@ def backend(case):
 
 
 def test_it_says_what_it_is(case):
-    _make, backend, _least = case
+    _make, backend, fine, _least = case
     assert isinstance(backend, Backend)
     assert backend.name in ("torch", "openvino", "tensorrt")
     assert backend.device
@@ -109,25 +119,26 @@ def test_it_says_what_it_is(case):
     assert backend.name in backend.reason
     assert "\n" not in backend.reason
     assert 1 <= backend.max_batch <= 8
-    assert backend.model.header() == tiny_checkpoint().header()
+    assert backend.model.header() == tiny_checkpoint(fine).header()
     assert not backend.model.tensors
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 8, 11])
 def test_shapes_types_and_sums(backend, count):
     found = backend.infer(tiny_crops(count))
-    assert found.shape == (count, HEIGHT // 4, WIDTH // 4, 11)
+    stride = backend.model.stride
+    assert found.shape == (count, HEIGHT // stride, WIDTH // stride, 11)
     assert found.dtype == np.float32
     assert found.flags.writeable
     np.testing.assert_allclose(found.sum(-1), 1, atol=1e-3)
 
 
 def test_it_agrees_with_pytorch_in_fp32(case):
-    _make, backend, least = case
+    _make, backend, fine, least = case
     if least is None:
         pytest.skip("a fake computes something else")
     crops = tiny_crops(4, seed=7)
-    with open_torch_cpu("fp32", None) as reference:
+    with open_torch_cpu("fp32", fine) as reference:
         assert label_agreement(backend.infer(crops), reference.infer(crops)) >= least
 
 
@@ -187,7 +198,7 @@ def test_threads_may_share_it(backend):
 
 
 def test_closing(case):
-    make, _backend, _least = case
+    make, _backend, _fine, _least = case
     backend = make()
     backend.warm_up()
     kept = backend.infer(tiny_crops(1))

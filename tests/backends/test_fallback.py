@@ -72,6 +72,19 @@ def test_the_call_that_fails_is_done_by_the_next(caplog):
     backend.close()
 
 
+def test_warming_up_is_the_current_ones_own_and_falls_back_too():
+    class Warmed(Stub):
+        def warm_up(self):
+            self.infer(tiny_crops(8))
+
+    gpu, cpu = Warmed("gpu", answer=1, calls=1), Warmed("cpu", answer=2, calls=1)
+    with FallbackBackend(gpu, [lambda: cpu]) as backend:
+        backend.warm_up()
+        assert (backend.name, gpu.left) == ("gpu", 0)
+        backend.warm_up()
+        assert (backend.name, cpu.left) == ("cpu", 0)
+
+
 def test_those_that_do_not_open_or_are_full_as_well_are_passed_over():
     def missing():
         raise BackendError("openvino not installed")

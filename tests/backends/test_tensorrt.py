@@ -13,12 +13,13 @@ import pytest
 from rtseg.backends.prepared import open_built, open_tensorrt, recipe_for
 from rtseg.backends.tensorrt import TensorRtBackend
 from rtseg.engine import EngineRecipe, prepare_engine
-from rtseg.errors import BackendError, ModelError, SettingError
-from tests.exported import HEIGHT, WIDTH, tiny_crops, tiny_onnx
+from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
+from tests.exported import HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
 from tests.fakes.machine import install
 from tests.fakes.tensorrt import probabilities_of
 
 RECIPE = EngineRecipe(name="tiny")
+STRIDE = tiny_checkpoint().stride
 VERSIONS = ("10.13.0.35", "11.4.0.106")
 
 
@@ -58,7 +59,7 @@ def opened(recipe=RECIPE, **options):
 
 
 def expected(crops):
-    return probabilities_of(crops, stride=4, classes=11)
+    return probabilities_of(crops, stride=STRIDE, classes=11)
 
 
 @pytest.mark.parametrize("cuda_graphs", [True, False])
@@ -73,7 +74,7 @@ def test_batches_are_padded_run_and_cut(machine, cuda_graphs):
             # with graphs, a size's first use also runs it once before recording
             assert machine.behaviour.executed_batches[-len(runs) :] == runs
             assert set(machine.behaviour.executed_batches) == set(runs)
-        assert backend.infer(tiny_crops(0)).shape == (0, HEIGHT // 4, WIDTH // 4, 11)
+        assert backend.infer(tiny_crops(0)).shape == (0, HEIGHT // STRIDE, WIDTH // STRIDE, 11)
 
 
 def test_each_size_is_recorded_once_and_replayed(one_machine):
@@ -140,7 +141,7 @@ def test_everything_is_given_back_in_order(one_machine):
     backend.close()
     gc.collect()
     assert one_machine.behaviour.events == [
-        *["graph", "context"] * 2,
+        *["graph", "context", "device memory"] * 2,
         "engine",
         "runtime",
         *["device memory"] * 3,
@@ -175,8 +176,85 @@ def test_full_memory_is_named(monkeypatch):
     assert machine.pycuda.primary.detached
     machine = install(monkeypatch)
     machine.behaviour.no_context = True
-    with opened() as backend, pytest.raises(BackendError, match="too full for a batch of 1"):
+    with opened() as backend, pytest.raises(DeviceMemoryError, match="too full for a batch of 1"):
         backend.infer(tiny_crops(1))
+
+
+def leave_room_for(machine, crops):
+    """From here on the GPU has memory to work on so many crops, and for nothing else."""
+    held = sum(map(len, machine.memory.blocks.values()))
+    machine.memory.fits_bytes = held + crops * machine.behaviour.bytes_per_crop
+
+
+def test_where_memory_is_full_smaller_batches_are_tried(machine, caplog):
+    crops = tiny_crops(11)
+    with opened() as backend:
+        leave_room_for(machine, 3)
+        np.testing.assert_array_equal(backend.infer(crops), expected(crops))
+        assert backend.max_batch == 2
+        assert set(machine.behaviour.executed_batches) == {2, 1}
+        said = [record.getMessage() for record in caplog.records]
+        assert [text.partition("is too full for ")[2] for text in said] == [
+            "a batch of 8: going on with batches of 4",
+            "a batch of 4: going on with batches of 2",
+        ]
+        machine.memory.fits_bytes = 1 << 40
+        backend.infer(crops)
+        assert backend.max_batch == 2, "what filled the memory may do so again"
+        assert len(caplog.records) == 2
+    assert machine.memory.blocks == {}
+
+
+def test_what_other_sizes_hold_is_given_back_first(one_machine):
+    crops = tiny_crops(8)
+    with opened() as backend:
+        backend.infer(crops[:2])
+        leave_room_for(one_machine, 2)  # together with those two, for four
+        np.testing.assert_array_equal(backend.infer(crops), expected(crops))
+        assert backend.max_batch == 4
+        assert len(one_machine.memory.blocks) == 3 + 1
+
+
+def test_one_crop_is_tried_again_without_the_larger_sizes(one_machine):
+    with opened() as backend:
+        backend.infer(tiny_crops(4))
+        leave_room_for(one_machine, 0)
+        np.testing.assert_array_equal(backend.infer(tiny_crops(1)), expected(tiny_crops(1)))
+
+
+@pytest.mark.parametrize("count", [1, 5, 8])
+def test_memory_too_full_for_one_crop_is_a_typed_error(one_machine, count):
+    with opened() as backend:
+        leave_room_for(one_machine, 0)
+        with pytest.raises(DeviceMemoryError, match="memory is full; close other programs"):
+            backend.infer(tiny_crops(count))
+        assert one_machine.pycuda.current == []
+        assert len(one_machine.memory.blocks) == 3, "what a failed call took is given back"
+        one_machine.memory.fits_bytes = 1 << 40
+        np.testing.assert_array_equal(backend.infer(tiny_crops(1)), expected(tiny_crops(1)))
+
+
+def test_a_graph_that_finds_no_memory_means_smaller_batches_too(monkeypatch):
+    machine = install(monkeypatch, failing_driver_call="cuGraphInstantiateWithFlags")
+    machine.driver.failing_code = 2
+    with opened() as backend:
+        with pytest.raises(DeviceMemoryError, match="too full for a CUDA graph"):
+            backend.infer(tiny_crops(8))
+        assert (backend.max_batch, backend.uses_cuda_graphs) == (1, True)
+        assert len(machine.memory.blocks) == 3
+
+
+def test_a_run_that_finds_no_memory_is_told_from_other_failures(one_machine):
+    one_machine.behaviour.executes = False
+    with opened() as backend:
+        with pytest.raises(BackendError, match="TensorRT failed to run") as caught:
+            backend.infer(tiny_crops(8))
+        assert not isinstance(caught.value, DeviceMemoryError)
+        assert backend.max_batch == 8
+        backend._logger.errors.append("Cuda Runtime (out of memory)")
+        with pytest.raises(DeviceMemoryError, match="TensorRT failed to run"):
+            backend.infer(tiny_crops(8))
+        assert backend.max_batch == 1
 
 
 def test_an_engine_of_something_else_is_refused(one_machine):

@@ -23,6 +23,7 @@ class DeviceMemory:
         self.blocks: dict[int, np.ndarray] = {}
         self.streams: dict[int, Stream] = {}
         self.next_address = CREATED
+        self.fits_bytes = 1 << 40
 
     def read(self, address: int, shape: tuple[int, ...]) -> np.ndarray:
         return self.blocks[address][: int(np.prod(shape))].reshape(shape).copy()
@@ -53,7 +54,7 @@ class PageLocked(np.ndarray):
     """What is page-locked; slices of it still are."""
 
 
-def make_pycuda(memory: DeviceMemory, *, fits_bytes: int = 1 << 40) -> ModuleType:
+def make_pycuda(memory: DeviceMemory) -> ModuleType:
     """The module `pycuda.driver`."""
     module = ModuleType("pycuda.driver")
     current: list[Context] = []
@@ -92,7 +93,8 @@ def make_pycuda(memory: DeviceMemory, *, fits_bytes: int = 1 << 40) -> ModuleTyp
     class Allocation:
         def __init__(self, size: int) -> None:
             assert current
-            if size > fits_bytes:
+            assert size > 0
+            if sum(map(len, memory.blocks.values())) + size > memory.fits_bytes:
                 raise MemoryError("cuMemAlloc failed: out of memory")
             self.address = memory.next_address
             memory.next_address += size + CREATED
@@ -158,6 +160,7 @@ class FakeCudaDriver:
         self._memory = memory
         self._failing = failing
         self._graphs: dict[int, list[Callable[[], None]]] = {}
+        self.failing_code = 902
         self.launches = 0
 
     def _stream(self, handle: Any) -> Stream:
@@ -183,7 +186,7 @@ class FakeCudaDriver:
     def cuGraphInstantiateWithFlags(self, executable: Any, graph: Any, flags: Any) -> int:
         assert flags.value == 0
         if self._failing == "cuGraphInstantiateWithFlags":
-            return 902
+            return self.failing_code
         executable._obj.value = graph.value
         return 0
 

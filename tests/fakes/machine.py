@@ -41,10 +41,11 @@ def install(
     """Make rtseg see a driver, a GPU, TensorRT and PyCUDA."""
     behaviour = Behaviour()
     memory = DeviceMemory(behaviour.events)
+    memory.fits_bytes = fits_bytes
     behaviour.memory = memory
     driver = FakeCudaDriver(memory, failing=failing_driver_call)
     package = ModuleType("pycuda")
-    module = make_pycuda(memory, fits_bytes=fits_bytes)
+    module = make_pycuda(memory)
     package.driver = module  # type: ignore[attr-defined]
     fakes = (make_tensorrt(version, behaviour), package, module)
     for fake in fakes:

@@ -38,6 +38,7 @@ class Behaviour:
     executed_batches: list[int] = field(default_factory=list)
     executes: bool = True
     no_context: bool = False
+    bytes_per_crop: int = 1 << 16  # what a context needs to work on one
     memory: Any = None  # the fake device memory of tests.fakes.cuda
 
 
@@ -87,6 +88,10 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
 
     class MemoryPoolType(enum.Enum):
         WORKSPACE = 0
+
+    class ExecutionContextAllocationStrategy(enum.IntEnum):
+        STATIC = 0
+        USER_MANAGED = 2
 
     class IProgressMonitor:
         def __init__(self) -> None:
@@ -256,7 +261,10 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             assert (name, profile_index) == (INPUT, 0)
             return list(self.plan["profile"])
 
-        def create_execution_context(self) -> Context | None:
+        def create_execution_context(
+            self, strategy: ExecutionContextAllocationStrategy
+        ) -> Context | None:
+            assert strategy is ExecutionContextAllocationStrategy.USER_MANAGED
             return None if behaviour.no_context else Context(self)
 
         def __del__(self) -> None:
@@ -267,6 +275,7 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             self._plan = engine.plan
             self._shape: tuple[int, ...] = ()
             self._addresses: dict[str, int] = {}
+            self._memory: int | None = None
 
         def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
             self._shape = shape
@@ -275,6 +284,14 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
         def set_tensor_address(self, name: str, memory: int) -> bool:
             self._addresses[name] = memory
             return True
+
+        def update_device_memory_size_for_shapes(self) -> int:
+            return self._shape[0] * behaviour.bytes_per_crop
+
+        def set_device_memory(self, memory: int, size: int) -> None:
+            assert size >= self.update_device_memory_size_for_shapes()
+            assert len(behaviour.memory.blocks[memory]) >= size
+            self._memory = memory
 
         def execute_async_v3(self, stream_handle: int) -> bool:
             if behaviour.executes:
@@ -285,6 +302,7 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             assert set(self._addresses) == {INPUT, PROBABILITIES, LABELS}
             behaviour.executed_batches.append(self._shape[0])
             memory = behaviour.memory
+            assert self._memory in memory.blocks
             crops = memory.read(self._addresses[INPUT], self._shape)
             found = probabilities_of(
                 crops, stride=self._plan["stride"], classes=self._plan["classes"]
@@ -300,6 +318,7 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
         IProgressMonitor=IProgressMonitor,
         NetworkDefinitionCreationFlag=NetworkDefinitionCreationFlag,
         BuilderFlag=BuilderFlag,
+        ExecutionContextAllocationStrategy=ExecutionContextAllocationStrategy,
         MemoryPoolType=MemoryPoolType,
         OnnxParser=OnnxParser,
         Builder=Builder,
