@@ -16,6 +16,8 @@ _MIN_CROP_SHARE = 0.015  # of a crop's cells
 _ROLL_OFF_DEGREES = 15.0  # from which a crop is turned anew at once, not over the next frames
 _ROLL_FROM_AFAR_DEGREES = 30.0  # from afar, only more is believed; less is read well upright
 _SIDEWAYS_DEGREES = 75.0  # both ways; what lies flat is then tilted no more than networks know
+_CORRECTIONS = 3  # at most so many further looks, where the crop was off
+_BEYOND = 0.5  # of what is seen of a head, may lie beyond the edge that cuts it
 
 Look = Callable[[Sequence[Crop]], Sequence[Probabilities]]
 """Runs the network on parts of the current picture: crops -> probabilities, one map a crop."""
@@ -67,28 +69,34 @@ class CloserLooks:
         )
 
     def at(self, coarse: Sequence[Sighting], look: Look) -> list[Closer]:
-        """Look at heads that were seen from afar, and once more where the crop was off."""
+        """Look at heads that were seen from afar, and again where the crop was off."""
         rolls = [seen.roll_degrees or 0.0 for seen in coarse]
         plans = [
             self._around(seen.head, roll if abs(roll) > _ROLL_FROM_AFAR_DEGREES else 0.0)
             for seen, roll in zip(coarse, rolls, strict=True)
         ]
         closer = self._look(plans, [seen.head for seen in coarse], look)
-        again = [
-            (index, done.own)
-            for index, done in enumerate(closer)
-            if done.own is not None and not self._fits(done.crop, done.own)
-        ]
-        plans = [
-            self._around(own.head, planned_roll(own.roll_degrees, closer[index].crop))
-            for index, own in again
-        ]
-        second = self._look(plans, [own.head for _, own in again], look)
-        for (index, _), better in zip(again, second, strict=True):
-            is_turned_anew = better.crop.roll_degrees != closer[index].crop.roll_degrees
-            # a roll read wrongly makes things worse
-            if better.own and not (is_turned_anew and better.score < closer[index].score - 0.05):
-                closer[index] = better
+        for _ in range(_CORRECTIONS):
+            again = [
+                (index, done.own)
+                for index, done in enumerate(closer)
+                if done.own is not None and not self._fits(done.crop, done.own)
+            ]
+            plans = [
+                self._around(
+                    whole_head(own, closer[index].crop),
+                    planned_roll(own.roll_degrees, closer[index].crop),
+                )
+                for index, own in again
+            ]
+            anew = self._look(plans, [own.head for _, own in again], look)
+            for (index, _), better in zip(again, anew, strict=True):
+                is_turned_anew = better.crop.roll_degrees != closer[index].crop.roll_degrees
+                # a roll read wrongly makes things worse
+                if better.own and not (
+                    is_turned_anew and better.score < closer[index].score - 0.05
+                ):
+                    closer[index] = better
         return closer
 
     def sideways(self, coarse: Sequence[Sighting], look: Look) -> list[Closer]:
@@ -121,6 +129,8 @@ class CloserLooks:
 
     def _fits(self, crop: Crop, own: Sighting) -> bool:
         """Whether a crop is about the one that would be planned around what was seen in it."""
+        if own.is_cut:
+            return False
         ratio = crop_side(own.head, self.aspect) / crop.box.height
         (x0, y0), (x1, y1) = crop.box.centre, own.head.centre
         off = abs(wrapped(planned_roll(own.roll_degrees, crop) - crop.roll_degrees))
@@ -129,6 +139,23 @@ class CloserLooks:
             and max(abs(x1 - x0), abs(y1 - y0)) < 0.12 * crop.box.height
             and off <= _ROLL_OFF_DEGREES
         )
+
+
+def whole_head(own: Sighting, crop: Crop) -> Box:
+    """A head with what of it lies beyond the edges of the crop, by a guess.
+
+    A tile may end in the middle of a head: the crop around what the tile showed does as well.
+    """
+    head, cells = own.head, own.cells
+    if not own.is_cut or not crop.is_upright:
+        return head
+    more_x, more_y = _BEYOND * head.width, _BEYOND * head.height
+    return Box(
+        left=head.left - more_x * cells[:, 0].any(),
+        top=head.top - more_y * cells[0].any(),
+        right=head.right + more_x * cells[:, -1].any(),
+        bottom=head.bottom + more_y * cells[-1].any(),
+    )
 
 
 def nearest(here: Sequence[Sighting], head: Box) -> Sighting | None:

@@ -28,12 +28,16 @@ class Evidence:
         sure: mean probability of "face" on them, 0..1.
         parts: how many of the parts that make a face a face are there, 1 for enough, 0 for none;
             less where eyes, nose and mouth lie as in no face.
+        certain: how surely its upper parts (brows, eyes) and its lower ones (nose, mouth) are
+            seen, 0..1: the lesser of both, each where it is surest. Of what only looks like a
+            face, such as a cat, one of the two is vague; 1 where the label set has no such parts.
         roll_degrees: how far the face is turned in the map, clockwise as one sees it; None where
             too little shows.
     """
 
     sure: float
     parts: float
+    certain: float
     roll_degrees: float | None
 
 
@@ -49,7 +53,7 @@ def evidence(probabilities: Probabilities, own: Mask, label_set: LabelSet) -> Ev
     sure = min(1.0, float(inside[:, list(label_set.face)].sum(1).mean()))
     groups = part_groups(label_set)
     if not groups:
-        return Evidence(sure=sure, parts=1.0, roll_degrees=None)
+        return Evidence(sure=sure, parts=1.0, certain=1.0, roll_degrees=None)
     enough = max(0.3, 0.004 * len(inside))  # cells' worth of probability
     present = sum(bool(inside[:, list(ids)].sum() >= enough) for ids in groups)
     wanted = max(1, min(3, len(groups) - 1))
@@ -61,7 +65,23 @@ def evidence(probabilities: Probabilities, own: Mask, label_set: LabelSet) -> Ev
         parts *= 0.6
     # little doubts all over a face would draw every part's middle to the face's
     clear = _Places(inside, own, enough=enough, least=_CLEAR)
-    return Evidence(sure=sure, parts=parts, roll_degrees=_roll(clear, label_set, size=size))
+    return Evidence(
+        sure=sure,
+        parts=parts,
+        certain=_certain(inside, label_set),
+        roll_degrees=_roll(clear, label_set, size=size),
+    )
+
+
+def _certain(inside: npt.NDArray[np.float32], label_set: LabelSet) -> float:
+    eyes, nose, mouth = _eyes_nose_mouth(label_set)
+    surest = max(1, len(inside) // 100)  # cells
+    both = [1.0]
+    for kinds in ((_named(label_set, "brows"), eyes), (nose, mouth)):
+        sums = [inside[:, list(ids)].sum(1) for ids in kinds if ids]
+        if sums:
+            both.append(max(float(np.partition(s, -surest)[-surest:].mean()) for s in sums))
+    return min(both)
 
 
 class _Places:

@@ -27,7 +27,7 @@ class Sighting:
             seen in a turned crop is turned back about its own middle. Frame pixels.
         bounds: the upright rectangle around face and hair, frame pixels.
         face: the same around the face without hair.
-        sure, parts: as in `Evidence`.
+        sure, parts, certain: as in `Evidence`.
         roll_degrees: how far the face is turned in the frame; None where too little shows.
         cells: bool (rows, columns), the cells of the map read that belong to this head.
         is_cut: it touches the edge of what was looked at.
@@ -38,6 +38,7 @@ class Sighting:
     face: Box
     sure: float
     parts: float
+    certain: float
     roll_degrees: float | None
     cells: Mask
     is_cut: bool
@@ -103,6 +104,7 @@ def sightings(
                 else _bounds(own, region),
                 sure=judged.sure,
                 parts=judged.parts,
+                certain=judged.certain,
                 roll_degrees=None if turned is None else wrapped(turned + region.roll_degrees),
                 cells=cells,
                 is_cut=_touches_edge(cells),

@@ -24,7 +24,10 @@ from rtseg.settings import FaceSettings
 
 _SEEN = 0.3  # promise from which a coarse look is worth a closer one
 _CLOSER_LOOKS, _CLOSER_LOOKS_STILL = 2, 12  # at most so many new faces a frame, a still
-_CONFIRMED = 0.92  # score in its own crop from which a face is followed; a cat has 0.915
+_CONFIRMED = 0.87  # score in its own crop from which a face is followed
+# … and how surely its upper and its lower parts must be seen: a cat is sure to be a face, by its
+# eyes, and has neither nose nor mouth
+_CERTAIN = 0.55
 _CONFIRMED_TURNED = 0.94  # more is asked of what is a face only when one turns the picture
 # A crop of fewer pixels than cells are read shows little: a logo passes for a face in it.
 _CONFIRMED_TINY = 0.94
@@ -285,7 +288,8 @@ def _is_face(closer: Closer) -> bool:
     wanted = _CONFIRMED if closer.crop.is_upright else _CONFIRMED_TURNED
     if closer.own is not None and closer.crop.box.height < closer.own.cells.shape[0]:
         wanted = max(wanted, _CONFIRMED_TINY)
-    return closer.score >= wanted
+    certain = closer.own is not None and closer.own.certain >= _CERTAIN
+    return certain and closer.score >= wanted
 
 
 def _foreign(view: _View, seen: Sequence[_View]) -> Mask | None:

@@ -48,6 +48,23 @@ def test_touching_hair_is_shared_out():
     assert left.head.right <= right.head.left + 1.5
 
 
+@pytest.mark.parametrize("vague", [(2, 3, 4, 5), (6, 7, 8, 9)], ids=["upper", "lower"])
+def test_a_face_is_as_certain_as_its_vaguer_half(vague):
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    (whole,) = read(labels)
+    assert whole.certain == pytest.approx(0.9, abs=0.03)
+    values = maps(labels)
+    doubtful = np.isin(labels, vague)
+    values[doubtful] = 0.0
+    values[doubtful, 1] = 0.7  # skin, most likely
+    np.put_along_axis(values, np.where(doubtful, labels, 1)[..., None].astype(int), 0.3, 2)
+    values[~doubtful] = maps(labels)[~doubtful]
+    (seen,) = sightings(values, Crop(box=REGION), HELEN, min_cells=20, bridge=1)
+    assert seen.certain == pytest.approx(0.3, abs=0.05)
+    assert seen.sure > 0.9
+
+
 def test_coordinates_are_the_frames():
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 40)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rtseg.faces import FaceTracker
@@ -71,11 +71,12 @@ def ids(faces):
 
 @settings(max_examples=15, deadline=None)
 @given(x=st.floats(60, 580), y=st.floats(60, 300), height=st.floats(50, 330))
+@example(x=60.0, y=134.0, height=182.0)  # a tile ends in the middle of it
 def test_a_face_is_found_where_it_is(x, y, height):
     (face,) = Stage().show_still((x, y, height))
     drawn = scene(360, 640, (x, y, height))[1]
     rows, columns = np.nonzero(drawn)
-    slack = 2 + 0.03 * height
+    slack = 2 + 0.05 * height  # the network of this test has 32 cells a side
     assert face.head.left == pytest.approx(columns.min(), abs=slack)
     assert face.head.right == pytest.approx(columns.max() + 1, abs=slack)
     assert face.head.top == pytest.approx(rows.min(), abs=slack)
@@ -384,13 +385,21 @@ class TestRoll:
 
 
 @pytest.mark.parametrize(
-    ("side", "score", "accepted"), [(28, 0.93, False), (28, 0.95, True), (40, 0.93, True)]
+    ("side", "score", "certain", "accepted"),
+    [
+        (28, 0.93, 1.0, False),  # a crop of fewer pixels than cells are read
+        (28, 0.95, 1.0, True),
+        (40, 0.9, 1.0, True),
+        (40, 0.8, 1.0, False),
+        (40, 0.97, 0.4, False),  # half of what makes a face is vague
+    ],
 )
-def test_more_is_asked_of_a_crop_of_fewer_pixels_than_cells_are_read(side, score, accepted):
+def test_what_is_asked_of_a_new_face(side, score, certain, accepted):
+    own = SimpleNamespace(score=score, certain=certain, cells=np.zeros((32, 32), bool))
     looked = Closer(
         crop=crop_around(100, 100, side, 1.0),
         probabilities=np.zeros((128, 128, len(HELEN)), np.float32),
-        own=SimpleNamespace(score=score, cells=np.zeros((32, 32), bool)),  # type: ignore[arg-type]
+        own=own,  # type: ignore[arg-type]
         here=[],
     )
     assert _is_face(looked) is accepted

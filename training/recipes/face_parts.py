@@ -25,29 +25,30 @@ from training.settings import FitSettings
 EARLY = SceneSettings(composites=0.3, negatives=0.07, partial=0.05)
 
 LATE = SceneSettings(
-    composites=0.25,
-    negatives=0.06,
+    composites=0.2,
+    negatives=0.05,
     partial=0.05,
-    as_is=0.3,
+    as_is=0.5,
     head_crops=0.35,
     own_scale=0.7,
     rolled=0.35,
     stretch=0.1,
+    occluded=0.4,
     photometric=PhotometricSettings(
         colour=0.6, grey=0.05, enlarge=0.12, blur=0.1, noise=0.15, jpeg=0.12
     ),
 )
 """Milder views for the end of a run, nearer to what the model will see most."""
 
-SETTLED = 0.75
+SETTLED = 0.55
 """The share of a run after which its views are milder."""
 
 
 def training(data: Path, settings: FitSettings, *, final: bool) -> TrainingData:
     """Helen*'s train names, a third of them composed with face-free pictures, and FASSEG's.
 
-    `final`: mirrored labels lie as those of pictures that are not mirrored, and the views of the
-    last quarter are milder.
+    `final`: mirrored labels lie as those of pictures that are not mirrored, and the later views
+    are milder.
     """
     helen = Helen(root=data, split="train")
     samples = list(samples_of(helen))
