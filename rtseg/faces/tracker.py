@@ -25,12 +25,13 @@ from rtseg.settings import FaceSettings
 _SEEN = 0.3  # promise from which a coarse look is worth a closer one
 _CLOSER_LOOKS, _CLOSER_LOOKS_STILL = 2, 12  # at most so many new faces a frame, a still
 _CONFIRMED = 0.87  # score in its own crop from which a face is followed
-# … and how surely its upper and its lower parts must be seen: a cat is sure to be a face, by its
-# eyes, and has neither nose nor mouth
+# … and how surely its upper and its lower parts must be seen, where the frame does not cut it: a
+# cat may pass for a face, by its eyes, and has neither nose nor mouth
 _CERTAIN = 0.55
 _CONFIRMED_TURNED = 0.94  # more is asked of what is a face only when one turns the picture
 # A crop of fewer pixels than cells are read shows little: a logo passes for a face in it.
 _CONFIRMED_TINY = 0.94
+_CUT = 0.05  # of its height from the frame's edge, a face is cut
 _KEPT = 0.3  # score below which a followed face is lost from sight
 _MIN_HEAD = 0.04  # of the frame's shorter side; what is smaller is a pattern more often than a face
 _BESIDE = 0.6  # so many heights of the head away, it is another head and no part of this one
@@ -93,6 +94,7 @@ class FaceTracker:
         self._rounds = Rounds(every=settings.detect_every, aspect=aspect, stretch=stretch)
         self._closer = CloserLooks(label_set, aspect=aspect)
         self._next_id = 1
+        self._size = 0, 0
         self.reset()
 
     def reset(self) -> None:
@@ -108,7 +110,7 @@ class FaceTracker:
 
         Args:
             height, width: of the frame, pixels.
-            look: runs the network on parts of it; called once, and up to three times more where
+            look: runs the network on parts of it; called once, and up to five times more where
                 something new has come in sight.
             seconds: the frame's time; a lost face keeps its id for half a second.
             thorough: look at every tile and closer at more of what is seen, as at a still.
@@ -116,6 +118,7 @@ class FaceTracker:
         Returns:
             The faces in the frame, largest first.
         """
+        self._size = height, width
         self._forget(seconds)
         self._rejected.next_frame()
         coarse = self._coarse_regions(height, width, thorough=thorough)
@@ -228,13 +231,13 @@ class FaceTracker:
     ) -> list[Closer]:
         """The looks that show a face; the places of the others are remembered."""
         looks = list(zip(fresh, self._closer.at(fresh, look), strict=True))
-        confirmed = [closer for _, closer in looks if _is_face(closer)]
-        doubtful = [coarse for coarse, closer in looks if not _is_face(closer)]
+        confirmed = [closer for _, closer in looks if _is_face(closer, *self._size)]
+        doubtful = [coarse for coarse, closer in looks if not _is_face(closer, *self._size)]
         # every second time, and one at a time: few heads lie on their side
         lying = [seen for seen in doubtful if thorough or self._rejected.tries(seen.head) % 2]
         lying = lying if thorough else lying[:1]
         for coarse, closer in zip(lying, self._closer.sideways(lying, look), strict=True):
-            if _is_face(closer):
+            if _is_face(closer, *self._size):
                 confirmed.append(closer)
                 doubtful.remove(coarse)
         for coarse in doubtful:
@@ -284,12 +287,22 @@ class FaceTracker:
         return tuple(sorted(faces, key=lambda face: (-face.head.area, face.track_id)))
 
 
-def _is_face(closer: Closer) -> bool:
+def _is_face(closer: Closer, height: int, width: int) -> bool:
     wanted = _CONFIRMED if closer.crop.is_upright else _CONFIRMED_TURNED
     if closer.own is not None and closer.crop.box.height < closer.own.cells.shape[0]:
         wanted = max(wanted, _CONFIRMED_TINY)
-    certain = closer.own is not None and closer.own.certain >= _CERTAIN
-    return certain and closer.score >= wanted
+    return closer.score >= wanted and (
+        closer.own is None
+        or closer.own.certain >= _CERTAIN
+        or _is_cut_by(closer.own.face, height, width)
+    )
+
+
+def _is_cut_by(face: Box, height: int, width: int) -> bool:
+    """Whether part of a face lies beyond the frame."""
+    slack = _CUT * face.height
+    inside = face.left > slack and face.right < width - slack
+    return not (inside and face.top > slack and face.bottom < height - slack)
 
 
 def _foreign(view: _View, seen: Sequence[_View]) -> Mask | None:

@@ -385,21 +385,27 @@ class TestRoll:
 
 
 @pytest.mark.parametrize(
-    ("side", "score", "certain", "accepted"),
+    ("side", "score", "certain", "left", "accepted"),
     [
-        (28, 0.93, 1.0, False),  # a crop of fewer pixels than cells are read
-        (28, 0.95, 1.0, True),
-        (40, 0.9, 1.0, True),
-        (40, 0.8, 1.0, False),
-        (40, 0.97, 0.4, False),  # half of what makes a face is vague
+        (28, 0.93, 1.0, 90, False),  # a crop of fewer pixels than cells are read
+        (28, 0.95, 1.0, 90, True),
+        (40, 0.9, 1.0, 90, True),
+        (40, 0.8, 1.0, 90, False),
+        (40, 0.97, 0.4, 90, False),  # half of what makes a face is vague
+        (40, 0.97, 0.4, 0, True),  # … or lies beyond the frame
     ],
 )
-def test_what_is_asked_of_a_new_face(side, score, certain, accepted):
-    own = SimpleNamespace(score=score, certain=certain, cells=np.zeros((32, 32), bool))
+def test_what_is_asked_of_a_new_face(side, score, certain, left, accepted):
+    own = SimpleNamespace(
+        score=score,
+        certain=certain,
+        cells=np.zeros((32, 32), bool),
+        face=Box(left=left, top=90, right=110, bottom=110),
+    )
     looked = Closer(
         crop=crop_around(100, 100, side, 1.0),
         probabilities=np.zeros((128, 128, len(HELEN)), np.float32),
         own=own,  # type: ignore[arg-type]
         here=[],
     )
-    assert _is_face(looked) is accepted
+    assert _is_face(looked, 200, 300) is accepted
