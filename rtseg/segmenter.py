@@ -16,6 +16,7 @@ from rtseg.checkpoint import Checkpoint
 from rtseg.errors import ModelError, SettingError
 from rtseg.faces import FaceTracker, TrackedFace
 from rtseg.faces.crops import Crop, cut
+from rtseg.faces.holes import filled
 from rtseg.faces.regions import regions
 from rtseg.finish import paste
 from rtseg.frames import (
@@ -248,6 +249,7 @@ class _Run:
             probabilities = stream.smoothed(
                 face.track_id, face.probabilities, picture=self.pictures[face.crop], crop=face.crop
             )
+            probabilities = filled(probabilities, label_set)
             if face.foreign is not None and background is not None:
                 probabilities = probabilities.copy()
                 probabilities[face.foreign] = np.eye(len(label_set), dtype=np.float32)[background]
