@@ -7,7 +7,8 @@ import numpy as np
 from rtseg.frames import Probabilities
 from rtseg.labels import LabelSet
 
-_LARGEST = 0.004  # of a map's cells
+_LARGEST = 0.012  # of a map's cells
+_LEAST_HAIR = 0.7  # of what lies around a hole; the rest is face
 
 
 def filled(probabilities: Probabilities, label_set: LabelSet) -> Probabilities:
@@ -38,7 +39,7 @@ def filled(probabilities: Probabilities, label_set: LabelSet) -> Probabilities:
         around = np.s_[top - 1 : top + height + 1, left - 1 : left + width + 1]
         hole = names[around] == name
         ring = cv2.dilate(hole.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool) & ~hole
-        if not np.isin(leaders[around][ring], label_set.hair).all():
+        if np.isin(leaders[around][ring], label_set.hair).mean() < _LEAST_HAIR:
             continue
         if result is probabilities:
             result = probabilities.copy()
