@@ -22,15 +22,13 @@ from rtseg.settings import (
 )
 from rtseg.sinks.base import Outcome, Sink
 from rtseg.sources.base import Source, SourceInfo
+from rtseg.threads import NULL_MODEL
 from rtseg.timing import STAGES, Percentiles, StageTimes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from rtseg.backends.base import Backend
-
-NULL_MODEL = "null"
-"""The model name that runs no network: what decoding, drawing and encoding cost alone."""
 
 AGREEMENT = 0.1
 """How far the sum of a serial run's stages may lie from its end-to-end time."""
@@ -187,9 +185,9 @@ def run_bench(
     model, view = model or ModelSettings(), view or ViewSettings()
     times = StageTimes()
     with ExitStack() as stack:
-        source = stack.enter_context(_open_source(settings, threads=model.threads))
+        source = stack.enter_context(_open_source(settings, model))
         segment, engine = stack.enter_context(_open_segmenter(model, faces, times))
-        sink = stack.enter_context(_open_sink(settings, threads=model.threads))
+        sink = stack.enter_context(_open_sink(settings, model))
         summary = measure(
             settings,
             source=source,
@@ -227,9 +225,12 @@ def run_bench_on(
     from rtseg.segmenter import Segmenter
 
     times = StageTimes()
+    model = ModelSettings(
+        device="cpu" if backend.device.startswith("cpu") else "cuda", threads=threads
+    )
     with ExitStack() as stack:
-        source = stack.enter_context(_open_source(settings, threads=threads))
-        sink = stack.enter_context(_open_sink(settings, threads=threads))
+        source = stack.enter_context(_open_source(settings, model))
+        sink = stack.enter_context(_open_sink(settings, model))
         return measure(
             settings,
             source=source,
@@ -294,11 +295,12 @@ class _PixelsOnlySink(Sink):
         pass
 
 
-def _open_source(settings: BenchSettings, *, threads: int) -> Source:
+def _open_source(settings: BenchSettings, model: ModelSettings) -> Source:
     if settings.input is not None:
         from rtseg.sources import open_source
+        from rtseg.threads import decoder_threads
 
-        return open_source(settings.input, threads=threads)
+        return open_source(settings.input, threads=decoder_threads(model))
     from rtseg.sources.synthetic import MovingFaceSource
 
     width, height = settings.size
@@ -338,7 +340,7 @@ def _label_nothing(frame: Frame) -> Segmentation:
 
 
 @contextmanager
-def _open_sink(settings: BenchSettings, *, threads: int) -> Iterator[Sink]:
+def _open_sink(settings: BenchSettings, model: ModelSettings) -> Iterator[Sink]:
     if settings.output == "none":
         yield _PixelsOnlySink()
         return
@@ -346,7 +348,13 @@ def _open_sink(settings: BenchSettings, *, threads: int) -> Iterator[Sink]:
     from tempfile import TemporaryDirectory
 
     from rtseg.sinks import open_sink
+    from rtseg.threads import shares_processor
 
     with TemporaryDirectory(prefix="rtseg-bench-") as folder:
         output = str(Path(folder) / "bench.mp4")
-        yield open_sink(output, settings=EncodeSettings(), threads=threads)
+        yield open_sink(
+            output,
+            settings=EncodeSettings(),
+            threads=model.threads,
+            shared=shares_processor(model),
+        )

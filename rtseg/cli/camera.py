@@ -88,6 +88,7 @@ def command(
     from rtseg.sinks import open_sink
     from rtseg.sinks.fan_out import FanOutSink
     from rtseg.sources import open_source
+    from rtseg.threads import decoder_threads, shares_processor
     from rtseg.timing import StageTimes
 
     set_up_logging(verbose=verbose, quiet=quiet)
@@ -106,14 +107,18 @@ def command(
                 real_time=True,
                 camera=camera,
                 stream=stream,
-                threads=model.threads,
+                threads=decoder_threads(model),
             )
         )
         _print_negotiated(frames, quiet=quiet)
         sinks: list[Sink] = []
         window: WindowSink | None = None
         if output is not None:
-            sinks.append(open_sink(output, settings=encode, threads=model.threads))
+            sinks.append(
+                open_sink(
+                    output, settings=encode, threads=model.threads, shared=shares_processor(model)
+                )
+            )
         if display:
             from rtseg.sinks.window import WindowSink
 

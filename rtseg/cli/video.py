@@ -164,6 +164,7 @@ def segment_video(
     from rtseg.segmenter import Segmenter
     from rtseg.sinks.fan_out import FanOutSink
     from rtseg.sources import open_source
+    from rtseg.threads import decoder_threads
     from rtseg.timing import StageTimes
 
     if output is None and labels is None and records is None:
@@ -179,10 +180,10 @@ def segment_video(
                 settings=read,
                 with_streams=encode.audio and output is not None,
                 stream=stream,
-                threads=model.threads,
+                threads=decoder_threads(model),
             )
         )
-        sinks = _open_sinks(output, labels, records, encode=encode, threads=model.threads)
+        sinks = _open_sinks(output, labels, records, encode=encode, model=model)
         if backend is None:
             backend = stack.enter_context(open_backend_for(model))
         segmenter = Segmenter(backend=backend, faces=faces, times=times)
@@ -223,15 +224,20 @@ def _open_sinks(
     records: str | None,
     *,
     encode: EncodeSettings,
-    threads: int,
+    model: ModelSettings,
 ) -> list[Sink]:
     from rtseg.sinks import open_sink
     from rtseg.sinks.masks import open_labels_sink
     from rtseg.sinks.records import RecordsSink
+    from rtseg.threads import shares_processor
 
     sinks: list[Sink] = []
     if output is not None:
-        sinks.append(open_sink(output, settings=encode, threads=threads))
+        sinks.append(
+            open_sink(
+                output, settings=encode, threads=model.threads, shared=shares_processor(model)
+            )
+        )
     if labels is not None:
         sinks.append(open_labels_sink(labels, overwrite=encode.overwrite))
     if records is not None:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from rtseg.settings import EncodeSettings
 
 
-def open_sink(output: str, *, settings: EncodeSettings | None = None, threads: int = 0) -> Sink:
+def open_sink(
+    output: str,
+    *,
+    settings: EncodeSettings | None = None,
+    threads: int = 0,
+    shared: bool = False,
+) -> Sink:
     """The sink that an output's name asks for. It is opened by `Sink.open`.
 
     Args:
@@ -21,6 +27,7 @@ def open_sink(output: str, *, settings: EncodeSettings | None = None, threads: i
             folder or a pattern (`out/%06d.png`) for pictures.
         settings: how a video is encoded, and whether what exists may be replaced.
         threads: for encoding; 0 lets the encoder choose.
+        shared: the network runs on the same cores, see `rtseg.sinks.codecs.encoder_threads`.
 
     Raises:
         SettingError: the suffix is unknown, or does not go with the codec, quality or preset.
@@ -32,7 +39,7 @@ def open_sink(output: str, *, settings: EncodeSettings | None = None, threads: i
     if output == STANDARD_OUTPUT or (path.suffix.lower() in CONTAINERS and not path.is_dir()):
         from rtseg.sinks.video import VideoSink
 
-        return VideoSink(output, settings=settings, threads=threads)
+        return VideoSink(output, settings=settings, threads=threads, shared=shared)
     is_folder = not path.suffix or output.endswith(("/", "\\")) or path.is_dir()
     if is_folder or "%" in path.name:
         from rtseg.sinks.images import ImagesSink

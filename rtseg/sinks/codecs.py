@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from rtseg.errors import SettingError, listed
 from rtseg.settings import EncodeSettings
+from rtseg.threads import half
 
 CONTAINERS: Mapping[str, str] = MappingProxyType(
     {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -57,6 +58,9 @@ _X26X_PRESETS = (
     "veryslow",
     "placebo",
 )
+
+_FAST_PRESETS = _X26X_PRESETS[:3]
+_QUICKLY_ENCODED_PIXELS = 1280 * 720
 
 CODECS: Mapping[str, VideoCodec] = MappingProxyType(
     {
@@ -161,6 +165,30 @@ def _check_quality(name: str, codec: VideoCodec, settings: EncodeSettings) -> No
         raise SettingError(
             f"--preset: {settings.preset!r} is unknown to {name}; allowed: {allowed}"
         )
+
+
+def encoder_threads(
+    codec: VideoCodec,
+    settings: EncodeSettings,
+    *,
+    width: int,
+    height: int,
+    threads: int,
+    shared: bool,
+) -> int:
+    """How many threads encode; 0 lets the encoder choose.
+
+    Args:
+        width, height: of the pictures, pixels.
+        threads: how many may; 0 is as many as it likes.
+        shared: the network runs on the same cores. Then x264's fast presets get half of them for
+            pictures of up to 1280x720, which it encodes faster than the network looks at them;
+            larger ones take longer than the network, and get all.
+    """
+    is_fast = codec.encoder == "libx264" and (settings.preset or codec.preset) in _FAST_PRESETS
+    if shared and is_fast and width * height <= _QUICKLY_ENCODED_PIXELS:
+        return half(threads)
+    return threads
 
 
 def encoder_options(

@@ -19,6 +19,7 @@ from rtseg.sinks.codecs import (
     STANDARD_OUTPUT,
     choose_codec,
     encoder_options,
+    encoder_threads,
     suffix_of,
 )
 from rtseg.sinks.copied import CopiedStreams
@@ -76,7 +77,7 @@ class VideoSink(Sink):
     Args:
         output: a path, or `-` for a Matroska stream on standard output.
         settings: codec, quality, and whether audio and subtitles are copied.
-        threads: for encoding; 0 lets the encoder choose.
+        threads, shared: for encoding, as `encoder_threads` takes them.
 
     Raises:
         SettingError: the container is unknown or cannot hold the codec, or the codec takes no
@@ -86,13 +87,18 @@ class VideoSink(Sink):
     wants_pixels = True
 
     def __init__(
-        self, output: str, *, settings: EncodeSettings | None = None, threads: int = 0
+        self,
+        output: str,
+        *,
+        settings: EncodeSettings | None = None,
+        threads: int = 0,
+        shared: bool = False,
     ) -> None:
         self._output = output
         self._settings = settings or EncodeSettings()
         self._codec = choose_codec(output, self._settings)
         self._format = CONTAINERS[suffix_of(output)]
-        self._threads = threads
+        self._threads, self._shared = threads, shared
         self._to_standard_output = output == STANDARD_OUTPUT
         # Whether pictures are transparent is known with the first one; standard output cannot
         # start again then.
@@ -239,7 +245,14 @@ class VideoSink(Sink):
         self._time_base = Fraction(1, info.time_base.denominator)
         context = stream.codec_context
         context.time_base = stream.time_base = self._time_base
-        context.thread_count = self._threads
+        context.thread_count = encoder_threads(
+            codec,
+            self._settings,
+            width=stream.width,
+            height=stream.height,
+            threads=self._threads,
+            shared=self._shared,
+        )
         if codec.encoder in ("libx264", "libx265"):
             context.max_b_frames = 0
         if codec.encoder == "libx265" and self._format in ("mp4", "mov"):
