@@ -131,7 +131,7 @@ def fit_command(
     """Train RECIPE: OUT/model.safetensors, and what there is to see of the run.
 
     A recipe that starts from another one's weights runs that first, in OUT/ITS-NAME, unless
-    `--set start_from=MODEL` names them; changed settings count for both.
+    `--set start_from=MODEL` names them; changed settings count for all of them.
 
     Under torchrun (`torchrun --nproc-per-node 4 -m training fit ...`) the same command trains in
     several processes, on one machine or several.
@@ -146,18 +146,23 @@ def fit_command(
         launch(processes, _without_processes(sys.argv[1:]))
         return
     with joined(device) as group:
-        if chosen.first is not None and settings.start_from is None:
-            before = out / chosen.first.name
-            _fit(
-                chosen.first,
-                data=data,
-                out=before,
-                settings=chosen.first.settings.changed(changes),
-                command=_typed(chosen.first.name, changes, ()),
-                resume=resume,
-                group=group,
-            )
-            settings = dataclasses.replace(settings, start_from=before / "model.safetensors")
+        if settings.start_from is None:
+            before: Path | None = None
+            for earlier in chosen.before():
+                folder = out / earlier.name
+                _fit(
+                    earlier,
+                    data=data,
+                    out=folder,
+                    settings=dataclasses.replace(
+                        earlier.settings.changed(changes), start_from=before
+                    ),
+                    command=_typed(earlier.name, changes, ()),
+                    resume=resume,
+                    group=group,
+                )
+                before = folder / "model.safetensors"
+            settings = dataclasses.replace(settings, start_from=before)
         _fit(
             chosen,
             data=data,

@@ -10,6 +10,7 @@ Every view is a pure function of (seed, index), so that a resumed run sees what 
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class SceneSettings:
         degrees, rolled: largest roll, and the share of views that may have it; others have 8.
         stretch: largest change of shape, as a logarithm.
         smallest_head, largest_head: heights of skin and hair in a composite, pixels.
+        sharp: share of the moved pictures that are interpolated cubically; others bilinearly.
         occluded: share of views with something painted before a face.
         photometric: what happens to the colours.
     """
@@ -61,6 +63,7 @@ class SceneSettings:
     degrees: float = 35.0
     rolled: float = 0.55
     stretch: float = 0.25
+    sharp: float = 0.0
     smallest_head: float = 12.0
     largest_head: float = 200.0
     occluded: float = 0.25
@@ -89,7 +92,7 @@ class FaceViews:
         label_set: of the samples; must say what a face is.
         settings: what views are made of.
         seed: of the whole sequence.
-        mirror_shift: of the samples' labels, see `augment.flip`.
+        mirror_shift, label_offset: of the samples' labels, see `augment.flip` and `augment.warp`.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class FaceViews:
         others: Sequence[npt.NDArray[np.bool_]] | None = None,
         partial: Sequence[Sample] = (),
         mirror_shift: int = 0,
+        label_offset: float = 0.0,
     ) -> None:
         if not label_set.face:
             raise SettingError(f"label set {label_set.name!r} does not say what a face is")
@@ -122,7 +126,7 @@ class FaceViews:
         self.settings = settings
         self.seed = seed
         self.flipped = augment.flip_table(label_set)
-        self.mirror_shift = mirror_shift
+        self.mirror_shift, self.label_offset = mirror_shift, label_offset
         self._later: FaceViews | None = None
         self._later_at = 0
         self.is_head = np.zeros(256, bool)
@@ -205,7 +209,13 @@ class FaceViews:
             painting.blend(image, sample.image, shown)
         scale = size / height * math.exp(rng.uniform(-1.8, 0.4))
         return self._placed(
-            image, labels, rng, centre=(width / 2, height / 2), scale=scale, mirror_shift=0
+            image,
+            labels,
+            rng,
+            centre=(width / 2, height / 2),
+            scale=scale,
+            mirror_shift=0,
+            label_offset=0.0,
         )
 
     def _mirrored(
@@ -223,6 +233,7 @@ class FaceViews:
         centre: tuple[float, float],
         scale: float,
         mirror_shift: int | None = None,
+        label_offset: float | None = None,
     ) -> tuple[Image, LabelMap]:
         settings = self.settings
         wide = rng.random() < settings.rolled
@@ -237,13 +248,15 @@ class FaceViews:
             image, labels = self._mirrored(image, labels, shift=mirror_shift)
             matrix[:, 2] -= matrix[:, 0] * (image.shape[1] - 1 - 2 * centre[0])
         border = rng.random()
-        if border < 0.3:  # mirrored sides are not mirrored faces: their labels do not count
-            return augment.warp(
-                image, labels, matrix, size=settings.size, border=cv2.BORDER_REFLECT_101
-            )
-        image, labels = augment.warp(
-            image, labels, matrix, size=settings.size, border_label=OUTSIDE
+        warp = functools.partial(
+            augment.warp,
+            size=settings.size,
+            label_offset=self.label_offset if label_offset is None else label_offset,
+            sharp=self._sharp(rng),
         )
+        if border < 0.3:  # mirrored sides are not mirrored faces: their labels do not count
+            return warp(image, labels, matrix, border=cv2.BORDER_REFLECT_101)
+        image, labels = warp(image, labels, matrix, border_label=OUTSIDE)
         outside = labels == OUTSIDE
         fill = self.stage.backdrop(rng) if border < 0.75 else self.stage.flat(rng)
         image = np.where(outside[:, :, None], fill, image)
@@ -308,6 +321,9 @@ class FaceViews:
         self.stage.letterbox(canvas, labels, rng, pad_x=pad_x, pad_y=pad_y)
         return canvas, labels
 
+    def _sharp(self, rng: np.random.Generator) -> bool:
+        return self.settings.sharp > 0 and rng.random() < self.settings.sharp
+
     def _any_head(self, rng: np.random.Generator) -> Head:
         return self.heads[int(rng.integers(len(self.heads)))]
 
@@ -341,7 +357,13 @@ class FaceViews:
             stretch=math.exp(rng.uniform(-0.2, 0.2)),
         )
         layer, layer_labels = augment.warp(
-            image, source_labels, matrix, size=size, border_label=OUTSIDE
+            image,
+            source_labels,
+            matrix,
+            size=size,
+            border_label=OUTSIDE,
+            label_offset=self.label_offset,
+            sharp=self._sharp(rng),
         )
         if rng.random() < 0.4:
             layer = augment.colour_shift(layer, rng, gamma=1.5)

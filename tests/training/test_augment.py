@@ -73,6 +73,37 @@ def test_image_and_labels_stay_aligned_at_every_scale(scale: float):
     )
 
 
+@pytest.mark.parametrize(("scale", "degrees"), [(0.5, 0), (1.0, 30), (1.7, -25)])
+def test_labels_that_lie_aside_lie_as_far_aside_when_warped(scale: float, degrees: float):
+    labels = np.zeros((256, 256), np.uint8)
+    cv2.circle(labels, (130, 124), 50, 1, -1)
+    image = np.repeat((labels * 255)[:, :, None], 3, axis=2)
+    aside = np.roll(labels, (6, 6), axis=(0, 1))
+    matrix = affine(
+        source_centre=(128, 128), target_centre=(128, 128), scale=scale, degrees=degrees
+    )
+    for offset, expected in ((6.0, 6.0), (0.0, None)):
+        warped, marks = warp(image, aside, matrix, size=256, border_label=0, label_offset=offset)
+        bright, marked = np.nonzero(warped[:, :, 0] > 127), np.nonzero(marks)
+        gaps = [marked[axis].mean() - bright[axis].mean() for axis in (0, 1)]
+        if expected is not None:
+            assert gaps == pytest.approx([expected, expected], abs=0.35)
+        else:  # left alone, they move with the picture
+            assert max(abs(gap - 6) for gap in gaps) > 1
+
+
+def test_a_sharp_warp_blurs_less():
+    image = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 1.2)
+    labels = np.zeros((128, 128), np.uint8)
+    matrix = affine(source_centre=(64, 64), target_centre=(64.5, 64.5), scale=1.0)
+    soft, sharp = (
+        warp(image, labels, matrix, size=128, sharp=sharp)[0][8:-8, 8:-8].std()
+        for sharp in (False, True)
+    )
+    assert soft < sharp < 1.05 * image[8:-8, 8:-8].std()
+
+
 def test_warping_makes_no_new_ids_and_marks_what_lies_outside():
     image, labels = draw_face()
     matrix = affine(source_centre=(128, 128), target_centre=(128, 128), scale=0.5, degrees=30)

@@ -38,16 +38,18 @@ def test_fit_evaluate_predict(toy_data: Path, tmp_path: Path):
     assert checkpoint.provenance["command"].startswith("python -m training fit face-parts")
     assert str(toy_data) not in json.dumps(checkpoint.header())
     assert checkpoint.view == "face"
-    # it starts from another recipe's weights, trained just before
-    begun = read_checkpoint(out / "face-parts-coarse" / "model.safetensors")
-    assert (begun.stride, checkpoint.stride) == (4, 2)
+    # it starts from other recipes' weights, trained just before
+    coarse = read_checkpoint(out / "face-parts-coarse" / "model.safetensors")
+    begun = read_checkpoint(out / "face-parts-fine" / "model.safetensors")
+    assert (coarse.stride, begun.stride, checkpoint.stride) == (4, 2, 2)
     assert checkpoint.provenance["started_from"] == begun.provenance
-    assert begun.provenance["command"].startswith("python -m training fit face-parts-coarse")
+    assert begun.provenance["started_from"] == coarse.provenance
+    assert coarse.provenance["command"].startswith("python -m training fit face-parts-coarse")
 
     again = tmp_path / "again"
-    start = ("--set", f"start_from={out / 'face-parts-coarse' / 'model.safetensors'}")
+    start = ("--set", f"start_from={out / 'face-parts-fine' / 'model.safetensors'}")
     invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
-    assert not (again / "face-parts-coarse").exists()
+    assert not (again / "face-parts-fine").exists()
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -67,6 +68,19 @@ def test_pictures_may_be_shown_as_they_are():
     np.testing.assert_array_equal(
         next(v for v, t in map(views.__getitem__, range(20)) if (t == labels).all()), image
     )
+
+
+def test_a_share_of_the_moved_pictures_is_sharp():
+    plain = PhotometricSettings(colour=0, grey=0, enlarge=0, blur=0, noise=0, jpeg=0)
+    soft, sharp = (
+        views_of(composites=0.0, negatives=0.0, sharp=share, photometric=plain)
+        for share in (0.0, 1.0)
+    )
+    detail = [
+        np.mean([cv2.Laplacian(views[index][0], cv2.CV_32F).std() for index in range(12)])
+        for views in (soft, sharp)
+    ]
+    assert detail[0] < detail[1]
 
 
 @pytest.mark.parametrize(

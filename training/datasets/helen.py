@@ -44,6 +44,9 @@ pixels' corners. A network that is not mirrored learns that; one that is mirrore
 half a pixel off, which costs .005 of overall F1.
 """
 
+LABEL_OFFSET = 0.5
+"""Pixels by which the labels at 256x256 lie to the right of and below what they label."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Helen:

@@ -89,6 +89,12 @@ class Recipe:
     first: Recipe | None = None
     terms: str = ""
 
+    def before(self) -> list[Recipe]:
+        """The recipes to run before this one, in their order; each starts from the last one's."""
+        if self.first is None:
+            return []
+        return [*self.first.before(), self.first]
+
     def with_input(self, height: int, width: int) -> Recipe:
         """The recipe at another input size; 0 leaves a side as it is."""
         if not height and not width:

@@ -1,6 +1,7 @@
 """`face-parts`: the shipped model. Helen*'s 11 classes, faces of any size on any picture.
 
-It starts from `face-parts-coarse`, the same network without its fine head.
+It is the third of three runs: `face-parts-coarse`, the network without its fine head, then
+`face-parts-fine`, which grows it, then this one, which goes on from there with milder views.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from rtseg.labels import HELEN
 from training.augment import PhotometricSettings
@@ -17,7 +19,7 @@ from training.datasets.backgrounds import Backgrounds
 from training.datasets.base import Dataset, samples_of
 from training.datasets.fasseg import HELEN_SETS, Fasseg, as_helen
 from training.datasets.fasseg import TERMS as FASSEG_TERMS
-from training.datasets.helen import MIRROR_SHIFT, TERMS, Helen
+from training.datasets.helen import LABEL_OFFSET, MIRROR_SHIFT, TERMS, Helen
 from training.recipes.base import Recipe, TrainingData
 from training.scenes import FaceViews, SceneSettings
 from training.settings import FitSettings
@@ -38,17 +40,22 @@ LATE = SceneSettings(
         colour=0.6, grey=0.05, enlarge=0.12, blur=0.1, noise=0.15, jpeg=0.12
     ),
 )
-"""Milder views for the end of a run, nearer to what the model will see most."""
+"""Milder views, nearer to what the model will see most."""
 
-SETTLED = 0.55
+MILD = dataclasses.replace(LATE, as_is=0.25, sharp=0.5)
+"""The same, most of them moved, and as sharp as a camera's as often as not."""
+
+Stage = Literal["coarse", "fine", "last"]
+
+SETTLED: dict[Stage, float] = {"fine": 0.55, "last": 0.45}
 """The share of a run after which its views are milder."""
 
 
-def training(data: Path, settings: FitSettings, *, final: bool) -> TrainingData:
+def training(data: Path, settings: FitSettings, *, stage: Stage) -> TrainingData:
     """Helen*'s train names, a third of them composed with face-free pictures, and FASSEG's.
 
-    `final`: mirrored labels lie as those of pictures that are not mirrored, and the later views
-    are milder.
+    From `fine` on mirrored labels lie as those of pictures that are not mirrored, and the later
+    views are milder; in `last` all views are, and their labels lie alike at every scale and roll.
     """
     helen = Helen(root=data, split="train")
     samples = list(samples_of(helen))
@@ -62,15 +69,17 @@ def training(data: Path, settings: FitSettings, *, final: bool) -> TrainingData:
         samples,
         [backgrounds[index] for index in range(len(backgrounds))],
         label_set=HELEN,
-        settings=EARLY,
+        settings=MILD if stage == "last" else EARLY,
         seed=settings.seed,
         others=listed_bystanders(samples, HELEN, read_boxes()),
         partial=profiles,
-        mirror_shift=MIRROR_SHIFT if final else 0,
+        mirror_shift=0 if stage == "coarse" else MIRROR_SHIFT,
+        label_offset=LABEL_OFFSET if stage == "last" else 0.0,
     )
-    if final:
+    if stage in SETTLED:
         an_epoch = len(helen) // settings.batch * settings.batch
-        views = views.settled(LATE, at=round(SETTLED * settings.epochs) * an_epoch)
+        settled = dataclasses.replace(LATE, sharp=0.5) if stage == "last" else LATE
+        views = views.settled(settled, at=round(SETTLED[stage] * settings.epochs) * an_epoch)
     return TrainingData(
         views=views,
         pictures=len(helen),
@@ -109,7 +118,7 @@ COARSE = Recipe(
     input_height=256,
     input_width=256,
     settings=FitSettings(epochs=115, average=0.999),
-    training=partial(training, final=False),
+    training=partial(training, stage="coarse"),
     evaluation=evaluation,
     downloads=downloads,
     splits=("val", "report"),
@@ -122,14 +131,23 @@ COARSE = Recipe(
     ),
 )
 
-RECIPE = dataclasses.replace(
+FINE = dataclasses.replace(
     COARSE,
-    name="face-parts",
-    summary="the shipped model: 11 face parts, 3.1 M parameters, 1.47 GMAC at 256x256",
+    name="face-parts-fine",
+    summary="face-parts before its last run: face-parts-coarse and a fine head, stride 2",
     options={"fine": 24},
     stride=2,
     settings=FitSettings(epochs=76, average=0.999, learning_rate=1.2e-3, warm_up=0.05),
-    training=partial(training, final=True),
+    training=partial(training, stage="fine"),
     regions=(HELEN.face, HELEN.hair, HELEN.merged["parts"]),
     first=COARSE,
+)
+
+RECIPE = dataclasses.replace(
+    FINE,
+    name="face-parts",
+    summary="the shipped model: 11 face parts, 3.1 M parameters, 1.47 GMAC at 256x256",
+    settings=dataclasses.replace(FINE.settings, epochs=88, weight_decay=0.05),
+    training=partial(training, stage="last"),
+    first=FINE,
 )
