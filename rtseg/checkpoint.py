@@ -28,6 +28,8 @@ MAX_INPUT_SIDE = 4096
 
 Fit = Literal["stretch", "letterbox"]
 View = Literal["face", "frame"]
+MAX_LABEL_OFFSET = 4.0
+
 Tensors = Mapping[str, npt.NDArray[np.generic]]
 
 
@@ -45,6 +47,8 @@ class Checkpoint:
         mean, std: per RGB channel of the picture scaled to 0..1; the model sees (x - mean) / std.
         stride: input pixels per output pixel.
         view: `face` models see crops around faces, `frame` models the whole picture.
+        label_offset: input pixels by which its labels lie to the right of and below what they
+            label, as those that it learned from did. `rtseg` moves those of a face back.
         provenance: what it was trained on, when and with which command; plain JSON values.
         accuracy: measured figures; plain JSON values.
         terms: under what terms the weights may be used.
@@ -62,6 +66,7 @@ class Checkpoint:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stride: int = 4
     view: View = "face"
+    label_offset: float = 0.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     terms: str = ""
@@ -87,6 +92,11 @@ class Checkpoint:
                 raise ModelError(f"a model's {name} must be three numbers; found {three}")
         if min(self.std) <= 0:
             raise ModelError(f"a model's std must be positive; found {self.std}")
+        if not abs(self.label_offset) <= MAX_LABEL_OFFSET:
+            raise ModelError(
+                f"a model's label_offset must be within {-MAX_LABEL_OFFSET}..{MAX_LABEL_OFFSET} "
+                f"pixels; found {self.label_offset}"
+            )
         for name in ("options", "provenance", "accuracy", "tensors"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
@@ -109,6 +119,7 @@ class Checkpoint:
             "std": list(self.std),
             "stride": self.stride,
             "view": self.view,
+            "label_offset": self.label_offset,
             "provenance": dict(self.provenance),
             "accuracy": dict(self.accuracy),
             "terms": self.terms,
@@ -224,6 +235,8 @@ def _from_header(
             std=_three(header["std"]),
             stride=int(header["stride"]),
             view=header["view"],
+            # files of before have none
+            label_offset=float(header.get("label_offset", 0.0)),
             provenance=dict(header["provenance"]),
             accuracy=dict(header["accuracy"]),
             terms=str(header["terms"]),

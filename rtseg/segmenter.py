@@ -253,13 +253,21 @@ class _Run:
             if face.foreign is not None and background is not None:
                 probabilities = probabilities.copy()
                 probabilities[face.foreign] = np.eye(len(label_set), dtype=np.float32)[background]
-            paste(labels, probabilities, face.crop, transparent=background)
+            paste(labels, probabilities, self._labelled(face.crop), transparent=background)
         faces = (_face(face, labels) for face in tracked)
         return Segmentation(
             labels=labels,
             label_set=label_set,
             faces=tuple(face for face in faces if face is not None),
         )
+
+    def _labelled(self, crop: Crop) -> Crop:
+        """What the labels of a crop lie on: the crop, but for the model's own offset."""
+        model = self.backend.model
+        offset = model.label_offset
+        if not offset:
+            return crop
+        return crop.moved(-offset / model.input_width, -offset / model.input_height)
 
     def report(self, times: StageTimes) -> None:
         """One sample a stage."""

@@ -11,6 +11,7 @@ from safetensors.numpy import save
 from rtseg.checkpoint import (
     METADATA_KEY,
     Checkpoint,
+    checkpoint_from_header,
     read_checkpoint,
     read_header,
     write_checkpoint,
@@ -29,6 +30,7 @@ def checkpoint(**changes):
         "fit": "letterbox",
         "provenance": {"data": "Helen*", "command": "python -m training fit face-parts"},
         "accuracy": {"parts": 0.84},
+        "label_offset": 0.5,
         "terms": "research use",
         "tensors": {
             "stem.weight": np.arange(6, dtype=np.float32).reshape(2, 3) / 3,
@@ -65,6 +67,12 @@ def test_what_is_written_is_read(written):
         assert after.tensors[name].shape == tensor.shape
         np.testing.assert_array_equal(after.tensors[name], tensor)
     assert len(after.digest) == 64
+
+
+def test_a_file_of_before_has_no_label_offset():
+    header = checkpoint().header()
+    del header["label_offset"]
+    assert checkpoint_from_header(header, path="x").label_offset == 0
 
 
 def test_the_header_can_be_read_alone(written):
@@ -110,6 +118,8 @@ def test_a_folder_that_is_not_there(tmp_path):
         ({"view": "body"}, "view 'body' is unknown"),
         ({"std": (1.0, 0.0, 1.0)}, "std must be positive"),
         ({"mean": (0.0, float("nan"), 0.0)}, "mean must be three numbers"),
+        ({"label_offset": 5.0}, "label_offset must be within -4.0..4.0 pixels; found 5.0"),
+        ({"label_offset": float("nan")}, "label_offset must be within"),
     ],
 )
 def test_impossible_models_are_refused(changes, message):
@@ -160,7 +170,7 @@ class TestHostileFiles:
     def test_a_later_format(self, tmp_path):
         assert_refused(described(tmp_path, {"format": 2}))
 
-    @pytest.mark.parametrize("field", sorted(set(checkpoint().header()) - {"format"}))
+    @pytest.mark.parametrize("field", sorted(set(checkpoint().header()) - {"format", "label_offset"}))
     def test_a_missing_field(self, tmp_path, field):
         header = checkpoint().header()
         del header[field]

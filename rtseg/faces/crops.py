@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,15 @@ class Crop:
     def _turn(self) -> tuple[float, float]:
         radians = math.radians(self.roll_degrees)
         return math.cos(radians), math.sin(radians)
+
+    def moved(self, across: float, down: float) -> Crop:
+        """This crop, moved along its own sides by shares of its width and height."""
+        cosine, sine = self._turn
+        right, below = across * self.box.width, down * self.box.height
+        x, y = cosine * right - sine * below, sine * right + cosine * below
+        box = self.box
+        moved = Box(left=box.left + x, top=box.top + y, right=box.right + x, bottom=box.bottom + y)
+        return replace(self, box=moved)
 
     def to_frame(self, x: Points, y: Points) -> tuple[Points, Points]:
         """Where points of the unturned box go, frame pixels both."""

@@ -70,6 +70,17 @@ def test_enlarging_is_bilinear():
     np.testing.assert_array_equal(out, expected)
 
 
+@pytest.mark.parametrize("roll", [0.0, 30.0, -100.0])
+def test_a_moved_crop_shows_what_lies_so_far_along_its_sides(roll):
+    crop = Crop(box=Box(left=20, top=30, right=120, bottom=230), roll_degrees=roll)
+    moved = crop.moved(0.1, -0.05)
+    assert (moved.box.width, moved.box.height) == pytest.approx((100, 200))
+    assert moved.roll_degrees == roll
+    # the middle of the moved one lies, in the first one, 10 to the right and 10 up
+    x, y = crop.from_frame(*(np.array([value]) for value in moved.box.centre))
+    assert (x[0], y[0]) == pytest.approx((80, 120))
+
+
 def test_the_picture_is_left_as_it_is():
     image = ramp(50, 60)
     before = image.copy()

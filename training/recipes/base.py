@@ -53,7 +53,8 @@ class Recipe:
     Attributes:
         name, summary: for `list` and `show`.
         architecture, options: of `rtseg.models`.
-        label_set, input_height, input_width, fit, mean, std, stride, view: as in `Checkpoint`.
+        label_set, input_height, input_width, fit, mean, std, stride, view, label_offset: as in
+            `Checkpoint`.
         settings: the run's defaults.
         training: (data folder, settings) -> what to learn from.
         evaluation: (data folder, split) -> what to measure on.
@@ -78,6 +79,7 @@ class Recipe:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stride: int = 4
     view: View = "face"
+    label_offset: float = 0.0
     settings: FitSettings
     training: Callable[[Path, FitSettings], TrainingData]
     evaluation: Callable[[Path, str], Dataset]
@@ -144,6 +146,7 @@ class Recipe:
             std=self.std,
             stride=self.stride,
             view=self.view,
+            label_offset=self.label_offset,
             provenance=provenance,
             accuracy=accuracy,
             terms=self.terms,

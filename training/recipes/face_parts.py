@@ -137,6 +137,7 @@ FINE = dataclasses.replace(
     summary="face-parts before its last run: face-parts-coarse and a fine head, stride 2",
     options={"fine": 24},
     stride=2,
+    label_offset=LABEL_OFFSET,
     settings=FitSettings(epochs=76, average=0.999, learning_rate=1.2e-3, warm_up=0.05),
     training=partial(training, stage="fine"),
     regions=(HELEN.face, HELEN.hair, HELEN.merged["parts"]),
