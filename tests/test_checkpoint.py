@@ -170,7 +170,9 @@ class TestHostileFiles:
     def test_a_later_format(self, tmp_path):
         assert_refused(described(tmp_path, {"format": 2}))
 
-    @pytest.mark.parametrize("field", sorted(set(checkpoint().header()) - {"format", "label_offset"}))
+    @pytest.mark.parametrize(
+        "field", sorted(set(checkpoint().header()) - {"format", "label_offset"})
+    )
     def test_a_missing_field(self, tmp_path, field):
         header = checkpoint().header()
         del header[field]
