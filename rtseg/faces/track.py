@@ -17,6 +17,8 @@ _STILL_ROLL = 5.0  # degrees
 _TURNS_AT_DEGREES, _UPRIGHT_BELOW_DEGREES = 15.0, 9.0
 _ROLL_UNIT_DEGREES = 60.0  # what counts as one in the filter's speeds: a nod to the shoulder
 _USUAL_STEP_SECONDS = 1 / 30
+# Of the box that callers see, each edge: a lock of hair that comes and goes moves one of them.
+_BOX_CUTOFF_HZ, _BOX_BETA = 1.0, 6.0
 
 
 def planned_roll(roll_degrees: float | None, crop: Crop) -> float:
@@ -37,6 +39,7 @@ class Track:
     Attributes:
         track_id: the same from frame to frame, counting from 1.
         head: as in `Sighting`, where it was last seen.
+        bounds: as in `Sighting`, steadied; what callers see.
         crop: where it is looked for next.
         score: how sure it is a face, 0..1.
         seen_seconds: when it was last seen.
@@ -49,11 +52,20 @@ class Track:
     score: float
     seen_seconds: float
     is_present: bool = True
+    bounds: Box = field(init=False)
+    _edges: tuple[OneEuro, ...] = field(
+        default_factory=lambda: tuple(
+            OneEuro(min_cutoff_hz=_BOX_CUTOFF_HZ, beta=_BOX_BETA) for _ in range(4)
+        )
+    )
     _x: OneEuro = field(default_factory=OneEuro)
     _y: OneEuro = field(default_factory=OneEuro)
     _log_side: OneEuro = field(default_factory=OneEuro)
     _roll: OneEuro = field(default_factory=OneEuro)
     _roll_degrees: float | None = None
+
+    def __post_init__(self) -> None:
+        self.bounds = self.head
 
     def follow(self, sighting: Sighting, *, seconds: float, aspect: float) -> None:
         """Take over where the face is now, and plan the next crop."""
@@ -62,6 +74,7 @@ class Track:
             step = _USUAL_STEP_SECONDS
         self.head, self.score = sighting.head, sighting.score
         self.seen_seconds, self.is_present = seconds, True
+        self.bounds = self._steadied(sighting.bounds, step)
         x, y = sighting.head.centre
         side = crop_side(sighting.head, aspect)
         unit = self.crop.box.height
@@ -77,6 +90,17 @@ class Track:
             or roll != self.crop.roll_degrees
         ):
             self.crop = crop_around(x, y, side, aspect, roll)
+
+    def _steadied(self, bounds: Box, step_seconds: float) -> Box:
+        unit = max(1.0, bounds.height)
+        edges = (bounds.left, bounds.top, bounds.right, bounds.bottom)
+        left, top, right, bottom = (
+            edge(value, step_seconds, unit=unit)
+            for edge, value in zip(self._edges, edges, strict=True)
+        )
+        if right <= left or bottom <= top:  # it went further than it is wide
+            return bounds
+        return Box(left=left, top=top, right=right, bottom=bottom)
 
     def _smooth_roll(self, roll_degrees: float | None, step_seconds: float) -> float | None:
         """Filtered, going on past half a turn; None where it was never known."""

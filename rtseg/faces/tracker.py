@@ -44,7 +44,7 @@ class TrackedFace:
 
     Attributes:
         track_id: the same from frame to frame, counting from 1.
-        head: the upright rectangle around face and hair, frame pixels.
+        head: the upright rectangle around face and hair, frame pixels; steadied over time.
         score: how sure it is a face, 0..1.
         crop: what was looked at; may reach over the frame's edges.
         probabilities: of the crop.
@@ -276,7 +276,7 @@ class FaceTracker:
         faces = [
             TrackedFace(
                 track_id=view.track.track_id,
-                head=view.own.bounds,
+                head=view.track.bounds,
                 score=view.own.score,
                 crop=view.crop,
                 probabilities=view.probabilities,

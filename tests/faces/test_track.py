@@ -1,0 +1,76 @@
+"""The box that callers see: steady on a still head, beside a moving one, never inside out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtseg.faces.crops import Crop
+from rtseg.faces.sightings import Sighting
+from rtseg.faces.track import Track
+from rtseg.frames import Box
+
+STEP = 1 / 30
+
+
+def sighting(box: Box) -> Sighting:
+    return Sighting(
+        head=box,
+        bounds=box,
+        face=box,
+        sure=1.0,
+        parts=1.0,
+        certain=1.0,
+        roll_degrees=0.0,
+        cells=np.ones((2, 2), bool),
+        is_cut=False,
+    )
+
+
+def followed(boxes: list[Box], *, step: float = STEP) -> list[Box]:
+    track = Track(track_id=1, head=boxes[0], crop=Crop(box=boxes[0]), score=1.0, seen_seconds=0.0)
+    found = []
+    for index, box in enumerate(boxes):
+        track.follow(sighting(box), seconds=(index + 1) * step, aspect=1.0)
+        found.append(track.bounds)
+    return found
+
+
+def test_the_first_box_is_what_was_seen():
+    box = Box(left=10, top=20, right=110, bottom=170)
+    assert followed([box]) == [box]
+
+
+def test_a_lock_of_hair_that_comes_and_goes_moves_the_box_little():
+    rng = np.random.default_rng(3)
+    rights = 300 + 12 * (rng.random(90) < 0.3)
+    boxes = [Box(left=100, top=50, right=float(right), bottom=300) for right in rights]
+    steadied = np.array([box.right for box in followed(boxes)])[10:]
+    assert steadied.std() < 0.5 * rights.std()
+    assert np.abs(np.diff(steadied)).mean() < 0.4 * np.abs(np.diff(rights)).mean()
+    assert {box.left for box in followed(boxes)} == {100}
+
+
+@pytest.mark.parametrize("heights_a_second", [0.5, 2.0])
+def test_the_box_of_a_moving_head_keeps_up(heights_a_second: float):
+    speed = heights_a_second * 200 * STEP  # pixels a frame
+    boxes = [
+        Box(left=speed * index, top=0, right=150 + speed * index, bottom=200) for index in range(40)
+    ]
+    behind = boxes[-1].left - followed(boxes)[-1].left
+    assert 0 <= behind < 0.1 * 150
+
+
+edges = st.floats(-500, 2500, allow_nan=False)
+sizes = st.floats(8, 900)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(edges, edges, sizes, sizes), min_size=1, max_size=20))
+def test_the_box_is_never_inside_out(places: list[tuple[float, float, float, float]]):
+    boxes = [
+        Box(left=x, top=y, right=x + width, bottom=y + height) for x, y, width, height in places
+    ]
+    for box in followed(boxes):  # a box inside out cannot be made
+        assert box.width > 0
+        assert box.height > 0
