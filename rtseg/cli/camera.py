@@ -129,7 +129,16 @@ def command(
         check_view(view, segmenter.label_set, alpha=False)
         sink = FanOutSink(sinks)
         width, height = rendered_size(view, frames.info.width, frames.info.height)
-        desk = Desk(frames, sink, encode=encode, width=width, height=height, window=window)
+        desk = Desk(
+            frames,
+            sink,
+            encode=encode,
+            width=width,
+            height=height,
+            window=window,
+            threads=model.threads,
+            shared=shares_processor(model),
+        )
         shown = LiveView(
             view,
             alpha=False,

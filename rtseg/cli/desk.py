@@ -38,10 +38,13 @@ class Desk:
         width: int,
         height: int,
         window: WindowSink | None = None,
+        threads: int = 0,
+        shared: bool = False,
     ) -> None:
         self._source = source
         self._sink = sink
         self._encode = encode
+        self._threads, self._shared = threads, shared
         self._size = (width, height)
         self._window = window
         self._drawn_status = ""
@@ -130,7 +133,12 @@ class Desk:
                 self._sink.remove(recording)
                 self._say(f"wrote {recording.describe()}")
                 return
-            recording = open_sink(f"{self._stamp()}.mp4", settings=self._encode)
+            recording = open_sink(
+                f"{self._stamp()}.mp4",
+                settings=self._encode,
+                threads=self._threads,
+                shared=self._shared,
+            )
             width, height = self._size
             self._sink.add(recording, self._source.info, width=width, height=height)
             self._recording = recording
