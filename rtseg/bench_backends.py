@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from rtseg.errors import BackendError
+from rtseg.errors import BackendError, ModelError
 from rtseg.machine import Machine, this_machine
 from rtseg.settings import BenchSettings, FaceSettings, ModelSettings, ViewSettings
 from rtseg.timing import Percentiles
@@ -35,9 +35,9 @@ TIMEOUT_SECONDS = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One backend as it is asked for."""
+    """One backend as it is asked for; `eager` is `rtseg.backends.eager`."""
 
-    backend: BackendName
+    backend: BackendName | Literal["eager"]
     device: str
     precision: str
 
@@ -48,6 +48,7 @@ class Candidate:
 
 
 CANDIDATES = (
+    Candidate(backend="eager", device="cpu", precision="fp32"),
     Candidate(backend="torch", device="cpu", precision="fp32"),
     Candidate(backend="torch", device="cpu", precision="bf16"),
     Candidate(backend="openvino", device="cpu", precision="fp32"),
@@ -112,7 +113,7 @@ class BackendReport:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; times are milliseconds but `start_seconds`."""
         return {
-            "schema": 2,
+            "schema": 3,
             "settings": asdict(self.bench),
             "threads": self.threads,
             "backends": [asdict(figures) for figures in self.figures],
@@ -129,7 +130,7 @@ class BackendReport:
         table.add_column("backend", no_wrap=True)
         for batch in BATCHES:
             table.add_column(f"{batch} crop{'s'[: batch > 1]}", justify="right")
-        for title in ("× fp32", "FPS", "same labels", "MiB", "start s"):
+        for title in ("× first", "FPS", "same labels", "MiB", "start s"):
             table.add_column(title, justify="right")
         reasons: dict[str, list[str]] = {}
         for figures in self.figures:
@@ -151,6 +152,7 @@ class BackendReport:
 
     def _lines(self) -> Iterator[str]:
         first = self.figures[0]
+        yield f"× first: one crop a call, beside {first.candidate.label}, by medians"
         source = self.bench.input or f"the moving face, {self.bench.resolution}"
         yield f"FPS: the whole pipeline, end to end, on {source}, output {self.bench.output}"
         for figures in self.figures:
@@ -258,21 +260,8 @@ def _measure(order: dict[str, Any]) -> dict[str, Any]:
     """In the backend's own process: open, first result, timings, memory, then agreement."""
     import numpy as np
 
-    from rtseg.backends import open_backend
-
     before = _peak_mib()
-    wanted = order["backend"]
-    backend = open_backend(
-        # auto takes TensorRT first, but builds nothing: a build is no start-up time
-        "auto" if wanted == "tensorrt" else wanted,
-        model=order["model"],
-        device=order["device"],
-        precision=order["precision"],
-        threads=order["threads"],
-    )
-    with backend:
-        if backend.name != wanted:
-            raise BackendError(backend.reason)
+    with _opened(order) as backend:
         size = (backend.model.input_height, backend.model.input_width, 3)
         backend.infer(np.zeros((1, *size), np.uint8))
         first_result_at = time.time()
@@ -302,6 +291,33 @@ def _measure(order: dict[str, Any]) -> dict[str, Any]:
             **_end_to_end(backend, order),
             "agreement": _agreement(backend, order),
         }
+
+
+def _opened(order: dict[str, Any]) -> Backend:
+    from rtseg.backends import open_backend
+
+    wanted = order["backend"]
+    if wanted == "eager":
+        from rtseg.backends.eager import EagerBackend
+        from rtseg.checkpoint import read_checkpoint
+        from rtseg.weights import default_checkpoint_path
+
+        path = Path(order["model"] or default_checkpoint_path())
+        if path.suffix == ".onnx":
+            raise ModelError(f"{path}: the comparison needs the .safetensors model it was made of")
+        return EagerBackend(read_checkpoint(path), threads=order["threads"])
+    backend = open_backend(
+        # auto takes TensorRT first, but builds nothing: a build is no start-up time
+        "auto" if wanted == "tensorrt" else wanted,
+        model=order["model"],
+        device=order["device"],
+        precision=order["precision"],
+        threads=order["threads"],
+    )
+    if backend.name != wanted:
+        backend.close()
+        raise BackendError(backend.reason)
+    return backend
 
 
 def _finish_times(backend: Backend, *, rounds: int) -> Percentiles:

@@ -13,6 +13,7 @@ from rtseg.nvidia import nvidia_driver_problem
 from rtseg.settings import BenchSettings, ModelSettings
 from tests.exported import tiny_checkpoint
 
+EAGER = Candidate(backend="eager", device="cpu", precision="fp32")
 TORCH = Candidate(backend="torch", device="cpu", precision="fp32")
 OPENVINO = Candidate(backend="openvino", device="cpu", precision="fp32")
 TENSORRT = Candidate(backend="tensorrt", device="cuda", precision="fp16")
@@ -33,14 +34,14 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(settings):
-    candidates = (TORCH, OPENVINO, IMPOSSIBLE, TENSORRT)
+    candidates = (EAGER, TORCH, OPENVINO, IMPOSSIBLE, TENSORRT)
     bench = BenchSettings(resolution="160x120", frames=4, warmup=1)
     return bench_backends(settings, candidates=candidates, rounds=5, bench=bench)
 
 
 def test_each_backend_has_every_figure(report):
-    torch, openvino, *_ = report.figures
-    for figures in (torch, openvino):
+    eager, torch, openvino, *_ = report.figures
+    for figures in (eager, torch, openvino):
         assert figures.problem == ""
         assert tuple(figures.batches) == BATCHES
         for times in figures.batches.values():
@@ -55,15 +56,15 @@ def test_each_backend_has_every_figure(report):
         assert figures.device_ms is None  # a processor has no clock of its own
         assert figures.peak_mib > 10
         assert 0.1 < figures.start_seconds < 100
-    assert torch.ratio == 1.0
-    expected = torch.batches[1].p50 / openvino.batches[1].p50
+    assert eager.ratio == 1.0
+    expected = eager.batches[1].p50 / openvino.batches[1].p50
     assert openvino.ratio == pytest.approx(expected)
     # PyTorch's libraries weigh more than OpenVINO's: the processes are apart
     assert openvino.peak_mib < torch.peak_mib
 
 
 def test_what_cannot_run_says_why(report):
-    impossible, tensorrt = report.figures[2:]
+    impossible, tensorrt = report.figures[3:]
     assert "'int8' is unknown; allowed: auto, fp32" in impossible.problem
     assert impossible.batches == {}
     if nvidia_driver_problem() is not None:
@@ -72,20 +73,28 @@ def test_what_cannot_run_says_why(report):
 
 def test_the_report_as_json_and_as_a_table(report):
     values = json.loads(json.dumps(report.to_json()))
-    assert values["schema"] == 2
+    assert values["schema"] == 3
     assert values["settings"]["resolution"] == "160x120"
     assert values["machine"]["processor"]
-    assert [b["candidate"]["backend"] for b in values["backends"]][:2] == ["torch", "openvino"]
+    assert [b["candidate"]["backend"] for b in values["backends"]][:2] == ["eager", "torch"]
     assert values["backends"][1]["batches"]["4"]["p95"] > 0
     console = Console(width=160, file=io.StringIO())
     console.print(report.table())
     text = console.file.getvalue()
     assert "torch cpu fp32" in text
-    for heading in ("1 crop", "2 crops", "4 crops", "× fp32", "FPS", "same labels", "MiB"):
+    for heading in ("1 crop", "2 crops", "4 crops", "× first", "FPS", "same labels", "MiB"):
         assert heading in text
     assert "finish: " in text
+    assert "beside eager cpu fp32" in text
     assert f"{report.figures[1].frames_per_second:.1f}" in text
     assert "not run: openvino cpu int8: --precision" in text
+
+
+def test_an_exported_file_alone_cannot_be_compared(tmp_path):
+    problem = "eager cpu fp32 does not run here: .*tiny.onnx: the comparison needs the .safetensors"
+    settings = ModelSettings(model=str(tmp_path / "tiny.onnx"))
+    with pytest.raises(BackendError, match=problem):
+        bench_backends(settings, candidates=(EAGER,), rounds=1)
 
 
 def test_without_a_measure_there_is_no_table(monkeypatch):
