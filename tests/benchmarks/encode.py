@@ -1,0 +1,72 @@
+"""What the network costs beside decoding and encoding: `python -m tests.benchmarks.encode`.
+
+`rtseg bench --output encode` on a clip, beside the same with the null model (decode, draw and
+encode alone). The two take turns, each in a process of its own, so that a change in the machine's
+load meets both; what counts is the median of the pairs' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from rtseg.machine import this_machine
+from tests.benchmarks.overlap import make_clip
+
+AIM = 0.6
+
+
+def bench(clip: Path, *options: str, frames: int, folder: Path) -> dict[str, Any]:
+    """The figures of one run in a process of its own."""
+    figures = folder / "figures.json"
+    words = ("bench", "--output", "encode", "--input", clip, "--frames", frames, "--json", figures)
+    command = [sys.executable, "-m", "rtseg", *map(str, words), *options]
+    subprocess.run(command, check=True, capture_output=True)
+    found: dict[str, Any] = json.loads(figures.read_text("utf-8"))
+    return found
+
+
+def main() -> int:
+    """Measure, and say whether the aim is met."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--input", type=Path, help="a clip; the moving face at 1280x720 if not given"
+    )
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--pairs", type=int, default=9)
+    options = parser.parse_args()
+
+    click.echo(this_machine().line())
+    ratios = []
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        clip = options.input
+        if clip is None:
+            clip = folder / "clip.mp4"
+            make_clip(clip, width=1280, height=720, frames=options.frames + 40)
+        for _ in range(options.pairs):
+            with_network, without = (
+                bench(clip, *model, frames=options.frames, folder=folder)["frames_per_second"]
+                for model in ((), ("--model", "null"))
+            )
+            ratios.append(with_network / without)
+            click.echo(
+                f"{with_network:.1f} FPS, without the network {without:.1f}: {ratios[-1]:.2f}"
+            )
+    low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+    click.echo(f"median {middle:.2f} ({low:.2f} to {high:.2f}) of {len(ratios)} pairs; aim {AIM}")
+    return 0 if middle >= AIM else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
