@@ -6,6 +6,7 @@ warp, colour is one table look-up a channel.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from rtseg.labels import IGNORED, LabelSet
 
 Matrix = npt.NDArray[np.float32]
 """An affine map from source to target pixels, float32 (2, 3), in OpenCV's pixel coordinates."""
+
+Field = npt.NDArray[np.float32]
+"""A displacement (x, y) for every pixel, float32 (height, width, 2)."""
 
 
 def flip_table(label_set: LabelSet) -> npt.NDArray[np.uint8]:
@@ -82,6 +86,7 @@ def warp(
     border_label: int = IGNORED,
     label_offset: float = 0.0,
     sharp: bool = False,
+    bend: Field | None = None,
 ) -> tuple[Image, LabelMap]:
     """Both through one affine map to (size, size): the image bilinear, the labels nearest.
 
@@ -92,15 +97,17 @@ def warp(
         label_offset: pixels by which the labels lie to the right of and below what they label;
             they will lie as far from it in the target, whatever its scale and roll.
         sharp: the image cubic instead, which blurs less.
+        bend: target pixels by which each target pixel looks aside, see `bends`.
     """
     offset = np.full(2, label_offset, np.float32)
-    warped_labels = cv2.warpAffine(
+    warped_labels = _mapped(
         labels,
         np.column_stack([matrix[:, :2], matrix[:, 2] + offset - matrix[:, :2] @ offset]),
-        (size, size),
-        flags=cv2.INTER_NEAREST,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=border_label,
+        size=size,
+        how=cv2.INTER_NEAREST,
+        border=cv2.BORDER_CONSTANT,
+        border_value=border_label,
+        bend=bend,
     )
     matrix = matrix.copy()
     while min(image.shape[:2]) >= 8 and math.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 0.6:
@@ -110,8 +117,47 @@ def warp(
         matrix[:, 2] += matrix[:, :2] @ np.array([0.5, 0.5], np.float32)
         matrix[:, :2] *= 2
     how = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
-    warped = cv2.warpAffine(image, matrix, (size, size), flags=how, borderMode=border)
+    warped = _mapped(image, matrix, size=size, how=how, border=border, border_value=0, bend=bend)
     return warped, warped_labels
+
+
+def _mapped(
+    source: npt.NDArray[np.uint8],
+    matrix: Matrix,
+    *,
+    size: int,
+    how: int,
+    border: int,
+    border_value: int,
+    bend: Field | None,
+) -> npt.NDArray[np.uint8]:
+    value = (border_value,) * 3
+    if bend is None:
+        straight = cv2.warpAffine(
+            source, matrix, (size, size), flags=how, borderMode=border, borderValue=value
+        )
+        return np.asarray(straight, np.uint8)
+    inverse = cv2.invertAffineTransform(matrix).astype(np.float32)
+    looked_at = cv2.transform(_grid(size) + bend, inverse)
+    bent = cv2.remap(source, looked_at, None, how, borderMode=border, borderValue=value)
+    return np.asarray(bent, np.uint8)
+
+
+@functools.lru_cache(maxsize=4)
+def _grid(size: int) -> Field:
+    """The coordinates (x, y) of every pixel."""
+    x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
+    return np.stack([x, y], axis=2)
+
+
+def bends(rng: np.random.Generator, *, size: int, reach: float) -> Field:
+    """A smooth random displacement: wider jaws, higher brows, crooked noses.
+
+    Args:
+        reach: standard deviation at the nodes of a grid of 5 x 5, pixels.
+    """
+    nodes = (reach * rng.standard_normal((5, 5, 2))).astype(np.float32)
+    return np.asarray(cv2.resize(nodes, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +172,7 @@ class PhotometricSettings:
         blur: defocus or motion.
         noise: a sensor's; up to `noise_level` grey levels.
         jpeg: compressed at a quality of 15..70.
+        shade: light that differs from place to place.
     """
 
     colour: float = 0.8
@@ -136,9 +183,10 @@ class PhotometricSettings:
     noise: float = 0.25
     noise_level: float = 18.0
     jpeg: float = 0.2
+    shade: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("colour", "grey", "enlarge", "blur", "noise", "jpeg"):
+        for name in ("colour", "grey", "enlarge", "blur", "noise", "jpeg", "shade"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"{name} is a probability, 0..1; found {getattr(self, name)}")
         if self.gamma < 1:
@@ -160,6 +208,15 @@ def colour_shift(image: Image, rng: np.random.Generator, *, gamma: float) -> Ima
     return shifted
 
 
+def shaded(image: Image, rng: np.random.Generator) -> Image:
+    """Lit from one side, or through leaves: brighter here, darker there, by up to a half or so."""
+    height, width = image.shape[:2]
+    nodes = int(rng.integers(2, 6))
+    light = np.exp(0.35 * rng.standard_normal((nodes, nodes))).astype(np.float32)
+    field = cv2.resize(light, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray((image * field[:, :, None]).clip(0, 255), np.uint8)
+
+
 def motion_kernel(length: int, degrees: float) -> npt.NDArray[np.float32]:
     """A line of `length` pixels through the middle of a square kernel, summing to one."""
     kernel = np.zeros((length, length), np.float32)
@@ -175,6 +232,8 @@ def photometric(image: Image, rng: np.random.Generator, settings: PhotometricSet
     height, width = image.shape[:2]
     if rng.random() < settings.colour:
         image = colour_shift(image, rng, gamma=settings.gamma)
+    if settings.shade and rng.random() < settings.shade:
+        image = shaded(image, rng)
     if rng.random() < settings.grey:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if rng.random() < settings.enlarge:

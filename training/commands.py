@@ -207,11 +207,21 @@ def _fit(
     group: Group,
 ) -> None:
     from training.events import Progress, TensorBoardLog
-    from training.finish import write_report
     from training.loop import fit
     from training.report import require_matplotlib
 
     require_matplotlib()
+    if settings.seeds > 1:
+        _fit_several(
+            recipe,
+            data=data,
+            out=out,
+            settings=settings,
+            command=command,
+            resume=resume,
+            group=group,
+        )
+        return
     listeners: list[Any] = []
     if group.leads:
         listeners = [Progress(click.echo), TensorBoardLog(out / "tensorboard")]
@@ -235,9 +245,47 @@ def _fit(
         for listener in listeners:
             listener.close()
     if group.leads:
-        click.echo(f"wrote {path}")
-        for written in write_report(path, recipe, data=data):
-            click.echo(f"wrote {written}")
+        _finish(path, recipe, data=data)
+
+
+def _fit_several(
+    recipe: Recipe,
+    *,
+    data: Path,
+    out: Path,
+    settings: FitSettings,
+    command: str,
+    resume: bool,
+    group: Group,
+) -> None:
+    """A run for each seed, in OUT/seed-K, and the mean of their weights."""
+    from training.loop import MODEL_FILE
+    from training.soup import soup
+
+    members = []
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        folder = out / f"seed-{seed}"
+        _fit(
+            recipe,
+            data=data,
+            out=folder,
+            settings=dataclasses.replace(settings, seed=seed, seeds=1),
+            command=f"{command} --set seeds=1 --set seed={seed}",
+            resume=resume,
+            group=group,
+        )
+        members.append(folder / MODEL_FILE)
+    if group.leads:
+        _finish(soup(recipe, members, data=data, out=out, command=command), recipe, data=data)
+    group.wait()
+
+
+def _finish(model: Path, recipe: Recipe, *, data: Path) -> None:
+    from training.finish import write_report
+
+    click.echo(f"wrote {model}")
+    for written in write_report(model, recipe, data=data):
+        click.echo(f"wrote {written}")
 
 
 @main.command("evaluate")

@@ -19,7 +19,8 @@ from training.report import (
 def write_report(checkpoint: Path, recipe: Recipe, *, data: Path) -> list[Path]:
     """Measure a checkpoint on its recipe's first split, and write what there is to see.
 
-    Writes `results.md`, `curves.png`, `confusion.png` and `predictions.png` beside it.
+    Writes `results.md`, `confusion.png`, `predictions.png` and, where there is a log of the run,
+    `curves.png` beside it.
 
     Returns:
         The files.
@@ -32,14 +33,16 @@ def write_report(checkpoint: Path, recipe: Recipe, *, data: Path) -> list[Path]:
     model = read_checkpoint(checkpoint)
     validation = recipe.evaluation(data, recipe.splits[0])
     matrix = evaluated(model, validation)
-    files = [folder / name for name in ("results.md", "curves.png", "confusion.png")]
+    files = [folder / name for name in ("results.md", "confusion.png", "predictions.png")]
     table = results_table(matrix, recipe.label_set, recipe.published)
     size = f"{model.input_width}x{model.input_height}"
     heading = f"# {recipe.name}, split {recipe.splits[0]} at {size}\n\n"
     weight = f"\n{checkpoint.stat().st_size / 1e6:.1f} MB, {model.parameter_count:,} numbers\n"
     files[0].write_text(heading + table + weight, encoding="utf-8")
-    draw_curves(read_log(folder / "log.jsonl"), files[1])
-    draw_confusion(matrix, recipe.label_set, files[2])
-    files.append(folder / "predictions.png")
-    draw_predictions(Predictor.of_checkpoint(model), validation, files[3])
+    draw_confusion(matrix, recipe.label_set, files[1])
+    draw_predictions(Predictor.of_checkpoint(model), validation, files[2])
+    log = folder / "log.jsonl"
+    if log.exists():
+        files.append(folder / "curves.png")
+        draw_curves(read_log(log), files[-1])
     return files

@@ -47,6 +47,8 @@ class SceneSettings:
         stretch: largest change of shape, as a logarithm.
         smallest_head, largest_head: heights of skin and hair in a composite, pixels.
         sharp: share of the moved pictures that are interpolated cubically; others bilinearly.
+        bent: share of the moved pictures that are bent, see `augment.bends`.
+        bend: largest reach of a bend, pixels.
         occluded: share of views with something painted before a face.
         photometric: what happens to the colours.
     """
@@ -64,6 +66,8 @@ class SceneSettings:
     rolled: float = 0.55
     stretch: float = 0.25
     sharp: float = 0.0
+    bent: float = 0.0
+    bend: float = 4.0
     smallest_head: float = 12.0
     largest_head: float = 200.0
     occluded: float = 0.25
@@ -253,6 +257,7 @@ class FaceViews:
             size=settings.size,
             label_offset=self.label_offset if label_offset is None else label_offset,
             sharp=self._sharp(rng),
+            bend=self._bend(rng),
         )
         if border < 0.3:  # mirrored sides are not mirrored faces: their labels do not count
             return warp(image, labels, matrix, border=cv2.BORDER_REFLECT_101)
@@ -323,6 +328,12 @@ class FaceViews:
 
     def _sharp(self, rng: np.random.Generator) -> bool:
         return self.settings.sharp > 0 and rng.random() < self.settings.sharp
+
+    def _bend(self, rng: np.random.Generator) -> augment.Field | None:
+        settings = self.settings
+        if not settings.bent or rng.random() >= settings.bent:
+            return None
+        return augment.bends(rng, size=settings.size, reach=rng.uniform(0, settings.bend))
 
     def _any_head(self, rng: np.random.Generator) -> Head:
         return self.heads[int(rng.integers(len(self.heads)))]

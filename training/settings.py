@@ -23,7 +23,7 @@ _NOT_NEGATIVE = (
 )
 _POSITIVE = (
     *("epochs", "batch", "accumulate", "learning_rate", "loss_step", "evaluate_every"),
-    *("restart_epochs", "restart_factor", "power", "cut_factor"),
+    *("restart_epochs", "restart_factor", "power", "cut_factor", "seeds"),
 )
 _SHARES = ("warm_up", "average", "momentum", "beta2", "start", "auxiliary")
 
@@ -63,6 +63,7 @@ class FitSettings:
         augmentation, sampling: see `training.views`; recipes with views of their own ignore them.
         skip_broken: leave out pictures that cannot be read, and count them, instead of ending.
         seed: of the weights and the views.
+        seeds: as many runs, from `seed` on, whose weights are averaged (`training.soup`).
         threads: of PyTorch; 0 leaves the choice to it. On a machine that others use too, one
             thread is faster than several that wait for each other.
         workers: processes that make views; 0 makes them in the training process.
@@ -104,6 +105,7 @@ class FitSettings:
     sampling: Sampling = "uniform"
     skip_broken: bool = False
     seed: int = 0
+    seeds: int = 1
     threads: int = 0
     workers: int = 1
     evaluate_every: int = 4

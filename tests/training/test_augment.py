@@ -12,10 +12,12 @@ from tests.training.conftest import draw_face
 from training.augment import (
     PhotometricSettings,
     affine,
+    bends,
     flip,
     flip_table,
     motion_kernel,
     photometric,
+    shaded,
     warp,
 )
 
@@ -104,6 +106,45 @@ def test_a_sharp_warp_blurs_less():
     assert soft < sharp < 1.05 * image[8:-8, 8:-8].std()
 
 
+def test_a_bend_moves_the_picture_and_its_labels_alike():
+    image, labels = draw_face()
+    matrix = affine(source_centre=(128, 128), target_centre=(128, 128), scale=1.2, degrees=8)
+    straight_image, straight = warp(image, labels, matrix, size=256, border_label=0)
+    bend = bends(np.random.default_rng(3), size=256, reach=5)
+    bent_image, bent = warp(image, labels, matrix, size=256, border_label=0, bend=bend)
+    assert (bent != straight).mean() > 0.01
+    for name in ("nose", "hair", "upper-lip"):
+        index = HELEN.names.index(name)
+        colour = np.median(bent_image[bent == index], axis=0)
+        np.testing.assert_allclose(colour, HELEN.colours[index], atol=3)
+    nothing = bends(np.random.default_rng(3), size=256, reach=0)
+    same_image, same = warp(image, labels, matrix, size=256, border_label=0, bend=nothing)
+    assert (same != straight).mean() < 0.001
+    assert np.abs(same_image.astype(int) - straight_image).mean() < 0.2
+
+
+def test_labels_that_lie_aside_lie_as_far_aside_when_bent():
+    image, aside = np.zeros((256, 256, 3), np.uint8), np.zeros((256, 256), np.uint8)
+    image[100:140, 90:150] = 255
+    aside[106:146, 96:156] = 1
+    matrix = affine(source_centre=(128, 128), target_centre=(128, 128), scale=1.5, degrees=90)
+    bend = bends(np.random.default_rng(5), size=256, reach=3)
+    warped, marks = warp(
+        image, aside, matrix, size=256, border_label=0, label_offset=6.0, bend=bend
+    )
+    bright, marked = np.nonzero(warped[:, :, 0] > 127), np.nonzero(marks)
+    gaps = [marked[axis].mean() - bright[axis].mean() for axis in (0, 1)]
+    assert gaps == pytest.approx([6, 6], abs=1)
+
+
+def test_shade_is_smooth_and_keeps_the_hue():
+    image = np.full((128, 128, 3), (100, 80, 60), np.uint8)
+    found = shaded(image, np.random.default_rng(1)).astype(float)
+    assert np.ptp(found[:, :, 0]) > 15
+    assert max(np.abs(np.diff(found, axis=axis)).max() for axis in (0, 1)) < 12
+    np.testing.assert_allclose(found[:, :, 1] / found[:, :, 0], 0.8, atol=0.03)
+
+
 def test_warping_makes_no_new_ids_and_marks_what_lies_outside():
     image, labels = draw_face()
     matrix = affine(source_centre=(128, 128), target_centre=(128, 128), scale=0.5, degrees=30)
@@ -114,7 +155,7 @@ def test_warping_makes_no_new_ids_and_marks_what_lies_outside():
 
 def test_photometric_changes_colours_only_and_repeats_by_seed():
     image, _ = draw_face()
-    settings = PhotometricSettings(colour=1, grey=1, enlarge=1, blur=1, noise=1, jpeg=1)
+    settings = PhotometricSettings(colour=1, grey=1, enlarge=1, blur=1, noise=1, jpeg=1, shade=1)
     first = photometric(image.copy(), np.random.default_rng(4), settings)
     second = photometric(image.copy(), np.random.default_rng(4), settings)
     assert first.shape == image.shape

@@ -40,16 +40,29 @@ def test_fit_evaluate_predict(toy_data: Path, tmp_path: Path):
     assert checkpoint.view == "face"
     # it starts from other recipes' weights, trained just before
     coarse = read_checkpoint(out / "face-parts-coarse" / "model.safetensors")
-    begun = read_checkpoint(out / "face-parts-fine" / "model.safetensors")
-    assert (coarse.stride, begun.stride, checkpoint.stride) == (4, 2, 2)
+    fine = read_checkpoint(out / "face-parts-fine" / "model.safetensors")
+    begun = read_checkpoint(out / "face-parts-mild" / "model.safetensors")
+    assert (coarse.stride, fine.stride, begun.stride, checkpoint.stride) == (4, 2, 2, 2)
     assert checkpoint.provenance["started_from"] == begun.provenance
-    assert begun.provenance["started_from"] == coarse.provenance
+    assert begun.provenance["started_from"] == fine.provenance
+    assert fine.provenance["started_from"] == coarse.provenance
     assert coarse.provenance["command"].startswith("python -m training fit face-parts-coarse")
 
+    # and is the mean of two runs
+    members = [read_checkpoint(out / f"seed-{seed}" / "model.safetensors") for seed in (0, 1)]
+    name = "head.2.weight"
+    one, other = (member.tensors[name].astype(np.float32) for member in members)
+    assert np.abs(one - other).max() > 1e-5
+    np.testing.assert_allclose(checkpoint.tensors[name], (one + other) / 2, atol=1e-3)
+    assert [run.split(" --set ")[-1] for run in checkpoint.provenance["mean_of"]] == [
+        "seed=0",
+        "seed=1",
+    ]
+
     again = tmp_path / "again"
-    start = ("--set", f"start_from={out / 'face-parts-fine' / 'model.safetensors'}")
+    start = ("--set", f"start_from={out / 'face-parts-mild' / 'model.safetensors'}")
     invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
-    assert not (again / "face-parts-fine").exists()
+    assert not (again / "face-parts-mild").exists()
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")

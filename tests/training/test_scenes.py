@@ -83,8 +83,50 @@ def test_a_share_of_the_moved_pictures_is_sharp():
     assert detail[0] < detail[1]
 
 
+def test_a_share_of_the_moved_pictures_is_bent():
+    straight, bent, half = (
+        views_of(composites=0.0, negatives=0.0, bent=share, bend=8.0) for share in (0.0, 1.0, 0.5)
+    )
+    # the draw that decides comes after all that places the picture: without it the two are equal
+    changed = [(straight[index][1] != bent[index][1]).mean() for index in range(12)]
+    assert np.median(changed) > 0.01
+    moved = [(straight[index][1] != half[index][1]).mean() > 0.002 for index in range(24)]
+    assert 5 <= sum(moved) <= 19
+
+
+def test_labels_lie_as_far_aside_in_every_view_where_the_views_are_told():
+    image, labels = draw_face()
+    labels = np.roll(labels, (6, 6), (0, 1))
+    gaps: dict[float, list[float]] = {0.0: [], 6.0: []}
+    for offset, found in gaps.items():
+        views = FaceViews(
+            [Sample(name="a", image=image, labels=labels)],
+            [np.full((120, 160, 3), 90, np.uint8)],
+            label_set=HELEN,
+            settings=SceneSettings(
+                composites=0.0, negatives=0.0, occluded=0.0, photometric=PLAIN, degrees=90
+            ),
+            seed=0,
+            mirror_shift=12,
+            label_offset=offset,
+        )
+        for index in range(30):
+            view, target = views[index]
+            yellow = np.abs(view.astype(int) - HELEN.colours[6]).max(axis=2) < 40
+            if (target == 6).sum() > 300:
+                found.append(np.nonzero(target == 6)[0].mean() - np.nonzero(yellow)[0].mean())
+    assert np.std(gaps[6.0]) < 1
+    assert np.mean(gaps[6.0]) == pytest.approx(6, abs=0.7)
+    assert np.std(gaps[0.0]) > 2
+
+
 @pytest.mark.parametrize(
-    "shares", [{"composites": 1.0, "negatives": 0.0}, {"composites": 0.0, "negatives": 0.0}]
+    "shares",
+    [
+        {"composites": 1.0, "negatives": 0.0},
+        {"composites": 0.0, "negatives": 0.0},
+        {"composites": 0.0, "negatives": 0.0, "bent": 1.0},
+    ],
 )
 def test_views_hold_known_ids_in_the_right_colours(shares: dict[str, float]):
     views = views_of(occluded=0, **shares)
