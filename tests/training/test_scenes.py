@@ -13,7 +13,8 @@ from training.augment import PhotometricSettings
 from training.datasets.base import Sample
 from training.heads import head_of
 from training.losses import FIRST_SET
-from training.scenes import FaceViews, SceneSettings
+from training.scene_settings import SceneSettings
+from training.scenes import FaceViews
 
 PLAIN = PhotometricSettings(colour=0, grey=0, enlarge=0, blur=0, noise=0, jpeg=0)
 
@@ -63,7 +64,7 @@ def test_pictures_may_be_shown_as_they_are():
     image, labels = draw_face()
     views = views_of(composites=0.0, negatives=0.0, as_is=1.0, occluded=1.0)
     seen = {views[index][1].tobytes() for index in range(20)}
-    mirrored = views.flipped[labels[:, ::-1]]
+    mirrored = views.composer.flipped[labels[:, ::-1]]
     assert seen == {labels.tobytes(), np.ascontiguousarray(mirrored).tobytes()}
     np.testing.assert_array_equal(
         next(v for v, t in map(views.__getitem__, range(20)) if (t == labels).all()), image

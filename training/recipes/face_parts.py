@@ -22,7 +22,8 @@ from training.datasets.fasseg import HELEN_SETS, Fasseg, as_helen
 from training.datasets.fasseg import TERMS as FASSEG_TERMS
 from training.datasets.helen import LABEL_OFFSET, MIRROR_SHIFT, TERMS, Helen
 from training.recipes.base import Recipe, TrainingData
-from training.scenes import FaceViews, SceneSettings
+from training.scene_settings import SceneSettings
+from training.scenes import FaceViews
 from training.settings import FitSettings
 
 EARLY = SceneSettings(composites=0.3, negatives=0.07, partial=0.05)

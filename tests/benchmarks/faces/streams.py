@@ -17,7 +17,8 @@ from training.augment import PhotometricSettings
 from training.datasets.backgrounds import Backgrounds
 from training.datasets.base import samples_of
 from training.datasets.helen import Helen
-from training.scenes import FaceViews, SceneSettings
+from training.scene_settings import SceneSettings
+from training.scenes import FaceViews
 
 WIDTH, HEIGHT = 1280, 720
 """Of a frame, pixels."""
@@ -180,7 +181,7 @@ def sprite(data: Path, *, height: float, seed: int) -> Sprite:
         canvas = np.full((CANVAS, CANVAS, 3), under, np.uint8)
         labels = np.full((CANVAS, CANVAS), _UNTOUCHED, np.uint8)
         rng = np.random.default_rng((seed, 2))
-        views(data).paste(canvas, labels, rng, centre=(CANVAS / 2, HEAD_Y), height=height)
+        views(data).composer.paste(canvas, labels, rng, centre=(CANVAS / 2, HEAD_Y), height=height)
         painted.append(canvas.astype(np.float32))
     black, white = painted
     cover = np.round(255 - (white - black).mean(2, keepdims=True)).clip(0, 255).astype(np.uint8)
