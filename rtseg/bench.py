@@ -22,7 +22,7 @@ from rtseg.settings import (
 )
 from rtseg.sinks.base import Outcome, Sink
 from rtseg.sources.base import Source, SourceInfo
-from rtseg.threads import NULL_MODEL
+from rtseg.threads import NULL_MODEL, decoder_threads, shares_processor
 from rtseg.timing import STAGES, Percentiles, StageTimes
 
 if TYPE_CHECKING:
@@ -298,7 +298,6 @@ class _PixelsOnlySink(Sink):
 def _open_source(settings: BenchSettings, model: ModelSettings) -> Source:
     if settings.input is not None:
         from rtseg.sources import open_source
-        from rtseg.threads import decoder_threads
 
         return open_source(settings.input, threads=decoder_threads(model))
     from rtseg.sources.synthetic import MovingFaceSource
@@ -348,7 +347,6 @@ def _open_sink(settings: BenchSettings, model: ModelSettings) -> Iterator[Sink]:
     from tempfile import TemporaryDirectory
 
     from rtseg.sinks import open_sink
-    from rtseg.threads import shares_processor
 
     with TemporaryDirectory(prefix="rtseg-bench-") as folder:
         output = str(Path(folder) / "bench.mp4")

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -111,14 +112,13 @@ def command(
             )
         )
         _print_negotiated(frames, quiet=quiet)
+        record = partial(
+            open_sink, settings=encode, threads=model.threads, shared=shares_processor(model)
+        )
         sinks: list[Sink] = []
         window: WindowSink | None = None
         if output is not None:
-            sinks.append(
-                open_sink(
-                    output, settings=encode, threads=model.threads, shared=shares_processor(model)
-                )
-            )
+            sinks.append(record(output))
         if display:
             from rtseg.sinks.window import WindowSink
 
@@ -132,12 +132,10 @@ def command(
         desk = Desk(
             frames,
             sink,
-            encode=encode,
+            record=record,
             width=width,
             height=height,
             window=window,
-            threads=model.threads,
-            shared=shares_processor(model),
         )
         shown = LiveView(
             view,

@@ -11,9 +11,10 @@ import numpy as np
 from rtseg.errors import RtsegError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rtseg.cli.view import LiveView
     from rtseg.frames import Picture
-    from rtseg.settings import EncodeSettings
     from rtseg.sinks.base import Event, Sink
     from rtseg.sinks.fan_out import FanOutSink
     from rtseg.sinks.window import WindowSink
@@ -27,24 +28,28 @@ NOTICE_SECONDS = 2.5
 
 
 class Desk:
-    """Acts on what a person asks of the window, other than quitting and pausing."""
+    """Acts on what a person asks of the window, other than quitting and pausing.
+
+    Args:
+        source, sink: of the run.
+        record: opens a recording with that name.
+        width, height: of what is shown, pixels.
+        window: where the source's health is shown, if there is one.
+    """
 
     def __init__(
         self,
         source: Source,
         sink: FanOutSink,
         *,
-        encode: EncodeSettings,
+        record: Callable[[str], Sink],
         width: int,
         height: int,
         window: WindowSink | None = None,
-        threads: int = 0,
-        shared: bool = False,
     ) -> None:
         self._source = source
         self._sink = sink
-        self._encode = encode
-        self._threads, self._shared = threads, shared
+        self._record = record
         self._size = (width, height)
         self._window = window
         self._drawn_status = ""
@@ -125,20 +130,13 @@ class Desk:
 
     def _toggle_recording(self) -> None:
         """Start a recording beside what is shown, or finish it; a failure ends it alone."""
-        from rtseg.sinks import open_sink
-
         try:
             if self._recording is not None:
                 recording, self._recording = self._recording, None
                 self._sink.remove(recording)
                 self._say(f"wrote {recording.describe()}")
                 return
-            recording = open_sink(
-                f"{self._stamp()}.mp4",
-                settings=self._encode,
-                threads=self._threads,
-                shared=self._shared,
-            )
+            recording = self._record(f"{self._stamp()}.mp4")
             width, height = self._size
             self._sink.add(recording, self._source.info, width=width, height=height)
             self._recording = recording

@@ -289,7 +289,7 @@ def test_opening_a_camera_that_hangs_can_be_given_up(tmp_path: Path) -> None:
 
 def test_the_window_says_reconnecting_instead_of_a_frozen_face() -> None:
     from rtseg.cli.desk import Desk
-    from rtseg.settings import EncodeSettings
+    from rtseg.sinks import open_sink
     from rtseg.sinks.fan_out import FanOutSink
 
     shown: list[Any] = []
@@ -299,7 +299,7 @@ def test_the_window_says_reconnecting_instead_of_a_frozen_face() -> None:
 
     source = FakeSource(1)
     window: Any = Window()
-    desk = Desk(source, FanOutSink(), encode=EncodeSettings(), width=320, height=180, window=window)
+    desk = Desk(source, FanOutSink(), record=open_sink, width=320, height=180, window=window)
     desk.show_status()
     assert not shown
     source.status = "reconnecting… (1 of 10)"

@@ -114,6 +114,7 @@ def test_titles_and_snapshots(
     from rtseg.cli.desk import Desk
     from rtseg.render import hud
     from rtseg.settings import ReadSettings
+    from rtseg.sinks import open_sink
     from rtseg.sinks.fan_out import FanOutSink
     from rtseg.sources import open_source
 
@@ -138,9 +139,7 @@ def test_titles_and_snapshots(
         with open_source(url, settings=settings) as source:
             source.status = "reconnecting…"
             window: Any = Window()
-            desk = Desk(
-                source, FanOutSink(), encode=EncodeSettings(), width=64, height=48, window=window
-            )
+            desk = Desk(source, FanOutSink(), record=open_sink, width=64, height=48, window=window)
             view: Any = type("View", (), {"last_picture": np.zeros((4, 4, 3), np.uint8)})()
             desk.view = view
             desk.show_status()
