@@ -1,0 +1,101 @@
+"""What a person may ask of the window while it runs."""
+
+from __future__ import annotations
+
+import functools
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from rtseg.cli.desk import HELP_LINE, Desk
+from rtseg.errors import SinkError
+from rtseg.frames import Frame, Segmentation
+from rtseg.labels import HELEN
+from rtseg.settings import EncodeSettings
+from rtseg.sinks import open_sink
+from rtseg.sinks.fan_out import FanOutSink
+from rtseg.sources.synthetic import MovingFaceSource
+
+WIDTH, HEIGHT = 160, 120
+
+
+class View:
+    """What the desk knows of what is drawn."""
+
+    last_picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def next_view(self) -> None:
+        self.asked.append("next")
+
+    def change_opacity(self, steps: int) -> None:
+        self.asked.append(steps)
+
+    def toggle(self, what: str) -> None:
+        self.asked.append(what)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.chdir(tmp_path)
+    source = MovingFaceSource(width=WIDTH, height=HEIGHT, frame_count=60)
+    record = functools.partial(open_sink, settings=EncodeSettings(), threads=1, shared=True)
+    desk = Desk(source, FanOutSink(), record=record, width=WIDTH, height=HEIGHT)
+    view: Any = View()
+    desk.view = view
+    return desk
+
+
+def show(desk: Desk, *, first: int, count: int) -> None:
+    """Frames as the pipeline would write them."""
+    for index in range(first, first + count):
+        image = np.full((HEIGHT, WIDTH, 3), 4 * index, np.uint8)
+        frame = Frame(index=index, pts=index, time_base=Fraction(1, 30), image=image)
+        labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+        desk._sink.write(frame, Segmentation(labels=labels, label_set=HELEN), image)
+
+
+def test_a_recording_holds_what_is_shown_between_two_keys(desk: Desk, tmp_path: Path):
+    show(desk, first=0, count=5)
+    desk.handle("record")
+    assert "● recording" in desk.notice()
+    show(desk, first=5, count=20)
+    desk.handle("record")
+    assert "● recording" not in desk.notice()
+    show(desk, first=25, count=5)
+    (path,) = tmp_path.glob("rtseg-*.mp4")
+    assert any("wrote" in line and path.name in line for line in desk.notice())
+    with av.open(str(path)) as container:
+        greys = [frame.to_ndarray(format="gray").mean() for frame in container.decode(video=0)]
+    assert len(greys) == 20
+    assert greys == sorted(greys)
+
+
+def test_a_recording_that_cannot_begin_is_said_and_ends_nothing(desk: Desk):
+    def refuse(_name: str) -> Any:
+        raise SinkError("the disk is full")
+
+    desk._record = refuse
+    desk.handle("record")
+    assert "the disk is full" in desk.notice()
+    assert "● recording" not in desk.notice()
+    show(desk, first=0, count=2)
+
+
+def test_keys_change_the_view_and_show_help(desk: Desk, tmp_path: Path):
+    for event in ("next-view", "more-opacity", "less-opacity", "hud", "legend"):
+        desk.handle(event)
+    view: Any = desk.view
+    assert view.asked == ["next", +1, -1, "hud", "legend"]
+    assert HELP_LINE not in desk.notice()
+    desk.handle("help")
+    assert HELP_LINE in desk.notice()
+    desk.handle("snapshot")
+    (path,) = tmp_path.glob("rtseg-*.png")
+    assert any(path.name in line for line in desk.notice())
