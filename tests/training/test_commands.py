@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -40,30 +41,36 @@ def test_fit_evaluate_predict(toy_data: Path, tmp_path: Path):
     assert checkpoint.view == "face"
     # it starts from other recipes' weights, trained just before
     coarse = read_checkpoint(out / "face-parts-coarse" / "model.safetensors")
-    fine = read_checkpoint(out / "face-parts-fine" / "model.safetensors")
-    begun = read_checkpoint(out / "face-parts-mild" / "model.safetensors")
-    assert (coarse.stride, fine.stride, begun.stride, checkpoint.stride) == (4, 2, 2, 2)
+    begun = read_checkpoint(out / "face-parts-fine" / "model.safetensors")
+    assert (coarse.stride, begun.stride, checkpoint.stride) == (4, 2, 2)
     assert checkpoint.provenance["started_from"] == begun.provenance
-    assert begun.provenance["started_from"] == fine.provenance
-    assert fine.provenance["started_from"] == coarse.provenance
+    assert begun.provenance["started_from"] == coarse.provenance
     assert coarse.provenance["command"].startswith("python -m training fit face-parts-coarse")
 
-    # and is the mean of two runs
-    members = [read_checkpoint(out / f"seed-{seed}" / "model.safetensors") for seed in (0, 1)]
+    again = tmp_path / "again"
+    start = ("--set", f"start_from={out / 'face-parts-fine' / 'model.safetensors'}")
+    invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
+    assert not (again / "face-parts-fine").exists()
+    assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
+
+    # several seeds go on from it, and their mean is the model
+    several, start = tmp_path / "several", ("--set", f"start_from={model}")
+    goes_on = ("fit", "face-parts-bent", "--data", toy_data, "--out", several, *words, *start)
+    invoke(*goes_on)
+    mean = read_checkpoint(several / "model.safetensors")
+    members = [read_checkpoint(several / f"seed-{k}" / "model.safetensors") for k in (0, 1)]
     name = "head.2.weight"
     one, other = (member.tensors[name].astype(np.float32) for member in members)
     assert np.abs(one - other).max() > 1e-5
-    np.testing.assert_allclose(checkpoint.tensors[name], (one + other) / 2, atol=1e-3)
-    assert [run.split(" --set ")[-1] for run in checkpoint.provenance["mean_of"]] == [
-        "seed=0",
-        "seed=1",
-    ]
-
-    again = tmp_path / "again"
-    start = ("--set", f"start_from={out / 'face-parts-mild' / 'model.safetensors'}")
-    invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
-    assert not (again / "face-parts-mild").exists()
-    assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
+    np.testing.assert_allclose(mean.tensors[name], (one + other) / 2, atol=1e-3)
+    seeds = [run.split(" --set ")[-1] for run in mean.provenance["mean_of"]]
+    assert seeds == ["seed=0", "seed=1"]
+    # a run that was stopped between two seeds goes on with the second
+    (several / "model.safetensors").unlink()
+    shutil.rmtree(several / "seed-1")
+    invoke(*goes_on, "--resume")
+    resumed = read_checkpoint(several / "model.safetensors")
+    np.testing.assert_array_equal(resumed.tensors[name], mean.tensors[name])
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")
     measured = json.loads(invoke(*words).output)

@@ -54,7 +54,7 @@ def test_every_published_recipe_stands_in_the_table() -> None:
     for name in RECIPES:
         assert f"`{name}`" in TEXT or name in (
             "face-parts",
-            "face-parts-mild",
+            "face-parts-bent",
             "face-parts-fine",
             "face-parts-coarse",
             "fasseg-fcn-both",

@@ -13,7 +13,7 @@ from rtseg.models import build_model
 from training.recipes import RECIPES, recipe_of
 from training.report import scores
 
-OURS = ("face-parts", "face-parts-mild", "face-parts-fine", "face-parts-coarse", "fasseg-fcn-both")
+OURS = ("face-parts", "face-parts-bent", "face-parts-fine", "face-parts-coarse", "fasseg-fcn-both")
 PUBLISHED = [name for name in RECIPES if name not in OURS]
 
 REQUIRED = {

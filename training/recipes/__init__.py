@@ -17,7 +17,7 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         face_parts.RECIPE,
-        face_parts.MILDER,
+        face_parts.AFTERWARDS,
         face_parts.FINE,
         face_parts.COARSE,
         helen_unet.RECIPE,
