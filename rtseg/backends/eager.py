@@ -6,6 +6,8 @@ normalised pictures to softmax. `rtseg bench --backend all` runs it; nothing els
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -34,7 +36,8 @@ class EagerBackend(Backend):
 
     def __init__(self, checkpoint: Checkpoint, *, threads: int = 0) -> None:
         self.threads = set_thread_budget(threads)
-        self.model = checkpoint
+        self.model = replace(checkpoint, tensors={})
+        self.reason = f"eager on cpu, fp32 (the module as it is), {self.threads} threads"
         self._network: torch.nn.Module | None = create_model(checkpoint).eval()
         self._mean = torch.tensor(checkpoint.mean).view(1, 3, 1, 1)
         self._std = torch.tensor(checkpoint.std).view(1, 3, 1, 1)
@@ -43,11 +46,12 @@ class EagerBackend(Backend):
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """As `Backend.infer`."""
         self.check_crops(crops)
-        if self._network is None:
+        network = self._network
+        if network is None:
             raise BackendError("the eager backend is closed; open a new one")
         pixels = torch.from_numpy(np.require(crops, requirements=("C", "W")))
         pictures = pixels.permute(0, 3, 1, 2).contiguous().float() / 255
-        logits = self._network((pictures - self._mean) / self._std)
+        logits = network((pictures - self._mean) / self._std)
         probabilities: ProbabilityBatch = logits.softmax(dim=1).permute(0, 2, 3, 1).numpy()
         return probabilities
 

@@ -18,6 +18,12 @@ def open_torch_cpu(precision, fine=0, _tmp_path=None):
     return TorchBackend(tiny_checkpoint(fine), device="cpu", precision=precision, threads=1)
 
 
+def open_eager(_precision, fine, _tmp_path):
+    from rtseg.backends.eager import EagerBackend
+
+    return EagerBackend(tiny_checkpoint(fine), threads=1)
+
+
 def open_torch_cuda(precision, fine, _tmp_path):
     require_gpu()
     from rtseg.backends.torch import TorchBackend
@@ -77,6 +83,7 @@ CASES = [
     ("torch-fp32", open_torch_cpu, "fp32", 0, 0.999),
     ("torch-bf16", open_torch_cpu, "bf16", 0, 0.95),
     ("torch-bf16-fine", open_torch_cpu, "bf16", FINE, 0.95),
+    ("eager", open_eager, "fp32", 0, 0.999),
     ("openvino-fp32", open_openvino, "fp32", 0, 0.995),
     ("openvino-bf16", open_openvino, "bf16", 0, 0.95),
     ("openvino-fp32-fine", open_openvino, "fp32", FINE, 0.995),
@@ -113,7 +120,7 @@ def backend(case):
 def test_it_says_what_it_is(case):
     _make, backend, fine, _least = case
     assert isinstance(backend, Backend)
-    assert backend.name in ("torch", "openvino", "tensorrt")
+    assert backend.name in ("torch", "openvino", "tensorrt", "eager")
     assert backend.device
     assert backend.precision in ("fp32", "bf16", "fp16")
     assert backend.name in backend.reason
