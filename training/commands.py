@@ -14,11 +14,9 @@ import click
 
 from rtseg.errors import SettingError, SinkError
 from rtseg.labels import LabelSet
-from training.distributed import Group, joined, launch
+from training.distributed import joined, launch
 from training.metrics import Matrix
 from training.recipes import RECIPES, recipe_of
-from training.recipes.base import Recipe
-from training.settings import FitSettings
 
 DATA = click.option(
     "--data",
@@ -145,12 +143,14 @@ def fit_command(
     if processes > 1:
         launch(processes, _without_processes(sys.argv[1:]))
         return
+    from training.fitting import fit_and_report
+
     with joined(device) as group:
         if settings.start_from is None:
             before: Path | None = None
             for earlier in chosen.before():
                 folder = out / earlier.name
-                _fit(
+                fit_and_report(
                     earlier,
                     data=data,
                     out=folder,
@@ -163,7 +163,7 @@ def fit_command(
                 )
                 before = folder / "model.safetensors"
             settings = dataclasses.replace(settings, start_from=before)
-        _fit(
+        fit_and_report(
             chosen,
             data=data,
             out=out,
@@ -194,98 +194,6 @@ def _without_processes(arguments: Sequence[str]) -> list[str]:
         elif not word.startswith("--processes="):
             kept.append(word)
     return kept
-
-
-def _fit(
-    recipe: Recipe,
-    *,
-    data: Path,
-    out: Path,
-    settings: FitSettings,
-    command: str,
-    resume: bool,
-    group: Group,
-) -> None:
-    from training.events import Progress, TensorBoardLog
-    from training.loop import fit
-    from training.report import require_matplotlib
-
-    require_matplotlib()
-    if settings.seeds > 1:
-        _fit_several(
-            recipe,
-            data=data,
-            out=out,
-            settings=settings,
-            command=command,
-            resume=resume,
-            group=group,
-        )
-        return
-    listeners: list[Any] = []
-    if group.leads:
-        listeners = [Progress(click.echo), TensorBoardLog(out / "tensorboard")]
-
-    def tell(event: Mapping[str, Any]) -> None:
-        for listener in listeners:
-            listener(event)
-
-    try:
-        path = fit(
-            recipe,
-            data=data,
-            out=out,
-            settings=settings,
-            command=command,
-            resume=resume,
-            group=group,
-            report=tell,
-        )
-    finally:
-        for listener in listeners:
-            listener.close()
-    if group.leads:
-        _finish(path, recipe, data=data)
-
-
-def _fit_several(
-    recipe: Recipe,
-    *,
-    data: Path,
-    out: Path,
-    settings: FitSettings,
-    command: str,
-    resume: bool,
-    group: Group,
-) -> None:
-    """A run for each seed, in OUT/seed-K, and the mean of their weights."""
-    from training.loop import MODEL_FILE
-    from training.soup import soup
-
-    members = []
-    for seed in range(settings.seed, settings.seed + settings.seeds):
-        folder = out / f"seed-{seed}"
-        _fit(
-            recipe,
-            data=data,
-            out=folder,
-            settings=dataclasses.replace(settings, seed=seed, seeds=1),
-            command=f"{command} --set seeds=1 --set seed={seed}",
-            resume=resume,
-            group=group,
-        )
-        members.append(folder / MODEL_FILE)
-    if group.leads:
-        _finish(soup(recipe, members, data=data, out=out, command=command), recipe, data=data)
-    group.wait()
-
-
-def _finish(model: Path, recipe: Recipe, *, data: Path) -> None:
-    from training.finish import write_report
-
-    click.echo(f"wrote {model}")
-    for written in write_report(model, recipe, data=data):
-        click.echo(f"wrote {written}")
 
 
 @main.command("evaluate")

@@ -254,14 +254,20 @@ class _Run:
             provenance["encoder"] = self.state.loaded
         if self.broken:
             provenance["skipped"] = sorted(self.broken)
-        accuracy = {
-            "split": recipe.splits[0],
-            "size": f"{recipe.input_width}x{recipe.input_height}",
-            "f1": f1_table(matrix, recipe.label_set),
-            "pixels": pixel_counts(matrix, recipe.label_set),
-        }
-        checkpoint = recipe.checkpoint(tensors, provenance=provenance, accuracy=accuracy)
+        checkpoint = recipe.checkpoint(
+            tensors, provenance=provenance, accuracy=accuracy_of(recipe, matrix)
+        )
         write_checkpoint(checkpoint, self.out / MODEL_FILE, half=True)
+
+
+def accuracy_of(recipe: Recipe, matrix: Matrix) -> dict[str, Any]:
+    """What a model's header says of its accuracy on the recipe's first split."""
+    return {
+        "split": recipe.splits[0],
+        "size": f"{recipe.input_width}x{recipe.input_height}",
+        "f1": f1_table(matrix, recipe.label_set),
+        "pixels": pixel_counts(matrix, recipe.label_set),
+    }
 
 
 def measured(recipe: Recipe, model: nn.Module, dataset: Dataset) -> Matrix:

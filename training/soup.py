@@ -15,8 +15,7 @@ import numpy as np
 from rtseg.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rtseg.errors import SettingError
 from rtseg.models import create_model
-from training.loop import MODEL_FILE, measured
-from training.metrics import f1_table, pixel_counts
+from training.loop import MODEL_FILE, accuracy_of, measured
 from training.recipes.base import Recipe
 
 
@@ -61,12 +60,7 @@ def soup(recipe: Recipe, members: Sequence[Path], *, data: Path, out: Path, comm
     mean = recipe.checkpoint(tensors, provenance=provenance, accuracy={})
     validation = recipe.evaluation(data, recipe.splits[0])
     matrix = measured(recipe, create_model(mean), validation)
-    accuracy = {
-        "split": recipe.splits[0],
-        "size": f"{recipe.input_width}x{recipe.input_height}",
-        "f1": f1_table(matrix, recipe.label_set),
-        "pixels": pixel_counts(matrix, recipe.label_set),
-    }
+    accuracy = accuracy_of(recipe, matrix)
     path = out / MODEL_FILE
     write_checkpoint(
         recipe.checkpoint(tensors, provenance=provenance, accuracy=accuracy), path, half=True

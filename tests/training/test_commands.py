@@ -65,6 +65,9 @@ def test_fit_evaluate_predict(toy_data: Path, tmp_path: Path):
     np.testing.assert_allclose(mean.tensors[name], (one + other) / 2, atol=1e-3)
     seeds = [run.split(" --set ")[-1] for run in mean.provenance["mean_of"]]
     assert seeds == ["seed=0", "seed=1"]
+    alone = ("fit", "face-parts-coarse", "--data", toy_data, "--out", tmp_path / "no", *words)
+    with pytest.raises(SettingError, match="seeds=2: only runs from the same weights have a mean"):
+        invoke(*alone, "--set", "seeds=2")
     # a run that was stopped between two seeds goes on with the second
     (several / "model.safetensors").unlink()
     shutil.rmtree(several / "seed-1")
