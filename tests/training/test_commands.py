@@ -61,8 +61,7 @@ def test_fit_evaluate_predict(toy_data: Path, tmp_path: Path):
     members = [read_checkpoint(several / f"seed-{k}" / "model.safetensors") for k in (0, 1)]
     name = "head.2.weight"
     one, other = (member.tensors[name].astype(np.float32) for member in members)
-    assert np.abs(one - other).max() > 1e-5
-    np.testing.assert_allclose(mean.tensors[name], (one + other) / 2, atol=1e-3)
+    assert np.abs(one - other).max() > 1e-5  # what their mean is: test_soup.py
     seeds = [run.split(" --set ")[-1] for run in mean.provenance["mean_of"]]
     assert seeds == ["seed=0", "seed=1"]
     alone = ("fit", "face-parts-coarse", "--data", toy_data, "--out", tmp_path / "no", *words)
