@@ -29,7 +29,10 @@ def bench(clip: Path, *options: str, frames: int, folder: Path) -> dict[str, Any
     figures = folder / "figures.json"
     words = ("bench", "--output", "encode", "--input", clip, "--frames", frames, "--json", figures)
     command = [sys.executable, "-m", "rtseg", *map(str, words), *options]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        click.echo(done.stderr.strip().splitlines()[-1], err=True)
+        sys.exit(done.returncode)
     found: dict[str, Any] = json.loads(figures.read_text("utf-8"))
     return found
 
