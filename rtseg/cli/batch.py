@@ -157,6 +157,9 @@ def _mark_unfinished(job: Job) -> None:
 def _check_folder(option: str, folder: str | None) -> None:
     if folder is None:
         return
+    from rtseg.sinks.place import check_is_path
+
+    check_is_path(folder)
     path = Path(folder)
     if folder == STANDARD_STREAM or (path.suffix and not path.is_dir()) or path.is_file():
         raise SettingError(f"{option}: {folder} is no folder; several inputs need one")

@@ -120,6 +120,10 @@ def _expand(inputs: tuple[str, ...]) -> list[Path]:
 
 def _check_names(stills: list[Path], folders: list[Path], *, overwrite: bool) -> None:
     """Refuse, before anything is written, what would overwrite an input or another output."""
+    from rtseg.sinks.place import check_is_path
+
+    for folder in folders:
+        check_is_path(folder)
     named: dict[str, Path] = {}
     for still in stills:
         if still.stem in named:

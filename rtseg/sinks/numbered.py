@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.errors import OutputExistsError, SettingError, SinkError, listed
-from rtseg.sinks.place import Place, cannot_write
+from rtseg.sinks.place import Place, cannot_write, check_is_path
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -41,6 +41,7 @@ class NumberedFiles:
         self._suffixes = tuple(suffixes)
         self._made_folder = False
         self.count = 0
+        check_is_path(output)
         path = Path(output)
         if "%" in path.name and _NUMBER.search(path.name):
             self.folder, self._pattern = path.parent, path.name

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtseg.errors import OutputExistsError, SinkError
 from rtseg.sinks.base import Outcome
-from rtseg.sinks.place import Place, cannot_write
+from rtseg.sinks.place import Place, cannot_write, check_is_path
 
 
 class PartFile:
@@ -20,9 +20,13 @@ class PartFile:
     Attributes:
         final: the path that was asked for.
         path: the one to write to meanwhile: `out.part.npz` for `out.npz`, in the same folder.
+
+    Raises:
+        SettingError: the output is a URL.
     """
 
     def __init__(self, output: str | Path, *, overwrite: bool) -> None:
+        check_is_path(output)
         self.final = Path(output)
         self.path = self.final.with_name(f"{self.final.stem}.part{self.final.suffix}")
         self._overwrite = overwrite

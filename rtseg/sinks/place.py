@@ -7,7 +7,8 @@ import shutil
 import time
 from pathlib import Path
 
-from rtseg.errors import DiskFullError, SinkError
+from rtseg.errors import DiskFullError, SettingError, SinkError
+from rtseg.sources.location import display_name, url_scheme
 
 RESERVE_BYTES = 32 << 20
 """Room that is left free, so that a file can be finished and the system goes on."""
@@ -60,6 +61,20 @@ class Place:
                 f"{self._output}: only {free / 1e6:.0f} MB are free in {self._folder}; allowed: "
                 f"{RESERVE_BYTES / 1e6:.0f} MB or more; make room, or write elsewhere"
             )
+
+
+def check_is_path(output: str | Path) -> None:
+    """Refuse a URL where a file or folder is written: it would make a folder of that name.
+
+    Raises:
+        SettingError: it is one.
+    """
+    scheme = url_scheme(str(output))
+    if scheme is not None:
+        raise SettingError(
+            f"{display_name(str(output))}: {scheme}: cannot be written to here; allowed: a path "
+            "(a file of such a name is written as ./NAME)"
+        )
 
 
 def is_full(error: BaseException) -> bool:

@@ -24,6 +24,15 @@ def scheme_of(location: str) -> str | None:
     return match[1].lower() if match else None
 
 
+def url_scheme(name: str) -> str | None:
+    """The scheme of what is written like a URL, a slash short or not, in lower case; else None.
+
+    `rtmp:/host/live` is a slip, and no folder of that name; one letter is a Windows drive.
+    """
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", name)
+    return match[1].lower() if match else None
+
+
 def local_path(location: str) -> Path | None:
     """The file that a location names; None for other URLs and standard input."""
     if location == STANDARD_INPUT:
