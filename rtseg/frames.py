@@ -9,8 +9,10 @@ of the top left pixel; a pixel's centre is at +0.5.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,12 @@ Picture = npt.NDArray[np.uint8]
 
 Probabilities = npt.NDArray[np.float32]
 """Class probabilities, float32, (height, width, classes), summing to one over the classes."""
+
+Alpha = npt.NDArray[np.float32]
+"""A soft mask: how much of each pixel belongs to something, float32 0..1, (height, width)."""
+
+Region = tuple[slice, slice]
+"""Rows and columns of a frame."""
 
 
 def check_image(image: npt.NDArray[np.generic]) -> None:
@@ -170,6 +178,31 @@ class Face:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class FaceAlpha:
+    """One face's part of a soft mask.
+
+    Attributes:
+        track_id: whose it is; 0 where the model sees whole frames.
+        region: the rows and columns of the frame that it covers.
+        alpha: float32 0..1 of those pixels.
+    """
+
+    track_id: int
+    region: Region
+    alpha: Alpha
+
+
+class SoftMaskMaker(Protocol):
+    """Makes soft masks from what the labels were made from."""
+
+    def alpha(self, ids: Sequence[int]) -> Alpha:
+        """The share of some classes in every pixel of the frame."""
+
+    def by_face(self, ids: Sequence[int]) -> list[FaceAlpha]:
+        """The same face by face."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
     """What a model says of one frame.
 
@@ -177,11 +210,13 @@ class Segmentation:
         labels: uint8 (height, width) at the frame's size; ids of `label_set`.
         label_set: what the ids mean.
         faces: the faces that the labels come from; empty for whole-frame models.
+        soft: what soft masks are made from, where the segmenter was asked to keep it.
     """
 
     labels: LabelMap
     label_set: LabelSet
     faces: tuple[Face, ...] = ()
+    soft: SoftMaskMaker | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.labels.dtype != np.uint8 or self.labels.ndim != 2:
@@ -202,3 +237,29 @@ class Segmentation:
             SettingError: a name is unknown.
         """
         return np.isin(self.labels, self.label_set.select(names))
+
+    def alpha(self, *names: str) -> Alpha:
+        """How much of each pixel belongs to the named classes: float32 (height, width), 0..1.
+
+        Made anew at every call from the probabilities that the labels were made from: smooth at
+        edges, above one half only where `mask` of the same names is true, and at least one half
+        there.
+
+        Raises:
+            SettingError: a name is unknown, or the segmenter was not made with `soft=True`.
+        """
+        ids = self.label_set.select(names)
+        return self.soft_masks.alpha(ids)
+
+    @property
+    def soft_masks(self) -> SoftMaskMaker:
+        """What makes the soft masks.
+
+        Raises:
+            SettingError: the segmenter was not made with `soft=True`.
+        """
+        if self.soft is None:
+            raise SettingError(
+                "this result holds no soft masks; make the segmenter with Segmenter(soft=True)"
+            )
+        return self.soft

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,6 +31,7 @@ from rtseg.frames import (
     check_image,
 )
 from rtseg.labels import LabelSet
+from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
 from rtseg.settings import BackendName, DeviceName, FaceSettings, Precision
 from rtseg.smoothing import CutDetector, TrackSmoother
 from rtseg.timing import StageTimes
@@ -50,6 +52,7 @@ class Segmenter:
         device, precision, threads: as `open_backend` takes them, where one is opened.
         faces: how faces are found, followed and steadied.
         times: collects one sample a frame for the stages prepare, infer and finish.
+        soft: keep each result's probabilities, so that `Segmentation.alpha` can make soft masks.
 
     Raises:
         SettingError: a value is not allowed, or both a model and a backend are given.
@@ -67,6 +70,7 @@ class Segmenter:
         threads: int = 0,
         faces: FaceSettings | None = None,
         times: StageTimes | None = None,
+        soft: bool = False,
     ) -> None:
         self._owns_backend = not isinstance(backend, Backend)
         if isinstance(backend, Backend):
@@ -79,6 +83,7 @@ class Segmenter:
             )
         self.faces = faces or FaceSettings()
         self.times = times
+        self.soft = soft
         described = self.backend.model
         if described.view == "face" and not described.label_set.face:
             self.close()
@@ -114,6 +119,8 @@ class Segmenter:
             image, stream = picture, _Stream(self._new_tracker(), 0.0)
         run = _Run(self.backend, image, stream)
         segmentation = run.frame_view() if self._sees_frames else run.face_view()
+        if self.soft:
+            segmentation = replace(segmentation, soft=run.soft_masks(segmentation.labels))
         if self.times is not None:
             run.report(self.times)
         return segmentation
@@ -194,6 +201,7 @@ class _Run:
         self.image = image
         self.stream = stream
         self.pictures: dict[Crop, Image] = {}
+        self.labelled: list[CropProbabilities] = []
         self.infer_seconds = 0.0
         self.start = time.perf_counter()
         self.found = self.start
@@ -229,6 +237,7 @@ class _Run:
         )
         labels = np.zeros((height, width), np.uint8)
         paste(labels, probabilities, whole, transparent=None)
+        self.labelled.append(CropProbabilities(probabilities=probabilities, crop=whole, track_id=0))
         return Segmentation(labels=labels, label_set=model.label_set)
 
     def face_view(self) -> Segmentation:
@@ -253,12 +262,22 @@ class _Run:
             if face.foreign is not None and background is not None:
                 probabilities = probabilities.copy()
                 probabilities[face.foreign] = np.eye(len(label_set), dtype=np.float32)[background]
-            paste(labels, probabilities, self._labelled(face.crop), transparent=background)
+            crop = self._labelled(face.crop)
+            paste(labels, probabilities, crop, transparent=background)
+            self.labelled.append(
+                CropProbabilities(probabilities=probabilities, crop=crop, track_id=face.track_id)
+            )
         faces = (_face(face, labels) for face in tracked)
         return Segmentation(
             labels=labels,
             label_set=label_set,
             faces=tuple(face for face in faces if face is not None),
+        )
+
+    def soft_masks(self, labels: LabelMap) -> SoftMasks:
+        """What soft masks of this picture are made from."""
+        return SoftMasks(
+            self.labelled, labels=labels, background=self.backend.model.label_set.background
         )
 
     def _labelled(self, crop: Crop) -> Crop:

@@ -365,3 +365,46 @@ def test_a_failing_backend_is_not_hidden():
         stream(np.zeros((40, 60, 3), np.uint8))
     with pytest.raises(BackendError):
         stream(Frame(image=np.zeros((4, 4, 3), np.uint8), index=0, pts=0, time_base=1))
+
+
+@pytest.mark.parametrize("degrees", [0, 40])
+def test_soft_masks_go_with_the_labels_of_every_face_and_frame(degrees):
+    labels = scene(360, 640, (180, 180, 140), (470, 200, 200))[1]
+    matrix = cv2.getRotationMatrix2D((319.5, 179.5), -degrees, 1)
+    truth = cv2.warpAffine(labels, matrix, (640, 360), flags=cv2.INTER_NEAREST)
+    stream = Segmenter(backend=PaintedBackend(input_height=128, input_width=128), soft=True)
+    for index in range(3):
+        result = stream(frame(COLOURS[truth], index))
+        for names in (("hair",), ("face",), ("lips", "nose")):
+            alpha, mask = result.alpha(*names), result.mask(*names)
+            assert mask[alpha > 0.5].all()
+            assert (alpha[mask] >= 0.5).all()
+    # what is kept is the crops' own, small maps: no mask of the frame's size
+    held = sum(part.probabilities.nbytes for part in result.soft._crops)
+    assert held < 0.5 * result.labels.nbytes
+    assert segmenter()(COLOURS[truth]).soft is None
+
+
+def test_soft_masks_are_steadied_as_labels_are():
+    class Unsure(PaintedBackend):
+        """Its probabilities tremble from frame to frame."""
+
+        def infer(self, crops):
+            maps = super().infer(crops)
+            self.calls += 1
+            return 0.8 * maps + (0.02 if self.calls % 2 else 0.0182)
+
+        calls = 0
+
+    image = scene(360, 640, (320, 180, 200))[0]
+
+    def trembling(smoothing):
+        stream = Segmenter(
+            backend=Unsure(input_height=128, input_width=128),
+            faces=FaceSettings(smoothing=smoothing, detect_every=1000),
+            soft=True,
+        )
+        alphas = [stream(frame(image, index)).alpha("hair") for index in range(12)]
+        return np.abs(np.diff(alphas[6:], axis=0)).mean()
+
+    assert 0 < trembling(0.5) < 0.4 * trembling(0.0)

@@ -1,0 +1,1 @@
+"""From low-resolution probabilities to what is handed out at the frame's size."""

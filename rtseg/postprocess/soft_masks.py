@@ -1,0 +1,203 @@
+"""Soft masks: how much of each pixel belongs to a group of classes, computed when asked for.
+
+A group's share is the sum of its classes' probabilities, interpolated bilinearly as labels are. A
+sum may exceed one half where no class of the group leads, and the other way round; such values are
+held at one half, so that a soft mask never contradicts the labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtseg.faces.crops import Crop
+from rtseg.frames import Alpha, FaceAlpha, LabelMap, Probabilities
+
+_LEAST = 1 / 256
+"""Cells with less of a group than this are not looked at."""
+
+_PixelBox = tuple[int, int, int, int]
+"""(left, top, right, bottom) in whole pixels, right and bottom exclusive."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CropProbabilities:
+    """What the labels of one crop were made from.
+
+    Attributes:
+        probabilities: float32 (rows, columns, classes), steadied; need not sum to one.
+        crop: where in the frame it lies.
+        track_id: whose it is; 0 for a whole frame.
+    """
+
+    probabilities: Probabilities
+    crop: Crop
+    track_id: int
+
+
+@dataclass(eq=False)
+class _Layer:
+    """One crop's part of a soft mask: `alpha` on the pixels of `box`."""
+
+    track_id: int
+    box: _PixelBox
+    alpha: Alpha
+
+
+class SoftMasks:
+    """The soft masks of one frame. Holds the crops' probabilities only, no picture.
+
+    Args:
+        crops: in the order in which their labels were written: a later one covers an earlier one.
+        labels: of the frame; what every soft mask agrees with.
+        background: the id that does not cover what lies below, or None where every id does.
+    """
+
+    def __init__(
+        self, crops: Sequence[CropProbabilities], *, labels: LabelMap, background: int | None
+    ) -> None:
+        self._crops = tuple(crops)
+        self._labels = labels
+        self._background = background
+
+    def alpha(self, ids: Sequence[int]) -> Alpha:
+        """The share of some classes in every pixel, 0..1: float32, the labels' shape.
+
+        Above one half only where the label is one of them, and at least one half where it is.
+        """
+        if self._background in ids:
+            count = self._crops[0].probabilities.shape[2] if self._crops else 0
+            others = [label for label in range(count) if label not in ids]
+            return np.subtract(1, self.alpha(others), dtype=np.float32)
+        alpha: Alpha = np.zeros(self._labels.shape, np.float32)
+        if not len(ids):
+            return alpha
+        layers = self._layers(ids)
+        for layer in layers:
+            left, top, right, bottom = layer.box
+            alpha[top:bottom, left:right] += layer.alpha
+        for layer in layers:
+            self._hold(alpha, ids, layer.box)
+        return alpha
+
+    def by_face(self, ids: Sequence[int]) -> list[FaceAlpha]:
+        """The shares of some foreground classes, face by face: each with its pixels only.
+
+        A face that lies behind another is covered by it; the faces' shares add up to `alpha`, up
+        to the pixels that are held at one half there.
+        """
+        found = []
+        for layer in self._layers(ids):
+            left, top, right, bottom = layer.box
+            region = (slice(top, bottom), slice(left, right))
+            found.append(FaceAlpha(track_id=layer.track_id, region=region, alpha=layer.alpha))
+        return found
+
+    def _layers(self, ids: Sequence[int]) -> list[_Layer]:
+        layers: list[_Layer] = []
+        for part in self._crops:
+            for layer in layers:
+                self._cover(layer, part)
+            share = _share(part.probabilities, ids)
+            box = self._box_of(share, part.crop)
+            if box is not None:
+                alpha = _spread(share, part.crop, box, beyond=None if self._is_whole else 0.0)
+                layers.append(_Layer(part.track_id, box, alpha))
+        return layers
+
+    @property
+    def _is_whole(self) -> bool:
+        """The crop is the frame: what lies beyond its edge is nothing else."""
+        return self._background is None or self._crops[0].track_id == 0
+
+    def _cover(self, layer: _Layer, part: CropProbabilities) -> None:
+        """Take away from a layer what a crop that lies over it covers."""
+        if self._background is None:
+            return
+        bounds = part.crop.bounds
+        left, top = max(layer.box[0], int(bounds.left)), max(layer.box[1], int(bounds.top))
+        right = min(layer.box[2], int(bounds.right) + 1)
+        bottom = min(layer.box[3], int(bounds.bottom) + 1)
+        if right <= left or bottom <= top:
+            return
+        empty = _share(part.probabilities, (self._background,))
+        seen = _spread(empty, part.crop, (left, top, right, bottom), beyond=1.0)
+        x, y = layer.box[:2]
+        layer.alpha[top - y : bottom - y, left - x : right - x] *= seen
+
+    def _box_of(self, share: Alpha, crop: Crop) -> _PixelBox | None:
+        """The pixels around all cells that have a share, with the cells between them and others."""
+        import cv2
+
+        held = np.asarray(cv2.compare(share, _LEAST, cv2.CMP_GT), np.uint8)
+        column, row, columns, rows = cv2.boundingRect(held)
+        if not columns:
+            return None
+        height, width = self._labels.shape
+        box = crop.box
+        across, down = box.width / share.shape[1], box.height / share.shape[0]
+        # a cell's middle counts for a whole cell around it
+        x = box.left + across * np.array([column - 0.5, column + columns + 0.5])
+        y = box.top + down * np.array([row - 0.5, row + rows + 0.5])
+        corner_x, corner_y = crop.to_frame(x[[0, 1, 1, 0]], y[[0, 0, 1, 1]])
+        left, right = max(0, int(corner_x.min())), min(width, int(corner_x.max()) + 1)
+        top, bottom = max(0, int(corner_y.min())), min(height, int(corner_y.max()) + 1)
+        return (left, top, right, bottom) if right > left and bottom > top else None
+
+    def _hold(self, alpha: Alpha, ids: Sequence[int], box: _PixelBox) -> None:
+        """Hold at one half what would contradict the labels, in place."""
+        import cv2
+
+        left, top, right, bottom = box
+        part = alpha[top:bottom, left:right]
+        labels = self._labels[top:bottom, left:right]
+        membership = np.zeros(256, np.uint8)
+        membership[list(ids)] = 1
+        # for one class, comparing is several times as fast as looking up
+        inside = labels == ids[0] if len(ids) == 1 else cv2.LUT(labels, membership).view(np.bool_)
+        wrong = part > 0.5
+        np.not_equal(wrong, inside, out=wrong)
+        if wrong.any():
+            rows, columns = np.divmod(np.flatnonzero(wrong), wrong.shape[1])
+            part[rows, columns] = 0.5
+
+
+def _share(probabilities: Probabilities, ids: Sequence[int]) -> Alpha:
+    """A group's share in each cell, on the same side of one half as the cell's label."""
+    classes = probabilities.shape[2]
+    members = np.zeros((classes, 2), np.float32)
+    members[list(ids), 0] = 1
+    members[:, 1] = 1
+    sums = probabilities.reshape(-1, classes) @ members
+    share: Alpha = sums[:, 0] / sums[:, 1]
+    unsure = np.flatnonzero((share > _LEAST) & (share < 1 - _LEAST))
+    leaders = probabilities.reshape(-1, classes).take(unsure, axis=0).argmax(1)
+    wrong = (share[unsure] > 0.5) != (members[leaders, 0] > 0)
+    share[unsure[wrong]] = 0.5
+    return share.reshape(probabilities.shape[:2])
+
+
+def _spread(share: Alpha, crop: Crop, box: _PixelBox, *, beyond: float | None) -> Alpha:
+    """A crop's values on some of the frame's pixels, bilinear.
+
+    Args:
+        share: float32 (rows, columns) of the crop.
+        crop: where it lies.
+        box: the pixels.
+        beyond: what lies beyond the crop's edges; None repeats the edge.
+    """
+    import cv2
+
+    left, top, right, bottom = box
+    from_box = np.array([[1.0, 0, left], [0, 1.0, top], [0, 0, 1.0]])
+    made = cv2.warpAffine(
+        share,
+        crop.grid_from_frame(*share.shape) @ from_box,
+        (right - left, bottom - top),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE if beyond is None else cv2.BORDER_CONSTANT,
+        borderValue=0.0 if beyond is None else beyond,
+    )
+    return np.asarray(made, np.float32)
