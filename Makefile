@@ -44,7 +44,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m tests.tracked_media
+	$(BIN)/python -m tests.support.tracked_media
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

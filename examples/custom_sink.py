@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rtseg import Frame, Segmentation, Segmenter, open_source
 from rtseg.frames import Picture
+from rtseg.media.info import SourceInfo
 from rtseg.sinks import Sink, open_sink, register_sink
 from rtseg.sinks.base import Outcome
 from rtseg.sinks.registry import SinkOptions
-from rtseg.sources import SourceInfo
 
 
 class SkinShareSink(Sink):

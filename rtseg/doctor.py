@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from rtseg.errors import RtsegError
-from rtseg.machine import processor_name
-from rtseg.nvidia import NO_DRIVER, find_gpu, nvidia_driver_problem
+from rtseg.system.machine import processor_name
+from rtseg.system.nvidia import NO_DRIVER, find_gpu, nvidia_driver_problem
 
 State = Literal["ok", "missing", "broken"]
 
@@ -151,8 +151,8 @@ def _tensorrt(subject: str) -> Finding:
             remedy="with an NVIDIA GPU: install its driver; nothing else here needs TensorRT",
         )
     # only now: without a driver its first use would end this process
-    from rtseg.engine import engine_folder, list_engines
-    from rtseg.engine.builder import tensorrt_library
+    from rtseg.backends.tensorrt import engine_folder, list_engines
+    from rtseg.backends.tensorrt.builder import tensorrt_library
 
     version = tensorrt_library().__version__
     importlib.import_module("pycuda.driver")

@@ -16,10 +16,7 @@ from rtseg.backends.base import Backend, Crops
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import ModelError, SettingError
 from rtseg.faces import FaceTracker, TrackedFace
-from rtseg.faces.crops import Crop, cut
-from rtseg.faces.holes import filled
-from rtseg.faces.regions import regions
-from rtseg.finish import paste
+from rtseg.faces.tiles import tile_picture
 from rtseg.frames import (
     Box,
     Face,
@@ -30,10 +27,13 @@ from rtseg.frames import (
     Segmentation,
     check_image,
 )
+from rtseg.geometry.crop import Crop, cut
 from rtseg.labels import LabelSet
+from rtseg.postprocess import paste
+from rtseg.postprocess.holes import filled
+from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
 from rtseg.settings import BackendName, DeviceName, FaceSettings, Precision
-from rtseg.smoothing import CutDetector, TrackSmoother
 from rtseg.timing import StageTimes
 
 
@@ -206,7 +206,7 @@ class _Run:
         self.start = time.perf_counter()
         self.found = self.start
 
-    def look(self, crops: Sequence[Crop]) -> list[Probabilities]:
+    def infer_crops(self, crops: Sequence[Crop]) -> list[Probabilities]:
         """Probabilities of parts of the picture, one map a crop."""
         model = self.backend.model
         pictures: Crops = np.empty((len(crops), model.input_height, model.input_width, 3), np.uint8)
@@ -224,13 +224,13 @@ class _Run:
         """The whole picture at once."""
         model = self.backend.model
         height, width = self.image.shape[:2]
-        whole = regions(
+        whole = tile_picture(
             height,
             width,
             aspect=model.input_width / model.input_height,
             stretch=model.fit == "stretch",
         ).whole
-        (probabilities,) = self.look([whole])
+        (probabilities,) = self.infer_crops([whole])
         self.found = time.perf_counter()
         probabilities = self.stream.smoothed(
             0, probabilities, picture=self.pictures[whole], crop=whole
@@ -246,7 +246,7 @@ class _Run:
         height, width = self.image.shape[:2]
         stream = self.stream
         tracked = stream.tracker.step(
-            height, width, self.look, seconds=stream.seconds, thorough=not stream.is_live
+            height, width, self.infer_crops, seconds=stream.seconds, exhaustive=not stream.is_live
         )
         self.found = time.perf_counter()
         present = {face.track_id for face in tracked}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import clips
+from tests.support import clips
 
 
 @pytest.fixture
 def make_clip(tmp_path: Path) -> clips.MakeClip:
-    """Makes a clip in this test's own folder; tests/clips.py says how."""
+    """Makes a clip in this test's own folder; tests/support/clips.py says how."""
 
     def make(name: str = "clip.mp4", **how: object) -> Path:
         return clips.make_clip(tmp_path / name, **how)  # type: ignore[arg-type]

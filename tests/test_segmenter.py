@@ -11,7 +11,7 @@ from rtseg.labels import HELEN, LabelSet
 from rtseg.segmenter import Segmenter
 from rtseg.settings import FaceSettings
 from rtseg.timing import StageTimes
-from tests.painted import COLOURS, PaintedBackend, frame, scene
+from tests.support.painted import COLOURS, PaintedBackend, frame, scene
 
 
 def segmenter(*, smoothing=0.0, times=None, **options):

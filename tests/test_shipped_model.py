@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 
 from rtseg.segmenter import Segmenter
-from tests.painted import frame
+from tests.support.painted import frame
 
 # written by hand in the portrait's own pixels (512 x 512): left, top, right, bottom
 NOSE = (207, 98, 240, 140)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tracked_media import ALLOWED, is_media, offenders
+from tests.support.tracked_media import ALLOWED, is_media, offenders
 
 
 @pytest.mark.parametrize("name", ["a.png", "b.MP4", "deep/c.webm", "d.npz", "e.JPEG"])

@@ -7,7 +7,7 @@ import sys
 import click
 
 from rtseg.errors import RtsegError
-from training.commands import main
+from training.cli import main
 
 if __name__ == "__main__":
     try:

@@ -22,9 +22,9 @@ import torch
 from torch import nn
 
 from rtseg.errors import BackendError, SettingError
-from training.datasets.base import Dataset
-from training.datasets.subset import Subset
-from training.metrics import Matrix
+from training.data.base import Dataset
+from training.data.subset import Subset
+from training.evaluation.metrics import Matrix
 
 TIMEOUT = dt.timedelta(minutes=10)
 """How long a process waits for the others, who may be reading a large data set."""

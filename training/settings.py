@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from rtseg.errors import SettingError, listed
+from training.augment.pictures import Augmentation, Sampling
 from training.optimizers import OptimizerName
 from training.schedules import Schedule
-from training.views import Augmentation, Sampling
 
 Precision = Literal["bf16", "fp16", "fp32"]
 EncoderWeights = Literal["imagenet", "none"]
@@ -53,14 +53,14 @@ class FitSettings:
         cuts, cut_factor: step: at which shares of the run the rate is multiplied by the factor.
         average: decay of the weights' moving average, which is what is evaluated and shipped;
             0 is the weights themselves.
-        loss: see `training.loss_choices`.
+        loss: see `training.losses.named`.
         auxiliary: share of the loss that an auxiliary head has, where the network has one.
         loss_step: the loss looks at every this-many-th row and column, from a changing first one.
         clip: the largest norm of the gradient; 0 is any.
         precision: of the forward and backward pass.
         encoder_weights: what the encoder starts from.
         freeze_encoder: the encoder stays as it is.
-        augmentation, sampling: see `training.views`; recipes with views of their own ignore them.
+        augmentation, sampling: see `training.augment.pictures`; recipes with views of their own ignore them.
         skip_broken: leave out pictures that cannot be read, and count them, instead of ending.
         seed: of the weights and the views.
         seeds: as many runs, from `seed` on, whose weights are averaged (`training.soup`).
@@ -114,7 +114,7 @@ class FitSettings:
     start_from: Path | None = None
 
     def __post_init__(self) -> None:
-        from training.loss_choices import parse_loss
+        from training.losses.named import parse_loss
 
         for name in _POSITIVE:
             if not getattr(self, name) > 0:

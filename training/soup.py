@@ -15,8 +15,8 @@ import numpy as np
 from rtseg.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rtseg.errors import SettingError
 from rtseg.models import create_model
-from training.loop import MODEL_FILE, accuracy_of, measured
 from training.recipes.base import Recipe
+from training.trainer import MODEL_FILE, accuracy_of, measured
 
 
 def averaged(checkpoints: Sequence[Checkpoint]) -> dict[str, np.ndarray[Any, Any]]:

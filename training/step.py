@@ -12,9 +12,9 @@ from rtseg.errors import RtsegError
 from rtseg.labels import IGNORED
 from training import schedules
 from training.distributed import Group
-from training.evaluate import normalised
-from training.loss_choices import Loss
-from training.losses import upsample_at
+from training.evaluation.predictor import normalised
+from training.losses.functions import upsample_at
+from training.losses.named import Loss
 from training.optimizers import encoder_of, freeze, set_rate
 from training.recipes.base import Recipe
 from training.settings import FitSettings

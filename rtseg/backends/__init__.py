@@ -15,9 +15,9 @@ from rtseg.backends.base import Backend, CompilerError
 from rtseg.backends.fallback import FallbackBackend
 from rtseg.checkpoint import Checkpoint, read_checkpoint
 from rtseg.errors import BackendError, ModelError, RtsegError, SettingError, listed
-from rtseg.nvidia import nvidia_driver_problem
-from rtseg.onnx import OnnxModel, find_onnx, read_onnx
+from rtseg.export import OnnxModel, find_onnx, read_onnx
 from rtseg.settings import BackendName, DeviceName, ModelSettings, Precision
+from rtseg.system.nvidia import nvidia_driver_problem
 
 __all__ = ["Backend", "BackendName", "open_backend", "open_backend_for"]
 
@@ -168,8 +168,8 @@ def _auto_tensorrt(request: _Request) -> Backend:
     missing = [name for name in ("tensorrt", "pycuda") if find_spec(name) is None]
     if missing:
         raise BackendError(f"{' and '.join(missing)} not installed")
-    from rtseg.backends.prepared import open_built, recipe_for
-    from rtseg.engine import StaleEngineError
+    from rtseg.backends.tensorrt import StaleEngineError
+    from rtseg.backends.tensorrt.loading import open_built, recipe_for
 
     model = request.model
     recipe = recipe_for(model.name, precision=request.settings.precision)
@@ -210,7 +210,7 @@ def _auto_torch(request: _Request) -> Backend:
 def _open_tensorrt(request: _Request) -> Backend:
     if request.settings.device == "cpu":
         raise SettingError("device cpu: the tensorrt backend runs on cuda only; allowed: cuda")
-    from rtseg.backends.prepared import open_tensorrt, recipe_for
+    from rtseg.backends.tensorrt.loading import open_tensorrt, recipe_for
 
     model = request.model
     recipe = recipe_for(model.name, precision=request.settings.precision)
@@ -233,7 +233,7 @@ def _open_torch(request: _Request) -> Backend:
     # read before PyTorch is loaded, so that a wrong file is said at once
     checkpoint = request.model.checkpoint
     try:
-        from rtseg.backends.torch import TorchBackend
+        from rtseg.backends.torch.backend import TorchBackend
     except (ImportError, OSError) as error:
         raise BackendError(
             f"PyTorch cannot be loaded ({error}); pip install --force-reinstall torch"

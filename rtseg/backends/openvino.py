@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
-from rtseg.cache import private_folder, user_cache
 from rtseg.errors import BackendError, RtsegError, SettingError, listed
-from rtseg.onnx.file import INPUT, PROBABILITIES, OnnxModel
+from rtseg.export.onnx_file import INPUT, PROBABILITIES, OnnxModel
 from rtseg.settings import DeviceName, ModelSettings, Precision, thread_count
+from rtseg.system.cache import private_folder, user_cache
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}

@@ -147,17 +147,17 @@ def _summarise(
 
 def _mark_unfinished(job: Job) -> None:
     """Give what an interrupted job wrote its temporary name back, so that it counts as partial."""
-    from rtseg.sinks.part import PartFile
+    from rtseg.sinks.partial_file import PartialFile
 
     for path in job.files:
         if path.exists():
-            path.replace(PartFile(path, overwrite=True).path)
+            path.replace(PartialFile(path, overwrite=True).path)
 
 
 def _check_folder(option: str, folder: str | None) -> None:
     if folder is None:
         return
-    from rtseg.sinks.place import check_is_path
+    from rtseg.sinks.disk_space import check_is_path
 
     check_is_path(folder)
     path = Path(folder)
@@ -166,14 +166,14 @@ def _check_folder(option: str, folder: str | None) -> None:
 
 
 def _stem(source: str) -> str:
-    from rtseg.sources.location import display_name
+    from rtseg.media.urls import display_name
 
     return Path(display_name(source)).stem or "video"
 
 
 def _suffix(source: str, encode: EncodeSettings) -> str:
+    from rtseg.media.urls import display_name
     from rtseg.sinks.codecs import CODECS, CONTAINERS
-    from rtseg.sources.location import display_name
 
     suffix = Path(display_name(source)).suffix.lower()
     allowed = CONTAINERS if encode.codec == "auto" else CODECS[encode.codec].suffixes

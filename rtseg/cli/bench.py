@@ -55,8 +55,8 @@ def command(
     """
     from rich.console import Console
 
-    from rtseg.bench import BenchReport, run_bench
-    from rtseg.bench_backends import BackendReport, bench_backends
+    from rtseg.bench.backends import BackendReport, bench_backends
+    from rtseg.bench.pipeline import BenchReport, run_bench
 
     set_up_logging(verbose=verbose, quiet=False)
     result: BenchReport | BackendReport

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtseg.cli.desk import Desk
+from rtseg.cli.controls import Controls
 from rtseg.cli.options import with_settings
 from rtseg.cli.paths import check_outputs
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
@@ -29,7 +29,7 @@ from rtseg.settings import (
 )
 
 if TYPE_CHECKING:
-    from rtseg.pipeline import Progress
+    from rtseg.runtime.pipeline import Progress
     from rtseg.sinks.base import Sink
     from rtseg.sinks.window import WindowSink
     from rtseg.sources.base import Source
@@ -83,14 +83,14 @@ def command(
     rtseg camera rtsp://host/stream --no-display -o record.mkv --duration 60
     """
     from rtseg.backends import open_backend_for
-    from rtseg.pipeline import Pipeline
-    from rtseg.render import check_view, rendered_size
+    from rtseg.runtime.pipeline import Pipeline
     from rtseg.segmenter import Segmenter
     from rtseg.sinks import open_sink
-    from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sinks.tee import TeeSink
     from rtseg.sources import open_source
-    from rtseg.threads import decoder_threads, shares_processor
+    from rtseg.system.threads import decoder_threads, shares_processor
     from rtseg.timing import StageTimes
+    from rtseg.views import check_view, rendered_size
 
     set_up_logging(verbose=verbose, quiet=quiet)
     display = _can_display(display, recording=output is not None)
@@ -127,9 +127,9 @@ def command(
         backend = stack.enter_context(open_backend_for(model))
         segmenter = Segmenter(backend=backend, faces=faces, times=times)
         check_view(view, segmenter.label_set, alpha=False)
-        sink = FanOutSink(sinks)
+        sink = TeeSink(sinks)
         width, height = rendered_size(view, frames.info.width, frames.info.height)
-        desk = Desk(
+        controls = Controls(
             frames,
             sink,
             record=record,
@@ -141,9 +141,9 @@ def command(
             view,
             alpha=False,
             statistics=lambda: pipeline.statistics,
-            notice=desk.notice,
+            notice=controls.notice,
         )
-        desk.view = shown
+        controls.view = shown
         pipeline = Pipeline(
             source=frames,
             segment=segmenter,
@@ -162,10 +162,10 @@ def command(
 
             def on_progress(progress: Progress) -> None:
                 report(progress)
-                desk.show_status()
+                controls.show_status()
 
             try:
-                summary = pipeline.run(on_progress=on_progress, on_event=desk.handle)
+                summary = pipeline.run(on_progress=on_progress, on_event=controls.handle)
             except TruncatedError:
                 if pipeline.summary is not None and not quiet:
                     print_summary(pipeline.summary, outputs)

@@ -73,7 +73,7 @@ def make_clip(path: Path, *, threads: int = 0) -> int:
 
     from rtseg.frames import Frame, Segmentation
     from rtseg.labels import HELEN
-    from rtseg.pipeline import Pipeline
+    from rtseg.runtime.pipeline import Pipeline
     from rtseg.sinks import open_sink
     from rtseg.sources.synthetic import MovingFaceSource
 

@@ -13,11 +13,11 @@ import click
 
 from rtseg.cli.progress import PLAIN_INTERVAL_SECONDS, set_up_logging
 from rtseg.errors import BackendError, SettingError, listed
-from rtseg.onnx import OnnxPrecision
+from rtseg.export import OnnxPrecision
 
 if TYPE_CHECKING:
-    from rtseg.engine import Engine, Progress
-    from rtseg.onnx import OnnxModel
+    from rtseg.backends.tensorrt import Engine, Progress
+    from rtseg.export import OnnxModel
 
 BUILT_IN = "face-parts"
 
@@ -44,8 +44,8 @@ def build(what: str, rebuild: bool, verbose: bool) -> None:
     MODEL is a .safetensors file with its .onnx beside it, or an .onnx file; RECIPE is one of the
     shipped recipes or a .toml file. Without either: the built-in model.
     """
-    from rtseg.backends.prepared import build_engine, in_precision
-    from rtseg.engine import find_engine, read_recipe
+    from rtseg.backends.tensorrt import find_engine, read_recipe
+    from rtseg.backends.tensorrt.loading import build_engine, in_precision
 
     set_up_logging(verbose=verbose, quiet=False)
     recipe = read_recipe(what)
@@ -81,7 +81,7 @@ def list_() -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from rtseg.engine import engine_folder, list_engines, shipped_recipes
+    from rtseg.backends.tensorrt import engine_folder, list_engines, shipped_recipes
 
     console = Console(highlight=False)
     console.print("[bold]recipes[/]")
@@ -117,7 +117,7 @@ def list_() -> None:
 def verify() -> None:
     """Check that each engine is what was built (SHA-256), was built for this GPU and TensorRT, and
     loads. Exit code 7 if one does not; where TensorRT cannot run, only the files are checked."""
-    from rtseg.engine import list_engines
+    from rtseg.backends.tensorrt import list_engines
 
     set_up_logging(verbose=False, quiet=False)
     engines = list_engines()
@@ -138,7 +138,7 @@ def verify() -> None:
 @click.option("--stale", is_flag=True, help="Only those that cannot be used on this machine.")
 def clean(stale: bool) -> None:
     """Delete the engines that rtseg built, their manifests, and what builds left behind."""
-    from rtseg.engine import list_engines, remove_engines
+    from rtseg.backends.tensorrt import list_engines, remove_engines
 
     keep = tuple(
         engine.path for engine in (list_engines() if stale else ()) if not _problem(engine)
@@ -161,7 +161,7 @@ def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
     """Export MODEL (a .safetensors file, or the built-in one) to one ONNX file: uint8 crops in;
     probabilities at the network's stride and label ids at the crop's size out."""
     from rtseg.checkpoint import read_checkpoint
-    from rtseg.onnx.export import write_onnx
+    from rtseg.export.onnx import write_onnx
     from rtseg.weights import default_checkpoint_path
 
     source = default_checkpoint_path() if model == BUILT_IN else Path(model)
@@ -179,7 +179,7 @@ def find_exported(model: str) -> tuple[OnnxModel, Path | None]:
         SettingError: the name is no model's.
         ModelError: it is missing, damaged, or was not exported.
     """
-    from rtseg.onnx import find_onnx, read_onnx
+    from rtseg.export import find_onnx, read_onnx
     from rtseg.weights import default_checkpoint_path
 
     if model == BUILT_IN:
@@ -197,10 +197,10 @@ def find_exported(model: str) -> tuple[OnnxModel, Path | None]:
 
 def _problem(engine: Engine) -> str | None:
     """Why an engine cannot be used on this machine; None where it can."""
-    from rtseg.backends.tensorrt import TensorRtBackend
-    from rtseg.engine import StaleEngineError
-    from rtseg.engine.builder import tensorrt_library
-    from rtseg.nvidia import find_gpu, nvidia_driver_problem
+    from rtseg.backends.tensorrt import StaleEngineError
+    from rtseg.backends.tensorrt.backend import TensorRtBackend
+    from rtseg.backends.tensorrt.builder import tensorrt_library
+    from rtseg.system.nvidia import find_gpu, nvidia_driver_problem
 
     try:
         plan = engine.read()

@@ -47,8 +47,8 @@ def command(
     rtseg image photos/ -o out --labels masks --view cutout --classes hair
     """
     from rtseg.backends import open_backend_for
-    from rtseg.render import check_view
     from rtseg.segmenter import Segmenter
+    from rtseg.views import check_view
 
     set_up_logging(verbose=verbose, quiet=quiet)
     if output is None and labels is None:
@@ -88,8 +88,8 @@ def _segment_still(
     from fractions import Fraction
 
     from rtseg.frames import Frame
-    from rtseg.render import render
     from rtseg.sources.images import read_image
+    from rtseg.views import render
 
     image = read_image(still)
     segmentation = segmenter(image)
@@ -120,7 +120,7 @@ def _expand(inputs: tuple[str, ...]) -> list[Path]:
 
 def _check_names(stills: list[Path], folders: list[Path], *, overwrite: bool) -> None:
     """Refuse, before anything is written, what would overwrite an input or another output."""
-    from rtseg.sinks.place import check_is_path
+    from rtseg.sinks.disk_space import check_is_path
 
     for folder in folders:
         check_is_path(folder)

@@ -11,7 +11,7 @@ STANDARD_STREAM = "-"
 
 def shown(location: str) -> str:
     """An input as messages name it: a path as it was given, a URL without its secrets."""
-    from rtseg.sources.location import display_name, local_path
+    from rtseg.media.urls import display_name, local_path
 
     return location if local_path(location) is not None else display_name(location)
 

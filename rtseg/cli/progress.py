@@ -14,7 +14,7 @@ import click
 from rtseg.timing import STAGES
 
 if TYPE_CHECKING:
-    from rtseg.pipeline import Progress, RunSummary
+    from rtseg.runtime.pipeline import Progress, RunSummary
 
 PLAIN_INTERVAL_SECONDS = 5.0
 

@@ -159,13 +159,13 @@ def segment_video(
         RtsegError: anything that went wrong, after what could be kept was kept.
     """
     from rtseg.backends import open_backend_for
-    from rtseg.pipeline import Pipeline
-    from rtseg.render import check_view, rendered_size
+    from rtseg.runtime.pipeline import Pipeline
     from rtseg.segmenter import Segmenter
-    from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sinks.tee import TeeSink
     from rtseg.sources import open_source
-    from rtseg.threads import decoder_threads
+    from rtseg.system.threads import decoder_threads
     from rtseg.timing import StageTimes
+    from rtseg.views import check_view, rendered_size
 
     if output is None and labels is None and records is None:
         raise SettingError("no output; give -o OUTPUT, --labels OUTPUT or --json FILE")
@@ -187,7 +187,7 @@ def segment_video(
         if backend is None:
             backend = stack.enter_context(open_backend_for(model))
         segmenter = Segmenter(backend=backend, faces=faces, times=times)
-        sink = FanOutSink(sinks)
+        sink = TeeSink(sinks)
         check_view(view, segmenter.label_set, alpha=sink.has_alpha)
         width, height = rendered_size(view, frames.info.width, frames.info.height)
         pipeline = Pipeline(
@@ -227,9 +227,9 @@ def _open_sinks(
     model: ModelSettings,
 ) -> list[Sink]:
     from rtseg.sinks import open_sink
-    from rtseg.sinks.masks import open_labels_sink
-    from rtseg.sinks.records import RecordsSink
-    from rtseg.threads import shares_processor
+    from rtseg.sinks.json_lines import JsonLinesSink
+    from rtseg.sinks.labels.images import open_labels_sink
+    from rtseg.system.threads import shares_processor
 
     sinks: list[Sink] = []
     if output is not None:
@@ -241,5 +241,5 @@ def _open_sinks(
     if labels is not None:
         sinks.append(open_labels_sink(labels, overwrite=encode.overwrite))
     if records is not None:
-        sinks.append(RecordsSink(records, overwrite=encode.overwrite))
+        sinks.append(JsonLinesSink(records, overwrite=encode.overwrite))
     return sinks

@@ -10,7 +10,7 @@ from rtseg.frames import Frame, Segmentation
 from rtseg.settings import ViewName, ViewSettings
 
 if TYPE_CHECKING:
-    from rtseg.pipeline import LiveStatistics
+    from rtseg.runtime.pipeline import LiveStatistics
     from rtseg.sinks.base import Picture
 
 OPACITY_STEP = 0.1
@@ -42,7 +42,7 @@ class LiveView:
 
     def __call__(self, frame: Frame, segmentation: Segmentation) -> Picture:
         """The frame as it is shown."""
-        from rtseg.render import render
+        from rtseg.views import render
 
         lines = self._hud_lines(segmentation) if self.settings.hud else ()
         self.last_picture = render(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from rtseg.faces.crops import Crop, crop_around, crop_side
-from rtseg.faces.sightings import Sighting, wrapped
+from rtseg.faces.detections import FaceDetection, wrapped
+from rtseg.faces.one_euro import OneEuro
 from rtseg.frames import Box
-from rtseg.one_euro import OneEuro
+from rtseg.geometry.crop import Crop, crop_around, crop_side
 
 _STILL_CENTRE, _STILL_SIDE = 0.05, 0.1  # moves below these shares of the side leave a crop alone
 _STILL_ROLL = 5.0  # degrees
@@ -38,8 +38,8 @@ class Track:
 
     Attributes:
         track_id: the same from frame to frame, counting from 1.
-        head: as in `Sighting`, where it was last seen.
-        bounds: as in `Sighting`, steadied; what callers see.
+        head: as in `FaceDetection`, where it was last seen.
+        bounds: as in `FaceDetection`, steadied; what callers see.
         crop: where it is looked for next.
         score: how sure it is a face, 0..1.
         seen_seconds: when it was last seen.
@@ -67,21 +67,21 @@ class Track:
     def __post_init__(self) -> None:
         self.bounds = self.head
 
-    def follow(self, sighting: Sighting, *, seconds: float, aspect: float) -> None:
+    def follow(self, detection: FaceDetection, *, seconds: float, aspect: float) -> None:
         """Take over where the face is now, and plan the next crop."""
         step = seconds - self.seen_seconds
         if step <= 0:
             step = _USUAL_STEP_SECONDS
-        self.head, self.score = sighting.head, sighting.score
+        self.head, self.score = detection.head, detection.score
         self.seen_seconds, self.is_present = seconds, True
-        self.bounds = self._steadied(sighting.bounds, step)
-        x, y = sighting.head.centre
-        side = crop_side(sighting.head, aspect)
+        self.bounds = self._steadied(detection.bounds, step)
+        x, y = detection.head.centre
+        side = crop_side(detection.head, aspect)
         unit = self.crop.box.height
         x = self._x(x, step, unit=unit)
         y = self._y(y, step, unit=unit)
         side = math.exp(self._log_side(math.log(side), step))
-        roll = planned_roll(self._smooth_roll(sighting.roll_degrees, step), self.crop)
+        roll = planned_roll(self._smooth_roll(detection.roll_degrees, step), self.crop)
         was_x, was_y = self.crop.box.centre
         moved = max(abs(x - was_x), abs(y - was_y)) / unit
         if (

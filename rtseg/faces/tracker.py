@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtseg.faces.closer import MIN_COARSE_CELLS, Closer, CloserLooks, Look, nearest
-from rtseg.faces.crops import Crop
-from rtseg.faces.evidence import Mask
+from rtseg.faces.detections import FaceDetection, distinct, is_one_of, read_detections, readable
+from rtseg.faces.refine import MIN_COARSE_CELLS, InferCrops, Refined, Refiner, nearest
 from rtseg.faces.rejected import Rejected
-from rtseg.faces.rounds import Rounds
-from rtseg.faces.sightings import Sighting, distinct, is_one_of, readable, sightings
+from rtseg.faces.schedule import Schedule
+from rtseg.faces.scoring import Mask
 from rtseg.faces.track import Track, gap, may_be_same
 from rtseg.frames import Box, Probabilities
+from rtseg.geometry.crop import Crop
 from rtseg.labels import LabelSet
 from rtseg.settings import FaceSettings
 
@@ -66,8 +66,8 @@ class _View:
     track: Track
     crop: Crop
     probabilities: Probabilities
-    own: Sighting
-    here: list[Sighting]
+    own: FaceDetection
+    here: list[FaceDetection]
 
 
 class FaceTracker:
@@ -91,8 +91,8 @@ class FaceTracker:
         self.label_set = label_set
         self.settings = settings
         self.aspect = aspect
-        self._rounds = Rounds(every=settings.detect_every, aspect=aspect, stretch=stretch)
-        self._closer = CloserLooks(label_set, aspect=aspect)
+        self._schedule = Schedule(every=settings.detect_every, aspect=aspect, stretch=stretch)
+        self._closer = Refiner(label_set, aspect=aspect)
         self._next_id = 1
         self._size = 0, 0
         self.reset()
@@ -101,19 +101,25 @@ class FaceTracker:
         """Forget every face: what comes next has nothing to do with what was. Ids go on."""
         self._tracks: list[Track] = []
         self._rejected = Rejected()
-        self._rounds.reset()
+        self._schedule.reset()
 
     def step(
-        self, height: int, width: int, look: Look, *, seconds: float, thorough: bool = False
+        self,
+        height: int,
+        width: int,
+        infer_crops: InferCrops,
+        *,
+        seconds: float,
+        exhaustive: bool = False,
     ) -> tuple[TrackedFace, ...]:
         """Where the faces of the next frame are.
 
         Args:
             height, width: of the frame, pixels.
-            look: runs the network on parts of it; called once, and up to five times more where
+            infer_crops: runs the network on parts of it; called once, and up to five times more where
                 something new has come in sight.
             seconds: the frame's time; a lost face keeps its id for half a second.
-            thorough: look at every tile and closer at more of what is seen, as at a still.
+            exhaustive: look at every tile and closer at more of what is seen, as at a still.
 
         Returns:
             The faces in the frame, largest first.
@@ -121,10 +127,10 @@ class FaceTracker:
         self._size = height, width
         self._forget(seconds)
         self._rejected.next_frame()
-        coarse = self._coarse_regions(height, width, thorough=thorough)
+        coarse = self._coarse_regions(height, width, exhaustive=exhaustive)
         followed = list(self._tracks)
         crops = [track.crop for track in followed]
-        maps = look([*crops, *coarse])
+        maps = infer_crops([*crops, *coarse])
         views = list(zip(followed, crops, maps, strict=False))
         seen = self._follow(views, seconds)
         if coarse:
@@ -135,7 +141,9 @@ class FaceTracker:
                 for face in found
                 if face.head.height >= smallest and _reaches_into(face.head, height, width)
             ]
-            seen += self._welcome(distinct(found), look, seconds, known=seen, thorough=thorough)
+            seen += self._welcome(
+                distinct(found), infer_crops, seconds, known=seen, exhaustive=exhaustive
+            )
         self._merge(seen)
         return self._faces(seen)
 
@@ -146,32 +154,32 @@ class FaceTracker:
             if track.is_present or 0 <= seconds - track.seen_seconds <= _ABSENCE_SECONDS
         ]
 
-    def _coarse_regions(self, height: int, width: int, *, thorough: bool) -> list[Crop]:
-        if thorough:
-            return self._rounds.thorough(height, width)
+    def _coarse_regions(self, height: int, width: int, *, exhaustive: bool) -> list[Crop]:
+        if exhaustive:
+            return self._schedule.exhaustive(height, width)
         if not self._tracks:
-            return self._rounds.searching(height, width)
+            return self._schedule.searching(height, width)
         present = sum(track.is_present for track in self._tracks)
         if present >= self.settings.max_faces:  # no room for another
             return []
         if present < len(self._tracks):
-            return self._rounds.missing(height, width)
-        return self._rounds.following(height, width)
+            return self._schedule.missing(height, width)
+        return self._schedule.following(height, width)
 
     def _candidates(
         self, coarse: Sequence[Crop], maps: Sequence[Probabilities], seen: Iterable[_View]
-    ) -> list[Sighting]:
+    ) -> list[FaceDetection]:
         """What may be a face: in the whole picture, its tiles, and beside the followed faces."""
         found = [beside for view in seen for beside in view.here]
         for region, probabilities in zip(coarse, maps, strict=True):
-            found += sightings(
+            found += read_detections(
                 readable(probabilities),
                 region,
                 self.label_set,
                 min_cells=MIN_COARSE_CELLS,
                 bridge=0,
             )
-        return [sighting for sighting in found if sighting.promise >= _SEEN]
+        return [detection for detection in found if detection.promise >= _SEEN]
 
     def _follow(
         self, views: Iterable[tuple[Track, Crop, Probabilities]], seconds: float
@@ -191,27 +199,27 @@ class FaceTracker:
 
     def _welcome(
         self,
-        found: Sequence[Sighting],
-        look: Look,
+        found: Sequence[FaceDetection],
+        infer_crops: InferCrops,
         seconds: float,
         *,
         known: list[_View],
-        thorough: bool,
+        exhaustive: bool,
     ) -> list[_View]:
         """Look closer at what the coarse pass saw, and follow what is a face."""
         faces = [view.own.face for view in known]
         fresh = [
-            sighting
-            for sighting in found
-            if not is_one_of(sighting.face, faces)
-            and not self._rejected.is_left_alone(sighting.head)
+            detection
+            for detection in found
+            if not is_one_of(detection.face, faces)
+            and not self._rejected.is_left_alone(detection.head)
         ]
         room = max(0, self.settings.max_faces - len(known))
         if not room:
             return []
-        limit = _CLOSER_LOOKS_STILL if thorough else _CLOSER_LOOKS
-        fresh = sorted(fresh, key=lambda sighting: -sighting.promise)[:limit]
-        looked_at = self._look_closer(fresh, look, thorough=thorough)
+        limit = _CLOSER_LOOKS_STILL if exhaustive else _CLOSER_LOOKS
+        fresh = sorted(fresh, key=lambda detection: -detection.promise)[:limit]
+        looked_at = self._refine(fresh, infer_crops, exhaustive=exhaustive)
         # where there is no room for all, the largest come in
         looked_at.sort(key=lambda closer: -closer.own.head.area if closer.own else 0.0)
         seen: list[_View] = []
@@ -226,17 +234,17 @@ class FaceTracker:
             seen.append(_View(track, closer.crop, closer.probabilities, own, closer.here))
         return seen
 
-    def _look_closer(
-        self, fresh: Sequence[Sighting], look: Look, *, thorough: bool
-    ) -> list[Closer]:
+    def _refine(
+        self, fresh: Sequence[FaceDetection], infer_crops: InferCrops, *, exhaustive: bool
+    ) -> list[Refined]:
         """The looks that show a face; the places of the others are remembered."""
-        looks = list(zip(fresh, self._closer.at(fresh, look), strict=True))
+        looks = list(zip(fresh, self._closer.at(fresh, infer_crops), strict=True))
         confirmed = [closer for _, closer in looks if _is_face(closer, *self._size)]
         doubtful = [coarse for coarse, closer in looks if not _is_face(closer, *self._size)]
         # every second time, and one at a time: few heads lie on their side
-        lying = [seen for seen in doubtful if thorough or self._rejected.tries(seen.head) % 2]
-        lying = lying if thorough else lying[:1]
-        for coarse, closer in zip(lying, self._closer.sideways(lying, look), strict=True):
+        lying = [seen for seen in doubtful if exhaustive or self._rejected.tries(seen.head) % 2]
+        lying = lying if exhaustive else lying[:1]
+        for coarse, closer in zip(lying, self._closer.sideways(lying, infer_crops), strict=True):
             if _is_face(closer, *self._size):
                 confirmed.append(closer)
                 doubtful.remove(coarse)
@@ -244,7 +252,7 @@ class FaceTracker:
             self._rejected.add(coarse.head)
         return confirmed
 
-    def _track_for(self, own: Sighting, crop: Crop, seconds: float) -> Track:
+    def _track_for(self, own: FaceDetection, crop: Crop, seconds: float) -> Track:
         """The lost track that this face continues, or a new one."""
         lost = [track for track in self._tracks if not track.is_present]
         lost = [track for track in lost if may_be_same(track.head, own.head)]
@@ -287,7 +295,7 @@ class FaceTracker:
         return tuple(sorted(faces, key=lambda face: (-face.head.area, face.track_id)))
 
 
-def _is_face(closer: Closer, height: int, width: int) -> bool:
+def _is_face(closer: Refined, height: int, width: int) -> bool:
     wanted = _CONFIRMED if closer.crop.is_upright else _CONFIRMED_TURNED
     if closer.own is not None and closer.crop.box.height < closer.own.cells.shape[0]:
         wanted = max(wanted, _CONFIRMED_TINY)
@@ -338,6 +346,6 @@ def _cells_on(crop: Crop, head: Crop, rows: int, columns: int) -> Mask:
 
 
 def _reaches_into(head: Box, height: int, width: int) -> bool:
-    """Whether a sighting lies in the picture, not in a letterbox's bands."""
+    """Whether a detection lies in the picture, not in a letterbox's bands."""
     x, y = head.centre
     return 0 <= x <= width and 0 <= y <= height

@@ -11,13 +11,13 @@ from torch import nn
 
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import ModelError, listed
-from rtseg.models.deeplab_cut import DeepLabCut
-from rtseg.models.fasseg_fcn import FassegFcn
-from rtseg.models.fcn32s import Fcn32s
 from rtseg.models.library import LIBRARY
-from rtseg.models.pspnet import PspNet
+from rtseg.models.published.deeplab_cut import DeepLabCut
+from rtseg.models.published.fasseg_fcn import FassegFcn
+from rtseg.models.published.fcn32s import Fcn32s
+from rtseg.models.published.pspnet import PspNet
+from rtseg.models.published.unet import UNet
 from rtseg.models.residual_pyramid import ResidualPyramid
-from rtseg.models.unet import UNet
 
 ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {
     "residual-pyramid": ResidualPyramid,

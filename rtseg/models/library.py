@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from rtseg.errors import ModelError, listed
-from rtseg.models.resnet_encoder import require_torchvision
+from rtseg.models.published.resnet_encoder import require_torchvision
 
 ENCODERS = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2"),

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtseg.faces.crops import Crop
 from rtseg.frames import Alpha, FaceAlpha, LabelMap, Probabilities
+from rtseg.geometry.crop import Crop
 
 _LEAST = 1 / 256
 """Cells with less of a group than this are not looked at."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from rtseg.frames import Frame, Packet, Segmentation
 from rtseg.frames import Picture as Picture
-from rtseg.sources.base import SourceInfo
+from rtseg.media.info import SourceInfo
 
 Event = Literal[
     "quit",

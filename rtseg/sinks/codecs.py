@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from rtseg.errors import SettingError, listed
 from rtseg.settings import EncodeSettings
-from rtseg.threads import half
+from rtseg.system.threads import half
 
 CONTAINERS: Mapping[str, str] = MappingProxyType(
     {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}

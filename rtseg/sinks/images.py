@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rtseg.errors import SinkError
 from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.media.info import SourceInfo
 from rtseg.settings import EncodeSettings
 from rtseg.sinks.base import Outcome, Sink
-from rtseg.sinks.numbered import NumberedFiles
-from rtseg.sources.base import SourceInfo
+from rtseg.sinks.image_sequence import ImageSequence
 
 
 class ImagesSink(Sink):
@@ -31,7 +31,7 @@ class ImagesSink(Sink):
         self, output: str, *, settings: EncodeSettings, names: Sequence[str] | None = None
     ) -> None:
         self._output = output
-        self._files = NumberedFiles(output, names=names, overwrite=settings.overwrite)
+        self._files = ImageSequence(output, names=names, overwrite=settings.overwrite)
         self.has_alpha = self._files.suffix in (".png", ".webp")
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtseg.errors import SettingError, listed
+from rtseg.media.urls import display_name, url_scheme
 from rtseg.settings import EncodeSettings, StreamSettings
 from rtseg.sinks.base import Sink
 from rtseg.sinks.codecs import CONTAINERS, STANDARD_OUTPUT
-from rtseg.sources.location import display_name, url_scheme
 
 ENTRY_POINTS = "rtseg.sinks"
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rtseg.errors import DiskFullError, SettingError, SinkError, listed
 from rtseg.frames import Frame, Packet, Picture, Segmentation
+from rtseg.media.colour import FULL_RANGE, LIMITED_RANGE, RGB_MATRIX
+from rtseg.media.info import SourceInfo, StreamInfo
+from rtseg.media.truncation import whole_length
 from rtseg.settings import EncodeSettings
 from rtseg.sinks.base import Outcome, Sink
 from rtseg.sinks.codecs import (
@@ -22,15 +25,12 @@ from rtseg.sinks.codecs import (
     encoder_threads,
     suffix_of,
 )
-from rtseg.sinks.copied import CopiedStreams
-from rtseg.sinks.part import PartFile
-from rtseg.sinks.place import cannot_write, is_full
+from rtseg.sinks.disk_space import cannot_write, is_full
+from rtseg.sinks.partial_file import PartialFile
+from rtseg.sinks.passthrough import PassthroughStreams
 from rtseg.sinks.scheduling import ordinary_scheduling
 from rtseg.sinks.standard_output import StandardOutput, check_standard_output
 from rtseg.sinks.yuv import YuvConverter
-from rtseg.sources.base import SourceInfo, StreamInfo
-from rtseg.sources.colour import FULL_RANGE, LIMITED_RANGE, RGB_MATRIX
-from rtseg.sources.completeness import whole_length
 
 if TYPE_CHECKING:
     from av.container.output import OutputContainer
@@ -104,7 +104,7 @@ class VideoSink(Sink):
         # start again then.
         self.has_alpha = self._codec.alpha_format is not None and not self._to_standard_output
         self._name = "standard output" if self._to_standard_output else output
-        self._part = PartFile(output, overwrite=self._settings.overwrite)
+        self._part = PartialFile(output, overwrite=self._settings.overwrite)
         self._container: OutputContainer | None = None
         self._frame_count = 0
         self._is_broken = False
@@ -192,7 +192,7 @@ class VideoSink(Sink):
                 target, "w", format=self._format, container_options=self._muxer_options()
             )
             self._video = self._add_video(self._container, alpha=alpha)
-            self._copied = CopiedStreams(
+            self._copied = PassthroughStreams(
                 self._container,
                 self._streams_to_copy(),
                 output=self._name,

@@ -12,8 +12,8 @@ import numpy as np
 
 from rtseg.errors import DisplayError, SinkError
 from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.media.info import SourceInfo
 from rtseg.sinks.base import Event, Outcome, Sink
-from rtseg.sources.base import SourceInfo
 
 KEYS: Mapping[int, Event] = MappingProxyType(
     {

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtseg.frames import Picture
-from rtseg.sources.base import ColourTags
-from rtseg.sources.colour import FULL_RANGE, yuv_encoding
+from rtseg.media.colour import FULL_RANGE, yuv_encoding
+from rtseg.media.info import ColourTags
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtseg.media.info import SourceInfo as SourceInfo
 from rtseg.sources.base import Source as Source
-from rtseg.sources.base import SourceInfo as SourceInfo
 
 if TYPE_CHECKING:
     import threading
@@ -47,8 +47,8 @@ def open_source(
         NoVideoError: it holds no picture.
         SettingError: `synthetic:` is followed by something unknown.
     """
+    from rtseg.media.urls import LIVE_SCHEMES, scheme_of
     from rtseg.settings import CameraSettings, ReadSettings
-    from rtseg.sources.location import LIVE_SCHEMES, scheme_of
 
     settings = settings or ReadSettings()
     name = str(location)
@@ -114,8 +114,8 @@ def is_images(location: str) -> bool:
 
     An animated GIF is a video.
     """
+    from rtseg.media.urls import local_path
     from rtseg.sources.images import SUFFIXES
-    from rtseg.sources.location import local_path
 
     path = local_path(location)
     if path is None:

@@ -2,7 +2,7 @@
 
 A driver may block in a read for ever, and no thread can be taken out of that. So the device is
 opened and read by a child; frames come through shared memory, newest first, and every wait here has
-a time limit. `rtseg.sources.capture` is what runs in the child.
+a time limit. `rtseg.sources.camera_process` is what runs in the child.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import numpy.typing as npt
 
 from rtseg.errors import LostError, SourceError
 from rtseg.frames import Frame, Image
+from rtseg.media.info import SourceInfo
 from rtseg.settings import CameraSettings
-from rtseg.sources.base import Source, SourceInfo
-from rtseg.sources.capture import (
+from rtseg.sources.base import Source
+from rtseg.sources.camera_process import (
     SLOTS,
     Bug,
     Capture,

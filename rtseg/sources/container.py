@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from rtseg.errors import LostError, SourceError
-from rtseg.sources.completeness import is_cut_short
-from rtseg.sources.location import LIVE_SCHEMES, STANDARD_INPUT, local_path, scheme_of
+from rtseg.media.truncation import is_cut_short
+from rtseg.media.urls import LIVE_SCHEMES, STANDARD_INPUT, local_path, scheme_of
 
 if TYPE_CHECKING:
     from av.container.input import InputContainer

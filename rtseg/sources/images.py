@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from rtseg.errors import NoVideoError, SourceError, listed
 from rtseg.frames import Frame, Image
+from rtseg.media.info import SourceInfo
 from rtseg.settings import ReadSettings
-from rtseg.sources.base import Source, SourceInfo
+from rtseg.sources.base import Source
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtseg.frames import Image
-from rtseg.sources.colour import FULL_RANGE, colour_tags, yuv_encoding
-from rtseg.sources.orientation import Orientation
+from rtseg.media.colour import FULL_RANGE, colour_tags, yuv_encoding
+from rtseg.media.orientation import Orientation
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from rtseg.errors import SettingError
 from rtseg.frames import Box, Frame, Image
-from rtseg.sources.base import Source, SourceInfo
+from rtseg.media.info import SourceInfo
+from rtseg.sources.base import Source
 
 PERIOD_SECONDS = 10.0
 """One round of the camera. A shorter clip hurries through it; a longer one goes round again."""

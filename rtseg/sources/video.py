@@ -13,23 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.errors import LostError, NoVideoError, SourceError, TruncatedError
 from rtseg.frames import Frame, Packet
-from rtseg.settings import ReadSettings
-from rtseg.sources.base import Source, SourceInfo
-from rtseg.sources.colour import colour_tags, refuse_unreadable_colour
-from rtseg.sources.completeness import is_cut_short
-from rtseg.sources.container import open_container, reason
-from rtseg.sources.copied import CopiedWindow, packet_seconds
-from rtseg.sources.deinterlace import Deinterlacer
-from rtseg.sources.location import (
-    LIVE_SCHEMES,
-    STANDARD_INPUT,
-    display_name,
-    local_path,
-    scheme_of,
-)
-from rtseg.sources.playback import PlaybackClock
-from rtseg.sources.rgb import RgbConverter
-from rtseg.sources.streams import (
+from rtseg.media.colour import colour_tags, refuse_unreadable_colour
+from rtseg.media.info import SourceInfo
+from rtseg.media.streams import (
     chapters_within,
     choose_video,
     duration_seconds,
@@ -37,7 +23,22 @@ from rtseg.sources.streams import (
     stream_info,
     streams_to_copy,
 )
-from rtseg.sources.timeline import Timeline
+from rtseg.media.truncation import is_cut_short
+from rtseg.media.urls import (
+    LIVE_SCHEMES,
+    STANDARD_INPUT,
+    display_name,
+    local_path,
+    scheme_of,
+)
+from rtseg.settings import ReadSettings
+from rtseg.sources.base import Source
+from rtseg.sources.container import open_container, reason
+from rtseg.sources.deinterlace import Deinterlacer
+from rtseg.sources.passthrough import PassthroughWindow, packet_seconds
+from rtseg.sources.playback import PlaybackClock
+from rtseg.sources.rgb import RgbConverter
+from rtseg.sources.timestamps import Timeline
 
 if TYPE_CHECKING:
     import av
@@ -269,7 +270,7 @@ class VideoSource(Source):
 
     def _read(self) -> Iterator[Frame | Packet]:
         """Frames and copied packets, in the file's order, within the window."""
-        others = CopiedWindow(self._end, self._copied)
+        others = PassthroughWindow(self._end, self._copied)
         reached_end = False
         for packet in self._demux():
             if packet.stream_index in self._copied:
@@ -297,7 +298,9 @@ class VideoSource(Source):
         if not reached_end:
             self._check_completeness()
 
-    def _release_waiting(self, first_pts: int | None, others: CopiedWindow) -> Iterator[Packet]:
+    def _release_waiting(
+        self, first_pts: int | None, others: PassthroughWindow
+    ) -> Iterator[Packet]:
         """The first frame is known: so is where zero lies, and which packets come after it."""
         if self._waiting is None:
             return

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from rtseg.nvidia import nvidia_driver_problem
+from rtseg.system.nvidia import nvidia_driver_problem
 
 
 def require_gpu() -> None:

@@ -9,15 +9,15 @@ import pytest
 from rtseg.backends import open_backend
 from rtseg.checkpoint import read_checkpoint, write_checkpoint
 from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
-from tests.exported import tiny_checkpoint, tiny_crops, tiny_onnx
-from tests.fakes.machine import install
+from tests.support.exported import tiny_checkpoint, tiny_crops, tiny_onnx
+from tests.support.fakes.machine import install
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A model file with its export beside it."""
     tiny_onnx()  # skips where nothing can be exported
-    from rtseg.onnx.export import write_onnx
+    from rtseg.export.onnx import write_onnx
 
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_checkpoint(tiny_checkpoint(), path)
@@ -51,7 +51,9 @@ def no_openvino(monkeypatch):
 def gpu(monkeypatch):
     machine = install(monkeypatch)
     monkeypatch.setattr("rtseg.backends.nvidia_driver_problem", lambda: None)
-    monkeypatch.setattr("rtseg.backends.prepared.judge_of", lambda *_a, **_n: lambda *_: 1.0)
+    monkeypatch.setattr(
+        "rtseg.backends.tensorrt.loading.parity_check_of", lambda *_a, **_n: lambda *_: 1.0
+    )
     return machine
 
 

@@ -5,28 +5,28 @@ import threading
 import numpy as np
 import pytest
 
-from rtseg.backends.agreement import label_agreement
 from rtseg.backends.base import Backend
+from rtseg.backends.parity import label_agreement
 from rtseg.errors import BackendError, SettingError
 from tests.backends.gpu import require_gpu
-from tests.exported import FINE, HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
+from tests.support.exported import FINE, HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
 
 
 def open_torch_cpu(precision, fine=0, _tmp_path=None):
-    from rtseg.backends.torch import TorchBackend
+    from rtseg.backends.torch.backend import TorchBackend
 
     return TorchBackend(tiny_checkpoint(fine), device="cpu", precision=precision, threads=1)
 
 
 def open_eager(_precision, fine, _tmp_path):
-    from rtseg.backends.eager import EagerBackend
+    from rtseg.bench.eager import EagerBackend
 
     return EagerBackend(tiny_checkpoint(fine), threads=1)
 
 
 def open_torch_cuda(precision, fine, _tmp_path):
     require_gpu()
-    from rtseg.backends.torch import TorchBackend
+    from rtseg.backends.torch.backend import TorchBackend
 
     return TorchBackend(tiny_checkpoint(fine), device="cuda", precision=precision, threads=1)
 
@@ -44,9 +44,9 @@ def open_openvino(precision, fine, tmp_path):
 
 
 def open_fake_tensorrt(_precision, fine, tmp_path):
-    from rtseg.backends.tensorrt import TensorRtBackend
-    from rtseg.engine import EngineRecipe, prepare_engine
-    from tests.fakes.machine import install
+    from rtseg.backends.tensorrt import EngineRecipe, prepare_engine
+    from rtseg.backends.tensorrt.backend import TensorRtBackend
+    from tests.support.fakes.machine import install
 
     exported = tiny_onnx(fine=fine)
     patch = pytest.MonkeyPatch()
@@ -66,8 +66,8 @@ def open_tensorrt(precision, fine, tmp_path):
     require_gpu()
     for package in ("tensorrt", "pycuda"):
         pytest.importorskip(package)
-    from rtseg.backends.prepared import open_tensorrt as open_
-    from rtseg.backends.prepared import recipe_for
+    from rtseg.backends.tensorrt.loading import open_tensorrt as open_
+    from rtseg.backends.tensorrt.loading import recipe_for
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))

@@ -10,12 +10,12 @@ from rtseg.backends.base import Backend
 from rtseg.backends.fallback import FallbackBackend
 from rtseg.errors import BackendError, DeviceMemoryError
 from rtseg.frames import Frame
-from rtseg.pipeline import Pipeline
+from rtseg.runtime.pipeline import Pipeline
 from rtseg.segmenter import Segmenter
 from rtseg.settings import FaceSettings
 from rtseg.sinks.base import Sink
 from rtseg.sources.synthetic import MovingFaceSource
-from tests.exported import tiny_checkpoint, tiny_crops
+from tests.support.exported import tiny_checkpoint, tiny_crops
 
 
 class Stub(Backend):

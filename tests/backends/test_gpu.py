@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rtseg.backends import open_backend
-from rtseg.backends.agreement import label_agreement, portrait_crops
+from rtseg.backends.parity import label_agreement, portrait_crops
 from tests.backends.gpu import require_gpu
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(900)]
@@ -78,9 +78,9 @@ def test_auto_takes_the_built_engine(engines, reference):
 
 
 def test_graphs_beside_eager(engines, reference):
-    from rtseg.backends.prepared import build_engine, recipe_for
-    from rtseg.backends.tensorrt import TensorRtBackend
-    from rtseg.onnx import find_onnx
+    from rtseg.backends.tensorrt.backend import TensorRtBackend
+    from rtseg.backends.tensorrt.loading import build_engine, recipe_for
+    from rtseg.export import find_onnx
     from rtseg.weights import default_checkpoint_path
 
     crops, _expected = reference
@@ -114,7 +114,7 @@ def test_torch_on_cuda_agrees(reference, precision):
 
 
 def test_torch_graphs_beside_eager(reference):
-    from rtseg.backends.torch import TorchBackend
+    from rtseg.backends.torch.backend import TorchBackend
     from rtseg.checkpoint import read_checkpoint
     from rtseg.weights import default_checkpoint_path
 
@@ -126,7 +126,7 @@ def test_torch_graphs_beside_eager(reference):
         with TorchBackend(model, device="cuda", precision="fp16", cuda_graphs=graphs) as backend:
             backend.warm_up()
             assert backend.uses_cuda_graphs == graphs
-            assert set(backend._lanes) == {1, 2, 4, 8}
+            assert set(backend._graphed) == {1, 2, 4, 8}
             results[graphs] = backend.infer(sixteen)
             for faces in (1, 4, 16):
                 part = sixteen[:faces]

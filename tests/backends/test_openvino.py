@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from rtseg.backends import open_backend
-from rtseg.backends.agreement import label_agreement, portrait_crops
 from rtseg.backends.openvino import OpenVinoBackend
+from rtseg.backends.parity import label_agreement, portrait_crops
 from rtseg.errors import BackendError, SettingError
-from rtseg.onnx import find_onnx
+from rtseg.export import find_onnx
 from rtseg.weights import default_checkpoint_path
-from tests.exported import tiny_crops, tiny_onnx
+from tests.support.exported import tiny_crops, tiny_onnx
 
 pytest.importorskip("openvino")
 

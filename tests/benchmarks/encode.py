@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from rtseg.machine import this_machine
+from rtseg.system.machine import this_machine
 from tests.benchmarks.overlap import make_clip
 
 AIM = 0.6

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from rtseg.bench import BenchReport, run_bench
-from rtseg.machine import this_machine
-from rtseg.pipeline import Pipeline
+from rtseg.bench.pipeline import BenchReport, run_bench
+from rtseg.runtime.pipeline import Pipeline
 from rtseg.settings import BenchSettings, EncodeSettings, ModelSettings
+from rtseg.system.machine import this_machine
 
 INFERENCE = ("prepare", "infer", "finish")
 PROMISED_RATIO = 1.4

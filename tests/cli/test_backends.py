@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rtseg.bench_backends import BackendFigures, BackendReport, Candidate
-from rtseg.machine import this_machine
+from rtseg.bench.backends import BackendFigures, BackendReport, Candidate
+from rtseg.system.machine import this_machine
 from rtseg.timing import Percentiles
 from tests.cli.conftest import Run
 
@@ -52,7 +52,7 @@ def test_bench_of_all_backends_runs_on_what_was_asked_for(
             figures=(torch, tensorrt), threads=1, bench=options["bench"], machine=this_machine()
         )
 
-    monkeypatch.setattr("rtseg.bench_backends.bench_backends", bench_backends)
+    monkeypatch.setattr("rtseg.bench.backends.bench_backends", bench_backends)
     figures = tmp_path / "figures.json"
     options = ("--resolution", "320x240", "--output", "encode", "--frames", "7")
     result = run(

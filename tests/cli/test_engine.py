@@ -3,16 +3,18 @@
 import pytest
 
 from rtseg.checkpoint import read_digest
-from rtseg.onnx import read_onnx
+from rtseg.export import read_onnx
 from rtseg.weights import default_checkpoint_path
-from tests.exported import tiny_onnx
-from tests.fakes.machine import install
+from tests.support.exported import tiny_onnx
+from tests.support.fakes.machine import install
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))
-    monkeypatch.setattr("rtseg.backends.prepared.judge_of", lambda *_a, **_n: lambda *_: 0.9987)
+    monkeypatch.setattr(
+        "rtseg.backends.tensorrt.loading.parity_check_of", lambda *_a, **_n: lambda *_: 0.9987
+    )
     return tmp_path / "engines"
 
 
@@ -26,7 +28,7 @@ def model(tmp_path):
 @pytest.fixture
 def machine(model, monkeypatch):
     machine = install(monkeypatch)
-    monkeypatch.setattr("rtseg.nvidia.nvidia_driver_problem", lambda: None)
+    monkeypatch.setattr("rtseg.system.nvidia.nvidia_driver_problem", lambda: None)
     return machine
 
 
@@ -91,7 +93,9 @@ def test_what_goes_wrong_is_one_line(run, model, tmp_path):
 
 
 def test_without_a_gpu_a_build_says_so(run, model, monkeypatch):
-    monkeypatch.setattr("rtseg.engine.builder.nvidia_driver_problem", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(
+        "rtseg.backends.tensorrt.builder.nvidia_driver_problem", lambda: "no NVIDIA driver"
+    )
     result = run("engine", "build", model)
     assert result.code == 7
     assert result.error.startswith("error: TensorRT cannot run here: no NVIDIA driver")

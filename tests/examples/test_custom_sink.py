@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.clips import MakeClip
+from tests.support.clips import MakeClip
 
 ROOT = Path(__file__).parents[2]
 

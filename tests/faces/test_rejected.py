@@ -1,5 +1,5 @@
-from rtseg.faces.crops import box_around
 from rtseg.faces.rejected import Rejected
+from rtseg.geometry.crop import box_around
 
 HERE, THERE = box_around(100, 100, 40, 50), box_around(300, 100, 40, 50)
 

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtseg.faces.crops import Crop
-from rtseg.faces.sightings import Sighting
+from rtseg.faces.detections import FaceDetection
 from rtseg.faces.track import Track
 from rtseg.frames import Box
+from rtseg.geometry.crop import Crop
 
 STEP = 1 / 30
 
 
-def sighting(box: Box) -> Sighting:
-    return Sighting(
+def detection(box: Box) -> FaceDetection:
+    return FaceDetection(
         head=box,
         bounds=box,
         face=box,
@@ -31,7 +31,7 @@ def followed(boxes: list[Box], *, step: float = STEP) -> list[Box]:
     track = Track(track_id=1, head=boxes[0], crop=Crop(box=boxes[0]), score=1.0, seen_seconds=0.0)
     found = []
     for index, box in enumerate(boxes):
-        track.follow(sighting(box), seconds=(index + 1) * step, aspect=1.0)
+        track.follow(detection(box), seconds=(index + 1) * step, aspect=1.0)
         found.append(track.bounds)
     return found
 

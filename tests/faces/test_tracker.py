@@ -9,15 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rtseg.faces import FaceTracker
-from rtseg.faces.closer import Closer
-from rtseg.faces.crops import CROP_FACTOR, Crop, crop_around, crop_side
-from rtseg.faces.sightings import wrapped
+from rtseg.faces.detections import wrapped
+from rtseg.faces.refine import Refined
 from rtseg.faces.track import planned_roll
 from rtseg.faces.tracker import _is_face
 from rtseg.frames import Box
+from rtseg.geometry.crop import CROP_FACTOR, Crop, crop_around, crop_side
 from rtseg.labels import HELEN
 from rtseg.settings import FaceSettings
-from tests.painted import COLOURS, PaintedBackend, paint, scene
+from tests.support.painted import COLOURS, PaintedBackend, paint, scene
 
 FPS = 30
 
@@ -26,7 +26,7 @@ class Stage:
     """A tracker over painted pictures, frame after frame."""
 
     def __init__(self, *, height=360, width=640, input_side=128, stride=4, **options):
-        from rtseg.faces.crops import cut
+        from rtseg.geometry.crop import cut
 
         self.size = height, width
         self.input_shape = (input_side, input_side, 3)
@@ -37,7 +37,7 @@ class Stage:
         self.index = 0
         self.cut = cut
 
-    def look(self, crops):
+    def infer_crops(self, crops):
         pictures = np.zeros((len(crops), *self.input_shape), np.uint8)
         for picture, crop in zip(pictures, crops, strict=True):
             self.cut(self.image, crop, out=picture)
@@ -46,13 +46,13 @@ class Stage:
     def show(self, *heads, image=None):
         self.image = scene(*self.size, *heads)[0] if image is None else image
         self.backend.batches.clear()
-        faces = self.tracker.step(*self.size, self.look, seconds=self.index / FPS)
+        faces = self.tracker.step(*self.size, self.infer_crops, seconds=self.index / FPS)
         self.index += 1
         return faces
 
     def show_still(self, *heads):
         self.image = scene(*self.size, *heads)[0]
-        return self.tracker.step(*self.size, self.look, seconds=0.0, thorough=True)
+        return self.tracker.step(*self.size, self.infer_crops, seconds=0.0, exhaustive=True)
 
     @property
     def looks(self):
@@ -105,7 +105,7 @@ def test_no_face_no_track_and_a_bounded_cost():
 def test_skin_without_a_face_in_it_is_no_face(parts):
     labels = np.zeros((360, 640), np.uint8)
     paint(labels, 320, 180, 200, parts=parts)
-    from tests.painted import COLOURS
+    from tests.support.painted import COLOURS
 
     stage = Stage()
     for _ in range(5):
@@ -402,7 +402,7 @@ def test_what_is_asked_of_a_new_face(side, score, certain, left, accepted):
         cells=np.zeros((32, 32), bool),
         face=Box(left=left, top=90, right=110, bottom=110),
     )
-    looked = Closer(
+    looked = Refined(
         crop=crop_around(100, 100, side, 1.0),
         probabilities=np.zeros((128, 128, len(HELEN)), np.float32),
         own=own,  # type: ignore[arg-type]

@@ -51,7 +51,7 @@ def described(header: bytes) -> bytes:
 
 def manifest(data: bytes) -> None:
     """Any file in the place of an engine's manifest."""
-    from rtseg.engine import list_engines
+    from rtseg.backends.tensorrt import list_engines
 
     os.environ["RTSEG_ENGINE_DIR"] = str(FOLDER)
     (FOLDER / "fuzzed.engine").touch()
@@ -63,7 +63,7 @@ def manifest(data: bytes) -> None:
 def onnx(data: bytes) -> None:
     """Any file in an exported model's place."""
     from rtseg.errors import ModelError
-    from rtseg.onnx.file import parse_onnx
+    from rtseg.export.onnx_file import parse_onnx
 
     try:
         parse_onnx(data, name="fuzzed.onnx")
@@ -113,9 +113,9 @@ def main() -> None:
     if name not in TARGETS:
         sys.exit(f"one of: {', '.join(TARGETS)}")
     with atheris.instrument_imports(include=["rtseg"]):
+        import rtseg.backends.tensorrt
         import rtseg.checkpoint
-        import rtseg.engine
-        import rtseg.onnx.file  # noqa: F401
+        import rtseg.export.onnx_file  # noqa: F401
     corpus = FOLDER / "corpus"
     corpus.mkdir()
     (corpus / name).write_bytes(seeds()[name])

@@ -25,9 +25,9 @@ def test_a_target_takes_anything(
 def test_the_fuzzer_begins_with_what_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from rtseg.backends.tensorrt import list_engines
     from rtseg.checkpoint import read_header
-    from rtseg.engine import list_engines
-    from rtseg.onnx.file import parse_onnx
+    from rtseg.export.onnx_file import parse_onnx
 
     path = tmp_path / "seed.safetensors"
     path.write_bytes(described(seeds()["checkpoint"]))

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from rtseg.errors import SettingError
-from rtseg.faces.crops import Crop, box_around
-from rtseg.faces.grids import grid_positions, interpolate
-from rtseg.finish import paste
 from rtseg.frames import Segmentation
+from rtseg.geometry.crop import Crop, box_around
+from rtseg.geometry.resample import grid_positions, interpolate
 from rtseg.labels import HELEN
+from rtseg.postprocess import paste
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
-from tests.painted import paint
+from tests.support.painted import paint
 
 HEIGHT, WIDTH = 240, 320
 GROUPS = [("hair",), ("lips",), ("skin",), ("face",), ("brows", "eyes"), ("hair", "face"), ("all",)]

@@ -14,7 +14,7 @@ from rtseg.errors import ModelError, SettingError, SinkError, SourceError
 from rtseg.settings import EncodeSettings
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
-from tests.clips import MakeClip, frame_times
+from tests.support.clips import MakeClip, frame_times
 
 
 def jobs(tmp_path: Path, *names: str) -> list[Job]:

@@ -14,15 +14,15 @@ import pytest
 
 from rtseg.frames import Frame, Packet, Segmentation
 from rtseg.labels import HELEN
-from rtseg.pipeline import Pipeline
+from rtseg.runtime.pipeline import Pipeline
 from rtseg.settings import EncodeSettings
 from rtseg.sinks import open_sink
-from rtseg.sinks.fan_out import FanOutSink
-from rtseg.sinks.masks import open_labels_sink
-from rtseg.sinks.records import RecordsSink
+from rtseg.sinks.json_lines import JsonLinesSink
+from rtseg.sinks.labels.images import open_labels_sink
+from rtseg.sinks.tee import TeeSink
 from rtseg.sources import Source
 from rtseg.sources.video import VideoSource
-from tests.clips import MakeClip, frame_times
+from tests.support.clips import MakeClip, frame_times
 
 FRAMES = 30
 
@@ -92,7 +92,7 @@ def test_nothing_is_left_behind(
         stages["render"]()
         return frame.image
 
-    class Staged(FanOutSink):
+    class Staged(TeeSink):
         def write(self, *arguments: Any) -> None:
             stages["write"]()
             super().write(*arguments)
@@ -103,7 +103,7 @@ def test_nothing_is_left_behind(
             [
                 open_sink(str(out / "a.mp4"), settings=EncodeSettings(), threads=1),
                 open_labels_sink(str(out / "a.npz"), overwrite=False),
-                RecordsSink(str(out / "a.jsonl")),
+                JsonLinesSink(str(out / "a.jsonl")),
             ]
         )
         pipeline = Pipeline(

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clips import MakeClip, convert, frame_times, read_frames
 from tests.reliability.command import start
+from tests.support.clips import MakeClip, convert, frame_times, read_frames
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rtseg.backends.tensorrt.store import Manifest, list_engines
 from rtseg.checkpoint import read_checkpoint, read_header
-from rtseg.engine.store import Manifest, list_engines
 from rtseg.errors import ModelError
-from rtseg.onnx.file import OnnxModel, parse_onnx
+from rtseg.export.onnx_file import OnnxModel, parse_onnx
 from tests.fuzz.parsers import described, seeds
 
 JSON = st.recursive(

@@ -19,8 +19,8 @@ from rtseg.settings import ReadSettings
 from rtseg.sources import open_source
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
-from tests.clips import MakeClip, read_frames
 from tests.reliability.servers import Client, serving
+from tests.support.clips import MakeClip, read_frames
 
 PLAYLISTS = {
     "m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{target}\n#EXT-X-ENDLIST\n",

@@ -17,10 +17,11 @@ import pytest
 
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
-from rtseg.pipeline import Pipeline
-from rtseg.sinks.collect import CollectSink
-from rtseg.sources import Source, SourceInfo
-from tests.simulated import SimulatedRun
+from rtseg.media.info import SourceInfo
+from rtseg.runtime.pipeline import Pipeline
+from rtseg.sinks.memory import MemorySink
+from rtseg.sources import Source
+from tests.support.simulated import SimulatedRun
 
 INTERVAL = 1 / 30
 INFERENCE = 0.2
@@ -41,7 +42,7 @@ def check_counts(run: SimulatedRun, frames: int, dropped: int) -> None:
 def test_a_minute_with_a_slow_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """30 pictures a second, 200 ms of inference: no frame is older than an inference and two."""
     run = SimulatedRun(seconds=60, interval=INTERVAL, inference=INFERENCE)
-    monkeypatch.setattr("rtseg.summary.time", run.time_module)
+    monkeypatch.setattr("rtseg.runtime.statistics.time", run.time_module)
     summary = run.run()
     promised = INFERENCE + 2 * INTERVAL
     assert max(shown.age for shown in run.shown) <= promised + ROUNDING
@@ -111,7 +112,7 @@ class LiveSource(Source):
         pass
 
 
-class AgeSink(CollectSink):
+class AgeSink(MemorySink):
     """Notes how old each frame is when it is shown, and keeps none."""
 
     def __init__(self) -> None:

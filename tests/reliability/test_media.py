@@ -14,7 +14,7 @@ import pytest
 from rtseg.errors import RtsegError, SourceError, TruncatedError
 from rtseg.frames import Frame
 from rtseg.sources.video import VideoSource
-from tests.clips import MakeClip, convert, frame_times, make_clip, read_frames
+from tests.support.clips import MakeClip, convert, frame_times, make_clip, read_frames
 
 
 def attempt(path: Path) -> tuple[list[Frame], RtsegError | None]:
@@ -158,7 +158,7 @@ def test_times_far_from_zero(make_clip: MakeClip, start: int) -> None:
 
 @pytest.mark.parametrize("start", [0, 24000])
 def test_audio_and_video_do_not_drift(make_clip: MakeClip, tmp_path: Path, start: int) -> None:
-    from tests.clips import copied_packets
+    from tests.support.clips import copied_packets
 
     path = make_clip("sound.mp4", ticks=range(50), audio="aac", audio_start=start)
     out = tmp_path / "out.mp4"

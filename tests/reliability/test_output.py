@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-import rtseg.sinks.place
+import rtseg.sinks.disk_space
 from rtseg.errors import DiskFullError, SinkError
 from rtseg.frames import Frame, Image, Segmentation
 from rtseg.labels import HELEN
+from rtseg.media.info import SourceInfo
 from rtseg.settings import EncodeSettings
 from rtseg.sinks import Sink, open_sink
-from rtseg.sinks.masks import open_labels_sink
-from rtseg.sinks.records import RecordsSink
-from rtseg.sources import SourceInfo
-from tests.clips import MakeClip, frame_times
+from rtseg.sinks.json_lines import JsonLinesSink
+from rtseg.sinks.labels.images import open_labels_sink
 from tests.reliability.command import segmented, start, wait_until_ready
+from tests.support.clips import MakeClip, frame_times
 
 FRAMES_A_SECOND = 25
 """Of the clips that tests make."""
@@ -184,7 +184,7 @@ def write_noise(sink: Sink, count: int) -> int:
 def test_a_small_disk_that_fills_up(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    monkeypatch.setattr(rtseg.sinks.place, "RESERVE_BYTES", 0)
+    monkeypatch.setattr(rtseg.sinks.disk_space, "RESERVE_BYTES", 0)
     sink = open_sink(str(small_disk / f"out{suffix}"), settings=EncodeSettings(crf=1), threads=1)
     with pytest.raises(
         DiskFullError, match="no space left on device; what was written is kept"
@@ -202,7 +202,7 @@ def sinks(folder: Path) -> dict[str, Sink]:
         "label pictures": open_labels_sink(str(folder / "labels"), overwrite=False),
         "label video": open_labels_sink(str(folder / "labels.mkv"), overwrite=False),
         "label archive": open_labels_sink(str(folder / "labels.npz"), overwrite=False),
-        "records": RecordsSink(str(folder / "records.jsonl")),
+        "records": JsonLinesSink(str(folder / "records.jsonl")),
     }
 
 
@@ -218,7 +218,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         free = property(lambda _self: said["bytes"])
 
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: Usage())
-    monkeypatch.setattr(rtseg.sinks.place, "INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(rtseg.sinks.disk_space, "INTERVAL_SECONDS", 0.0)
     return said
 
 

@@ -16,13 +16,14 @@ import pytest
 from rtseg.errors import LostError, SourceError, TruncatedError
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
-from rtseg.pipeline import Pipeline
+from rtseg.media.info import SourceInfo
+from rtseg.runtime.pipeline import Pipeline
 from rtseg.settings import CameraSettings, StreamSettings
-from rtseg.sinks.collect import CollectSink
-from rtseg.sources import Source, SourceInfo, open_source
+from rtseg.sinks.memory import MemorySink
+from rtseg.sources import Source, open_source
 from rtseg.sources.camera import CameraSource
 from rtseg.sources.reconnecting import ReconnectingSource
-from tests import devices
+from tests.support import devices
 
 TICK = Fraction(1, 1000)
 
@@ -233,7 +234,7 @@ def test_the_run_counts_it_and_the_picture_says_it(caplog: pytest.LogCaptureFixt
     source = ReconnectingSource(
         door, settings=StreamSettings(max_reconnects=1), first_delay_seconds=0.5
     )
-    sink = CollectSink(pictures=False)
+    sink = MemorySink(pictures=False)
     statuses: set[str] = set()
     pipeline = Pipeline(source=source, segment=segment, sink=sink, render=None, width=8, height=6)
     with pytest.raises(TruncatedError), caplog.at_level("WARNING", "rtseg"):
@@ -259,7 +260,7 @@ def test_a_run_can_be_stopped_while_its_camera_is_away() -> None:
     pipeline = Pipeline(
         source=source,
         segment=segment,
-        sink=CollectSink(pictures=False),
+        sink=MemorySink(pictures=False),
         render=None,
         width=8,
         height=6,
@@ -288,9 +289,9 @@ def test_opening_a_camera_that_hangs_can_be_given_up(tmp_path: Path) -> None:
 
 
 def test_the_window_says_reconnecting_instead_of_a_frozen_face() -> None:
-    from rtseg.cli.desk import Desk
+    from rtseg.cli.controls import Controls
     from rtseg.sinks import open_sink
-    from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sinks.tee import TeeSink
 
     shown: list[Any] = []
 
@@ -299,19 +300,19 @@ def test_the_window_says_reconnecting_instead_of_a_frozen_face() -> None:
 
     source = FakeSource(1)
     window: Any = Window()
-    desk = Desk(source, FanOutSink(), record=open_sink, width=320, height=180, window=window)
-    desk.show_status()
+    controls = Controls(source, TeeSink(), record=open_sink, width=320, height=180, window=window)
+    controls.show_status()
     assert not shown
     source.status = "reconnecting… (1 of 10)"
-    desk.show_status()
+    controls.show_status()
     shown.append("a frame that was still under way")
-    desk.show_status()
+    controls.show_status()
     assert shown[2] is shown[0], "and it is said again over such a frame"
     assert shown[0].shape == (180, 320, 3)
     assert len(np.unique(shown[0])) > 2  # text, not a plain ground
     source.status = "reconnecting… (2 of 10)"
-    desk.show_status()
+    controls.show_status()
     assert (shown[3] != shown[0]).any()
     source.status = ""
-    desk.show_status()
+    controls.show_status()
     assert len(shown) == 4

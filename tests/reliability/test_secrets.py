@@ -18,9 +18,9 @@ from rtseg.cli.batch import plan_batch, run_batch
 from rtseg.errors import SettingError, SourceError
 from rtseg.settings import EncodeSettings
 from tests.cli.conftest import run as run
-from tests.clips import MakeClip
 from tests.reliability.command import start
 from tests.reliability.servers import Client, serving
+from tests.support.clips import MakeClip
 
 USER, PASSWORD, TOKEN = "maria", "s3cret", "t0ken"
 
@@ -110,13 +110,13 @@ def test_titles_and_snapshots(
     """What a window is called, what it shows while the stream is away, what a snapshot is named."""
     import numpy as np
 
-    from rtseg.cli import desk as desk_module
-    from rtseg.cli.desk import Desk
-    from rtseg.render import hud
+    from rtseg.cli import controls as desk_module
+    from rtseg.cli.controls import Controls
     from rtseg.settings import ReadSettings
     from rtseg.sinks import open_sink
-    from rtseg.sinks.fan_out import FanOutSink
+    from rtseg.sinks.tee import TeeSink
     from rtseg.sources import open_source
+    from rtseg.views import hud
 
     drawn: list[str] = []
     monkeypatch.setattr(hud, "draw_hud", lambda _picture, lines, **_: drawn.extend(lines))
@@ -139,11 +139,13 @@ def test_titles_and_snapshots(
         with open_source(url, settings=settings) as source:
             source.status = "reconnecting…"
             window: Any = Window()
-            desk = Desk(source, FanOutSink(), record=open_sink, width=64, height=48, window=window)
+            controls = Controls(
+                source, TeeSink(), record=open_sink, width=64, height=48, window=window
+            )
             view: Any = type("View", (), {"last_picture": np.zeros((4, 4, 3), np.uint8)})()
-            desk.view = view
-            desk.show_status()
-            desk.handle("snapshot")
+            controls.view = view
+            controls.show_status()
+            controls.handle("snapshot")
             check(f"rtseg: {source.info.name}" + repr(source.info) + "".join(drawn + said))
             assert drawn
     assert len(check_files(tmp_path)) == 2  # with the fixture's clip

@@ -20,9 +20,9 @@ from rtseg.errors import LostError, SourceError, TruncatedError
 from rtseg.frames import Frame
 from rtseg.settings import ReadSettings, StreamSettings
 from rtseg.sources import Source, open_source
-from tests.clips import MakeClip, frame_times
 from tests.reliability.command import start
 from tests.reliability.servers import Client, serving
+from tests.support.clips import MakeClip, frame_times
 
 TIMEOUT_SECONDS = 1.0
 SILENT_SECONDS = 4.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from rtseg.frames import Box, Face, Frame, Segmentation
 from rtseg.labels import HELEN
-from rtseg.sources.base import SourceInfo
+from rtseg.media.info import SourceInfo
 
 WIDTH, HEIGHT = 48, 32
 

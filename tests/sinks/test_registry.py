@@ -11,10 +11,10 @@ from rtseg.errors import SettingError
 from rtseg.settings import EncodeSettings, StreamSettings
 from rtseg.sinks import open_sink, register_sink
 from rtseg.sinks import registry as registry_module
-from rtseg.sinks.collect import CollectSink as MemorySink
 from rtseg.sinks.images import ImagesSink
-from rtseg.sinks.masks import open_labels_sink
-from rtseg.sinks.records import RecordsSink
+from rtseg.sinks.json_lines import JsonLinesSink
+from rtseg.sinks.labels.images import open_labels_sink
+from rtseg.sinks.memory import MemorySink as MemorySink
 from rtseg.sinks.registry import SinkOptions
 from rtseg.sinks.video import VideoSink
 
@@ -69,7 +69,7 @@ def test_no_suffix(suffix: str) -> None:
 def test_an_installed_package_adds_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_outputs.py").write_text(
         "from rtseg.sinks.registry import register_sink\n"
-        "from rtseg.sinks.collect import CollectSink as MemorySink\n"
+        "from rtseg.sinks.memory import MemorySink as MemorySink\n"
         "def register():\n"
         "    register_sink(lambda output, options: MemorySink(), schemes=('mine',))\n"
     )
@@ -123,7 +123,7 @@ def test_a_url_where_only_a_path_can_be(tmp_path: Path, monkeypatch: pytest.Monk
             lambda output: open_labels_sink(output, overwrite=True),
             lambda output: open_labels_sink(output + ".npz", overwrite=True),
             lambda output: open_labels_sink(output + ".mkv", overwrite=True),
-            lambda output: RecordsSink(output, overwrite=True),
+            lambda output: JsonLinesSink(output, overwrite=True),
             lambda output: ImagesSink(output, settings=EncodeSettings()),
             VideoSink,
         ):

@@ -16,7 +16,7 @@ import numpy as np
 from rtseg.frames import Frame
 from rtseg.settings import EncodeSettings
 from rtseg.sinks import open_sink
-from rtseg.sources.base import SourceInfo
+from rtseg.media.info import SourceInfo
 
 info = SourceInfo(
     name="x", width=64, height=64, time_base=Fraction(1, 25), frame_rate=Fraction(25)

@@ -18,10 +18,10 @@ import pytest
 
 from rtseg.errors import OutputExistsError, SettingError, SinkError
 from rtseg.frames import Frame, Image
+from rtseg.media.info import ColourTags, SourceInfo
 from rtseg.settings import EncodeSettings, ReadSettings
 from rtseg.sinks.video import VideoSink
-from rtseg.sources.base import ColourTags, SourceInfo
-from tests.clips import (
+from tests.support.clips import (
     NO_LABELS,
     MakeClip,
     convert,
@@ -432,7 +432,7 @@ import numpy as np
 from rtseg.frames import Frame
 from rtseg.settings import EncodeSettings
 from rtseg.sinks.video import VideoSink
-from rtseg.sources.base import SourceInfo
+from rtseg.media.info import SourceInfo
 info = SourceInfo(name="t", width=64, height=48, time_base=Fraction(1, 30), frame_rate=Fraction(30))
 sink = VideoSink(sys.argv[1], settings=EncodeSettings(overwrite=True), threads=1)
 sink.open(info, width=64, height=48)
@@ -469,7 +469,7 @@ import numpy as np
 from rtseg.errors import SinkError
 from rtseg.frames import Frame
 from rtseg.sinks.video import VideoSink
-from rtseg.sources.base import SourceInfo
+from rtseg.media.info import SourceInfo
 info = SourceInfo(name="t", width=64, height=48, time_base=Fraction(1, 30), frame_rate=Fraction(30))
 sink = VideoSink(sys.argv[1], threads=1)
 sink.open(info, width=64, height=48)

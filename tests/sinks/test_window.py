@@ -30,7 +30,7 @@ from fractions import Fraction
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
 from rtseg.sinks.window import WindowSink
-from rtseg.sources.base import SourceInfo
+from rtseg.media.info import SourceInfo
 
 image = np.zeros((240, 320, 3), np.uint8)
 image[:] = (250, 10, 30)

@@ -17,7 +17,7 @@ import pytest
 from rtseg.errors import SourceError
 from rtseg.settings import CameraSettings
 from rtseg.sources.camera import CameraSource, list_cameras
-from tests.devices import (
+from tests.support.devices import (
     HEIGHT,
     WIDTH,
     crashes,

@@ -13,7 +13,7 @@ from rtseg.errors import SourceError
 from rtseg.frames import Frame
 from rtseg.settings import ReadSettings
 from rtseg.sources import is_camera, is_images, open_source
-from tests.clips import MakeClip, picture
+from tests.support.clips import MakeClip, picture
 
 
 def test_a_video(make_clip: MakeClip) -> None:

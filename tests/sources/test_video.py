@@ -23,7 +23,7 @@ from rtseg.errors import NoVideoError, SourceError, TruncatedError
 from rtseg.frames import Frame, Packet
 from rtseg.settings import ReadSettings
 from rtseg.sources.video import VideoSource
-from tests.clips import MakeClip, frame_times, picture, read_frames
+from tests.support.clips import MakeClip, frame_times, picture, read_frames
 
 
 def times_of(frames: list[Frame]) -> list[Fraction]:

@@ -13,7 +13,7 @@ import torch
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import FASSEG, HELEN
 from tests.training.layouts import COUNT, LISTS
-from training.datasets import base, cihp
+from training.data import base, cihp
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from rtseg.labels import BDD_DRIVABLE, CELEBAMASK, CIHP, FASSEG, HELEN, LabelSet
-from tests.training.datasets.files import Array, write
-from training.datasets.celebamask import PARTS
+from tests.training.data.files import Array, write
+from training.data.celebamask import PARTS
 
 COUNT = 4
 

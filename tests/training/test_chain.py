@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from rtseg.checkpoint import read_checkpoint
 from rtseg.cli import main as rtseg_main
 from tests.training.layouts import LAYOUTS
-from training.commands import main
+from training.cli import main
 from training.recipes import RECIPES, recipe_of
 
 SMALL = {"helen-unet": ("width=4",), "bdd-drivable-unet": ("width=4",), "fasseg-fcn": ()}

@@ -23,10 +23,10 @@ COMMON = """
     from torch import nn
 
     from rtseg.labels import LabelSet
-    from training.datasets.base import Sample
+    from training.data.base import Sample
     from training.distributed import joined
-    from training.evaluate import evaluate
-    from training.loss_choices import LossContext, make_loss
+    from training.evaluation.predictor import evaluate
+    from training.losses.named import LossContext, make_loss
     from training.recipes.base import Recipe
     from training.settings import FitSettings
     from training.state import RunState

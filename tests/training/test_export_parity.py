@@ -1,5 +1,5 @@
 """What a recipe trains, exported, labels pictures as PyTorch does: every recipe's architecture,
-with weights that know four pictures by heart. (The shipped model: tests/test_export.py.)"""
+with weights that know four pictures by heart. (The shipped model: tests/export/test_onnx.py.)"""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from rtseg.backends.agreement import label_agreement
 from rtseg.backends.base import Crops, ProbabilityBatch
-from rtseg.backends.torch import TorchBackend
+from rtseg.backends.parity import label_agreement
+from rtseg.backends.torch.backend import TorchBackend
 from rtseg.checkpoint import Checkpoint, read_checkpoint
-from rtseg.finish import whole_labels
 from rtseg.models import create_model
+from rtseg.postprocess import whole_labels
 from tests.training.layouts import COUNT, LAYOUTS, LISTS
 from tests.training.test_overfit import CASES, COMMON, Case
-from training.datasets import base, cihp
-from training.loop import fit, measured
-from training.metrics import iou_of, mean_of
+from training.data import base, cihp
+from training.evaluation.metrics import iou_of, mean_of
 from training.recipes import recipe_of
+from training.trainer import fit, measured
 
 LEAST_AGREEMENT = {"fp32": 0.999, "fp16": 0.995}
 
@@ -93,7 +93,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_trained_weights_agree(trained: Trained, precision: Literal["fp32", "fp16"]) -> None:
     runtime = pytest.importorskip("onnxruntime")
-    from rtseg.onnx.export import export_onnx
+    from rtseg.export.onnx import export_onnx
 
     exported = export_onnx(trained.checkpoint, precision=precision)
     options = runtime.SessionOptions()

@@ -13,12 +13,12 @@ from rtseg.checkpoint import read_checkpoint
 from rtseg.errors import SettingError, SourceError
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
-from training.datasets.base import Sample
-from training.loop import fit
+from training.data.base import Sample
 from training.recipes.base import Recipe
 from training.recipes.pictures import learn_from
 from training.settings import FitSettings
 from training.step import rate_share
+from training.trainer import fit
 
 SHADES = LabelSet(name="shades", names=("dark", "light"), colours=((0, 0, 0), (255, 255, 255)))
 

@@ -16,9 +16,9 @@ from rtseg.frames import Image, LabelMap
 from rtseg.labels import BDD_DRIVABLE
 from tests.training import layouts
 from tests.training.conftest import draw_face, write_png
-from training.datasets.base import read_image
-from training.loop import fit
+from training.data.base import read_image
 from training.recipes import recipe_of
+from training.trainer import fit
 
 FRAMES = 3
 

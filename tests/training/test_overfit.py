@@ -16,9 +16,9 @@ import torch
 from rtseg.checkpoint import read_checkpoint
 from rtseg.models import create_model
 from tests.training.layouts import LAYOUTS
-from training.loop import fit, measured
-from training.metrics import iou_of, mean_of
+from training.evaluation.metrics import iou_of, mean_of
 from training.recipes import recipe_of
+from training.trainer import fit, measured
 
 
 @dataclass(frozen=True, kw_only=True)

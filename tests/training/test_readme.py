@@ -14,12 +14,12 @@ import training
 from rtseg import labels
 from rtseg.checkpoint import read_checkpoint
 from rtseg.labels import LabelSet
-from tests.training.datasets.files import blocks, picture, write
-from training.loop import fit
+from tests.training.data.files import blocks, picture, write
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
 from training.settings import FitSettings
 from training.studies import STUDIES
+from training.trainer import fit
 
 TEXT = (Path(training.__file__).parent / "README.md").read_text("utf-8")
 
@@ -33,7 +33,7 @@ def test_the_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     mine = LabelSet(name="mine", names=("a", "b"), colours=((0, 0, 0), (255, 0, 0)))
     monkeypatch.setattr(labels, "MINE", mine, raising=False)
     data_set, of_recipe = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    module = ModuleType("training.datasets.mine")
+    module = ModuleType("training.data.mine")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(data_set, module.__dict__)
     names: dict[str, object] = {}

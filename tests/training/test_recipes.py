@@ -10,8 +10,8 @@ import torch
 
 from rtseg.errors import SettingError
 from rtseg.models import build_model
+from training.evaluation.report import scores
 from training.recipes import RECIPES, recipe_of
-from training.report import scores
 
 OURS = ("face-parts", "face-parts-bent", "face-parts-fine", "face-parts-coarse", "fasseg-fcn-both")
 PUBLISHED = [name for name in RECIPES if name not in OURS]

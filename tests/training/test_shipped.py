@@ -12,8 +12,8 @@ from rtseg.checkpoint import read_checkpoint
 from rtseg.labels import HELEN
 from rtseg.models import create_model
 from rtseg.weights import default_checkpoint_path
-from training.evaluate import Predictor, evaluate
-from training.metrics import f1_table
+from training.evaluation.metrics import f1_table
+from training.evaluation.predictor import Predictor, evaluate
 from training.recipes import recipe_of
 
 

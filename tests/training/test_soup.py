@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtseg.errors import SettingError
-from tests.exported import FINE, tiny_checkpoint
+from tests.support.exported import FINE, tiny_checkpoint
 from training.soup import averaged
 
 

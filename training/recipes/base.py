@@ -15,9 +15,9 @@ from rtseg.checkpoint import Checkpoint, Fit, View
 from rtseg.errors import SettingError
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
-from training.check import Pictures
-from training.datasets.base import Dataset
-from training.losses import Sets
+from training.data.base import Dataset
+from training.data.check import Pictures
+from training.losses.functions import Sets
 from training.settings import FitSettings
 
 
@@ -34,7 +34,7 @@ class TrainingData:
     Attributes:
         views: the training views.
         pictures: how many training pictures make an epoch.
-        sets: what target values from `training.losses.FIRST_SET` up stand for.
+        sets: what target values from `training.losses.functions.FIRST_SET` up stand for.
         description: for the checkpoint's provenance.
         class_shares: counts each class's share of the training pixels, for class-weighted losses.
     """

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rtseg.labels import BDD_DRIVABLE
-from training.datasets.bdd100k import ORIGIN, open_bdd_drivable
+from training.data.bdd100k import ORIGIN, open_bdd_drivable
 from training.recipes.base import Recipe
 from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 

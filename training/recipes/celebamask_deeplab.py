@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from rtseg.labels import CELEBAMASK
-from training.datasets.celebamask import ORIGIN, CelebAMask
+from training.data.celebamask import ORIGIN, CelebAMask
 from training.recipes.base import Recipe
 from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from rtseg.labels import CIHP
-from training.datasets.cihp import ORIGIN, open_cihp
+from training.data.cihp import ORIGIN, open_cihp
 from training.recipes.base import Recipe
 from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Literal
 
 from rtseg.labels import HELEN
-from training.augment import PhotometricSettings
-from training.bystanders import listed_bystanders, read_boxes
-from training.check import Pictures
-from training.datasets.backgrounds import Backgrounds
-from training.datasets.base import Dataset, samples_of
-from training.datasets.fasseg import HELEN_SETS, Fasseg, as_helen
-from training.datasets.fasseg import TERMS as FASSEG_TERMS
-from training.datasets.helen import LABEL_OFFSET, MIRROR_SHIFT, TERMS, Helen
+from training.augment.scene_settings import SceneSettings
+from training.augment.scenes import FaceViews
+from training.augment.transforms import PhotometricSettings
+from training.data.backgrounds import Backgrounds
+from training.data.base import Dataset, samples_of
+from training.data.bystanders import listed_bystanders, read_boxes
+from training.data.check import Pictures
+from training.data.fasseg import HELEN_SETS, Fasseg, as_helen
+from training.data.fasseg import TERMS as FASSEG_TERMS
+from training.data.helen import LABEL_OFFSET, MIRROR_SHIFT, TERMS, Helen
 from training.recipes.base import Recipe, TrainingData
-from training.scene_settings import SceneSettings
-from training.scenes import FaceViews
 from training.settings import FitSettings
 
 EARLY = SceneSettings(composites=0.3, negatives=0.07, partial=0.05)

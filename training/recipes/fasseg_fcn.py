@@ -11,10 +11,10 @@ import dataclasses
 from pathlib import Path
 
 from rtseg.labels import FASSEG
-from training.check import Pictures
-from training.datasets.base import Dataset
-from training.datasets.fasseg import ORIGIN, ORIGIN_V3, Fasseg
-from training.datasets.joined import Joined
+from training.data.base import Dataset
+from training.data.check import Pictures
+from training.data.fasseg import ORIGIN, ORIGIN_V3, Fasseg
+from training.data.joined import Joined
 from training.recipes.base import Recipe, TrainingData
 from training.recipes.pictures import PLAIN, downloads_of, learn_from, terms_of, whole_pictures
 from training.settings import FitSettings

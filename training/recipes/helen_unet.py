@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from rtseg.labels import HELEN
-from training.datasets.helen import ORIGIN, open_helen
+from training.data.helen import ORIGIN, open_helen
 from training.recipes.base import Recipe
 from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 

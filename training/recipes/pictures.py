@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rtseg.checkpoint import Fit
 from rtseg.errors import RtsegError, SettingError, SourceError
-from training.check import Pictures
-from training.datasets.base import Dataset
-from training.datasets.origin import Origin
+from training.augment.pictures import PictureViews, balanced_weights, class_pixels
+from training.data.base import Dataset
+from training.data.check import Pictures
+from training.data.origin import Origin
 from training.recipes.base import TrainingData
 from training.settings import FitSettings
-from training.views import PictureViews, balanced_weights, class_pixels
 
 PLAIN = FitSettings(
     optimizer="adam",

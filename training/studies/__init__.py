@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtseg.errors import SettingError, listed
 from training.studies import architectures, augmentation, losses
-from training.study import Study
+from training.studies.study import Study
 
 STUDIES: dict[str, Study] = {
     study.name: study for study in (losses.STUDY, augmentation.STUDY, architectures.STUDY)

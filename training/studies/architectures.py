@@ -18,11 +18,11 @@ from rtseg.errors import BackendError
 from rtseg.labels import HELEN
 from rtseg.models import build_model
 from rtseg.settings import BackendName, Precision
-from training.markdown import share, table
-from training.metrics import f1_of, iou_of, mean_of
+from training.evaluation.markdown import share, table
+from training.evaluation.metrics import f1_of, iou_of, mean_of
+from training.evaluation.report import figure
 from training.recipes import recipe_of
-from training.report import figure
-from training.study import Outcome, Study, Trial
+from training.studies.study import Outcome, Study, Trial
 
 SIZE = 128
 TIMED_SIZE = 256
@@ -113,7 +113,7 @@ def latencies(
     where a backend does not run here.
     """
     from rtseg.backends import Backend, open_backend
-    from rtseg.onnx.export import write_onnx
+    from rtseg.export.onnx import write_onnx
 
     rng = np.random.default_rng(0)
     smallest = np.full((len(checkpoints), len(KINDS)), np.inf)

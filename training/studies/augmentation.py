@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rtseg.labels import FASSEG
-from training.datasets.fasseg import ORIGIN
-from training.markdown import share, table
-from training.metrics import f1_of, iou_of, mean_of
+from training.data.fasseg import ORIGIN
+from training.evaluation.markdown import share, table
+from training.evaluation.metrics import f1_of, iou_of, mean_of
 from training.recipes import recipe_of
 from training.recipes.pictures import whole_pictures
-from training.study import Outcome, Study, Trial
+from training.studies.study import Outcome, Study, Trial
 
 SIZE = 128
 STEPS = 1000

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rtseg.labels import HELEN
-from training.markdown import share, table
-from training.metrics import f1_of
+from training.evaluation.markdown import share, table
+from training.evaluation.metrics import f1_of
 from training.recipes import recipe_of
-from training.study import Outcome, Study, Trial
+from training.studies.study import Outcome, Study, Trial
 
 LOSSES = (
     "cross-entropy",

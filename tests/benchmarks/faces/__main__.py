@@ -14,7 +14,7 @@ import click
 
 from rtseg.backends import open_backend
 from rtseg.errors import RtsegError
-from rtseg.machine import this_machine
+from rtseg.system.machine import this_machine
 from tests.benchmarks import faces as package
 from tests.benchmarks.faces import (
     blink,

@@ -11,8 +11,8 @@ from rtseg import Segmenter, open_source
 from rtseg.backends.base import Backend
 from rtseg.frames import Box, Face, Frame, Image, LabelMap
 from rtseg.labels import HELEN
+from rtseg.postprocess.smoothing import CutDetector
 from rtseg.settings import FaceSettings
-from rtseg.smoothing import CutDetector
 from tests.benchmarks.faces.clip_boxes import (
     PERSONS,
     SECOND_PERSONS,

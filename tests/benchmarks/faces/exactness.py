@@ -11,8 +11,8 @@ import numpy as np
 from rtseg import Segmenter
 from rtseg.backends.base import Backend
 from rtseg.faces import TrackedFace
-from rtseg.faces.crops import Crop
 from rtseg.frames import Box
+from rtseg.geometry.crop import Crop
 from rtseg.settings import FaceSettings
 from tests.benchmarks.faces.metered import Remembering
 from tests.benchmarks.faces.report import Cell, Report

@@ -17,7 +17,7 @@ from rtseg.settings import FaceSettings
 from tests.benchmarks.faces.metered import Remembering
 from tests.benchmarks.faces.report import Cell, Report, percent
 from tests.benchmarks.faces.streams import USUAL_NOISE, Scene, head_box, still_head
-from training.metrics import Matrix, confusion_matrix, f1_of
+from training.evaluation.metrics import Matrix, confusion_matrix, f1_of
 
 SPEEDS = (1, 4, 8)
 NOISES = (2.0, 4.0, 6.0)

@@ -13,7 +13,7 @@ from rtseg.labels import HELEN
 from tests.benchmarks.faces.metered import Around
 from tests.benchmarks.faces.report import Cell, Report
 from tests.benchmarks.faces.streams import wandering
-from training.metrics import Matrix, confusion_matrix, f1_of
+from training.evaluation.metrics import Matrix, confusion_matrix, f1_of
 
 SHARES = (0.1, 0.2, 0.4, 0.8)
 """Of heads (skin and hair) in the frame's height."""

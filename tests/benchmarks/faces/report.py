@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.markdown import table
+from training.evaluation.markdown import table
 
 Cell = str | float | int
 

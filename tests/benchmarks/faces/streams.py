@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from rtseg.frames import Box, Frame, Image, LabelMap
 from rtseg.labels import HELEN
-from training.augment import PhotometricSettings
-from training.datasets.backgrounds import Backgrounds
-from training.datasets.base import samples_of
-from training.datasets.helen import Helen
-from training.scene_settings import SceneSettings
-from training.scenes import FaceViews
+from training.augment.scene_settings import SceneSettings
+from training.augment.scenes import FaceViews
+from training.augment.transforms import PhotometricSettings
+from training.data.backgrounds import Backgrounds
+from training.data.base import samples_of
+from training.data.helen import Helen
 
 WIDTH, HEIGHT = 1280, 720
 """Of a frame, pixels."""
@@ -147,7 +147,7 @@ def head_box(labels: LabelMap) -> Box | None:
 
 @lru_cache(maxsize=1)
 def views(data: Path) -> FaceViews:
-    """Validation heads and held-out backgrounds, composed as `training.robustness` does it."""
+    """Validation heads and held-out backgrounds, composed as `training.evaluation.robustness` does it."""
     backgrounds = Backgrounds(root=data, split="val")
     return FaceViews(
         list(samples_of(Helen(root=data, split="val"))),

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.checkpoint import read_header
-from rtseg.faces.crops import Crop
 from rtseg.frames import Box
+from rtseg.geometry.crop import Crop
+from rtseg.postprocess.smoothing import LONGEST_SECONDS, TrackSmoother
 from rtseg.settings import FaceSettings
-from rtseg.smoothing import LONGEST_SECONDS, TrackSmoother
 from rtseg.weights import default_checkpoint_path
 from tests.benchmarks.faces.report import Cell, Report, percent
 from tests.benchmarks.faces.streams import (

@@ -1,0 +1,115 @@
+"""What a TensorRT engine is built with: one TOML file an engine, shipped in `engines/`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from rtseg.errors import SettingError, listed
+from rtseg.export.onnx_file import MAX_BATCH, OnnxPrecision
+from rtseg.settings import Settings, setting
+
+BATCHES = (1, 2, 4, 8)
+"""The batch sizes that engines run; a call is padded up to the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRecipe(Settings):
+    """How one engine is built. The fields are the keys of its TOML file.
+
+    Raises:
+        SettingError: a value is not allowed.
+    """
+
+    name: str = setting("", "what the engine is called")
+    model: str = setting(
+        "face-parts", "the model: face-parts (built in), or a .safetensors or .onnx file"
+    )
+    precision: OnnxPrecision = setting("fp16", "what the engine computes in")  # noqa: RUF009
+    usual_batch: int = setting(1, "the batch that it is made fastest for", low=1, high=MAX_BATCH)
+    largest_batch: int = setting(8, "the largest batch that it takes", low=1, high=MAX_BATCH)
+    workspace_mib: int = setting(1024, "memory for trying and running kernels", low=16, high=65536)
+    optimisation_level: int = setting(3, "how long TensorRT searches for kernels", low=0, high=5)
+    least_agreement: float = setting(
+        0.995, "share of labels that must be those of FP32; else it is built in FP32", low=0, high=1
+    )
+    expected_seconds: int = setting(60, "how long a build takes, roughly", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.largest_batch not in BATCHES:
+            raise SettingError(
+                f"engine recipe {self.name!r}: largest_batch is {self.largest_batch}; "
+                f"allowed: {listed(BATCHES)}"
+            )
+        if self.usual_batch > self.largest_batch:
+            raise SettingError(
+                f"engine recipe {self.name!r}: usual_batch {self.usual_batch} is more than "
+                f"largest_batch {self.largest_batch}"
+            )
+
+
+def shipped_recipes() -> dict[str, EngineRecipe]:
+    """The recipes that come with rtseg, by name."""
+    return {
+        path.stem: _parse(path.read_text(encoding="utf-8"), name=path.stem, folder=path.parent)
+        for path in sorted(_folder().glob("*.toml"))
+    }
+
+
+def read_recipe(name: str) -> EngineRecipe:
+    """A shipped recipe by name, a recipe file, or the plain recipe of a model file.
+
+    Raises:
+        SettingError: it is none of these, or a value in it is not allowed.
+    """
+    path = Path(name)
+    if path.suffix in (".safetensors", ".onnx"):
+        return EngineRecipe(name=path.stem, model=name)
+    if path.suffix == ".toml":
+        try:
+            return _parse(path.read_text(encoding="utf-8"), name=path.stem, folder=path.parent)
+        except OSError as error:
+            raise SettingError(f"{path}: cannot be read: {error.strerror}") from None
+    shipped = shipped_recipes()
+    if name not in shipped:
+        raise SettingError(
+            f"unknown engine recipe {name!r}; allowed: {listed(shipped)}, a .toml recipe, or a "
+            ".safetensors or .onnx model"
+        )
+    return shipped[name]
+
+
+def _folder() -> Path:
+    """The recipes: in the wheel a package of their own, in a checkout the folder `engines/`."""
+    checkout = Path(__file__).resolve().parents[3] / "engines"
+    try:
+        installed = resources.files("rtseg.engine_recipes")
+    except ModuleNotFoundError:
+        return checkout
+    return installed if isinstance(installed, Path) else checkout
+
+
+def _parse(text: str, *, name: str, folder: Path) -> EngineRecipe:
+    allowed = {field.name: field for field in fields(EngineRecipe) if field.name != "name"}
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"engine recipe {name!r}: not a TOML file: {error}") from None
+    for key, value in values.items():
+        if key not in allowed:
+            raise SettingError(
+                f"engine recipe {name!r}: unknown key {key!r}; allowed: {listed(allowed)}"
+            )
+        wanted = type(allowed[key].default)
+        if not isinstance(value, (int, float) if wanted is float else wanted) or value is True:
+            raise SettingError(
+                f"engine recipe {name!r}: {key} must be of type {wanted.__name__}; found {value!r}"
+            )
+    model = values.get("model", "face-parts")
+    if Path(model).suffix:
+        values["model"] = str(folder / model)
+    return EngineRecipe(name=name, **values)

@@ -1,0 +1,304 @@
+"""PyTorch: bf16 or fp32 on a processor, fp16 on an NVIDIA GPU.
+
+Batch norm is folded into the convolutions; normalisation and softmax are computed here, so that
+uint8 goes in and probabilities come out. On a GPU batches are padded to 1, 2, 4 or 8, each of
+which has its buffers and its CUDA graph.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from rtseg.backends.base import Backend, Crops, ProbabilityBatch
+from rtseg.backends.batching import (
+    MEMORY_IS_FULL,
+    infer_what_fits,
+    padded,
+    probabilities_shape,
+)
+from rtseg.backends.tensorrt.recipe import BATCHES
+from rtseg.backends.torch.compile import compiled as compile_network
+from rtseg.backends.torch.cuda import GraphedBatch, GraphError
+from rtseg.checkpoint import Checkpoint
+from rtseg.errors import BackendError, DeviceMemoryError, SettingError, listed
+from rtseg.models import create_model
+from rtseg.settings import DeviceName, ModelSettings, Precision
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_ALLOWED = {"cpu": ("auto", "fp32", "bf16"), "cuda": ("auto", "fp32", "bf16", "fp16")}
+
+# Libraries below PyTorch say it in their own ways (cuDNN and cuBLAS: ALLOC_FAILED).
+_OUT_OF_MEMORY = re.compile(r"out of memory|ALLOC_FAILED", re.IGNORECASE)
+
+_log = logging.getLogger("rtseg")
+
+
+class TorchBackend(Backend):
+    """Runs a checkpoint through PyTorch.
+
+    The number of threads is a budget of the whole process: PyTorch's and OpenCV's pools are set
+    to it.
+
+    Args:
+        checkpoint: the model with its weights.
+        device: `cpu`, `cuda`, or `auto`: a GPU where PyTorch sees one.
+        precision: `auto` is fp16 on a GPU; on a processor bf16 where it has the instructions and
+            a short measurement does not find it slower, else fp32.
+        threads: processor threads; 0 is one a core.
+        compiled: on a processor, compile the network first, which takes up to a minute.
+        cuda_graphs: on a GPU, record each batch size as a CUDA graph.
+
+    Raises:
+        SettingError: a value is unknown, out of range, or does not go with the device.
+        ModelError: the weights do not fit the architecture.
+        CompilerError: the network cannot be compiled here.
+        DeviceMemoryError: the GPU's memory is full.
+        BackendError: there is no such device, or it fails.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: DeviceName = "auto",
+        precision: Precision = "auto",
+        threads: int = 0,
+        compiled: bool = False,
+        cuda_graphs: bool = True,
+    ) -> None:
+        ModelSettings(device=device, precision=precision, threads=threads)
+        self._lock = threading.Lock()
+        self._device = _find_device(device)
+        kind = self._device.type
+        if precision not in _ALLOWED[kind]:
+            raise SettingError(
+                f"precision {precision!r} does not run on {kind}; allowed: {listed(_ALLOWED[kind])}"
+            )
+        if compiled and kind != "cpu":
+            raise SettingError(f"--compile goes with --device cpu; the network would run on {kind}")
+        self.threads = set_thread_budget(threads)
+        self.device = kind
+        if kind == "cuda":
+            self.device = f"cuda:0 ({torch.cuda.get_device_name(self._device)})"
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self.uses_cuda_graphs = cuda_graphs and kind == "cuda"
+        self._graphed: dict[int, GraphedBatch] = {}
+        # the weights live in the network from here on
+        self.model = replace(checkpoint, tensors={})
+        network = fold_batch_norms(create_model(checkpoint))
+        try:
+            self._choose(network, precision)
+        except RuntimeError as error:
+            raise _failure(error) from error
+        if compiled:
+            self._compile()
+
+    def _choose(self, network: nn.Module, precision: Precision) -> None:
+        """Settle on a precision, and say why."""
+        self._mean = torch.tensor(self.model.mean, device=self._device) * 255
+        self._scale = 1 / (torch.tensor(self.model.std, device=self._device) * 255)
+        why = "asked for"
+        if precision == "auto" and self._device.type == "cuda":
+            precision, why = "fp16", "a GPU is there"
+        elif precision == "auto":
+            precision, why = self._measure(network)
+        self.precision = precision
+        self._network: nn.Module | None = self._prepared(network, precision)
+        self.reason = f"torch on {self.device}, {precision} ({why}), {self.threads} threads"
+
+    def _compile(self) -> None:
+        """Compile for one crop at a time: each other batch would have to be compiled as well, and
+        on a processor a batch is no faster than its crops one after the other."""
+        assert self._network is not None
+        self._network = compile_network(
+            self._network, lambda network: self._run(network, self._empty_crops(1))
+        )
+        self.max_batch = 1
+        self.reason += ", compiled"
+
+    def _empty_crops(self, batch: int) -> Crops:
+        return np.zeros((batch, self.model.input_height, self.model.input_width, 3), np.uint8)
+
+    def _prepared(self, network: nn.Module, precision: str) -> nn.Module:
+        prepared: nn.Module = network.to(
+            device=self._device,
+            dtype=_DTYPES[precision],
+            memory_format=torch.channels_last,  # type: ignore[call-overload]
+        )
+        return prepared
+
+    def _measure(self, network: nn.Module) -> tuple[Precision, str]:
+        """Whether bf16 is worth it: without its instructions it can be far slower than fp32."""
+        if not has_bf16_instructions():
+            return "fp32", "the processor has no bf16 instructions"
+        empty = self._empty_crops(1)
+        candidates = {
+            name: self._prepared(copy.deepcopy(network), name) for name in ("fp32", "bf16")
+        }
+        fastest = dict.fromkeys(candidates, float("inf"))
+        # taken in turns, the best of each, so that a busy moment does not decide
+        for turn in range(6):
+            for name, candidate in candidates.items():
+                start = time.perf_counter()
+                self._run(candidate, empty)
+                if turn:
+                    fastest[name] = min(fastest[name], time.perf_counter() - start)
+        bf16_ms, fp32_ms = fastest["bf16"] * 1e3, fastest["fp32"] * 1e3
+        measured = f"bf16 measured {bf16_ms:.1f} ms, fp32 {fp32_ms:.1f} ms"
+        # a processor that has the instructions is nearly always faster with them: only a clear
+        # loss counts, so that a busy machine seldom changes what a model computes
+        return ("fp32" if bf16_ms > 1.2 * fp32_ms else "bf16"), measured
+
+    def infer(self, crops: Crops) -> ProbabilityBatch:
+        """As `Backend.infer`. Where a GPU's memory is full, smaller batches are tried first."""
+        self.check_crops(crops)
+        with self._lock:
+            network = self._network
+            if network is None:
+                raise BackendError("the torch backend is closed; open a new one")
+            return infer_what_fits(
+                self,
+                crops,
+                run=lambda part: self._attempt(network, part),
+                make_room=self._make_room,
+            )
+
+    def warm_up(self) -> None:
+        """As `Backend.warm_up`; on a GPU at every batch size, so that each is recorded."""
+        if self._device.type == "cpu":
+            super().warm_up()
+            return
+        for batch in BATCHES:
+            self.infer(self._empty_crops(batch))
+
+    def _attempt(self, network: nn.Module, crops: Crops) -> ProbabilityBatch:
+        """As `_run`, in rtseg's errors."""
+        try:
+            return self._run(network, crops)
+        except RuntimeError as error:
+            raise _failure(error) from error
+
+    def _make_room(self) -> None:
+        self._graphed.clear()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def _run(self, network: nn.Module, crops: Crops) -> ProbabilityBatch:
+        """One batch: uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes)."""
+        if self._device.type == "cuda":
+            graphed = self._graphed_batch(network, padded(len(crops)))
+            found = graphed.run(crops)
+            self.device_seconds = graphed.device_seconds
+            return found
+        # PyTorch takes writable arrays only
+        pixels = torch.from_numpy(np.require(crops, requirements=("C", "W")))
+        result: ProbabilityBatch = self._compute(network, pixels).numpy()
+        return result
+
+    def _compute(self, network: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+        """As `_run`, from and to tensors on the device."""
+        dtype = next(network.parameters()).dtype
+        normalised = (pixels.float().sub_(self._mean).mul_(self._scale)).to(dtype)
+        # the view of an NHWC array as NCHW is what PyTorch calls channels_last
+        logits: torch.Tensor = network(normalised.permute(0, 3, 1, 2))
+        if logits.is_cuda:
+            return functional.softmax(logits.permute(0, 2, 3, 1).float(), dim=-1)
+        # class by class on a processor: cell by cell, PyTorch takes ten times as long
+        probabilities = functional.softmax(logits.float().contiguous(), dim=1)
+        return probabilities.permute(0, 2, 3, 1)
+
+    def _graphed_batch(self, network: nn.Module, batch: int) -> GraphedBatch:
+        """The buffers and the graph of one batch size, made at its first use."""
+        graphed = self._graphed.get(batch)
+        if graphed is not None:
+            return graphed
+        graphed = GraphedBatch(
+            lambda pixels: self._compute(network, pixels),
+            batch=batch,
+            crop=(self.model.input_height, self.model.input_width, 3),
+            probabilities=probabilities_shape(self),
+            device=self._device,
+            stream=self._stream,
+        )
+        if self.uses_cuda_graphs:
+            try:
+                graphed.record()
+            except GraphError as error:
+                self.uses_cuda_graphs = False
+                _log.warning("CUDA graphs do not work here, so each call is slower: %s", error)
+        self._graphed[batch] = graphed
+        return graphed
+
+    def close(self) -> None:
+        """As `Backend.close`."""
+        with self._lock:
+            self._network = None
+            self._graphed.clear()
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """Merge each batch norm that follows a convolution in an `nn.Sequential` into it, in place."""
+    for child in network.children():
+        fold_batch_norms(child)
+    if isinstance(network, nn.Sequential):
+        for index in range(len(network) - 1):
+            first, second = network[index], network[index + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                network[index] = fuse_conv_bn_eval(first, second)
+                network[index + 1] = nn.Identity()
+    return network
+
+
+def has_bf16_instructions() -> bool:
+    """Whether this processor multiplies bf16 natively (AVX512-BF16, AMX)."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    # private names of PyTorch, absent in some versions: then fp32 it is
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+
+
+def set_thread_budget(threads: int) -> int:
+    """Hold PyTorch's and OpenCV's pools to so many threads (0: one a core); returns how many."""
+    import cv2
+
+    from rtseg.settings import thread_count
+
+    count = thread_count(threads)
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    return count
+
+
+def _find_device(device: DeviceName) -> torch.device:
+    has_gpu = torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
+        raise BackendError(
+            "device cuda: PyTorch sees no NVIDIA GPU here; use --device cpu, or install a driver "
+            "and a PyTorch built for CUDA"
+        )
+    return torch.device("cuda:0" if has_gpu and device != "cpu" else "cpu")
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether PyTorch, or a library that it calls, found no memory on the device."""
+    return isinstance(error, torch.OutOfMemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
+
+
+def _failure(error: RuntimeError) -> BackendError:
+    if is_out_of_memory(error):
+        return DeviceMemoryError(MEMORY_IS_FULL)
+    first_line = str(error).strip().split("\n", 1)[0]
+    return BackendError(f"the torch backend failed: {first_line}")

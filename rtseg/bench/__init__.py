@@ -1,0 +1,1 @@
+"""Benchmarks: the whole pipeline, and every backend beside the others."""

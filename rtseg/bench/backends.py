@@ -1,0 +1,405 @@
+"""Every backend beside the others: the network's time, end-to-end frames a second, agreement,
+memory and start-up.
+
+Each backend runs in a process of its own, so that what one has loaded or started (libraries,
+thread pools, memory) is neither counted nor in the way of the next.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rtseg.errors import BackendError, ModelError
+from rtseg.settings import BenchSettings, FaceSettings, ModelSettings, ViewSettings
+from rtseg.system.machine import Machine, this_machine
+from rtseg.timing import Percentiles
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rtseg.backends import BackendName
+    from rtseg.backends.base import Backend
+
+BATCHES = (1, 2, 4)
+ROUNDS = 60
+WARM_UP_ROUNDS = 8
+TIMEOUT_SECONDS = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One backend as it is asked for; `eager` is `rtseg.bench.eager`."""
+
+    backend: BackendName | Literal["eager"]
+    device: str
+    precision: str
+
+    @property
+    def label(self) -> str:
+        """For tables: `torch cpu fp32`."""
+        return f"{self.backend} {self.device} {self.precision}"
+
+
+CANDIDATES = (
+    Candidate(backend="eager", device="cpu", precision="fp32"),
+    Candidate(backend="torch", device="cpu", precision="fp32"),
+    Candidate(backend="torch", device="cpu", precision="bf16"),
+    Candidate(backend="openvino", device="cpu", precision="fp32"),
+    Candidate(backend="openvino", device="cpu", precision="bf16"),
+    Candidate(backend="torch", device="cuda", precision="fp32"),
+    Candidate(backend="torch", device="cuda", precision="fp16"),
+    Candidate(backend="tensorrt", device="cuda", precision="fp16"),
+)
+"""What is tried; the first is the measure of the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendFigures:
+    """What one backend does.
+
+    Attributes:
+        candidate: as it was asked for.
+        device, precision: as it answered.
+        batches: milliseconds a call by batch size: uint8 crops in, probabilities out.
+        device_ms: the same by the device's own clock, medians, where it has one.
+        frames_per_second: of the whole pipeline, from the first read to the closed output.
+        latency: of the pipeline's frames, milliseconds.
+        finish: milliseconds to make the labels of one crop, at its size, of its probabilities.
+        agreement: share of labels equal to PyTorch's in FP32, on real pictures of a face, 0..1.
+        peak_mib: the most memory its process held, libraries and all; without that of Python.
+        start_seconds: from a fresh interpreter to its first result, imports and all.
+        ratio: how many times as fast as the first candidate, one crop a call, by medians.
+        problem: why it cannot run here, or "".
+    """
+
+    candidate: Candidate
+    device: str = ""
+    precision: str = ""
+    batches: dict[int, Percentiles]
+    device_ms: dict[int, float] | None = None
+    frames_per_second: float | None = None
+    latency: Percentiles | None = None
+    finish: Percentiles | None = None
+    agreement: float | None = None
+    peak_mib: float | None = None
+    start_seconds: float | None = None
+    ratio: float | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendReport:
+    """All of them, on one machine.
+
+    Attributes:
+        figures: in the order of `CANDIDATES`.
+        threads: the processor threads each was allowed; 0 is one a core.
+        bench: what the pipelines ran on.
+        machine: where it all ran.
+    """
+
+    figures: tuple[BackendFigures, ...]
+    threads: int
+    bench: BenchSettings
+    machine: Machine
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; times are milliseconds but `start_seconds`."""
+        return {
+            "schema": 3,
+            "settings": asdict(self.bench),
+            "threads": self.threads,
+            "backends": [asdict(figures) for figures in self.figures],
+            "machine": self.machine.to_json(),
+        }
+
+    def table(self) -> RenderableType:
+        """For a terminal."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("backend", no_wrap=True)
+        for batch in BATCHES:
+            table.add_column(f"{batch} crop{'s'[: batch > 1]}", justify="right")
+        for title in ("× first", "FPS", "same labels", "MiB", "start s"):
+            table.add_column(title, justify="right")
+        reasons: dict[str, list[str]] = {}
+        for figures in self.figures:
+            if figures.problem:
+                reasons.setdefault(figures.problem, []).append(figures.candidate.label)
+                continue
+            table.add_row(
+                figures.candidate.label,
+                *(_three(figures.batches[batch]) for batch in BATCHES),
+                _shown(figures.ratio, "{:.2f}"),
+                _shown(figures.frames_per_second, "{:.1f}"),
+                _shown(figures.agreement, "{:.2%}"),
+                _shown(figures.peak_mib, "{:.0f}"),
+                _shown(figures.start_seconds, "{:.2f}"),
+            )
+        skipped = [Text(f"not run: {', '.join(who)}: {why}") for why, who in reasons.items()]
+        heading = Text("milliseconds a call, p50/p95/p99: uint8 crops in, probabilities out")
+        return Group(heading, table, *skipped, *map(Text, self._lines()))
+
+    def _lines(self) -> Iterator[str]:
+        first = self.figures[0]
+        yield f"× first: one crop a call, beside {first.candidate.label}, by medians"
+        source = self.bench.input or f"the moving face, {self.bench.resolution}"
+        yield f"FPS: the whole pipeline, end to end, on {source}, output {self.bench.output}"
+        for figures in self.figures:
+            if figures.device_ms:
+                shown = ", ".join(f"{batch}: {ms:.2f}" for batch, ms in figures.device_ms.items())
+                yield f"{figures.candidate.label}, by the device's own clock, ms a call: {shown}"
+        if first.finish is not None:
+            times = _three(first.finish, digits=2)
+            yield f"finish: {times} ms from one crop's probabilities to its labels (p50/p95/p99)"
+        yield self.machine.line()
+
+
+def bench_backends(
+    model: ModelSettings,
+    *,
+    candidates: Sequence[Candidate] = CANDIDATES,
+    rounds: int = ROUNDS,
+    bench: BenchSettings | None = None,
+    faces: FaceSettings | None = None,
+    view: ViewSettings | None = None,
+    on_progress: Callable[[str], None] | None = None,
+) -> BackendReport:
+    """Measure every backend that this machine has; those it has not say why.
+
+    Args:
+        model: which model, and how many threads; device and precision are the candidates'.
+        candidates: what is tried; the first is the measure of the others.
+        rounds: calls that are measured for each batch size.
+        bench, faces, view: what the whole pipeline runs on and draws.
+        on_progress: told what is measured now.
+
+    Raises:
+        BackendError: not even the first candidate runs.
+    """
+    bench = bench or BenchSettings()
+    order = {
+        "model": model.model,
+        "threads": model.threads,
+        "rounds": rounds,
+        "bench": asdict(bench),
+        "faces": asdict(faces or FaceSettings()),
+        "view": asdict(view or ViewSettings()),
+    }
+    found: list[BackendFigures] = []
+    for candidate in candidates:
+        if on_progress is not None:
+            on_progress(candidate.label)
+        figures = _in_own_process(candidate, order)
+        if not found and figures.problem:
+            raise BackendError(f"{candidate.label} does not run here: {figures.problem}")
+        if not figures.problem:
+            measure = found[0] if found else figures
+            figures = replace(figures, ratio=measure.batches[1].p50 / figures.batches[1].p50)
+        found.append(figures)
+    return BackendReport(
+        figures=tuple(found), threads=model.threads, bench=bench, machine=this_machine()
+    )
+
+
+def _in_own_process(candidate: Candidate, order: dict[str, Any]) -> BackendFigures:
+    problem = _obstacle(candidate)
+    if problem:
+        return BackendFigures(candidate=candidate, batches={}, problem=problem)
+    order = {**order, **asdict(candidate)}
+    command = [sys.executable, "-m", "rtseg.bench.backends", json.dumps(order)]
+    start = time.time()
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        problem = f"took more than {TIMEOUT_SECONDS:.0f} s"
+        return BackendFigures(candidate=candidate, batches={}, problem=problem)
+    lines = done.stdout.strip().splitlines()
+    try:
+        answer = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        answer = {"problem": f"its process ended: {last}"}
+    if "problem" in answer:
+        return BackendFigures(candidate=candidate, batches={}, problem=answer["problem"])
+    return BackendFigures(
+        candidate=candidate,
+        device=answer["device"],
+        precision=answer["precision"],
+        batches={int(batch): Percentiles(**p) for batch, p in answer["batches"].items()},
+        device_ms={int(batch): ms for batch, ms in answer["device_ms"].items()} or None,
+        frames_per_second=answer["frames_per_second"],
+        latency=Percentiles(**answer["latency"]),
+        finish=Percentiles(**answer["finish"]),
+        agreement=answer["agreement"],
+        peak_mib=answer["peak_mib"],
+        start_seconds=answer["first_result_at"] - start,
+    )
+
+
+def _obstacle(candidate: Candidate) -> str:
+    """Why it need not be tried: known without loading anything that could end a process."""
+    from rtseg.system.nvidia import nvidia_driver_problem
+
+    return (nvidia_driver_problem() or "") if candidate.device == "cuda" else ""
+
+
+def _measure(order: dict[str, Any]) -> dict[str, Any]:
+    """In the backend's own process: open, first result, timings, memory, then agreement."""
+    import numpy as np
+
+    before = _peak_mib()
+    with _opened(order) as backend:
+        size = (backend.model.input_height, backend.model.input_width, 3)
+        backend.infer(np.zeros((1, *size), np.uint8))
+        first_result_at = time.time()
+        crops = np.random.default_rng(0).integers(0, 256, (max(BATCHES), *size), np.uint8)
+        batches, device_ms = {}, {}
+        for batch in BATCHES:
+            samples, on_device = [], []
+            for turn in range(WARM_UP_ROUNDS + order["rounds"]):
+                start = time.perf_counter()
+                backend.infer(crops[:batch])
+                if turn >= WARM_UP_ROUNDS:
+                    samples.append(time.perf_counter() - start)
+                    if backend.device_seconds is not None:
+                        on_device.append(backend.device_seconds)
+            batches[batch] = asdict(Percentiles.of(samples))
+            if on_device:
+                device_ms[batch] = Percentiles.of(on_device).p50
+        after = _peak_mib()
+        return {
+            "device": backend.device,
+            "precision": backend.precision,
+            "batches": batches,
+            "device_ms": device_ms,
+            "peak_mib": None if before is None or after is None else after - before,
+            "first_result_at": first_result_at,
+            "finish": asdict(_finish_times(backend, rounds=order["rounds"])),
+            **_end_to_end(backend, order),
+            "agreement": _agreement(backend, order),
+        }
+
+
+def _opened(order: dict[str, Any]) -> Backend:
+    from rtseg.backends import open_backend
+
+    wanted = order["backend"]
+    if wanted == "eager":
+        from rtseg.bench.eager import EagerBackend
+        from rtseg.checkpoint import read_checkpoint
+        from rtseg.weights import default_checkpoint_path
+
+        path = Path(order["model"] or default_checkpoint_path())
+        if path.suffix == ".onnx":
+            raise ModelError(f"{path}: the comparison needs the .safetensors model it was made of")
+        return EagerBackend(read_checkpoint(path), threads=order["threads"])
+    backend = open_backend(
+        # auto takes TensorRT first, but builds nothing: a build is no start-up time
+        "auto" if wanted == "tensorrt" else wanted,
+        model=order["model"],
+        device=order["device"],
+        precision=order["precision"],
+        threads=order["threads"],
+    )
+    if backend.name != wanted:
+        backend.close()
+        raise BackendError(backend.reason)
+    return backend
+
+
+def _finish_times(backend: Backend, *, rounds: int) -> Percentiles:
+    """How long it takes to make labels at a crop's size of its probabilities: argmax and
+    upsampling, on real pictures of a face (empty ones, or noise, would be faster or slower)."""
+    from rtseg.backends.parity import portrait_crops
+    from rtseg.postprocess import whole_labels
+
+    maps = backend.infer(portrait_crops(backend.model))
+    height, width = backend.model.input_height, backend.model.input_width
+    samples = []
+    for turn in range(WARM_UP_ROUNDS + rounds):
+        start = time.perf_counter()
+        whole_labels(maps[turn % len(maps)], height=height, width=width)
+        if turn >= WARM_UP_ROUNDS:
+            samples.append(time.perf_counter() - start)
+    return Percentiles.of(samples)
+
+
+def _end_to_end(backend: Backend, order: dict[str, Any]) -> dict[str, Any]:
+    """The real pipeline on the backend, as `rtseg bench` runs it."""
+    from rtseg.bench.pipeline import run_bench_on
+
+    view = {**order["view"], "classes": tuple(order["view"]["classes"])}
+    summary = run_bench_on(
+        backend,
+        BenchSettings(**order["bench"]),
+        faces=FaceSettings(**order["faces"]),
+        view=ViewSettings(**view),
+        threads=order["threads"],
+    )
+    return {"frames_per_second": summary.frames_per_second, "latency": asdict(summary.latency)}
+
+
+def _agreement(backend: Backend, order: dict[str, Any]) -> float | None:
+    """Beside PyTorch in FP32; None where the model is an ONNX file, which PyTorch does not run."""
+    from rtseg.backends import open_backend
+    from rtseg.backends.parity import label_agreement, portrait_crops
+
+    model = order["model"]
+    if model is not None and model.endswith(".onnx"):
+        return None
+    crops = portrait_crops(backend.model)
+    with open_backend(
+        "torch", model=model, device="cpu", precision="fp32", threads=order["threads"]
+    ) as reference:
+        return label_agreement(backend.infer(crops), reference.infer(crops))
+
+
+def _peak_mib() -> float | None:
+    """The most memory that this process has held; None where the system does not say."""
+    if sys.platform == "win32":
+        return None
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage would count what the parent process held before this one was started
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) / 2**10
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def _three(times: Percentiles, *, digits: int = 1) -> str:
+    return "/".join(f"{value:.{digits}f}" for value in (times.p50, times.p95, times.p99))
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def main(order: str) -> None:
+    """The entry point of a backend's own process: an order in JSON, figures or a problem out."""
+    from rtseg.errors import RtsegError
+
+    try:
+        answer = _measure(json.loads(order))
+    except RtsegError as error:
+        answer = {"problem": str(error)}
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,359 @@
+"""The FPS benchmarking mode: the real pipeline, measured stage by stage and end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtseg.errors import SourceError
+from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.labels import HELEN
+from rtseg.media.info import SourceInfo
+from rtseg.runtime.pipeline import Pipeline, Progress, RunSummary
+from rtseg.settings import (
+    BenchSettings,
+    EncodeSettings,
+    FaceSettings,
+    ModelSettings,
+    ViewSettings,
+    thread_count,
+)
+from rtseg.sinks.base import Outcome, Sink
+from rtseg.sources.base import Source
+from rtseg.system.machine import Machine, this_machine
+from rtseg.system.threads import NULL_MODEL, decoder_threads, shares_processor
+from rtseg.timing import STAGES, Percentiles, StageTimes
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rtseg.backends.base import Backend
+
+AGREEMENT = 0.1
+"""How far the sum of a serial run's stages may lie from its end-to-end time."""
+
+_EXTRA_FRAMES = 16
+"""What the source holds beyond the last measured frame, so that the stages before it are as busy
+at the end of the measurement as they were at its start."""
+
+Segment = Callable[[Frame], Segmentation]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What ran the network; all but `model` is empty where none ran."""
+
+    model: str
+    backend: str
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport:
+    """What was measured, on what.
+
+    Attributes:
+        settings: what was asked for.
+        source: the input's name.
+        width, height: of its frames, in pixels.
+        engine: what ran the network.
+        threads: the processor threads it was allowed.
+        summary: the counts and distributions, the warm-up aside.
+        machine: where it ran.
+    """
+
+    settings: BenchSettings
+    source: str
+    width: int
+    height: int
+    engine: Engine
+    threads: int
+    summary: RunSummary = field(repr=False)
+    machine: Machine
+
+    @property
+    def frame_ms(self) -> float:
+        """End-to-end milliseconds a frame."""
+        return self.summary.seconds * 1e3 / self.summary.frames
+
+    @property
+    def stages_ms(self) -> float:
+        """The sum of all stages, milliseconds a frame."""
+        stages = self.summary.stages.values()
+        return sum(stage.mean * stage.count for stage in stages) / self.summary.frames
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether stages and end-to-end time agree; None where they overlap and need not."""
+        if self.settings.overlap:
+            return None
+        return abs(self.stages_ms - self.frame_ms) <= AGREEMENT * self.frame_ms
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; times are milliseconds."""
+        summary = self.summary
+        return {
+            "schema": 1,
+            "settings": asdict(self.settings),
+            "source": {"name": self.source, "width": self.width, "height": self.height},
+            "engine": {**asdict(self.engine), "threads": self.threads},
+            "frames": summary.frames,
+            "dropped": summary.dropped,
+            "seconds": summary.seconds,
+            "frames_per_second": summary.frames_per_second,
+            "latency_ms": asdict(summary.latency),
+            "stages_ms": {stage: asdict(found) for stage, found in summary.stages.items()},
+            "frame_ms": self.frame_ms,
+            "stages_sum_ms": self.stages_ms,
+            "stages_agree": self.agrees,
+            "machine": self.machine.to_json(),
+        }
+
+    def table(self) -> RenderableType:
+        """The figures for people."""
+        from rich.console import Group
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        table.add_column("stage")
+        for name in ("p50", "p95", "p99", "mean"):
+            table.add_column(f"{name} ms", justify="right")
+        for stage in STAGES:
+            table.add_row(stage, *_cells(self.summary.stages.get(stage)))
+        table.add_row("latency", *_cells(self.summary.latency), style="bold")
+        return Group("", table, "", *self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        summary, engine, machine = self.summary, self.engine, self.machine
+        yield (
+            f"{summary.frames_per_second:.1f} FPS end to end: {summary.frames} frames in "
+            f"{summary.seconds:.2f} s, {summary.dropped} dropped"
+        )
+        close = summary.stages.get("close")
+        if self.settings.output == "encode" and close is not None:
+            yield f"of which finishing the file took {close.mean:.0f} ms, once"
+        if self.settings.overlap:
+            yield "Stages overlap, so they add up to more than a frame's share of the whole;"
+            yield "latency counts the frames that queue between them. --no-overlap for one by one."
+        else:
+            verdict = "they agree" if self.agrees else "THEY DISAGREE: do not trust this table"
+            yield (
+                f"stages add up to {self.stages_ms:.2f} ms a frame, end to end "
+                f"{self.frame_ms:.2f} ms: {verdict}"
+            )
+        yield ""
+        yield f"input    {self.source}, {self.width}x{self.height}, output {self.settings.output}"
+        if engine.backend:
+            yield f"network  {engine.model}, {engine.backend} {engine.precision} on {engine.device}"
+        else:
+            yield "network  none: what decoding, drawing and encoding cost alone"
+        yield f"machine  {machine.line()}, {self.threads} threads used"
+        versions = ", ".join(f"{name} {found}" for name, found in machine.versions.items())
+        yield f"system   {machine.system}, Python {machine.python}"
+        yield f"         {versions}"
+
+
+def _cells(found: Percentiles | None) -> tuple[str, ...]:
+    if found is None or not found.count:
+        return ("-",) * 4
+    return tuple(f"{value:.2f}" for value in (found.p50, found.p95, found.p99, found.mean))
+
+
+def run_bench(
+    settings: BenchSettings,
+    *,
+    model: ModelSettings | None = None,
+    faces: FaceSettings | None = None,
+    view: ViewSettings | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> BenchReport:
+    """Measure one configuration.
+
+    Args:
+        settings: how much of what is run.
+        model: the network; its model `null` runs none.
+        faces: how faces are followed.
+        view: what is drawn.
+        on_progress: as `Pipeline.run` calls it.
+
+    Raises:
+        SourceError: the input cannot be read, or is over before the warm-up is.
+        RtsegError: whatever the rooms raise.
+    """
+    model, view = model or ModelSettings(), view or ViewSettings()
+    times = StageTimes()
+    with ExitStack() as stack:
+        source = stack.enter_context(_open_source(settings, model))
+        segment, engine = stack.enter_context(_open_segmenter(model, faces, times))
+        sink = stack.enter_context(_open_sink(settings, model))
+        summary = measure(
+            settings,
+            source=source,
+            segment=segment,
+            sink=sink,
+            view=view,
+            times=times,
+            on_progress=on_progress,
+        )
+        return BenchReport(
+            settings=settings,
+            source=source.info.name,
+            width=source.info.width,
+            height=source.info.height,
+            engine=engine,
+            threads=thread_count(model.threads),
+            summary=summary,
+            machine=this_machine(),
+        )
+
+
+def run_bench_on(
+    backend: Backend,
+    settings: BenchSettings,
+    *,
+    faces: FaceSettings | None = None,
+    view: ViewSettings | None = None,
+    threads: int = 0,
+) -> RunSummary:
+    """As `run_bench`, on a backend that is open already and stays so; its figures alone.
+
+    Raises:
+        SourceError: as `run_bench`.
+    """
+    from rtseg.segmenter import Segmenter
+
+    times = StageTimes()
+    model = ModelSettings(
+        device="cpu" if backend.device.startswith("cpu") else "cuda", threads=threads
+    )
+    with ExitStack() as stack:
+        source = stack.enter_context(_open_source(settings, model))
+        sink = stack.enter_context(_open_sink(settings, model))
+        return measure(
+            settings,
+            source=source,
+            segment=Segmenter(backend=backend, faces=faces, times=times),
+            sink=sink,
+            view=view or ViewSettings(),
+            times=times,
+        )
+
+
+def measure(
+    settings: BenchSettings,
+    *,
+    source: Source,
+    segment: Segment,
+    sink: Sink,
+    view: ViewSettings,
+    times: StageTimes,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> RunSummary:
+    """Run what was opened, and take its figures.
+
+    Raises:
+        SourceError: the source is over before the warm-up is.
+    """
+    from rtseg.views import render, rendered_size
+
+    def draw(frame: Frame, segmentation: Segmentation) -> Picture:
+        return render(frame, segmentation, view)
+
+    width, height = rendered_size(view, source.info.width, source.info.height)
+    summary = Pipeline(
+        source=source,
+        segment=segment,
+        sink=sink,
+        render=draw,
+        width=width,
+        height=height,
+        times=times,
+        overlap=settings.overlap,
+        max_frames=settings.frames,
+        warmup_frames=settings.warmup,
+    ).run(on_progress=on_progress)
+    if summary.frames == 0:
+        raise SourceError(
+            f"{source.info.name}: is over before the warm-up of {settings.warmup} frames is; "
+            "give a longer input, or a smaller --warmup"
+        )
+    return summary
+
+
+class _PixelsOnlySink(Sink):
+    """Wants the picture, and does nothing with it."""
+
+    def open(self, info: SourceInfo, *, width: int, height: int) -> None:
+        pass
+
+    def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
+        pass
+
+    def close(self, outcome: Outcome) -> None:
+        pass
+
+
+def _open_source(settings: BenchSettings, model: ModelSettings) -> Source:
+    if settings.input is not None:
+        from rtseg.sources import open_source
+
+        return open_source(settings.input, threads=decoder_threads(model))
+    from rtseg.sources.synthetic import MovingFaceSource
+
+    width, height = settings.size
+    count = settings.warmup + settings.frames + _EXTRA_FRAMES
+    return MovingFaceSource(width=width, height=height, frame_count=count)
+
+
+@contextmanager
+def _open_segmenter(
+    model: ModelSettings, faces: FaceSettings | None, times: StageTimes
+) -> Iterator[tuple[Segment, Engine]]:
+    if model.model == NULL_MODEL:
+        yield _label_nothing, Engine(model=NULL_MODEL, backend="", device="", precision="")
+        return
+    from rtseg.backends import open_backend_for
+    from rtseg.segmenter import Segmenter
+
+    with open_backend_for(model) as backend:
+        segmenter = Segmenter(backend=backend, faces=faces, times=times)
+        size = f"{backend.model.input_width}x{backend.model.input_height}"
+        yield (
+            segmenter,
+            Engine(
+                model=f"{model.model or 'face-parts'} ({backend.model.architecture}, {size})",
+                backend=backend.name,
+                device=backend.device,
+                precision=backend.precision,
+            ),
+        )
+
+
+def _label_nothing(frame: Frame) -> Segmentation:
+    import numpy as np
+
+    labels = np.zeros((frame.height, frame.width), np.uint8)
+    return Segmentation(labels=labels, label_set=HELEN)
+
+
+@contextmanager
+def _open_sink(settings: BenchSettings, model: ModelSettings) -> Iterator[Sink]:
+    if settings.output == "none":
+        yield _PixelsOnlySink()
+        return
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from rtseg.sinks import open_sink
+
+    with TemporaryDirectory(prefix="rtseg-bench-") as folder:
+        output = str(Path(folder) / "bench.mp4")
+        yield open_sink(
+            output,
+            settings=EncodeSettings(),
+            threads=model.threads,
+            shared=shares_processor(model),
+        )

@@ -1,0 +1,145 @@
+"""What a person may ask of `rtseg camera`'s window, and what it says back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from rtseg.errors import RtsegError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtseg.cli.view import LiveView
+    from rtseg.frames import Picture
+    from rtseg.sinks.base import Event, Sink
+    from rtseg.sinks.tee import TeeSink
+    from rtseg.sinks.window import WindowSink
+    from rtseg.sources.base import Source
+
+HELP_LINE = (
+    "q quit   space pause   s snapshot   v view   +/- opacity   "
+    "h HUD   l legend   r record   ? help"
+)
+NOTICE_SECONDS = 2.5
+
+
+class Controls:
+    """Acts on what a person asks of the window, other than quitting and pausing.
+
+    Args:
+        source, sink: of the run.
+        record: opens a recording with that name.
+        width, height: of what is shown, pixels.
+        window: where the source's health is shown, if there is one.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sink: TeeSink,
+        *,
+        record: Callable[[str], Sink],
+        width: int,
+        height: int,
+        window: WindowSink | None = None,
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._record = record
+        self._size = (width, height)
+        self._window = window
+        self._drawn_status = ""
+        self._status_picture: Picture
+        self._recording: Sink | None = None
+        self._message = ""
+        self._message_until = 0.0
+        self._help = False
+        self.view: LiveView
+
+    def notice(self) -> tuple[str, ...]:
+        """Lines to show now: help, what a key just did, "recording"."""
+        lines = [HELP_LINE] if self._help else []
+        if self._recording is not None:
+            lines.append("● recording")
+        if time.monotonic() < self._message_until:
+            lines.append(self._message)
+        return tuple(lines)
+
+    def handle(self, event: Event) -> None:
+        """Do what a key asks."""
+        match event:
+            case "next-view":
+                self.view.next_view()
+            case "more-opacity":
+                self.view.change_opacity(+1)
+            case "less-opacity":
+                self.view.change_opacity(-1)
+            case "hud" | "legend":
+                self.view.toggle(event)
+            case "help":
+                self._help = not self._help
+            case "snapshot":
+                self._snapshot()
+            case "record":
+                self._toggle_recording()
+
+    def show_status(self) -> None:
+        """While the source is away, say so in the window, where a frozen face would lie.
+
+        To be called again and again: a frame that was still under way is shown over it.
+        """
+        status = self._source.status
+        if not status or self._window is None:
+            return
+        if status != self._drawn_status:
+            self._drawn_status, self._status_picture = status, self._drawn(status)
+        self._window.show(self._status_picture)
+
+    def _drawn(self, status: str) -> Picture:
+        from rtseg.views.hud import draw_hud
+
+        width, height = self._size
+        picture = np.full((height, width, 3), 32, np.uint8)
+        draw_hud(picture, (self._source.info.name, status), frame_width=width)
+        return picture
+
+    def _say(self, message: str) -> None:
+        self._message = message
+        self._message_until = time.monotonic() + NOTICE_SECONDS
+        click.echo(message, err=True)
+
+    def _stamp(self) -> str:
+        return time.strftime("rtseg-%Y%m%d-%H%M%S")
+
+    def _snapshot(self) -> None:
+        from rtseg.cli.image import write_png
+
+        if self.view.last_picture is None:
+            return
+        path = f"{self._stamp()}.png"
+        try:
+            write_png(path, self.view.last_picture)
+        except RtsegError as error:
+            self._say(str(error))
+        else:
+            self._say(f"wrote {path}")
+
+    def _toggle_recording(self) -> None:
+        """Start a recording beside what is shown, or finish it; a failure ends it alone."""
+        try:
+            if self._recording is not None:
+                recording, self._recording = self._recording, None
+                self._sink.remove(recording)
+                self._say(f"wrote {recording.describe()}")
+                return
+            recording = self._record(f"{self._stamp()}.mp4")
+            width, height = self._size
+            self._sink.add(recording, self._source.info, width=width, height=height)
+            self._recording = recording
+            self._say("recording")
+        except RtsegError as error:
+            self._say(str(error))

@@ -1,0 +1,199 @@
+"""Checkpoint to ONNX: what every backend but PyTorch's runs.
+
+In the file: uint8 crops in, normalisation, the network, softmax, probabilities at the network's
+stride out; and a second output of label ids at the crop's size, by the same bilinear
+interpolation as `rtseg.postprocess`, for those who run the file by other means.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from rtseg.checkpoint import METADATA_KEY, Checkpoint
+from rtseg.errors import ModelError, SettingError
+from rtseg.export.onnx_file import (
+    INPUT,
+    LABELS,
+    MAX_BATCH,
+    PRECISION_KEY,
+    PROBABILITIES,
+    WEIGHTS_KEY,
+    OnnxPrecision,
+    parse_onnx,
+)
+from rtseg.export.precision import narrow
+from rtseg.models import create_model
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+"""Old enough for TensorRT 10 and OpenVINO 2024, new enough for PyTorch's exporter."""
+
+
+class ExportedNetwork(nn.Module):
+    """A network with everything before and after it that belongs into the file."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.network = create_model(checkpoint)
+        self.stride = checkpoint.stride
+        mean, std = torch.tensor(checkpoint.mean), torch.tensor(checkpoint.std)
+        self.register_buffer("mean", mean.view(1, 3, 1, 1) * 255)
+        self.register_buffer("scale", 1 / (std.view(1, 3, 1, 1) * 255))
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes), uint8 (n, h, w)."""
+        # TensorRT takes uint8 at a network's ends only, straight from or into a float.
+        pixels = crops.float().permute(0, 3, 1, 2)
+        logits: torch.Tensor = self.network((pixels - self.mean) * self.scale)
+        probabilities = functional.softmax(logits, dim=1)
+        fine = probabilities
+        if self.stride > 1:
+            # a factor and not a size, which would be computed from the batch at run time
+            fine = functional.interpolate(
+                probabilities, scale_factor=float(self.stride), mode="bilinear", align_corners=False
+            )
+        labels = fine.argmax(1).float().to(torch.uint8)
+        return probabilities.permute(0, 2, 3, 1), labels
+
+
+def export_onnx(checkpoint: Checkpoint, *, precision: OnnxPrecision = "fp16") -> bytes:
+    """The ONNX form of a model, whole (no other files), for batches of 1 to 8.
+
+    Args:
+        checkpoint: the model with its weights.
+        precision: what the network computes in; `fp16` also halves the file.
+
+    Raises:
+        SettingError: the precision is another.
+        ModelError: the packages that export are missing, or the architecture cannot be exported.
+    """
+    if precision not in ("fp32", "fp16"):
+        raise SettingError(f"--precision: {precision!r} is unknown; allowed: fp32, fp16")
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"exporting a model needs {' and '.join(missing)}; pip install 'rtseg[export]'"
+        )
+    model = _trace(checkpoint)
+    _take_shapes_of_floats(model.graph)
+    _describe(model, checkpoint)
+    if precision == "fp16":
+        narrow(model)
+    import onnx
+
+    onnx.checker.check_model(model, full_check=True)
+    data = bytes(model.SerializeToString(deterministic=True))
+    parse_onnx(data, name="the exported model")
+    return data
+
+
+def write_onnx(
+    checkpoint: Checkpoint, path: Path | str, *, precision: OnnxPrecision = "fp16"
+) -> None:
+    """Export into a file, whole or not at all.
+
+    Raises:
+        ModelError: as `export_onnx`, or the file cannot be written.
+    """
+    data = export_onnx(checkpoint, precision=precision)
+    target = Path(path)
+    part = target.with_name(target.name + ".part")
+    try:
+        part.write_bytes(data)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ModelError(f"{target}: cannot be written: {error.strerror}") from None
+
+
+def _trace(checkpoint: Checkpoint) -> onnx.ModelProto:
+    example = torch.zeros(2, checkpoint.input_height, checkpoint.input_width, 3, dtype=torch.uint8)
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                ExportedNetwork(checkpoint).eval(),
+                (example,),
+                dynamo=True,
+                dynamic_shapes={"crops": {0: batch}},
+                input_names=[INPUT],
+                output_names=[PROBABILITIES, LABELS],
+                opset_version=OPSET,
+                external_data=False,
+                optimize=True,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"architecture {checkpoint.architecture!r} cannot be exported: {reason}"
+        ) from error
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's own log of what it does not use."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _take_shapes_of_floats(graph: onnx.GraphProto) -> None:
+    """Let nothing but the cast touch the uint8 input, as TensorRT demands."""
+    index, cast = next((i, n) for i, n in enumerate(graph.node) if _reads(n, INPUT, "Cast"))
+    for node in graph.node:
+        if _reads(node, INPUT, "Shape"):
+            node.input[0] = cast.output[0]
+    first = type(cast)()
+    first.CopyFrom(cast)
+    del graph.node[index]
+    graph.node.insert(0, first)
+
+
+def _reads(node: onnx.NodeProto, name: str, kind: str) -> bool:
+    return bool(node.op_type == kind and node.input[0] == name)
+
+
+def _describe(model: onnx.ModelProto, checkpoint: Checkpoint) -> None:
+    """Say what the model is, and nothing of the machine that exported it."""
+    from onnx import helper
+
+    graph = model.graph
+    graph.name = checkpoint.architecture
+    model.ClearField("doc_string")
+    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    del graph.value_info[:]
+    model.producer_name = "rtseg"
+    model.ClearField("producer_version")
+    metadata = {
+        METADATA_KEY: json.dumps(checkpoint.header(), sort_keys=True),
+        WEIGHTS_KEY: checkpoint.digest,
+        PRECISION_KEY: "fp32",
+    }
+    helper.set_model_props(model, metadata)

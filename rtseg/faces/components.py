@@ -1,0 +1,117 @@
+"""Which cells of a probability map make up a face, and which hair is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.faces.scoring import Mask, score_face
+from rtseg.frames import Probabilities
+from rtseg.labels import LabelSet
+
+_HEAD_HEIGHTS = 2.6  # hair counts to at most so many heights of the face: braids, not a blanket
+
+CellBox = tuple[int, int, int, int]
+"""(left, top, right, bottom) in whole cells, right and bottom exclusive."""
+
+
+def face_masks(
+    face: Mask, probabilities: Probabilities, label_set: LabelSet, *, min_cells: int, bridge: int
+) -> list[Mask]:
+    """The cells of each face, largest first: what hangs together, over gaps."""
+    import cv2
+
+    if np.count_nonzero(face) < min_cells:
+        return []
+    closed = face.view(np.uint8)
+    if bridge:
+        closed = cv2.dilate(closed, np.ones((2 * bridge + 1,) * 2, np.uint8))
+    count, names = cv2.connectedComponents(closed, connectivity=8)
+    names = np.where(face, names, 0)
+    areas = np.bincount(names.reshape(-1), minlength=count)
+    whole = [names == name for name in range(1, count) if areas[name] >= min_cells]
+    if bridge:
+        whole = [
+            mask
+            for joined in whole
+            for mask in _apart(joined, probabilities, label_set, min_cells=min_cells)
+        ]
+    return sorted(whole, key=np.count_nonzero, reverse=True)
+
+
+def _apart(
+    joined: Mask, probabilities: Probabilities, label_set: LabelSet, *, min_cells: int
+) -> list[Mask]:
+    """Two faces that only a bridged gap joins, as two: each has all its parts, and is wide enough.
+
+    Pieces that are no face by themselves go to the nearest that is.
+    """
+    import cv2
+
+    count, pieces = cv2.connectedComponents(joined.view(np.uint8), connectivity=8)
+    if count <= 2:
+        return [joined]
+    masks = [pieces == piece for piece in range(1, count)]
+    complete = []
+    for mask in masks:
+        left, top, right, bottom = cell_box(mask)
+        is_wide = right - left >= 0.5 * (bottom - top)
+        is_large = np.count_nonzero(mask) >= min_cells
+        if is_wide and is_large and score_face(probabilities, mask, label_set).parts == 1:
+            complete.append(mask)
+    if len(complete) < 2:
+        return [joined]
+    boxes = [cell_box(mask) for mask in complete]
+    faces = [mask.copy() for mask in complete]
+    for piece in masks:
+        rows, columns = np.nonzero(piece)
+        apart = [float(_distance(box, rows, columns).min()) for box in boxes]
+        faces[int(np.argmin(apart))] |= piece
+    return faces
+
+
+def cell_box(mask: Mask) -> CellBox:
+    """(left, top, right, bottom) in whole cells, right and bottom exclusive."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def hair_of(
+    index: int,
+    own: Mask,
+    hair: Mask,
+    heads: npt.NDArray[np.int32],
+    boxes: Sequence[CellBox],
+) -> Mask:
+    """The hair that hangs together with a face and lies nearer to it than to any other face."""
+    together = np.zeros(int(heads.max()) + 1, np.bool_)
+    together[heads[own]] = True
+    mine: Mask = hair & together.take(heads)
+    if not mine.any():
+        return mine
+    left, top, right, bottom = boxes[index]
+    reach = round((_HEAD_HEIGHTS - 1) * (bottom - top)) + 2
+    mine[: max(0, top - reach)] = False
+    mine[bottom + reach :] = False
+    mine[:, : max(0, left - reach)] = False
+    mine[:, right + reach :] = False
+    rivals = [box for other, box in enumerate(boxes) if other != index]
+    if rivals:
+        rows, columns = np.nonzero(mine)
+        distance = _distance(boxes[index], rows, columns)
+        for rival in rivals:
+            farther = distance > _distance(rival, rows, columns)
+            mine[rows[farther], columns[farther]] = False
+    return mine
+
+
+def _distance(
+    box: CellBox, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """From a face's middle, in heights of the face."""
+    left, top, right, bottom = box
+    pixels = np.hypot(columns - (left + right - 1) / 2, rows - (top + bottom - 1) / 2)
+    heights: npt.NDArray[np.float64] = pixels / (bottom - top)
+    return heights

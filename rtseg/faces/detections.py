@@ -1,0 +1,194 @@
+"""Reading faces off a probability map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.faces.components import cell_box, face_masks, hair_of
+from rtseg.faces.scoring import Mask, score_face
+from rtseg.frames import Box, Probabilities
+from rtseg.geometry.crop import Crop, box_around
+from rtseg.geometry.resample import block_means
+from rtseg.labels import LabelSet
+
+_READ_CELLS = 64  # a side of a map that faces are read off
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FaceDetection:
+    """What may be a face in one probability map.
+
+    Attributes:
+        head: around face and hair, as high and wide as it is where its crop was upright: what is
+            seen in a turned crop is turned back about its own middle. Frame pixels.
+        bounds: the upright rectangle around face and hair, frame pixels.
+        face: the same around the face without hair.
+        sure, parts, certain: as in `FaceScore`.
+        roll_degrees: how far the face is turned in the frame; None where too little shows.
+        cells: bool (rows, columns), the cells of the map read that belong to this head.
+        is_cut: it touches the edge of what was looked at.
+    """
+
+    head: Box
+    bounds: Box
+    face: Box
+    sure: float
+    parts: float
+    certain: float
+    roll_degrees: float | None
+    cells: Mask
+    is_cut: bool
+
+    @property
+    def score(self) -> float:
+        """How sure it is a face, 0..1."""
+        return self.sure * self.parts
+
+    @property
+    def promise(self) -> float:
+        """How much a closer look is worth, 0..1: from afar, parts are easily missed."""
+        return self.sure * (0.4 + 0.6 * self.parts)
+
+
+def readable(probabilities: Probabilities) -> Probabilities:
+    """The map that faces are read off: of a fine one, the means of blocks of its cells.
+
+    What counts as enough of a face or of a part of one is counted in cells; where a head is, is
+    read to a fraction of one.
+    """
+    return block_means(probabilities, cells=_READ_CELLS)
+
+
+def read_detections(
+    probabilities: Probabilities, region: Crop, label_set: LabelSet, *, min_cells: int, bridge: int
+) -> list[FaceDetection]:
+    """Read faces off a probability map, largest first.
+
+    Args:
+        probabilities: float32 (rows, columns, classes).
+        region: what the map covers.
+        label_set: must say which ids make up a face.
+        min_cells: the fewest cells of a face.
+        bridge: gaps in a face (a finger, a strand of hair) of up to twice so many cells do not
+            split it.
+    """
+    import cv2
+
+    leaders = probabilities.argmax(2).astype(np.uint8)
+    kinds = np.zeros(probabilities.shape[2], np.uint8)
+    kinds[[*label_set.hair]] = 2
+    kinds[[*label_set.face]] = 1
+    kind = kinds[leaders]
+    faces = face_masks(kind == 1, probabilities, label_set, min_cells=min_cells, bridge=bridge)
+    if not faces:
+        return []
+    _, heads = cv2.connectedComponents((kind > 0).view(np.uint8), connectivity=8)
+    boxes = [cell_box(own) for own in faces]
+    head_sure = probabilities[:, :, [*label_set.face, *label_set.hair]].sum(2)
+    found = []
+    for index, own in enumerate(faces):
+        judged = score_face(probabilities, own, label_set)
+        cells = own | hair_of(index, own, kind == 2, heads, boxes)
+        head = _frame_box(cells, head_sure, region)
+        turned = judged.roll_degrees
+        found.append(
+            FaceDetection(
+                head=head,
+                bounds=head if region.is_upright else _bounds(cells, region),
+                face=_frame_box(own, head_sure, region)
+                if region.is_upright
+                else _bounds(own, region),
+                sure=judged.sure,
+                parts=judged.parts,
+                certain=judged.certain,
+                roll_degrees=None if turned is None else wrapped(turned + region.roll_degrees),
+                cells=cells,
+                is_cut=_touches_edge(cells),
+            )
+        )
+    return found
+
+
+def wrapped(degrees: float) -> float:
+    """The same direction within -180..180."""
+    return (degrees + 180) % 360 - 180
+
+
+def _frame_box(mask: Mask, sure: npt.NDArray[np.float32], region: Crop) -> Box:
+    """Around the cells of a mask, to a fraction of a cell, in frame pixels, turned back."""
+    left, top, right, bottom = cell_box(mask)
+    inside = sure[top:bottom, left:right]
+    across, down = inside.max(0), inside.max(1)
+    rows, columns = mask.shape
+    beyond_left = sure[top:bottom, left - 1].max() if left else 0.0
+    beyond_right = sure[top:bottom, right].max() if right < columns else 0.0
+    beyond_top = sure[top - 1, left:right].max() if top else 0.0
+    beyond_bottom = sure[bottom, left:right].max() if bottom < rows else 0.0
+    # the half-way crossing lies between the last cell inside and the first one outside
+    x0 = left + 0.5 - _crossing(across[0], beyond_left)
+    x1 = right - 0.5 + _crossing(across[-1], beyond_right)
+    y0 = top + 0.5 - _crossing(down[0], beyond_top)
+    y1 = bottom - 0.5 + _crossing(down[-1], beyond_bottom)
+    box = region.box
+    step_x, step_y = box.width / columns, box.height / rows
+    width, height = (x1 - x0) * step_x, (y1 - y0) * step_y
+    x, y = region.to_frame(
+        np.array(box.left + (x0 + x1) / 2 * step_x), np.array(box.top + (y0 + y1) / 2 * step_y)
+    )
+    return box_around(float(x), float(y), width, height)
+
+
+def _bounds(mask: Mask, region: Crop) -> Box:
+    """The upright rectangle around the cells of a turned map, frame pixels."""
+    box = region.box
+    step_x, step_y = box.width / mask.shape[1], box.height / mask.shape[0]
+    rows, columns = np.nonzero(mask)
+    x, y = region.to_frame(box.left + (columns + 0.5) * step_x, box.top + (rows + 0.5) * step_y)
+    half_x, half_y = step_x / 2, step_y / 2
+    return Box(
+        left=float(x.min()) - half_x,
+        top=float(y.min()) - half_y,
+        right=float(x.max()) + half_x,
+        bottom=float(y.max()) + half_y,
+    )
+
+
+def _crossing(inside: float, outside: float) -> float:
+    """How far from the inner cell's centre towards the outer one's probability falls to a half."""
+    if outside >= 0.5 or inside <= 0.5:
+        return 0.5
+    return float((inside - 0.5) / (inside - outside))
+
+
+def _touches_edge(mask: Mask) -> bool:
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+
+
+def distinct(found: Sequence[FaceDetection]) -> list[FaceDetection]:
+    """One detection a face, of several looks: the whole ones before the cut, then the surest."""
+    kept: list[FaceDetection] = []
+    for detection in sorted(found, key=lambda seen: (seen.is_cut, -seen.promise)):
+        if not is_one_of(detection.face, [other.face for other in kept]):
+            kept.append(detection)
+    return kept
+
+
+def is_one_of(face: Box, others: Iterable[Box]) -> bool:
+    """Whether a face (without its hair) is one of the others, or a piece of one."""
+    for other in others:
+        if face.overlap(other) > 0.35:
+            return True
+        small, large = sorted((face, other), key=lambda box: box.area)
+        if _shared(small, large) > 0.6 * small.area:
+            return True
+    return False
+
+
+def _shared(first: Box, second: Box) -> float:
+    width = min(first.right, second.right) - max(first.left, second.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    return max(0.0, width) * max(0.0, height)

@@ -1,0 +1,188 @@
+"""What speaks for a face: how sure its cells are, which parts it has, and how they lie."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.frames import Probabilities
+from rtseg.labels import LabelSet
+
+Mask = npt.NDArray[np.bool_]
+
+_CLEAR = 0.2  # probability from which a cell counts for where a part lies
+_LEAST_REACH = 0.2  # of the face's size, from which eyes and mouth are far enough apart to judge
+# for reading a roll, shares of the face's size; and no less than so many cells
+_LEAST_DOWN, _LEAST_EYE_GAP, _LEAST_CELLS = 0.12, 0.15, 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceScore:
+    """What speaks for some cells being a face.
+
+    Attributes:
+        sure: mean probability of "face" on them, 0..1.
+        parts: how many of the parts that make a face a face are there, 1 for enough, 0 for none;
+            less where eyes, nose and mouth lie as in no face.
+        certain: how surely its upper parts (brows, eyes) and its lower ones (nose, mouth) are
+            seen, 0..1: the lesser of both, each where it is surest. Of what only looks like a
+            face, such as a cat, one of the two is vague; 1 where the label set has no such parts.
+        roll_degrees: how far the face is turned in the map, clockwise as one sees it; None where
+            too little shows.
+    """
+
+    sure: float
+    parts: float
+    certain: float
+    roll_degrees: float | None
+
+
+def score_face(probabilities: Probabilities, own: Mask, label_set: LabelSet) -> FaceScore:
+    """Judge the cells of what may be a face.
+
+    Args:
+        probabilities: float32 (rows, columns, classes), cells square.
+        own: bool (rows, columns), the cells.
+        label_set: must say which ids make up a face.
+    """
+    inside = probabilities[own]  # (cells, classes)
+    sure = min(1.0, float(inside[:, list(label_set.face)].sum(1).mean()))
+    groups = part_groups(label_set)
+    if not groups:
+        return FaceScore(sure=sure, parts=1.0, certain=1.0, roll_degrees=None)
+    enough = max(0.3, 0.004 * len(inside))  # cells' worth of probability
+    present = sum(bool(inside[:, list(ids)].sum() >= enough) for ids in groups)
+    wanted = max(1, min(3, len(groups) - 1))
+    parts = min(1.0, present / wanted)
+    places = _Places(inside, own, enough=enough, least=0.0)
+    eyes, nose, mouth = (places.of(ids) for ids in _eyes_nose_mouth(label_set))
+    size = math.sqrt(len(inside))
+    if eyes and nose and mouth and not _in_order(eyes, nose, mouth, size=size):
+        parts *= 0.6
+    # little doubts all over a face would draw every part's middle to the face's
+    clear = _Places(inside, own, enough=enough, least=_CLEAR)
+    return FaceScore(
+        sure=sure,
+        parts=parts,
+        certain=_certain(inside, label_set),
+        roll_degrees=_roll(clear, label_set, size=size),
+    )
+
+
+def _certain(inside: npt.NDArray[np.float32], label_set: LabelSet) -> float:
+    eyes, nose, mouth = _eyes_nose_mouth(label_set)
+    surest = max(1, len(inside) // 100)  # cells
+    both = [1.0]
+    for kinds in ((_named(label_set, "brows"), eyes), (nose, mouth)):
+        sums = [inside[:, list(ids)].sum(1) for ids in kinds if ids]
+        if sums:
+            both.append(max(float(np.partition(s, -surest)[-surest:].mean()) for s in sums))
+    return min(both)
+
+
+class _Places:
+    """Where the parts of a face lie."""
+
+    def __init__(
+        self, inside: npt.NDArray[np.float32], own: Mask, *, enough: float, least: float
+    ) -> None:
+        self._inside = inside
+        self._rows, self._columns = np.nonzero(own)
+        self._enough = enough
+        self._least = least
+
+    def of(self, ids: tuple[int, ...]) -> tuple[float, float] | None:
+        """The middle (x, y) of what has these ids, in cells; None where there is too little."""
+        weights = self._inside[:, list(ids)].sum(1)
+        weights = np.where(weights >= self._least, weights, 0)
+        total = float(weights.sum())
+        if not ids or total < self._enough:
+            return None
+        return float(self._columns @ weights) / total, float(self._rows @ weights) / total
+
+
+def _in_order(
+    eyes: tuple[float, float],
+    nose: tuple[float, float],
+    mouth: tuple[float, float],
+    *,
+    size: float,
+) -> bool:
+    """Whether eyes, nose and mouth lie as in a face that is not turned much.
+
+    The nose lies about half-way from the eyes down to the mouth, and the three fill a fair part
+    of the face; patterns that are taken for a face seldom get this right.
+    """
+    down_x, down_y = mouth[0] - eyes[0], mouth[1] - eyes[1]
+    length = math.hypot(down_x, down_y)
+    if length < _LEAST_REACH * size or down_y < 0.25 * length:
+        return False
+    nose_x, nose_y = nose[0] - eyes[0], nose[1] - eyes[1]
+    along = (nose_x * down_x + nose_y * down_y) / length**2
+    aside = abs(nose_x * down_y - nose_y * down_x) / length**2
+    return 0.1 < along < 0.95 and aside < 0.6
+
+
+def _roll(places: _Places, label_set: LabelSet, *, size: float) -> float | None:
+    """How far a face is turned: from the eyes' (else the brows') middle down to the mouth (else
+    the nose), and, where both eyes show, across the line between them as well.
+    """
+    eyes, nose, mouth = _eyes_nose_mouth(label_set)
+    both = [place for place in (places.of((eye,)) for eye in eyes) if place is not None]
+    brows = places.of(_named(label_set, "brows"))
+    # one eye, the other behind a hand or a strand of hair, lies to a side
+    upper = (brows or places.of(eyes)) if len(both) == 1 else (places.of(eyes) or brows)
+    lower = places.of(mouth) or places.of(nose)
+    if upper is None or lower is None:
+        return None
+    down = np.subtract(lower, upper)
+    length = float(np.hypot(*down))
+    if length < max(_LEAST_DOWN * size, _LEAST_CELLS):
+        return None
+    down = down / length
+    if len(both) == 2:
+        across = np.subtract(both[1], both[0])
+        gap = float(np.hypot(*across))
+        if gap >= max(_LEAST_EYE_GAP * size, _LEAST_CELLS):
+            below = np.array([-across[1], across[0]]) / gap
+            # of a face on its side, left and right are easily mixed up
+            down = down + (below if below @ down >= 0 else -below)
+    return math.degrees(math.atan2(-down[0], down[1]))
+
+
+@lru_cache(maxsize=16)
+def _part_groups(
+    face: tuple[int, ...], alike: tuple[tuple[int, ...], ...]
+) -> tuple[tuple[int, ...], ...]:
+    groups = [{part} for part in face[1:]]
+    for ids in alike:
+        touched = [group for group in groups if group & set(ids)]
+        groups = [group for group in groups if not group & set(ids)]
+        if touched:
+            groups.append(set().union(*touched))
+    return tuple(sorted(tuple(sorted(group)) for group in groups))
+
+
+def part_groups(label_set: LabelSet) -> tuple[tuple[int, ...], ...]:
+    """The kinds of parts of a face: all its ids but the first (skin), those of a kind together.
+
+    Of a kind are left and right, and what a merged name of at most three ids pools (the lips and
+    the mouth between them).
+    """
+    pooled = tuple(ids for ids in label_set.merged.values() if len(ids) <= 3)
+    return _part_groups(label_set.face, (*label_set.swapped, *pooled))
+
+
+def _eyes_nose_mouth(label_set: LabelSet) -> tuple[tuple[int, ...], ...]:
+    """The ids of each; empty for what the label set does not have."""
+    eyes = tuple(i for i in (label_set.left_eye, label_set.right_eye) if i is not None)
+    return eyes, _named(label_set, "nose"), _named(label_set, "mouth")
+
+
+def _named(label_set: LabelSet, name: str) -> tuple[int, ...]:
+    known = name in label_set.names or name in label_set.merged
+    return label_set.select([name]) if known else ()

@@ -1,0 +1,1 @@
+"""Crops of pictures, and positions on their grids."""

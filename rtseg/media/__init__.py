@@ -1,0 +1,1 @@
+"""What is known of video files and streams: colour, rotation, length, names."""

@@ -1,0 +1,94 @@
+"""From colour tags to swscale: one rule for reading and for writing, so that a round trip is true.
+
+Code points are those of ITU-T H.273 (primaries, transfer characteristics, matrix coefficients).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtseg.errors import SourceError
+from rtseg.media.info import ColourTags
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+UNSPECIFIED = 2
+RGB_MATRIX = 0
+
+BT709_MATRIX = 1
+BT601_MATRIX = 5
+
+_SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+"""H.273 matrix coefficients to swscale's SWS_CS numbers; 5 and 6 are both BT.601."""
+
+_OTHER_MATRICES = {8: "YCgCo", 10: "BT.2020 constant luminance", 14: "ICtCp", 15: "IPT-C2"}
+
+_HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
+
+LIMITED_RANGE, FULL_RANGE = 1, 2
+"""swscale's (and AVColorRange's) numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class YuvEncoding:
+    """What swscale must be told to convert between RGB and YUV.
+
+    Attributes:
+        matrix: SWS_CS number.
+        range: `LIMITED_RANGE` or `FULL_RANGE`.
+    """
+
+    matrix: int
+    range: int
+
+
+def yuv_encoding(tags: ColourTags, *, width: int, height: int) -> YuvEncoding:
+    """How pixels with these tags are encoded.
+
+    An unspecified matrix is BT.709 for pictures of 1280x720 and more in either direction, and
+    BT.601 below, as players assume; an unspecified range is the limited one.
+    """
+    matrix = tags.matrix
+    if matrix not in _SWSCALE_MATRIX:
+        matrix = BT709_MATRIX if width >= 1280 or height >= 720 else BT601_MATRIX
+    return YuvEncoding(
+        matrix=_SWSCALE_MATRIX[matrix], range=FULL_RANGE if tags.full_range else LIMITED_RANGE
+    )
+
+
+def colour_tags(picture: VideoFrame) -> ColourTags:
+    """The tags of a decoded picture; RGB pictures have no YUV matrix or range."""
+    if picture.format.is_rgb or picture.colorspace == RGB_MATRIX:
+        return ColourTags(primaries=picture.color_primaries, transfer=picture.color_trc)
+    return ColourTags(
+        primaries=picture.color_primaries,
+        transfer=picture.color_trc,
+        matrix=picture.colorspace,
+        full_range=_is_full_range(picture),
+    )
+
+
+def _is_full_range(picture: VideoFrame) -> bool | None:
+    if picture.color_range in (LIMITED_RANGE, FULL_RANGE):
+        return picture.color_range == FULL_RANGE
+    # The pixel formats of the "J" family, and grey ones, mean the full range by their names.
+    return True if picture.format.name.startswith(("yuvj", "gray", "ya", "pal8")) else None
+
+
+def refuse_unreadable_colour(name: str, tags: ColourTags) -> None:
+    """Raise SourceError for colours that would come out wrong: HDR and exotic matrices."""
+    found = _HDR_TRANSFERS.get(tags.transfer)
+    if found is not None:
+        raise SourceError(
+            f"{name}: its colours are high dynamic range, {found}; only SDR can be read; convert "
+            "it first: ffmpeg -i IN -vf zscale=t=linear:npl=100,tonemap=hable,"
+            "zscale=p=bt709:t=bt709:m=bt709:r=tv,format=yuv420p OUT.mp4"
+        )
+    found = _OTHER_MATRICES.get(tags.matrix)
+    if found is not None:
+        raise SourceError(
+            f"{name}: its colour matrix is {found}; RGB, BT.601, BT.709, SMPTE 240M and BT.2020 "
+            "can be read; convert it first: ffmpeg -i IN -vf zscale=m=bt709 OUT.mp4"
+        )

@@ -1,0 +1,129 @@
+"""Labels of a turned crop on the frame's pixels: as exact as upright ones, border by border.
+
+As in `upright`, a cell whose four corners have the same leading class has it everywhere. Here the
+pixels of a cell are no rectangle, so OpenCV's nearest-neighbour warp says for every pixel which
+cell it lies in, and the pixels of cells with a border are computed one by one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.frames import LabelMap, Probabilities
+from rtseg.geometry.crop import Crop
+from rtseg.postprocess.upsample import contenders, has_border
+
+OUTSIDE = 255
+"""Marks the pixels beyond a crop's sides; no class has it, as there are at most 255."""
+
+_FIRST_BORDER = 256  # what is above says which of the cells with a border it is
+
+
+def turned_labels(
+    probabilities: Probabilities, crop: Crop, *, left: int, top: int, width: int, height: int
+) -> LabelMap:
+    """The labels of some pixels of the frame.
+
+    Args:
+        probabilities: float32 (rows, columns, classes) of the crop, at most 255 classes.
+        crop: where they come from.
+        left, top, width, height: the pixels.
+
+    Returns:
+        uint8 (height, width), `OUTSIDE` where the crop does not reach.
+    """
+    import cv2
+
+    rows, columns, classes = probabilities.shape
+    # the edges are replicated, so that the cells between centres reach over the crop's sides
+    padded = np.pad(probabilities, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    leaders = padded.argmax(2).astype(np.uint8)
+    cell_rows, cell_columns = np.nonzero(has_border(leaders))
+    wide = _FIRST_BORDER + len(cell_rows) > np.iinfo(np.uint16).max
+    codes = leaders[:-1, :-1].astype(np.float32 if wide else np.uint16)
+    codes[cell_rows, cell_columns] = np.arange(_FIRST_BORDER, _FIRST_BORDER + len(cell_rows))
+    # in halves of cells, the crop ends between two of them
+    halves = codes.repeat(2, axis=0).repeat(2, axis=1)[1:-1, 1:-1]
+    from_rectangle = np.array([[1.0, 0, left], [0, 1.0, top], [0, 0, 1.0]])
+    found = cv2.warpAffine(
+        np.ascontiguousarray(halves),
+        crop.grid_from_frame(2 * rows, 2 * columns) @ from_rectangle,
+        (width, height),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=OUTSIDE,
+    )
+    labels: LabelMap = found.astype(np.uint8)
+    y, x = np.nonzero(found >= _FIRST_BORDER)
+    if len(y):
+        which = found[y, x].astype(np.intp) - _FIRST_BORDER
+        to_grid = (crop.grid_from_frame(rows, columns) @ from_rectangle).astype(np.float32)
+        across = to_grid[0, 0] * x.astype(np.float32) + to_grid[0, 1] * y.astype(np.float32)
+        across += to_grid[0, 2] + 1 - cell_columns[which].astype(np.float32)
+        down = to_grid[1, 0] * x.astype(np.float32) + to_grid[1, 1] * y.astype(np.float32)
+        down += to_grid[1, 2] + 1 - cell_rows[which].astype(np.float32)
+        first_corner = cell_rows * (columns + 2) + cell_columns
+        corners = first_corner + np.array([0, 1, columns + 2, columns + 3])[:, None]
+        values = padded.reshape(-1, classes).take(corners, axis=0)  # (4, cells, classes)
+        labels[y, x] = _leading(values, leaders.reshape(-1)[corners], which, across, down)
+    return labels
+
+
+def _leading(
+    values: npt.NDArray[np.float32],
+    leaders: npt.NDArray[np.uint8],
+    which: npt.NDArray[np.intp],
+    across: npt.NDArray[np.float32],
+    down: npt.NDArray[np.float32],
+) -> npt.NDArray[np.uint8]:
+    """The leading class of single pixels.
+
+    Args:
+        values: the corners' probabilities, (4, cells, classes).
+        leaders: the corners' leading classes, (4, cells).
+        which: each pixel's cell, (pixels,).
+        across, down: where in it the pixel lies, 0..1, (pixels,).
+    """
+    order, counts = contenders(values, leaders)
+    cells = np.arange(len(counts))
+    names = order.astype(np.uint8)
+
+    def surface(turn: int) -> npt.NDArray[np.float32]:
+        """One contender a cell as a + b across + c down + d across down: (cells, 4)."""
+        top_left, top_right, low_left, low_right = values[:, cells, order[turn]]
+        right, low = top_right - top_left, low_left - top_left
+        return np.column_stack((top_left, right, low, low_right - low_left - right))
+
+    first = surface(0)
+    made: npt.NDArray[np.uint8] = names[0][which]
+    # of two, the sign of the difference tells; most cells have no more
+    ahead = _at(surface(1) - first, which, across, down) > 0
+    np.copyto(made, names[1][which], where=ahead)
+    many = np.flatnonzero(counts[which] > 2)
+    best = _at(first, which[many], across[many], down[many])
+    if len(many):
+        best = np.maximum(best, _at(surface(1), which[many], across[many], down[many]))
+    for turn in range(2, len(order)):
+        still = counts[which[many]] > turn
+        many, best = many[still], best[still]
+        value = _at(surface(turn), which[many], across[many], down[many])
+        ahead = value > best
+        made[many[ahead]] = names[turn][which[many[ahead]]]
+        best = np.maximum(best, value)
+    return made
+
+
+def _at(
+    surfaces: npt.NDArray[np.float32],
+    which: npt.NDArray[np.intp],
+    across: npt.NDArray[np.float32],
+    down: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    mine = surfaces.take(which, axis=0)
+    values: npt.NDArray[np.float32] = mine[:, 3] * across
+    values += mine[:, 2]
+    values *= down
+    values += mine[:, 1] * across
+    values += mine[:, 0]
+    return values

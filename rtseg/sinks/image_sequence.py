@@ -1,0 +1,175 @@
+"""Numbered picture files in a folder: `000000.png`, or any printf pattern."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.errors import OutputExistsError, SettingError, SinkError, listed
+from rtseg.sinks.disk_space import DiskSpace, cannot_write, check_is_path
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+_NUMBER = re.compile(r"%(0?)(\d*)d")
+
+
+class ImageSequence:
+    """The files of one output, each written whole or not at all.
+
+    Args:
+        output: a folder (`out`), or a pattern with one `%d` or `%06d` in the file's name.
+        suffixes: the formats that the output may have; the first is a folder's.
+        names: what to call the files instead of numbers, in order; without a suffix, the folder's.
+        overwrite: whether files that exist may be replaced.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        *,
+        suffixes: Sequence[str] = IMAGE_SUFFIXES,
+        names: Sequence[str] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self._names = None if names is None else tuple(names)
+        self._overwrite = overwrite
+        self._suffixes = tuple(suffixes)
+        self._made_folder = False
+        self.count = 0
+        check_is_path(output)
+        path = Path(output)
+        if "%" in path.name and _NUMBER.search(path.name):
+            self.folder, self._pattern = path.parent, path.name
+        elif "%" in path.name and path.suffix.lower() in IMAGE_SUFFIXES:
+            raise SettingError(
+                f"{output}: no number in the pattern; allowed: %d, or %06d for six digits"
+            )
+        else:
+            self.folder, self._pattern = path, f"%06d{self._suffixes[0]}"
+        if len(_NUMBER.findall(self._pattern)) != 1 or self._pattern.count("%") != 1:
+            raise SettingError(f"{output}: one %d (or %06d) in the file's name, and no other %")
+        self._place = DiskSpace(self.folder, output=output)
+        self.suffix = Path(self._pattern).suffix.lower()
+        if self.suffix not in self._suffixes:
+            raise SettingError(
+                f"{output}: {self.suffix or 'no suffix'} cannot be written here; "
+                f"allowed: {listed(self._suffixes)}"
+            )
+
+    def claim(self) -> None:
+        """Make the folder, and check that no file stands in the way.
+
+        Raises:
+            OutputExistsError: a file that may be written exists and may not be replaced.
+            SinkError: the folder cannot be made.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise SinkError(f"{self.folder}: is a file; a folder is needed there")
+        if not self._overwrite:
+            found = self._in_the_way()
+            if found is not None:
+                raise OutputExistsError(f"{found} exists; --overwrite replaces it")
+        self._made_folder = not self.folder.exists()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / ".rtseg.part"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
+        self._place.check()
+
+    def _in_the_way(self) -> Path | None:
+        if self._names is not None:
+            paths = (self.path(i) for i in range(len(self._names)))
+            return next((path for path in paths if path.exists()), None)
+        if not self.folder.is_dir():
+            return None
+        before, _, _, after = _NUMBER.split(self._pattern, maxsplit=1)
+        ours = re.compile(re.escape(before) + r"\d+" + re.escape(after))
+        return next(
+            (path for path in sorted(self.folder.iterdir()) if ours.fullmatch(path.name)), None
+        )
+
+    def path(self, number: int) -> Path:
+        """Where the picture of this number goes.
+
+        Raises:
+            SinkError: there are fewer names than pictures.
+        """
+        if self._names is None:
+            return self.folder / (self._pattern % number)
+        if number >= len(self._names):
+            raise SinkError(f"{self.folder}: {len(self._names)} names given, and one more picture")
+        name = self._names[number]
+        has_suffix = Path(name).suffix.lower() in self._suffixes
+        return self.folder / (name if has_suffix else name + self.suffix)
+
+    def write(self, pixels: npt.NDArray[np.uint8]) -> None:
+        """Write the next picture: grey, RGB or RGBA.
+
+        Raises:
+            SinkError: it cannot be encoded or written.
+            DiskFullError: there is hardly any room left.
+        """
+        self._place.check()
+        path = self.path(self.count)
+        data = encoded(pixels, path)
+        part = path.with_name(f"{path.stem}.part{path.suffix}")
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        except OSError as error:
+            with suppress(OSError):  # its folder may be gone
+                part.unlink(missing_ok=True)
+            raise cannot_write(path, error) from None
+        self.count += 1
+
+    def settle(self) -> None:
+        """Take the folder away again if it was made here and nothing is in it."""
+        if self._made_folder and self.count == 0 and self.folder.is_dir():
+            try:
+                self.folder.rmdir()
+            except OSError:
+                # Someone else put something into it: theirs to keep.
+                return
+
+
+def encoded(pixels: npt.NDArray[np.uint8], path: Path) -> bytes:
+    """A picture's file, in the format of the path's suffix. JPEG and WebP: quality 95.
+
+    Args:
+        pixels: uint8 (height, width), RGB (height, width, 3) or RGBA (height, width, 4).
+        path: only its suffix counts; JPEG drops transparency.
+
+    Raises:
+        SinkError: the format cannot hold it (a WebP of more than 16,383 pixels a side).
+    """
+    import cv2
+
+    suffix = path.suffix.lower()
+    if pixels.ndim == 3:
+        to_jpeg = pixels.shape[2] == 4 and suffix in (".jpg", ".jpeg")
+        if to_jpeg or pixels.shape[2] == 3:
+            code = cv2.COLOR_RGBA2BGR if to_jpeg else cv2.COLOR_RGB2BGR
+        else:
+            code = cv2.COLOR_RGBA2BGRA
+        pixels = np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+    # Run-length matching: as small as deflate's own for photographs, faster, and best for masks.
+    run_length = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    options = {
+        ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1, *run_length],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
+    }.get(suffix, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    try:
+        fine, data = cv2.imencode(suffix, pixels, options)
+    except cv2.error as error:
+        raise SinkError(f"{path}: cannot be encoded: {error.err}") from None
+    if not fine:
+        raise SinkError(f"{path}: cannot be encoded as {suffix}")
+    return bytes(data)

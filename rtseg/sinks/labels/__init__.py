@@ -1,0 +1,1 @@
+"""Label ids as data, without loss."""

@@ -1,0 +1,114 @@
+"""Label ids as a lossless video."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from rtseg.errors import SinkError
+from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.media.info import SourceInfo
+from rtseg.sinks.base import Outcome, Sink
+from rtseg.sinks.disk_space import cannot_write
+from rtseg.sinks.partial_file import PartialFile
+
+NAMES_TAG = "RTSEG_LABELS"
+"""The Matroska tag that holds the class names, as a JSON list by label id."""
+
+MILLISECOND = Fraction(1, 1000)
+
+
+class LabelsVideoSink(Sink):
+    """A Matroska file with one FFV1 stream of 8-bit grey pictures whose values are the label ids.
+
+    FFV1 is lossless and checks itself. Times are to the millisecond, which is Matroska's own tick.
+    The class names are in the tag `RTSEG_LABELS`.
+    """
+
+    wants_pixels = False
+
+    def __init__(self, output: str, *, overwrite: bool) -> None:
+        self._output = output
+        self._part = PartialFile(output, overwrite=overwrite)
+        self._container: Any = None
+        self._stream: Any = None
+        self._frames = 0
+        self._last_pts: int | None = None
+        self._size = (0, 0)
+
+    def open(self, info: SourceInfo, *, width: int, height: int) -> None:
+        """Create the file, the labels being of the source's size. See `Sink.open`."""
+        # OpenCV is loaded before PyAV, or a window of the same process would hang: see window.py.
+        import cv2  # noqa: F401
+
+        # isort: split
+        import av
+
+        self._part.claim()
+        self._size = (info.width, info.height)
+        try:
+            # Named here, because the muxer is otherwise guessed from the temporary name.
+            self._container = av.open(
+                str(self._part.path), "w", format="matroska", options={"flush_packets": "1"}
+            )
+            stream = self._container.add_stream("ffv1", rate=info.frame_rate or 25)
+            stream.width, stream.height = self._size
+            stream.pix_fmt = "gray"
+            stream.codec_context.time_base = MILLISECOND
+            stream.time_base = MILLISECOND
+            stream.codec_context.options = {"level": "3", "slicecrc": "1", "slices": "4"}
+            self._stream = stream
+        except OSError as error:  # PyAV's errors of the system are OSErrors too
+            raise cannot_write(self._output, error) from None
+
+    def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
+        """Encode the labels at the frame's time, to the millisecond. See `Sink.write`."""
+        import av
+
+        height, width = segmentation.labels.shape
+        if (width, height) != self._size:
+            raise SinkError(
+                f"{self._output}: labels of {width}x{height} in a file of "
+                f"{self._size[0]}x{self._size[1]}"
+            )
+        self._part.check()
+        if self._frames == 0:
+            self._container.metadata[NAMES_TAG] = json.dumps(segmentation.label_set.names)
+        pts = round(frame.pts_seconds / MILLISECOND)
+        if self._last_pts is not None and pts <= self._last_pts:
+            # Two frames within one millisecond: Matroska cannot tell them apart.
+            pts = self._last_pts + 1
+        self._last_pts = pts
+        labels = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(segmentation.labels), format="gray"
+        )
+        labels.pts, labels.time_base = pts, MILLISECOND
+        self._mux(labels)
+        self._frames += 1
+
+    def _mux(self, labels: Any) -> None:
+        try:
+            self._container.mux(self._stream.encode(labels))
+        except OSError as error:
+            raise cannot_write(self._output, error) from None
+
+    def close(self, outcome: Outcome) -> None:
+        """Finish the file. See `Sink.close`."""
+        container, self._container = self._container, None
+        try:
+            if container is not None:
+                try:
+                    if self._frames or outcome == "finished":
+                        container.mux(self._stream.encode(None))
+                finally:
+                    container.close()
+        except OSError as error:
+            raise cannot_write(self._output, error) from None
+        self._part.settle(outcome, frames=self._frames)
+
+    def describe(self) -> str:
+        """The file's path."""
+        return self._output

@@ -1,0 +1,1 @@
+"""The machine underneath: files, threads, the processor, NVIDIA's driver."""

@@ -1,0 +1,35 @@
+"""How decoding, the network and encoding share the processor.
+
+They run at the same time, each with threads of its own. Where the network runs on a GPU, decoder
+and encoder may have all cores. Where it runs on the processor too, more threads than cores only
+take turns with each other: on two cores, with H.264 at 1280x720, one thread for each of the two
+gave 73 FPS, and their own choice (three each) 61.
+"""
+
+from __future__ import annotations
+
+from rtseg.settings import ModelSettings, thread_count
+
+NULL_MODEL = "null"
+"""The model name that runs no network: what decoding, drawing and encoding cost alone."""
+
+
+def shares_processor(model: ModelSettings) -> bool:
+    """Whether the network will run on the cores that decode and encode; opens nothing."""
+    if model.model == NULL_MODEL:
+        return False
+    if model.device == "cpu" or model.backend == "openvino":
+        return True
+    from rtseg.system.nvidia import nvidia_driver_problem
+
+    return nvidia_driver_problem() is not None
+
+
+def decoder_threads(model: ModelSettings) -> int:
+    """For decoding: half of the cores beside a network; else what is set, 0 for one a core."""
+    return half(model.threads) if shares_processor(model) else model.threads
+
+
+def half(threads: int) -> int:
+    """Half of what a `threads` setting allows, at least one."""
+    return max(1, thread_count(threads) // 2)

@@ -1,0 +1,425 @@
+import logging
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rtseg.backends import open_backend
+from rtseg.backends.base import CompilerError
+from rtseg.backends.torch.backend import TorchBackend, fold_batch_norms
+from rtseg.checkpoint import Checkpoint, write_checkpoint
+from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
+from rtseg.labels import HELEN
+from rtseg.models import build_model, create_model
+
+OPTIONS = {"stem": 8, "widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "pyramid": 16}
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    torch.manual_seed(5)
+    network = build_model("residual-pyramid", classes=11, options=OPTIONS)
+    for name, tensor in network.state_dict().items():
+        if "running_var" in name or name.endswith("1.weight"):
+            tensor.uniform_(0.5, 1.5)
+        elif "running_mean" in name:
+            tensor.normal_(0, 0.3)
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return Checkpoint(
+        architecture="residual-pyramid",
+        options=OPTIONS,
+        label_set=HELEN,
+        input_height=64,
+        input_width=96,
+        mean=(0.4, 0.5, 0.6),
+        std=(0.2, 0.25, 0.3),
+        tensors=tensors,
+    )
+
+
+@pytest.fixture(scope="module", params=["fp32", "bf16"])
+def backend(request, checkpoint):
+    with TorchBackend(checkpoint, device="cpu", precision=request.param, threads=1) as opened:
+        yield opened
+
+
+def crops(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, 64, 96, 3), np.uint8)
+
+
+def test_shapes_and_sums(backend):
+    for count in (0, 1, 3, 9):
+        probabilities = backend.infer(crops(count))
+        assert probabilities.shape == (count, 16, 24, 11)
+        assert probabilities.dtype == np.float32
+        np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
+
+
+def test_it_computes_what_the_network_says(backend, checkpoint):
+    """Against the network as written: float64, batch norms unfolded, normalised by hand."""
+    pictures = crops(2)
+    network = create_model(checkpoint).double()
+    normalised = (pictures / 255 - np.array(checkpoint.mean)) / np.array(checkpoint.std)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(normalised).permute(0, 3, 1, 2))
+    expected = logits.softmax(1).permute(0, 2, 3, 1).numpy()
+    assert expected.max() > 0.5  # it has opinions
+    off = np.abs(backend.infer(pictures) - expected)
+    if backend.precision == "fp32":
+        assert off.max() < 1e-4
+    else:
+        assert off.mean() < 0.02
+
+
+def test_a_crop_does_not_depend_on_its_batch_mates(backend):
+    pictures = crops(9, seed=3)
+    together = backend.infer(pictures)
+    alone = np.concatenate([backend.infer(picture[None]) for picture in pictures])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_array_equal(together, backend.infer(pictures))
+
+
+def test_the_input_is_left_as_it_is_and_may_be_any_view(backend):
+    pictures = crops(2)
+    before = pictures.copy()
+    mirrored = backend.infer(pictures[:, :, ::-1])
+    np.testing.assert_array_equal(pictures, before)
+    np.testing.assert_array_equal(
+        mirrored, backend.infer(np.ascontiguousarray(pictures[:, :, ::-1]))
+    )
+    before.flags.writeable = False
+    backend.infer(before)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((64, 96, 3), np.uint8),
+        np.zeros((1, 96, 64, 3), np.uint8),
+        np.zeros((1, 64, 96, 3), np.float32),
+        np.zeros((1, 3, 64, 96), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(backend, bad):
+    with pytest.raises(SettingError, match=r"crops must be uint8 \(batch, 64, 96, 3\); found"):
+        backend.infer(bad)
+
+
+def test_several_threads_at_once(backend):
+    pictures = [crops(1, seed) for seed in range(4)]
+    expected = [backend.infer(picture) for picture in pictures]
+    results = []
+
+    def work(index):
+        results.extend((index, backend.infer(pictures[index])) for _ in range(5))
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 20
+    for index, result in results:
+        np.testing.assert_allclose(result, expected[index], atol=1e-5)
+
+
+def test_it_says_what_it_is(backend):
+    assert backend.name == "torch"
+    assert backend.device == "cpu"
+    assert backend.precision in backend.reason
+    assert backend.model.input_width == 96
+    backend.warm_up()
+
+
+def test_closed_is_closed(checkpoint):
+    backend = TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1)
+    backend.close()
+    backend.close()
+    with pytest.raises(BackendError, match="is closed"):
+        backend.infer(crops(1))
+
+
+def test_auto_precision_measures_and_says_so(checkpoint):
+    backend = TorchBackend(checkpoint, device="cpu", threads=1)
+    assert backend.precision in ("fp32", "bf16")
+    assert "bf16" in backend.reason
+
+
+def test_without_the_instructions_it_is_fp32(checkpoint, monkeypatch):
+    monkeypatch.setattr("rtseg.backends.torch.backend.has_bf16_instructions", lambda: False)
+    assert TorchBackend(checkpoint, device="cpu", threads=1).precision == "fp32"
+
+
+def test_a_missing_gpu_is_one_line(checkpoint, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BackendError, match="no NVIDIA GPU") as caught:
+        TorchBackend(checkpoint, device="cuda")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_processor_cannot_do_is_refused(checkpoint):
+    with pytest.raises(SettingError, match="'fp16' does not run on cpu; allowed: auto, fp32, bf16"):
+        TorchBackend(checkpoint, device="cpu", precision="fp16")
+    with pytest.raises(SettingError, match="--device"):
+        TorchBackend(checkpoint, device="npu")
+
+
+def test_a_failing_device_is_a_backend_error(checkpoint, monkeypatch):
+    backend = TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1)
+
+    def fail(*_):
+        raise RuntimeError("device lost\nbacktrace …")
+
+    monkeypatch.setattr(backend, "_run", fail)
+    with pytest.raises(BackendError, match="device lost") as caught:
+        backend.infer(crops(1))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_thread_budget_is_kept(checkpoint):
+    import cv2
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    try:
+        TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1)
+        assert torch.get_num_threads() == 1
+        assert cv2.getNumThreads() == 1
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def test_folding_changes_nothing_but_the_layers(checkpoint):
+    network = create_model(checkpoint)
+    picture = torch.rand(1, 3, 64, 96)
+    before = network(picture)
+    folded = fold_batch_norms(network)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    torch.testing.assert_close(folded(picture), before, atol=1e-3, rtol=1e-3)
+
+
+def test_open_backend_reads_files_and_says_why_once(checkpoint, tmp_path, caplog):
+    path = tmp_path / "model.safetensors"
+    write_checkpoint(checkpoint, path)
+    with caplog.at_level(logging.INFO, logger="rtseg"):
+        with open_backend("auto", model=path, device="cpu", precision="fp32", threads=1) as auto:
+            auto.infer(crops(1))
+        assert len(caplog.records) == 1
+        assert "torch on cpu, fp32" in caplog.text
+        caplog.clear()
+        open_backend("torch", model=str(path), device="cpu", precision="fp32", threads=1).close()
+        assert not caplog.records
+
+
+def test_open_backend_refuses_what_it_does_not_know(checkpoint, tmp_path):
+    with pytest.raises(SettingError, match="unknown backend 'tflite'; allowed: auto, torch"):
+        open_backend("tflite", model=checkpoint)
+    with pytest.raises(ModelError, match="cannot be read"):
+        open_backend(model=tmp_path / "missing.safetensors")
+    wrong = Checkpoint(
+        architecture="residual-pyramid", label_set=HELEN, input_height=64, input_width=64
+    )
+    with pytest.raises(ModelError, match="do not fit"):
+        open_backend(model=wrong)
+
+
+def full_memory(*_, **__):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+
+class Cramped:
+    """Computes like a backend's own `_run` where at most so many crops fit."""
+
+    def __init__(self, backend, fits):
+        self.run, self.fits, self.sizes = backend._run, fits, []
+
+    def __call__(self, network, pictures):
+        self.sizes.append(len(pictures))
+        if len(pictures) > self.fits:
+            full_memory()
+        return self.run(network, pictures)
+
+
+@pytest.fixture
+def fresh(checkpoint):
+    with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as backend:
+        yield backend
+
+
+def test_full_memory_means_smaller_batches_and_nothing_lost(fresh, monkeypatch, caplog):
+    pictures = crops(11)
+    expected = fresh.infer(pictures)
+    cramped = Cramped(fresh, fits=2)
+    monkeypatch.setattr(fresh, "_run", cramped)
+    np.testing.assert_allclose(fresh.infer(pictures), expected, atol=1e-5)
+    assert cramped.sizes == [8, 4, 2, 2, 2, 2, 2, 1]
+    assert fresh.max_batch == 2
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert said[-1].endswith("too full for a batch of 4: going on with batches of 2")
+    cramped.sizes.clear()
+    fresh.infer(pictures[:3])
+    assert cramped.sizes == [2, 1], "it does not try again what did not fit"
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_memory_too_full_for_one_crop_is_a_typed_error(fresh, monkeypatch, count):
+    monkeypatch.setattr(fresh, "_run", full_memory)
+    with pytest.raises(DeviceMemoryError, match="memory is full; close other programs") as caught:
+        fresh.infer(crops(count))
+    assert caught.value.exit_code == 7
+    monkeypatch.undo()
+    assert fresh.infer(crops(1)).shape == (1, 16, 24, 11), "memory may come back"
+
+
+def test_libraries_below_pytorch_run_out_of_memory_in_their_own_words(fresh, monkeypatch):
+    for message in ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory"):
+
+        def fail(*_, message=message):
+            raise RuntimeError(message)
+
+        monkeypatch.setattr(fresh, "_run", fail)
+        with pytest.raises(DeviceMemoryError):
+            fresh.infer(crops(1))
+
+
+def test_full_memory_while_the_model_is_loaded(checkpoint, monkeypatch):
+    monkeypatch.setattr(nn.Module, "to", full_memory)
+    with pytest.raises(DeviceMemoryError):
+        TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1)
+
+
+@pytest.fixture
+def compiler(monkeypatch, tmp_path):
+    """torch.compile, faked: counts, computes the same, and may fail as the real one does."""
+    seen = {"compiled": 0, "shapes": set(), "error": None}
+
+    class Compiled(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, images):
+            if seen["error"] is not None:
+                raise RuntimeError("backend failed") from seen["error"]
+            seen["shapes"].add(tuple(images.shape))
+            return self.network(images)
+
+    def compile_(network, **options):
+        assert options == {"fullgraph": True, "dynamic": False, "options": {"freezing": True}}
+        seen["compiled"] += 1
+        return Compiled(network)
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setattr("rtseg.backends.torch.compile.user_cache", lambda name: tmp_path / name)
+    yield seen
+    # the backend sets it for the compiler; other tests must not see it
+    os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+
+
+def test_compiling_is_announced_done_once_and_kept_private(checkpoint, compiler, tmp_path, caplog):
+    pictures = crops(3)
+    caplog.set_level(logging.INFO, "rtseg")
+    with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as plain:
+        expected = plain.infer(pictures)
+    assert not caplog.records
+    with TorchBackend(
+        checkpoint, device="cpu", precision="fp32", threads=1, compiled=True
+    ) as backend:
+        (record,) = caplog.records
+        assert record.getMessage().startswith("compiling the network for this processor")
+        assert backend.reason.endswith(", compiled")
+        np.testing.assert_allclose(backend.infer(pictures), expected, atol=1e-5)
+    # one crop at a time: another batch size would be compiled again, in the middle of a run
+    assert compiler["shapes"] == {(1, 3, 64, 96)}
+    assert compiler["compiled"] == 1
+    folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    assert folder == tmp_path / "compiled"
+    if os.name == "posix":
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_compiler_that_fails_is_an_error_where_it_was_asked_for(checkpoint, compiler):
+    compiler["error"] = FileNotFoundError("no C++ compiler: g++\nsecond line")
+    with pytest.raises(CompilerError) as caught:
+        open_backend(
+            "torch", model=checkpoint, device="cpu", precision="fp32", threads=1, compiled=True
+        )
+    assert str(caught.value) == "torch.compile failed: FileNotFoundError: no C++ compiler: g++"
+    assert caught.value.exit_code == 7
+
+
+def test_a_compiler_that_fails_under_auto_is_one_line(checkpoint, compiler, caplog):
+    compiler["error"] = FileNotFoundError("no C++ compiler: g++")
+    caplog.set_level(logging.INFO, "rtseg")
+    with open_backend(
+        model=checkpoint, device="cpu", precision="fp32", threads=1, compiled=True
+    ) as backend:
+        assert backend.infer(crops(2)).shape == (2, 16, 24, 11)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2  # that it compiles, and what came of it
+    assert (
+        "not compiled (torch.compile failed: FileNotFoundError: no C++ compiler: g++)" in lines[1]
+    )
+
+
+def test_compiling_goes_with_pytorch_on_a_processor(checkpoint, compiler):
+    for name in ("openvino", "tensorrt"):
+        with pytest.raises(SettingError, match=f"goes with --backend torch, not with {name}"):
+            open_backend(name, model=checkpoint, compiled=True)
+    assert compiler["compiled"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_compiled_labels_are_the_same(checkpoint, monkeypatch, tmp_path):
+    """The real compiler, where there is one."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    pictures = crops(4, seed=2)
+    with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as plain:
+        expected = plain.infer(pictures)
+    try:
+        backend = TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1, compiled=True)
+    except CompilerError as error:
+        pytest.skip(str(error))
+    found = backend.infer(pictures)
+    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_array_equal(backend.infer(pictures), found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_real_compiler_without_a_cpp_compiler(tmp_path):
+    """PyTorch looks for it when it is first needed, so in a process of its own."""
+    program = (
+        "from tests.support.exported import tiny_checkpoint\n"
+        "from rtseg.backends import open_backend\n"
+        "from rtseg.backends.base import CompilerError\n"
+        "options = dict(model=tiny_checkpoint(), device='cpu', precision='fp32', threads=1)\n"
+        "try:\n"
+        "    open_backend('torch', compiled=True, **options)\n"
+        "except CompilerError as error:\n"
+        "    print(error)\n"
+        "print(open_backend('auto', compiled=True, **options).reason)\n"
+    )
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "CXX": "/nowhere/g++"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    failed, fallen_back = done.stdout.splitlines()
+    assert failed.startswith("torch.compile failed: ")
+    assert f"not compiled ({failed})" in fallen_back

@@ -1,0 +1,174 @@
+import cv2
+import numpy as np
+import pytest
+
+from rtseg.faces.detections import read_detections, wrapped
+from rtseg.faces.scoring import part_groups
+from rtseg.frames import Box
+from rtseg.geometry.crop import Crop
+from rtseg.labels import HELEN
+from tests.support.painted import PARTS, paint
+
+REGION = Box(left=0, top=0, right=64, bottom=64)
+
+
+def maps(labels, sure=0.9):
+    values = np.full((*labels.shape, 11), (1 - sure) / 10, np.float32)
+    np.put_along_axis(values, labels[..., None].astype(int), sure, 2)
+    return values
+
+
+def read(labels, region=REGION):
+    return read_detections(maps(labels), Crop(box=region), HELEN, min_cells=20, bridge=1)
+
+
+def test_a_finger_across_does_not_split_a_face():
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    labels[:, 31:33] = 0
+    (face,) = read(labels)
+    assert face.head.width == pytest.approx(50 * 0.76, abs=2.5)
+
+
+def test_two_whole_faces_cheek_by_cheek_are_two():
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 20.5, 32, 34, parts=tuple(PARTS)[1:])
+    paint(labels, 42.5, 32, 34, parts=tuple(PARTS)[1:])
+    left, right = sorted(read(labels), key=lambda seen: seen.head.left)
+    assert left.face.right < right.face.left
+
+
+def test_touching_hair_is_shared_out():
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 17, 32, 34)
+    paint(labels, 47, 32, 34)
+    labels[20:22, 8:56] = 10
+    left, right = sorted(read(labels), key=lambda seen: seen.head.left)
+    assert not (left.cells & right.cells).any()
+    assert left.head.right <= right.head.left + 1.5
+
+
+@pytest.mark.parametrize("vague", [(2, 3, 4, 5), (6, 7, 8, 9)], ids=["upper", "lower"])
+def test_a_face_is_as_certain_as_its_vaguer_half(vague):
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    (whole,) = read(labels)
+    assert whole.certain == pytest.approx(0.9, abs=0.03)
+    values = maps(labels)
+    doubtful = np.isin(labels, vague)
+    values[doubtful] = 0.0
+    values[doubtful, 1] = 0.7  # skin, most likely
+    np.put_along_axis(values, np.where(doubtful, labels, 1)[..., None].astype(int), 0.3, 2)
+    values[~doubtful] = maps(labels)[~doubtful]
+    (seen,) = read_detections(values, Crop(box=REGION), HELEN, min_cells=20, bridge=1)
+    assert seen.certain == pytest.approx(0.3, abs=0.05)
+    assert seen.sure > 0.9
+
+
+def test_coordinates_are_the_frames():
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 40)
+    region = Box(left=100, top=-50, right=100 + 256, bottom=-50 + 128)
+    (here,), (there,) = read(labels), read(labels, region)
+    assert there.head.left == pytest.approx(100 + 4 * here.head.left)
+    assert there.head.bottom == pytest.approx(-50 + 2 * here.head.bottom)
+
+
+def test_parts_in_another_order_are_less_of_a_face():
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    (face,) = read(labels)
+    assert face.parts == 1
+    (upside_down,) = read(labels[::-1])
+    assert upside_down.parts < 0.7
+    scattered = labels.copy()
+    scattered[labels == 6] = 1
+    scattered[50:53, 18:24] = 6
+    (odd,) = read(scattered)
+    assert odd.parts < 0.7
+
+
+@pytest.mark.parametrize("degrees", [-60, -30, 30, 60])
+def test_a_tilted_head_is_a_face(degrees):
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    turned = cv2.warpAffine(
+        labels,
+        cv2.getRotationMatrix2D((31.5, 31.5), degrees, 1),
+        (64, 64),
+        flags=cv2.INTER_NEAREST,
+    )
+    (face,) = read(turned)
+    assert face.parts == 1
+
+
+def test_nothing():
+    assert read(np.zeros((64, 64), np.uint8)) == []
+
+
+def test_groups_join_left_and_right_and_the_mouth():
+    assert part_groups(HELEN) == ((2, 3), (4, 5), (6,), (7, 8, 9))
+    assert set(PARTS) - {1, 10} == {part for group in part_groups(HELEN) for part in group}
+
+
+def turned(labels, degrees):
+    """Turned clockwise, as one sees it."""
+    middle = ((labels.shape[1] - 1) / 2, (labels.shape[0] - 1) / 2)
+    matrix = cv2.getRotationMatrix2D(middle, -degrees, 1)
+    return cv2.warpAffine(labels, matrix, labels.shape[::-1], flags=cv2.INTER_NEAREST)
+
+
+@pytest.mark.parametrize("degrees", [-170, -90, -45, -12, 0, 30, 75, 120, 180])
+def test_the_roll_is_read_off_eyes_and_mouth(degrees):
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    (face,) = read(turned(labels, degrees))
+    assert abs(wrapped(face.roll_degrees - degrees)) < 4
+
+
+@pytest.mark.parametrize("missing", [(4,), (5,), (4, 5), (7, 8, 9), (2, 3)])
+def test_the_roll_is_known_without_some_of_the_parts(missing):
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    labels[np.isin(labels, missing)] = 1
+    (face,) = read(turned(labels, 40))
+    assert abs(face.roll_degrees - 40) < 5
+
+
+def test_the_roll_of_skin_alone_is_unknown():
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50, parts=(1, 10))
+    (face,) = read(labels)
+    assert face.roll_degrees is None
+
+
+def test_left_and_right_mixed_up_do_not_turn_a_face_over():
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    swapped = np.arange(11, dtype=np.uint8)
+    swapped[[4, 5]] = 5, 4
+    (face,) = read(swapped[labels])
+    assert abs(face.roll_degrees) < 3
+
+
+@pytest.mark.parametrize("roll", [-60, 25, 90])
+def test_a_turned_crop_tells_where_the_head_is_in_the_frame(roll):
+    """What stands upright in it is turned in the frame, as large as it is."""
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 36, 30, 40)
+    crop = Crop(box=Box(left=100, top=-50, right=100 + 256, bottom=-50 + 256), roll_degrees=roll)
+    (upright,) = read(labels)
+    (face,) = read_detections(maps(labels), crop, HELEN, min_cells=20, bridge=1)
+    assert face.roll_degrees == pytest.approx(roll + upright.roll_degrees)
+    assert face.head.height == pytest.approx(4 * upright.head.height)
+    assert face.head.width == pytest.approx(4 * upright.head.width)
+    x, y = upright.head.centre
+    x, y = crop.to_frame(np.array(100 + 4 * x), np.array(-50 + 4 * y))
+    assert face.head.centre == pytest.approx((x, y))
+    # the upright rectangle around it, of a cell's exactness
+    rows, columns = np.nonzero(labels)
+    x, y = crop.to_frame(100 + 4 * (columns + 0.5), -50 + 4 * (rows + 0.5))
+    assert face.bounds.left == pytest.approx(x.min(), abs=4)
+    assert face.bounds.bottom == pytest.approx(y.max(), abs=4)
+    if abs(roll) == 90:
+        assert face.bounds.width == pytest.approx(face.head.height, abs=8)

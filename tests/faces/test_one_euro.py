@@ -1,0 +1,48 @@
+import math
+
+import pytest
+
+from rtseg.faces.one_euro import OneEuro
+
+
+def test_the_first_value_goes_through():
+    assert OneEuro()(3.5, 1 / 30) == 3.5
+
+
+def test_noise_at_rest_is_damped():
+    steady = OneEuro()
+    for index in range(60):
+        value = steady(1.0 if index % 2 else -1.0, 1 / 30, unit=1000.0)
+    assert abs(value) < 0.3
+
+
+def test_what_is_quick_is_followed_more_closely_than_what_is_slow():
+    def lag(speed):
+        follower = OneEuro()
+        for index in range(60):
+            out = follower(speed * index / 30, 1 / 30)
+        return (speed * 59 / 30 - out) / speed  # seconds behind
+
+    assert lag(2.0) < 0.5 * lag(1e-4)
+    assert lag(1e-4) == pytest.approx(1 / (2 * math.pi * 1.5), rel=0.02)
+
+
+def test_a_step_at_rest_takes_the_same_time_at_any_frame_rate():
+    """With no speed term it is a low-pass filter of one time constant."""
+
+    def reached(fps):
+        steady = OneEuro(beta=0.0)
+        steady(0.0, 1 / fps)
+        for _ in range(round(0.2 * fps)):
+            out = steady(1.0, 1 / fps)
+        return out
+
+    assert reached(60) == pytest.approx(reached(240), abs=0.03)
+
+
+def test_a_large_face_and_a_small_one_are_filtered_alike():
+    large, small = OneEuro(), OneEuro()
+    for value in (0.0, 0.2, 0.1, 0.7, 0.4):
+        assert large(100 * value, 1 / 30, unit=100.0) == pytest.approx(
+            100 * small(value, 1 / 30, unit=1.0)
+        )

@@ -1,0 +1,293 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from rtseg.errors import SettingError
+from rtseg.frames import Box
+from rtseg.geometry.crop import Crop
+from rtseg.postprocess.smoothing import LONGEST_SECONDS, CutDetector, TrackSmoother, stillness
+from rtseg.settings import FaceSettings
+
+BOX = Crop(box=Box(left=0, top=0, right=256, bottom=256))
+CELLS = 32
+
+
+def picture(shift=0.0, *, size=256, noise=0.0, seed=0):
+    """A soft diagonal pattern, moved to the right by `shift` pixels, with sensor noise."""
+    rows, columns = np.mgrid[:size, :size]
+    wave = 120 + 70 * np.sin((columns - shift) / 9) * np.cos(rows / 13)
+    grain = np.random.default_rng(seed).normal(0, noise, (size, size)) if noise else 0
+    return np.repeat((wave + grain).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def maps(values):
+    """Two classes, the second with these probabilities."""
+    values = np.asarray(values, np.float32) * np.ones((CELLS, CELLS), np.float32)
+    return np.dstack([1 - values, values])
+
+
+def test_strength_zero_hands_the_very_map_through():
+    smoother = TrackSmoother(0.0)
+    first, second = maps(0.2), maps(0.9)
+    assert smoother(first, picture=picture(), crop=BOX, seconds=0.0) is first
+    assert smoother(second, picture=picture(), crop=BOX, seconds=1 / 30) is second
+
+
+def test_noise_on_a_still_picture_is_averaged_away():
+    rng = np.random.default_rng(0)
+    smoother = TrackSmoother(0.5)
+    raw, smooth = [], []
+    for index in range(60):
+        probabilities = maps(0.5 + 0.1 * rng.standard_normal((CELLS, CELLS)))
+        smoothed = smoother(
+            probabilities,
+            picture=picture(noise=4.0, seed=index),
+            crop=BOX,
+            seconds=index / 30,
+        )
+        raw.append(probabilities[..., 1])
+        smooth.append(smoothed[..., 1])
+    assert np.std(smooth[20:], axis=0).mean() < 0.5 * np.std(raw[20:], axis=0).mean()
+    assert np.mean(smooth[20:]) == pytest.approx(0.5, abs=0.01)
+
+
+def test_probabilities_stay_probabilities_and_the_input_stays_as_it_is():
+    smoother = TrackSmoother(1.0)
+    for index in range(5):
+        before = maps(0.1 * index)
+        given = before.copy()
+        out = smoother(given, picture=picture(index), crop=BOX, seconds=index / 30)
+        np.testing.assert_array_equal(given, before)
+        np.testing.assert_allclose(out.sum(2), 1, atol=1e-5)
+        assert out.min() >= 0
+
+
+@pytest.mark.parametrize("cells", [32, 64, 128, 256])
+def test_a_map_of_any_stride_is_steadied_where_nothing_moves_only(cells):
+    """As many cells as pixels too: one pixel's noise is no motion, and its motion no noise."""
+    rng = np.random.default_rng(0)
+    smoother = TrackSmoother(0.5)
+    raw, smooth = [], []
+    for index in range(40):
+        seen = picture(noise=4.0, seed=index)
+        seen[:, 128:] = picture(12 * index, noise=4.0, seed=index)[:, 128:]
+        second = (0.5 + 0.1 * rng.standard_normal((cells, cells))).astype(np.float32)
+        given = np.dstack([1 - second, second])
+        out = smoother(given, picture=seen, crop=BOX, seconds=index / 30)
+        raw.append(given[..., 1])
+        smooth.append(out[..., 1])
+    left, right = np.s_[20:, :, : cells * 3 // 8], np.s_[20:, :, cells * 5 // 8 :]
+    raw, smooth = np.array(raw), np.array(smooth)
+    assert np.std(smooth[left], axis=0).mean() < 0.5 * np.std(raw[left], axis=0).mean()
+    assert np.abs(smooth[right] - raw[right]).mean() < 0.2 * np.abs(raw[right] - 0.5).mean()
+
+
+def test_what_moves_is_not_averaged():
+    smoother = TrackSmoother(1.0)
+    for index in range(10):
+        new = maps(index % 2)
+        out = smoother(new, picture=picture(12 * index), crop=BOX, seconds=index / 30)
+        assert np.abs(out - new).mean() < 0.1
+
+
+def test_a_change_in_one_corner_leaves_the_rest_steady():
+    """An eye that closes: the change is let through there, at once."""
+    smoother = TrackSmoother(0.5)
+    open_eye = picture()
+    closed = open_eye.copy()
+    closed[64:128, 64:128] //= 3
+    for index in range(20):
+        smoother(maps(0.0), picture=open_eye, crop=BOX, seconds=index / 30)
+    out = smoother(maps(1.0), picture=closed, crop=BOX, seconds=20 / 30)[..., 1]
+    assert out[9:15, 9:15].min() > 0.9
+    assert out[20:, 20:].max() < 0.5
+
+
+def test_labels_of_a_still_picture_flicker_at_most_two_fifths_as_often():
+    """A soft border with noise on it, before a noisy camera that stands still."""
+    rng = np.random.default_rng(1)
+    smoother = TrackSmoother(FaceSettings().smoothing)
+    raw, steadied = [], []
+    border = np.linspace(0.2, 0.8, CELLS)
+    for index in range(60):
+        doubtful = maps((border + 0.1 * rng.standard_normal((CELLS, CELLS))).clip(0, 1))
+        seen = picture(noise=4.0, seed=index)
+        smoothed = smoother(doubtful, picture=seen, crop=BOX, seconds=index / 30)
+        raw.append(doubtful.argmax(2))
+        steadied.append(smoothed.argmax(2))
+
+    def changes(labels):
+        return np.mean([(old != new).mean() for old, new in itertools.pairwise(labels[10:])])
+
+    assert changes(raw) > 0.1
+    assert changes(steadied) < 0.4 * changes(raw)
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_an_eye_that_closes_shows_within_two_frames(strength):
+    """A tenth of the crop darkens and its class goes, at 30 frames a second, in sensor noise."""
+    smoother = TrackSmoother(strength)
+    is_eye = np.zeros((CELLS, CELLS), bool)
+    is_eye[10:14, 8:16] = True
+    responses = []
+    for index in range(32):
+        seen = picture(noise=4.0, seed=index).astype(np.int16)
+        closed = index >= 30
+        seen[80:112, 64:128] += -45 if not closed else 0  # an open eye is darker than its lid
+        out = smoother(
+            maps(is_eye * (0.1 if closed else 0.9)),
+            picture=seen.clip(0, 255).astype(np.uint8),
+            crop=BOX,
+            seconds=index / 30,
+        )
+        responses.append((0.9 - out[..., 1][is_eye]) / 0.8)
+    assert responses[29].max() < 0.1
+    assert responses[31].min() > 0.9
+
+
+@pytest.mark.parametrize("pixels", [0.3, 1.0])
+def test_what_creeps_leaves_no_trail(pixels):
+    """A border that moves by less than a cell a frame is not held back by the average."""
+    smoother = TrackSmoother(1.0)
+    for index in range(90):
+        edge = 60 + pixels * index
+        columns = (np.arange(256) + 0.5 < edge).astype(np.float32)
+        cells = columns.reshape(CELLS, 8).mean(1)
+        seen = np.repeat((90 + 24 * columns).astype(np.uint8)[None, :, None], 256, axis=0)
+        seen = np.ascontiguousarray(np.repeat(seen, 3, axis=2))
+        out = smoother(maps(cells[None]), picture=seen, crop=BOX, seconds=index / 30)
+        lag = (cells.sum() - out[..., 1].sum(1).mean()) * 8
+        assert abs(lag) < 2.5  # pixels; the average alone would lag by 9 pixels for each one
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("fps", [15, 30, 60])
+def test_the_time_constant_does_not_depend_on_the_frame_rate(strength, fps):
+    smoother = TrackSmoother(strength)
+    smoother(maps(0.0), picture=picture(), crop=BOX, seconds=0.0)
+    tau = strength * LONGEST_SECONDS
+    for index in range(1, fps):
+        out = smoother(maps(1.0), picture=picture(), crop=BOX, seconds=index / fps)
+        expected = 1 - math.exp(-index / fps / tau)
+        assert out[..., 1].mean() == pytest.approx(expected, rel=0.02)
+
+
+def test_a_slow_change_is_followed_with_the_same_time_constant_at_any_frame_rate():
+    """Fitted: a noisy picture whose light fades slowly, probabilities that drift."""
+
+    def fitted(fps):
+        smoother = TrackSmoother(0.5)
+        given, returned = [], []
+        for index in range(fps):
+            light = -20.0 * index / fps
+            seen = picture(noise=4.0, seed=index).astype(np.float32) + light
+            given.append(maps(0.2 + 0.6 * index / fps))
+            returned.append(
+                smoother(
+                    given[-1],
+                    picture=seen.clip(0, 255).astype(np.uint8),
+                    crop=BOX,
+                    seconds=index / fps,
+                )
+            )
+        given, returned = np.array(given)[..., 1], np.array(returned)[..., 1]
+        behind, step = returned[:-1] - given[1:], returned[1:] - given[1:]
+        return -1 / (fps * math.log((step * behind).sum() / (behind * behind).sum()))
+
+    constants = [fitted(fps) for fps in (15, 30, 60)]
+    assert max(constants) < 1.1 * min(constants)
+    assert constants[0] == pytest.approx(0.5 * LONGEST_SECONDS, rel=0.1)
+
+
+def test_a_crop_that_moves_over_a_still_picture_is_aligned():
+    """The same half of the frame is 1; the crop moves; the average must know it."""
+    smoother = TrackSmoother(1.0)
+    scene = picture(size=512)
+    truth_columns = np.arange(512) < 250
+    for index in range(12):
+        left = 100 + 4 * index
+        crop = Crop(box=Box(left=left, top=100, right=left + 256, bottom=356))
+        seen = np.ascontiguousarray(scene[100:356, left : left + 256])
+        truth = truth_columns[left : left + 256].reshape(CELLS, 8).mean(1)
+        out = smoother(maps(truth[None]), picture=seen, crop=crop, seconds=index / 30)
+    edge = np.abs(out[..., 1] - truth[None])
+    assert edge.max() < 0.35  # a border within a cell, blurred a little
+    assert edge.mean() < 0.03
+    # without alignment the border would trail behind: 4 pixels a frame, half a cell
+    assert np.abs(out[..., 1].sum(1) - truth.sum()).max() < 0.3
+
+
+def test_what_comes_into_the_crop_has_no_past():
+    """Everything looks alike, so only geometry can tell that the right half was not seen."""
+    smoother = TrackSmoother(1.0)
+    grey = np.full((256, 256, 3), 90, np.uint8)
+    smoother(maps(0.0), picture=grey, crop=BOX, seconds=0.0)
+    moved = Crop(box=Box(left=128, top=0, right=384, bottom=256))
+    out = smoother(maps(1.0), picture=grey, crop=moved, seconds=1 / 30)[..., 1]
+    assert (out[:, CELLS // 2 + 1 :] == 1).all()
+    assert (out[:, : CELLS // 2 - 1] < 0.5).all()
+
+
+@pytest.mark.parametrize("seconds", [0.6, -1.0, 0.0])
+def test_a_gap_or_a_step_back_begins_anew(seconds):
+    smoother = TrackSmoother(1.0)
+    smoother(maps(0.0), picture=picture(), crop=BOX, seconds=0.0)
+    out = smoother(maps(1.0), picture=picture(), crop=BOX, seconds=seconds)
+    assert (out[..., 1] == 1).all()
+
+
+def test_reset_forgets():
+    smoother = TrackSmoother(1.0)
+    smoother(maps(0.0), picture=picture(), crop=BOX, seconds=0.0)
+    smoother.reset()
+    assert (smoother(maps(1.0), picture=picture(), crop=BOX, seconds=0.03)[..., 1] == 1).all()
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_strengths_out_of_range_are_refused(strength):
+    with pytest.raises(SettingError, match="smoothing must be within"):
+        TrackSmoother(strength)
+
+
+def test_stillness_tells_noise_from_motion():
+    def guide(shift, noise, seed):
+        crop = picture(shift, noise=noise, seed=seed).astype(np.float32)
+        return crop.reshape(CELLS, 8, CELLS, 8, 3).mean((1, 3))
+
+    assert stillness(guide(0, 5, 1), guide(0, 5, 2)).mean() > 0.95
+    assert stillness(guide(0, 5, 1), guide(8, 5, 2)).mean() < 0.3
+
+
+class TestCuts:
+    def test_a_cut_is_noticed_once(self):
+        cuts = CutDetector()
+        dark = picture() // 3
+        assert not cuts(picture())
+        assert not cuts(picture(2))
+        assert cuts(dark)
+        assert not cuts(dark)
+
+    def test_a_cut_between_dark_pictures_is_one(self):
+        """Most of both is black: shares of colours say little, the places much."""
+        left, right = np.zeros((90, 160, 3), np.uint8), np.zeros((90, 160, 3), np.uint8)
+        left[20:70, 10:60] = 150
+        right[30:90, 90:150] = (90, 60, 50)
+        cuts = CutDetector()
+        assert not cuts(left)
+        assert cuts(right)
+
+    def test_noise_motion_and_slow_fades_are_no_cuts(self):
+        cuts = CutDetector()
+        assert not any(cuts(picture(3 * i, noise=8, seed=i)) for i in range(20))
+        cuts = CutDetector()
+        assert not any(cuts(picture(12 * i)) for i in range(20))
+        cuts = CutDetector()
+        assert not any(cuts((picture() * (1 - i / 60)).astype(np.uint8)) for i in range(60))
+
+    def test_another_size_is_not_compared(self):
+        cuts = CutDetector()
+        cuts(picture())
+        assert not cuts(picture(size=20) // 3)
+        assert not cuts(np.zeros((1, 1, 3), np.uint8))

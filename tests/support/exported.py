@@ -1,0 +1,69 @@
+"""Small models of the shipped architecture with random weights, and their exported forms: one at
+stride 4, and one with a fine head at stride 2."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+
+import numpy as np
+import pytest
+
+from rtseg.checkpoint import Checkpoint
+from rtseg.export import OnnxModel, parse_onnx
+from rtseg.labels import HELEN
+
+HEIGHT, WIDTH = 64, 96
+OPTIONS = {"stem": 8, "widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "pyramid": 16}
+FINE = 8
+
+
+@functools.cache
+def tiny_checkpoint(fine: int = 0) -> Checkpoint:
+    """Batch norms have statistics of their own, so that folding them wrongly shows.
+
+    Args:
+        fine: channels of the fine head; 0 is none.
+    """
+    import torch
+
+    from rtseg.models import build_model
+
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        options = {**OPTIONS, "fine": fine} if fine else OPTIONS
+        network = build_model("residual-pyramid", classes=len(HELEN), options=options)
+        for name, tensor in network.state_dict().items():
+            if "running_var" in name or name.endswith("1.weight"):
+                tensor.uniform_(0.5, 1.5)
+            # the last of a fine head is zero before it is trained
+            elif "running_mean" in name or name == "refine.2.weight":
+                tensor.normal_(0, 0.3)
+    return Checkpoint(
+        architecture="residual-pyramid",
+        options=options,
+        label_set=HELEN,
+        input_height=HEIGHT,
+        input_width=WIDTH,
+        stride=2 if fine else 4,
+        mean=(0.4, 0.5, 0.6),
+        std=(0.2, 0.25, 0.3),
+        tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()},
+        digest=hashlib.sha256(f"tiny {fine}".encode()).hexdigest(),
+    )
+
+
+@functools.cache
+def tiny_onnx(precision: str = "fp16", fine: int = 0) -> OnnxModel:
+    """Skips the test where the packages that export are not installed."""
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package)
+    from rtseg.export.onnx import export_onnx
+
+    data = export_onnx(tiny_checkpoint(fine), precision=precision)  # type: ignore[arg-type]
+    return parse_onnx(data, name="tiny.onnx")
+
+
+def tiny_crops(count: int, seed: int = 0) -> np.ndarray:
+    """uint8 (count, HEIGHT, WIDTH, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (count, HEIGHT, WIDTH, 3), np.uint8)

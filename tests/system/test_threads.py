@@ -1,0 +1,123 @@
+"""Decoder and encoder leave the network its share of the processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rtseg.sinks.video
+import rtseg.system.nvidia
+from rtseg.bench.pipeline import run_bench
+from rtseg.cli.video import segment_video
+from rtseg.settings import (
+    BenchSettings,
+    EncodeSettings,
+    FaceSettings,
+    ModelSettings,
+    ReadSettings,
+    ViewSettings,
+)
+from rtseg.sinks.codecs import CODECS, encoder_threads
+from rtseg.sources.video import VideoSource
+from rtseg.system.threads import decoder_threads, half, shares_processor
+from tests.support.clips import make_clip
+
+
+def with_driver(monkeypatch: pytest.MonkeyPatch, *, works: bool) -> None:
+    problem = None if works else "no NVIDIA driver"
+    monkeypatch.setattr(rtseg.system.nvidia, "nvidia_driver_problem", lambda: problem)
+
+
+def test_the_network_shares_the_processor_unless_a_gpu_or_nothing_runs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with_driver(monkeypatch, works=True)
+    assert not shares_processor(ModelSettings())
+    assert not shares_processor(ModelSettings(model="null", device="cpu"))
+    assert shares_processor(ModelSettings(device="cpu"))
+    assert shares_processor(ModelSettings(backend="openvino"))
+    assert decoder_threads(ModelSettings(threads=6)) == 6
+    assert decoder_threads(ModelSettings()) == 0
+    with_driver(monkeypatch, works=False)
+    assert shares_processor(ModelSettings())
+    assert not shares_processor(ModelSettings(model="null"))
+    assert decoder_threads(ModelSettings(threads=6)) == 3
+    assert decoder_threads(ModelSettings(threads=1)) == 1
+    assert decoder_threads(ModelSettings()) == half(0)
+
+
+@pytest.mark.parametrize(
+    ("codec", "settings", "size", "shared", "expected"),
+    [
+        ("h264", {}, (1280, 720), True, 4),
+        ("h264", {"preset": "ultrafast"}, (640, 480), True, 4),
+        ("h264", {}, (1280, 720), False, 8),
+        ("h264", {}, (1920, 1080), True, 8),
+        ("h264", {"preset": "medium"}, (1280, 720), True, 8),
+        ("hevc", {}, (1280, 720), True, 8),
+        ("vp9", {}, (1280, 720), True, 8),
+    ],
+)
+def test_an_encoder_that_is_faster_than_the_network_gets_half(
+    codec: str, settings: dict[str, Any], size: tuple[int, int], shared: bool, expected: int
+) -> None:
+    width, height = size
+    found = encoder_threads(
+        CODECS[codec],
+        EncodeSettings(**settings),
+        width=width,
+        height=height,
+        threads=8,
+        shared=shared,
+    )
+    assert found == expected
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """The threads that decoder and encoder were opened with."""
+    found: dict[str, int] = {}
+    begin = VideoSource._prepare
+
+    def prepare(self: VideoSource, container: Any) -> None:
+        begin(self, container)
+        found["decode"] = self._video.codec_context.thread_count
+
+    def choose(*arguments: Any, **options: Any) -> int:
+        found["encode"] = encoder_threads(*arguments, **options)
+        return found["encode"]
+
+    monkeypatch.setattr(VideoSource, "_prepare", prepare)
+    monkeypatch.setattr(rtseg.sinks.video, "encoder_threads", choose)
+    with_driver(monkeypatch, works=False)
+    return found
+
+
+def test_video_opens_decoder_and_encoder_so(used: dict[str, int], tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4")
+    model = ModelSettings(backend="torch", device="cpu", threads=4)
+    code = segment_video(
+        source=str(clip),
+        output=str(tmp_path / "out.mp4"),
+        view=ViewSettings(),
+        read=ReadSettings(),
+        encode=EncodeSettings(),
+        model=model,
+        faces=FaceSettings(),
+        quiet=True,
+    )
+    assert code == 0
+    assert used == {"decode": 2, "encode": 2}
+
+
+def test_the_ceiling_that_the_benchmark_measures_has_all_threads(
+    used: dict[str, int], tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4")
+    run_bench(
+        BenchSettings(input=str(clip), frames=4, warmup=1, output="encode"),
+        model=ModelSettings(model="null", threads=4),
+    )
+    assert used == {"decode": 4, "encode": 4}

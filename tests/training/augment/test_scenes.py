@@ -1,0 +1,219 @@
+"""The views that a face-part model learns from."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from rtseg.errors import SettingError
+from rtseg.labels import HELEN, LabelSet
+from tests.training.conftest import draw_face
+from training.augment.heads import head_of
+from training.augment.scene_settings import SceneSettings
+from training.augment.scenes import FaceViews
+from training.augment.transforms import PhotometricSettings
+from training.data.base import Sample
+from training.losses.functions import FIRST_SET
+
+PLAIN = PhotometricSettings(colour=0, grey=0, enlarge=0, blur=0, noise=0, jpeg=0)
+
+
+def views_of(seed: int = 0, **changes: object) -> FaceViews:
+    image, labels = draw_face()
+    settings = SceneSettings(**{"photometric": PLAIN, **changes})  # type: ignore[arg-type]
+    grey = np.full((120, 160, 3), 90, np.uint8)
+    return FaceViews(
+        [Sample(name="a", image=image, labels=labels)],
+        [grey],
+        label_set=HELEN,
+        settings=settings,
+        seed=seed,
+    )
+
+
+def test_a_head_is_found_where_it_is():
+    image, labels = draw_face()
+    head = head_of(Sample(name="a", image=image, labels=labels), HELEN)
+    assert head is not None
+    assert (head.top, head.bottom) == pytest.approx((20, 201), abs=1)
+    assert head.chin == pytest.approx((128.5, 201), abs=1)
+    np.testing.assert_array_equal(head.skin, HELEN.colours[1])
+    assert head_of(Sample(name="b", image=image, labels=labels * 0), HELEN) is None
+
+
+def test_a_view_depends_on_seed_and_index_only():
+    first, second = views_of(composites=0.5), views_of(composites=0.5)
+    second[3]
+    for index in (5, 2):
+        for one, other in zip(first[index], second[index], strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert (views_of(seed=1)[5][0] != first[5][0]).any()
+
+
+def test_views_settle_where_they_are_told_to():
+    early, late = views_of(composites=0.0), views_of(composites=0.9)
+    settled = early.settled(late.settings, at=6)
+    for index, source in ((0, early), (5, early), (6, late), (9, late)):
+        np.testing.assert_array_equal(settled[index][0], source[index][0])
+        assert (early[index][0] != late[index][0]).any()
+    np.testing.assert_array_equal(early[6][0], views_of(composites=0.0)[6][0])
+
+
+def test_pictures_may_be_shown_as_they_are():
+    image, labels = draw_face()
+    views = views_of(composites=0.0, negatives=0.0, as_is=1.0, occluded=1.0)
+    seen = {views[index][1].tobytes() for index in range(20)}
+    mirrored = views.composer.flipped[labels[:, ::-1]]
+    assert seen == {labels.tobytes(), np.ascontiguousarray(mirrored).tobytes()}
+    np.testing.assert_array_equal(
+        next(v for v, t in map(views.__getitem__, range(20)) if (t == labels).all()), image
+    )
+
+
+def test_a_share_of_the_moved_pictures_is_sharp():
+    plain = PhotometricSettings(colour=0, grey=0, enlarge=0, blur=0, noise=0, jpeg=0)
+    soft, sharp = (
+        views_of(composites=0.0, negatives=0.0, sharp=share, photometric=plain)
+        for share in (0.0, 1.0)
+    )
+    detail = [
+        np.mean([cv2.Laplacian(views[index][0], cv2.CV_32F).std() for index in range(12)])
+        for views in (soft, sharp)
+    ]
+    assert detail[0] < detail[1]
+
+
+def test_a_share_of_the_moved_pictures_is_bent():
+    straight, bent, half = (
+        views_of(composites=0.0, negatives=0.0, bent=share, bend=8.0) for share in (0.0, 1.0, 0.5)
+    )
+    # the draw that decides comes after all that places the picture: without it the two are equal
+    changed = [(straight[index][1] != bent[index][1]).mean() for index in range(12)]
+    assert np.median(changed) > 0.01
+    moved = [(straight[index][1] != half[index][1]).mean() > 0.002 for index in range(24)]
+    assert 5 <= sum(moved) <= 19
+
+
+def test_labels_lie_as_far_aside_in_every_view_where_the_views_are_told():
+    image, labels = draw_face()
+    labels = np.roll(labels, (6, 6), (0, 1))
+    gaps: dict[float, list[float]] = {0.0: [], 6.0: []}
+    for offset, found in gaps.items():
+        views = FaceViews(
+            [Sample(name="a", image=image, labels=labels)],
+            [np.full((120, 160, 3), 90, np.uint8)],
+            label_set=HELEN,
+            settings=SceneSettings(
+                composites=0.0, negatives=0.0, occluded=0.0, photometric=PLAIN, degrees=90
+            ),
+            seed=0,
+            mirror_shift=12,
+            label_offset=offset,
+        )
+        for index in range(30):
+            view, target = views[index]
+            yellow = np.abs(view.astype(int) - HELEN.colours[6]).max(axis=2) < 40
+            if (target == 6).sum() > 300:
+                found.append(np.nonzero(target == 6)[0].mean() - np.nonzero(yellow)[0].mean())
+    assert np.std(gaps[6.0]) < 1
+    assert np.mean(gaps[6.0]) == pytest.approx(6, abs=0.7)
+    assert np.std(gaps[0.0]) > 2
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {"composites": 1.0, "negatives": 0.0},
+        {"composites": 0.0, "negatives": 0.0},
+        {"composites": 0.0, "negatives": 0.0, "bent": 1.0},
+    ],
+)
+def test_views_hold_known_ids_in_the_right_colours(shares: dict[str, float]):
+    views = views_of(occluded=0, **shares)
+    faces = 0
+    for index in range(30):
+        image, labels = views[index]
+        assert image.shape == (256, 256, 3)
+        assert image.dtype == labels.dtype == np.uint8
+        assert set(np.unique(labels)) <= {*range(11), 255}
+        faces += int((labels == 1).any())
+        if (labels == 6).sum() > 400 and shares["composites"] == 0:
+            # the nose is yellow wherever the labels say nose
+            colour = np.median(image[labels == 6], axis=0)
+            np.testing.assert_allclose(colour, HELEN.colours[6], atol=3)
+    assert faces >= 25
+
+
+def test_a_mirrored_picture_is_centred_on_the_same_head():
+    image, labels = draw_face(dx=60)
+    views = FaceViews(
+        [Sample(name="a", image=image, labels=labels)],
+        [np.zeros((64, 64, 3), np.uint8)],
+        label_set=HELEN,
+        settings=SceneSettings(composites=0, negatives=0, photometric=PLAIN, degrees=0),
+        seed=0,
+    )
+    places = []
+    for index in range(30):
+        _, seen = views._placed(
+            image, labels, np.random.default_rng(index), centre=(188, 128), scale=0.6
+        )
+        places.append(np.nonzero(seen == 6)[1].mean() - 128)
+    # at most 13% of the view away from its middle, and 8 degrees of roll
+    assert max(np.abs(places)) < 0.13 * 256 + 8
+
+
+def test_negatives_hold_no_face():
+    views = views_of(composites=0, negatives=1)
+    assert all(set(np.unique(views[index][1])) <= {0, 255} for index in range(20))
+
+
+def test_small_heads_are_as_small_as_asked():
+    views = views_of(composites=1, negatives=0, smallest_head=20, largest_head=30, occluded=0)
+    tallest = []
+    for index in range(20):
+        rows = np.nonzero((views[index][1] == 1).any(1))[0]
+        if rows.size and (views[index][1] == 6).any():
+            pixels = (views[index][1] == 6).sum()
+            tallest.append(pixels)
+    assert tallest
+    # the nose is 1.9% of the head box's square; up to four heads of 30 pixels
+    assert max(tallest) < 4 * 0.04 * 30 * 30
+
+
+def test_an_unlabelled_head_counts_in_no_composite_but_is_background_alone():
+    image, labels = draw_face()
+    other = np.zeros(labels.shape, bool)
+    other[:, :30] = True
+    head = head_of(Sample(name="a", image=image, labels=labels), HELEN, others=other)
+    assert head is not None
+    assert (head.composed[other] == 255).all()
+    assert (head.labels[other] == 0).all()
+    np.testing.assert_array_equal(head.composed[~other], labels[~other])
+
+
+def test_partial_pictures_keep_their_sets():
+    image, labels = draw_face()
+    coarse = np.where(labels == 1, np.uint8(FIRST_SET), labels)
+    views = FaceViews(
+        [Sample(name="a", image=image, labels=labels)],
+        [np.zeros((64, 64, 3), np.uint8)],
+        label_set=HELEN,
+        settings=SceneSettings(composites=0, negatives=0, partial=1, photometric=PLAIN),
+        seed=0,
+        partial=[Sample(name="p", image=image, labels=coarse)],
+    )
+    _, seen = views[0]
+    assert (seen == FIRST_SET).any()
+    assert not (seen == 1).any()
+
+
+def test_bad_settings_are_rejected():
+    with pytest.raises(SettingError, match="shares"):
+        SceneSettings(composites=0.8, negatives=0.3)
+    with pytest.raises(SettingError, match="scales"):
+        SceneSettings(scale_min=2, scale_max=1)
+    streets = LabelSet(name="streets", names=("road", "car"), colours=((0, 0, 0), (1, 1, 1)))
+    with pytest.raises(SettingError, match="what a face is"):
+        FaceViews([], [], label_set=streets, settings=SceneSettings(), seed=0)

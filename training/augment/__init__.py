@@ -1,0 +1,1 @@
+"""Training views: transforms of labelled pictures, composites, scenes."""

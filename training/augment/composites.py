@@ -1,0 +1,174 @@
+"""Composites: labelled faces of any size on pictures without one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.frames import Image, LabelMap
+from rtseg.labels import LabelSet
+from training.augment import drawing, transforms
+from training.augment.canvas import Stage
+from training.augment.heads import Head, portrait
+from training.augment.scene_settings import SceneSettings
+
+OUTSIDE = 254
+"""Marks, between warping and blending, the pixels that the warped picture does not reach."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Composer:
+    """Puts heads on a stage.
+
+    Attributes:
+        heads: what is put there.
+        stage: what stands around them.
+        label_set: of the heads.
+        settings: what views are made of.
+        mirror_shift, label_offset: of the heads' labels, see `transforms.flip` and `transforms.warp`.
+        is_head: which label ids are a head's, bool (256,).
+        flipped: of `transforms.flip_table`.
+    """
+
+    heads: Sequence[Head]
+    stage: Stage
+    label_set: LabelSet
+    settings: SceneSettings
+    mirror_shift: int
+    label_offset: float
+    is_head: npt.NDArray[np.bool_] = field(init=False)
+    flipped: npt.NDArray[np.uint8] = field(init=False)
+
+    def __post_init__(self) -> None:
+        is_head = np.zeros(256, bool)
+        is_head[[*self.label_set.face, *self.label_set.hair]] = True
+        object.__setattr__(self, "is_head", is_head)
+        object.__setattr__(self, "flipped", transforms.flip_table(self.label_set))
+
+    def mirrored(
+        self, image: Image, labels: LabelMap, *, shift: int | None = None
+    ) -> tuple[Image, LabelMap]:
+        """As `transforms.flip`, by the labels' own shift unless another is given."""
+        shift = self.mirror_shift if shift is None else shift
+        return transforms.flip(image, labels, self.flipped, shift=shift)
+
+    def any_head(self, rng: np.random.Generator) -> Head:
+        """One of the heads."""
+        return self.heads[int(rng.integers(len(self.heads)))]
+
+    def composite(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
+        """Faces of any size on a picture without one, often letterboxed."""
+        settings = self.settings
+        size = settings.size
+        canvas = self.stage.backdrop(rng)
+        labels = np.full((size, size), self.stage.background, np.uint8)
+        pad_x, pad_y = self.stage.bands(rng)
+        count = int(rng.choice([1, 1, 1, 1, 2, 2, 3, 4]))
+        tallest = min(settings.largest_head, 1.1 * (size - 2 * pad_y))
+        low, high = math.log(settings.smallest_head), math.log(tallest)
+        heights = sorted(math.exp(rng.uniform(low, high)) for _ in range(count))
+        taken: list[tuple[float, float, float]] = []
+        for height in heights:
+            for _ in range(6):
+                x = rng.uniform(pad_x, size - pad_x)
+                y = rng.uniform(pad_y + 0.3 * height, max(size - pad_y - 0.3 * height, size / 2))
+                apart = [math.hypot(x - a, y - b) > 0.42 * (height + c) for a, b, c in taken]
+                if all(apart):
+                    break
+            else:
+                continue
+            taken.append((x, y, height))
+            head = self.paste(canvas, labels, rng, centre=(x, y), height=height)
+            if rng.random() < settings.occluded:
+                self.stage.occlude(
+                    canvas, labels, rng, centre=(x, y), height=height, skin=head.skin
+                )
+        if rng.random() < 0.12:
+            self.stage.hand(canvas, labels, rng, skin=drawing.skin_colour(rng))
+        self.stage.letterbox(canvas, labels, rng, pad_x=pad_x, pad_y=pad_y)
+        return canvas, labels
+
+    def paste(
+        self,
+        canvas: Image,
+        labels: LabelMap,
+        rng: np.random.Generator,
+        *,
+        centre: tuple[float, float],
+        height: float,
+    ) -> Head:
+        """Put a head of that height there: with its picture, its portrait, or cut out."""
+        size = self.settings.size
+        head = self.any_head(rng)
+        image, source_labels = head.image, head.composed
+        mirrored = rng.random() < 0.5
+        middle, chin_x = head.centre, head.chin[0]
+        left, right = head.left, head.right
+        if mirrored:
+            image, source_labels = self.mirrored(image, source_labels)
+            width = image.shape[1]
+            middle, chin_x = (width - middle[0], middle[1]), width - chin_x
+            left, right = width - head.right, width - head.left
+        scale = height / head.height
+        matrix = transforms.affine(
+            source_centre=middle,
+            target_centre=centre,
+            scale=scale,
+            degrees=rng.uniform(-1, 1) * self.settings.degrees * (1 if rng.random() < 0.3 else 0.3),
+            stretch=math.exp(rng.uniform(-0.2, 0.2)),
+        )
+        layer, layer_labels = transforms.warp(
+            image,
+            source_labels,
+            matrix,
+            size=size,
+            border_label=OUTSIDE,
+            label_offset=self.label_offset,
+            sharp=self.settings.is_sharp(rng),
+        )
+        if rng.random() < 0.4:
+            layer = transforms.colour_shift(layer, rng, gamma=1.5)
+        inside = layer_labels != OUTSIDE
+        style = rng.random()
+        source_height, source_width = source_labels.shape
+        if style < 0.35:
+            low, high = rng.uniform(0, 0.5, 2), rng.uniform(0, 0.5, 2)
+            x0, y0 = left * (1 - low[0]) - 1, head.top * (1 - low[1]) - 1
+            x1 = source_width - (source_width - right) * high[0] + 1
+            y1 = source_height - (source_height - head.bottom) * high[1] + 1
+            corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+            mask = self._outline(corners, matrix, rng, height=height)
+        elif style < 0.7:
+            corners = portrait(head, rng, left=left, right=right)
+            mask = self._outline(corners, matrix, rng, height=height)
+        else:
+            chin = matrix[:, :2] @ np.array([chin_x, head.chin[1]]) + matrix[:, 2]
+            self.stage.body(
+                canvas, labels, rng, chin=tuple(chin), width=head.face_width * scale, skin=head.skin
+            )
+            cut = self.is_head[layer_labels].astype(np.uint8)
+            spread = max(1, round(height * rng.uniform(0.0, 0.03)))
+            cut = cv2.dilate(cut, np.ones((spread, spread), np.uint8))
+            mask = cv2.GaussianBlur(cut.astype(np.float32), (0, 0), max(0.4, height * 0.01))
+        mask = mask * inside
+        drawing.blend(canvas, layer, mask)
+        shown = mask > 0.5
+        labels[shown] = layer_labels[shown]
+        return head
+
+    def _outline(
+        self,
+        corners: npt.NDArray[np.float64],
+        matrix: transforms.Matrix,
+        rng: np.random.Generator,
+        *,
+        height: float,
+    ) -> drawing.Mask:
+        placed = corners @ matrix[:, :2].T.astype(np.float64) + matrix[:, 2]
+        softness = height * rng.choice([0.004, 0.02, 0.08])
+        return drawing.feathered(self.settings.size, rng, corners=placed, softness=softness)

@@ -1,0 +1,109 @@
+"""Where the labelled head of a picture is, and what else belongs to the person."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.frames import Image, LabelMap
+from rtseg.labels import IGNORED, LabelSet
+from training.data.base import Sample
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Head:
+    """A labelled picture, and where its head is.
+
+    Attributes:
+        image, labels: as in `Sample`.
+        composed: the labels where the head is one of several in a view: the heads of others in
+            its picture do not count, while in a view of its own they are background.
+        left, top, right, bottom: the box of skin, parts and hair, pixels.
+        chin: (x, y) of the face's lowest middle, pixels.
+        face_width: of the box without hair, pixels.
+        skin: its median colour, RGB.
+    """
+
+    image: Image
+    labels: LabelMap
+    composed: LabelMap
+    left: float
+    top: float
+    right: float
+    bottom: float
+    chin: tuple[float, float]
+    face_width: float
+    skin: npt.NDArray[np.float64]
+
+    @property
+    def height(self) -> float:
+        """Pixels."""
+        return self.bottom - self.top
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y), pixels."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+
+def head_of(
+    sample: Sample, label_set: LabelSet, *, others: npt.NDArray[np.bool_] | None = None
+) -> Head | None:
+    """Find the labelled head; None where the picture shows hardly any face.
+
+    `others` marks the unlabelled heads, bool (height, width).
+    """
+    image, labels = sample.image, sample.labels
+    counted = labels < len(label_set)
+    face = counted & np.isin(labels, label_set.face)
+    if face.sum() < 64:
+        return None
+    x, y, width, height = cv2.boundingRect(face.astype(np.uint8))
+    head = face | (counted & np.isin(labels, label_set.hair))
+    left, top, head_width, head_height = cv2.boundingRect(head.astype(np.uint8))
+    skin = image[labels == label_set.face[0]]
+    colour = np.median(skin, axis=0) if skin.size else np.array([180.0, 140.0, 120.0])
+    return Head(
+        image=image,
+        labels=labels,
+        composed=labels if others is None else np.where(others, np.uint8(IGNORED), labels),
+        left=left,
+        top=top,
+        right=left + head_width,
+        bottom=top + head_height,
+        chin=(x + width / 2, y + height),
+        face_width=width,
+        skin=colour,
+    )
+
+
+def portrait(
+    head: Head, rng: np.random.Generator, *, left: float, right: float
+) -> npt.NDArray[np.float64]:
+    """An outline around the head that widens over the shoulders to the picture's lower edge.
+
+    `left` and `right` are the head's, mirrored where its picture is. Returns float64 (n, 2),
+    pixels of the picture.
+    """
+    x, y = (left + right) / 2, head.centre[1]
+    half_width, half_height = (right - left) / 2, head.height / 2
+    grow = rng.uniform(1.05, 1.5)
+    angles = np.linspace(math.pi, 2 * math.pi, 9)
+    arch = np.column_stack(
+        [x + np.cos(angles) * half_width * grow, y + np.sin(angles) * half_height * grow]
+    )
+    bottom = head.labels.shape[0] + 1
+    spread = half_width * rng.uniform(1.2, 2.6)
+    lower = np.array(
+        [
+            [x + half_width * grow, head.bottom],
+            [x + spread, bottom],
+            [x - spread, bottom],
+            [x - half_width * grow, head.bottom],
+        ]
+    )
+    return np.vstack([arch, lower])

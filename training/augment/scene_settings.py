@@ -1,0 +1,76 @@
+"""What the training views of a face-part model are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rtseg.errors import SettingError
+from training.augment import transforms
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneSettings:
+    """What the views are made of.
+
+    Attributes:
+        size: of the square views, pixels.
+        composites, negatives, partial: shares of the views that are composites, pictures without
+            a face, and partially labelled pictures; the rest shows one labelled picture.
+        scale_min, scale_max: of a labelled picture in such a view.
+        as_is: share of those views that show the picture as it is, or mirrored.
+        head_crops: share of the rest that is cropped around the head.
+        own_scale: share of the others that stay within an eighth of their own scale.
+        degrees, rolled: largest roll, and the share of views that may have it; others have 8.
+        stretch: largest change of shape, as a logarithm.
+        smallest_head, largest_head: heights of skin and hair in a composite, pixels.
+        sharp: share of the moved pictures that are interpolated cubically; others bilinearly.
+        bent: share of the moved pictures that are bent, see `transforms.bends`.
+        bend: largest reach of a bend, pixels.
+        occluded: share of views with something painted before a face.
+        photometric: what happens to the colours.
+    """
+
+    size: int = 256
+    composites: float = 0.33
+    negatives: float = 0.09
+    partial: float = 0.0
+    scale_min: float = 0.6
+    scale_max: float = 2.0
+    as_is: float = 0.0
+    head_crops: float = 0.45
+    own_scale: float = 0.4
+    degrees: float = 35.0
+    rolled: float = 0.55
+    stretch: float = 0.25
+    sharp: float = 0.0
+    bent: float = 0.0
+    bend: float = 4.0
+    smallest_head: float = 12.0
+    largest_head: float = 200.0
+    occluded: float = 0.25
+    photometric: transforms.PhotometricSettings = field(
+        default_factory=transforms.PhotometricSettings
+    )
+
+    def __post_init__(self) -> None:
+        shares = (self.composites, self.negatives, self.partial)
+        if min(shares) < 0 or sum(shares) > 1:
+            raise SettingError(f"the shares of views must be 0..1 and sum to at most 1: {shares}")
+        if not 0 < self.scale_min <= self.scale_max:
+            raise SettingError(f"scales must be positive: {self.scale_min}..{self.scale_max}")
+        if not 4 <= self.smallest_head <= self.largest_head:
+            raise SettingError(
+                f"head heights must be 4 pixels or more: {self.smallest_head}..{self.largest_head}"
+            )
+
+    def is_sharp(self, rng: np.random.Generator) -> bool:
+        """Whether a picture is interpolated cubically."""
+        return self.sharp > 0 and rng.random() < self.sharp
+
+    def bend_of(self, rng: np.random.Generator) -> transforms.Field | None:
+        """How a picture is bent; None where it is not."""
+        if not self.bent or rng.random() >= self.bent:
+            return None
+        return transforms.bends(rng, size=self.size, reach=rng.uniform(0, self.bend))

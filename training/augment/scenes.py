@@ -1,0 +1,259 @@
+"""The training views of a face-part model: labelled faces as cameras show them.
+
+Helen* always has one large face in the middle. A net trained on that alone paints walls and
+hands, and misses small faces; so a part of the views are composites: faces of any size, several
+or none, on pictures without faces, with hands and things before them.
+
+Every view is a pure function of (seed, index), so that a resumed run sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.errors import SettingError
+from rtseg.frames import Image, LabelMap
+from rtseg.labels import IGNORED, LabelSet
+from training.augment import drawing, transforms
+from training.augment.canvas import Stage
+from training.augment.composites import OUTSIDE, Composer
+from training.augment.heads import head_of
+from training.augment.scene_settings import SceneSettings
+from training.data.base import Sample
+
+
+class FaceViews:
+    """An endless sequence of training views: `views[index]` -> (image, target).
+
+    Args:
+        samples: labelled pictures.
+        backgrounds: pictures without a face.
+        others: masks of the heads in the samples that are not labelled, one a sample.
+        partial: pictures whose labels may hold sets (`training.losses.functions.FIRST_SET`).
+        label_set: of the samples; must say what a face is.
+        settings: what views are made of.
+        seed: of the whole sequence.
+        mirror_shift, label_offset: of the samples' labels, see `transforms.flip` and `transforms.warp`.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        backgrounds: Sequence[Image],
+        *,
+        label_set: LabelSet,
+        settings: SceneSettings,
+        seed: int,
+        others: Sequence[npt.NDArray[np.bool_]] | None = None,
+        partial: Sequence[Sample] = (),
+        mirror_shift: int = 0,
+        label_offset: float = 0.0,
+    ) -> None:
+        if not label_set.face:
+            raise SettingError(f"label set {label_set.name!r} does not say what a face is")
+        masks = others if others is not None else [None] * len(samples)
+        found = (
+            head_of(sample, label_set, others=mask)
+            for sample, mask in zip(samples, masks, strict=True)
+        )
+        heads = [head for head in found if head is not None]
+        if not heads or not backgrounds:
+            raise SettingError("composites need labelled faces and pictures without a face")
+        self.stage = Stage(
+            size=settings.size, pictures=list(backgrounds), background=label_set.background or 0
+        )
+        self.composer = Composer(
+            heads=heads,
+            stage=self.stage,
+            label_set=label_set,
+            settings=settings,
+            mirror_shift=mirror_shift,
+            label_offset=label_offset,
+        )
+        self.partial = list(partial)
+        self.seed = seed
+        self._later: FaceViews | None = None
+        self._later_at = 0
+
+    @property
+    def settings(self) -> SceneSettings:
+        """What views are made of."""
+        return self.composer.settings
+
+    def settled(self, settings: SceneSettings, *, at: int) -> FaceViews:
+        """The same sequence, which goes on with other settings from view `at` on."""
+        later, views = copy.copy(self), copy.copy(self)
+        later.composer = dataclasses.replace(self.composer, settings=settings)
+        views._later, views._later_at = later, at
+        return views
+
+    def __getitem__(self, index: int) -> tuple[Image, LabelMap]:
+        """RGB uint8 (size, size, 3) and target ids uint8 (size, size)."""
+        if self._later is not None and index >= self._later_at:
+            return self._later[index]
+        rng = np.random.default_rng((self.seed, index))
+        settings = self.settings
+        kind = rng.random()
+        if kind < settings.composites:
+            image, labels = self.composer.composite(rng)
+        elif kind < settings.composites + settings.negatives:
+            image, labels = self.negative(rng)
+        elif kind < settings.composites + settings.negatives + settings.partial and self.partial:
+            image, labels = self.partly_labelled(rng)
+        else:
+            image, labels = self.near(rng)
+        return transforms.photometric(image, rng, settings.photometric), labels
+
+    def near(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
+        """One labelled picture around its own scale, or cropped around its head."""
+        settings = self.settings
+        head = self.composer.any_head(rng)
+        height, width = head.labels.shape
+        whole = height == width == settings.size
+        if settings.as_is and rng.random() < settings.as_is and whole:
+            if rng.random() < 0.5:
+                return self.composer.mirrored(head.image, head.labels)
+            return head.image.copy(), head.labels.copy()
+        if rng.random() < settings.head_crops:
+            # what the second pass sees: a crop 1.6 heads high, not quite centred
+            centre = head.centre
+            scale = settings.size / (1.6 * head.height) * math.exp(rng.uniform(-0.35, 0.35))
+        else:
+            centre = (width / 2, height / 2)
+            low, high = math.log(settings.scale_min), math.log(settings.scale_max)
+            another = rng.random() < 1 - settings.own_scale
+            drawn = rng.uniform(low, high) if another else rng.uniform(-0.12, 0.12)
+            scale = settings.size / height * math.exp(drawn)
+            if scale * height > 1.3 * settings.size:
+                centre = head.centre
+        alone = scale * head.height > 0.35 * settings.size
+        image, labels = self._placed(
+            head.image, head.labels if alone else head.composed, rng, centre=centre, scale=scale
+        )
+        if rng.random() < settings.occluded:
+            middle = settings.size / 2
+            self.stage.occlude(
+                image,
+                labels,
+                rng,
+                centre=(middle, middle),
+                height=head.height * scale,
+                skin=head.skin,
+            )
+        return image, labels
+
+    def partly_labelled(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
+        """One picture of the coarser label set, its background often another."""
+        size = self.settings.size
+        sample = self.partial[int(rng.integers(len(self.partial)))]
+        image, labels = sample.image, sample.labels
+        height, width = labels.shape
+        if rng.random() < 0.6:
+            shown = cv2.GaussianBlur(
+                (labels != self.stage.background).astype(np.float32), (0, 0), 1.0
+            )
+            backdrop = cv2.resize(self.stage.backdrop(rng), (width, height))
+            image = backdrop.astype(np.uint8)
+            drawing.blend(image, sample.image, shown)
+        scale = size / height * math.exp(rng.uniform(-1.8, 0.4))
+        return self._placed(
+            image,
+            labels,
+            rng,
+            centre=(width / 2, height / 2),
+            scale=scale,
+            mirror_shift=0,
+            label_offset=0.0,
+        )
+
+    def _placed(
+        self,
+        image: Image,
+        labels: LabelMap,
+        rng: np.random.Generator,
+        *,
+        centre: tuple[float, float],
+        scale: float,
+        mirror_shift: int | None = None,
+        label_offset: float | None = None,
+    ) -> tuple[Image, LabelMap]:
+        settings = self.settings
+        wide = rng.random() < settings.rolled
+        matrix = transforms.affine(
+            source_centre=centre,
+            target_centre=tuple(settings.size * (0.5 + rng.uniform(-0.13, 0.13, 2))),
+            scale=scale,
+            degrees=rng.uniform(-1, 1) * (settings.degrees if wide else 8.0),
+            stretch=math.exp(rng.uniform(-1, 1) * settings.stretch),
+        )
+        if rng.random() < 0.5:
+            image, labels = self.composer.mirrored(image, labels, shift=mirror_shift)
+            matrix[:, 2] -= matrix[:, 0] * (image.shape[1] - 1 - 2 * centre[0])
+        border = rng.random()
+        warp = functools.partial(
+            transforms.warp,
+            size=settings.size,
+            label_offset=self.composer.label_offset if label_offset is None else label_offset,
+            sharp=settings.is_sharp(rng),
+            bend=settings.bend_of(rng),
+        )
+        if border < 0.3:  # mirrored sides are not mirrored faces: their labels do not count
+            return warp(image, labels, matrix, border=cv2.BORDER_REFLECT_101)
+        image, labels = warp(image, labels, matrix, border_label=OUTSIDE)
+        outside = labels == OUTSIDE
+        fill = self.stage.backdrop(rng) if border < 0.75 else self.stage.flat(rng)
+        image = np.where(outside[:, :, None], fill, image)
+        labels[outside] = self.stage.background
+        return image, labels
+
+    def negative(self, rng: np.random.Generator, *, people: bool = True) -> tuple[Image, LabelMap]:
+        """No face at all: places, things, textures, hands, text, people without their head.
+
+        `people` must be off where faces of bystanders in the pictures are not known.
+        """
+        size = self.settings.size
+        labels = np.full((size, size), self.stage.background, np.uint8)
+        kind = rng.uniform(0.0 if people else 0.35, 1.0)
+        if kind < 0.35:
+            canvas, labels = self._headless(rng)
+        elif kind < 0.8:
+            canvas = self.stage.backdrop(rng)
+        else:
+            colour = drawing.skin_colour(rng) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
+            canvas = drawing.texture(size, rng, colour=colour)
+        for _ in range(int(rng.choice([0, 0, 0, 1, 2, 3]))):
+            self.stage.hand(canvas, labels, rng, skin=drawing.skin_colour(rng))
+        if rng.random() < 0.2:
+            drawing.write_text(canvas, rng)
+        if rng.random() < 0.2:
+            place, height = tuple(rng.uniform(0, size, 2)), rng.uniform(12, 0.8 * size)
+            drawing.draw_mask(canvas, rng, centre=place, height=height)
+        pad_x, pad_y = self.stage.bands(rng)
+        self.stage.letterbox(canvas, labels, rng, pad_x=pad_x, pad_y=pad_y)
+        return canvas, labels
+
+    def _headless(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
+        """A labelled picture whose head is covered: clothes, hands and places without a face."""
+        head = self.composer.any_head(rng)
+        cover = self.composer.is_head[head.labels].astype(np.uint8)
+        reach = max(3, round(head.height * 0.08))
+        cover = cv2.dilate(cover, np.ones((reach, reach), np.uint8))
+        soft = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), 2.0)
+        fill = self.stage.backdrop(rng)
+        height, width = head.labels.shape
+        if fill.shape[:2] != (height, width):
+            fill = cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR)
+        image = head.image.copy()
+        drawing.blend(image, fill, np.maximum(soft, cover))
+        labels = np.where(head.composed == IGNORED, IGNORED, self.stage.background).astype(np.uint8)
+        scale = self.settings.size / height * math.exp(rng.uniform(-0.2, 0.9))
+        centre = (rng.uniform(0.2, 0.8) * width, rng.uniform(0.4, 0.9) * height)
+        return self._placed(image, labels, rng, centre=centre, scale=scale)

@@ -1,0 +1,339 @@
+"""The commands of `python -m training`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rtseg.errors import SettingError, SinkError
+from rtseg.labels import LabelSet
+from training.distributed import joined, launch
+from training.evaluation.metrics import Matrix
+from training.recipes import RECIPES, recipe_of
+
+DATA = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="RTSEG_DATA",
+    required=True,
+    metavar="DIR",
+    help="Folder of the data sets; also taken from $RTSEG_DATA.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """From data sets to checkpoints that rtseg runs."""
+
+
+@main.command("list")
+def list_command() -> None:
+    """Every recipe."""
+    for recipe in RECIPES.values():
+        click.echo(f"{recipe.name:24} {recipe.summary}")
+
+
+@main.command("show")
+@click.argument("recipe")
+def show_command(recipe: str) -> None:
+    """What RECIPE is made of, and every setting that --set changes."""
+    chosen = recipe_of(recipe)
+    click.echo(f"{chosen.name}: {chosen.summary}")
+    for name in ("architecture", "input_height", "input_width", "fit", "view", "stride"):
+        click.echo(f"  {name:16} {getattr(chosen, name)}")
+    click.echo(f"  {'options':16} {dict(chosen.options)}")
+    click.echo(f"  {'classes':16} {', '.join(chosen.label_set.names)}")
+    if chosen.first is not None:
+        click.echo(f"  {'starts from':16} {chosen.first.name}")
+    click.echo("settings:")
+    for name, value in dataclasses.asdict(chosen.settings).items():
+        click.echo(f"  {name:16} {value}")
+    click.echo("published:")
+    for name, value in chosen.published.items():
+        click.echo(f"  {name:16} {value}")
+    for note in chosen.notes:
+        click.echo(f"note: {note}")
+    click.echo(f"terms: {chosen.terms}")
+
+
+@main.command("check")
+@click.argument("recipe")
+@DATA
+def check_command(recipe: str, data: Path) -> None:
+    """Walk the data that RECIPE uses; exit code 3 where something is missing or broken."""
+    from training.data.check import check
+
+    broken = 0
+    earlier: dict[bytes, str] = {}
+    for name, pictures in recipe_of(recipe).downloads(data).items():
+        found = check(pictures, split=name, earlier=earlier)
+        broken += len(found.broken)
+        click.echo(f"{name}: {found.readable} of {found.count} readable, ", nl=False)
+        click.echo(f"{len(found.missing)} files missing")
+        _listed("missing", found.missing)
+        _listed("unexpected", found.unexpected)
+        _listed("broken", found.broken)
+        _listed("the same picture twice", [f"{a}, {b}" for a, b in found.duplicates])
+        _listed("also in another split", [f"{b} is {a}" for a, b in found.shared])
+        if found.shares:
+            shares = ", ".join(f"{name} {share}%" for name, share in found.shares.items())
+            click.echo(f"  pixels: {shares}")
+    click.echo(f"terms: {recipe_of(recipe).terms}")
+    if broken:
+        sys.exit(3)
+
+
+def _listed(what: str, lines: Sequence[str], *, at_most: int = 20) -> None:
+    for line in lines[:at_most]:
+        click.echo(f"  {what}: {line}")
+    if len(lines) > at_most:
+        click.echo(f"  ... and {len(lines) - at_most} more")
+
+
+@main.command("fit")
+@click.argument("recipe")
+@DATA
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Go on from the folder's saved state.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=JSON", help="Change the network, width=16."
+)
+@click.option(
+    "--encoder-weights",
+    type=click.Choice(["imagenet", "none"]),
+    help="What the encoder starts from [default: the recipe's].",
+)
+@click.option("--skip-broken", is_flag=True, help="Leave out, and count, pictures that are broken.")
+@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+@click.option("--processes", default=1, show_default=True, help="Processes on this machine.")
+def fit_command(
+    recipe: str,
+    data: Path,
+    out: Path,
+    resume: bool,
+    changes: tuple[str, ...],
+    options: tuple[str, ...],
+    encoder_weights: str | None,
+    skip_broken: bool,
+    device: str,
+    processes: int,
+) -> None:
+    """Train RECIPE: OUT/model.safetensors, and what there is to see of the run.
+
+    A recipe that starts from another one's weights runs that first, in OUT/ITS-NAME, unless
+    `--set start_from=MODEL` names them; changed settings count for all of them.
+
+    Under torchrun (`torchrun --nproc-per-node 4 -m training fit ...`) the same command trains in
+    several processes, on one machine or several.
+    """
+    if encoder_weights:
+        changes = (*changes, f"encoder_weights={encoder_weights}")
+    if skip_broken:
+        changes = (*changes, "skip_broken=true")
+    chosen = recipe_of(recipe).with_options(options)
+    settings = chosen.settings.changed(changes)
+    if processes > 1:
+        launch(processes, _without_processes(sys.argv[1:]))
+        return
+    from training.fit_command import fit_and_report
+
+    with joined(device) as group:
+        if settings.start_from is None:
+            before: Path | None = None
+            for earlier in chosen.before():
+                folder = out / earlier.name
+                fit_and_report(
+                    earlier,
+                    data=data,
+                    out=folder,
+                    settings=dataclasses.replace(
+                        earlier.settings.changed(changes), start_from=before
+                    ),
+                    command=_typed(earlier.name, changes, ()),
+                    resume=resume,
+                    group=group,
+                )
+                before = folder / "model.safetensors"
+            settings = dataclasses.replace(settings, start_from=before)
+        fit_and_report(
+            chosen,
+            data=data,
+            out=out,
+            settings=settings,
+            command=_typed(recipe, changes, options),
+            resume=resume,
+            group=group,
+        )
+
+
+def _typed(recipe: str, changes: Sequence[str], options: Sequence[str]) -> str:
+    """What to type to repeat a run, without its folders."""
+    words = ["python", "-m", "training", "fit", recipe, "--data", "DIR", "--out", "RUN"]
+    for change in changes:
+        words += ["--set", change]
+    for option in options:
+        words += ["--option", option]
+    return shlex.join(words)
+
+
+def _without_processes(arguments: Sequence[str]) -> list[str]:
+    """A command line for each of several processes."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--processes":
+            next(words, None)
+        elif not word.startswith("--processes="):
+            kept.append(word)
+    return kept
+
+
+@main.command("evaluate")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@DATA
+@click.option("--recipe", help="Whose data and splits [default: the checkpoint's own].")
+@click.option("--split", help="Which split [default: the recipe's first].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+@click.option("--write", is_flag=True, help="Put the figures into the checkpoint's header.")
+def evaluate_command(
+    checkpoint: Path,
+    data: Path,
+    recipe: str | None,
+    split: str | None,
+    as_json: bool,
+    device: str,
+    write: bool,
+) -> None:
+    """Measure CHECKPOINT: one pass, argmax of the upsampled logits, one confusion matrix."""
+    from rtseg.checkpoint import read_checkpoint, write_checkpoint
+    from training.evaluation.metrics import f1_table, pixel_accuracy, pixel_counts
+    from training.evaluation.predictor import evaluated
+
+    model = read_checkpoint(checkpoint)
+    chosen = recipe_of(recipe or str(model.provenance.get("recipe", "")))
+    wanted = split or chosen.splits[0]
+    if wanted not in chosen.splits:
+        raise SettingError(f"unknown split {wanted!r}; allowed: {', '.join(chosen.splits)}")
+    with joined(device) as group:
+        dataset = group.part(chosen.evaluation(data, wanted))
+        matrix = group.summed(evaluated(model, dataset, device=device))
+    if not group.leads:
+        return
+    result: dict[str, Any] = {
+        "split": wanted,
+        "size": f"{model.input_width}x{model.input_height}",
+        "pixel_accuracy": round(pixel_accuracy(matrix), 4),
+        "f1": f1_table(matrix, model.label_set),
+        "pixels": pixel_counts(matrix, model.label_set),
+    }
+    if write:
+        write_checkpoint(dataclasses.replace(model, accuracy=result), checkpoint)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        _print_result(result, matrix, model.label_set, chosen.published)
+
+
+@main.command("robustness")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@DATA
+@click.option(
+    "--split",
+    type=click.Choice(["val", "report"]),
+    default="val",
+    show_default=True,
+    help="Of Helen*: whose pictures and heads; report is for a released model, once.",
+)
+@click.option("--crops", default=100, show_default=True, help="Of each kind without a face.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON there.")
+@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+def robustness_command(
+    checkpoint: Path, data: Path, split: str, crops: int, json_path: Path | None, device: str
+) -> None:
+    """Measure a face-part CHECKPOINT on bad pictures, small faces, no faces and profiles."""
+    from rtseg.checkpoint import read_checkpoint
+    from training.evaluation.predictor import Predictor
+    from training.evaluation.robustness import measure
+
+    model = read_checkpoint(checkpoint)
+    predictor = Predictor.of_checkpoint(model)
+    predictor.model.to(device)
+
+    def say(what: str) -> None:
+        click.echo(f"measuring: {what}", err=True)
+
+    measured = measure(predictor, model.label_set, data, split=split, crops=crops, say=say)
+    click.echo(f"split {split}\n\n{measured.markdown()}", nl=False)
+    if json_path is not None:
+        try:
+            json_path.write_text(json.dumps(measured.plain(), indent=1), encoding="utf-8")
+        except OSError as error:
+            raise SinkError(f"{json_path}: cannot be written: {error.strerror}") from None
+
+
+@main.command("study")
+@click.argument("name")
+@DATA
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the runs and the table.")
+@click.option("--list", "only_list", is_flag=True, help="Say what would run, and end.")
+@click.option("--threads", default=1, show_default=True, help="Processor threads; 0 is one a core.")
+def study_command(name: str, data: Path, out: Path | None, only_list: bool, threads: int) -> None:
+    """Compare runs: losses, augmentation or architectures; OUT/NAME.md is the table.
+
+    Runs that are finished are kept, one that was interrupted goes on.
+    """
+    from training.evaluation.report import require_matplotlib
+    from training.studies import study_of
+    from training.studies.study import run_study
+
+    study = study_of(name)
+    if only_list:
+        click.echo(f"{study.question}\n{study.budget}")
+        for trial in study.trials:
+            click.echo(f"  {trial.name}")
+        return
+    if out is None:
+        raise SettingError("--out: a study needs a folder for its runs")
+    require_matplotlib()
+    path = run_study(study, data=data, out=out, threads=threads, say=click.echo)
+    click.echo(f"\n{path.read_text('utf-8')}\nwrote {path}")
+
+
+@main.command("predict")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder.")
+def predict_command(checkpoint: Path, images: tuple[Path, ...], out: Path) -> None:
+    """Write NAME.png, 8-bit label ids, for each of IMAGES into the folder."""
+    import cv2
+
+    from rtseg.checkpoint import read_checkpoint
+    from training.data.base import read_image
+    from training.evaluation.predictor import Predictor
+
+    predictor = Predictor.of_checkpoint(read_checkpoint(checkpoint))
+    out.mkdir(parents=True, exist_ok=True)
+    for path in images:
+        (labels,) = predictor([read_image(path)])
+        target = out / f"{path.stem}.png"
+        if not cv2.imwrite(str(target), labels):
+            raise SinkError(f"{target}: cannot be written")
+        click.echo(f"wrote {target}")
+
+
+def _print_result(
+    result: Mapping[str, Any], matrix: Matrix, label_set: LabelSet, published: Mapping[str, float]
+) -> None:
+    from training.evaluation.report import results_table
+
+    click.echo(f"split {result['split']} at {result['size']}\n")
+    click.echo(results_table(matrix, label_set, published), nl=False)

@@ -1,0 +1,122 @@
+"""The faces that a data set leaves unlabelled, so that composites need not deny them.
+
+`splits/helen-bystanders.txt` holds them as boxes, so that training starts from nothing but the
+data. It was written by
+
+    python -m training.data.bystanders CHECKPOINT --data DIR > training/splits/helen-bystanders.txt
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.checkpoint import read_checkpoint
+from rtseg.errors import SettingError
+from rtseg.labels import HELEN, LabelSet
+from training.data.base import Sample, samples_of
+from training.data.helen import Helen
+from training.evaluation.predictor import Predictor
+
+Mask = npt.NDArray[np.bool_]
+Box = tuple[int, int, int, int]
+"""x, y, width, height, pixels."""
+
+LIST = Path(__file__).parents[1] / "splits" / "helen-bystanders.txt"
+
+
+def bystanders(predictor: Predictor, samples: Sequence[Sample], label_set: LabelSet) -> list[Mask]:
+    """Where in each picture a network sees another head than the labelled one.
+
+    The labelled head is covered with grey first, so that the others are what there is to see. A
+    region counts only where the network sees skin *and* parts of a face in it: what it takes for
+    skin elsewhere (hands, walls) stays background, and is learned as such.
+
+    Returns:
+        One mask a sample, bool (height, width): the others' heads, a little widened.
+    """
+    parts = [i for i in label_set.face if i != label_set.face[0]]
+    head_ids = [*label_set.face, *label_set.hair]
+    found: list[Mask] = []
+    for start in range(0, len(samples), predictor.batch):
+        chunk = samples[start : start + predictor.batch]
+        own = [_widened(np.isin(sample.labels, head_ids), 9) for sample in chunk]
+        covered = [
+            np.where(mask[:, :, None], np.uint8(114), sample.image)
+            for mask, sample in zip(own, chunk, strict=True)
+        ]
+        for mask, predicted in zip(own, predictor.probabilities(covered), strict=True):
+            head = (predicted[head_ids].sum(0) > 0.4) & ~mask
+            seen = predicted[parts].sum(0) > 0.4
+            count, marks = cv2.connectedComponents(head.astype(np.uint8))
+            others = np.zeros(head.shape, bool)
+            for i in range(1, count):
+                piece = marks == i
+                if piece.sum() >= 60 and (piece & seen).sum() >= 6:
+                    others |= piece
+            found.append(_widened(others, 9) & ~mask)
+    return found
+
+
+def boxes_of(mask: Mask) -> list[Box]:
+    """The boxes of a mask's connected pieces."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    return [(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[1:]]
+
+
+def read_boxes(path: Path = LIST) -> dict[str, list[Box]]:
+    """The boxes of a list by the picture's name; a line is `NAME X Y WIDTH HEIGHT`.
+
+    Raises:
+        SettingError: a line is something else.
+    """
+    found: dict[str, list[Box]] = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        name, *numbers = line.split()
+        if len(numbers) != 4 or not all(text.isdigit() for text in numbers):
+            raise SettingError(f"{path}:{number}: expected NAME X Y WIDTH HEIGHT; found {line!r}")
+        x, y, width, height = map(int, numbers)
+        found.setdefault(name, []).append((x, y, width, height))
+    return found
+
+
+def listed_bystanders(
+    samples: Sequence[Sample], label_set: LabelSet, boxes: dict[str, list[Box]]
+) -> list[Mask]:
+    """The listed boxes as masks, one a sample; the sample's own labelled head is left out."""
+    head_ids = [*label_set.face, *label_set.hair]
+    masks = []
+    for sample in samples:
+        mask = np.zeros(sample.labels.shape, bool)
+        for x, y, width, height in boxes.get(sample.name, ()):
+            mask[y : y + height, x : x + width] = True
+        masks.append(mask & ~np.isin(sample.labels, head_ids))
+    return masks
+
+
+def _widened(mask: Mask, reach: int) -> Mask:
+    kernel = np.ones((reach, reach), np.uint8)
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel), bool)
+
+
+def main() -> None:
+    """Print the boxes that a checkpoint finds on Helen*'s train names."""
+    parser = argparse.ArgumentParser(prog="python -m training.data.bystanders")
+    parser.add_argument("checkpoint")
+    parser.add_argument("--data", type=Path, required=True)
+    arguments = parser.parse_args()
+    samples = list(samples_of(Helen(root=arguments.data, split="train")))
+    predictor = Predictor.of_checkpoint(read_checkpoint(arguments.checkpoint))
+    for sample, mask in zip(samples, bystanders(predictor, samples, HELEN), strict=True):
+        for box in boxes_of(mask):
+            sys.stdout.write(f"{sample.name} {' '.join(map(str, box))}\n")
+
+
+if __name__ == "__main__":
+    main()

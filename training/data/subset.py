@@ -1,0 +1,33 @@
+"""Some of a data set's samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rtseg.labels import LabelSet
+from training.data.base import Dataset, Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """The samples at some places of a data set, in that order."""
+
+    dataset: Dataset
+    indices: Sequence[int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of these samples."""
+        return tuple(self.dataset.names[index] for index in self.indices)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Of the whole data set."""
+        return self.dataset.label_set
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[self.indices[index]]

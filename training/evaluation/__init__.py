@@ -1,0 +1,1 @@
+"""Measuring a model: scores, tables, pictures, robustness."""

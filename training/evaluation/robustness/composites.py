@@ -1,0 +1,173 @@
+"""Faces of any size in a 1280x720 frame, cut out as rtseg does it, against the same faces native.
+
+A head is pasted with its shoulders on a picture without faces. The crop around it is the one that
+rtseg would take if it knew the head's box; native, it is taken from the head's own picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from rtseg.frames import Box, Image, LabelMap
+from rtseg.geometry.crop import crop_around, crop_side, cut
+from rtseg.labels import IGNORED, LabelSet
+from training.augment import drawing, transforms
+from training.augment.canvas import Stage
+from training.augment.heads import Head, head_of, portrait
+from training.augment.pictures import PADDING
+from training.data.base import Dataset, resize_labels
+from training.evaluation.metrics import Matrix, confusion_matrix, f1_of
+from training.evaluation.predictor import Labeller
+
+WIDTH, HEIGHT = 1280, 720
+SIZE = 256
+SEED = 7
+HEAD_HEIGHTS = (0.08, 0.1, 0.12, 0.2, 0.4, 0.8, 0.9)
+"""Of skin and hair, as shares of the frame's height."""
+
+OUTSIDE = 254
+"""Marks the pixels that a pasted picture does not reach."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Composite:
+    """A picture with one head.
+
+    Attributes:
+        image: RGB, uint8 (height, width, 3).
+        labels: uint8 (height, width).
+        head: the box of its skin, parts and hair, pixels.
+    """
+
+    image: Image
+    labels: LabelMap
+    head: Box
+
+
+def native(head: Head) -> Composite:
+    """A head in its own picture."""
+    box = Box(left=head.left, top=head.top, right=head.right, bottom=head.bottom)
+    return Composite(image=head.image, labels=head.labels, head=box)
+
+
+def composed(
+    head: Head, stage: Stage, rng: np.random.Generator, *, share: float, label_set: LabelSet
+) -> Composite:
+    """A head with its shoulders, `share` of the frame high, on another background."""
+    margin = (WIDTH - HEIGHT) // 2
+    canvas = stage.backdrop(rng)
+    height = share * HEIGHT
+    scale = height / head.height
+    x = WIDTH / 2 + rng.uniform(-0.5, 0.5) * (WIDTH - height)
+    y = margin + HEIGHT / 2 + rng.uniform(-0.5, 0.5) * (HEIGHT - height)
+    matrix = transforms.affine(source_centre=head.centre, target_centre=(x, y), scale=scale)
+    layer, layer_labels = transforms.warp(
+        head.image, head.labels, matrix, size=WIDTH, border_label=OUTSIDE
+    )
+    outline = portrait(head, rng, left=head.left, right=head.right)
+    placed = outline @ matrix[:, :2].T.astype(np.float64) + matrix[:, 2]
+    mask = drawing.feathered(WIDTH, rng, corners=placed, softness=0.02 * height)
+    mask = mask * (layer_labels != OUTSIDE)
+    drawing.blend(canvas, layer, mask)
+    labels = np.full((WIDTH, WIDTH), label_set.background or 0, np.uint8)
+    shown = mask > 0.5
+    labels[shown] = layer_labels[shown]
+    counted = np.isin(labels, [*label_set.face, *label_set.hair])
+    left, top, width, tall = cv2.boundingRect(counted[margin : WIDTH - margin].astype(np.uint8))
+    return Composite(
+        image=np.ascontiguousarray(canvas[margin : WIDTH - margin]),
+        labels=np.ascontiguousarray(labels[margin : WIDTH - margin]),
+        head=Box(left=left, top=top, right=left + width, bottom=top + tall),
+    )
+
+
+def crop_of(composite: Composite) -> tuple[Image, LabelMap]:
+    """What rtseg's fine pass sees, and its labels; beyond the picture's edges is ignored."""
+    head = composite.head
+    middle = (head.left + head.right) / 2, (head.top + head.bottom) / 2
+    crop = crop_around(*middle, crop_side(head), 1.0)
+    image = np.empty((SIZE, SIZE, 3), np.uint8)
+    cut(composite.image, crop, out=image)
+    box = crop.box
+    left, top, right, bottom = (round(v) for v in (box.left, box.top, box.right, box.bottom))
+    height, width = composite.labels.shape
+    around = max(0, -left, -top, right - width, bottom - height)
+    labels = np.pad(composite.labels, around, constant_values=IGNORED)
+    part = labels[top + around : bottom + around, left + around : right + around]
+    return image, resize_labels(np.ascontiguousarray(part), height=SIZE, width=SIZE)
+
+
+def frame_view(composite: Composite) -> tuple[Image, LabelMap]:
+    """The whole frame letterboxed, as the first look at it; the bands are ignored."""
+    height = round(SIZE * HEIGHT / WIDTH)
+    top = (SIZE - height) // 2
+    image = np.full((SIZE, SIZE, 3), PADDING, np.uint8)
+    labels = np.full((SIZE, SIZE), IGNORED, np.uint8)
+    image[top : top + height] = cv2.resize(
+        composite.image, (SIZE, height), interpolation=cv2.INTER_AREA
+    )
+    labels[top : top + height] = resize_labels(composite.labels, height=height, width=SIZE)
+    return image, labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceViewScore:
+    """F1 in the crops of heads of one height.
+
+    Attributes:
+        share: of the frame's height; 0 is native.
+        parts, face, hair: F1.
+        below: how far `parts` is below the native one.
+        found: the share of heads of which at least half is labelled face in one look at the whole
+            frame; NaN for the native ones.
+    """
+
+    share: float
+    parts: float
+    face: float
+    hair: float
+    below: float
+    found: float
+
+
+def measure_face_view(
+    label: Labeller, dataset: Dataset, backgrounds: Sequence[Image]
+) -> Iterator[FaceViewScore]:
+    """The native crops first, then one score a height; every head of the data set in each."""
+    label_set = dataset.label_set
+    found = (head_of(dataset[i], label_set) for i in range(len(dataset)))
+    heads = [head for head in found if head is not None]
+    stage = Stage(size=WIDTH, pictures=backgrounds, background=label_set.background or 0)
+    best = float("nan")
+    for share in (0.0, *HEAD_HEIGHTS):
+        total: Matrix = np.zeros((len(label_set), len(label_set)), np.int64)
+        seen = []
+        for index, head in enumerate(heads):
+            rng = np.random.default_rng((SEED, index))  # the same background at every height
+            composite = (
+                composed(head, stage, rng, share=share, label_set=label_set)
+                if share
+                else native(head)
+            )
+            views = [crop_of(composite), frame_view(composite)] if share else [crop_of(composite)]
+            predicted = label([image for image, _ in views])
+            total += confusion_matrix(views[0][1], predicted[0], classes=len(label_set))
+            if share:
+                face = np.isin(views[1][1], label_set.face)
+                seen.append(
+                    bool(np.isin(predicted[1][face], label_set.face).sum() * 2 > face.sum())
+                )
+        parts = f1_of(total, label_set.merged["parts"])
+        best = best if share else parts
+        yield FaceViewScore(
+            share=share,
+            parts=parts,
+            face=f1_of(total, label_set.face),
+            hair=f1_of(total, label_set.hair),
+            below=best - parts,
+            found=float(np.mean(seen)) if seen else float("nan"),
+        )

@@ -1,0 +1,92 @@
+"""Faces from the side: FASSEG V3's photos of two people who are kept from training, by yaw.
+
+What Helen*'s classes are in FASSEG's: its eyebrows are hair, its lips and inner mouth one mouth.
+FASSEG's skin includes neck and ears, which are background to Helen*: skin is held down by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.labels import FASSEG, LabelSet
+from training.data.base import Dataset
+from training.data.subset import Subset
+from training.evaluation.metrics import Matrix, f1_of, mean_of
+from training.evaluation.predictor import Labeller, evaluate
+from training.evaluation.robustness.corruptions import SIZE, Corrupted
+
+COUNTED = ("skin", "hair", "eyes", "nose", "mouth")
+
+FASSEG_NAMES: Mapping[str, str] = {
+    "background": "background",
+    "skin": "skin",
+    "left-brow": "hair",
+    "right-brow": "hair",
+    "left-eye": "eyes",
+    "right-eye": "eyes",
+    "nose": "nose",
+    "upper-lip": "mouth",
+    "inner-mouth": "mouth",
+    "lower-lip": "mouth",
+    "hair": "hair",
+}
+"""Helen*'s classes by FASSEG's names."""
+
+
+def to_fasseg(label_set: LabelSet) -> npt.NDArray[np.uint8]:
+    """FASSEG's id for each of Helen*'s, uint8 (classes,)."""
+    return np.array([FASSEG.names.index(FASSEG_NAMES[n]) for n in label_set.names], np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileScore:
+    """F1 at one yaw.
+
+    Attributes:
+        yaw: degrees, as the data set's folders name them; `all` for all of them.
+        photos: how many.
+        f1: by FASSEG's names, `COUNTED` only.
+        mean: over `COUNTED`.
+    """
+
+    yaw: str
+    photos: int
+    f1: Mapping[str, float]
+    mean: float
+
+    @classmethod
+    def of(cls, yaw: str, photos: int, matrix: Matrix) -> ProfileScore:
+        """From a confusion matrix of FASSEG's classes."""
+        f1 = {name: f1_of(matrix, [FASSEG.names.index(name)]) for name in COUNTED}
+        return cls(yaw=yaw, photos=photos, f1=f1, mean=mean_of(list(f1.values())))
+
+
+def measure_profiles(
+    label: Labeller, label_set: LabelSet, photos: Dataset
+) -> Iterator[ProfileScore]:
+    """One score a yaw from the left to the right, then all together.
+
+    Args:
+        label: the network, whose ids are `label_set`'s (Helen*'s classes).
+        label_set: the network's.
+        photos: FASSEG V3, each named `YAW/NAME`.
+    """
+    table = to_fasseg(label_set)
+
+    def coarse(images: object) -> list[np.ndarray]:
+        return [table[ids] for ids in label(images)]  # type: ignore[arg-type]
+
+    by_yaw: dict[int, list[int]] = {}
+    for index, name in enumerate(photos.names):
+        by_yaw.setdefault(int(name.partition("/")[0]), []).append(index)
+    total: Matrix = np.zeros((len(FASSEG), len(FASSEG)), np.int64)
+    for yaw, indices in sorted(by_yaw.items()):
+        chosen = Corrupted(dataset=Subset(dataset=photos, indices=indices))  # clean, letterboxed
+        matrix = evaluate(coarse, chosen, size=(SIZE, SIZE))
+        total += matrix
+        yield ProfileScore.of(f"{yaw:+d}" if yaw else "0", len(indices), matrix)
+    yield ProfileScore.of("all", len(photos), total)

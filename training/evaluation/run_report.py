@@ -1,0 +1,48 @@
+"""After a run: what it leaves beside its checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtseg.checkpoint import read_checkpoint
+from training.evaluation.predictor import Predictor, evaluated
+from training.evaluation.report import (
+    draw_confusion,
+    draw_curves,
+    draw_predictions,
+    read_log,
+    results_table,
+)
+from training.recipes.base import Recipe
+
+
+def write_report(checkpoint: Path, recipe: Recipe, *, data: Path) -> list[Path]:
+    """Measure a checkpoint on its recipe's first split, and write what there is to see.
+
+    Writes `results.md`, `confusion.png`, `predictions.png` and, where there is a log of the run,
+    `curves.png` beside it.
+
+    Returns:
+        The files.
+
+    Raises:
+        SettingError: matplotlib is not installed.
+        SourceError: the data is not there, or is broken.
+    """
+    folder = checkpoint.parent
+    model = read_checkpoint(checkpoint)
+    validation = recipe.evaluation(data, recipe.splits[0])
+    matrix = evaluated(model, validation)
+    files = [folder / name for name in ("results.md", "confusion.png", "predictions.png")]
+    table = results_table(matrix, recipe.label_set, recipe.published)
+    size = f"{model.input_width}x{model.input_height}"
+    heading = f"# {recipe.name}, split {recipe.splits[0]} at {size}\n\n"
+    weight = f"\n{checkpoint.stat().st_size / 1e6:.1f} MB, {model.parameter_count:,} numbers\n"
+    files[0].write_text(heading + table + weight, encoding="utf-8")
+    draw_confusion(matrix, recipe.label_set, files[1])
+    draw_predictions(Predictor.of_checkpoint(model), validation, files[2])
+    log = folder / "log.jsonl"
+    if log.exists():
+        files.append(folder / "curves.png")
+        draw_curves(read_log(log), files[-1])
+    return files

@@ -1,0 +1,301 @@
+"""Train a recipe: any device, one process or several, resumable at every saved state."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from rtseg.checkpoint import read_header, write_checkpoint
+from rtseg.errors import SinkError, SourceError
+from training.data.base import Dataset
+from training.distributed import Group
+from training.evaluation.metrics import Matrix, f1_table, iou_of, mean_of, pixel_counts
+from training.evaluation.predictor import Predictor, evaluate
+from training.losses.named import LossContext, make_loss
+from training.recipes.base import Recipe, TrainingData, Views
+from training.settings import FitSettings
+from training.state import RunState, fresh_state
+from training.step import Part, Stepper
+
+STATE_FILE = "state.pt"
+MODEL_FILE = "model.safetensors"
+LOG_FILE = "log.jsonl"
+
+TRIES = 20
+"""How many views in a row may be broken before a run that skips them gives up."""
+
+Report = Callable[[Mapping[str, Any]], None]
+"""Is told, as plain values, what a run does: one call every so many steps and every evaluation."""
+
+
+class _Indexed(TorchDataset[tuple[Any, Any, str]]):
+    """Views, and what was wrong with those that could not be made.
+
+    A broken view is replaced by the one after it; errors travel as text, because an exception from
+    a worker process arrives wrapped in its traceback.
+    """
+
+    def __init__(self, views: Views) -> None:
+        self.views = views
+
+    def __getitem__(self, index: int) -> tuple[Any, Any, str]:
+        broken: list[str] = []
+        for other in range(index, index + TRIES):
+            try:
+                return (*self.views[other], "\n".join(broken))
+            except SourceError as error:
+                broken.append(str(error))
+        raise SourceError(f"{TRIES} views in a row are broken, the last: {broken[-1]}")
+
+
+def fit(
+    recipe: Recipe,
+    *,
+    data: Path,
+    out: Path,
+    settings: FitSettings,
+    command: str,
+    resume: bool = False,
+    device: str = "cpu",
+    report: Report = lambda event: None,
+    group: Group | None = None,
+) -> Path:
+    """Train, and write `model.safetensors`, `state.pt` and `log.jsonl` into `out`.
+
+    Args:
+        command: what was typed, for the checkpoint's provenance.
+        resume: go on from `out`'s saved state, where there is one; with epochs (not minutes) the
+            result on a CPU is the same, bit for bit, as without the interruption.
+        group: the processes that share the run; alone if not given.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        SettingError: the settings do not fit the saved state.
+        SinkError: `out` holds a run already and `resume` was not asked for.
+        SourceError: the data is not there, or is broken.
+    """
+    run = _Run(
+        recipe=recipe.with_input(settings.input_height, settings.input_width),
+        settings=settings,
+        data=data,
+        out=out,
+        command=command,
+        report=report,
+        group=group or Group(device=device),
+        resume=resume,
+    )
+    run.train()
+    return out / MODEL_FILE
+
+
+class _Run:
+    """One call of `fit`."""
+
+    def __init__(
+        self,
+        *,
+        recipe: Recipe,
+        settings: FitSettings,
+        data: Path,
+        out: Path,
+        command: str,
+        report: Report,
+        group: Group,
+        resume: bool,
+    ) -> None:
+        self.recipe, self.settings, self.out, self.command = recipe, settings, out, command
+        self.report, self.group = report, group
+        state_path = out / STATE_FILE
+        if state_path.exists() and not resume:
+            raise SinkError(f"{out}: holds a run already; use --resume, or another folder")
+        self.group.wait()  # everyone has looked before anyone writes
+        out.mkdir(parents=True, exist_ok=True)
+        cv2.setNumThreads(1)  # before workers are forked: its threads do not survive a fork
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self.learned_from: TrainingData = recipe.training(data, settings)
+        self.validation: Dataset = recipe.evaluation(data, recipe.splits[0])
+        self.state: RunState = fresh_state(recipe, settings, device=group.device)
+        if state_path.exists():
+            self.state.load(state_path, settings)
+        self.per_epoch = max(1, self.learned_from.pictures // settings.batch)
+        self.broken: dict[str, int] = {}
+
+    def train(self) -> None:
+        """From the state that is there to the end."""
+        settings, state = self.settings, self.state
+        total = settings.epochs * self.per_epoch
+        loss = make_loss(settings.loss, self._loss_context())
+        stepper = Stepper(self.recipe, settings, state, loss, self.group)
+        saved_at = started = time.monotonic()
+        earlier = state.seconds
+        losses: list[float] = []
+        for parts in self._steps(start=state.step):
+            state.seconds = self.group.agreed(earlier + time.monotonic() - started)
+            progress = state.step / total
+            if settings.minutes:
+                progress = state.seconds / (60 * settings.minutes)
+            if progress >= 1:
+                break
+            value, rate = stepper(parts, progress=progress, epoch=state.step / self.per_epoch)
+            losses.append(value)
+            if state.step % 25 == 0 or state.step % self.per_epoch == 0:
+                self._tell_step(losses, rate=rate, progress=progress, total=total)
+                losses.clear()
+            if state.step % (settings.evaluate_every * self.per_epoch) == 0:
+                self.measure("evaluation")
+            if time.monotonic() - saved_at > 60 * settings.save_minutes:
+                saved_at = time.monotonic()
+                self._save()
+        self._save()
+        self.measure("end")
+
+    def _save(self) -> None:
+        if self.group.leads:
+            self.state.save(self.out / STATE_FILE, self.settings)
+
+    def _loss_context(self) -> LossContext:
+        return LossContext(
+            sets=self.learned_from.sets,
+            regions=self.recipe.regions,
+            background=self.recipe.label_set.background,
+            class_shares=self.learned_from.class_shares,
+        )
+
+    def _steps(self, *, start: int) -> Iterator[list[Part]]:
+        """This process's views of each step, in parts; the same with any number of workers."""
+        settings, parts = self.settings, []
+        for images, targets, broken in _batches(
+            self.learned_from.views, settings, group=self.group, start=start
+        ):
+            self._count_broken(broken)
+            parts.append((images, targets))
+            if len(parts) == settings.accumulate:
+                yield parts
+                parts = []
+
+    def _count_broken(self, messages: list[str]) -> None:
+        for message in itertools.chain.from_iterable(text.splitlines() for text in messages):
+            if not self.settings.skip_broken:
+                raise SourceError(f"{message}; --skip-broken leaves such pictures out")
+            if message not in self.broken:
+                self.tell({"event": "broken", "step": self.state.step, "message": message})
+            self.broken[message] = self.broken.get(message, 0) + 1
+
+    def _tell_step(self, losses: list[float], *, rate: float, progress: float, total: int) -> None:
+        self.tell(
+            {
+                "event": "step",
+                "step": self.state.step,
+                "of": None if self.settings.minutes else total,
+                "progress": round(progress, 4),
+                "seconds": round(self.state.seconds, 1),
+                "learning_rate": rate,
+                "loss": round(float(np.mean(losses)), 5),
+            }
+        )
+
+    def tell(self, event: Mapping[str, Any]) -> None:
+        """Log an event, and report it."""
+        if self.group.leads:
+            with (self.out / LOG_FILE).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+            self.report(event)
+
+    def measure(self, name: str) -> None:
+        """Evaluate the average, and write it as the checkpoint where it is to be kept."""
+        matrix = self.group.summed(
+            measured(self.recipe, self.state.average, self.group.part(self.validation))
+        )
+        label_set = self.recipe.label_set
+        mean_iou = mean_of([iou_of(matrix, [i]) for i in range(len(label_set))])
+        self.tell(
+            {
+                "event": name,
+                "step": self.state.step,
+                "seconds": round(self.state.seconds),
+                "f1": f1_table(matrix, label_set),
+                "mean_iou": round(mean_iou, 4),
+                "broken": len(self.broken),
+            }
+        )
+        kept = self.settings.keep == "last" or mean_iou > self.state.best
+        self.state.best = max(self.state.best, mean_iou)
+        if self.group.leads and kept:
+            self._write(matrix)
+
+    def _write(self, matrix: Matrix) -> None:
+        recipe = self.recipe
+        tensors = {n: value.cpu().numpy() for n, value in self.state.average.state_dict().items()}
+        provenance: dict[str, Any] = {
+            "recipe": recipe.name,
+            "data": self.learned_from.description,
+            "date": dt.date.today().isoformat(),
+            "command": self.command,
+            "epochs": round(self.state.step / self.per_epoch, 2),
+        }
+        if self.settings.start_from is not None:
+            provenance["started_from"] = dict(read_header(self.settings.start_from).provenance)
+        if self.state.loaded:
+            provenance["encoder"] = self.state.loaded
+        if self.broken:
+            provenance["skipped"] = sorted(self.broken)
+        checkpoint = recipe.checkpoint(
+            tensors, provenance=provenance, accuracy=accuracy_of(recipe, matrix)
+        )
+        write_checkpoint(checkpoint, self.out / MODEL_FILE, half=True)
+
+
+def accuracy_of(recipe: Recipe, matrix: Matrix) -> dict[str, Any]:
+    """What a model's header says of its accuracy on the recipe's first split."""
+    return {
+        "split": recipe.splits[0],
+        "size": f"{recipe.input_width}x{recipe.input_height}",
+        "f1": f1_table(matrix, recipe.label_set),
+        "pixels": pixel_counts(matrix, recipe.label_set),
+    }
+
+
+def measured(recipe: Recipe, model: nn.Module, dataset: Dataset) -> Matrix:
+    """The confusion matrix of a network under the recipe's protocol."""
+    predictor = Predictor(
+        model,
+        height=recipe.input_height,
+        width=recipe.input_width,
+        fit=recipe.fit,
+        mean=recipe.mean,
+        std=recipe.std,
+    )
+    size = (recipe.input_height, recipe.input_width)
+    return evaluate(predictor, dataset, size=size, fit=recipe.fit)
+
+
+def _batches(
+    views: Views, settings: FitSettings, *, group: Group, start: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[str]]]:
+    each = settings.batch // settings.accumulate
+    first = start * settings.accumulate
+    shares = (
+        list(group.share(range(part * each, (part + 1) * each))) for part in itertools.count(first)
+    )
+    loader: DataLoader[Any] = DataLoader(
+        _Indexed(views),
+        batch_sampler=shares,
+        num_workers=settings.workers,
+        prefetch_factor=6 if settings.workers else None,
+    )
+    yield from loader
