@@ -30,7 +30,7 @@ def fit_and_report(
     resume: bool,
     group: Group,
 ) -> None:
-    """As `training.trainer.fit`, told to the terminal and to TensorBoard; then what there is to see.
+    """As `training.trainer.fit`, told to the terminal and to TensorBoard; then its pictures.
 
     Where the settings ask for several seeds, as `fit_several`.
     """

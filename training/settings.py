@@ -60,7 +60,8 @@ class FitSettings:
         precision: of the forward and backward pass.
         encoder_weights: what the encoder starts from.
         freeze_encoder: the encoder stays as it is.
-        augmentation, sampling: see `training.augment.pictures`; recipes with views of their own ignore them.
+        augmentation, sampling: see `training.augment.pictures`; recipes with views of their own
+            ignore them.
         skip_broken: leave out pictures that cannot be read, and count them, instead of ending.
         seed: of the weights and the views.
         seeds: as many runs, from `seed` on, whose weights are averaged (`training.soup`).

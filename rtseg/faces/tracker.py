@@ -116,8 +116,8 @@ class FaceTracker:
 
         Args:
             height, width: of the frame, pixels.
-            infer_crops: runs the network on parts of it; called once, and up to five times more where
-                something new has come in sight.
+            infer_crops: runs the network on parts of it; called once, and up to five times more
+                where something new has come in sight.
             seconds: the frame's time; a lost face keeps its id for half a second.
             exhaustive: look at every tile and closer at more of what is seen, as at a still.
 

@@ -30,7 +30,8 @@ class Composer:
         stage: what stands around them.
         label_set: of the heads.
         settings: what views are made of.
-        mirror_shift, label_offset: of the heads' labels, see `transforms.flip` and `transforms.warp`.
+        mirror_shift, label_offset: of the heads' labels, see `transforms.flip` and
+            `transforms.warp`.
         is_head: which label ids are a head's, bool (256,).
         flipped: of `transforms.flip_table`.
     """

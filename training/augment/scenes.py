@@ -41,7 +41,8 @@ class FaceViews:
         label_set: of the samples; must say what a face is.
         settings: what views are made of.
         seed: of the whole sequence.
-        mirror_shift, label_offset: of the samples' labels, see `transforms.flip` and `transforms.warp`.
+        mirror_shift, label_offset: of the samples' labels, see `transforms.flip` and
+            `transforms.warp`.
     """
 
     def __init__(

@@ -11,8 +11,8 @@ from rtseg.backends.torch.cuda import WARM_UP_RUNS, GraphedBatch, GraphError
 
 
 class FakeCuda:
-    """Of `torch.cuda` what a graphed batch uses. A graph keeps what was computed while it was captured,
-    and does it again into the same memory, as a real one does."""
+    """Of `torch.cuda` what a graphed batch uses. A graph keeps what was computed while
+    it was captured, and does it again into the same memory, as a real one does."""
 
     def __init__(self):
         self.current = None

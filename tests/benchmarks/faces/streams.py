@@ -147,7 +147,8 @@ def head_box(labels: LabelMap) -> Box | None:
 
 @lru_cache(maxsize=1)
 def views(data: Path) -> FaceViews:
-    """Validation heads and held-out backgrounds, composed as `training.evaluation.robustness` does it."""
+    """Validation heads and held-out backgrounds, composed as
+    `training.evaluation.robustness` does it."""
     backgrounds = Backgrounds(root=data, split="val")
     return FaceViews(
         list(samples_of(Helen(root=data, split="val"))),
