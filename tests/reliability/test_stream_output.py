@@ -25,9 +25,9 @@ from rtseg.settings import StreamSettings
 from rtseg.sinks import stream as stream_module
 from rtseg.sinks.registry import SinkOptions
 from rtseg.sinks.stream import StreamSink
-from tests.receivers import Received, free_port, receiving
 from tests.reliability.servers import Client, serving
 from tests.support.clips import NO_LABELS
+from tests.support.receivers import Received, free_port, receiving
 
 ROOT = Path(__file__).parents[2]
 PYTHON = "/usr/bin/python3"
@@ -261,7 +261,7 @@ def _runs(pid: int) -> bool:
 @contextmanager
 def _receiver_process(url: str) -> Iterator[subprocess.Popen[str]]:
     """A receiver that can be killed; it writes a line a picture."""
-    from tests.receivers import _wait_until_bound, listening_url
+    from tests.support.receivers import _wait_until_bound, listening_url
 
     code = (
         "import sys, json, av\n"
@@ -358,8 +358,8 @@ def test_a_real_rtsp_server_stalls_dies_and_comes_back(record_port: int) -> None
 def test_rtsp_carries_sound_and_a_wrong_path_is_an_error_at_once(
     record_port: int, tmp_path: Path
 ) -> None:
-    from tests.receivers import send_clip
     from tests.support.clips import make_clip
+    from tests.support.receivers import send_clip
 
     clip = make_clip(tmp_path / "clip.mp4", ticks=tuple(range(25)), audio="aac", audio_seconds=1.0)
     server = RecordServer(record_port)

@@ -13,8 +13,8 @@ from rtseg.settings import EncodeSettings
 from rtseg.sinks import open_sink
 from rtseg.sinks.protocols import PROTOCOLS, with_query
 from rtseg.sinks.stream import StreamSink
-from tests.receivers import Received, free_port, receive, receiving, send_clip
 from tests.support.clips import MakeClip, read_frames
+from tests.support.receivers import Received, free_port, receive, receiving, send_clip
 
 FRAMES = 25
 
