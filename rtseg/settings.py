@@ -14,6 +14,12 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 BackendName = Literal["auto", "torch", "openvino", "tensorrt"]
 Codec = Literal["auto", "h264", "hevc", "av1", "vp9", "ffv1"]
+AudioChoice = Literal["auto", "copy", "transcode", "none"]
+SubtitleChoice = Literal["auto", "copy", "convert", "none"]
+MetadataChoice = Literal["auto", "keep", "drop"]
+
+HIDING_VIEWS: tuple[ViewName, ...] = ("blur", "pixelate")
+"""Views that are chosen to hide who is in the picture."""
 
 
 def setting(
@@ -120,6 +126,9 @@ class ReadSettings(Settings):
     start: float | None = setting(None, "begin at this many seconds", low=0.0)
     end: float | None = setting(None, "stop at this many seconds", low=0.0)
     timeout: float = setting(10.0, "seconds to wait for an input that says nothing", low=0.1)
+    keep_timestamps: bool = setting(
+        False, "keep the input's own clock; else the earliest picture or sound lies at zero"
+    )
     allow_nested_urls: bool = setting(
         False, "read playlists (HLS, DASH, SDP …), which name other files and hosts to read"
     )
@@ -160,8 +169,38 @@ class EncodeSettings(Settings):
         high=63,
     )
     preset: str | None = setting(None, "the encoder's speed preset, as the encoder names it")
-    audio: bool = setting(True, "copy audio and subtitles")
+    audio: AudioChoice = setting(
+        "auto",
+        "sound: copied bit for bit where the container holds it, else transcoded to its usual "
+        "codec (auto); copied or refused; always transcoded; or none",
+    )
+    subtitles: SubtitleChoice = setting(
+        "auto",
+        "subtitles: copied where the container holds them, else converted if they are text, else "
+        "left out (auto); copied or refused; always converted; or none",
+    )
+    metadata: MetadataChoice = setting(
+        "auto",
+        "tags of the input (title, place, device …): kept, or dropped; auto drops them where the "
+        "view hides people (blur, pixelate)",
+    )
     overwrite: bool = setting(False, "replace an output that exists")
+
+    @property
+    def kept_streams(self) -> tuple[Literal["audio", "subtitle"], ...]:
+        """The kinds of streams that the output gets beside the video."""
+        kept: list[Literal["audio", "subtitle"]] = []
+        if self.audio != "none":
+            kept.append("audio")
+        if self.subtitles != "none":
+            kept.append("subtitle")
+        return tuple(kept)
+
+    def for_view(self, view: ViewName) -> EncodeSettings:
+        """The same with `metadata` settled: a view that hides people drops it, unless told else."""
+        if self.metadata != "auto":
+            return self
+        return dataclasses.replace(self, metadata="drop" if view in HIDING_VIEWS else "keep")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     model=ModelSettings,
     faces=FaceSettings,
     defaults={"legend": True, "hud": True},
+    # Only the pictures of a live source are recorded.
+    omit=("audio", "subtitles"),
 )
 @click.option(
     "--timeout", default=10.0, show_default=True, help="Seconds to wait for a silent camera."
@@ -113,7 +115,10 @@ def command(
         )
         _print_negotiated(frames, quiet=quiet)
         record = partial(
-            open_sink, settings=encode, threads=model.threads, shared=shares_processor(model)
+            open_sink,
+            settings=encode.for_view(view.view),
+            threads=model.threads,
+            shared=shares_processor(model),
         )
         sinks: list[Sink] = []
         window: WindowSink | None = None

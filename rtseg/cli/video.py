@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     model=ModelSettings,
     faces=FaceSettings,
 )
+@click.option("--no-audio", is_flag=True, help="The same as --audio none --subtitles none.")
 @click.option(
     "--overlap/--no-overlap",
     default=True,
@@ -81,6 +82,7 @@ def command(
     encode: EncodeSettings,
     model: ModelSettings,
     faces: FaceSettings,
+    no_audio: bool,
     overlap: bool,
     resume: bool,
     quiet: bool,
@@ -99,6 +101,8 @@ def command(
     rtseg video a.mp4 b.mp4 c.mp4 -o folder/ --resume
     """
     set_up_logging(verbose=verbose, quiet=quiet)
+    if no_audio:
+        encode = replace(encode, audio="none", subtitles="none")
     run = functools.partial(
         segment_video,
         view=view,
@@ -172,13 +176,14 @@ def segment_video(
     if output == STANDARD_STREAM and sys.stdout.isatty():
         raise SettingError("-o -: standard output is a terminal; send it to a file or a program")
     check_outputs([source], {"-o": output, "--labels": labels, "--json": records})
+    encode = encode.for_view(view.view)
     times = StageTimes()
     with ExitStack() as stack:
         frames = stack.enter_context(
             open_source(
                 source,
                 settings=read,
-                with_streams=encode.audio and output is not None,
+                with_streams=encode.kept_streams if output is not None else False,
                 stream=stream,
                 threads=decoder_threads(model),
             )

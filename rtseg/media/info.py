@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+StreamKind = Literal["audio", "subtitle"]
+"""What can ride along with a video."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ColourTags:
@@ -31,13 +34,16 @@ class StreamInfo:
         codec: FFmpeg's name of it (`aac`, `opus`, `subrip` …).
         language: ISO 639-2 code, or None.
         template: the demuxer's own stream; only the sink that copies it looks inside.
+        first_packets: the demuxer's packets that it begins with, a few, as a sample: whether a
+            container holds a stream can depend on them. Empty where none came soon.
     """
 
     index: int
-    kind: Literal["audio", "subtitle"]
+    kind: StreamKind
     codec: str
     language: str | None = None
     template: object = field(default=None, repr=False, compare=False)
+    first_packets: tuple[object, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

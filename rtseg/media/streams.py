@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -47,24 +48,53 @@ def choose_video(container: InputContainer, name: str) -> VideoStream:
     )
 
 
-def streams_to_copy(container: InputContainer) -> dict[int, Any]:
-    """The audio and subtitle streams by index; others (data, fonts) cannot be copied."""
+def streams_beside(
+    container: InputContainer, video: VideoStream, kinds: Collection[str]
+) -> dict[int, Any]:
+    """The streams of the video's programme that are of some kinds (audio, subtitle), by index.
+
+    Others (data, fonts) cannot be copied. A broadcast carries several programmes, each with its
+    own sound.
+    """
+    programme = _programme(container, video)
     return {
         stream.index: stream
         for stream in container.streams
-        if stream.type in ("audio", "subtitle") and stream.codec_context is not None
+        if stream.type in kinds and _programme(container, stream) == programme
     }
 
 
-def stream_info(stream: Any) -> StreamInfo:
-    """What a copied stream is."""
+def _programme(container: InputContainer, stream: Any) -> tuple[int | None, ...]:
+    """What tells the programmes of a container apart: the best video and sound of a stream's own.
+
+    FFmpeg looks for the best stream within the programme of a related one, and in the whole
+    container where there are no programmes.
+    """
+    best = (container.streams.best(kind, related=stream) for kind in ("video", "audio"))
+    return tuple(None if found is None else found.index for found in best)
+
+
+def stream_info(stream: Any, first_packets: Sequence[object] = ()) -> StreamInfo:
+    """What a stream beside the video is."""
+    context = stream.codec_context
     return StreamInfo(
         index=stream.index,
         kind=stream.type,
-        codec=stream.codec_context.codec.canonical_name,
+        codec="unknown" if context is None else context.codec.canonical_name,
         language=stream.metadata.get("language"),
         template=stream,
+        first_packets=tuple(first_packets),
     )
+
+
+def start_seconds(stream: Any, first_packets: Sequence[Any] = ()) -> Fraction | None:
+    """When a stream's sound or picture begins, without what only primes a decoder."""
+    if stream.start_time is not None:
+        return Fraction(stream.start_time * stream.time_base)
+    for packet in first_packets:
+        if packet.pts is not None:
+            return Fraction(packet.pts * packet.time_base)
+    return None
 
 
 def frame_rate(video: VideoStream) -> Fraction | None:
@@ -82,14 +112,23 @@ def duration_seconds(container: InputContainer) -> float | None:
 
 
 def chapters_within(
-    container: InputContainer, start: Fraction | None, end: Fraction | None
+    container: InputContainer,
+    start: Fraction | None,
+    end: Fraction | None,
+    *,
+    zero: Fraction = Fraction(0),
 ) -> tuple[Chapter, ...]:
-    """The chapters that reach into the window, cut to it and moved with it."""
-    zero = start or Fraction(0)
+    """The chapters that reach into the window, cut to it.
+
+    Args:
+        start, end: of the window, in the container's time; None where nothing is cut off.
+        zero: what becomes zero in the times that are returned.
+    """
     kept = []
     for entry in container.chapters():
         tick = entry["time_base"] or Fraction(1)
-        first, last = max(entry["start"] * tick, zero), entry["end"] * tick
+        first, last = entry["start"] * tick, entry["end"] * tick
+        first = max(first, zero if start is None else start)
         if end is not None:
             last = min(last, end)
         if first < last:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rtseg.errors import DiskFullError, SettingError, SinkError, listed
 from rtseg.frames import Frame, Packet, Picture, Segmentation
 from rtseg.media.colour import FULL_RANGE, LIMITED_RANGE, RGB_MATRIX
-from rtseg.media.info import SourceInfo, StreamInfo
+from rtseg.media.info import SourceInfo
 from rtseg.media.truncation import whole_length
 from rtseg.settings import EncodeSettings
 from rtseg.sinks.base import Outcome, Sink
@@ -26,8 +27,8 @@ from rtseg.sinks.codecs import (
     suffix_of,
 )
 from rtseg.sinks.disk_space import cannot_write, is_full
+from rtseg.sinks.other_streams import OtherStreams, plan_streams
 from rtseg.sinks.partial_file import PartialFile
-from rtseg.sinks.passthrough import PassthroughStreams
 from rtseg.sinks.scheduling import ordinary_scheduling
 from rtseg.sinks.standard_output import StandardOutput, check_standard_output
 from rtseg.sinks.yuv import YuvConverter
@@ -48,6 +49,8 @@ _MUXER_OPTIONS = {
 }
 _COMMON_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "1000000"}
 
+_log = logging.getLogger(__name__)
+
 _LARGEST_TIMESCALE = (1 << 31) - 1
 
 _LONGEST_SAMPLE = (1 << 31) - 1
@@ -60,7 +63,7 @@ _OWN_TAGS = frozenset(
 
 
 class VideoSink(Sink):
-    """A video with every frame at the instant of its source, and the other streams copied.
+    """A video with every frame at the instant of its source, and the other streams beside it.
 
     Times are exact in mp4 and mov, whose clocks are set to the source's ticks, and rounded to the
     millisecond in mkv and webm. No picture is shown out of coding order (no B-frames), because
@@ -131,6 +134,14 @@ class VideoSink(Sink):
                 self._part.path.open("wb").close()
             except OSError as error:
                 raise cannot_write(self._output, error) from None
+        self._plans = plan_streams(
+            info.streams,
+            settings=self._settings,
+            muxer=self._format,
+            options=self._trial_options(),
+            output=self._name,
+        )
+        self._say_what_is_dropped()
         self._start(alpha=False)
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
@@ -151,12 +162,12 @@ class VideoSink(Sink):
 
     def copy(self, packet: Packet) -> None:
         """Copy one packet of another stream, at its own time. See `Sink.copy`."""
-        if packet.stream_index not in self._copied:
+        if packet.stream_index not in self._others:
             return
         if self._waiting is not None:
             self._waiting.append(packet)
         else:
-            self._guarded(lambda: self._copied.mux(packet, shift_seconds=self._shift_seconds))
+            self._guarded(lambda: self._others.mux(packet, shift_seconds=self._shift_seconds))
 
     def close(self, outcome: Outcome) -> None:
         """Finish the file. See `Sink.close`."""
@@ -164,8 +175,9 @@ class VideoSink(Sink):
         try:
             if container is not None:
                 if self._frame_count and not self._is_broken:
-                    self._guarded(lambda: self._encode(None))
+                    self._guarded(self._flush)
                 self._container = None
+                self._others.close()
                 self._close_container(container)
         except SinkError:
             self._settle("failed")
@@ -192,11 +204,8 @@ class VideoSink(Sink):
                 target, "w", format=self._format, container_options=self._muxer_options()
             )
             self._video = self._add_video(self._container, alpha=alpha)
-            self._copied = PassthroughStreams(
-                self._container,
-                self._streams_to_copy(),
-                output=self._name,
-                suffix=suffix_of(self._output),
+            self._others = OtherStreams(
+                self._container, self._plans, keep_tags=self._settings.metadata != "drop"
             )
             self._describe(self._container)
             with ordinary_scheduling():
@@ -215,15 +224,25 @@ class VideoSink(Sink):
         scale = self._info.time_base.denominator
         while scale < 10000:  # as the muxer does for the track itself
             scale *= 2
-        for stream in self._streams_to_copy():
-            template: Any = stream.template
-            common = math.lcm(scale, template.time_base.denominator)
+        for plan in self._plans:
+            template: Any = plan.stream.template
+            rate = template.time_base.denominator if plan.treatment == "copy" else 48000
+            common = math.lcm(scale, rate)
             if common <= _LARGEST_TIMESCALE:
                 scale = common
         return scale
 
-    def _streams_to_copy(self) -> tuple[StreamInfo, ...]:
-        return self._info.streams if self._settings.audio else ()
+    def _trial_options(self) -> dict[str, str]:
+        return {**_COMMON_OPTIONS, **_MUXER_OPTIONS.get(self._format, {})}
+
+    def _say_what_is_dropped(self) -> None:
+        tags = sorted(key for key in self._info.metadata if key.lower() not in _OWN_TAGS)
+        if self._settings.metadata == "drop" and tags:
+            _log.info(
+                "%s: the tags of the input are left out (%s); metadata keep copies them",
+                self._name,
+                listed(tags),
+            )
 
     def _add_video(self, container: OutputContainer, *, alpha: bool) -> VideoStream:
         codec, info = self._codec, self._info
@@ -281,11 +300,12 @@ class VideoSink(Sink):
 
     def _describe(self, container: OutputContainer) -> None:
         """Copy the container's tags and chapters."""
-        container.metadata.update(
-            (key, value)
-            for key, value in self._info.metadata.items()
-            if key.lower() not in _OWN_TAGS
-        )
+        if self._settings.metadata != "drop":
+            container.metadata.update(
+                (key, value)
+                for key, value in self._info.metadata.items()
+                if key.lower() not in _OWN_TAGS
+            )
         if self._info.chapters:
             tick = Fraction(1, 1_000_000)
             container.set_chapters(
@@ -305,6 +325,7 @@ class VideoSink(Sink):
         """The first frame says where zero lies and whether there is transparency."""
         if transparent:
             container, self._container = self._container, None
+            self._others.close()
             if container is not None:
                 container.close()
             self._start(alpha=True)
@@ -349,6 +370,10 @@ class VideoSink(Sink):
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
             container.mux(packet)
+
+    def _flush(self) -> None:
+        self._encode(None)
+        self._others.flush()
 
     def _opened(self) -> OutputContainer:
         if self._container is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from rtseg.sources.base import Source as Source
 if TYPE_CHECKING:
     import threading
 
+    from rtseg.media.info import StreamKind
     from rtseg.settings import CameraSettings, ReadSettings, StreamSettings
 
 SYNTHETIC = "synthetic:"
@@ -22,7 +23,7 @@ def open_source(
     location: str | Path,
     *,
     settings: ReadSettings | None = None,
-    with_streams: bool = False,
+    with_streams: bool | Collection[StreamKind] = False,
     real_time: bool = False,
     camera: CameraSettings | None = None,
     stream: StreamSettings | None = None,
@@ -35,7 +36,7 @@ def open_source(
             a still image, a folder of them, a glob or a printf pattern; `synthetic:` for a moving
             face.
         settings: the part that is wanted of a video, and the time limit of every read.
-        with_streams: also yield audio and subtitle packets, for copying.
+        with_streams: also yield audio and subtitle packets, for copying, or those of one kind.
         real_time: play a file by its clock, as a live source.
         camera: what is asked of a camera.
         stream: what is done about a camera or a live URL that goes away; nothing if not given. An

@@ -51,8 +51,8 @@ def open_container(
     settings: ReadSettings,
     resume: bool = False,
     silence_seconds: float | None = None,
-) -> InputContainer:
-    """Open a path, a URL or standard input for reading.
+) -> tuple[InputContainer, StandardInput | None]:
+    """Open a path, a URL or standard input for reading; the latter is returned too.
 
     Args:
         location: as the user gave it.
@@ -72,9 +72,10 @@ def open_container(
     path = local_path(location)
     if path is not None:
         _check_file(path, name)
-    file: str | StandardInput = f"file:{path}" if path is not None else location
+    pipe: StandardInput | None = None
     if location == STANDARD_INPUT:
-        file = StandardInput(sys.stdin.buffer, name=name, timeout=settings.timeout)
+        pipe = StandardInput(sys.stdin.buffer, name=name, timeout=settings.timeout)
+    file = pipe or (f"file:{path}" if path is not None else location)
     scheme = scheme_of(location)
     begun = time.monotonic()
     nests = settings.allow_nested_urls
@@ -104,7 +105,7 @@ def open_container(
     if container.format.name in _NOT_VIDEO_FORMATS:
         container.close()
         raise SourceError(f"{name}: is text, not a video; give a video file")
-    return container
+    return container, pipe
 
 
 def _readable_formats(*, nests: bool) -> list[str]:
@@ -202,7 +203,11 @@ def _looks_like(path: Path) -> str:
 
 
 class StandardInput:
-    """Standard input as PyAV reads it: with a time limit, and seekable only if it is a file."""
+    """Standard input as PyAV reads it: with a time limit, and seekable only if it is a file.
+
+    Attributes:
+        first_byte_ns: when the first of it came, `time.monotonic_ns`; None before.
+    """
 
     def __init__(self, file: BinaryIO, *, name: str, timeout: float) -> None:
         self.name = name
@@ -210,6 +215,7 @@ class StandardInput:
         self._timeout = timeout
         self._descriptor: int | None = None
         self._is_seekable = False
+        self.first_byte_ns: int | None = None
         try:
             self._descriptor = file.fileno()
             self._is_seekable = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
@@ -230,6 +236,12 @@ class StandardInput:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, as soon as there are any; none at the end."""
+        data = self._read(size)
+        if self.first_byte_ns is None:
+            self.first_byte_ns = time.monotonic_ns()
+        return data
+
+    def _read(self, size: int) -> bytes:
         if self._descriptor is None or self._is_seekable:
             return self._file.read(size)
         if sys.platform != "win32":  # select takes only sockets there

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -14,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 from rtseg.errors import LostError, NoVideoError, SourceError, TruncatedError
 from rtseg.frames import Frame, Packet
 from rtseg.media.colour import colour_tags, refuse_unreadable_colour
-from rtseg.media.info import SourceInfo
+from rtseg.media.info import SourceInfo, StreamKind
 from rtseg.media.streams import (
     chapters_within,
-    choose_video,
     duration_seconds,
     frame_rate,
+    start_seconds,
     stream_info,
-    streams_to_copy,
 )
 from rtseg.media.truncation import is_cut_short
 from rtseg.media.urls import (
@@ -32,9 +33,12 @@ from rtseg.media.urls import (
     scheme_of,
 )
 from rtseg.settings import ReadSettings
+from rtseg.sources.arrival import TIME_BASE as ARRIVAL_TIME_BASE
+from rtseg.sources.arrival import ArrivalTimes, is_paced
 from rtseg.sources.base import Source
-from rtseg.sources.container import open_container, reason
+from rtseg.sources.container import open_container
 from rtseg.sources.deinterlace import Deinterlacer
+from rtseg.sources.demuxer import TIMESTAMPS_JUMP, Demuxer, InterruptedReadError
 from rtseg.sources.passthrough import PassthroughWindow, packet_seconds
 from rtseg.sources.playback import PlaybackClock
 from rtseg.sources.rgb import RgbConverter
@@ -46,8 +50,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_TIMESTAMPS_JUMP = 0x0200
-"""AVFMT_TS_DISCONT: a format whose clock starts anywhere and may jump."""
+_log = logging.getLogger(__name__)
 
 _OPENING_SECONDS = 0.5
 """What opening may take beyond the time limit, for its own work."""
@@ -63,13 +66,15 @@ class VideoSource(Source):
     gives the upright size); the pixel aspect ratio is kept as a number. A picture of another size
     than the first is fitted into it, with black beside it, and marked as a discontinuity.
 
-    With `start`, the first frame at or after it has time zero, and the copied packets move by the
-    same amount; only whole packets that begin at or after that frame are kept.
+    Times begin at zero: with the first frame, or with sound that begins before it; what is copied
+    moves by the same amount. `keep_timestamps` leaves the file's own times. With `start`, the first
+    frame at or after it has time zero, and only whole packets that begin at or after that frame are
+    kept. A live stream that carries no times has those of its arrival.
 
     Args:
         location: a path, a URL, or `-` for standard input.
         settings: the part of the video that is wanted, and the time limit of every read.
-        with_streams: also yield the packets of the audio and subtitle streams.
+        with_streams: also yield the packets of the audio and subtitle streams, or of one kind.
         real_time: deliver each frame when it is due, as a live source.
         resume: take a broken download over http up again where it broke.
         silence_seconds: what each read may take, where that is less than the settings allow.
@@ -86,7 +91,7 @@ class VideoSource(Source):
         location: str,
         *,
         settings: ReadSettings | None = None,
-        with_streams: bool = False,
+        with_streams: bool | Collection[StreamKind] = False,
         real_time: bool = False,
         resume: bool = False,
         silence_seconds: float | None = None,
@@ -104,7 +109,9 @@ class VideoSource(Source):
         timeout = self._settings.timeout
         self._silence_seconds = min(timeout, silence_seconds or timeout)
         self._threads = threads
-        self._with_streams = with_streams
+        self._kinds: Collection[StreamKind] = ()
+        if with_streams:
+            self._kinds = ("audio", "subtitle") if with_streams is True else with_streams
         self._container: InputContainer | None = None
         try:
             if self._path is None and not self._is_pipe:
@@ -159,7 +166,8 @@ class VideoSource(Source):
         """Open the container and read up to the first frame; False where a seek went too far."""
         if self._container is not None:
             self._container.close()
-        self._container = open_container(
+        self._begun_ns = time.monotonic_ns()
+        self._container, self._input = open_container(
             location,
             name=self._name,
             settings=self._settings,
@@ -168,6 +176,7 @@ class VideoSource(Source):
         )
         self._prepare(self._container)
         has_sought = seek and self._seek(self._container)
+        self._look_ahead(self._container)
         self._items = self._read()
         try:
             self._primed = self._prime()
@@ -177,15 +186,16 @@ class VideoSource(Source):
         return not has_sought or self._has_seen_before_start
 
     def _prepare(self, container: InputContainer) -> None:
-        self._video = choose_video(container, self._name)
+        self._demuxer = Demuxer(
+            container,
+            name=self._name,
+            kinds=self._kinds,
+            silence_seconds=self._silence_seconds if self._path is None else None,
+        )
+        self._video = self._demuxer.video
         context = self._video.codec_context
         context.thread_count = self._threads
-        # Frame threads hold back one frame a thread, which a live stream must not.
-        context.thread_type = "SLICE" if self._is_stream else "AUTO"
-        self._copied = streams_to_copy(container) if self._with_streams else {}
-        self._time_base = self._video.time_base or Fraction(1, 1_000_000)
-        self._timeline = Timeline(self._time_base, frame_rate(self._video))
-        self._deinterlacer = Deinterlacer(self._time_base)
+        context.thread_type = "AUTO"
         self._converter: RgbConverter | None = None
         self._index = 0
         self._size_seen = (0, 0)
@@ -195,12 +205,50 @@ class VideoSource(Source):
         self._has_seen_before_start = False
         # Where a format's clock starts anywhere (MPEG-TS), seconds count from its beginning.
         self._origin = Fraction(0)
-        if container.format.flags & _TIMESTAMPS_JUMP and container.start_time is not None:
+        if container.format.flags & TIMESTAMPS_JUMP and container.start_time is not None:
             self._origin = Fraction(container.start_time, 1_000_000)
         start, end = self._settings.start, self._settings.end
         # What was typed is meant: 0.2 s is 1/5 s, not the binary number just above it.
         self._start = None if start is None else self._origin + Fraction(str(start))
         self._end = None if end is None else self._origin + Fraction(str(end))
+
+    def _look_ahead(self, container: InputContainer) -> None:
+        """See how the streams begin, and by which clock the pictures go."""
+        self._arrival = self._arrival_times(container)
+        if self._arrival is not None:
+            self._time_base = ARRIVAL_TIME_BASE
+        else:
+            self._time_base = self._video.time_base or Fraction(1, 1_000_000)
+            self._demuxer.look_ahead()
+        if self._is_stream:
+            # Frame threads hold back one frame a thread, which a live stream must not.
+            self._video.codec_context.thread_type = "SLICE"
+        self._timeline = Timeline(self._time_base, frame_rate(self._video))
+        self._deinterlacer = Deinterlacer(self._time_base)
+
+    def _arrival_times(self, container: InputContainer) -> ArrivalTimes | None:
+        """The clock of a live stream that carries none; None for all others."""
+        if self._demuxer.has_timestamps or self._path is not None:
+            return None
+        begun_ns = self._begun_ns
+        if self._input is not None:
+            begun_ns = self._input.first_byte_ns or begun_ns
+            if self._input.seekable():
+                return None
+        burst_ns = self._demuxer.burst()
+        if self._input is not None and not self._real_time:
+            if not is_paced(begun_ns, burst_ns, frame_rate(self._video)):
+                return None  # a recording that is poured into the pipe
+        elif not (self._is_stream or self._real_time or self._is_endless(container)):
+            return None
+        self._is_stream = self._is_stream or self._input is None
+        _log.info("%s: carries no times; each picture has the time at which it arrives", self._name)
+        return ArrivalTimes(begun_ns, burst_ns)
+
+    @staticmethod
+    def _is_endless(container: InputContainer) -> bool:
+        """Whether a download has no end: a camera's pictures, one after the other."""
+        return container.format.name == "mpjpeg" or container.size < 0
 
     def _seek(self, container: InputContainer) -> bool:
         """Go to before `start`, if that saves anything; whether the place was changed."""
@@ -213,7 +261,8 @@ class VideoSource(Source):
             return False
         # Where there is no index to seek by, what lies before is decoded and dropped instead.
         with suppress(av.error.FFmpegError):
-            container.seek(int(before / self._time_base), stream=self._video)
+            tick = self._video.time_base or Fraction(1, 1_000_000)
+            container.seek(int(before / tick), stream=self._video)
         return True
 
     def _prime(self) -> list[Frame | Packet]:
@@ -270,10 +319,10 @@ class VideoSource(Source):
 
     def _read(self) -> Iterator[Frame | Packet]:
         """Frames and copied packets, in the file's order, within the window."""
-        others = PassthroughWindow(self._end, self._copied)
+        others = PassthroughWindow(self._end, self._demuxer.others)
         reached_end = False
-        for packet in self._demux():
-            if packet.stream_index in self._copied:
+        for packet in self._packets():
+            if packet.stream_index in self._demuxer.others:
                 if self._waiting is not None:
                     self._waiting.append(packet)
                 elif others.wants(packet):
@@ -298,6 +347,17 @@ class VideoSource(Source):
         if not reached_end:
             self._check_completeness()
 
+    def _packets(self) -> Iterator[av.Packet[Any]]:
+        try:
+            for packet in self._demuxer.packets():
+                if self._arrival is not None and packet.size:
+                    self._arrival.stamp(packet)
+                yield packet
+        except InterruptedReadError as error:
+            # What the decoder still holds back comes first.
+            yield _flushing_packet(self._video)
+            raise self._cut_off(str(error)) from None
+
     def _release_waiting(
         self, first_pts: int | None, others: PassthroughWindow
     ) -> Iterator[Packet]:
@@ -305,41 +365,32 @@ class VideoSource(Source):
         if self._waiting is None:
             return
         waiting, self._waiting = self._waiting, None
-        if self._start is not None and first_pts is not None:
-            self._shift_seconds = first_pts * self._time_base
-            others.start = self._shift_seconds
+        if first_pts is not None:
+            first_seconds = first_pts * self._time_base
+            if self._start is not None:
+                others.start = first_seconds
+            if not self._settings.keep_timestamps:
+                self._shift_seconds = self._zero(first_seconds)
+            chapters = chapters_within(
+                self._opened(), self._start, self._end, zero=self._shift_seconds
+            )
+            self.info = replace(self.info, chapters=chapters)
         for packet in waiting:
             if others.wants(packet):
                 yield self._copy(packet)
 
-    def _demux(self) -> Iterator[av.Packet[Any]]:
-        import av
+    def _zero(self, first_seconds: Fraction) -> Fraction:
+        """The time that becomes zero: the first picture's, or that of sound that begins before.
 
-        self._packet_count = 0
-        wanted = (self._video, *self._copied.values())
-        self._heard = time.monotonic()
-        try:
-            for packet in self._opened().demux(wanted):
-                now, before = time.monotonic(), self._heard
-                if packet.stream_index == self._video.index and packet.size:
-                    self._packet_count += 1
-                yield packet
-                if self._path is None and now - before >= self._silence_seconds:
-                    # This was held back: FFmpeg's time was up, and it would wait once more.
-                    raise self._silence(self._silence_seconds)
-                self._heard = time.monotonic()
-        except av.error.ExitError:
-            raise self._silence(self._silence_seconds) from None
-        except (av.error.FFmpegError, OSError) as error:
-            # What the decoder still holds back comes first.
-            yield _flushing_packet(self._video)
-            raise self._cut_off(reason(error)) from None
-
-    def _silence(self, seconds: float) -> LostError:
-        return LostError(
-            f"{self._name}: said nothing for {seconds:g} s; check that it is still sending, or "
-            "allow more with --timeout"
-        )
+        It is a whole number of the pictures' ticks, so that they lie where they lay to each other.
+        """
+        begins = [first_seconds]
+        if self._start is None:
+            for index, stream in self._demuxer.others.items():
+                if stream.type == "audio":
+                    begin = start_seconds(stream, self._demuxer.first_packets[index])
+                    begins += [] if begin is None else [begin]
+        return min(begins) // self._time_base * self._time_base
 
     def _decode(self, packet: av.Packet[Any]) -> list[VideoFrame]:
         import av
@@ -360,7 +411,7 @@ class VideoSource(Source):
         if self._path is not None:
             if is_cut_short(self._path):
                 raise self._cut_off("the file is shorter than it says")
-        elif self._start is None and self._packet_count < len(self._video.index_entries):
+        elif self._start is None and self._demuxer.packet_count < len(self._video.index_entries):
             raise self._cut_off(f"its index lists {len(self._video.index_entries)} frames")
 
     def _cut_off(self, found: str) -> SourceError:
@@ -402,8 +453,10 @@ class VideoSource(Source):
             duration_seconds=duration,
             colour=tags,
             sample_aspect_ratio=aspect if aspect > 0 else Fraction(1),
-            streams=tuple(stream_info(stream) for stream in self._copied.values()),
-            chapters=chapters_within(container, self._start, self._end),
+            streams=tuple(
+                stream_info(stream, self._demuxer.first_packets[index])
+                for index, stream in self._demuxer.others.items()
+            ),
             metadata=dict(container.metadata),
         )
         return converter
@@ -413,6 +466,7 @@ class VideoSource(Source):
         size = (picture.width, picture.height)
         resized, self._size_seen = size != self._size_seen, size
         damaged, self._is_damaged = self._is_damaged, False
+        jumped, self._demuxer.has_jumped = self._demuxer.has_jumped, False
         return Frame(
             image=converter.convert(picture),
             index=index,
@@ -420,7 +474,7 @@ class VideoSource(Source):
             time_base=self._time_base,
             duration=picture.duration if picture.duration and picture.duration > 0 else None,
             captured_ns=time.monotonic_ns(),
-            discontinuity=resized or self._timeline.jumped,
+            discontinuity=resized or jumped or self._timeline.jumped,
             is_corrupt=bool(picture.is_corrupt) or damaged,
         )
 

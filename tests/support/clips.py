@@ -193,8 +193,8 @@ def _chapter(number: int, start: float, end: float, title: str) -> dict[str, Any
 
 
 def read_frames(path: Path | str, **options: Any) -> list[Frame]:
-    """Every frame that the project's own source delivers."""
-    settings = options.pop("settings", ReadSettings())
+    """Every frame that the project's own source delivers, at the times that the file states."""
+    settings = options.pop("settings", ReadSettings(keep_timestamps=True))
     with VideoSource(str(path), settings=settings, threads=1, **options) as source:
         return [item for item in source if isinstance(item, Frame)]
 
@@ -226,8 +226,11 @@ def convert(
     **settings: Any,
 ) -> VideoSink:
     """Read a video and write it as it is, as a run without a model would."""
-    with VideoSource(str(location), settings=read, with_streams=True, threads=1) as source:
-        sink = VideoSink(str(output), settings=EncodeSettings(**settings), threads=1)
+    encode = EncodeSettings(**settings)
+    with VideoSource(
+        str(location), settings=read, with_streams=encode.kept_streams, threads=1
+    ) as source:
+        sink = VideoSink(str(output), settings=encode, threads=1)
         try:
             sink.open(source.info, width=source.info.width, height=source.info.height)
             for item in source:

@@ -1,0 +1,217 @@
+"""The sound and subtitles that a video output carries beside its pictures.
+
+What becomes of each stream is settled before the output is created: copied bit for bit where the
+container holds it, else made into the container's usual codec, else left out. Each but the first
+is said in a line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
+
+from rtseg.errors import SinkError, listed
+from rtseg.frames import Packet
+from rtseg.media.info import StreamInfo
+from rtseg.settings import EncodeSettings
+from rtseg.sinks.copied_stream import CopiedStream
+from rtseg.sinks.subtitle_conversion import USUAL_SUBTITLES, SubtitleConverter, is_text
+from rtseg.sinks.transcoding import CODEC_NAMES, AudioTranscoder, encoder_for
+from rtseg.sinks.trial import is_held
+
+if TYPE_CHECKING:
+    from av.container.output import OutputContainer
+
+_OLD_TAGS = ("duration", "bps", "number_of_", "_statistics")
+"""What Matroska's stream tags that describe the old file begin with."""
+
+_KEPT_TAGS = frozenset({"language"})
+"""Stream tags that stay where metadata is dropped."""
+
+_Lane = CopiedStream | AudioTranscoder | SubtitleConverter
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamPlan:
+    """What becomes of one stream of the source.
+
+    Attributes:
+        stream: of the source.
+        treatment: `copy` bit for bit, or `encode` anew (sound transcoded, subtitles converted).
+        encoder: FFmpeg's name of what encodes it; "" where it is copied.
+    """
+
+    stream: StreamInfo
+    treatment: Literal["copy", "encode"]
+    encoder: str = ""
+
+
+def plan_streams(
+    streams: Iterable[StreamInfo],
+    *,
+    settings: EncodeSettings,
+    muxer: str,
+    options: Mapping[str, str],
+    output: str,
+) -> tuple[StreamPlan, ...]:
+    """Decide what becomes of each stream, and say so where it is not simply copied.
+
+    Args:
+        muxer, options: of the output.
+        output: what it is called in messages.
+
+    Raises:
+        SinkError: a stream is to be copied and nothing else, and the container cannot hold it.
+    """
+    plans = []
+    for stream in streams:
+        wanted = settings.audio if stream.kind == "audio" else settings.subtitles
+        if wanted == "none":
+            continue
+        copied = wanted in ("auto", "copy") and is_held(stream, muxer=muxer, options=options)
+        if copied:
+            plans.append(StreamPlan(stream=stream, treatment="copy"))
+            continue
+        if wanted == "copy":
+            raise SinkError(_cannot_copy(stream, output=output))
+        plan = _encoded(stream, muxer=muxer, output=output)
+        if plan is None:
+            _log.warning(
+                "%s: cannot hold the %s %s of the input, which is left out",
+                output,
+                stream.codec,
+                _kind(stream),
+            )
+        else:
+            if wanted == "auto":
+                _log.info(
+                    "%s: cannot hold the %s %s of the input, which becomes %s",
+                    output,
+                    stream.codec,
+                    _kind(stream),
+                    CODEC_NAMES.get(plan.encoder, plan.encoder),
+                )
+            plans.append(plan)
+    return tuple(plans)
+
+
+def _kind(stream: StreamInfo) -> str:
+    noun = "audio" if stream.kind == "audio" else "subtitles"
+    return f"{noun} ({stream.language})" if stream.language else noun
+
+
+def _encoded(stream: StreamInfo, *, muxer: str, output: str) -> StreamPlan | None:
+    """How a stream is encoded anew; None where it cannot be."""
+    import av
+
+    template: Any = stream.template
+    if template.codec_context is None:
+        return None  # This FFmpeg build has no decoder for it.
+    encoder: str | None
+    if stream.kind == "audio":
+        encoder = encoder_for(stream, muxer)
+    else:
+        encoder = USUAL_SUBTITLES.get(muxer) if is_text(stream) else None
+    if encoder is None:
+        return None
+    plan = StreamPlan(stream=stream, treatment="encode", encoder=encoder)
+    try:
+        with av.open(BytesIO(), "w", format=muxer) as trial:
+            _open_lane(trial, plan).close()
+    except (av.error.FFmpegError, OSError, ValueError):
+        return None
+    return plan
+
+
+def _cannot_copy(stream: StreamInfo, *, output: str) -> str:
+    from rtseg.sinks.codecs import CONTAINERS
+
+    able = [
+        suffix for suffix, muxer in CONTAINERS.items() if is_held(stream, muxer=muxer, options={})
+    ]
+    instead = f"write {listed(able)} instead, or " if able else ""
+    option, other = ("audio", "transcode") if stream.kind == "audio" else ("subtitles", "convert")
+    return (
+        f"{output}: cannot hold the {stream.codec} {_kind(stream)} of the input; {instead}"
+        f"make it anew with --{option} {other}, or leave it out with --{option} none"
+    )
+
+
+class OtherStreams:
+    """Adds the planned streams to a container, and writes their packets at their times.
+
+    Args:
+        container: before its header is written.
+        plans: what becomes of each stream.
+        keep_tags: whether titles and the like are copied too; language and role always are.
+    """
+
+    def __init__(
+        self, container: OutputContainer, plans: Iterable[StreamPlan], *, keep_tags: bool = True
+    ) -> None:
+        self._container = container
+        self._last_dts: dict[int, int] = {}
+        self._lanes: dict[int, _Lane] = {}
+        for plan in plans:
+            lane = _open_lane(container, plan)
+            _describe(lane.stream, plan.stream, keep_tags=keep_tags)
+            self._lanes[plan.stream.index] = lane
+
+    def __contains__(self, stream_index: object) -> bool:
+        return stream_index in self._lanes
+
+    def mux(self, packet: Packet, *, shift_seconds: Fraction) -> None:
+        """Write what a packet becomes, moved by a time; the packet itself stays as it is."""
+        lane = self._lanes[packet.stream_index]
+        for made in lane.packets(packet.payload, shift_seconds=shift_seconds):
+            self._write(packet.stream_index, lane, made)
+
+    def flush(self) -> None:
+        """Write what encoders still hold, at the end."""
+        for index, lane in self._lanes.items():
+            for made in lane.flush():
+                self._write(index, lane, made)
+
+    def close(self) -> None:
+        """Give decoders back. After it nothing is written."""
+        for lane in self._lanes.values():
+            lane.close()
+
+    def _write(self, index: int, lane: _Lane, made: Any) -> None:
+        if made.dts is not None:
+            # A decoding time that does not increase ends the file; one tick is not heard.
+            ticks = made.dts * made.time_base
+            tick = lane.stream.time_base or made.time_base
+            dts = round(ticks / tick)
+            late = max(0, self._last_dts.get(index, dts - 1) + 1 - dts)
+            self._last_dts[index] = dts + late
+            if late:
+                moved = -(-late * tick // made.time_base)
+                made.dts += moved
+                made.pts = None if made.pts is None else max(made.pts, made.dts)
+        made.stream = lane.stream
+        self._container.mux(made)
+
+
+def _describe(copy: Any, stream: StreamInfo, *, keep_tags: bool) -> None:
+    template: Any = stream.template
+    copy.metadata.update(
+        (key, value)
+        for key, value in template.metadata.items()
+        if not key.lower().startswith(_OLD_TAGS) and (keep_tags or key.lower() in _KEPT_TAGS)
+    )
+    copy.disposition = template.disposition
+
+
+def _open_lane(container: OutputContainer, plan: StreamPlan) -> _Lane:
+    if plan.treatment == "copy":
+        return CopiedStream(container, plan.stream)
+    if plan.stream.kind == "audio":
+        return AudioTranscoder(container, plan.stream, encoder=plan.encoder)
+    return SubtitleConverter(container, plan.stream, encoder=plan.encoder)

@@ -1,0 +1,27 @@
+"""Compressed packets that can be changed without changing those that they came from."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+
+def duplicate(packet: Any, content: bytes | None = None) -> Any:
+    """A packet of the same times, and the same content unless another is given."""
+    import av
+
+    copy: Any = av.Packet(bytes(packet) if content is None else content)
+    copy.pts, copy.dts = packet.pts, packet.dts
+    copy.duration, copy.time_base = packet.duration, packet.time_base
+    copy.is_keyframe = packet.is_keyframe
+    for data in packet.iter_sidedata():
+        copy.set_sidedata(data)
+    return copy
+
+
+def move(packet: Any, seconds: Fraction) -> Any:
+    """The packet itself, its times moved."""
+    shift = round(seconds / packet.time_base)
+    packet.pts = None if packet.pts is None else packet.pts + shift
+    packet.dts = None if packet.dts is None else packet.dts + shift
+    return packet

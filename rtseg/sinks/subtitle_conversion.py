@@ -1,0 +1,74 @@
+"""Subtitles of text made into the text that another container holds."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from rtseg.media.info import StreamInfo
+from rtseg.sinks.packets import duplicate, move
+
+if TYPE_CHECKING:
+    from av.container.output import OutputContainer
+
+USUAL_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+"""FFmpeg's encoder of a container's usual subtitles; other containers hold none."""
+
+
+def is_text(stream: StreamInfo) -> bool:
+    """Whether subtitles are words, and not pictures of them."""
+    template: Any = stream.template
+    context = template.codec_context
+    return context is not None and bool(context.codec.text_sub)
+
+
+class SubtitleConverter:
+    """One stream of subtitles, decoded and encoded as the container's usual text.
+
+    Args:
+        container: the output, before its header is written.
+        stream: of the source, of text.
+        encoder: FFmpeg's name of it.
+
+    Attributes:
+        stream: of the output.
+
+    Raises:
+        ValueError: the container or the encoder takes no such subtitles.
+    """
+
+    def __init__(self, container: OutputContainer, stream: StreamInfo, *, encoder: str) -> None:
+        import av
+
+        template: Any = stream.template
+        self._scratch = av.open(os.devnull, "w", format="framecrc")
+        self._decoder: Any = self._scratch.add_stream_from_template(template).codec_context
+        self._decoder.open()  # which makes the header that the encoder needs
+        self.stream: Any = container.add_stream(encoder)
+        self._encoder = self.stream.codec_context
+        self._encoder.time_base = self.stream.time_base = template.time_base
+        self._encoder.subtitle_header = self._decoder.subtitle_header
+
+    def packets(self, packet: Any, *, shift_seconds: Fraction) -> list[Any]:
+        """What one packet of the source becomes; nothing where it holds no text."""
+        import av
+
+        try:
+            decoded = self._decoder.decode2(packet)
+            if decoded is None or not len(decoded):
+                return []
+            made = self._encoder.encode_subtitle(decoded)
+        except (av.error.FFmpegError, ValueError):
+            return []  # One damaged line; the next may be whole.
+        made.pts = made.dts = packet.pts
+        made.duration, made.time_base = packet.duration, packet.time_base
+        return [move(duplicate(made), shift_seconds)] if made.size else []
+
+    def flush(self) -> list[Any]:
+        """Nothing: each packet is a whole line."""
+        return []
+
+    def close(self) -> None:
+        """Give the decoder back."""
+        self._scratch.close()

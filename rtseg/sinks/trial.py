@@ -1,0 +1,69 @@
+"""Whether a container holds a stream: its muxer is asked by writing a little of it in memory.
+
+FFmpeg's list of the codecs of a format is wrong both ways. It does not know what Matroska holds by
+Microsoft's numbers, and it knows nothing of sample formats, channel layouts and packets that a
+muxer refuses once it writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from io import BytesIO
+from typing import Any
+
+from rtseg.media.info import StreamInfo
+from rtseg.sinks.copied_stream import CopiedStream
+
+_DEMUXERS = {"webm": "matroska"}
+"""FFmpeg's reader of what a muxer writes, where they bear different names."""
+
+_SAME = ({"mp1", "mp2", "mp3"}, {"aac", "aac_latm"})
+"""What is the same once copied: mp4 tells the layers of MPEG audio apart by the packets only, and
+the LATM envelope is taken off."""
+
+
+def is_held(stream: StreamInfo, *, muxer: str, options: Mapping[str, str]) -> bool:
+    """Whether a stream that is copied can be read again as what it was.
+
+    Args:
+        stream: of the source, with its first packets.
+        muxer, options: of the output.
+    """
+    import av
+
+    template: Any = stream.template
+    if template.codec_context is None:
+        return False  # Nothing in this build could tell.
+    written = BytesIO()
+    try:
+        with av.open(written, "w", format=muxer, container_options=dict(options)) as trial:
+            copied = CopiedStream(trial, stream)
+            trial.start_encoding()
+            for packet in stream.first_packets:
+                for copy in copied.packets(packet, shift_seconds=_to_zero(stream)):
+                    copy.stream = copied.stream
+                    trial.mux(copy)
+        if not stream.first_packets:
+            # A header alone cannot be read again. MPEG-TS takes anything, for others to make out.
+            return muxer != "mpegts" or not template.codec_context.codec.text_sub
+        written.seek(0)
+        with av.open(written, format=_DEMUXERS.get(muxer, muxer)) as again:
+            return any(_is_same(found, template) for found in again.streams)
+    except (av.error.FFmpegError, OSError, ValueError, NotImplementedError):
+        return False
+
+
+def _to_zero(stream: StreamInfo) -> Fraction:
+    if not stream.first_packets:
+        return Fraction(0)
+    first: Any = stream.first_packets[0]
+    ticks = first.dts if first.dts is not None else first.pts
+    return -(ticks or 0) * first.time_base
+
+
+def _is_same(found: Any, template: Any) -> bool:
+    if found.type != template.type or found.codec_context is None:
+        return False
+    names = {stream.codec_context.codec.canonical_name for stream in (found, template)}
+    return len(names) == 1 or any(names <= same for same in _SAME)

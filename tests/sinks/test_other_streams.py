@@ -1,0 +1,377 @@
+"""Sound and subtitles beside the video: copied, made anew or left out, always in step."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from rtseg.errors import SinkError
+from rtseg.settings import ReadSettings
+from tests.support.clips import MakeClip, convert, copied_packets, frame_times
+from tests.support.sound import lag_seconds, make_sound_clip
+
+HALF_A_MILLISECOND = 0.0005
+
+
+def codec_of(path: Path, kind: str = "audio") -> str:
+    with av.open(str(path)) as container:
+        (stream,) = (found for found in container.streams if found.type == kind)
+        return str(stream.codec_context.codec.canonical_name)
+
+
+def check_in_step(source: Path, output: Path, **how: Any) -> None:
+    """The same number of frames, and the sound where it was beside them."""
+    assert len(frame_times(source)) == len(frame_times(output))
+    before, after = lag_seconds(source, **how), lag_seconds(output, **how)
+    assert abs(before - after) < 0.004, (before, after)
+
+
+COPIED = [
+    ("a.ts", "aac", "stereo", 48000, ".mp4"),
+    ("a.ts", "aac", "mono", 22050, ".mov"),
+    ("a.ts", "aac", "5.1", 48000, ".mkv"),
+    ("a.ts", "ac3", "5.1(side)", 48000, ".mp4"),
+    ("a.ts", "eac3", "stereo", 48000, ".mp4"),
+    ("a.ts", "mp2", "stereo", 48000, ".mp4"),
+    ("a.mpg", "mp2", "stereo", 48000, ".mkv"),
+    ("a.avi", "pcm_s16le", "stereo", 48000, ".mp4"),
+    ("a.avi", "pcm_s16le", "mono", 8000, ".mov"),
+    ("a.mkv", "pcm_s24le", "stereo", 48000, ".mp4"),
+    ("a.mkv", "pcm_s16le", "5.1", 48000, ".mp4"),
+    ("a.mkv", "libopus", "stereo", 48000, ".mp4"),
+    ("a.mkv", "flac", "7.1", 48000, ".mp4"),
+    ("a.mkv", "libopus", "mono", 48000, ".webm"),
+    ("a.flv", "aac", "stereo", 44100, ".mp4"),
+    ("a.mov", "pcm_alaw", "mono", 8000, ".mkv"),
+    ("a.avi", "pcm_mulaw", "mono", 8000, ".mkv"),
+    ("a.avi", "adpcm_ms", "stereo", 44100, ".mkv"),
+    ("a.wmv", "wmav2", "stereo", 44100, ".mkv"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "layout", "rate", "suffix"), COPIED)
+def test_what_the_container_holds_is_copied(
+    tmp_path: Path, name: str, codec: str, layout: str, rate: int, suffix: str
+) -> None:
+    source = make_sound_clip(tmp_path / name, codec, layout=layout, rate=rate)
+    output = tmp_path / f"out{suffix}"
+    convert(source, output)
+    before, after = ([p[0] for p in copied_packets(path)] for path in (source, output))
+    if name.endswith(".ts") and codec == "aac":
+        before = [data[7:] for data in before]  # without the ADTS header
+    assert b"".join(after) == b"".join(before)
+    check_in_step(source, output)
+
+
+def test_latm_is_taken_out_of_its_envelope(tmp_path: Path) -> None:
+    options = {"mpegts_flags": "latm"}
+    latm = make_sound_clip(tmp_path / "latm.ts", muxer_options=options)
+    assert codec_of(latm) == "aac_latm"
+    adts = make_sound_clip(tmp_path / "adts.ts")
+    for suffix in (".mp4", ".mkv"):
+        output = tmp_path / f"out{suffix}"
+        convert(latm, output)
+        wanted = [data[7:] for data, *_ in copied_packets(adts)]
+        assert [data for data, *_ in copied_packets(output)] == wanted
+        check_in_step(latm, output)
+
+
+TRANSCODED = [
+    ("a.mp4", "aac", "stereo", 48000, ".webm", "opus"),
+    ("a.mp4", "aac", "mono", 44100, ".webm", "opus"),
+    ("a.ts", "ac3", "5.1(side)", 48000, ".webm", "opus"),
+    ("a.ts", "aac", "stereo", 22050, ".webm", "opus"),
+    ("a.avi", "pcm_s16le", "stereo", 48000, ".webm", "opus"),
+    ("a.mkv", "flac", "7.1", 96000, ".webm", "opus"),
+    ("a.mkv", "flac", "quad", 48000, ".webm", "opus"),
+    ("a.mov", "pcm_alaw", "mono", 8000, ".mp4", "aac"),
+    ("a.avi", "adpcm_ms", "stereo", 44100, ".mov", "aac"),
+    ("a.wmv", "wmav2", "stereo", 44100, ".mp4", "aac"),
+    ("a.mkv", "libopus", "stereo", 48000, ".mov", "aac"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "layout", "rate", "suffix", "wanted"), TRANSCODED)
+def test_what_it_does_not_hold_is_transcoded_in_step(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    codec: str,
+    layout: str,
+    rate: int,
+    suffix: str,
+    wanted: str,
+) -> None:
+    source = make_sound_clip(tmp_path / name, codec, layout=layout, rate=rate)
+    output = tmp_path / f"out{suffix}"
+    with caplog.at_level(logging.INFO, "rtseg"):
+        convert(source, output)
+    assert codec_of(output) == wanted
+    (line,) = [record.message for record in caplog.records if "becomes" in record.message]
+    assert "cannot hold the" in line
+    check_in_step(source, output)
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mp4"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"start": 0.7},
+        {"seconds": 0.9},
+        {"seconds": 2.0, "pictures": 20},
+        {"pauses": [(0.5, 1.1)]},
+        {"video_start": 1.0},
+        {"start": 3.0, "video_start": 2.0},
+    ],
+    ids=str,
+)
+def test_transcoded_sound_keeps_its_time(tmp_path: Path, how: dict[str, Any], suffix: str) -> None:
+    source = make_sound_clip(tmp_path / "in.mkv", **how)
+    output = tmp_path / f"out{suffix}"
+    convert(source, output, audio="transcode")
+    seconds = how.get("seconds", 2.0)
+    before, after = (lag_seconds(path, seconds=seconds) for path in (source, output))
+    assert abs(before - after) < 0.004
+    assert frame_times(output)[0] == 0 or how.get("video_start", 0) > how.get("start", 0)
+
+
+def test_damaged_packets_of_sound_become_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = make_sound_clip(tmp_path / "in.mkv", "ac3")
+    data = bytearray(source.read_bytes())
+    for content, *_ in copied_packets(source)[20:26]:
+        place = data.index(content)
+        data[place : place + len(content)] = bytes(len(content))
+    source.write_bytes(data)
+    output = tmp_path / "out.webm"
+    convert(source, output)
+    assert "damaged packets became silence" in caplog.text
+    check_in_step(source, output)
+
+
+def test_lossless_sound_stays_lossless_in_matroska(tmp_path: Path) -> None:
+    source = make_sound_clip(tmp_path / "in.mkv", "pcm_s16le", layout="stereo")
+    convert(source, tmp_path / "out.mkv", audio="transcode")
+    assert codec_of(tmp_path / "out.mkv") == "flac"
+    samples = []
+    for path in (source, tmp_path / "out.mkv"):
+        with av.open(str(path)) as container:
+            frames = [f.to_ndarray().reshape(-1) for f in container.decode(audio=0)]
+            samples.append(np.concatenate(frames))
+    np.testing.assert_array_equal(samples[0], samples[1])
+
+
+def test_several_tracks_of_sound_stay_apart(tmp_path: Path) -> None:
+    source = make_sound_clip(tmp_path / "in.ts", languages=("eng", "deu", "fra"))
+    for suffix in (".mp4", ".webm"):
+        output = tmp_path / f"out{suffix}"
+        convert(source, output)
+        with av.open(str(output)) as container:
+            assert [s.language for s in container.streams.audio] == ["eng", "deu", "fra"]
+        for track in range(3):
+            check_in_step(source, output, track=track, seed=3 + track)
+
+
+def test_a_choice_of_none_and_of_transcoding(tmp_path: Path) -> None:
+    source = make_sound_clip(tmp_path / "in.mp4")
+    convert(source, tmp_path / "none.mp4", audio="none")
+    with av.open(str(tmp_path / "none.mp4")) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+    convert(source, tmp_path / "new.mp4", audio="transcode")
+    old, new = copied_packets(source), copied_packets(tmp_path / "new.mp4")
+    assert [p[0] for p in old] != [p[0] for p in new]
+    check_in_step(source, tmp_path / "new.mp4")
+
+
+def test_what_is_only_to_be_copied_is_refused_at_the_start(tmp_path: Path) -> None:
+    source = make_sound_clip(tmp_path / "in.mp4")
+    with pytest.raises(SinkError, match=r"cannot hold the aac .*write \.mp4, .*--audio transcode"):
+        convert(source, tmp_path / "out.webm", audio="copy")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+class Standard:
+    def __init__(self) -> None:
+        self.buffer = io.BytesIO()
+
+    def isatty(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("codec", ["aac", "ac3"])
+def test_broadcast_sound_goes_to_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
+) -> None:
+    source = make_sound_clip(tmp_path / "in.ts", codec)
+    standard = Standard()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", standard)
+        convert(source, "-")
+    output = tmp_path / "piped.mkv"
+    output.write_bytes(standard.buffer.getvalue())
+    assert codec_of(output) == codec
+    check_in_step(source, output)
+
+
+def test_a_part_is_transcoded_in_step(tmp_path: Path) -> None:
+    source = make_sound_clip(tmp_path / "in.mp4", seconds=4, pictures=100)
+    convert(source, tmp_path / "out.webm", read=ReadSettings(start=1, end=3))
+    assert frame_times(tmp_path / "out.webm")[0] == 0
+    lag = lag_seconds(tmp_path / "out.webm", seconds=4)
+    assert abs(lag - (lag_seconds(source, seconds=4) - 1)) < 0.004
+
+
+LINES = [(0.1, 0.3, "hello <i>there</i>"), (0.32, 0.45, "world")]
+
+
+def texts(path: Path) -> list[tuple[str, Fraction]]:
+    with av.open(str(path)) as container:
+        stream = container.streams.subtitles[0]
+        found = []
+        for packet in container.demux(stream):
+            if packet.size:
+                for event in stream.codec_context.decode2(packet) or ():
+                    words = re.sub(r"{.*?}", "", event.dialogue.decode()).strip()
+                    if words:
+                        found.append((words, packet.pts * packet.time_base))
+        return found
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mp4", "mov_text"), (".mov", "mov_text"), (".mkv", "subrip"), (".webm", "webvtt")],
+)
+def test_subtitles_of_text_are_converted(
+    make_clip: MakeClip, tmp_path: Path, suffix: str, codec: str
+) -> None:
+    source = make_clip("in.mkv", subtitles=LINES, audio="aac")
+    output = tmp_path / f"out{suffix}"
+    convert(source, output)
+    assert codec_of(output, "subtitle") == codec
+    assert [words for words, _ in texts(output)] == ["hello there", "world"]
+    for (_, time), (start, *_rest) in zip(texts(output), LINES, strict=True):
+        assert abs(time - Fraction(str(start))) <= Fraction(1, 1000)
+    if suffix != ".mov":  # which knows few languages
+        with av.open(str(output)) as container:
+            assert container.streams.subtitles[0].language == "deu"
+    back = tmp_path / "back.mkv"
+    convert(output, back)
+    assert codec_of(back, "subtitle") == ("webvtt" if suffix == ".webm" else "subrip")
+    assert [words for words, _ in texts(back)] == ["hello there", "world"]
+
+
+def ass_clip(path: Path) -> Path:
+    header = (
+        "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\n"
+        "Style: Default,Arial,16\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, "
+        "MarginR, MarginV, Effect, Text\n"
+    )
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "bgr0"
+        text: Any = container.add_stream("ass")
+        text.codec_context.subtitle_header = header.encode()
+        text.time_base = Fraction(1, 1000)
+        container.start_encoding()
+        for number in range(20):
+            frame = av.VideoFrame(64, 48, "bgr0")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        packet: Any = av.Packet(rb"0,0,Default,,0,0,0,,{\an8}up\Nthere")
+        packet.pts = packet.dts = 200
+        packet.duration, packet.time_base, packet.stream = 300, Fraction(1, 1000), text
+        container.mux(packet)
+        container.mux(video.encode(None))
+    return path
+
+
+def test_styled_subtitles_become_plain_ones(tmp_path: Path) -> None:
+    source = ass_clip(tmp_path / "in.mkv")
+    convert(source, tmp_path / "out.mkv")
+    assert codec_of(tmp_path / "out.mkv", "subtitle") == "ass"
+    convert(source, tmp_path / "out.mp4")
+    ((words, time),) = texts(tmp_path / "out.mp4")
+    assert words.replace("\\N", "\n").split() == ["up", "there"]
+    assert time == Fraction(1, 5)
+
+
+def bitmap_clip(path: Path) -> Path:
+    """A broadcast with sound and DVB subtitles, which are pictures."""
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = container.add_stream("mp2", rate=48000)
+        sound.layout = "stereo"
+        subtitles: Any = container.add_mux_stream("dvbsub")
+        subtitles.time_base = Fraction(1, 90000)
+        for number in range(25):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        for number in range(40):
+            silence: Any = av.AudioFrame("s16", "stereo", 1152)
+            silence.sample_rate, silence.pts = 48000, 1152 * number
+            silence.time_base = Fraction(1, 48000)
+            container.mux(sound.encode(silence))
+        page: Any = av.Packet(bytes.fromhex("0f10000100020a00" + "0f8000010000" + "ff"))
+        page.stream, page.time_base, page.pts, page.dts = subtitles, Fraction(1, 90000), 9000, 9000
+        container.mux(page)
+        container.mux(video.encode(None))
+        container.mux(sound.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "kept"), [(".mkv", True), (".mp4", False), (".webm", False)])
+def test_subtitles_of_pictures_are_kept_or_left_out_never_the_sound_with_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, kept: bool
+) -> None:
+    source = bitmap_clip(tmp_path / "in.ts")
+    output = tmp_path / f"out{suffix}"
+    convert(source, output)
+    with av.open(str(output)) as container:
+        assert len(container.streams.audio) == 1
+        assert len(container.streams.subtitles) == kept
+    said = [r.message for r in caplog.records if "dvb_subtitle subtitles" in r.message]
+    assert len(said) == (not kept)
+    with pytest.raises(SinkError, match="--subtitles convert"):
+        convert(source, tmp_path / "copy.mp4", subtitles="copy")
+    convert(source, tmp_path / "none.mkv", subtitles="none")
+    with av.open(str(tmp_path / "none.mkv")) as container:
+        assert not container.streams.subtitles
+        assert container.streams.audio
+
+
+def test_metadata_is_kept_or_dropped(
+    make_clip: MakeClip, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tags = {"title": "Home", "location": "+48.8577+002.295/", "com.apple.quicktime.model": "Phone"}
+    source = make_clip(
+        "in.mov",
+        audio="aac",
+        metadata=tags,
+        muxer_options={"movflags": "use_metadata_tags"},
+        chapters=[(0, 0.4, "one")],
+    )
+    for suffix in (".mp4", ".mkv"):
+        convert(source, tmp_path / f"kept{suffix}", metadata="keep")
+        with caplog.at_level(logging.INFO, "rtseg"):
+            convert(source, tmp_path / f"bare{suffix}", metadata="drop")
+        assert "location" in caplog.text
+        with av.open(str(tmp_path / f"kept{suffix}")) as container:
+            assert container.metadata["title"] == "Home"
+        data = (tmp_path / f"bare{suffix}").read_bytes()
+        for value in tags.values():
+            assert value.encode() not in data
+        with av.open(str(tmp_path / f"bare{suffix}")) as container:
+            assert container.streams.audio[0].language == "fra"
+            assert len(container.chapters()) == 1
