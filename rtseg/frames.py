@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,9 @@ Probabilities = npt.NDArray[np.float32]
 
 Alpha = npt.NDArray[np.float32]
 """A soft mask: how much of each pixel belongs to something, float32 0..1, (height, width)."""
+
+_SHOWN_CLASSES = 4
+"""So many are named where a segmentation is printed."""
 
 Region = tuple[slice, slice]
 """Rows and columns of a frame."""
@@ -148,6 +152,11 @@ class Box:
         """Square pixels."""
         return self.width * self.height
 
+    @property
+    def xyxy(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom), pixels."""
+        return self.left, self.top, self.right, self.bottom
+
     def overlap(self, other: Box) -> float:
         """Intersection over union with another box, 0..1."""
         width = min(self.right, other.right) - max(self.left, other.left)
@@ -176,6 +185,20 @@ class Face:
         if not 0.0 <= self.score <= 1.0:
             raise SettingError(f"a face's score must be within 0..1; found {self.score}")
 
+    def mask(self, segmentation: Segmentation, *names: str) -> npt.NDArray[np.bool_]:
+        """Where the named classes of this face are: bool (height, width) of the frame.
+
+        Args:
+            segmentation: the one that the face comes from.
+            names: classes or groups; all of the face's if none is given.
+
+        Raises:
+            SettingError: a name is unknown.
+        """
+        from rtseg.results.instances import face_mask
+
+        return face_mask(segmentation, self, segmentation.label_set.select(names or ("all",)))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FaceAlpha:
@@ -202,7 +225,7 @@ class SoftMaskMaker(Protocol):
         """The same face by face."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Segmentation:
     """What a model says of one frame.
 
@@ -211,12 +234,14 @@ class Segmentation:
         label_set: what the ids mean.
         faces: the faces that the labels come from; empty for whole-frame models.
         soft: what soft masks are made from, where the segmenter was asked to keep it.
+        image: the picture itself, RGB, of a still; a stream's frames hold their own.
     """
 
     labels: LabelMap
     label_set: LabelSet
     faces: tuple[Face, ...] = ()
-    soft: SoftMaskMaker | None = field(default=None, repr=False)
+    soft: SoftMaskMaker | None = None
+    image: Image | None = None
 
     def __post_init__(self) -> None:
         if self.labels.dtype != np.uint8 or self.labels.ndim != 2:
@@ -224,6 +249,24 @@ class Segmentation:
                 "labels must be uint8 (height, width); "
                 f"found {self.labels.dtype} {self.labels.shape}"
             )
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        counts = self.pixel_counts()
+        largest = sorted(self.label_set.foreground, key=lambda i: -counts[self.label_set.names[i]])
+        names = [self.label_set.names[i] for i in largest]
+        shares = [f"{n} {counts[n] / self.labels.size:.1%}" for n in names if counts[n]]
+        seen = ", ".join(shares[:_SHOWN_CLASSES]) or "nothing but background"
+        if len(shares) > _SHOWN_CLASSES:
+            seen += f" and {len(shares) - _SHOWN_CLASSES} more"
+        count = len(self.faces)
+        faces = f"{count} face{'' if count == 1 else 's'}: " if self.label_set.face else ""
+        return f"<Segmentation {width}x{height}, {faces}{seen}>"
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The class names by label id."""
+        return dict(enumerate(self.label_set.names))
 
     def pixel_counts(self) -> dict[str, int]:
         """How many pixels each class has, by class name."""
@@ -263,3 +306,76 @@ class Segmentation:
                 "this result holds no soft masks; make the segmenter with Segmenter(soft=True)"
             )
         return self.soft
+
+    def polygons(self, *names: str) -> list[npt.NDArray[np.float32]]:
+        """The outlines of the named classes taken together, largest first.
+
+        Returns:
+            (x, y) of the corners in pixels, float32 (corners, 2) each; holes are left out.
+
+        Raises:
+            SettingError: a name is unknown.
+        """
+        from rtseg.results.polygons import polygons_of
+
+        return polygons_of(self.mask(*names))
+
+    def to_json(self) -> dict[str, Any]:
+        """Faces and pixels of each class as plain JSON values, as `--json` writes them."""
+        from rtseg.results.records import segmentation_record
+
+        return segmentation_record(self)
+
+    def to_coco(self, *, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
+        """COCO annotations with run-length masks, one for each class of each face.
+
+        Args:
+            image_id: what `image_id` is to be.
+            first_id: the first annotation's id; the others count up from it.
+        """
+        from rtseg.results.coco import coco_annotations
+
+        return list(coco_annotations(self, image_id=image_id, first_id=first_id))
+
+    def to_supervision(self) -> Any:
+        """`supervision.Detections`, one for each class of each face.
+
+        Raises:
+            SettingError: the package supervision is not installed.
+        """
+        from rtseg.results.supervision import to_detections
+
+        return to_detections(self)
+
+    def plot(self, picture: Image | Frame | None = None, **view: Any) -> Picture:
+        """The picture with the labels drawn on it.
+
+        Args:
+            picture: what was segmented; not needed for a still, whose result holds it.
+            view: any field of `ViewSettings`: `view="contour"`, `opacity=0.3`, `legend=True` …
+
+        Returns:
+            uint8 (height, width, 3) RGB (OpenCV's windows and files want BGR: `[..., ::-1]`).
+
+        Raises:
+            SettingError: there is no picture, or a view's value is not allowed.
+        """
+        from rtseg.views.plot import plot
+
+        return plot(self, picture, **view)
+
+    def save(self, path: str | Path, picture: Image | Frame | None = None, **view: Any) -> Path:
+        """Write what `plot` draws into a picture file (PNG, JPEG, WebP …, by its suffix).
+
+        A file there is replaced.
+
+        Returns:
+            Where it lies.
+
+        Raises:
+            SettingError: as `plot`, or the suffix is no picture's.
+            SinkError: it cannot be written.
+        """
+        from rtseg.views.plot import save
+
+        return save(self, path, picture, **view)

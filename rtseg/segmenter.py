@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from rtseg.frames import (
     LabelMap,
     Probabilities,
     Segmentation,
-    check_image,
 )
 from rtseg.geometry.crop import Crop, cut
 from rtseg.labels import LabelSet
@@ -34,7 +33,12 @@ from rtseg.postprocess.holes import filled
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
 from rtseg.settings import BackendName, DeviceName, FaceSettings, Precision
+from rtseg.sources.pictures import Channels, as_image
 from rtseg.timing import StageTimes
+from rtseg.weights import model_path
+
+if TYPE_CHECKING:
+    from rtseg.sources.pictures import Still
 
 
 class Segmenter:
@@ -46,11 +50,13 @@ class Segmenter:
     several segmenters, one a stream, may share a backend.
 
     Args:
-        model: a checkpoint or its path; the built-in face-parts model if not given.
+        model: a checkpoint, its path, or a shipped model's name ("face-parts", which it is if not
+            given).
         backend: what runs the network: a backend that exists already, which is not closed here,
             or the name of one to open.
         device, precision, threads: as `open_backend` takes them, where one is opened.
         faces: how faces are found, followed and steadied.
+        max_faces, smoothing, detect_every: these fields of `faces`, for short.
         times: collects one sample a frame for the stages prepare, infer and finish.
         soft: keep each result's probabilities, so that `Segmentation.alpha` can make soft masks.
 
@@ -71,6 +77,9 @@ class Segmenter:
         faces: FaceSettings | None = None,
         times: StageTimes | None = None,
         soft: bool = False,
+        max_faces: int | None = None,
+        smoothing: float | None = None,
+        detect_every: int | None = None,
     ) -> None:
         self._owns_backend = not isinstance(backend, Backend)
         if isinstance(backend, Backend):
@@ -78,10 +87,18 @@ class Segmenter:
                 raise SettingError("a segmenter takes a model or a backend; both were given")
             self.backend = backend
         else:
+            if isinstance(model, (str, Path)):
+                model = model_path(model)
             self.backend = open_backend(
                 backend, model=model, device=device, precision=precision, threads=threads
             )
-        self.faces = faces or FaceSettings()
+        short: dict[str, Any] = {
+            "max_faces": max_faces,
+            "smoothing": smoothing,
+            "detect_every": detect_every,
+        }
+        given = {name: value for name, value in short.items() if value is not None}
+        self.faces = replace(faces or FaceSettings(), **given)
         self.times = times
         self.soft = soft
         described = self.backend.model
@@ -98,25 +115,54 @@ class Segmenter:
         """What the label ids mean."""
         return self.backend.model.label_set
 
-    def __call__(self, picture: Image | Frame) -> Segmentation:
-        """Label one picture.
+    @overload
+    def __call__(self, picture: Still | Frame, *, channels: Channels = "rgb") -> Segmentation: ...
+
+    @overload
+    def __call__(
+        self, picture: list[Still] | tuple[Still, ...], *, channels: Channels = "rgb"
+    ) -> list[Segmentation]: ...
+
+    def __call__(
+        self,
+        picture: Still | Frame | list[Still] | tuple[Still, ...],
+        *,
+        channels: Channels = "rgb",
+    ) -> Segmentation | list[Segmentation]:
+        """Label one picture, or several stills.
+
+        **Arrays are RGB.** OpenCV's are BGR: `segmenter(cv2.imread(path), channels="bgr")`, or a
+        red lip is taken for a blue one.
 
         Args:
-            picture: RGB uint8 (height, width, 3) of any size, or a stream's next frame.
+            picture: a stream's next `Frame`, or a still of any size: uint8 (height, width, 3), a
+                file's path, or a Pillow picture; or a list of stills.
+            channels: the order of the arrays' colours.
 
         Returns:
-            Labels at the picture's size, and the faces that they come from.
+            Labels at the picture's size, and the faces that they come from; of a list, a list.
+            A still's result holds its picture, so that it can be plotted.
 
         Raises:
             SettingError: it is not such a picture.
+            SourceError: a file cannot be read.
             BackendError: the device failed, or the backend is closed.
         """
         if isinstance(picture, Frame):
-            image, stream = picture.image, self._stream
-            stream.begin(picture)
-        else:
-            check_image(picture)
-            image, stream = picture, _Stream(self._new_tracker(), 0.0)
+            if channels != "rgb":
+                raise SettingError("a Frame is RGB; channels goes with stills")
+            self._stream.begin(picture)
+            return self._segment(picture.image, self._stream)
+        if isinstance(picture, (list, tuple)):
+            images = [as_image(still, channels=channels) for still in picture]
+            return [self._segment_still(image) for image in images]
+        return self._segment_still(as_image(picture, channels=channels))
+
+    def _segment_still(self, image: Image) -> Segmentation:
+        found = self._segment(image, _Stream(self._new_tracker(), 0.0))
+        return replace(found, image=image)
+
+    def _segment(self, image: Image, stream: _Stream) -> Segmentation:
         run = _Run(self.backend, image, stream)
         segmentation = run.frame_view() if self._sees_frames else run.face_view()
         if self.soft:

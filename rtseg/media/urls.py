@@ -34,13 +34,13 @@ def url_scheme(name: str) -> str | None:
 
 
 def local_path(location: str) -> Path | None:
-    """The file that a location names; None for other URLs and standard input."""
+    """The file that a location names, `~` resolved; None for other URLs and standard input."""
     if location == STANDARD_INPUT:
         return None
     scheme = scheme_of(location)
     if scheme == "file":
         return Path(unquote(urlsplit(location).path))
-    return Path(location) if scheme is None else None
+    return Path(location).expanduser() if scheme is None else None
 
 
 def display_name(location: str) -> str:

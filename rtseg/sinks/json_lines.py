@@ -6,8 +6,9 @@ import json
 from typing import IO, Any
 
 from rtseg.errors import SinkError
-from rtseg.frames import Face, Frame, Picture, Segmentation
+from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.media.info import SourceInfo
+from rtseg.results.records import segmentation_record
 from rtseg.sinks.base import Outcome, Sink
 from rtseg.sinks.disk_space import cannot_write
 from rtseg.sinks.partial_file import PartialFile
@@ -54,14 +55,12 @@ class JsonLinesSink(Sink):
         if self._frames == 0:
             self._write_line(self._header(segmentation))
         self._frames += 1
-        pixels = {name: count for name, count in segmentation.pixel_counts().items() if count}
         self._write_line(
             {
                 "index": frame.index,
                 "pts": frame.pts,
                 "seconds": float(frame.pts_seconds),
-                "faces": [_face(face) for face in segmentation.faces],
-                "pixels": pixels,
+                **segmentation_record(segmentation),
             }
         )
 
@@ -98,13 +97,3 @@ class JsonLinesSink(Sink):
     def describe(self) -> str:
         """The file's path."""
         return self._output
-
-
-def _face(face: Face) -> dict[str, Any]:
-    box = face.box
-    edges = (box.left, box.top, box.right, box.bottom)
-    return {
-        "box": [round(edge, 2) for edge in edges],
-        "track": face.track_id,
-        "score": round(face.score, 4),
-    }

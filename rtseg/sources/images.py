@@ -172,17 +172,25 @@ def read_image(path: Path | str) -> Image:
         SourceError: it cannot be read, or is larger than `MOST_PIXELS` (found from its header,
             before memory is taken for it).
     """
-    from PIL import ImageOps
-
     with _opened(path) as picture:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-                picture.load()
-                upright = ImageOps.exif_transpose(picture)
+            return rgb_of(picture)
         except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
             raise SourceError(f"{path}: cannot be read as a picture: {error}") from None
-        return _as_rgb(upright)
+
+
+def rgb_of(picture: Any) -> Image:
+    """A Pillow picture as `read_image` returns one.
+
+    Raises:
+        OSError, SyntaxError, ValueError, EOFError, MemoryError: as Pillow does.
+    """
+    from PIL import ImageOps
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+        picture.load()
+        return _as_rgb(ImageOps.exif_transpose(picture))
 
 
 def _opened(path: Path | str) -> Any:

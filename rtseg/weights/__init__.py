@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from rtseg.errors import ModelError
+from rtseg.errors import ModelError, listed
 
-DEFAULT_CHECKPOINT = "face-parts.safetensors"
+_SUFFIX = ".safetensors"
+
+DEFAULT_CHECKPOINT = f"face-parts{_SUFFIX}"
 
 
 def default_checkpoint_path() -> Path:
@@ -23,3 +25,32 @@ def default_checkpoint_path() -> Path:
             "reinstall rtseg from its wheel, or give a model of your own with --model"
         )
     return path
+
+
+def shipped_models() -> tuple[str, ...]:
+    """The names of the models inside the package, sorted."""
+    folder = resources.files(__name__)
+    return tuple(
+        sorted(
+            entry.name.removesuffix(_SUFFIX)
+            for entry in folder.iterdir()
+            if entry.name.endswith(_SUFFIX)
+        )
+    )
+
+
+def model_path(given: str | Path) -> Path:
+    """The file of a model that was given by a shipped one's name or by a path, `~` resolved.
+
+    Raises:
+        ModelError: it looks like a name, and there is neither such a model nor such a file.
+    """
+    path = Path(given).expanduser()
+    if path.suffix or len(path.parts) != 1 or path.exists():
+        return path
+    shipped = resources.files(__name__) / f"{path.name}{_SUFFIX}"
+    if isinstance(shipped, Path) and shipped.is_file():
+        return shipped
+    raise ModelError(
+        f"{given}: there is no such model; allowed: {listed(shipped_models())}, or a file's path"
+    )

@@ -1,0 +1,1 @@
+"""Segmentations in the shapes that other tools know: instances, polygons, COCO, supervision."""

@@ -1,0 +1,93 @@
+"""Masks in COCO's compressed run lengths, and annotations made of them.
+
+The format is that of the COCO API (Lin et al., ECCV 2014; `pycocotools.mask`): lengths of runs
+down the columns, beginning with zeros, each from the fourth on as its difference from the one two
+before, in groups of five bits with a sign, as characters from "0" on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.frames import Segmentation
+from rtseg.labels import LabelSet
+from rtseg.results.instances import instances
+
+_BITS, _MORE, _SIGN, _FIRST = 5, 0x20, 0x10, 48
+_MOST_GROUPS = 7
+"""Five bits each: enough for every difference of two 32-bit lengths."""
+
+
+def run_lengths(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """A mask as `{"size": [height, width], "counts": str}`, byte-equal to `pycocotools`.
+
+    Args:
+        mask: bool (height, width).
+    """
+    height, width = mask.shape
+    flat = np.ascontiguousarray(mask.T).reshape(-1).view(np.uint8)
+    ends = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    edges = np.concatenate(([0], ends, [flat.size]))
+    counts = np.diff(edges)
+    if flat.size and flat[0]:
+        counts = np.concatenate(([0], counts))
+    return {"size": [height, width], "counts": _compressed(counts)}
+
+
+def _compressed(counts: npt.NDArray[np.int64]) -> str:
+    values = counts.astype(np.int64)
+    values[3:] -= counts[1:-2]
+    groups = np.zeros((len(values), _MOST_GROUPS), np.uint8)
+    used = np.zeros((len(values), _MOST_GROUPS), np.bool_)
+    going = np.ones(len(values), np.bool_)
+    for place in range(_MOST_GROUPS):
+        bits = values & 0x1F
+        values >>= _BITS
+        # what is left is only the sign that the group shows already
+        ends = np.where(bits & _SIGN, values == -1, values == 0)
+        used[:, place] = going
+        groups[:, place] = bits + np.where(ends, 0, _MORE) + _FIRST
+        going = going & ~ends
+        if not going.any():
+            break
+    return groups[used].tobytes().decode("ascii")
+
+
+def coco_categories(label_set: LabelSet) -> list[dict[str, Any]]:
+    """COCO's categories: every class but the background, by its label id."""
+    return [
+        {"id": i, "name": label_set.names[i], "supercategory": label_set.name}
+        for i in label_set.foreground
+    ]
+
+
+def coco_annotations(
+    segmentation: Segmentation, *, image_id: int = 1, first_id: int = 1
+) -> Iterator[dict[str, Any]]:
+    """COCO annotations, one for each class of each face.
+
+    Beside COCO's own keys, `score` and `track_id` are the face's.
+
+    Args:
+        segmentation: labels and faces.
+        image_id: what `image_id` is to be.
+        first_id: the first annotation's id; the others count up from it.
+    """
+    for index, found in enumerate(instances(segmentation)):
+        annotation: dict[str, Any] = {
+            "id": first_id + index,
+            "image_id": image_id,
+            "category_id": found.label_id,
+            "segmentation": run_lengths(found.mask),
+            "area": found.area,
+            "bbox": [float(edge) for edge in found.box],
+            "iscrowd": 0,
+        }
+        if found.face is not None:
+            annotation["score"] = round(found.face.score, 4)
+            annotation["track_id"] = found.face.track_id
+        yield annotation

@@ -1,0 +1,89 @@
+"""One mask for each class of each face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.errors import SettingError
+from rtseg.frames import Face, Segmentation
+
+Mask = npt.NDArray[np.bool_]
+"""bool (height, width) of a frame."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Instance:
+    """The pixels of one class on one face.
+
+    Attributes:
+        label_id, name: the class.
+        face: whose it is; None where the model sees whole frames.
+        mask: bool (height, width) of the frame.
+        area: pixels.
+        box: left, top, width, height of the pixels, whole ones.
+    """
+
+    label_id: int
+    name: str
+    face: Face | None
+    mask: Mask
+    area: int
+    box: tuple[int, int, int, int]
+
+
+def face_mask(segmentation: Segmentation, face: Face, ids: Sequence[int]) -> Mask:
+    """Where some classes of one face are: bool (height, width).
+
+    A pixel belongs to the face whose box it lies in, or nearest to; of several boxes, to that
+    whose middle is nearest, in sizes of the box.
+    """
+    mask: Mask = np.isin(segmentation.labels, ids)
+    if len(segmentation.faces) < 2:
+        return mask
+    rows, columns = np.nonzero(mask)
+    distances = [_distance(other, rows, columns) for other in segmentation.faces]
+    mine = np.argmin(distances, axis=0) == segmentation.faces.index(face)
+    mask[rows[~mine], columns[~mine]] = False
+    return mask
+
+
+def _distance(
+    face: Face, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    x, y = face.box.centre
+    across = np.abs(columns + 0.5 - x) / face.box.width
+    down = np.abs(rows + 0.5 - y) / face.box.height
+    farther: npt.NDArray[np.float64] = np.maximum(across, down)
+    return farther
+
+
+def instances(segmentation: Segmentation) -> Iterator[Instance]:
+    """Every class that has a pixel, face by face, in the order of faces and ids."""
+    import cv2
+
+    label_set = segmentation.label_set
+    faces: Sequence[Face | None] = segmentation.faces or (None,)
+    for face in faces:
+        if face is None:
+            labels = segmentation.labels
+        else:
+            own = face_mask(segmentation, face, label_set.foreground)
+            labels = np.where(own, segmentation.labels, 255)
+        for label_id in label_set.foreground:
+            mask = labels == label_id
+            pixels = mask.view(np.uint8)
+            area = cv2.countNonZero(pixels)
+            if area:
+                left, top, width, height = cv2.boundingRect(pixels)
+                yield Instance(
+                    label_id=label_id,
+                    name=label_set.names[label_id],
+                    face=face,
+                    mask=mask,
+                    area=area,
+                    box=(left, top, width, height),
+                )
