@@ -41,6 +41,8 @@ def face_mask(segmentation: Segmentation, face: Face, ids: Sequence[int]) -> Mas
     A pixel belongs to the face whose box it lies in, or nearest to; of several boxes, to that
     whose middle is nearest, in sizes of the box.
     """
+    if face not in segmentation.faces:
+        raise SettingError(f"track {face.track_id}: is no face of this segmentation")
     mask: Mask = np.isin(segmentation.labels, ids)
     if len(segmentation.faces) < 2:
         return mask
