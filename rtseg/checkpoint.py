@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from rtseg.errors import ModelError, SettingError, listed
 from rtseg.labels import LabelSet
+from rtseg.system.files import write_whole
 
 FORMAT_VERSION = 1
 METADATA_KEY = "rtseg"
@@ -282,10 +283,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path | str, *, half: bool = F
         for name, tensor in sorted(checkpoint.tensors.items())
     }
     metadata = {METADATA_KEY: json.dumps(checkpoint.header(), sort_keys=True)}
-    part = target.with_name(target.name + ".part")
     try:
-        part.write_bytes(save(tensors, metadata=metadata))
-        part.replace(target)
+        write_whole(target, save(tensors, metadata=metadata))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise ModelError(f"{target}: cannot be written: {error.strerror}") from None

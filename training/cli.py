@@ -14,6 +14,7 @@ import click
 
 from rtseg.errors import SettingError, SinkError
 from rtseg.labels import LabelSet
+from rtseg.system.files import file_id, write_whole
 from training.distributed import joined, launch
 from training.evaluation.metrics import Matrix
 from training.recipes import RECIPES, recipe_of
@@ -275,7 +276,9 @@ def robustness_command(
     click.echo(f"split {split}\n\n{measured.markdown()}", nl=False)
     if json_path is not None:
         try:
-            json_path.write_text(json.dumps(measured.plain(), indent=1), encoding="utf-8")
+            if file_id(json_path) == file_id(checkpoint):
+                raise SinkError(f"--json {json_path}: is the checkpoint itself; give another name")
+            write_whole(json_path, json.dumps(measured.plain(), indent=1).encode())
         except OSError as error:
             raise SinkError(f"{json_path}: cannot be written: {error.strerror}") from None
 

@@ -16,6 +16,7 @@ from rtseg.checkpoint import read_checkpoint
 from rtseg.errors import SettingError
 from rtseg.models import build_model, create_model
 from rtseg.models.residual_pyramid import ResidualPyramid
+from rtseg.system.files import written_whole
 from training.encoder_weights import load_imagenet
 from training.optimizers import encoder_of, freeze, make_optimizer
 from training.recipes.base import Recipe
@@ -45,22 +46,19 @@ class RunState:
 
     def save(self, path: Path, settings: FitSettings) -> None:
         """Write the state, whole or not at all."""
-        part = path.with_name(path.name + ".part")
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "step": self.step,
-                "seconds": self.seconds,
-                "best": self.best,
-                "loaded": self.loaded,
-                "settings": settings.plain(),
-            },
-            part,
-        )
-        part.replace(path)
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "loaded": self.loaded,
+            "settings": settings.plain(),
+        }
+        with written_whole(path) as part:
+            torch.save(state, part)
 
     def load(self, path: Path, settings: FitSettings) -> None:
         """Go on from a saved state.

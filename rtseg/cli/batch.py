@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import click
 from rtseg.cli.paths import STANDARD_STREAM, check_outputs, shown
 from rtseg.errors import DiskFullError, RtsegError, SettingError, SinkError, SourceError
 from rtseg.settings import EncodeSettings
+from rtseg.system.files import FileId, create_part, file_id
 
 _INTERRUPTED = 128
 """Exit codes from here on stand for a signal."""
@@ -96,6 +97,7 @@ def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, q
         if resume and job.is_finished:
             skipped += 1
             continue
+        before = {path: file_id(path) for path in job.files}
         try:
             code = run(job)
         except (DiskFullError, SettingError):
@@ -113,7 +115,7 @@ def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, q
             failures.append((job, f"a bug: {type(error).__name__}; please report it", 1))
             continue
         if code >= _INTERRUPTED:
-            _mark_unfinished(job)
+            _mark_unfinished(job, before)
             break
         done += 1
     _summarise(jobs, done, skipped, failures, quiet=quiet)
@@ -145,13 +147,14 @@ def _summarise(
         click.echo(f"  failed: {shown(job.source)}: {reason}", err=True)
 
 
-def _mark_unfinished(job: Job) -> None:
-    """Give what an interrupted job wrote its temporary name back, so that it counts as partial."""
-    from rtseg.sinks.partial_file import PartialFile
+def _mark_unfinished(job: Job, before: Mapping[Path, FileId | None]) -> None:
+    """Give what an interrupted job wrote a temporary name again, so that it counts as partial.
 
+    What was there before it stays as it is.
+    """
     for path in job.files:
-        if path.exists():
-            path.replace(PartialFile(path, overwrite=True).path)
+        if file_id(path) not in {None, before.get(path)}:
+            path.replace(create_part(path))
 
 
 def _check_folder(option: str, folder: str | None) -> None:

@@ -10,9 +10,11 @@ from typing import Literal, get_args
 import click
 
 from rtseg.cli.options import with_settings
+from rtseg.cli.paths import check_outputs
 from rtseg.cli.progress import reporting, set_up_logging
 from rtseg.errors import SinkError
 from rtseg.settings import BackendName, BenchSettings, FaceSettings, ModelSettings, ViewSettings
+from rtseg.system.files import write_whole
 
 TABLE_COLUMNS = 132
 """What the widest table needs."""
@@ -59,6 +61,7 @@ def command(
     from rtseg.bench.pipeline import BenchReport, run_bench
 
     set_up_logging(verbose=verbose, quiet=False)
+    check_outputs([bench.input or "", model.model], {"--json": json_path})
     result: BenchReport | BackendReport
     if backend == "all":
         result = bench_backends(
@@ -77,6 +80,7 @@ def command(
     Console(highlight=False, width=max(TABLE_COLUMNS, Console().width)).print(result.table())
     if json_path is not None:
         try:
-            Path(json_path).write_text(json.dumps(result.to_json(), indent=2) + "\n")
+            text = json.dumps(result.to_json(), indent=2) + "\n"
+            write_whole(Path(json_path), text.encode())
         except OSError as error:
             raise SinkError(f"--json {json_path}: cannot be written: {error.strerror}") from None

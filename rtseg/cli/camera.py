@@ -100,7 +100,7 @@ def command(
         # Both wheels bring X11 libraries of the same names, and the first one loaded wins: a
         # window of OpenCV's hangs with PyAV's.
         import cv2 as _  # noqa: F401
-    check_outputs([source], {"-o": output})
+    check_outputs([source, model.model], {"-o": output}, allow_nested_urls=allow_nested_urls)
     times = StageTimes()
     with ExitStack() as stack:
         frames = stack.enter_context(

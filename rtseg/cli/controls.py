@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
 from rtseg.errors import RtsegError
+from rtseg.system.files import unused_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,15 +114,15 @@ class Controls:
         self._message_until = time.monotonic() + NOTICE_SECONDS
         click.echo(message, err=True)
 
-    def _stamp(self) -> str:
-        return time.strftime("rtseg-%Y%m%d-%H%M%S")
+    def _new_name(self, suffix: str) -> str:
+        return str(unused_path(Path(time.strftime(f"rtseg-%Y%m%d-%H%M%S{suffix}"))))
 
     def _snapshot(self) -> None:
         from rtseg.cli.image import write_png
 
         if self.view.last_picture is None:
             return
-        path = f"{self._stamp()}.png"
+        path = self._new_name(".png")
         try:
             write_png(path, self.view.last_picture)
         except RtsegError as error:
@@ -136,7 +138,7 @@ class Controls:
                 self._sink.remove(recording)
                 self._say(f"wrote {recording.describe()}")
                 return
-            recording = self._record(f"{self._stamp()}.mp4")
+            recording = self._record(self._new_name(".mp4"))
             width, height = self._size
             self._sink.add(recording, self._source.info, width=width, height=height)
             self._recording = recording

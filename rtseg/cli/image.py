@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from rtseg.cli.options import with_settings
 from rtseg.cli.progress import set_up_logging
 from rtseg.errors import OutputExistsError, RtsegError, SettingError, SinkError
 from rtseg.settings import FaceSettings, ModelSettings, ViewSettings
+from rtseg.system.files import FileId, file_id, file_ids, written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,12 +60,15 @@ def command(
     targets = [Path(folder) for folder in (output, labels) if folder is not None]
     _check_names(stills, targets, overwrite=overwrite)
     failures: list[tuple[Path, RtsegError]] = []
+    write = partial(write_png, overwrite=overwrite, inputs=file_ids(stills))
     with open_backend_for(model) as backend:
         segmenter = Segmenter(backend=backend, faces=faces)
         check_view(view, segmenter.label_set, alpha=True)
         for still in stills:
             try:
-                line = _segment_still(still, segmenter, view, output=output, labels=labels)
+                line = _segment_still(
+                    still, segmenter, view, output=output, labels=labels, write=write
+                )
             except RtsegError as error:
                 failures.append((still, error))
                 click.echo(f"error: {error}", err=True)
@@ -83,6 +89,7 @@ def _segment_still(
     *,
     output: str | None,
     labels: str | None,
+    write: Callable[[Path, npt.NDArray[np.uint8]], None],
 ) -> str:
     """Segment one picture and write what was asked for; a line that says what was found."""
     from fractions import Fraction
@@ -96,9 +103,9 @@ def _segment_still(
     if output is not None:
         frame = Frame(image=image, index=0, pts=0, time_base=Fraction(1, 25))
         picture = render(frame, segmentation, view, alpha=True)
-        write_png(Path(output) / f"{still.stem}.png", picture)
+        write(Path(output) / f"{still.stem}.png", picture)
     if labels is not None:
-        write_png(Path(labels) / f"{still.stem}.png", segmentation.labels)
+        write(Path(labels) / f"{still.stem}.png", segmentation.labels)
     count = len(segmentation.faces)
     return f"{still}: {'no face' if not count else '1 face' if count == 1 else f'{count} faces'}"
 
@@ -134,11 +141,11 @@ def _check_names(stills: list[Path], folders: list[Path], *, overwrite: bool) ->
         named[still.stem] = still
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise SettingError("-o and --labels are one folder; give each its own")
-    inputs = {still.resolve() for still in stills}
+    inputs = file_ids(stills)
     for folder in folders:
         for stem in named:
             target = folder / f"{stem}.png"
-            if target.resolve() in inputs:
+            if file_id(target) in inputs:
                 raise SettingError(f"{target} is an input itself; give another output folder")
             if target.exists() and not overwrite:
                 raise OutputExistsError(f"{target} exists; --overwrite replaces it")
@@ -147,17 +154,35 @@ def _check_names(stills: list[Path], folders: list[Path], *, overwrite: bool) ->
             raise SinkError(f"{folder}: cannot be created: {nearest} is no folder")
 
 
-def write_png(path: Path | str, pixels: npt.NDArray[np.uint8]) -> None:
-    """Write a PNG whole or not at all, into a folder that is made if need be."""
+def write_png(
+    path: Path | str,
+    pixels: npt.NDArray[np.uint8],
+    *,
+    overwrite: bool = False,
+    inputs: AbstractSet[FileId] = frozenset(),
+) -> None:
+    """Write a PNG whole or not at all, into a folder that is made if need be.
+
+    Args:
+        path: where to.
+        pixels: grey, RGB or RGBA.
+        overwrite: whether a file there may be replaced.
+        inputs: files that are never replaced.
+
+    Raises:
+        OutputExistsError: there is a file, and it may not be replaced.
+        SinkError: it is an input, or cannot be written.
+    """
     from PIL import Image
 
     target = Path(path)
-    part = target.with_name(target.name + ".part")
+    if file_id(target) in inputs:
+        raise SinkError(f"{target}: is an input itself; give another output folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(part, format="PNG")
-        part.replace(target)
+        with written_whole(target, overwrite=overwrite, durable=False) as part:
+            Image.fromarray(pixels).save(part, format="PNG")
+    except FileExistsError:
+        raise OutputExistsError(f"{target} exists; --overwrite replaces it") from None
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rtseg.errors import SettingError
+from rtseg.system.files import FileId, file_id, file_ids
 
 STANDARD_STREAM = "-"
 
@@ -16,26 +18,68 @@ def shown(location: str) -> str:
     return location if local_path(location) is not None else display_name(location)
 
 
-def check_outputs(inputs: list[str], outputs: dict[str, str | None]) -> None:
+def check_outputs(
+    inputs: Iterable[str | None],
+    outputs: Mapping[str, str | None],
+    *,
+    allow_nested_urls: bool = False,
+) -> None:
     """Refuse an output that is an input, or two outputs that are one file.
 
+    Files are compared, not names: links and other spellings count, and every file that a folder,
+    a pattern or a playlist among the inputs names.
+
     Args:
-        inputs: what is read.
+        inputs: what is read, models included; None where nothing is.
         outputs: what is written, by the option that named it; None where it was not given.
+        allow_nested_urls: whether the files that a playlist names are read.
 
     Raises:
         SettingError: naming the option and the path.
     """
-    seen: dict[Path, str] = {}
-    read = [Path(name) for name in inputs if Path(name).exists()]
+    taken: dict[Path, str] = {}
+    read = files_behind(inputs, allow_nested_urls=allow_nested_urls)
     for option, output in outputs.items():
         if output is None or output == STANDARD_STREAM:
             continue
-        path = Path(output).resolve()
-        if path.exists() and any(path.samefile(source) for source in read):  # links count as well
+        path = output_path(output)
+        if file_id(path) in read:
             raise SettingError(
                 f"{option}: {output} is the input itself; give another name for the output"
             )
-        if path in seen:
-            raise SettingError(f"{option}: {output} is also {seen[path]}; give each its own name")
-        seen[path] = option
+        key = _key(path)
+        if key in taken:
+            raise SettingError(f"{option}: {output} is also {taken[key]}; give each its own name")
+        taken[key] = option
+
+
+def files_behind(inputs: Iterable[str | None], *, allow_nested_urls: bool) -> frozenset[FileId]:
+    """Every local file that reading these inputs reads."""
+    from rtseg.sources.images import named_files
+    from rtseg.sources.read_files import read_by
+
+    found: set[FileId] = set()
+    for location in filter(None, inputs):
+        found |= file_ids(named_files(location))
+        found |= file_ids(read_by(location, allow_nested_urls=allow_nested_urls))
+    return frozenset(found)
+
+
+def output_path(output: str) -> Path:
+    """The path that an output names; `file://` URLs are understood as for inputs.
+
+    Raises:
+        SettingError: it is a URL of another kind.
+    """
+    from rtseg.media.urls import local_path
+
+    path = local_path(output)
+    if path is None:
+        raise SettingError(f"{shown(output)}: cannot be written; give a file's name or a folder")
+    return path
+
+
+def _key(path: Path) -> Path:
+    """The same for every spelling of one output; a folder of pictures is its usual pattern."""
+    is_folder = path.is_dir() or not path.suffix
+    return (path / "%06d.png" if is_folder and "%" not in path.name else path).resolve()

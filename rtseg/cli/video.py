@@ -175,7 +175,11 @@ def segment_video(
         raise SettingError("no output; give -o OUTPUT, --labels OUTPUT or --json FILE")
     if output == STANDARD_STREAM and sys.stdout.isatty():
         raise SettingError("-o -: standard output is a terminal; send it to a file or a program")
-    check_outputs([source], {"-o": output, "--labels": labels, "--json": records})
+    check_outputs(
+        [source, model.model],
+        {"-o": output, "--labels": labels, "--json": records},
+        allow_nested_urls=read.allow_nested_urls,
+    )
     encode = encode.for_view(view.view)
     times = StageTimes()
     with ExitStack() as stack:

@@ -33,6 +33,7 @@ from rtseg.export.onnx_file import (
 )
 from rtseg.export.precision import narrow
 from rtseg.models import create_model
+from rtseg.system.files import write_whole
 
 if TYPE_CHECKING:
     import onnx
@@ -112,12 +113,9 @@ def write_onnx(
     """
     data = export_onnx(checkpoint, precision=precision)
     target = Path(path)
-    part = target.with_name(target.name + ".part")
     try:
-        part.write_bytes(data)
-        part.replace(target)
+        write_whole(target, data)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise ModelError(f"{target}: cannot be written: {error.strerror}") from None
 
 

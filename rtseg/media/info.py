@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+from rtseg.system.files import FileId
+
 StreamKind = Literal["audio", "subtitle"]
 """What can ride along with a video."""
 
@@ -72,6 +74,8 @@ class SourceInfo:
         streams: what can be copied beside the video.
         chapters: as in the container.
         metadata: the container's tags, for copying.
+        read_files: the local files that are read, every one that a list or pattern names; no sink
+            of the run writes over them.
     """
 
     name: str
@@ -87,3 +91,4 @@ class SourceInfo:
     streams: tuple[StreamInfo, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    read_files: frozenset[FileId] = frozenset()

@@ -73,7 +73,7 @@ class Sink(ABC):
         """Finish the output; called exactly once, also where `open` failed.
 
         A `finished` output lies under its final name. A `failed` one keeps what was written, valid,
-        under its temporary name (`out.part.mp4`), or nothing where no frame was written.
+        under its temporary name (`out.1f0c9a3e.part.mp4`), or nothing where no frame was written.
         """
 
     def describe(self) -> str:

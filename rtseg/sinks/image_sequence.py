@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from rtseg.errors import OutputExistsError, SettingError, SinkError, listed
 from rtseg.sinks.disk_space import DiskSpace, cannot_write, check_is_path
+from rtseg.sinks.partial_file import locked_output
+from rtseg.system.files import FileId, create_part, file_id, write_whole
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -40,6 +46,8 @@ class ImageSequence:
         self._overwrite = overwrite
         self._suffixes = tuple(suffixes)
         self._made_folder = False
+        self._inputs: AbstractSet[FileId] = frozenset()
+        self._lock: BaseFileLock | None = None
         self.count = 0
         check_is_path(output)
         path = Path(output)
@@ -61,40 +69,50 @@ class ImageSequence:
                 f"allowed: {listed(self._suffixes)}"
             )
 
-    def claim(self) -> None:
+    def claim(self, inputs: AbstractSet[FileId] = frozenset()) -> None:
         """Make the folder, and check that no file stands in the way.
 
+        Args:
+            inputs: the files that the run reads (`SourceInfo.read_files`).
+
         Raises:
-            OutputExistsError: a file that may be written exists and may not be replaced.
-            SinkError: the folder cannot be made.
+            OutputExistsError: a file that may be written exists and may not be replaced, or
+                another run is writing these.
+            SinkError: one of them is an input, or the folder cannot be made.
         """
+        self._inputs = inputs
         if self.folder.exists() and not self.folder.is_dir():
             raise SinkError(f"{self.folder}: is a file; a folder is needed there")
-        if not self._overwrite:
-            found = self._in_the_way()
-            if found is not None:
-                raise OutputExistsError(f"{found} exists; --overwrite replaces it")
+        for path in self._in_the_way():
+            self._refuse_input(path)
+            if not self._overwrite:
+                raise OutputExistsError(f"{path} exists; --overwrite replaces it")
         self._made_folder = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / ".rtseg.part"
-            probe.touch()
-            probe.unlink()
+            create_part(self.folder / "probe", keeps_suffix=False).unlink()
+            self._lock = locked_output(self.folder / self._pattern, overwrite=self._overwrite)
         except OSError as error:
             raise cannot_write(self.folder, error) from None
         self._place.check()
 
-    def _in_the_way(self) -> Path | None:
+    def _in_the_way(self) -> list[Path]:
+        """The files there whose names this output may give to its own, in order."""
         if self._names is not None:
             paths = (self.path(i) for i in range(len(self._names)))
-            return next((path for path in paths if path.exists()), None)
+            return [path for path in paths if path.exists()]
         if not self.folder.is_dir():
-            return None
+            return []
         before, _, _, after = _NUMBER.split(self._pattern, maxsplit=1)
         ours = re.compile(re.escape(before) + r"\d+" + re.escape(after))
-        return next(
-            (path for path in sorted(self.folder.iterdir()) if ours.fullmatch(path.name)), None
-        )
+        return sorted(path for path in self.folder.iterdir() if ours.fullmatch(path.name))
+
+    def _refuse_input(self, path: Path) -> None:
+        if file_id(path) in self._inputs:
+            raise SinkError(
+                f"{path}: is one of the inputs, which are never replaced; give another folder or "
+                "pattern for the output"
+            )
 
     def path(self, number: int) -> Path:
         """Where the picture of this number goes.
@@ -114,24 +132,30 @@ class ImageSequence:
         """Write the next picture: grey, RGB or RGBA.
 
         Raises:
-            SinkError: it cannot be encoded or written.
+            OutputExistsError: a file of this name was made by someone else meanwhile.
+            SinkError: it is an input, or cannot be encoded or written.
             DiskFullError: there is hardly any room left.
         """
         self._place.check()
         path = self.path(self.count)
+        self._refuse_input(path)
         data = encoded(pixels, path)
-        part = path.with_name(f"{path.stem}.part{path.suffix}")
         try:
-            part.write_bytes(data)
-            part.replace(path)
+            # Not waiting for the disk: a power cut may cost the last pictures, a wait costs time.
+            write_whole(path, data, overwrite=self._overwrite, durable=False)
+        except FileExistsError:
+            raise OutputExistsError(
+                f"{path}: was made by someone else while this run wrote its pictures; it is kept"
+            ) from None
         except OSError as error:
-            with suppress(OSError):  # its folder may be gone
-                part.unlink(missing_ok=True)
             raise cannot_write(path, error) from None
         self.count += 1
 
     def settle(self) -> None:
         """Take the folder away again if it was made here and nothing is in it."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
         if self._made_folder and self.count == 0 and self.folder.is_dir():
             try:
                 self.folder.rmdir()

@@ -36,7 +36,7 @@ class ImagesSink(Sink):
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
         """Make the folder. See `Sink.open`."""
-        self._files.claim()
+        self._files.claim(info.read_files)
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
         """Write the picture. See `Sink.write`."""

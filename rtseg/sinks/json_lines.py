@@ -42,7 +42,7 @@ class JsonLinesSink(Sink):
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
         """Create the file. See `Sink.open`."""
-        self._part.claim()
+        self._part.claim(info.read_files)
         self._info = info
         try:
             self._file = self._part.path.open("w", encoding="utf-8", newline="\n")

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import BinaryIO
 
 from rtseg.errors import SinkError
+from rtseg.system.files import FileId, file_id
 
 
-def check_standard_output() -> None:
-    """Raise SinkError where a video would be poured into a terminal."""
+def check_standard_output(inputs: AbstractSet[FileId] = frozenset()) -> None:
+    """Check that a video may be sent to standard output.
+
+    Args:
+        inputs: the files that the run reads.
+
+    Raises:
+        SinkError: it is a terminal, or appends to an input (`>> in.mkv`).
+    """
+    with suppress(OSError, ValueError, AttributeError):  # no descriptor: a test's buffer
+        if file_id(sys.stdout.fileno()) in inputs:
+            raise SinkError("standard output is the input itself; send it to another file")
     if sys.stdout.isatty():
         raise SinkError(
             "standard output is a terminal, not a file or a pipe; add > NAME.mkv, or give -o a "

@@ -26,7 +26,7 @@ from rtseg.sinks.codecs import (
     encoder_threads,
     suffix_of,
 )
-from rtseg.sinks.disk_space import cannot_write, is_full
+from rtseg.sinks.disk_space import is_full
 from rtseg.sinks.other_streams import OtherStreams, plan_streams
 from rtseg.sinks.partial_file import PartialFile
 from rtseg.sinks.scheduling import ordinary_scheduling
@@ -74,8 +74,8 @@ class VideoSink(Sink):
     column is repeated once, because they take only even sizes in 4:2:0, and their 4:4:4 does not
     play everywhere.
 
-    The file is named `NAME.part.SUFFIX` until it is whole. After SIGKILL it plays up to about the
-    last second.
+    The file is named `NAME.<random>.part.SUFFIX` until it is whole. After SIGKILL it plays up to
+    about the last second.
 
     Args:
         output: a path, or `-` for a Matroska stream on standard output.
@@ -127,13 +127,9 @@ class VideoSink(Sink):
                 f"needs {self._codec.smallest} pixels a side; h264 and vp9 take any size"
             )
         if self._to_standard_output:
-            check_standard_output()
+            check_standard_output(info.read_files)
         else:
-            self._part.claim()
-            try:
-                self._part.path.open("wb").close()
-            except OSError as error:
-                raise cannot_write(self._output, error) from None
+            self._part.claim(info.read_files)
         self._plans = plan_streams(
             info.streams,
             settings=self._settings,

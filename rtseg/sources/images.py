@@ -17,8 +17,10 @@ import numpy.typing as npt
 from rtseg.errors import NoVideoError, SourceError, listed
 from rtseg.frames import Frame, Image
 from rtseg.media.info import SourceInfo
+from rtseg.media.urls import local_path
 from rtseg.settings import ReadSettings
 from rtseg.sources.base import Source
+from rtseg.system.files import file_ids
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2",
@@ -52,7 +54,8 @@ class ImagesSource(Source):
     """
 
     def __init__(self, location: str, *, settings: ReadSettings) -> None:
-        self._paths = _within(find_images(location), settings, location)
+        pictures = find_images(location)
+        self._paths = _within(pictures, settings, location)
         self._closed = False
         width, height = read_size(self._paths[0])
         self.info = SourceInfo(
@@ -63,6 +66,7 @@ class ImagesSource(Source):
             frame_rate=FRAME_RATE,
             frame_count=len(self._paths),
             duration_seconds=float(len(self._paths) / FRAME_RATE),
+            read_files=file_ids(pictures),
         )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -133,6 +137,20 @@ def find_images(location: str) -> tuple[Path, ...]:
     if not files:
         raise NoVideoError(f"{location}: {what}")
     return tuple(files)
+
+
+def named_files(location: str) -> tuple[Path, ...]:
+    """Every file that a folder or a pattern names, a picture or not; none where it is neither."""
+    path = local_path(location)
+    if path is None:
+        return ()
+    if path.is_dir():
+        return tuple(path.iterdir())
+    if path.exists():
+        return (path,)
+    numbered = _numbered(path) if re.search(r"%0?\d*d", path.name) else []
+    matched = glob.glob(str(path), recursive=True) if glob.has_magic(str(path)) else []  # noqa: PTH207
+    return (*numbered, *map(Path, matched))
 
 
 def _numbered(pattern: Path) -> list[Path]:

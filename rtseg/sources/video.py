@@ -41,8 +41,10 @@ from rtseg.sources.deinterlace import Deinterlacer
 from rtseg.sources.demuxer import TIMESTAMPS_JUMP, Demuxer, InterruptedReadError
 from rtseg.sources.passthrough import PassthroughWindow, packet_seconds
 from rtseg.sources.playback import PlaybackClock
+from rtseg.sources.read_files import read_by
 from rtseg.sources.rgb import RgbConverter
 from rtseg.sources.timestamps import Timeline
+from rtseg.system.files import file_ids
 
 if TYPE_CHECKING:
     import av
@@ -108,6 +110,10 @@ class VideoSource(Source):
         self._resume = resume
         timeout = self._settings.timeout
         self._silence_seconds = min(timeout, silence_seconds or timeout)
+        # Taken before it is opened: whoever is given its name later, this is what is read.
+        self._read_files = file_ids(
+            read_by(location, allow_nested_urls=self._settings.allow_nested_urls)
+        )
         self._threads = threads
         self._kinds: Collection[StreamKind] = ()
         if with_streams:
@@ -458,6 +464,7 @@ class VideoSource(Source):
                 for index, stream in self._demuxer.others.items()
             ),
             metadata=dict(container.metadata),
+            read_files=self._read_files,
         )
         return converter
 

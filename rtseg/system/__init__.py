@@ -1,1 +1,1 @@
-"""The machine underneath: files, threads, the processor, NVIDIA's driver."""
+"""What rtseg asks of the operating system: files, caches, threads, devices."""

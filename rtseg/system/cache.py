@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from rtseg.errors import BackendError
+from rtseg.system.files import lock_folder, take_lock, write_whole
 
 
 def user_cache(name: str) -> Path:
@@ -48,87 +44,37 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, whole and on the disk or not at all; readers never see a part of it.
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file for its owner alone, whole and on the disk or not at all.
 
     Raises:
         BackendError: it cannot be written.
     """
-    part = None
     try:
-        # a name of its own, so that two writers never share a part; mkstemp makes it 0600
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(path)
+        write_whole(path, data, mode=0o600)
     except OSError as error:
-        if part is not None:
-            Path(part).unlink(missing_ok=True)
         raise BackendError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 @contextmanager
 def locked(path: Path, *, timeout_seconds: float) -> Iterator[None]:
-    """Hold a lock file, so that one process at a time does the work it stands for.
+    """Hold the lock of a file, so that one process at a time makes it.
 
     The operating system lets go of it when the process ends, however it ends.
 
     Raises:
         BackendError: another process still holds it after the time, or it cannot be made.
     """
-    deadline = time.monotonic() + timeout_seconds
     try:
-        file = path.open("a+b")
+        lock = take_lock(path, timeout_seconds=timeout_seconds)
     except OSError as error:
-        raise BackendError(f"{path}: cannot be made: {error.strerror}") from None
-    with file:
-        while not _try_lock(file):
-            if time.monotonic() > deadline:
-                raise BackendError(
-                    f"{path}: another process has held this lock for {timeout_seconds:.0f} s; "
-                    "wait for it, or end it"
-                )
-            time.sleep(0.05)
-        try:
-            yield
-        finally:
-            _unlock(file)
-
-
-if sys.platform == "win32":
-
-    def _try_lock(file: IO[bytes]) -> bool:
-        import msvcrt
-
-        file.seek(0)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(file: IO[bytes]) -> None:
-        import msvcrt
-
-        file.seek(0)
-        with contextlib.suppress(OSError):  # closing the file lets go as well
-            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-
-    def _try_lock(file: IO[bytes]) -> bool:
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(file: IO[bytes]) -> None:
-        import fcntl
-
-        with contextlib.suppress(OSError):  # closing the file lets go as well
-            fcntl.flock(file, fcntl.LOCK_UN)
+        raise BackendError(f"{lock_folder()}: no lock can be made: {error.strerror}") from None
+    if lock is None:
+        raise BackendError(
+            f"{path}: another process has held its lock for {timeout_seconds:.0f} s; wait for it, "
+            "or end it"
+        )
+    try:
+        yield
+    finally:
+        lock.release()

@@ -22,7 +22,7 @@ from rtseg.sinks.labels.images import open_labels_sink
 from rtseg.sinks.tee import TeeSink
 from rtseg.sources import Source
 from rtseg.sources.video import VideoSource
-from tests.support.clips import MakeClip, frame_times
+from tests.support.clips import MakeClip, frame_times, part_of
 
 FRAMES = 30
 
@@ -122,7 +122,8 @@ def test_nothing_is_left_behind(
     gc.collect()
     assert (handles(), set(threading.enumerate())) == before
     # Kept under their temporary names where there is something in them, else nothing at all.
-    kept = {path.name for path in out.iterdir()} if out.exists() else set()
-    assert kept == ({"a.part.mp4", "a.part.npz", "a.part.jsonl"} if frames else set())
+    kept = set(out.iterdir()) if out.exists() else set()
+    kinds = ("mp4", "npz", "jsonl") if frames else ()
+    assert kept == {part_of(out / f"a.{kind}") for kind in kinds}
     if frames:
-        assert len(frame_times(out / "a.part.mp4")) == frames
+        assert len(frame_times(part_of(out / "a.mp4"))) == frames

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.command import start
-from tests.support.clips import MakeClip, convert, frame_times, read_frames
+from tests.support.clips import MakeClip, convert, frame_times, parts_of, read_frames
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -74,8 +74,8 @@ def test_ctrl_c_at_any_moment(make_clip: MakeClip, tmp_path: Path, times: int) -
     for number in range(times):
         out = tmp_path / f"out{number}.mp4"
         with start("video", clip, "-o", out, seconds=0.01) as process:
-            part, end = out.with_name(f"{out.stem}.part.mp4"), time.monotonic() + 30
-            while not part.exists() and process.poll() is None and time.monotonic() < end:
+            end = time.monotonic() + 30
+            while not parts_of(out) and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.005)
             time.sleep(moments.uniform(0.1, 1.5))
             process.send_signal(signal.SIGINT)
@@ -87,4 +87,4 @@ def test_ctrl_c_at_any_moment(make_clip: MakeClip, tmp_path: Path, times: int) -
         if out.exists():
             assert frame_times(out)
             assert len(read_frames(out)) == len(frame_times(out))
-        assert not part.exists()
+        assert not parts_of(out)

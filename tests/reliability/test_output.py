@@ -26,7 +26,7 @@ from rtseg.sinks import Sink, open_sink
 from rtseg.sinks.json_lines import JsonLinesSink
 from rtseg.sinks.labels.images import open_labels_sink
 from tests.reliability.command import segmented, start, wait_until_ready
-from tests.support.clips import MakeClip, frame_times
+from tests.support.clips import MakeClip, frame_times, part_of, parts_of
 
 FRAMES_A_SECOND = 25
 """Of the clips that tests make."""
@@ -75,7 +75,7 @@ def test_a_kill_loses_at_most_the_last_second(long_clip: Path, tmp_path: Path) -
         process.kill()
         count = segmented(finish(process))
     assert count > 2 * FRAMES_A_SECOND, "else nothing is shown by what is kept"
-    kept = len(frame_times(tmp_path / "out.part.mp4"))
+    kept = len(frame_times(part_of(tmp_path / "out.mp4")))
     assert kept >= count - FRAMES_A_SECOND - IN_QUEUES
 
 
@@ -83,9 +83,8 @@ def test_a_kill_loses_at_most_the_last_second(long_clip: Path, tmp_path: Path) -
 def test_twice_ctrl_c_ends_at_once(long_clip: Path, tmp_path: Path) -> None:
     """Even inside an inference that takes a minute."""
     with start("video", long_clip, "-o", tmp_path / "out.mp4", seconds=60) as process:
-        part = tmp_path / "out.part.mp4"
         end = time.monotonic() + 30
-        while not part.exists() and time.monotonic() < end:
+        while not parts_of(tmp_path / "out.mp4") and time.monotonic() < end:
             time.sleep(0.05)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
@@ -128,9 +127,8 @@ def test_a_file_size_limit_ends_a_run_with_its_own_code(
     assert "file too large" in done.stderr.lower()
     assert "Traceback" not in done.stderr
     assert not out.exists()
-    part = out.with_name(f"out.part{out.suffix}")
     if option == "-o":
-        assert len(frame_times(part)) >= written(done.stderr) - FRAMES_A_SECOND
+        assert len(frame_times(part_of(out))) >= written(done.stderr) - FRAMES_A_SECOND
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -191,7 +189,7 @@ def test_a_small_disk_that_fills_up(
     ) as caught:
         write_noise(sink, 5000)
     sink.close("failed")
-    kept = len(frame_times(small_disk / f"out.part{suffix}"))
+    kept = len(frame_times(part_of(small_disk / f"out{suffix}")))
     assert kept >= written(str(caught.value)) - 30 > 100
 
 
@@ -245,7 +243,7 @@ def test_low_space_is_noticed_during(tmp_path: Path, free: dict[str, int], kind:
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(kept) == (3 if "pictures" in kind else 1)
     if kind == "video":
-        assert len(frame_times(tmp_path / "out.part.mp4")) == 3
+        assert len(frame_times(part_of(tmp_path / "out.mp4"))) == 3
 
 
 @posix
@@ -285,4 +283,4 @@ def test_an_encoder_that_fails_keeps_what_was_written(
     with pytest.raises(SinkError, match="after 60 frames: generic error in an external library"):
         sink.write(frame, labelled(image), image)
     sink.close("failed")
-    assert len(frame_times(tmp_path / "out.part.mp4")) >= 30
+    assert len(frame_times(part_of(tmp_path / "out.mp4"))) >= 30

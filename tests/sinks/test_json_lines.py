@@ -12,6 +12,7 @@ from rtseg.errors import OutputExistsError, SinkError
 from rtseg.labels import HELEN
 from rtseg.sinks.json_lines import JsonLinesSink
 from tests.sinks.drawn import HEIGHT, WIDTH, info, item, labels, write_run
+from tests.support.clips import part_of
 
 
 def lines_of(path):
@@ -55,7 +56,7 @@ def test_the_file_bears_its_name_only_when_whole(tmp_path):
     assert not path.exists()
     sink.close("failed")
     assert not path.exists()
-    assert len(lines_of(tmp_path / "out.part.jsonl")) == 2
+    assert len(lines_of(part_of(tmp_path / "out.jsonl"))) == 2
 
 
 def test_a_failed_run_without_a_frame_leaves_nothing(tmp_path):

@@ -18,6 +18,7 @@ from rtseg.labels import HELEN
 from rtseg.sinks.labels.images import open_labels_sink, read_labels
 from rtseg.sinks.labels.video import NAMES_TAG
 from tests.sinks.drawn import HEIGHT, WIDTH, info, item, labels, write_run
+from tests.support.clips import part_of
 
 OUTPUTS = ["masks", "masks/%04d.png", "masks.mkv", "masks.npz"]
 
@@ -35,7 +36,7 @@ def test_every_label_comes_back(tmp_path, output, outcome):
     place = tmp_path / output
     if outcome == "failed" and place.suffix in (".mkv", ".npz"):
         assert not place.exists()
-        place = place.with_name(f"masks.part{place.suffix}")
+        place = part_of(place)
     if "%" in output:
         place = place.parent
     read = list(read_labels(str(place)))

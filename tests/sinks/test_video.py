@@ -27,6 +27,7 @@ from tests.support.clips import (
     convert,
     copied_packets,
     frame_times,
+    part_of,
     picture,
     read_frames,
 )
@@ -395,7 +396,7 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".webm"])
 def test_a_failed_run_keeps_a_valid_part(tmp_path: Path, suffix: str) -> None:
     sink = write_video(tmp_path / f"out{suffix}", list(range(9)), outcome="failed")
-    part = tmp_path / f"out.part{suffix}"
+    part = part_of(tmp_path / f"out{suffix}")
     assert [path.name for path in tmp_path.iterdir()] == [part.name]
     assert len(frame_times(part)) == 9
     assert sink.describe() == str(part)
@@ -453,7 +454,7 @@ def test_a_killed_writer_loses_at_most_the_last_second(tmp_path: Path, suffix: s
         assert process.stdout is not None
         assert process.stdout.readline() == b"written\n"
         process.send_signal(signal.SIGKILL)
-    times = frame_times(tmp_path / f"out.part{suffix}")
+    times = frame_times(part_of(tmp_path / f"out{suffix}"))
     assert len(times) >= 150 - 30
     tolerance = Fraction(1, 2000) if suffix in (".mkv", ".webm") else 0
     for i, found in enumerate(times):
@@ -491,7 +492,7 @@ def test_a_full_disk_keeps_what_was_written(tmp_path: Path, suffix: str) -> None
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     count, _, message = done.stdout.partition(" ")
-    part = tmp_path / f"out.part{suffix}"
+    part = part_of(tmp_path / f"out{suffix}")
     assert "cannot be written further after" in message
     assert str(part) in message
     assert [path.name for path in tmp_path.iterdir()] == [part.name]

@@ -243,3 +243,14 @@ def convert(
             raise
         sink.close(outcome)
     return sink
+
+
+def part_of(final: Path) -> Path:
+    """The one file that a run left of an output under a temporary name."""
+    (part,) = parts_of(final)
+    return part
+
+
+def parts_of(final: Path) -> list[Path]:
+    """What lies beside an output under its temporary names, whole or not."""
+    return sorted(final.parent.glob(f"{final.stem}.????????.part{final.suffix}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtseg.checkpoint import read_checkpoint
+from rtseg.system.files import write_whole
 from training.evaluation.predictor import Predictor, evaluated
 from training.evaluation.report import (
     draw_confusion,
@@ -38,7 +39,7 @@ def write_report(checkpoint: Path, recipe: Recipe, *, data: Path) -> list[Path]:
     size = f"{model.input_width}x{model.input_height}"
     heading = f"# {recipe.name}, split {recipe.splits[0]} at {size}\n\n"
     weight = f"\n{checkpoint.stat().st_size / 1e6:.1f} MB, {model.parameter_count:,} numbers\n"
-    files[0].write_text(heading + table + weight, encoding="utf-8")
+    write_whole(files[0], (heading + table + weight).encode())
     draw_confusion(matrix, recipe.label_set, files[1])
     draw_predictions(Predictor.of_checkpoint(model), validation, files[2])
     log = folder / "log.jsonl"

@@ -17,6 +17,7 @@ import numpy as np
 
 from rtseg.checkpoint import Checkpoint, read_checkpoint
 from rtseg.errors import SettingError
+from rtseg.system.files import write_whole
 from training.evaluation.metrics import Matrix
 from training.evaluation.predictor import evaluated
 from training.evaluation.report import read_log
@@ -134,7 +135,7 @@ def run_study(
         outcomes.append(outcome)
     text = f"# {study.question}\n\n{study.budget}\n\n{study.report(outcomes, out, threads)}"
     path = out / f"{study.name}.md"
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text.encode())
     return path
 
 
@@ -153,9 +154,7 @@ def _train(trial: Trial, settings: FitSettings, *, data: Path, folder: Path, stu
         "seconds": steps[-1]["seconds"],
         "loss": _last_losses(steps),
     }
-    part = folder / f"{RESULT_FILE}.part"
-    part.write_text(json.dumps(result), encoding="utf-8")
-    part.replace(folder / RESULT_FILE)
+    write_whole(folder / RESULT_FILE, json.dumps(result).encode())
 
 
 def _last_losses(steps: Sequence[Mapping[str, Any]]) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from rtseg.checkpoint import Checkpoint, checkpoint_from_header
 from rtseg.errors import BackendError, ModelError
 from rtseg.export.onnx_file import OnnxModel, parse_onnx
 from rtseg.export.precision import widen
-from rtseg.system.cache import locked, private_folder, user_cache, write_whole
+from rtseg.system.cache import locked, private_folder, user_cache, write_private
 from rtseg.system.nvidia import Gpu, find_gpu
 
 FORMAT_VERSION = 1
@@ -203,7 +203,7 @@ def prepare_engine(
     engine = found()
     if engine is not None:
         return engine
-    with locked(path.with_suffix(".lock"), timeout_seconds=LOCK_TIMEOUT_SECONDS):
+    with locked(path, timeout_seconds=LOCK_TIMEOUT_SECONDS):
         engine = found()
         if engine is not None:
             return engine
@@ -258,9 +258,9 @@ def _build(
     )
     built, manifest = _parity_checked(built, manifest, exported, recipe, parity_check, on_progress)
     manifest = replace(manifest, build_seconds=round(time.monotonic() - start, 2))
-    write_whole(timing, built.timing_cache)
-    write_whole(path, built.plan)
-    write_whole(_manifest_path(path), json.dumps(asdict(manifest), indent=2).encode())
+    write_private(timing, built.timing_cache)
+    write_private(path, built.plan)
+    write_private(_manifest_path(path), json.dumps(asdict(manifest), indent=2).encode())
     return Engine(path=path, manifest=manifest)
 
 

@@ -34,8 +34,6 @@ class LabelsArchiveSink(Sink):
     def __init__(self, output: str, *, overwrite: bool) -> None:
         self._output = output
         self._part = PartialFile(output, overwrite=overwrite)
-        self._spool_path = self._part.path.with_suffix(".spool")
-        self._place = DiskSpace(self._spool_path.parent, output=output)
         self._spool: IO[bytes] | None = None
         self._sizes: list[int] = []
         self._pts: list[int] = []
@@ -45,11 +43,14 @@ class LabelsArchiveSink(Sink):
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
         """Create the temporary file. See `Sink.open`."""
-        self._part.claim()
+        self._part.claim(info.read_files)
+        # Beside it, and as little anyone else's name.
+        self._spool_path = self._part.path.with_suffix(".spool")
+        self._place = DiskSpace(self._spool_path.parent, output=self._output)
         self._shape = (info.height, info.width)
         self._time_base = info.time_base
         try:
-            self._spool = self._spool_path.open("w+b")
+            self._spool = self._spool_path.open("x+b")
         except OSError as error:
             raise cannot_write(self._output, error) from None
 

@@ -47,7 +47,7 @@ class LabelsVideoSink(Sink):
         # isort: split
         import av
 
-        self._part.claim()
+        self._part.claim(info.read_files)
         self._size = (info.width, info.height)
         try:
             # Named here, because the muxer is otherwise guessed from the temporary name.

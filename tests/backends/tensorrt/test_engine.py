@@ -82,7 +82,7 @@ def test_a_build_leaves_an_engine_a_manifest_and_nothing_else(machine, folder):
     shares = [share for share, _phase in seen]
     assert shares == sorted(shares)
     assert shares[-1] > 0.4
-    assert {path.suffix for path in folder.iterdir()} == {".engine", ".json", ".timing", ".lock"}
+    assert {path.suffix for path in folder.iterdir()} == {".engine", ".json", ".timing"}
     if os.name == "posix":
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE(engine.path.stat().st_mode) == 0o600
