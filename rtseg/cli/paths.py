@@ -37,17 +37,19 @@ def check_outputs(
     Raises:
         SettingError: naming the option and the path.
     """
-    taken: dict[Path, str] = {}
+    from rtseg.media.urls import local_path
+
+    taken: dict[Path | str, str] = {}
     read = files_behind(inputs, allow_nested_urls=allow_nested_urls)
     for option, output in outputs.items():
         if output is None or output == STANDARD_STREAM:
             continue
-        path = output_path(output)
-        if file_id(path) in read:
+        path = local_path(output)
+        if path is not None and file_id(path) in read:
             raise SettingError(
                 f"{option}: {output} is the input itself; give another name for the output"
             )
-        key = _key(path)
+        key = output if path is None else _key(path)
         if key in taken:
             raise SettingError(f"{option}: {output} is also {taken[key]}; give each its own name")
         taken[key] = option
@@ -63,20 +65,6 @@ def files_behind(inputs: Iterable[str | None], *, allow_nested_urls: bool) -> fr
         found |= file_ids(named_files(location))
         found |= file_ids(read_by(location, allow_nested_urls=allow_nested_urls))
     return frozenset(found)
-
-
-def output_path(output: str) -> Path:
-    """The path that an output names; `file://` URLs are understood as for inputs.
-
-    Raises:
-        SettingError: it is a URL of another kind.
-    """
-    from rtseg.media.urls import local_path
-
-    path = local_path(output)
-    if path is None:
-        raise SettingError(f"{shown(output)}: cannot be written; give a file's name or a folder")
-    return path
 
 
 def _key(path: Path) -> Path:
