@@ -35,10 +35,15 @@ class Sink(ABC):
         wants_pixels: whether `write` needs the rendered view; where no sink of a run does,
             nothing is rendered and `picture` is None.
         has_alpha: whether an RGBA view is stored with its transparency.
+        wants_real_time: who receives it sees it when it comes: a file is to be read by its clock.
+        is_wanted: whether anybody would see what is written now; where no sink of a live run is
+            wanted, its frames are let go before the network.
     """
 
     wants_pixels: bool = True
     has_alpha: bool = False
+    wants_real_time: bool = False
+    is_wanted: bool = True
 
     @abstractmethod
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:

@@ -16,6 +16,7 @@ from rtseg.media.urls import display_name, url_scheme
 from rtseg.settings import EncodeSettings, StreamSettings
 from rtseg.sinks.base import Sink
 from rtseg.sinks.codecs import CONTAINERS, STANDARD_OUTPUT
+from rtseg.sinks.protocols import HLS_SUFFIX, PROTOCOLS
 
 ENTRY_POINTS = "rtseg.sinks"
 
@@ -155,4 +156,11 @@ def _images(output: str, options: SinkOptions) -> Sink:
     return ImagesSink(output, settings=options.encode)
 
 
+def _stream(output: str, options: SinkOptions) -> Sink:
+    from rtseg.sinks.stream import StreamSink
+
+    return StreamSink(output, options)
+
+
 register_sink(_video, suffixes=CONTAINERS)
+register_sink(_stream, schemes=PROTOCOLS, suffixes=(HLS_SUFFIX,))

@@ -1,0 +1,137 @@
+"""Effects: pure functions from a picture and its segmentation to a changed picture.
+
+    from rtseg import Segmenter
+    from rtseg.effects import apply_effects
+
+    with Segmenter(soft=True) as segmenter:
+        result = segmenter(image)
+        picture = apply_effects(image, result, ["lips=#b0122a:0.75", "skin=0.5"])
+
+They need soft masks. Over a stream, one `ColourMemory` handed to each call holds the parts'
+colours steady; without one, every call stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rtseg.effects.colour_memory import ColourMemory
+from rtseg.effects.registry import (
+    EFFECTS,
+    Background,
+    Effect,
+    EffectKind,
+    Recolour,
+    Retouch,
+    colour_of,
+    parse_effect,
+)
+from rtseg.errors import SettingError
+from rtseg.frames import Image, Segmentation, check_image
+
+__all__ = [
+    "EFFECTS",
+    "Background",
+    "ColourMemory",
+    "Effect",
+    "EffectKind",
+    "Recolour",
+    "Retouch",
+    "apply_effects",
+    "brighten_eyes",
+    "colour_of",
+    "parse_effect",
+    "recolour_brows",
+    "recolour_hair",
+    "recolour_lips",
+    "replace_background",
+    "smooth_skin",
+    "whiten_teeth",
+]
+
+
+def apply_effects(
+    image: Image,
+    segmentation: Segmentation,
+    effects: Iterable[str | Effect],
+    *,
+    memory: ColourMemory | None = None,
+) -> Image:
+    """The picture with effects, one after the other.
+
+    Args:
+        image: uint8 (height, width, 3) RGB; left as it is.
+        segmentation: of this picture, with soft masks (`Segmenter(soft=True)`).
+        effects: as `NAME=VALUE`, or made.
+        memory: one for all frames of a stream; `ColourMemory.begin` is the caller's to call.
+
+    Returns:
+        A new picture, uint8 (height, width, 3) RGB.
+
+    Raises:
+        SettingError: an effect is unknown, the model labels no such part, the segmentation has no
+            soft masks or another size.
+        SourceError: a background's file cannot be read.
+    """
+    check_image(image)
+    if segmentation.labels.shape != image.shape[:2]:
+        raise SettingError(
+            f"labels are {segmentation.labels.shape} for a picture of {image.shape[:2]}; "
+            "both must be the same (height, width)"
+        )
+    picture = image.copy()
+    for effect in effects:
+        made = parse_effect(effect) if isinstance(effect, str) else effect
+        made.change(picture, segmentation, memory)
+    return picture
+
+
+def recolour_lips(
+    image: Image, segmentation: Segmentation, colour: str, *, strength: float = 0.7
+) -> Image:
+    """Lips in another colour (`#rrggbb` or a CSS name); teeth and shine keep theirs."""
+    return _recoloured(image, segmentation, "lips", colour, strength)
+
+
+def recolour_hair(
+    image: Image, segmentation: Segmentation, colour: str, *, strength: float = 0.9
+) -> Image:
+    """Hair in another colour (`#rrggbb` or a CSS name), dark hair too."""
+    return _recoloured(image, segmentation, "hair", colour, strength)
+
+
+def recolour_brows(
+    image: Image, segmentation: Segmentation, colour: str, *, strength: float = 0.7
+) -> Image:
+    """Brows in another colour (`#rrggbb` or a CSS name)."""
+    return _recoloured(image, segmentation, "brows", colour, strength)
+
+
+def smooth_skin(image: Image, segmentation: Segmentation, *, strength: float = 0.5) -> Image:
+    """Patches of the skin evened out; pores, lips, eyes and brows stay."""
+    return apply_effects(image, segmentation, [Retouch(part="skin", strength=strength)])
+
+
+def whiten_teeth(image: Image, segmentation: Segmentation, *, strength: float = 0.5) -> Image:
+    """Teeth with less yellow, and lighter; tongue and gums stay."""
+    return apply_effects(image, segmentation, [Retouch(part="teeth", strength=strength)])
+
+
+def brighten_eyes(image: Image, segmentation: Segmentation, *, strength: float = 0.3) -> Image:
+    """Lighter eyes; pupils and lashes stay dark."""
+    return apply_effects(image, segmentation, [Retouch(part="eyes", strength=strength)])
+
+
+def replace_background(image: Image, segmentation: Segmentation, background: str) -> Image:
+    """Another background: `blur`, `blur:PIXELS`, a colour, or a still picture's path."""
+    return apply_effects(image, segmentation, [f"background={background}"])
+
+
+def _recoloured(
+    image: Image, segmentation: Segmentation, part: str, colour: str, strength: float
+) -> Image:
+    try:
+        effect = Recolour(part=part, colour=colour_of(colour), strength=strength)
+    except ValueError as error:
+        raise SettingError(f"{error}; allowed: #rrggbb or a CSS name") from None
+    return apply_effects(image, segmentation, [effect])

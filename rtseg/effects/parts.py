@@ -1,0 +1,33 @@
+"""Which label ids an effect works on, by the part's name, in any label set that has it."""
+
+from __future__ import annotations
+
+from rtseg.errors import SettingError, listed
+from rtseg.labels import LabelSet
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "lips": ("lips", "upper-lip", "lower-lip"),
+    "hair": ("hair",),
+    "brows": ("brows", "left-brow", "right-brow"),
+    "eyes": ("eyes", "left-eye", "right-eye"),
+    "teeth": ("inner-mouth",),
+    "skin": ("skin", "nose", "ears", "left-ear", "right-ear", "neck"),
+}
+"""The classes and groups that make up each part; a label set needs one of them, not all."""
+
+
+def ids_of(label_set: LabelSet, part: str) -> tuple[int, ...]:
+    """The ids of a part: one of `PARTS`, else whatever the label set knows by this name.
+
+    Raises:
+        SettingError: the label set has none of it.
+    """
+    names = PARTS.get(part, (part,))
+    known = {*label_set.names, *label_set.merged}
+    present = [name for name in names if name in known]
+    if not present:
+        raise SettingError(
+            f"the model has no {part}: its classes are {listed(label_set.names)}; "
+            "take another effect, or a model that labels it"
+        )
+    return label_set.select(present)

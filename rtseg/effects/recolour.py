@@ -1,0 +1,250 @@
+"""Lips, hair and brows in another colour.
+
+Colours are moved in CIE L*a*b*, where lightness is apart from hue. The part's own lightness is
+bent towards the target's by a curve through black and white, part of the way only, so that black
+hair becomes copper without fog in its shadows, and strands stay apart. Chroma follows lightness
+and falls towards black and white, as it does on real strands. A quarter of each pixel's own
+deviation in hue stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.effects.colour_memory import ColourMemory, Statistics
+from rtseg.effects.parts import ids_of
+from rtseg.effects.tiles import touched_tiles
+from rtseg.effects.tones import lightened, smooth_step
+from rtseg.frames import Alpha, FaceAlpha, Image, Segmentation
+from rtseg.labels import Colour
+
+Channel = npt.NDArray[np.uint8]
+Table = npt.NDArray[np.uint8]
+"""What each of 256 levels becomes: uint8 (256,)."""
+
+_DEVIATION = 0.25
+"""How much of a pixel's own difference from the part's mean hue stays."""
+
+
+_TOE = 0.8
+"""L*, see `lightened`."""
+
+_LARGE_PIXELS = 40_000
+
+_STRANGE_HUE = (28.0, 50.0)
+"""Differences in b* from the part's mean from which on a pixel is something else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How a part takes colour.
+
+    Attributes:
+        lighter, darker: how far the part's mean lightness moves towards the target's, 0..1.
+        low, high: soft mask values at which the colour begins and is full.
+        keeps_highlights: shine keeps its own colour (lips).
+        needs_colour: pale and dark pixels, as teeth and the mouth's corner, take none (lips).
+        most_deviations: what is lighter than the part by more of its own deviations is something
+            else that shines through or lies beside it, and takes less (hair).
+    """
+
+    lighter: float
+    darker: float
+    low: float
+    high: float
+    keeps_highlights: bool = False
+    needs_colour: bool = False
+    most_deviations: float | None = None
+
+
+LIPS = Style(
+    lighter=0.55, darker=0.6, low=0.15, high=0.75, keeps_highlights=True, needs_colour=True
+)
+HAIR = Style(lighter=0.58, darker=0.82, low=0.3, high=0.8, most_deviations=3.0)
+BROWS = Style(lighter=0.55, darker=0.6, low=0.25, high=0.85, most_deviations=2.5)
+
+STYLES = {"lips": LIPS, "hair": HAIR, "brows": BROWS}
+
+
+def recolour(
+    picture: Image,
+    segmentation: Segmentation,
+    colour: Colour,
+    *,
+    part: str,
+    style: Style,
+    strength: float,
+    memory: ColourMemory | None = None,
+) -> None:
+    """Give a part of every face another colour, in place.
+
+    Args:
+        picture: uint8 (height, width, 3) RGB, of the segmentation's size; changed.
+        segmentation: with soft masks.
+        colour: the target, RGB 0..255.
+        part: as `ids_of` takes it.
+        style: how the part takes colour.
+        strength: 0 (nothing) to 1.
+        memory: holds the parts' colour statistics over a stream; none for a still.
+
+    Raises:
+        SettingError: no soft masks, or the model has no such part.
+    """
+    ids = ids_of(segmentation.label_set, part)
+    target = _lab_of(colour)
+    for face in segmentation.soft_masks.by_face(ids):
+        _recolour_face(
+            picture, face, target, part=part, style=style, strength=strength, memory=memory
+        )
+
+
+def _recolour_face(
+    picture: Image,
+    face: FaceAlpha,
+    target: tuple[float, float, float],
+    *,
+    part: str,
+    style: Style,
+    strength: float,
+    memory: ColourMemory | None,
+) -> None:
+    seen = picture[face.region]
+    measured = _measure(seen, face.alpha)
+    if measured is None:
+        return
+    if memory is not None:
+        measured = memory.steadied(part, face.track_id, measured)
+    move = style.lighter if target[0] > measured[0] else style.darker
+    tables = _tables(target, tuple(np.round(measured[:3], 1)), move)
+    weight = smooth_step(face.alpha, style.low, style.high)
+    for tile in touched_tiles(weight):
+        _paint(
+            seen[tile],
+            strength * weight[tile],
+            tables=tables,
+            measured=measured,
+            style=style,
+        )
+
+
+def _paint(
+    seen: Image,
+    weight: Alpha,
+    *,
+    tables: tuple[Table, Table, Table],
+    measured: Statistics,
+    style: Style,
+) -> None:
+    """Lay the colour on some pixels, in place."""
+    import cv2
+
+    lightness, red, yellow = cv2.split(cv2.cvtColor(seen, cv2.COLOR_RGB2Lab))
+    weight *= _gate(lightness, red, yellow, measured, style)
+    painted = cv2.merge(
+        (
+            cv2.LUT(lightness, tables[0]),
+            _hue(cv2.LUT(lightness, tables[1]), red, measured[1]),
+            _hue(cv2.LUT(lightness, tables[2]), yellow, measured[2]),
+        )
+    )
+    painted = cv2.cvtColor(painted, cv2.COLOR_Lab2RGB)
+    seen[...] = cv2.blendLinear(painted, seen, weight, 1 - weight)
+
+
+def _measure(seen: Image, alpha: Alpha) -> Statistics | None:
+    """Median L*, mean a* and b*, and the spread of L* upwards, where the part surely is.
+
+    L* is 0..100, a* and b* about -128..127. None where there is hardly any of the part. Median
+    and quantile, as what shines through between strands is often white.
+    """
+    import cv2
+
+    # of a large part, every other pixel of every other row tells as much
+    step = 1 if alpha.size < _LARGE_PIXELS else 2
+    seen, alpha = seen[::step, ::step], np.ascontiguousarray(alpha[::step, ::step])
+    lab = np.asarray(cv2.cvtColor(np.ascontiguousarray(seen), cv2.COLOR_RGB2Lab), np.uint8)
+    sure = np.asarray(cv2.compare(alpha, 0.7, cv2.CMP_GT), np.uint8)
+    counts = np.ravel(cv2.calcHist([lab], [0], sure, [256], [0, 256])).cumsum()
+    if counts[-1] < 4:
+        return None
+    median, high = np.searchsorted(counts, (0.5 * counts[-1], 0.84 * counts[-1])) / 2.55
+    _, red, yellow, _ = cv2.mean(lab, mask=sure)
+    return np.array([median, red - 128, yellow - 128, high - median])
+
+
+def _gate(
+    lightness: Channel, red: Channel, yellow: Channel, measured: Statistics, style: Style
+) -> Alpha:
+    """How much of the colour a pixel of this kind takes, 0..1: float32."""
+    import cv2
+
+    levels = np.arange(256, dtype=np.float32)
+    light = levels / 2.55
+    mean, mean_red, spread = float(measured[0]), float(measured[1]), max(float(measured[3]), 4.0)
+    by_light = np.ones(256, np.float32)
+    if style.most_deviations is not None:
+        most = mean + style.most_deviations * spread
+        by_light *= 1 - 0.9 * smooth_step(light, most, most + 2 * spread)
+    if style.keeps_highlights:
+        by_light *= 1 - 0.85 * smooth_step(light, mean + 1.6 * spread, mean + 3.2 * spread)
+    if style.needs_colour:
+        by_light *= smooth_step(light, 0.3 * mean, 0.6 * mean)
+    gate = np.asarray(cv2.LUT(lightness, by_light), np.float32)
+    if style.needs_colour:
+        # teeth and gums have less red than the lips beside them
+        by_red = smooth_step(levels - 128, 0.3 * mean_red, 0.75 * mean_red)
+        gate *= cv2.LUT(red, by_red)
+    else:
+        apart = np.abs(levels - 128 - float(measured[2]))
+        gate *= cv2.LUT(yellow, 1 - 0.9 * smooth_step(apart, *_STRANGE_HUE))
+    return gate
+
+
+def _hue(painted: Channel, own: Channel, mean: float) -> Channel:
+    """The target's a* or b*, with a part of the pixel's own deviation from the mean."""
+    import cv2
+
+    offset = -_DEVIATION * (float(mean) + 128)
+    return np.asarray(cv2.addWeighted(painted, 1.0, own, _DEVIATION, offset), np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _tables(
+    target: tuple[float, float, float], mean: tuple[float, ...], move: float
+) -> tuple[Table, Table, Table]:
+    """What a level of lightness becomes: its new L*, a* and b*, in OpenCV's 8-bit scale.
+
+    Args:
+        target: L*, a*, b*.
+        mean: of the part, L*, a*, b*.
+        move: how far the mean goes towards the target's lightness, 0..1.
+    """
+    goal = mean[0] + move * (target[0] - mean[0])
+    light = lightened(np.arange(256, dtype=np.float64) / 2.55, mean[0], goal, toe=_TOE)
+    # chroma goes with lightness, and there is none in black and white
+    chroma = np.minimum(light / max(goal, 1.0), 1.1) ** 0.8
+    chroma *= 1 - smooth_step(light, 72, 100)
+    # a pale target is pale on dark strands as well, a dark one is dark
+    chroma *= min(1.0, (goal + 12) / (target[0] + 12))
+    return (
+        _levels(2.55 * light),
+        _levels(128 + chroma * target[1]),
+        _levels(128 + chroma * target[2]),
+    )
+
+
+def _levels(values: npt.NDArray[np.floating]) -> Table:
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _lab_of(colour: Colour) -> tuple[float, float, float]:
+    import cv2
+
+    pixel = np.array([[colour]], np.float32) / 255
+    lightness, red, yellow = np.ravel(cv2.cvtColor(pixel, cv2.COLOR_RGB2Lab))
+    return float(lightness), float(red), float(yellow)

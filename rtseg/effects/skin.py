@@ -1,0 +1,79 @@
+"""Smoother skin: its patches evened out, its pores and edges left alone.
+
+A self-guided filter (He et al., "Guided image filtering", ECCV 2010) at a part of the resolution
+says how far patches deviate from their surroundings, and that much is taken away. What is finer
+than the reduced picture, as pores are, and what stands out more than skin does, as eyes and the
+nose's edge do, stays.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.effects.parts import ids_of
+from rtseg.effects.tones import smooth_step
+from rtseg.frames import FaceAlpha, Image, Segmentation
+
+_ROWS = 220
+"""Rows of a face that the filter works at, at least; a larger face is reduced to so many or up to
+twice as many."""
+
+_RADIUS = 1 / 32
+"""Of the filter, in heights of the skin."""
+
+_EDGE = 15.0
+"""Grey levels: what deviates by more than this is an edge, and stays."""
+
+
+def smooth_skin_in(picture: Image, segmentation: Segmentation, *, strength: float) -> None:
+    """Even out the skin of every face, in place.
+
+    Args:
+        picture: uint8 (height, width, 3) RGB; changed.
+        segmentation: with soft masks.
+        strength: 0 (nothing) to 1.
+
+    Raises:
+        SettingError: no soft masks, or the model has no skin.
+    """
+    ids = ids_of(segmentation.label_set, "skin")
+    for face in segmentation.soft_masks.by_face(ids):
+        _smooth_face(picture, face, strength)
+
+
+def _smooth_face(picture: Image, face: FaceAlpha, strength: float) -> None:
+    import cv2
+
+    seen = picture[face.region]
+    height, width = face.alpha.shape
+    if height < 16 or width < 16:
+        return
+    shrink = max(1, height // _ROWS)
+    size = (max(1, width // shrink), max(1, height // shrink))
+    small = np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), np.float32)
+    alpha = np.asarray(cv2.resize(face.alpha, size, interpolation=cv2.INTER_AREA), np.float32)
+    change = _guided(small, radius=max(1, round(_RADIUS * size[1]))) - small
+    # lips, eyes and brows are kept free: a cell that holds some of them counts little
+    change *= (strength * smooth_step(alpha, 0.5, 0.95))[:, :, None]
+    if shrink > 1:
+        change = np.asarray(cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR))
+    cv2.add(seen, change, dst=seen, dtype=cv2.CV_8U)
+
+
+def _guided(picture: npt.NDArray[np.float32], *, radius: int) -> npt.NDArray[np.float32]:
+    """The picture filtered by itself, channel by channel."""
+    import cv2
+
+    window = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+    middle = mean(picture)
+    kept = mean(picture * picture)
+    kept -= middle * middle
+    kept /= kept + _EDGE**2
+    rest = middle - kept * middle
+    filtered: npt.NDArray[np.float32] = mean(kept) * picture + mean(rest)
+    return filtered

@@ -1,0 +1,72 @@
+"""Where an HLS output lies: a playlist, and its segments beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rtseg.errors import OutputExistsError, SinkError
+from rtseg.sinks.disk_space import DiskSpace, cannot_write
+
+
+class HlsFolder:
+    """An .m3u8 file and the segments beside it; none that is there already is written over.
+
+    Args:
+        output: the playlist's path.
+        overwrite: whether a playlist there may be replaced; its segments stay.
+    """
+
+    def __init__(self, output: str, *, overwrite: bool) -> None:
+        self._playlist = Path(output)
+        self._overwrite = overwrite
+        self._place = DiskSpace(self._playlist.parent, output=output)
+
+    def claim(self) -> None:
+        """Check that it may be created, and make its folder.
+
+        Raises:
+            OutputExistsError, SinkError, DiskFullError: as other outputs do.
+        """
+        if self._playlist.is_dir():
+            raise SinkError(f"{self._playlist}: is a folder; a file's name is needed")
+        if self._playlist.exists() and not self._overwrite:
+            raise OutputExistsError(f"{self._playlist} exists; --overwrite replaces it")
+        try:
+            self._playlist.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self._playlist, error) from None
+        self._place.check()
+
+    def check(self) -> None:
+        """Look, at most once a second, whether one can write on. See `DiskSpace.check`."""
+        self._place.check()
+
+    def options(self, *, is_live: bool, again: bool) -> dict[str, str]:
+        """The muxer's options: all segments of a file, the last twelve seconds of a camera.
+
+        Args:
+            is_live: whether old segments lose their worth.
+            again: whether the playlist of this run is to be gone on with.
+        """
+        flags = ["independent_segments", "temp_file"]
+        if is_live:
+            flags.append("delete_segments")
+        if again:
+            flags += ["append_list", "discont_start"]
+        stem = self._playlist.stem.replace("%", "%%")
+        return {
+            # Cut at the first key frame after that, which is less than two seconds away.
+            "hls_time": "1.5",
+            "hls_list_size": "6" if is_live else "0",
+            "hls_flags": "+".join(flags),
+            "hls_segment_filename": str(self._playlist.parent / f"{stem}-%06d.ts"),
+            "start_number": str(self._first_free()),
+            **({} if is_live else {"hls_playlist_type": "event"}),
+        }
+
+    def _first_free(self) -> int:
+        """The number after the highest one that a segment of this name has."""
+        ours = re.compile(re.escape(self._playlist.stem) + r"-(\d+)\.ts(\.tmp)?")
+        found = [ours.fullmatch(path.name) for path in self._playlist.parent.iterdir()]
+        return max((int(match[1]) + 1 for match in found if match), default=0)

@@ -1,0 +1,91 @@
+"""How each network protocol, and HLS, is written: muxer, options, the audio that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from rtseg.media.urls import url_scheme
+
+HLS_SUFFIX = ".m3u8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """One way to send a live stream.
+
+    Attributes:
+        name: for messages.
+        muxer: FFmpeg's name of the container.
+        audio: the codecs that are sent along, as they are; others are left out, and that is said.
+        options: of muxer and protocol.
+        query: what is added to the URL, where it does not say otherwise itself.
+        by_the_clock: who receives it plays what comes: a file must be sent in real time.
+    """
+
+    name: str
+    muxer: str
+    audio: tuple[str, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    by_the_clock: bool = True
+
+
+_MPEG_TS = {"flush_packets": "1", "muxdelay": "0", "muxpreload": "0"}
+_TS_AUDIO = ("aac", "mp3", "mp2", "ac3", "eac3", "opus")
+_RTMP = Protocol(
+    name="RTMP",
+    muxer="flv",
+    audio=("aac", "mp3"),
+    options={"flvflags": "no_duration_filesize", "flush_packets": "1"},
+)
+_RTSP = Protocol(
+    name="RTSP",
+    muxer="rtsp",
+    audio=("aac", "opus", "mp3", "ac3", "pcm_mulaw", "pcm_alaw"),
+    # Over TCP, since a server that has gone is noticed, and packets pass any router.
+    options={"rtsp_transport": "tcp"},
+)
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        "rtsp": _RTSP,
+        "rtsps": _RTSP,
+        "rtmp": _RTMP,
+        "rtmps": _RTMP,
+        "udp": Protocol(
+            name="MPEG-TS over UDP",
+            muxer="mpegts",
+            audio=_TS_AUDIO,
+            options=_MPEG_TS,
+            # Seven transport packets fill an Ethernet frame; larger ones would be fragmented.
+            query={"pkt_size": "1316"},
+        ),
+        "tcp": Protocol(name="MPEG-TS over TCP", muxer="mpegts", audio=_TS_AUDIO, options=_MPEG_TS),
+    }
+)
+"""By the URL's scheme."""
+
+HLS = Protocol(
+    name="HLS",
+    muxer="hls",
+    audio=("aac", "mp3", "ac3", "eac3"),
+    by_the_clock=False,
+)
+
+
+def protocol_of(output: str) -> Protocol:
+    """The protocol of a URL that `PROTOCOLS` knows, or of an .m3u8 file."""
+    scheme = url_scheme(output)
+    return HLS if scheme is None else PROTOCOLS[scheme]
+
+
+def with_query(url: str, protocol: Protocol) -> str:
+    """The URL with what the protocol needs in its query, unless it is there."""
+    _, _, query = url.partition("?")
+    present = {part.partition("=")[0] for part in query.split("&")}
+    missing = [f"{key}={value}" for key, value in protocol.query.items() if key not in present]
+    if not missing:
+        return url
+    return url + ("&" if query else "" if url.endswith("?") else "?") + "&".join(missing)

@@ -1,0 +1,270 @@
+"""What runs in a network output's child process: it connects, and sends what the parent encoded.
+
+PyAV holds the interpreter's lock while it connects and while it writes a stream's header, so that a
+server that accepts and stays silent stops every thread of the process. This one can be killed.
+
+    python -m rtseg.sinks.stream_process      (its standard input says which socket is the parent's)
+
+The parent sends messages: four bytes of length, one byte of kind, the content. The child answers in
+lines of JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import signal
+import socket
+import stat
+import struct
+import sys
+import traceback
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+HEADER = struct.Struct("!IB")
+PACKET = struct.Struct("!BBqqq")
+
+PLAN, SEND, END = range(3)
+"""The kinds of message: what to open and how; one packet; the end."""
+
+_SEND_BUFFER_BYTES = 128 << 10
+_MOST_DESCRIPTORS = 256
+
+State = Literal["connected", "ended", "failed", "bug"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What the child says.
+
+    Attributes:
+        state: `connected`: the header was written, packets may come; `ended`: all was sent, and the
+            output is closed; `failed`: it cannot go on; `bug`: it failed as nobody foresaw.
+        reason: in words, of the last two; with a bug, its traceback.
+        may_return: whether trying again may help.
+        number: the system's error number, 0 where there is none.
+    """
+
+    state: State
+    reason: str = ""
+    may_return: bool = True
+    number: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the child opens.
+
+    Attributes:
+        url: where to.
+        muxer, options: FFmpeg's.
+        template: a tiny Matroska file whose streams are like those that are sent.
+        parameter_sets: of the video, Annex B.
+        time_bases: of the packets, one a stream: numerator and denominator.
+    """
+
+    url: str
+    muxer: str
+    options: dict[str, str]
+    template: bytes
+    parameter_sets: bytes
+    time_bases: tuple[tuple[int, int], ...]
+
+    def to_bytes(self) -> bytes:
+        """As it is sent to the child."""
+        fields = {
+            "url": self.url,
+            "muxer": self.muxer,
+            "options": self.options,
+            "template": base64.b64encode(self.template).decode(),
+            "parameter_sets": base64.b64encode(self.parameter_sets).decode(),
+            "time_bases": self.time_bases,
+        }
+        return json.dumps(fields).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Plan:
+        """As the child gets it."""
+        fields = json.loads(data)
+        for name in ("template", "parameter_sets"):
+            fields[name] = base64.b64decode(fields[name])
+        fields["time_bases"] = tuple((int(a), int(b)) for a, b in fields["time_bases"])
+        return cls(**fields)
+
+
+def message(kind: int, content: bytes = b"") -> bytes:
+    """A message as it is sent."""
+    return HEADER.pack(len(content), kind) + content
+
+
+class _Parent:
+    """The other end of the socket."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self.descriptor = link.fileno()
+
+    def receive(self) -> tuple[int, bytes]:
+        """The next message; the end where the parent has gone."""
+        header = self._exactly(HEADER.size)
+        if header is None:
+            return END, b""
+        length, kind = HEADER.unpack(header)
+        content = self._exactly(length)
+        return (END, b"") if content is None else (kind, content)
+
+    def tell(self, report: Report) -> None:
+        """Say something; nothing where the parent has gone."""
+        try:
+            self._link.sendall(json.dumps(report.__dict__).encode() + b"\n")
+        except OSError:
+            return
+
+    def _exactly(self, count: int) -> bytes | None:
+        data = bytearray()
+        while len(data) < count:
+            try:
+                part = self._link.recv(min(1 << 20, count - len(data)))
+            except OSError:
+                return None
+            if not part:
+                return None
+            data += part
+        return bytes(data)
+
+
+def _open(plan: Plan) -> tuple[Any, list[Any]]:
+    """The output with its streams, its header written: this is what may block for ever."""
+    import av
+
+    with av.open(io.BytesIO(plan.template)) as template:
+        output = av.open(plan.url, "w", format=plan.muxer, container_options=plan.options)
+        streams: list[Any] = [
+            output.add_stream_from_template(stream, opaque=True) for stream in template.streams
+        ]
+    # Matroska keeps them in another form than that in which the packets come.
+    streams[0].codec_context.extradata = plan.parameter_sets
+    for stream, time_base in zip(streams, plan.time_bases, strict=True):
+        stream.time_base = Fraction(*time_base)
+    output.start_encoding()
+    return output, streams
+
+
+def _bound_buffers(parent: _Parent) -> None:
+    """Keep the system from holding seconds of a stream back for a server that does not read.
+
+    FFmpeg has such an option for some protocols only, so this looks for its sockets itself.
+    """
+    if os.name != "posix":
+        return
+    for descriptor in range(3, _MOST_DESCRIPTORS):
+        try:
+            if descriptor == parent.descriptor or not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(descriptor)) as connection:
+                if connection.type == socket.SOCK_STREAM:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        except OSError:
+            continue  # nothing open there
+
+
+def _pass_on(parent: _Parent, plan: Plan, output: Any, streams: list[Any]) -> None:
+    """Send packets until the end."""
+    import av
+
+    while True:
+        kind, content = parent.receive()
+        if kind == END:
+            return
+        number, is_key, pts, dts, duration = PACKET.unpack_from(content)
+        packet = av.Packet(content[PACKET.size :])
+        packet.time_base = Fraction(*plan.time_bases[number])
+        packet.pts, packet.dts, packet.duration = pts, dts, duration
+        packet.is_keyframe = bool(is_key)
+        packet.stream = streams[number]
+        output.mux(packet)
+
+
+def _serve(parent: _Parent) -> Report:
+    import av
+
+    av.logging.set_level(None)
+    kind, content = parent.receive()
+    if kind != PLAN:
+        return Report(state="ended")
+    plan = Plan.from_bytes(content)
+    try:
+        output, streams = _open(plan)
+        _bound_buffers(parent)
+        parent.tell(Report(state="connected"))
+        with output:
+            _pass_on(parent, plan, output, streams)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        return _failure(error)
+    return Report(state="ended")
+
+
+def _failure(error: Exception) -> Report:
+    """What an error means, and whether it may pass."""
+    import av
+
+    words = str(getattr(error, "strerror", None) or error).lower()
+    lasting = (
+        av.error.HTTPClientError,
+        av.error.InvalidDataError,
+        av.error.ProtocolNotFoundError,
+        av.error.MuxerNotFoundError,
+        av.error.ArgumentError,
+        PermissionError,
+        ValueError,
+    )
+    number = getattr(error, "errno", None) or 0
+    return Report(
+        state="failed",
+        reason=words,
+        may_return=not isinstance(error, lasting),
+        number=number if isinstance(error, OSError) else 0,
+    )
+
+
+def _die_with_the_parent() -> None:
+    """Where Linux can, so that a child that is stuck in a connection does not stay behind."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def _inherited_socket() -> socket.socket:
+    """The socket that standard input tells of: a descriptor, or what Windows shares."""
+    told = json.loads(sys.stdin.readline())
+    if "descriptor" in told:
+        return socket.socket(fileno=told["descriptor"])
+    # Only Windows' sockets have it.
+    shared = base64.b64decode(told["shared"])
+    return socket.fromshare(shared)  # type: ignore[attr-defined,no-any-return,unused-ignore]
+
+
+def main() -> None:
+    """The child's whole life."""
+    # A signal to the whole group is the parent's to answer: it ends this process in order.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    _die_with_the_parent()
+    parent = _Parent(_inherited_socket())
+    try:
+        report = _serve(parent)
+    except Exception:  # noqa: BLE001  the parent raises it with this trace
+        report = Report(state="bug", reason=traceback.format_exc())
+    parent.tell(report)
+
+
+if __name__ == "__main__":
+    main()
