@@ -9,7 +9,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rtseg.errors import SettingError, listed
 
-ViewName = Literal["overlay", "mask", "side-by-side", "contour", "cutout", "blur", "pixelate"]
+ViewName = Literal[
+    "overlay", "mask", "side-by-side", "contour", "cutout", "blur", "pixelate", "none"
+]
 DeviceName = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 BackendName = Literal["auto", "torch", "openvino", "tensorrt"]
@@ -114,6 +116,9 @@ class ViewSettings(Settings):
         "auto",
         "what cutout puts behind: transparent, a colour (#rrggbb), or auto: transparent where "
         "the output can hold it, else black",
+    )
+    feather: float = setting(
+        0.0, "pixels over which cutout and blur fade outwards", low=0.0, high=500.0
     )
     legend: bool = setting(False, "name the colours in the picture")
     hud: bool = setting(False, "show FPS and latency in the picture")

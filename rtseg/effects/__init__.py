@@ -7,14 +7,15 @@
         result = segmenter(image)
         picture = apply_effects(image, result, ["lips=#b0122a:0.75", "skin=0.5"])
 
-They need soft masks. Over a stream, one `ColourMemory` handed to each call holds the parts'
-colours steady; without one, every call stands alone.
+They need soft masks. A stream has an `EffectChain`, which holds the parts' colours steady from
+frame to frame; the functions stand alone at every call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rtseg.effects.chain import EffectChain
 from rtseg.effects.colour_memory import ColourMemory
 from rtseg.effects.registry import (
     EFFECTS,
@@ -34,6 +35,7 @@ __all__ = [
     "Background",
     "ColourMemory",
     "Effect",
+    "EffectChain",
     "EffectKind",
     "Recolour",
     "Retouch",

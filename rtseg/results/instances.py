@@ -40,6 +40,9 @@ def face_mask(segmentation: Segmentation, face: Face, ids: Sequence[int]) -> Mas
 
     A pixel belongs to the face whose box it lies in, or nearest to; of several boxes, to that
     whose middle is nearest, in sizes of the box.
+
+    Raises:
+        SettingError: the face is none of the segmentation's.
     """
     if face not in segmentation.faces:
         raise SettingError(f"track {face.track_id}: is no face of this segmentation")

@@ -20,7 +20,10 @@ from rtseg.views.legend import draw_legend
 from rtseg.views.privacy import blur, pixelate
 from rtseg.views.selection import Chosen, choose
 
-__all__ = ["check_view", "render", "rendered_size"]
+__all__ = ["SOFT_VIEWS", "check_view", "render", "rendered_size"]
+
+SOFT_VIEWS = frozenset({"cutout", "blur"})
+"""The views whose edges are those of soft masks, where the segmentation has them."""
 
 COLOURED_VIEWS = frozenset({"overlay", "mask", "side-by-side", "contour"})
 """The views that show the classes' colours, and so have something for a legend to name."""
@@ -73,6 +76,8 @@ def _draw(
 ) -> Picture:
     image = frame.image
     match settings.view:
+        case "none":
+            return image.copy()
         case "overlay":
             return overlay(image, segmentation, chosen, opacity=settings.opacity)
         case "mask":
@@ -83,9 +88,22 @@ def _draw(
             return contour(image, segmentation, chosen)
         case "cutout":
             colour = background_colour(settings.background, alpha=alpha)
-            return cutout(image, segmentation, chosen, colour=colour, invert=settings.invert)
+            return cutout(
+                image,
+                segmentation,
+                chosen,
+                colour=colour,
+                invert=settings.invert,
+                feather=settings.feather,
+            )
         case "blur":
-            return blur(image, segmentation, chosen, invert=settings.invert)
+            return blur(
+                image,
+                segmentation,
+                chosen,
+                invert=settings.invert,
+                feather=settings.feather,
+            )
         case "pixelate":
             return pixelate(image, segmentation, chosen, invert=settings.invert)
 

@@ -10,6 +10,7 @@ from rtseg.errors import SettingError
 from rtseg.frames import Image, LabelMap, Picture, Segmentation
 from rtseg.labels import Colour
 from rtseg.views.selection import Chosen, labelled_regions
+from rtseg.views.soft_edges import Cover
 
 _BLACK = (0, 0, 0)
 
@@ -41,11 +42,13 @@ def cutout(
     *,
     colour: Colour | None,
     invert: bool,
+    feather: float = 0.0,
 ) -> Picture:
     """The chosen classes (or, inverted, everything else) on a colour or on nothing.
 
-    Edges fade inwards over a pixel or two. Where nothing is kept, a transparent picture holds
-    black, so that what was cut away is not in the file.
+    Edges are the soft masks' where the segmentation has them, else they fade inwards over a pixel
+    or two; with a feather they fade outwards over so many more. Where nothing is kept, a
+    transparent picture holds black, so that what was cut away is not in the file.
 
     Returns:
         uint8 (height, width, 3) RGB, or (height, width, 4) RGBA where `colour` is None.
@@ -59,11 +62,14 @@ def cutout(
     elif any(behind):
         picture[:] = behind
     size = 3 if image.shape[0] < 1440 else 5
-    for region in labelled_regions(segmentation, margin=size):
-        kept = chosen.where(segmentation.labels[region])
+    cover = Cover(segmentation, chosen, feather=feather)
+    for region in labelled_regions(segmentation, margin=size + cover.reach):
+        kept = cover.of(region)
         if invert:
             kept = 255 - kept
-        _compose(picture[region], image[region], _faded(kept, size), behind)
+        if not cover.is_soft:
+            kept = _faded(kept, size)
+        _compose(picture[region], image[region], kept, behind)
     return picture
 
 

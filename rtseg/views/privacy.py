@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rtseg.frames import Image, LabelMap, Picture, Segmentation
 from rtseg.views.selection import Chosen, Region, labelled_regions
+from rtseg.views.soft_edges import Cover
 
 BLUR_ROWS = 10
 """Pixels that a face's height is averaged down to before it is blurred further."""
@@ -25,8 +26,18 @@ GROWTH = 0.04
 """How far the hidden area reaches over the mask, as a fraction of a face's height."""
 
 
-def blur(image: Image, segmentation: Segmentation, chosen: Chosen, *, invert: bool) -> Picture:
-    """The chosen classes blurred beyond recognition, or, inverted, everything else."""
+def blur(
+    image: Image,
+    segmentation: Segmentation,
+    chosen: Chosen,
+    *,
+    invert: bool,
+    feather: float = 0.0,
+) -> Picture:
+    """The chosen classes blurred beyond recognition, or, inverted, everything else.
+
+    The blur begins where the hidden area ends, and fades out beyond it over `feather` pixels more.
+    """
     import cv2
 
     size = _face_pixels(segmentation, chosen)
@@ -35,15 +46,20 @@ def blur(image: Image, segmentation: Segmentation, chosen: Chosen, *, invert: bo
         picture = _blurred(image, size)
         for region in labelled_regions(segmentation, margin=3 * growth):
             hidden = 255 - chosen.where(segmentation.labels[region])
-            weight = _soft_cover(hidden, growth)
+            weight = _soft_cover(hidden, growth, feather)
             picture[region] = cv2.blendLinear(picture[region], image[region], weight, 1.0 - weight)
         return picture
     picture = image.copy()
-    for region in labelled_regions(segmentation, margin=3 * growth):
+    cover = Cover(segmentation, chosen, feather=0.0)
+    reach = 3 * growth + math.ceil(feather) + cover.reach
+    for region in labelled_regions(segmentation, margin=reach):
         hidden = chosen.where(segmentation.labels[region])
         if not cv2.countNonZero(hidden):
             continue
-        weight = _soft_cover(hidden, growth)
+        weight = _soft_cover(hidden, growth, feather)
+        if cover.is_soft:
+            # never less hidden than by the labels alone
+            np.maximum(weight, cover.of(region) / np.float32(255), out=weight)
         # OpenCV writes into neither argument, and the region's own pixels are still untouched.
         seen = picture[region]
         seen[:] = cv2.blendLinear(_blurred(seen, size), seen, weight, 1.0 - weight)
@@ -108,12 +124,19 @@ def _dilated(mask: LabelMap, radius: int) -> LabelMap:
     return np.asarray(cv2.dilate(mask, kernel), np.uint8)
 
 
-def _soft_cover(mask: LabelMap, growth: int) -> npt.NDArray[np.float32]:
-    """1 on the mask and half a growth around it, falling to 0 over one more growth."""
+def _soft_cover(mask: LabelMap, growth: int, feather: float) -> npt.NDArray[np.float32]:
+    """1 on the mask and half a growth around it, falling to 0 over one more growth.
+
+    With a feather it is 1 as far as it would else be above 0, and falls to 0 over those pixels.
+    """
     import cv2
 
     half = max(1, growth // 2)
-    grown = _dilated(mask, growth)
+    grown = _dilated(mask, growth + half if feather else growth)
+    if feather:
+        away = cv2.distanceTransform(255 - grown, cv2.DIST_L2, cv2.DIST_MASK_5)
+        ramp = 1 - np.asarray(away, np.float32) / np.float32(feather + 1)
+        return ramp.clip(0, 1, out=ramp)
     soft = cv2.blur(grown, (2 * half + 1, 2 * half + 1), borderType=cv2.BORDER_REPLICATE)
     return np.asarray(soft, np.float32) / np.float32(255.0)
 

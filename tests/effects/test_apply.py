@@ -1,9 +1,19 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
-from rtseg.effects import EFFECTS, ColourMemory, Recolour, Retouch, apply_effects, parse_effect
+from rtseg.effects import (
+    EFFECTS,
+    ColourMemory,
+    EffectChain,
+    Recolour,
+    Retouch,
+    apply_effects,
+    parse_effect,
+)
 from rtseg.errors import SettingError
-from rtseg.frames import Segmentation
+from rtseg.frames import Frame, Segmentation
 from rtseg.labels import BDD_DRIVABLE, CELEBAMASK, HELEN
 from tests.effects.portrait import core, lab, portrait
 
@@ -134,3 +144,22 @@ def test_the_memory_keeps_tracks_and_streams_apart():
     assert memory.steadied("hair", 1, np.array([30.0])) == 30
     memory.begin(1.0)  # the stream went back
     assert memory.steadied("hair", 1, np.array([40.0])) == 40
+
+
+def test_a_chain_goes_with_a_stream():
+    image, result = portrait()
+    chain = EffectChain(["hair=#b5532a", "lips=#b0122a"])
+
+    def frame(index, picture, **changes):
+        return Frame(image=picture, index=index, pts=index, time_base=Fraction(1, 30), **changes)
+
+    first = chain(frame(0, image), result)
+    assert (first == apply_effects(image, result, ["hair=#b5532a", "lips=#b0122a"])).all()
+    # the light goes up at once: the stream follows slowly, a cut at once
+    bright = np.minimum(image.astype(int) + 60, 255).astype(np.uint8)
+    alone = apply_effects(bright, result, ["hair=#b5532a", "lips=#b0122a"])
+    assert (chain(frame(1, bright), result) != alone).any()
+    assert (chain(frame(2, bright, discontinuity=True), result) == alone).all()
+    with pytest.raises(SettingError, match="the model has no hair"):
+        chain.check(BDD_DRIVABLE)
+    chain.check(HELEN)
