@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import io
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from rtseg.errors import SettingError, SinkError, listed
 from rtseg.frames import Frame, Image, Picture, Segmentation
 from rtseg.settings import ViewSettings
+from rtseg.system.files import write_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """What `save` writes."""
@@ -66,17 +67,15 @@ def save(
             f"{path}: {suffix or 'no suffix'} is no picture's; allowed: {listed(SUFFIXES)}"
         )
     drawn = plot(segmentation, picture, transparent=suffix not in _OPAQUE, **view)
-    part = target.with_name(f".{target.name}.part{suffix}")
+    data = io.BytesIO()
+    picture_file = Pictures.fromarray(drawn)
+    if suffix in (".jpg", ".jpeg", ".webp"):
+        picture_file.save(data, format=Pictures.registered_extensions()[suffix], quality=_QUALITY)
+    else:
+        picture_file.save(data, format=Pictures.registered_extensions()[suffix])
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        picture_file = Pictures.fromarray(drawn)
-        if suffix in (".jpg", ".jpeg", ".webp"):
-            picture_file.save(part, quality=_QUALITY)
-        else:
-            picture_file.save(part)
-        part.replace(target)
+        write_whole(target, data.getvalue(), overwrite=True)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from None
     return target

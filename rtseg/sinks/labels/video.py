@@ -1,12 +1,15 @@
-"""Label ids as a lossless video."""
+"""Label ids, or any other grey plane, as a lossless video."""
 
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rtseg.errors import SinkError
 from rtseg.frames import Frame, Picture, Segmentation
@@ -21,17 +24,22 @@ NAMES_TAG = "RTSEG_LABELS"
 MILLISECOND = Fraction(1, 1000)
 
 
-class LabelsVideoSink(Sink):
-    """A Matroska file with one FFV1 stream of 8-bit grey pictures whose values are the label ids.
+class GreyVideoSink(Sink):
+    """A Matroska file with one FFV1 stream of grey pictures, made of each segmentation.
 
     FFV1 is lossless and checks itself. Times are to the millisecond, which is Matroska's own tick.
-    The class names are in the tag `RTSEG_LABELS`.
+
+    Args:
+        output: the file's path.
+        overwrite: whether a file there may be replaced.
+        pixel_format: FFmpeg's, `gray` (8 bits) or `gray16le`.
     """
 
     wants_pixels = False
 
-    def __init__(self, output: str, *, overwrite: bool) -> None:
+    def __init__(self, output: str, *, overwrite: bool, pixel_format: str = "gray") -> None:
         self._output = output
+        self._pixel_format = pixel_format
         self._part = PartialFile(output, overwrite=overwrite)
         self._container: Any = None
         self._stream: Any = None
@@ -39,8 +47,16 @@ class LabelsVideoSink(Sink):
         self._last_pts: int | None = None
         self._size = (0, 0)
 
+    @abstractmethod
+    def plane(self, segmentation: Segmentation) -> npt.NDArray[np.unsignedinteger]:
+        """What is written of a frame: (height, width), uint8 or uint16 as the pixel format is."""
+
+    @abstractmethod
+    def tags(self, segmentation: Segmentation) -> Mapping[str, str]:
+        """The file's tags, from its first frame."""
+
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        """Create the file, the labels being of the source's size. See `Sink.open`."""
+        """Create the file, the pictures being of the source's size. See `Sink.open`."""
         # OpenCV is loaded before PyAV, or a window of the same process would hang: see window.py.
         import cv2  # noqa: F401
 
@@ -56,7 +72,7 @@ class LabelsVideoSink(Sink):
             )
             stream = self._container.add_stream("ffv1", rate=info.frame_rate or 25)
             stream.width, stream.height = self._size
-            stream.pix_fmt = "gray"
+            stream.pix_fmt = self._pixel_format
             stream.codec_context.time_base = MILLISECOND
             stream.time_base = MILLISECOND
             stream.codec_context.options = {"level": "3", "slicecrc": "1", "slices": "4"}
@@ -65,7 +81,7 @@ class LabelsVideoSink(Sink):
             raise cannot_write(self._output, error) from None
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Encode the labels at the frame's time, to the millisecond. See `Sink.write`."""
+        """Encode the plane at the frame's time, to the millisecond. See `Sink.write`."""
         import av
 
         height, width = segmentation.labels.shape
@@ -76,22 +92,21 @@ class LabelsVideoSink(Sink):
             )
         self._part.check()
         if self._frames == 0:
-            self._container.metadata[NAMES_TAG] = json.dumps(segmentation.label_set.names)
+            self._container.metadata.update(self.tags(segmentation))
         pts = round(frame.pts_seconds / MILLISECOND)
         if self._last_pts is not None and pts <= self._last_pts:
             # Two frames within one millisecond: Matroska cannot tell them apart.
             pts = self._last_pts + 1
         self._last_pts = pts
-        labels = av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(segmentation.labels), format="gray"
-        )
-        labels.pts, labels.time_base = pts, MILLISECOND
-        self._mux(labels)
+        plane = np.ascontiguousarray(self.plane(segmentation))
+        picture_out = av.VideoFrame.from_ndarray(plane, format=self._pixel_format)
+        picture_out.pts, picture_out.time_base = pts, MILLISECOND
+        self._mux(picture_out)
         self._frames += 1
 
-    def _mux(self, labels: Any) -> None:
+    def _mux(self, plane: Any) -> None:
         try:
-            self._container.mux(self._stream.encode(labels))
+            self._container.mux(self._stream.encode(plane))
         except OSError as error:
             raise cannot_write(self._output, error) from None
 
@@ -112,3 +127,15 @@ class LabelsVideoSink(Sink):
     def describe(self) -> str:
         """The file's path."""
         return self._output
+
+
+class LabelsVideoSink(GreyVideoSink):
+    """Grey values are the label ids. The class names are in the tag `RTSEG_LABELS`."""
+
+    def plane(self, segmentation: Segmentation) -> npt.NDArray[np.unsignedinteger]:
+        """The labels. See `GreyVideoSink.plane`."""
+        return segmentation.labels
+
+    def tags(self, segmentation: Segmentation) -> Mapping[str, str]:
+        """The class names. See `GreyVideoSink.tags`."""
+        return {NAMES_TAG: json.dumps(segmentation.label_set.names)}
