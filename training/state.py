@@ -15,7 +15,7 @@ from torch import nn
 from rtseg.checkpoint import read_checkpoint
 from rtseg.errors import SettingError
 from rtseg.models import build_model, create_model
-from rtseg.models.residual_pyramid import ResidualPyramid
+from rtseg.models.pyramid import PyramidNet
 from rtseg.system.files import written_whole
 from training.encoder_weights import load_imagenet
 from training.optimizers import encoder_of, freeze, make_optimizer
@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _start_from(model: nn.Module, path: Path, recipe: Recipe) -> None:
     before = read_checkpoint(path)
     state: Mapping[str, torch.Tensor] = create_model(before).state_dict()
-    if isinstance(model, ResidualPyramid) and before.architecture == recipe.architecture:
+    if isinstance(model, PyramidNet) and before.architecture == recipe.architecture:
         state = model.grown(state)
     try:
         model.load_state_dict(state)

@@ -12,6 +12,7 @@ from torch import nn
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import ModelError, listed
 from rtseg.models.library import LIBRARY
+from rtseg.models.lite_pyramid import LitePyramid
 from rtseg.models.published.deeplab_cut import DeepLabCut
 from rtseg.models.published.fasseg_fcn import FassegFcn
 from rtseg.models.published.fcn32s import Fcn32s
@@ -20,6 +21,7 @@ from rtseg.models.published.unet import UNet
 from rtseg.models.residual_pyramid import ResidualPyramid
 
 ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {
+    "lite-pyramid": LitePyramid,
     "residual-pyramid": ResidualPyramid,
     "unet": UNet,
     "fasseg-fcn": FassegFcn,

@@ -51,6 +51,8 @@ CASES = (
             "fine": 8,
         },
     ),
+    Case(architecture="lite-pyramid", stride=2, options={"pyramid": 16, "fine": 8}),
+    Case(architecture="lite-pyramid", stride=4, options={"pyramid": 16, "fine": 0}),
     Case(architecture="unet", stride=1, options={"width": 4, "slope": 0.05}),
     Case(architecture="fasseg-fcn", stride=1),
     Case(architecture="deeplab-cut", stride=4),

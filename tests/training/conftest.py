@@ -85,6 +85,16 @@ def toy_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "fasseg-v2-val": ["2"],
         "fasseg-v3-train": ["+30/a"],
         "fasseg-v3-val": ["0/b"],
+        "celebamask-train": ["train/0", "extra/a"],
+        "celebamask-val": ["train/1"],
+        "celebamask-report": ["train/2"],
+        "figaro-train": ["F1"],
+        "figaro-val": ["F2"],
+        "figaro-report": ["F3"],
+        "masked-faces-train": ["m1"],
+        "masked-faces-val": ["m2"],
+        "masked-faces-report": ["m3"],
+        "helen-glasses": ["0002"],
     }
     for name, names in lists.items():
         (splits / f"{name}.txt").write_text("\n".join(names) + "\n")
@@ -107,4 +117,25 @@ def toy_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("+30/a", "0/b"):
         write_png(root / "fasseg" / "V3" / "Train_RGB" / f"{name}.jpg", image)
         write_png(root / "fasseg" / "V3" / "Train_labels" / f"{name}.png", painted)
+    write_listed(root, lists)
     return root
+
+
+def write_listed(root: Path, lists: dict[str, list[str]]) -> None:
+    """The data sets that lie as images and labels, with every id that they have."""
+    image, labels = draw_face()
+    celebamask = np.array([0, 1, 7, 6, 5, 4, 2, 11, 10, 12, 13], np.uint8)[labels]
+    for index in (3, 8, 9, 14, 15, 16, 17, 18):
+        celebamask[228:, 12 * index : 12 * index + 12] = index
+    hair = np.where(labels == 10, 1, 0)
+    masked = np.where(labels >= 6, 2, np.where(labels > 0, 1, 0))
+    masked[labels == 10] = 0
+    for prefix, folder, ids in (
+        ("celebamask", "celebamask-hq", celebamask),
+        ("figaro", "figaro1k", hair),
+        ("masked-faces", "masked-faces", masked),
+    ):
+        for name in (n for key in lists if key.startswith(prefix) for n in lists[key]):
+            part, _, stem = name.rpartition("/")
+            write_png(root / folder / part / "images" / f"{stem}.jpg", image)
+            write_png(root / folder / part / "labels" / f"{stem}.png", ids.astype(np.uint8))

@@ -54,9 +54,8 @@ def test_every_published_recipe_stands_in_the_table() -> None:
     for name in RECIPES:
         assert f"`{name}`" in TEXT or name in (
             "face-parts",
-            "face-parts-bent",
-            "face-parts-fine",
-            "face-parts-coarse",
+            "face-parts-192",
+            "face-parts-128",
             "fasseg-fcn-both",
         ), name
 

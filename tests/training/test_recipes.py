@@ -13,7 +13,7 @@ from rtseg.models import build_model
 from training.evaluation.report import scores
 from training.recipes import RECIPES, recipe_of
 
-OURS = ("face-parts", "face-parts-bent", "face-parts-fine", "face-parts-coarse", "fasseg-fcn-both")
+OURS = ("face-parts", "face-parts-192", "face-parts-128", "fasseg-fcn-both")
 PUBLISHED = [name for name in RECIPES if name not in OURS]
 
 REQUIRED = {

@@ -12,9 +12,9 @@ from rtseg.checkpoint import read_checkpoint
 from rtseg.labels import HELEN
 from rtseg.models import create_model
 from rtseg.weights import default_checkpoint_path
+from training.data.helen import Helen
 from training.evaluation.metrics import f1_table
 from training.evaluation.predictor import Predictor, evaluate
-from training.recipes import recipe_of
 
 
 def test_it_is_small_and_says_what_it_is():
@@ -37,7 +37,7 @@ def test_it_is_small_and_says_what_it_is():
 @pytest.mark.skipif("RTSEG_DATA" not in os.environ, reason="needs the data folder in RTSEG_DATA")
 def test_its_figures_are_measured_again():
     checkpoint = read_checkpoint(default_checkpoint_path())
-    dataset = recipe_of("face-parts").evaluation(Path(os.environ["RTSEG_DATA"]), "val")
+    dataset = Helen(root=Path(os.environ["RTSEG_DATA"]), split="val")
     matrix = evaluate(Predictor.of_checkpoint(checkpoint), dataset, size=(256, 256))
     again = f1_table(matrix, checkpoint.label_set)
     assert again == pytest.approx(dict(checkpoint.accuracy["f1"]), abs=2e-3)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.frames import Image, LabelMap
+from rtseg.labels import IGNORED, LabelSet
 from training.augment import drawing, transforms
 
 
@@ -24,12 +25,29 @@ class Stage:
     Attributes:
         size: of the canvases, pixels.
         pictures: without a face, RGB uint8, any size.
-        background: the label id of everything painted here.
+        background: the label id of everything painted here that is no person.
+        neck, clothes: the label ids of painted bodies, or the background's where the labels do
+            not tell them apart.
     """
 
     size: int
     pictures: Sequence[Image]
     background: int
+    neck: int
+    clothes: int
+
+    @classmethod
+    def for_labels(cls, label_set: LabelSet, *, size: int, pictures: Sequence[Image]) -> Stage:
+        """A stage whose bodies have the labels that the set has for them."""
+        background = label_set.background or 0
+        ids = {name: index for index, name in enumerate(label_set.names)}
+        return cls(
+            size=size,
+            pictures=list(pictures),
+            background=background,
+            neck=ids.get("neck", background),
+            clothes=ids.get("clothes", background),
+        )
 
     def backdrop(self, rng: np.random.Generator) -> Image:
         """A part of a face-free picture, (size, size, 3)."""
@@ -108,8 +126,9 @@ class Stage:
         if rng.random() < 0.2:
             place = (chin[0] + width * rng.uniform(-0.3, 0.3), chin[1] + width * rng.uniform(1, 2))
             drawn = drawing.draw_mask(canvas, rng, centre=place, height=width * rng.uniform(0.6, 2))
-            labels[drawn > 0.5] = self.background
-        labels[np.maximum(neck, shoulders) > 0.5] = self.background
+            labels[drawn > 0.5] = self.clothes
+        labels[neck > 0.5] = self.neck
+        labels[shoulders > 0.5] = IGNORED if bare else self.clothes
 
     def occlude(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -16,6 +17,7 @@ from training.augment import drawing, transforms
 from training.augment.canvas import Stage
 from training.augment.heads import Head, portrait
 from training.augment.scene_settings import SceneSettings
+from training.losses.functions import Sets, members
 
 OUTSIDE = 254
 """Marks, between warping and blending, the pixels that the warped picture does not reach."""
@@ -30,9 +32,11 @@ class Composer:
         stage: what stands around them.
         label_set: of the heads.
         settings: what views are made of.
-        mirror_shift, label_offset: of the heads' labels, see `transforms.flip` and
-            `transforms.warp`.
+        shares: how often each head is drawn; None is alike.
+        sets: of the labels, see `training.losses.functions`.
+        flipped_sets: what a flip makes of sets of classes, see `transforms.flip_table`.
         is_head: which label ids are a head's, bool (256,).
+        is_person: which label ids are a person's, bool (256,).
         flipped: of `transforms.flip_table`.
     """
 
@@ -40,27 +44,39 @@ class Composer:
     stage: Stage
     label_set: LabelSet
     settings: SceneSettings
-    mirror_shift: int
-    label_offset: float
+    shares: npt.NDArray[np.float64] | None = None
+    sets: Sets = ()
+    flipped_sets: Mapping[int, int] = field(default_factory=dict)
     is_head: npt.NDArray[np.bool_] = field(init=False)
+    is_person: npt.NDArray[np.bool_] = field(init=False)
     flipped: npt.NDArray[np.uint8] = field(init=False)
 
     def __post_init__(self) -> None:
-        is_head = np.zeros(256, bool)
-        is_head[[*self.label_set.face, *self.label_set.hair]] = True
+        is_head = members([*self.label_set.face, *self.label_set.hair], self.sets)
         object.__setattr__(self, "is_head", is_head)
-        object.__setattr__(self, "flipped", transforms.flip_table(self.label_set))
+        is_person = members(self.label_set.foreground, self.sets)
+        object.__setattr__(self, "is_person", is_person)
+        object.__setattr__(
+            self, "flipped", transforms.flip_table(self.label_set, sets=self.flipped_sets)
+        )
 
     def mirrored(
-        self, image: Image, labels: LabelMap, *, shift: int | None = None
+        self, image: Image, labels: LabelMap, *, label_offset: float
     ) -> tuple[Image, LabelMap]:
-        """As `transforms.flip`, by the labels' own shift unless another is given."""
-        shift = self.mirror_shift if shift is None else shift
-        return transforms.flip(image, labels, self.flipped, shift=shift)
+        """As `transforms.flip`; the mirrored labels lie as far to the right of the picture."""
+        return transforms.flip(image, labels, self.flipped, shift=round(2 * label_offset))
 
     def any_head(self, rng: np.random.Generator) -> Head:
         """One of the heads."""
-        return self.heads[int(rng.integers(len(self.heads)))]
+        if self.shares is None:
+            return self.heads[int(rng.integers(len(self.heads)))]
+        place = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], "right")
+        return self.heads[min(int(place), len(self.heads) - 1)]
+
+    @functools.cached_property
+    def _cumulative(self) -> npt.NDArray[np.float64]:
+        assert self.shares is not None
+        return np.cumsum(self.shares)
 
     def composite(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
         """Faces of any size on a picture without one, often letterboxed."""
@@ -111,7 +127,9 @@ class Composer:
         middle, chin_x = head.centre, head.chin[0]
         left, right = head.left, head.right
         if mirrored:
-            image, source_labels = self.mirrored(image, source_labels)
+            image, source_labels = self.mirrored(
+                image, source_labels, label_offset=head.label_offset
+            )
             width = image.shape[1]
             middle, chin_x = (width - middle[0], middle[1]), width - chin_x
             left, right = width - head.right, width - head.left
@@ -120,7 +138,7 @@ class Composer:
             source_centre=middle,
             target_centre=centre,
             scale=scale,
-            degrees=rng.uniform(-1, 1) * self.settings.degrees * (1 if rng.random() < 0.3 else 0.3),
+            degrees=self.settings.roll(rng),
             stretch=math.exp(rng.uniform(-0.2, 0.2)),
         )
         layer, layer_labels = transforms.warp(
@@ -129,7 +147,7 @@ class Composer:
             matrix,
             size=size,
             border_label=OUTSIDE,
-            label_offset=self.label_offset,
+            label_offset=head.label_offset,
             sharp=self.settings.is_sharp(rng),
         )
         if rng.random() < 0.4:
@@ -152,7 +170,8 @@ class Composer:
             self.stage.body(
                 canvas, labels, rng, chin=tuple(chin), width=head.face_width * scale, skin=head.skin
             )
-            cut = self.is_head[layer_labels].astype(np.uint8)
+            kept = self.is_person if head.whole_bust and rng.random() < 0.8 else self.is_head
+            cut = kept[layer_labels].astype(np.uint8)
             spread = max(1, round(height * rng.uniform(0.0, 0.03)))
             cut = cv2.dilate(cut, np.ones((spread, spread), np.uint8))
             mask = cv2.GaussianBlur(cut.astype(np.float32), (0, 0), max(0.4, height * 0.01))

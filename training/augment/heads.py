@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import IGNORED, LabelSet
 from training.data.base import Sample
+from training.losses.functions import Sets, members
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,6 +27,8 @@ class Head:
         chin: (x, y) of the face's lowest middle, pixels.
         face_width: of the box without hair, pixels.
         skin: its median colour, RGB.
+        label_offset: of the labels, see `Sample`.
+        whole_bust: neck or clothes are labelled too, so that all of the person can be cut out.
     """
 
     image: Image
@@ -38,6 +41,8 @@ class Head:
     chin: tuple[float, float]
     face_width: float
     skin: npt.NDArray[np.float64]
+    label_offset: float
+    whole_bust: bool
 
     @property
     def height(self) -> float:
@@ -51,21 +56,28 @@ class Head:
 
 
 def head_of(
-    sample: Sample, label_set: LabelSet, *, others: npt.NDArray[np.bool_] | None = None
+    sample: Sample,
+    label_set: LabelSet,
+    *,
+    others: npt.NDArray[np.bool_] | None = None,
+    sets: Sets = (),
 ) -> Head | None:
     """Find the labelled head; None where the picture shows hardly any face.
 
-    `others` marks the unlabelled heads, bool (height, width).
+    `others` marks the unlabelled heads, bool (height, width); `sets` are what the labels' values
+    from `training.losses.functions.FIRST_SET` up stand for.
     """
     image, labels = sample.image, sample.labels
-    counted = labels < len(label_set)
-    face = counted & np.isin(labels, label_set.face)
+    face = members(label_set.face, sets)[labels]
+    body = [name for name in ("neck", "clothes") if name in label_set.names]
     if face.sum() < 64:
         return None
     x, y, width, height = cv2.boundingRect(face.astype(np.uint8))
-    head = face | (counted & np.isin(labels, label_set.hair))
+    head = members([*label_set.face, *label_set.hair], sets)[labels]
     left, top, head_width, head_height = cv2.boundingRect(head.astype(np.uint8))
     skin = image[labels == label_set.face[0]]
+    if not skin.size:
+        skin = image[face]
     colour = np.median(skin, axis=0) if skin.size else np.array([180.0, 140.0, 120.0])
     return Head(
         image=image,
@@ -78,6 +90,8 @@ def head_of(
         chin=(x + width / 2, y + height),
         face_width=width,
         skin=colour,
+        label_offset=sample.label_offset,
+        whole_bust=bool(np.isin(labels, label_set.select(body)).any()) if body else False,
     )
 
 

@@ -23,11 +23,10 @@ class SceneSettings:
         head_crops: share of the rest that is cropped around the head.
         own_scale: share of the others that stay within an eighth of their own scale.
         degrees, rolled: largest roll, and the share of views that may have it; others have 8.
+        upside: share of views that may have any roll at all.
         stretch: largest change of shape, as a logarithm.
-        smallest_head, largest_head: heights of skin and hair in a composite, pixels.
+        smallest_head, largest_head: heights of heads in a composite, pixels.
         sharp: share of the moved pictures that are interpolated cubically; others bilinearly.
-        bent: share of the moved pictures that are bent, see `transforms.bends`.
-        bend: largest reach of a bend, pixels.
         occluded: share of views with something painted before a face.
         photometric: what happens to the colours.
     """
@@ -43,10 +42,9 @@ class SceneSettings:
     own_scale: float = 0.4
     degrees: float = 35.0
     rolled: float = 0.55
+    upside: float = 0.0
     stretch: float = 0.25
     sharp: float = 0.0
-    bent: float = 0.0
-    bend: float = 4.0
     smallest_head: float = 12.0
     largest_head: float = 200.0
     occluded: float = 0.25
@@ -69,8 +67,9 @@ class SceneSettings:
         """Whether a picture is interpolated cubically."""
         return self.sharp > 0 and rng.random() < self.sharp
 
-    def bend_of(self, rng: np.random.Generator) -> transforms.Field | None:
-        """How a picture is bent; None where it is not."""
-        if not self.bent or rng.random() >= self.bent:
-            return None
-        return transforms.bends(rng, size=self.size, reach=rng.uniform(0, self.bend))
+    def roll(self, rng: np.random.Generator) -> float:
+        """How far a picture is rolled, degrees."""
+        if self.upside and rng.random() < self.upside:
+            return float(rng.uniform(-180, 180))
+        wide = rng.random() < self.rolled
+        return float(rng.uniform(-1, 1)) * (self.degrees if wide else 8.0)

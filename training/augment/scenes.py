@@ -13,7 +13,8 @@ import copy
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -21,13 +22,14 @@ import numpy.typing as npt
 
 from rtseg.errors import SettingError
 from rtseg.frames import Image, LabelMap
-from rtseg.labels import IGNORED, LabelSet
+from rtseg.labels import LabelSet
 from training.augment import drawing, transforms
 from training.augment.canvas import Stage
 from training.augment.composites import OUTSIDE, Composer
-from training.augment.heads import head_of
+from training.augment.heads import Head, head_of
 from training.augment.scene_settings import SceneSettings
 from training.data.base import Sample
+from training.losses.functions import Sets
 
 
 class FaceViews:
@@ -37,12 +39,16 @@ class FaceViews:
         samples: labelled pictures.
         backgrounds: pictures without a face.
         others: masks of the heads in the samples that are not labelled, one a sample.
-        partial: pictures whose labels may hold sets (`training.losses.functions.FIRST_SET`).
+        partial: pictures that are shown by themselves, their labels often sets
+            (`training.losses.functions.FIRST_SET`).
         label_set: of the samples; must say what a face is.
         settings: what views are made of.
         seed: of the whole sequence.
-        mirror_shift, label_offset: of the samples' labels, see `transforms.flip` and
-            `transforms.warp`.
+        cut_out: as many as `partial`: where each picture is no backdrop that could be another's,
+            bool (height, width), or None where that is not known.
+        shares: how often each of `samples` is drawn; None is alike.
+        sets: of the labels, see `training.losses.functions`.
+        flipped_sets: what a flip makes of sets of classes, see `transforms.flip_table`.
     """
 
     def __init__(
@@ -55,31 +61,35 @@ class FaceViews:
         seed: int,
         others: Sequence[npt.NDArray[np.bool_]] | None = None,
         partial: Sequence[Sample] = (),
-        mirror_shift: int = 0,
-        label_offset: float = 0.0,
+        cut_out: Sequence[npt.NDArray[np.bool_] | None] | None = None,
+        shares: Sequence[float] | None = None,
+        sets: Sets = (),
+        flipped_sets: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
         if not label_set.face:
             raise SettingError(f"label set {label_set.name!r} does not say what a face is")
         masks = others if others is not None else [None] * len(samples)
-        found = (
-            head_of(sample, label_set, others=mask)
-            for sample, mask in zip(samples, masks, strict=True)
-        )
-        heads = [head for head in found if head is not None]
+        weights = [1.0] * len(samples) if shares is None else shares
+        labelled = [
+            (head, weight)
+            for sample, mask, weight in zip(samples, masks, weights, strict=True)
+            if (head := head_of(sample, label_set, others=mask, sets=sets)) is not None
+        ]
+        heads = [head for head, _ in labelled]
         if not heads or not backgrounds:
             raise SettingError("composites need labelled faces and pictures without a face")
-        self.stage = Stage(
-            size=settings.size, pictures=list(backgrounds), background=label_set.background or 0
-        )
+        self.stage = Stage.for_labels(label_set, size=settings.size, pictures=backgrounds)
         self.composer = Composer(
             heads=heads,
             stage=self.stage,
             label_set=label_set,
             settings=settings,
-            mirror_shift=mirror_shift,
-            label_offset=label_offset,
+            shares=None if shares is None else np.array([weight for _, weight in labelled]),
+            sets=sets,
+            flipped_sets=flipped_sets,
         )
         self.partial = list(partial)
+        self.cut_out = list(cut_out) if cut_out is not None else [None] * len(self.partial)
         self.seed = seed
         self._later: FaceViews | None = None
         self._later_at = 0
@@ -118,11 +128,8 @@ class FaceViews:
         settings = self.settings
         head = self.composer.any_head(rng)
         height, width = head.labels.shape
-        whole = height == width == settings.size
-        if settings.as_is and rng.random() < settings.as_is and whole:
-            if rng.random() < 0.5:
-                return self.composer.mirrored(head.image, head.labels)
-            return head.image.copy(), head.labels.copy()
+        if settings.as_is and rng.random() < settings.as_is:
+            return self._as_it_is(head, rng)
         if rng.random() < settings.head_crops:
             # what the second pass sees: a crop 1.6 heads high, not quite centred
             centre = head.centre
@@ -137,7 +144,12 @@ class FaceViews:
                 centre = head.centre
         alone = scale * head.height > 0.35 * settings.size
         image, labels = self._placed(
-            head.image, head.labels if alone else head.composed, rng, centre=centre, scale=scale
+            head.image,
+            head.labels if alone else head.composed,
+            rng,
+            centre=centre,
+            scale=scale,
+            label_offset=head.label_offset,
         )
         if rng.random() < settings.occluded:
             middle = settings.size / 2
@@ -151,19 +163,44 @@ class FaceViews:
             )
         return image, labels
 
-    def partly_labelled(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
-        """One picture of the coarser label set, its background often another."""
+    def _as_it_is(self, head: Head, rng: np.random.Generator) -> tuple[Image, LabelMap]:
+        """The whole picture, or its mirror image, moved by a pixel at most.
+
+        The move lets labels that lie between pixels fall on either side.
+        """
+        image, labels = head.image, head.labels
+        if rng.random() < 0.5:
+            image, labels = self.composer.mirrored(image, labels, label_offset=head.label_offset)
+        height, width = labels.shape
         size = self.settings.size
-        sample = self.partial[int(rng.integers(len(self.partial)))]
+        centre = ((width - 1) / 2, (height - 1) / 2)
+        matrix = transforms.affine(
+            source_centre=centre,
+            target_centre=tuple((size - 1) / 2 + rng.uniform(-1, 1, 2)),
+            scale=size / max(height, width),
+        )
+        return transforms.warp(
+            image,
+            labels,
+            matrix,
+            size=size,
+            border=cv2.BORDER_REPLICATE,
+            label_offset=head.label_offset,
+        )
+
+    def partly_labelled(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
+        """One picture of the coarser label set, its background another where that is known."""
+        size = self.settings.size
+        place = int(rng.integers(len(self.partial)))
+        sample, person = self.partial[place], self.cut_out[place]
         image, labels = sample.image, sample.labels
         height, width = labels.shape
-        if rng.random() < 0.6:
-            shown = cv2.GaussianBlur(
-                (labels != self.stage.background).astype(np.float32), (0, 0), 1.0
-            )
+        if person is not None and rng.random() < 0.6:
+            shown = cv2.GaussianBlur(person.astype(np.float32), (0, 0), 1.0)
             backdrop = cv2.resize(self.stage.backdrop(rng), (width, height))
             image = backdrop.astype(np.uint8)
             drawing.blend(image, sample.image, shown)
+            labels = np.where(person, labels, np.uint8(self.stage.background))
         scale = size / height * math.exp(rng.uniform(-1.8, 0.4))
         return self._placed(
             image,
@@ -171,8 +208,7 @@ class FaceViews:
             rng,
             centre=(width / 2, height / 2),
             scale=scale,
-            mirror_shift=0,
-            label_offset=0.0,
+            label_offset=sample.label_offset,
         )
 
     def _placed(
@@ -183,28 +219,25 @@ class FaceViews:
         *,
         centre: tuple[float, float],
         scale: float,
-        mirror_shift: int | None = None,
-        label_offset: float | None = None,
+        label_offset: float,
     ) -> tuple[Image, LabelMap]:
         settings = self.settings
-        wide = rng.random() < settings.rolled
         matrix = transforms.affine(
             source_centre=centre,
             target_centre=tuple(settings.size * (0.5 + rng.uniform(-0.13, 0.13, 2))),
             scale=scale,
-            degrees=rng.uniform(-1, 1) * (settings.degrees if wide else 8.0),
+            degrees=settings.roll(rng),
             stretch=math.exp(rng.uniform(-1, 1) * settings.stretch),
         )
         if rng.random() < 0.5:
-            image, labels = self.composer.mirrored(image, labels, shift=mirror_shift)
+            image, labels = self.composer.mirrored(image, labels, label_offset=label_offset)
             matrix[:, 2] -= matrix[:, 0] * (image.shape[1] - 1 - 2 * centre[0])
         border = rng.random()
         warp = functools.partial(
             transforms.warp,
             size=settings.size,
-            label_offset=self.composer.label_offset if label_offset is None else label_offset,
+            label_offset=label_offset,
             sharp=settings.is_sharp(rng),
-            bend=settings.bend_of(rng),
         )
         if border < 0.3:  # mirrored sides are not mirrored faces: their labels do not count
             return warp(image, labels, matrix, border=cv2.BORDER_REFLECT_101)
@@ -254,7 +287,11 @@ class FaceViews:
             fill = cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR)
         image = head.image.copy()
         drawing.blend(image, fill, np.maximum(soft, cover))
-        labels = np.where(head.composed == IGNORED, IGNORED, self.stage.background).astype(np.uint8)
+        labels = np.where(cover > 0, np.uint8(self.stage.background), head.composed)
+        gone = self.composer.is_head[labels]
+        labels = np.where(gone, np.uint8(self.stage.background), labels)
         scale = self.settings.size / height * math.exp(rng.uniform(-0.2, 0.9))
         centre = (rng.uniform(0.2, 0.8) * width, rng.uniform(0.4, 0.9) * height)
-        return self._placed(image, labels, rng, centre=centre, scale=scale)
+        return self._placed(
+            image, labels, rng, centre=centre, scale=scale, label_offset=head.label_offset
+        )

@@ -6,9 +6,10 @@ warp, colour is one table look-up a channel.
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -21,15 +22,19 @@ from rtseg.labels import IGNORED, LabelSet
 Matrix = npt.NDArray[np.float32]
 """An affine map from source to target pixels, float32 (2, 3), in OpenCV's pixel coordinates."""
 
-Field = npt.NDArray[np.float32]
-"""A displacement (x, y) for every pixel, float32 (height, width, 2)."""
 
+def flip_table(
+    label_set: LabelSet, *, sets: Mapping[int, int] = MappingProxyType({})
+) -> npt.NDArray[np.uint8]:
+    """The ids after a horizontal flip, uint8 (256,): left and right swap, 255 stays.
 
-def flip_table(label_set: LabelSet) -> npt.NDArray[np.uint8]:
-    """The ids after a horizontal flip, uint8 (256,): left and right swap, 255 stays."""
+    `sets` maps the values of sets of classes that know left from right to their mirror images.
+    """
     table = np.arange(256, dtype=np.uint8)
     for first, second in label_set.swapped:
         table[first], table[second] = second, first
+    for value, mirrored in sets.items():
+        table[value] = mirrored
     return table
 
 
@@ -86,7 +91,6 @@ def warp(
     border_label: int = IGNORED,
     label_offset: float = 0.0,
     sharp: bool = False,
-    bend: Field | None = None,
 ) -> tuple[Image, LabelMap]:
     """Both through one affine map to (size, size): the image bilinear, the labels nearest.
 
@@ -95,19 +99,17 @@ def warp(
     Args:
         border_label: of what the labels do not reach.
         label_offset: pixels by which the labels lie to the right of and below what they label;
-            they will lie as far from it in the target, whatever its scale and roll.
+            in the target they lie where the picture is.
         sharp: the image cubic instead, which blurs less.
-        bend: target pixels by which each target pixel looks aside, see `bends`.
     """
     offset = np.full(2, label_offset, np.float32)
     warped_labels = _mapped(
         labels,
-        np.column_stack([matrix[:, :2], matrix[:, 2] + offset - matrix[:, :2] @ offset]),
+        np.column_stack([matrix[:, :2], matrix[:, 2] - matrix[:, :2] @ offset]),
         size=size,
         how=cv2.INTER_NEAREST,
         border=cv2.BORDER_CONSTANT,
         border_value=border_label,
-        bend=bend,
     )
     matrix = matrix.copy()
     while min(image.shape[:2]) >= 8 and math.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 0.6:
@@ -117,7 +119,7 @@ def warp(
         matrix[:, 2] += matrix[:, :2] @ np.array([0.5, 0.5], np.float32)
         matrix[:, :2] *= 2
     how = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
-    warped = _mapped(image, matrix, size=size, how=how, border=border, border_value=0, bend=bend)
+    warped = _mapped(image, matrix, size=size, how=how, border=border, border_value=0)
     return warped, warped_labels
 
 
@@ -129,35 +131,16 @@ def _mapped(
     how: int,
     border: int,
     border_value: int,
-    bend: Field | None,
 ) -> npt.NDArray[np.uint8]:
-    value = (border_value,) * 3
-    if bend is None:
-        straight = cv2.warpAffine(
-            source, matrix, (size, size), flags=how, borderMode=border, borderValue=value
-        )
-        return np.asarray(straight, np.uint8)
-    inverse = cv2.invertAffineTransform(matrix).astype(np.float32)
-    looked_at = cv2.transform(_grid(size) + bend, inverse)
-    bent = cv2.remap(source, looked_at, None, how, borderMode=border, borderValue=value)
-    return np.asarray(bent, np.uint8)
-
-
-@functools.lru_cache(maxsize=4)
-def _grid(size: int) -> Field:
-    """The coordinates (x, y) of every pixel."""
-    x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
-    return np.stack([x, y], axis=2)
-
-
-def bends(rng: np.random.Generator, *, size: int, reach: float) -> Field:
-    """A smooth random displacement: wider jaws, higher brows, crooked noses.
-
-    Args:
-        reach: standard deviation at the nodes of a grid of 5 x 5, pixels.
-    """
-    nodes = (reach * rng.standard_normal((5, 5, 2))).astype(np.float32)
-    return np.asarray(cv2.resize(nodes, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
+    straight = cv2.warpAffine(
+        source,
+        matrix,
+        (size, size),
+        flags=how,
+        borderMode=border,
+        borderValue=(border_value,) * 3,
+    )
+    return np.asarray(straight, np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)

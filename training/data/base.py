@@ -25,12 +25,17 @@ class Sample:
     Attributes:
         name: what its data set calls it.
         image: uint8 (height, width, 3), RGB.
-        labels: uint8 (height, width), ids of the data set's label set, or 255: ignored.
+        labels: uint8 (height, width), ids of the data set's label set, or 255: ignored; from
+            `training.losses.functions.FIRST_SET` up, sets of them.
+        label_offset: pixels by which the labels lie to the right of and below what they label.
+            Views and measurements put them right at any scale; half a pixel cannot be put right
+            in the labels themselves.
     """
 
     name: str
     image: Image
     labels: LabelMap
+    label_offset: float = 0.0
 
 
 class Dataset(Protocol):

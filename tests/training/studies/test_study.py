@@ -244,4 +244,4 @@ def test_every_network_is_timed_in_turns_and_a_missing_backend_is_no_number(
 def test_macs_by_hand() -> None:
     recipe = recipe_of("face-parts")
     checkpoint = recipe.checkpoint({}, provenance={}, accuracy={})
-    assert architectures.multiplications(checkpoint) / 1e9 == pytest.approx(1.47, abs=0.005)
+    assert architectures.multiplications(checkpoint) / 1e9 == pytest.approx(0.92, abs=0.005)

@@ -141,7 +141,7 @@ def measure_face_view(
     label_set = dataset.label_set
     found = (head_of(dataset[i], label_set) for i in range(len(dataset)))
     heads = [head for head in found if head is not None]
-    stage = Stage(size=WIDTH, pictures=backgrounds, background=label_set.background or 0)
+    stage = Stage.for_labels(label_set, size=WIDTH, pictures=backgrounds)
     best = float("nan")
     for share in (0.0, *HEAD_HEIGHTS):
         total: Matrix = np.zeros((len(label_set), len(label_set)), np.int64)

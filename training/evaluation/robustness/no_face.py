@@ -98,7 +98,7 @@ def measure_no_face(
     label: Labeller, backgrounds: Sequence[Image], label_set: LabelSet, *, count: int = COUNT
 ) -> Iterator[NoFaceScore]:
     """All kinds but the printed masks together, then each by itself."""
-    stage = Stage(size=SIZE, pictures=backgrounds, background=label_set.background or 0)
+    stage = Stage.for_labels(label_set, size=SIZE, pictures=backgrounds)
     found: dict[str, npt.NDArray[np.float64]] = {}
     for number, (kind, paint) in enumerate({**KINDS, PRINTED: _printed}.items()):
         crops = [paint(stage, np.random.default_rng((SEED, number, i))) for i in range(count)]

@@ -36,7 +36,7 @@ def head() -> Head:
 
 
 def stage() -> Stage:
-    return Stage(size=WIDTH, pictures=[GREEN], background=0)
+    return Stage(size=WIDTH, pictures=[GREEN], background=0, neck=0, clothes=0)
 
 
 class Faces:

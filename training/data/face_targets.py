@@ -1,0 +1,194 @@
+"""What a pixel of each data set may be, in the classes of the shipped model.
+
+The data sets disagree on what they tell apart: ears are background to Helen* and skin to FASSEG,
+and Figaro-1k knows nothing but hair. Each of their ids becomes one class, or the set of classes
+that it may stand for; a set's value is `training.losses.functions.FIRST_SET` plus its place in `SETS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.frames import LabelMap
+from rtseg.labels import CELEBAMASK, FACE_PARTS, LabelSet
+from training.data.base import Dataset, Sample
+from training.data.helen import LABEL_OFFSET
+from training.losses.functions import FIRST_SET, Sets
+
+_ID = {name: index for index, name in enumerate(FACE_PARTS.names)}
+
+
+def _ids(names: str) -> tuple[int, ...]:
+    return tuple(_ID[name] for name in names.split())
+
+
+_BROWS, _EYES = "left-brow right-brow", "left-eye right-eye"
+_MOUTH = "upper-lip inner-mouth lower-lip"
+_UNLABELLED = "background left-ear right-ear hat earring necklace neck clothes"
+
+_NAMED_SETS: Mapping[str, tuple[int, ...]] = {
+    # Helen*: everything but the face and hair of one person is background
+    "helen-background": _ids(_UNLABELLED),
+    # Helen* paints skin, brows and eyes over and through glasses
+    "glasses-background": _ids(f"{_UNLABELLED} glasses"),
+    "glasses-skin": _ids("skin glasses"),
+    "glasses-left-brow": _ids("left-brow glasses"),
+    "glasses-right-brow": _ids("right-brow glasses"),
+    "glasses-left-eye": _ids("left-eye glasses"),
+    "glasses-right-eye": _ids("right-eye glasses"),
+    "glasses-nose": _ids("nose glasses"),
+    "glasses-hair": _ids("hair glasses"),
+    # FASSEG: skin includes ears and neck, eyebrows are hair, clothes are background
+    "fasseg-background": _ids("background clothes hat earring necklace"),
+    "fasseg-skin": _ids("skin left-ear right-ear neck glasses"),
+    "fasseg-skin-or-nose": _ids("skin nose glasses"),
+    "fasseg-above-eyes": _ids(f"skin nose {_BROWS} glasses"),
+    "fasseg-brow": _ids(_BROWS),
+    "fasseg-brow-or-hair": _ids(f"{_BROWS} hair"),
+    "fasseg-eye": _ids(f"{_EYES} glasses"),
+    "fasseg-mouth": _ids(_MOUTH),
+    # Figaro-1k: hair, or anything else
+    "figaro-other": tuple(index for index in range(len(FACE_PARTS)) if index != _ID["hair"]),
+    # masked faces: the visible face, the mask, anything else
+    "masked-other": _ids("background hair left-ear right-ear hat earring necklace neck clothes"),
+    "masked-face": _ids(f"skin {_BROWS} {_EYES} nose left-ear right-ear glasses"),
+    "masked-mask": _ids("background clothes"),
+}
+
+SETS: Sets = tuple(_NAMED_SETS.values())
+"""The classes of each set; the first of them is what a right prediction is counted as."""
+
+_VALUE = {name: FIRST_SET + place for place, name in enumerate(_NAMED_SETS)}
+
+_CELEBAMASK_NAMES = {
+    # the subject's left is the viewer's right
+    "left-eye": "right-eye",
+    "right-eye": "left-eye",
+    "left-brow": "right-brow",
+    "right-brow": "left-brow",
+    "left-ear": "right-ear",
+    "right-ear": "left-ear",
+    "cloth": "clothes",
+}
+
+FLIPPED_SETS = {
+    _VALUE["glasses-left-brow"]: _VALUE["glasses-right-brow"],
+    _VALUE["glasses-right-brow"]: _VALUE["glasses-left-brow"],
+    _VALUE["glasses-left-eye"]: _VALUE["glasses-right-eye"],
+    _VALUE["glasses-right-eye"]: _VALUE["glasses-left-eye"],
+}
+"""What a horizontal flip makes of the sets that know left from right."""
+
+
+def _table(changes: Mapping[int, int]) -> npt.NDArray[np.uint8]:
+    table = np.arange(256, dtype=np.uint8)
+    for before, after in changes.items():
+        table[before] = after
+    return table
+
+
+_FROM_CELEBAMASK = _table(
+    {index: _ID[_CELEBAMASK_NAMES.get(name, name)] for index, name in enumerate(CELEBAMASK.names)}
+)
+
+_FROM_HELEN = _table({0: _VALUE["helen-background"]})
+
+_FROM_HELEN_WITH_GLASSES = _table(
+    {
+        0: _VALUE["glasses-background"],
+        _ID["skin"]: _VALUE["glasses-skin"],
+        _ID["left-brow"]: _VALUE["glasses-left-brow"],
+        _ID["right-brow"]: _VALUE["glasses-right-brow"],
+        _ID["left-eye"]: _VALUE["glasses-left-eye"],
+        _ID["right-eye"]: _VALUE["glasses-right-eye"],
+        _ID["nose"]: _VALUE["glasses-nose"],
+        _ID["hair"]: _VALUE["glasses-hair"],
+    }
+)
+
+_FROM_FASSEG = {
+    (0, 1): "fasseg-skin",
+    (1, 6): "fasseg-skin-or-nose",
+    (1, 2, 3, 6): "fasseg-above-eyes",
+    (2, 3): "fasseg-brow",
+    (2, 3, 10): "fasseg-brow-or-hair",
+    (4, 5): "fasseg-eye",
+    (7, 8, 9): "fasseg-mouth",
+}
+"""What the sets of Helen*'s classes in which FASSEG is read become."""
+
+_FROM_FIGARO = _table({0: _VALUE["figaro-other"], 1: _ID["hair"]})
+
+_FROM_MASKED = _table(
+    {0: _VALUE["masked-other"], 1: _VALUE["masked-face"], 2: _VALUE["masked-mask"]}
+)
+
+
+def _mapped(sample: Sample, table: npt.NDArray[np.uint8]) -> Sample:
+    labels: LabelMap = table[sample.labels]
+    return dataclasses.replace(sample, labels=labels)
+
+
+def from_celebamask(sample: Sample) -> Sample:
+    """CelebAMask-HQ names every class, its left and right the subject's."""
+    return _mapped(sample, _FROM_CELEBAMASK)
+
+
+def from_helen(sample: Sample, *, glasses: bool) -> Sample:
+    """Helen* knows no ear, neck, clothes, hat or jewellery, and no glasses.
+
+    Its labels lie half a pixel aside, which the sample says.
+
+    Args:
+        glasses: the person wears some, or may: skin, brows and eyes may then be glasses.
+    """
+    displaced = dataclasses.replace(sample, label_offset=LABEL_OFFSET)
+    return _mapped(displaced, _FROM_HELEN_WITH_GLASSES if glasses else _FROM_HELEN)
+
+
+def from_fasseg(sample: Sample, sets: Sets) -> Sample:
+    """FASSEG as `training.data.fasseg.as_helen` reads it, with that module's sets."""
+    changes = {FIRST_SET + k: _VALUE[_FROM_FASSEG[tuple(ids)]] for k, ids in enumerate(sets)}
+    return _mapped(sample, _table({0: _VALUE["fasseg-background"], **changes}))
+
+
+def from_figaro(sample: Sample) -> Sample:
+    """Figaro-1k: hair, or anything but hair."""
+    return _mapped(sample, _FROM_FIGARO)
+
+
+def from_masked(sample: Sample) -> Sample:
+    """Masked faces: a mask is none of skin, nose, lips and mouth."""
+    return _mapped(sample, _FROM_MASKED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceTargets:
+    """A data set whose ids are read as classes of the shipped model, or sets of them.
+
+    Attributes:
+        dataset: as it is on disk.
+        convert: one of this module's functions.
+    """
+
+    dataset: Dataset
+    convert: Callable[[Sample], Sample]
+    label_set: ClassVar[LabelSet] = FACE_PARTS
+    sets: ClassVar[Sets] = SETS
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name a sample, in order."""
+        return self.dataset.names
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.convert(self.dataset[index])
