@@ -2,7 +2,8 @@
 
 The data sets disagree on what they tell apart: ears are background to Helen* and skin to FASSEG,
 and Figaro-1k knows nothing but hair. Each of their ids becomes one class, or the set of classes
-that it may stand for; a set's value is `training.losses.functions.FIRST_SET` plus its place in `SETS`.
+that it may stand for; a set's value is its place in `SETS` plus
+`training.losses.functions.FIRST_SET`.
 """
 
 from __future__ import annotations
