@@ -16,9 +16,13 @@ IGNORED = 255
 """The label id of a pixel that counts neither in a loss nor in a metric."""
 
 
+ROLES = ("skin", "brows", "eyes", "nose", "mouth", "hair")
+"""What ids may stand for in a label set of faces, by the name of its field."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LabelSet:
-    """The classes of a model or a data set.
+    """The classes of a model or a data set, and what they are to a face.
 
     Attributes:
         name: what the set is called in a checkpoint's header.
@@ -26,12 +30,14 @@ class LabelSet:
         colours: one RGB colour a class, each channel 0..255.
         background: the id of "none of them", or None where every class is a thing.
         face: ids that make up a face (what a face is found by, and its box drawn around).
-        hair: ids that belong to the head around it and widen its crop.
+        skin, brows, eyes, nose, mouth: the ids of each part of the face, all among `face`.
+        hair: the ids of hair.
+        head: everything that moves with the face: `face`, `hair`, and ears, hats or earrings.
         left_eye, right_eye: ids whose centres give a face's roll, or None.
         left_means: whether "left" is the left half of the picture (`viewer`) or the person's own
             left (`subject`).
-        swapped: pairs of ids that a horizontal flip exchanges.
-        merged: further names for several ids together, as `--classes` and metrics use them.
+        flip_pairs: pairs of ids that a horizontal flip exchanges.
+        groups: further names for several ids together, as `--classes` and metrics use them.
     """
 
     name: str
@@ -39,12 +45,18 @@ class LabelSet:
     colours: tuple[Colour, ...]
     background: int | None = 0
     face: tuple[int, ...] = ()
+    skin: tuple[int, ...] = ()
+    brows: tuple[int, ...] = ()
+    eyes: tuple[int, ...] = ()
+    nose: tuple[int, ...] = ()
+    mouth: tuple[int, ...] = ()
     hair: tuple[int, ...] = ()
+    head: tuple[int, ...] = ()
     left_eye: int | None = None
     right_eye: int | None = None
     left_means: Literal["viewer", "subject"] = "viewer"
-    swapped: tuple[tuple[int, int], ...] = ()
-    merged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.names)
@@ -56,13 +68,13 @@ class LabelSet:
             raise SettingError(
                 f"label set {self.name!r}: {count} names but {len(self.colours)} colours"
             )
-        for name in (*self.names, *self.merged):
+        for name in (*self.names, *self.groups):
             if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
                 raise SettingError(
                     f"label set {self.name!r}: class name {name!r} is not lower-case words "
                     "joined by '-'"
                 )
-        if len(set(self.names) | set(self.merged)) != count + len(self.merged):
+        if len(set(self.names) | set(self.groups)) != count + len(self.groups):
             raise SettingError(f"label set {self.name!r}: a class name stands twice")
         for colour in self.colours:
             if len(colour) != 3 or not all(0 <= channel <= 255 for channel in colour):
@@ -78,17 +90,43 @@ class LabelSet:
                 raise SettingError(
                     f"label set {self.name!r}: id {label_id} is outside 0..{count - 1}"
                 )
-        object.__setattr__(self, "merged", MappingProxyType(dict(self.merged)))
+        self._check_roles()
+        if not self.head:
+            object.__setattr__(self, "head", tuple(sorted({*self.face, *self.hair})))
+        object.__setattr__(self, "groups", MappingProxyType(dict(self.groups)))
+
+    def _check_roles(self) -> None:
+        taken: dict[int, str] = {}
+        for role in ROLES:
+            for label_id in getattr(self, role):
+                if label_id in taken:
+                    raise SettingError(
+                        f"label set {self.name!r}: id {label_id} is both {taken[label_id]} and "
+                        f"{role}"
+                    )
+                taken[label_id] = role
+                if role != "hair" and label_id not in self.face:
+                    raise SettingError(
+                        f"label set {self.name!r}: id {label_id} is {role}, but no part of the face"
+                    )
+        outside = {*self.face, *self.hair} - set(self.head)
+        if self.head and outside:
+            raise SettingError(
+                f"label set {self.name!r}: id {min(outside)} is face or hair, but no part of the "
+                "head"
+            )
 
     def _used_ids(self) -> Iterable[int]:
         for maybe in (self.background, self.left_eye, self.right_eye):
             if maybe is not None:
                 yield maybe
         yield from self.face
-        yield from self.hair
-        for pair in self.swapped:
+        yield from self.head
+        for role in ROLES:
+            yield from getattr(self, role)
+        for pair in self.flip_pairs:
             yield from pair
-        for ids in self.merged.values():
+        for ids in self.groups.values():
             yield from ids
 
     def __len__(self) -> int:
@@ -102,8 +140,14 @@ class LabelSet:
         """Every id but the background's."""
         return tuple(i for i in range(len(self)) if i != self.background)
 
+    @property
+    def face_parts(self) -> tuple[tuple[int, ...], ...]:
+        """The ids of each kind of part that the set has, skin left out."""
+        kinds = (self.brows, self.eyes, self.nose, self.mouth)
+        return tuple(ids for ids in kinds if ids)
+
     def select(self, wanted: Iterable[str]) -> tuple[int, ...]:
-        """The sorted ids behind class names, merged names, or `all` (every class but background).
+        """The sorted ids behind class names, group names, or `all` (every class but background).
 
         Raises:
             SettingError: a name is unknown, or none was given.
@@ -113,17 +157,17 @@ class LabelSet:
             key = name.strip().lower().replace("_", "-").replace(" ", "-")
             if key == "all":
                 ids.update(self.foreground)
-            elif key in self.merged:
-                ids.update(self.merged[key])
+            elif key in self.groups:
+                ids.update(self.groups[key])
             elif key in self.names:
                 ids.add(self.names.index(key))
             else:
                 raise SettingError(
-                    f"unknown class {name!r}; allowed: {listed(('all', *self.names, *self.merged))}"
+                    f"unknown class {name!r}; allowed: {listed(('all', *self.names, *self.groups))}"
                 )
         if not ids:
             raise SettingError(
-                f"no class given; allowed: {listed(('all', *self.names, *self.merged))}"
+                f"no class given; allowed: {listed(('all', *self.names, *self.groups))}"
             )
         return tuple(sorted(ids))
 
@@ -135,36 +179,53 @@ class LabelSet:
             "colours": [list(colour) for colour in self.colours],
             "background": self.background,
             "face": list(self.face),
-            "hair": list(self.hair),
+            **{role: list(getattr(self, role)) for role in ROLES},
+            "head": list(self.head),
             "left_eye": self.left_eye,
             "right_eye": self.right_eye,
             "left_means": self.left_means,
-            "swapped": [list(pair) for pair in self.swapped],
-            "merged": {name: list(ids) for name, ids in self.merged.items()},
+            "flip_pairs": [list(pair) for pair in self.flip_pairs],
+            "groups": {name: list(ids) for name, ids in self.groups.items()},
         }
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> LabelSet:
-        """The set that `to_header` wrote.
+        """The set that `to_header` wrote, here or in version 0.1.
 
         Raises:
             SettingError: a field is missing, unknown or of the wrong type.
         """
         try:
+            header = _without_old_names(header)
             known = {"background", "left_eye", "right_eye", "left_means"}
             fields: dict[str, Any] = {key: header[key] for key in known}
             fields["name"] = str(header["name"])
             fields["names"] = tuple(str(name) for name in header["names"])
             fields["colours"] = tuple(tuple(map(int, colour)) for colour in header["colours"])
-            fields["face"] = tuple(map(int, header["face"]))
-            fields["hair"] = tuple(map(int, header["hair"]))
-            fields["swapped"] = tuple((int(a), int(b)) for a, b in header["swapped"])
-            fields["merged"] = {
-                str(name): tuple(map(int, ids)) for name, ids in header["merged"].items()
+            for key in ("face", "head", *ROLES):
+                fields[key] = tuple(map(int, header[key]))
+            fields["flip_pairs"] = tuple((int(a), int(b)) for a, b in header["flip_pairs"])
+            fields["groups"] = {
+                str(name): tuple(map(int, ids)) for name, ids in header["groups"].items()
             }
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SettingError(f"a label set's description is damaged: {error!r}") from None
+
+
+def _without_old_names(header: Mapping[str, Any]) -> dict[str, Any]:
+    """A header in today's words; version 0.1 said `swapped` and `merged`, and named no roles."""
+    converted = dict(header)
+    if "swapped" not in converted:
+        return converted
+    converted["flip_pairs"] = converted.pop("swapped")
+    converted["groups"] = converted.pop("merged")
+    converted.setdefault("head", [])
+    names, groups, face = list(converted["names"]), converted["groups"], set(converted["face"])
+    for role in ROLES[:-1]:
+        ids = groups[role] if role in groups else [names.index(role)] if role in names else []
+        converted.setdefault(role, [label_id for label_id in ids if label_id in face])
+    return converted
 
 
 def _colours(codes: str) -> tuple[Colour, ...]:
@@ -202,12 +263,17 @@ HELEN = LabelSet(
         (146, 84, 214),
     ),
     face=(1, 2, 3, 4, 5, 6, 7, 8, 9),
+    skin=(1,),
+    brows=(2, 3),
+    eyes=(4, 5),
+    nose=(6,),
+    mouth=(7, 8, 9),
     hair=(10,),
     left_eye=4,
     right_eye=5,
     left_means="viewer",
-    swapped=((2, 3), (4, 5)),
-    merged={
+    flip_pairs=((2, 3), (4, 5)),
+    groups={
         "brows": (2, 3),
         "eyes": (4, 5),
         "lips": (7, 9),
@@ -233,12 +299,18 @@ FACE_PARTS = LabelSet(
         *_colours("ffc896 c88c5a 14c8f0 5a6e14 fff8b4 b4f032 a0785a 50648c"),
     ),
     face=(1, 2, 3, 4, 5, 6, 7, 8, 9, 13),
-    hair=(10, 11, 12, 14, 15),
+    skin=(1,),
+    brows=(2, 3),
+    eyes=(4, 5),
+    nose=(6,),
+    mouth=(7, 8, 9),
+    hair=(10,),
+    head=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
     left_eye=4,
     right_eye=5,
     left_means="viewer",
-    swapped=((2, 3), (4, 5), (11, 12)),
-    merged={
+    flip_pairs=((2, 3), (4, 5), (11, 12)),
+    groups={
         "brows": (2, 3),
         "eyes": (4, 5),
         "ears": (11, 12),
@@ -273,12 +345,18 @@ CELEBAMASK = LabelSet(
         " 96143c f04860 ff78be 8c54c8 7a4a2a ffe28c c8c8c8 cc8866 3c6478"
     ),
     face=(1, 2, 3, 4, 5, 6, 7, 10, 11, 12),
+    skin=(1,),
+    brows=(6, 7),
+    eyes=(4, 5),
+    nose=(2,),
+    mouth=(10, 11, 12),
     hair=(13,),
+    head=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
     left_eye=4,
     right_eye=5,
     left_means="subject",
-    swapped=((4, 5), (6, 7), (8, 9)),
-    merged={
+    flip_pairs=((4, 5), (6, 7), (8, 9)),
+    groups={
         "brows": (6, 7),
         "eyes": (4, 5),
         "ears": (8, 9),
@@ -297,6 +375,10 @@ FASSEG = LabelSet(
     names=("background", "skin", "hair", "nose", "eyes", "mouth"),
     colours=_colours("ff0000 ffff00 7f0000 00ffff 0000ff 00ff00"),
     face=(1, 3, 4, 5),
+    skin=(1,),
+    eyes=(4,),
+    nose=(3,),
+    mouth=(5,),
     hair=(2,),
 )
 """FASSEG (Khan et al., 2015; Benini et al., 2019): six classes in its own colours.
@@ -318,8 +400,8 @@ CIHP = LabelSet(
     face=(13,),
     hair=(2,),
     left_means="subject",
-    swapped=((14, 15), (16, 17), (18, 19)),
-    merged={"arms": (14, 15), "legs": (16, 17), "shoes": (18, 19)},
+    flip_pairs=((14, 15), (16, 17), (18, 19)),
+    groups={"arms": (14, 15), "legs": (16, 17), "shoes": (18, 19)},
 )
 """Crowd Instance-level Human Parsing (Gong et al., ECCV 2018): 20 classes in its own colours."""
 
@@ -328,7 +410,7 @@ BDD_DRIVABLE = LabelSet(
     names=("direct", "alternative", "background"),
     colours=_colours("db5e56 56d3db 000000"),
     background=2,
-    merged={"drivable": (0, 1)},
+    groups={"drivable": (0, 1)},
 )
 """BDD100K's drivable area (Yu et al., CVPR 2020): the own lane, others, and background last."""
 

@@ -4,7 +4,7 @@ import pickle
 import pytest
 
 from rtseg.errors import SettingError
-from rtseg.labels import HELEN, LABEL_SETS, LabelSet
+from rtseg.labels import CELEBAMASK, FACE_PARTS, HELEN, LABEL_SETS, LabelSet
 
 
 def test_helen_has_the_published_ids():
@@ -17,7 +17,7 @@ def test_helen_has_the_published_ids():
 
 
 def test_left_and_right_swap_with_their_own_kind():
-    for first, second in HELEN.swapped:
+    for first, second in HELEN.flip_pairs:
         assert HELEN.names[first].replace("left", "right") == HELEN.names[second]
 
 
@@ -56,7 +56,7 @@ def test_header_and_pickle_give_the_same_set_back():
 
 def test_a_set_cannot_be_changed():
     with pytest.raises(TypeError):
-        HELEN.merged["eyes"] = (1,)
+        HELEN.groups["eyes"] = (1,)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,16 @@ def test_a_set_cannot_be_changed():
         ({"colours": ((0, 0, 0),)}, "2 names but 1 colours"),
         ({"names": ("back", "Face")}, "'Face' is not lower-case"),
         ({"names": ("back", "back")}, "stands twice"),
-        ({"merged": {"back": (0,)}}, "stands twice"),
+        ({"groups": {"back": (0,)}}, "stands twice"),
         ({"colours": ((0, 0, 0), (0, 0, 256))}, "three channels"),
         ({"left_means": "mine"}, "left means 'mine'"),
         ({"face": (2,)}, "id 2 is outside 0..1"),
         ({"background": -1}, "id -1 is outside"),
-        ({"swapped": ((0, 5),)}, "id 5 is outside"),
-        ({"merged": {"both": (0, 7)}}, "id 7 is outside"),
+        ({"flip_pairs": ((0, 5),)}, "id 5 is outside"),
+        ({"groups": {"both": (0, 7)}}, "id 7 is outside"),
+        ({"skin": (1,)}, "id 1 is skin, but no part of the face"),
+        ({"face": (1,), "skin": (1,), "nose": (1,)}, "id 1 is both skin and nose"),
+        ({"face": (1,), "head": (0,)}, "id 1 is face or hair, but no part of the head"),
     ],
 )
 def test_bad_sets_are_refused(changes, message):
@@ -89,9 +92,38 @@ def test_a_header_without_a_field_is_refused(field):
         LabelSet.from_header(header)
 
 
-@pytest.mark.parametrize("field", ["names", "colours", "face", "hair", "swapped", "merged"])
+@pytest.mark.parametrize(
+    "field", ["names", "colours", "face", "hair", "head", "skin", "flip_pairs", "groups"]
+)
 @pytest.mark.parametrize("value", [None, 3, [[[]]], [None]])
 def test_a_header_with_a_field_of_another_type_is_refused(field, value):
     with pytest.raises(SettingError) as caught:
         LabelSet.from_header(HELEN.to_header() | {field: value})
     assert "\n" not in str(caught.value)
+
+
+def test_a_header_of_version_0_1_is_read():
+    """Its words were others, and it named no roles."""
+    header = HELEN.to_header()
+    for role in ("skin", "brows", "eyes", "nose", "mouth", "head"):
+        del header[role]
+    header["swapped"], header["merged"] = header.pop("flip_pairs"), header.pop("groups")
+    assert LabelSet.from_header(header) == HELEN
+
+
+@pytest.mark.parametrize("label_set", [HELEN, FACE_PARTS, CELEBAMASK], ids=lambda s: s.name)
+def test_roles_are_what_their_names_say(label_set):
+    for role in ("brows", "eyes", "mouth"):
+        assert getattr(label_set, role) == label_set.groups[role]
+    assert [label_set.names[i] for i in (*label_set.skin, *label_set.nose, *label_set.hair)] == [
+        "skin",
+        "nose",
+        "hair",
+    ]
+    assert {*label_set.face, *label_set.hair} <= set(label_set.head)
+    assert label_set.face_parts == (
+        label_set.brows,
+        label_set.eyes,
+        label_set.nose,
+        label_set.mouth,
+    )

@@ -54,7 +54,7 @@ def _show(console: object, title: str, model: Checkpoint) -> None:
         score = [_score(scores.get(name))] if scores else []
         table.add_row(str(label_id), name, Text.assemble(("██ ", code), code), *score)
     console.print(table)
-    merged = {name: scores[name] for name in (*model.label_set.merged, "overall") if name in scores}
+    merged = {name: scores[name] for name in (*model.label_set.groups, "overall") if name in scores}
     if merged:
         line = ", ".join(f"{name} {_score(value)}" for name, value in merged.items())
         console.print(f"  together: {line}")

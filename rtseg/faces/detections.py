@@ -80,7 +80,7 @@ def read_detections(
 
     leaders = probabilities.argmax(2).astype(np.uint8)
     kinds = np.zeros(probabilities.shape[2], np.uint8)
-    kinds[[*label_set.hair]] = 2
+    kinds[[*label_set.head]] = 2
     kinds[[*label_set.face]] = 1
     kind = kinds[leaders]
     faces = face_masks(kind == 1, probabilities, label_set, min_cells=min_cells, bridge=bridge)
@@ -88,7 +88,7 @@ def read_detections(
         return []
     _, heads = cv2.connectedComponents((kind > 0).view(np.uint8), connectivity=8)
     boxes = [cell_box(own) for own in faces]
-    head_sure = probabilities[:, :, [*label_set.face, *label_set.hair]].sum(2)
+    head_sure = probabilities[:, :, [*label_set.head]].sum(2)
     found = []
     for index, own in enumerate(faces):
         judged = score_face(probabilities, own, label_set)

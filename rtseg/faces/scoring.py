@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +50,7 @@ def score_face(probabilities: Probabilities, own: Mask, label_set: LabelSet) -> 
     """
     inside = probabilities[own]  # (cells, classes)
     sure = min(1.0, float(inside[:, list(label_set.face)].sum(1).mean()))
-    groups = part_groups(label_set)
+    groups = label_set.face_parts
     if not groups:
         return FaceScore(sure=sure, parts=1.0, certain=1.0, roll_degrees=None)
     enough = max(0.3, 0.004 * len(inside))  # cells' worth of probability
@@ -59,7 +58,9 @@ def score_face(probabilities: Probabilities, own: Mask, label_set: LabelSet) -> 
     wanted = max(1, min(3, len(groups) - 1))
     parts = min(1.0, present / wanted)
     places = _Places(inside, own, enough=enough, least=0.0)
-    eyes, nose, mouth = (places.of(ids) for ids in _eyes_nose_mouth(label_set))
+    eyes, nose, mouth = (
+        places.of(ids) for ids in (label_set.eyes, label_set.nose, label_set.mouth)
+    )
     size = math.sqrt(len(inside))
     if eyes and nose and mouth and not _in_order(eyes, nose, mouth, size=size):
         parts *= 0.6
@@ -74,10 +75,10 @@ def score_face(probabilities: Probabilities, own: Mask, label_set: LabelSet) -> 
 
 
 def _certain(inside: npt.NDArray[np.float32], label_set: LabelSet) -> float:
-    eyes, nose, mouth = _eyes_nose_mouth(label_set)
+    eyes, nose, mouth = label_set.eyes, label_set.nose, label_set.mouth
     surest = max(1, len(inside) // 100)  # cells
     both = [1.0]
-    for kinds in ((_named(label_set, "brows"), eyes), (nose, mouth)):
+    for kinds in ((label_set.brows, eyes), (nose, mouth)):
         sums = [inside[:, list(ids)].sum(1) for ids in kinds if ids]
         if sums:
             both.append(max(float(np.partition(s, -surest)[-surest:].mean()) for s in sums))
@@ -131,9 +132,9 @@ def _roll(places: _Places, label_set: LabelSet, *, size: float) -> float | None:
     """How far a face is turned: from the eyes' (else the brows') middle down to the mouth (else
     the nose), and, where both eyes show, across the line between them as well.
     """
-    eyes, nose, mouth = _eyes_nose_mouth(label_set)
+    eyes, nose, mouth = label_set.eyes, label_set.nose, label_set.mouth
     both = [place for place in (places.of((eye,)) for eye in eyes) if place is not None]
-    brows = places.of(_named(label_set, "brows"))
+    brows = places.of(label_set.brows)
     # one eye, the other behind a hand or a strand of hair, lies to a side
     upper = (brows or places.of(eyes)) if len(both) == 1 else (places.of(eyes) or brows)
     lower = places.of(mouth) or places.of(nose)
@@ -152,37 +153,3 @@ def _roll(places: _Places, label_set: LabelSet, *, size: float) -> float | None:
             # of a face on its side, left and right are easily mixed up
             down = down + (below if below @ down >= 0 else -below)
     return math.degrees(math.atan2(-down[0], down[1]))
-
-
-@lru_cache(maxsize=16)
-def _part_groups(
-    face: tuple[int, ...], alike: tuple[tuple[int, ...], ...]
-) -> tuple[tuple[int, ...], ...]:
-    groups = [{part} for part in face[1:]]
-    for ids in alike:
-        touched = [group for group in groups if group & set(ids)]
-        groups = [group for group in groups if not group & set(ids)]
-        if touched:
-            groups.append(set().union(*touched))
-    return tuple(sorted(tuple(sorted(group)) for group in groups))
-
-
-def part_groups(label_set: LabelSet) -> tuple[tuple[int, ...], ...]:
-    """The kinds of parts of a face: all its ids but the first (skin), those of a kind together.
-
-    Of a kind are left and right, and what a merged name of at most three ids pools (the lips and
-    the mouth between them).
-    """
-    pooled = tuple(ids for ids in label_set.merged.values() if len(ids) <= 3)
-    return _part_groups(label_set.face, (*label_set.swapped, *pooled))
-
-
-def _eyes_nose_mouth(label_set: LabelSet) -> tuple[tuple[int, ...], ...]:
-    """The ids of each; empty for what the label set does not have."""
-    eyes = tuple(i for i in (label_set.left_eye, label_set.right_eye) if i is not None)
-    return eyes, _named(label_set, "nose"), _named(label_set, "mouth")
-
-
-def _named(label_set: LabelSet, name: str) -> tuple[int, ...]:
-    known = name in label_set.names or name in label_set.merged
-    return label_set.select([name]) if known else ()

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from rtseg.faces.detections import read_detections, wrapped
-from rtseg.faces.scoring import part_groups
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
 from rtseg.labels import HELEN
@@ -107,8 +106,8 @@ def test_nothing():
 
 
 def test_groups_join_left_and_right_and_the_mouth():
-    assert part_groups(HELEN) == ((2, 3), (4, 5), (6,), (7, 8, 9))
-    assert set(PARTS) - {1, 10} == {part for group in part_groups(HELEN) for part in group}
+    assert HELEN.face_parts == ((2, 3), (4, 5), (6,), (7, 8, 9))
+    assert set(PARTS) - {1, 10} == {part for group in HELEN.face_parts for part in group}
 
 
 def turned(labels, degrees):

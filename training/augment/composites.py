@@ -52,7 +52,7 @@ class Composer:
     flipped: npt.NDArray[np.uint8] = field(init=False)
 
     def __post_init__(self) -> None:
-        is_head = members([*self.label_set.face, *self.label_set.hair], self.sets)
+        is_head = members(self.label_set.head, self.sets)
         object.__setattr__(self, "is_head", is_head)
         is_person = members(self.label_set.foreground, self.sets)
         object.__setattr__(self, "is_person", is_person)

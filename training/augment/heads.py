@@ -73,9 +73,9 @@ def head_of(
     if face.sum() < 64:
         return None
     x, y, width, height = cv2.boundingRect(face.astype(np.uint8))
-    head = members([*label_set.face, *label_set.hair], sets)[labels]
+    head = members(label_set.head, sets)[labels]
     left, top, head_width, head_height = cv2.boundingRect(head.astype(np.uint8))
-    skin = image[labels == label_set.face[0]]
+    skin = image[np.isin(labels, label_set.skin)]
     if not skin.size:
         skin = image[face]
     colour = np.median(skin, axis=0) if skin.size else np.array([180.0, 140.0, 120.0])

@@ -31,7 +31,7 @@ def flip_table(
     `sets` maps the values of sets of classes that know left from right to their mirror images.
     """
     table = np.arange(256, dtype=np.uint8)
-    for first, second in label_set.swapped:
+    for first, second in label_set.flip_pairs:
         table[first], table[second] = second, first
     for value, mirrored in sets.items():
         table[value] = mirrored

@@ -41,8 +41,8 @@ def bystanders(predictor: Predictor, samples: Sequence[Sample], label_set: Label
     Returns:
         One mask a sample, bool (height, width): the others' heads, a little widened.
     """
-    parts = [i for i in label_set.face if i != label_set.face[0]]
-    head_ids = [*label_set.face, *label_set.hair]
+    parts = [label_id for ids in label_set.face_parts for label_id in ids]
+    head_ids = list(label_set.head)
     found: list[Mask] = []
     for start in range(0, len(samples), predictor.batch):
         chunk = samples[start : start + predictor.batch]
@@ -90,7 +90,7 @@ def listed_bystanders(
     samples: Sequence[Sample], label_set: LabelSet, boxes: dict[str, list[Box]]
 ) -> list[Mask]:
     """The listed boxes as masks, one a sample; the sample's own labelled head is left out."""
-    head_ids = [*label_set.face, *label_set.hair]
+    head_ids = list(label_set.head)
     masks = []
     for sample in samples:
         mask = np.zeros(sample.labels.shape, bool)

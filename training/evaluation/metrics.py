@@ -92,5 +92,5 @@ def pixel_counts(matrix: Matrix, label_set: LabelSet) -> dict[str, int]:
 def f1_table(matrix: Matrix, label_set: LabelSet) -> dict[str, float]:
     """F1 by class name, then by merged name, rounded to four digits; absent classes left out."""
     rows = {name: f1_of(matrix, [i]) for i, name in enumerate(label_set.names)}
-    rows |= {name: f1_of(matrix, ids) for name, ids in label_set.merged.items()}
+    rows |= {name: f1_of(matrix, ids) for name, ids in label_set.groups.items()}
     return {name: round(value, 4) for name, value in rows.items() if not np.isnan(value)}

@@ -175,7 +175,7 @@ def scores(matrix: Matrix, label_set: LabelSet) -> dict[str, float]:
         "foreground-f1": mean_of([f1_of(matrix, [i]) for i in label_set.foreground]),
     }
     found |= {name: f1_of(matrix, [i]) for i, name in enumerate(label_set.names)}
-    found |= {name: f1_of(matrix, ids) for name, ids in label_set.merged.items()}
+    found |= {name: f1_of(matrix, ids) for name, ids in label_set.groups.items()}
     return found
 
 
@@ -187,7 +187,7 @@ def results_table(matrix: Matrix, label_set: LabelSet, published: Mapping[str, f
         ["class", "F1", "IoU", "published"],
         [
             [name, share(f1_of(matrix, ids)), share(iou_of(matrix, ids)), beside.get(name, "")]
-            for name, ids in {**classes, **label_set.merged}.items()
+            for name, ids in {**classes, **label_set.groups}.items()
         ],
     )
     whole = scores(matrix, label_set)

@@ -218,7 +218,7 @@ SMALL = Recipe(
     regions=(
         FACE_PARTS.face,
         FACE_PARTS.hair,
-        FACE_PARTS.merged["parts"],
+        FACE_PARTS.groups["parts"],
     ),
     published={"parts": 0.8116},
     terms=(

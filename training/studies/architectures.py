@@ -155,7 +155,7 @@ def report(outcomes: Sequence[Outcome], out: Path, threads: int) -> str:
     rows, points = [], []
     for outcome, checkpoint, milliseconds in zip(outcomes, large, times, strict=True):
         matrix = outcome.matrices[SPLIT]
-        overall = f1_of(matrix, HELEN.merged["parts"])
+        overall = f1_of(matrix, HELEN.groups["parts"])
         rows.append(
             [
                 outcome.trial.cells["network"],

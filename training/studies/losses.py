@@ -41,13 +41,13 @@ def report(outcomes: Sequence[Outcome], out: Path, threads: int) -> str:
     rows = []
     for outcome in outcomes:
         matrix = outcome.matrices[SPLIT]
-        ids = [HELEN.merged[name] for name in pooled] + [(i,) for i in range(len(HELEN))]
+        ids = [HELEN.groups[name] for name in pooled] + [(i,) for i in range(len(HELEN))]
         numbers = [share(f1_of(matrix, chosen), digits=3) for chosen in ids]
         size = f"{outcome.path.stat().st_size / 1e6:.2f} MB"
         rows.append([f"`{outcome.trial.name}`", *numbers, size])
     pixels = outcomes[0].matrices[SPLIT].sum(1)
     shares = [
-        f"{100 * pixels[list(HELEN.merged[name])].sum() / pixels.sum():.2g}%" for name in pooled
+        f"{100 * pixels[list(HELEN.groups[name])].sum() / pixels.sum():.2g}%" for name in pooled
     ]
     shares += [f"{100 * count / pixels.sum():.2g}%" for count in pixels]
     rows.append(["*share of the pixels*", *shares, ""])

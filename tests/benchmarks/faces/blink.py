@@ -16,7 +16,7 @@ from tests.benchmarks.faces.metered import Remembering
 from tests.benchmarks.faces.report import Report, percent
 from tests.benchmarks.faces.streams import USUAL_NOISE, Actor, Scene, Sprite, still_head
 
-EYES = HELEN.merged["eyes"]
+EYES = HELEN.groups["eyes"]
 _OPEN_FRAMES, _CLOSED_FRAMES = 20, 10
 _FEWEST_PIXELS = 60
 

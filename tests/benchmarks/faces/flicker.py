@@ -61,7 +61,7 @@ class Tally:
     @property
     def overall(self) -> float:
         """F1 of the parts pooled."""
-        return f1_of(self.matrix, HELEN.merged["parts"])
+        return f1_of(self.matrix, HELEN.groups["parts"])
 
     @property
     def all_classes(self) -> float:

@@ -39,7 +39,7 @@ def measure(backend: Backend, data: Path, *, count: int) -> list[Report]:
     for share in SHARES:
         from_whole, from_faces = scores((whole, faces), data, share=share, count=count)
         row: list[Cell] = [f"{100 * share:.0f}%"]
-        for ids in (HELEN.merged["parts"], HELEN.merged["face"], HELEN.hair):
+        for ids in (HELEN.groups["parts"], HELEN.groups["face"], HELEN.hair):
             row += [f1_of(from_whole, ids), f1_of(from_faces, ids)]
         rows.append(row)
     return [

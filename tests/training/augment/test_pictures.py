@@ -70,7 +70,7 @@ def test_a_view_is_a_function_of_seed_and_index(augmentation: str) -> None:
 
 @pytest.mark.parametrize("label_set", [HELEN, CELEBAMASK])
 def test_a_flip_swaps_left_and_right_ids(label_set: LabelSet) -> None:
-    first, second = label_set.swapped[0]
+    first, second = label_set.flip_pairs[0]
     data = Drawn((halves(first, second),), label_set)
     views = PictureViews(data, height=32, width=32, fit="stretch", augmentation="flip")
     for index in range(12):  # mirrored or not, the first id stays in the left half

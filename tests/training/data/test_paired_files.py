@@ -141,7 +141,7 @@ def test_lapa_has_helens_ids(tmp_path: Path) -> None:
         samples = lapa.open_lapa(tmp_path, split)
         assert np.array_equal(samples[0].labels, blocks(list(range(11))))
     assert LAPA.names == HELEN.names
-    assert LAPA.swapped == HELEN.swapped
+    assert LAPA.flip_pairs == HELEN.flip_pairs
 
 
 def test_lapa_and_helen_say_that_they_share_pictures() -> None:
@@ -171,11 +171,11 @@ def test_nothing_there_says_where_to_get_it(origin: Origin, tmp_path: Path) -> N
 
 def test_built_in_label_sets_swap_left_for_right_only() -> None:
     for known in LABEL_SETS.values():
-        for first, second in known.swapped:
+        for first, second in known.flip_pairs:
             assert known.names[first].startswith("left-")
             assert known.names[second] == known.names[first].replace("left-", "right-")
         sided = sum(name.startswith(("left-", "right-")) for name in known.names)
-        assert sided == 2 * len(known.swapped)
+        assert sided == 2 * len(known.flip_pairs)
         assert len(set(known.colours)) == len(known)
 
 

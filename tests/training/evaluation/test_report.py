@@ -27,7 +27,7 @@ ABC = LabelSet(
     name="abc",
     names=("a", "b", "c"),
     colours=((0, 0, 0), (255, 0, 0), (0, 0, 255)),
-    merged={"bc": (1, 2)},
+    groups={"bc": (1, 2)},
 )
 # truth a: 8 right, 2 as b; truth b: 1 as a, 3 right; c is in neither
 MATRIX = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]], np.int64)

@@ -76,7 +76,7 @@ def composed(
     labels = np.full((WIDTH, WIDTH), label_set.background or 0, np.uint8)
     shown = mask > 0.5
     labels[shown] = layer_labels[shown]
-    counted = np.isin(labels, [*label_set.face, *label_set.hair])
+    counted = np.isin(labels, label_set.head)
     left, top, width, tall = cv2.boundingRect(counted[margin : WIDTH - margin].astype(np.uint8))
     return Composite(
         image=np.ascontiguousarray(canvas[margin : WIDTH - margin]),
@@ -161,7 +161,7 @@ def measure_face_view(
                 seen.append(
                     bool(np.isin(predicted[1][face], label_set.face).sum() * 2 > face.sum())
                 )
-        parts = f1_of(total, label_set.merged["parts"])
+        parts = f1_of(total, label_set.groups["parts"])
         best = best if share else parts
         yield FaceViewScore(
             share=share,

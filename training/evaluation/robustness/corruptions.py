@@ -227,7 +227,7 @@ def measure_corruptions(label: Labeller, dataset: Dataset) -> Iterator[Corrupted
         matrix = evaluate(
             label, Corrupted(dataset=dataset, corruption=corruption), size=(SIZE, SIZE)
         )
-        f1 = f1_of(matrix, dataset.label_set.merged["parts"])
+        f1 = f1_of(matrix, dataset.label_set.groups["parts"])
         if corruption is None:
             clean = f1
         yield CorruptedScore(
