@@ -23,7 +23,7 @@ def ids_of(label_set: LabelSet, part: str) -> tuple[int, ...]:
         SettingError: the label set has none of it.
     """
     names = PARTS.get(part, (part,))
-    known = {*label_set.names, *label_set.merged}
+    known = {*label_set.names, *label_set.groups}
     present = [name for name in names if name in known]
     if not present:
         raise SettingError(
