@@ -14,8 +14,10 @@
     │   └── DeviceMemoryError   7   the device's memory is full
     └── DisplayError            8   a window was asked for, and there is no display
 
-A message is one line: what was wrong, what was found, what is allowed, what to do. Anything that
-is not an RtsegError is a bug, and keeps its traceback (exit code 1).
+A message is one line: what was wrong, what was found, what is allowed, what to do. It names
+settings by their fields, in backticks (`detect_every`); the command line shows their options
+instead (--detect-every). Anything that is not an RtsegError is a bug, and keeps its traceback (exit
+code 1).
 """
 
 from __future__ import annotations

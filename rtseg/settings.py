@@ -45,19 +45,17 @@ class Settings:
         hints = get_type_hints(type(self))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            option = "--" + field.name.replace("_", "-")
+            name = f"`{field.name}`"
             hint = hints[field.name]
             if get_origin(hint) is Literal and value not in get_args(hint):
                 raise SettingError(
-                    f"{option}: {value!r} is unknown; allowed: {listed(get_args(hint))}"
+                    f"{name}: {value!r} is unknown; allowed: {listed(get_args(hint))}"
                 )
             low, high = field.metadata.get("low"), field.metadata.get("high")
             if value is None or isinstance(value, (str, bool, tuple)):
                 continue
             if (low is not None and not value >= low) or (high is not None and not value <= high):
-                raise SettingError(
-                    f"{option}: {value} is out of range; allowed: {_range(low, high)}"
-                )
+                raise SettingError(f"{name}: {value} is out of range; allowed: {_range(low, high)}")
 
 
 def _range(low: float | None, high: float | None) -> str:
@@ -142,7 +140,7 @@ class ReadSettings(Settings):
         super().__post_init__()
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise SettingError(
-                f"--end: {self.end} s lies before --start {self.start} s; it must lie after it"
+                f"`end`: {self.end} s lies before `start` {self.start} s; it must lie after it"
             )
 
 
@@ -236,7 +234,7 @@ class BenchSettings(Settings):
         super().__post_init__()
         if not 16 <= min(self.size) <= max(self.size) <= 16384:
             raise SettingError(
-                f"--resolution: {self.resolution} is out of range; allowed: 16x16 to 16384x16384"
+                f"`resolution`: {self.resolution} is out of range; allowed: 16x16 to 16384x16384"
             )
 
     @property
@@ -245,6 +243,6 @@ class BenchSettings(Settings):
         width, cross, height = self.resolution.lower().partition("x")
         if not (cross and width.isdecimal() and height.isdecimal()):
             raise SettingError(
-                f"--resolution: {self.resolution!r} is not WIDTHxHEIGHT, as in 1280x720"
+                f"`resolution`: {self.resolution!r} is not WIDTHxHEIGHT, as in 1280x720"
             )
         return int(width), int(height)

@@ -11,7 +11,8 @@ from rtseg.errors import SourceError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.labels import HELEN
 from rtseg.media.info import SourceInfo
-from rtseg.runtime.pipeline import Pipeline, Progress, RunSummary
+from rtseg.process import video_sink, wire
+from rtseg.runtime.statistics import Progress, RunSummary
 from rtseg.settings import (
     BenchSettings,
     EncodeSettings,
@@ -23,7 +24,7 @@ from rtseg.settings import (
 from rtseg.sinks.base import Outcome, Sink
 from rtseg.sources.base import Source
 from rtseg.system.machine import Machine, this_machine
-from rtseg.system.threads import NULL_MODEL, decoder_threads, shares_processor
+from rtseg.system.threads import NULL_MODEL, decoder_threads
 from rtseg.timing import STAGES, Percentiles, StageTimes
 
 if TYPE_CHECKING:
@@ -257,19 +258,11 @@ def measure(
     Raises:
         SourceError: the source is over before the warm-up is.
     """
-    from rtseg.views import render, rendered_size
-
-    def draw(frame: Frame, segmentation: Segmentation) -> Picture:
-        return render(frame, segmentation, view)
-
-    width, height = rendered_size(view, source.info.width, source.info.height)
-    summary = Pipeline(
-        source=source,
-        segment=segment,
-        sink=sink,
-        render=draw,
-        width=width,
-        height=height,
+    summary = wire(
+        source,
+        segment,
+        [sink],
+        view=view,
         times=times,
         overlap=settings.overlap,
         max_frames=settings.frames,
@@ -347,13 +340,5 @@ def _open_sink(settings: BenchSettings, model: ModelSettings) -> Iterator[Sink]:
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from rtseg.sinks import open_sink
-
     with TemporaryDirectory(prefix="rtseg-bench-") as folder:
-        output = str(Path(folder) / "bench.mp4")
-        yield open_sink(
-            output,
-            settings=EncodeSettings(),
-            threads=model.threads,
-            shared=shares_processor(model),
-        )
+        yield video_sink(str(Path(folder) / "bench.mp4"), encode=EncodeSettings(), model=model)

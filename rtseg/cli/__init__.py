@@ -80,13 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             standalone_mode=False,
         )
     except RtsegError as error:
-        _complain(str(error))
+        _complain(error)
         code = error.exit_code
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted")
+        click.echo("error: interrupted", err=True)
         code = 130
     except BrokenPipeError:
         # Whoever read our standard output has gone: end quietly, as other tools do.
@@ -95,5 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _complain(message: str) -> None:
-    click.echo(f"error: {message}", err=True)
+def _complain(error: RtsegError) -> None:
+    from rtseg.cli.options import with_options_named
+
+    click.echo(f"error: {with_options_named(str(error))}", err=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from rtseg.cli.paths import STANDARD_STREAM, check_outputs, shown
+from rtseg.cli.options import with_options_named
 from rtseg.errors import DiskFullError, RtsegError, SettingError, SinkError, SourceError
+from rtseg.outputs import STANDARD_STREAM, check_outputs, shown
 from rtseg.settings import EncodeSettings
 from rtseg.system.files import FileId, create_part, file_id
 
@@ -104,8 +105,9 @@ def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, q
             _summarise(jobs, done, skipped, failures, quiet=quiet)
             raise
         except (SourceError, SinkError) as error:
-            click.echo(f"error: {error}", err=True)
-            failures.append((job, str(error), error.exit_code))
+            reason = with_options_named(str(error))
+            click.echo(f"error: {reason}", err=True)
+            failures.append((job, reason, error.exit_code))
             continue
         except RtsegError:
             _summarise(jobs, done, skipped, failures, quiet=quiet)

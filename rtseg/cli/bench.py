@@ -10,9 +10,9 @@ from typing import Literal, get_args
 import click
 
 from rtseg.cli.options import with_settings
-from rtseg.cli.paths import check_outputs
 from rtseg.cli.progress import reporting, set_up_logging
 from rtseg.errors import SinkError
+from rtseg.outputs import check_outputs
 from rtseg.settings import BackendName, BenchSettings, FaceSettings, ModelSettings, ViewSettings
 from rtseg.system.files import write_whole
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from rtseg.cli.controls import Controls
 from rtseg.cli.options import with_settings
-from rtseg.cli.paths import check_outputs
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
-from rtseg.cli.view import LiveView
 from rtseg.errors import DisplayError, TruncatedError
 from rtseg.settings import (
     CameraSettings,
@@ -29,9 +25,9 @@ from rtseg.settings import (
 )
 
 if TYPE_CHECKING:
-    from rtseg.runtime.pipeline import Progress
+    from rtseg.media.info import SourceInfo
+    from rtseg.runtime.statistics import Progress
     from rtseg.sinks.base import Sink
-    from rtseg.sinks.window import WindowSink
     from rtseg.sources.base import Source
 
 
@@ -84,85 +80,45 @@ def command(
     rtseg camera 1 --width 1920 --height 1080 --flip --view blur
     rtseg camera rtsp://host/stream --no-display -o record.mkv --duration 60
     """
-    from rtseg.backends import open_backend_for
-    from rtseg.runtime.pipeline import Pipeline
-    from rtseg.segmenter import Segmenter
-    from rtseg.sinks import open_sink
-    from rtseg.sinks.tee import TeeSink
-    from rtseg.sources import open_source
-    from rtseg.system.threads import decoder_threads, shares_processor
-    from rtseg.timing import StageTimes
-    from rtseg.views import check_view, rendered_size
-
     set_up_logging(verbose=verbose, quiet=quiet)
     display = _can_display(display, recording=output is not None)
     if display:
         # Both wheels bring X11 libraries of the same names, and the first one loaded wins: a
         # window of OpenCV's hangs with PyAV's.
         import cv2 as _  # noqa: F401
-    check_outputs([source, model.model], {"-o": output}, allow_nested_urls=allow_nested_urls)
-    times = StageTimes()
-    with ExitStack() as stack:
-        frames = stack.enter_context(
-            open_source(
-                source,
-                settings=ReadSettings(timeout=timeout, allow_nested_urls=allow_nested_urls),
-                real_time=True,
-                camera=camera,
-                stream=stream,
-                threads=decoder_threads(model),
-            )
-        )
-        _print_negotiated(frames, quiet=quiet)
-        record = partial(
-            open_sink,
-            settings=encode.for_view(view.view),
-            threads=model.threads,
-            shared=shares_processor(model),
-        )
-        sinks: list[Sink] = []
-        window: WindowSink | None = None
-        if output is not None:
-            sinks.append(record(output))
-        if display:
-            from rtseg.sinks.window import WindowSink
+    from rtseg.controls import Controls
+    from rtseg.process import open_run, video_sink
+    from rtseg.sinks.window import WindowSink
 
-            window = WindowSink(f"rtseg: {frames.info.name}")
-            sinks.append(window)
-        backend = stack.enter_context(open_backend_for(model))
-        segmenter = Segmenter(backend=backend, faces=faces, times=times)
-        check_view(view, segmenter.label_set, alpha=False)
-        sink = TeeSink(sinks)
-        width, height = rendered_size(view, frames.info.width, frames.info.height)
+    windows: list[WindowSink] = []
+
+    def open_window(info: SourceInfo) -> Sink:
+        windows.append(WindowSink(f"rtseg: {info.name}"))
+        return windows[0]
+
+    with open_run(
+        source,
+        output,
+        more_sinks=[open_window] if display else [],
+        view=view,
+        model=model,
+        faces=faces,
+        read=ReadSettings(timeout=timeout, allow_nested_urls=allow_nested_urls),
+        reconnect=stream,
+        camera=camera,
+        encode=encode,
+        real_time=True,
+        max_seconds=duration,
+        on_open=partial(_print_negotiated, quiet=quiet),
+    ) as run:
         controls = Controls(
-            frames,
-            sink,
-            record=record,
-            width=width,
-            height=height,
-            window=window,
+            run,
+            record=partial(video_sink, encode=encode.for_view(view.view), model=model),
+            show=windows[0].show if windows else None,
         )
-        shown = LiveView(
-            view,
-            alpha=False,
-            statistics=lambda: pipeline.statistics,
-            notice=controls.notice,
-        )
-        controls.view = shown
-        pipeline = Pipeline(
-            source=frames,
-            segment=segmenter,
-            sink=sink,
-            render=shown,
-            width=width,
-            height=height,
-            times=times,
-            max_seconds=duration,
-        )
-        outputs = [part.describe() for part in sinks if part.describe()]
         with (
-            ending_in_order(pipeline.stop) as interruption,
-            reporting(frame_count=None, quiet=quiet, title=frames.info.name) as report,
+            ending_in_order(run.stop) as interruption,
+            reporting(frame_count=None, quiet=quiet, title=run.source.info.name) as report,
         ):
 
             def on_progress(progress: Progress) -> None:
@@ -170,13 +126,13 @@ def command(
                 controls.show_status()
 
             try:
-                summary = pipeline.run(on_progress=on_progress, on_event=controls.handle)
+                summary = run.run(on_progress=on_progress, on_event=controls.handle)
             except TruncatedError:
-                if pipeline.summary is not None and not quiet:
-                    print_summary(pipeline.summary, outputs)
+                if run.summary is not None and not quiet:
+                    print_summary(run.summary, run.outputs)
                 raise
         if not quiet:
-            print_summary(summary, outputs)
+            print_summary(summary, run.outputs)
     # Ctrl-C is how a live run ends; other signals are said.
     return 0 if interruption.signal_number == signal.SIGINT else interruption.exit_code
 

@@ -73,7 +73,7 @@ def make_clip(path: Path, *, threads: int = 0) -> int:
 
     from rtseg.frames import Frame, Segmentation
     from rtseg.labels import HELEN
-    from rtseg.runtime.pipeline import Pipeline
+    from rtseg.process import wire
     from rtseg.sinks import open_sink
     from rtseg.sources.synthetic import MovingFaceSource
 
@@ -86,17 +86,11 @@ def make_clip(path: Path, *, threads: int = 0) -> int:
         def segment(_frame: Frame) -> Segmentation:
             return Segmentation(labels=nothing, label_set=HELEN)
 
-        pipeline = Pipeline(
-            source=source,
-            segment=segment,
-            sink=open_sink(str(path), settings=EncodeSettings(overwrite=True), threads=threads),
-            render=lambda frame, _segmentation: frame.image,
-            width=source.info.width,
-            height=source.info.height,
-        )
+        sink = open_sink(str(path), settings=EncodeSettings(overwrite=True), threads=threads)
+        run = wire(source, segment, [sink], view=None)
         with (
-            ending_in_order(pipeline.stop) as interruption,
+            ending_in_order(run.stop) as interruption,
             reporting(frame_count=count, quiet=False, title=path.name) as report,
         ):
-            pipeline.run(on_progress=report)
+            run.run(on_progress=report)
         return interruption.exit_code

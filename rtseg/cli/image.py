@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from rtseg.cli.options import with_settings
 from rtseg.cli.progress import set_up_logging
 from rtseg.errors import OutputExistsError, RtsegError, SettingError, SinkError
 from rtseg.settings import FaceSettings, ModelSettings, ViewSettings
-from rtseg.system.files import FileId, file_id, file_ids, written_whole
+from rtseg.system.files import file_id, file_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +50,7 @@ def command(
     """
     from rtseg.backends import open_backend_for
     from rtseg.segmenter import Segmenter
+    from rtseg.sinks.images import write_png
     from rtseg.views import check_view
 
     set_up_logging(verbose=verbose, quiet=quiet)
@@ -152,37 +152,3 @@ def _check_names(stills: list[Path], folders: list[Path], *, overwrite: bool) ->
         nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not nearest.is_dir():
             raise SinkError(f"{folder}: cannot be created: {nearest} is no folder")
-
-
-def write_png(
-    path: Path | str,
-    pixels: npt.NDArray[np.uint8],
-    *,
-    overwrite: bool = False,
-    inputs: AbstractSet[FileId] = frozenset(),
-) -> None:
-    """Write a PNG whole or not at all, into a folder that is made if need be.
-
-    Args:
-        path: where to.
-        pixels: grey, RGB or RGBA.
-        overwrite: whether a file there may be replaced.
-        inputs: files that are never replaced.
-
-    Raises:
-        OutputExistsError: there is a file, and it may not be replaced.
-        SinkError: it is an input, or cannot be written.
-    """
-    from PIL import Image
-
-    target = Path(path)
-    if file_id(target) in inputs:
-        raise SinkError(f"{target}: is an input itself; give another output folder")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(target, overwrite=overwrite, durable=False) as part:
-            Image.fromarray(pixels).save(part, format="PNG")
-    except FileExistsError:
-        raise OutputExistsError(f"{target} exists; --overwrite replaces it") from None
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from None

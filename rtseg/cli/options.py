@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,6 +14,9 @@ import click
 from rtseg.settings import Settings
 
 Command = Callable[..., Any]
+
+_OTHER_NAMES = {"output": "-o", "records": "--json", "source": "INPUT"}
+"""Arguments of the library whose options are called something else, or are not settings."""
 
 
 def with_settings(
@@ -95,3 +99,20 @@ def _parameter_type(hint: Any) -> Any:
 
 def _metavar(hint: Any) -> str:
     return {int: "N", float: "X"}.get(_plain(hint), "TEXT")
+
+
+def with_options_named(message: str) -> str:
+    """A library's message with its `fields` as the options of the command line."""
+    names = {field.name for group in _groups(Settings) for field in dataclasses.fields(group)}
+
+    def option(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in _OTHER_NAMES:
+            return _OTHER_NAMES[name]
+        return "--" + name.replace("_", "-") if name in names or name == "labels" else match[0]
+
+    return re.sub(r"`(\w+)`", option, message)
+
+
+def _groups(base: type[Settings]) -> list[type[Settings]]:
+    return [group for child in base.__subclasses__() for group in (child, *_groups(child))]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 import sys
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from rtseg.cli.options import with_settings
-from rtseg.cli.paths import STANDARD_STREAM, check_outputs
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
-from rtseg.cli.view import LiveView
 from rtseg.errors import SettingError, TruncatedError
+from rtseg.outputs import STANDARD_STREAM
 from rtseg.settings import (
     EncodeSettings,
     FaceSettings,
@@ -27,7 +25,6 @@ from rtseg.settings import (
 
 if TYPE_CHECKING:
     from rtseg.backends import Backend
-    from rtseg.sinks.base import Sink
 
 
 @click.command(short_help="Segment a video into a video, images or masks.")
@@ -154,7 +151,7 @@ def segment_video(
     quiet: bool = False,
     backend: Backend | None = None,
 ) -> int:
-    """Run the whole job once; the exit code.
+    """Run the whole job once, with progress and a summary; the exit code.
 
     Args:
         backend: one that is open already, and stays so; else `model` says what is opened.
@@ -162,93 +159,39 @@ def segment_video(
     Raises:
         RtsegError: anything that went wrong, after what could be kept was kept.
     """
-    from rtseg.backends import open_backend_for
-    from rtseg.runtime.pipeline import Pipeline
-    from rtseg.segmenter import Segmenter
-    from rtseg.sinks.tee import TeeSink
-    from rtseg.sources import open_source
-    from rtseg.system.threads import decoder_threads
-    from rtseg.timing import StageTimes
-    from rtseg.views import check_view, rendered_size
+    from rtseg.process import open_run
 
     if output is None and labels is None and records is None:
         raise SettingError("no output; give -o OUTPUT, --labels OUTPUT or --json FILE")
     if output == STANDARD_STREAM and sys.stdout.isatty():
         raise SettingError("-o -: standard output is a terminal; send it to a file or a program")
-    check_outputs(
-        [source, model.model],
-        {"-o": output, "--labels": labels, "--json": records},
-        allow_nested_urls=read.allow_nested_urls,
-    )
-    encode = encode.for_view(view.view)
-    times = StageTimes()
-    with ExitStack() as stack:
-        frames = stack.enter_context(
-            open_source(
-                source,
-                settings=read,
-                with_streams=encode.kept_streams if output is not None else False,
-                stream=stream,
-                threads=decoder_threads(model),
-            )
-        )
-        sinks = _open_sinks(output, labels, records, encode=encode, model=model)
-        if backend is None:
-            backend = stack.enter_context(open_backend_for(model))
-        segmenter = Segmenter(backend=backend, faces=faces, times=times)
-        sink = TeeSink(sinks)
-        check_view(view, segmenter.label_set, alpha=sink.has_alpha)
-        width, height = rendered_size(view, frames.info.width, frames.info.height)
-        pipeline = Pipeline(
-            source=frames,
-            segment=segmenter,
-            sink=sink,
-            render=LiveView(view, alpha=sink.has_alpha, statistics=lambda: pipeline.statistics),
-            width=width,
-            height=height,
-            times=times,
-            overlap=overlap,
-        )
-        title = frames.info.name
+    with open_run(
+        source,
+        output,
+        labels=labels,
+        records=records,
+        view=view,
+        model=model,
+        faces=faces,
+        backend=backend,
+        read=read,
+        reconnect=stream,
+        encode=encode,
+        overlap=overlap,
+    ) as run:
+        info = run.source.info
         with (
-            ending_in_order(pipeline.stop) as interruption,
-            reporting(frame_count=frames.info.frame_count, quiet=quiet, title=title) as report,
+            ending_in_order(run.stop) as interruption,
+            reporting(frame_count=info.frame_count, quiet=quiet, title=info.name) as report,
         ):
             try:
-                summary = pipeline.run(on_progress=report)
+                summary = run.run(on_progress=report)
             except TruncatedError:
-                if pipeline.summary is not None and not quiet:
-                    print_summary(pipeline.summary, [sink.describe()])
+                if run.summary is not None and not quiet:
+                    print_summary(run.summary, run.outputs)
                 raise
         if not quiet:
-            print_summary(summary, [part.describe() for part in sinks])
+            print_summary(summary, run.outputs)
             if interruption.signal_number is not None:
                 click.echo("interrupted: the output holds every frame up to here", err=True)
         return interruption.exit_code
-
-
-def _open_sinks(
-    output: str | None,
-    labels: str | None,
-    records: str | None,
-    *,
-    encode: EncodeSettings,
-    model: ModelSettings,
-) -> list[Sink]:
-    from rtseg.sinks import open_sink
-    from rtseg.sinks.json_lines import JsonLinesSink
-    from rtseg.sinks.labels.images import open_labels_sink
-    from rtseg.system.threads import shares_processor
-
-    sinks: list[Sink] = []
-    if output is not None:
-        sinks.append(
-            open_sink(
-                output, settings=encode, threads=model.threads, shared=shares_processor(model)
-            )
-        )
-    if labels is not None:
-        sinks.append(open_labels_sink(labels, overwrite=encode.overwrite))
-    if records is not None:
-        sinks.append(JsonLinesSink(records, overwrite=encode.overwrite))
-    return sinks

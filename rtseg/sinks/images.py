@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
 
-from rtseg.errors import SinkError
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.errors import OutputExistsError, SinkError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.media.info import SourceInfo
 from rtseg.settings import EncodeSettings
 from rtseg.sinks.base import Outcome, Sink
 from rtseg.sinks.image_sequence import ImageSequence
+from rtseg.system.files import FileId, file_id, written_whole
 
 
 class ImagesSink(Sink):
@@ -51,3 +57,37 @@ class ImagesSink(Sink):
     def describe(self) -> str:
         """The folder or pattern."""
         return self._output
+
+
+def write_png(
+    path: Path | str,
+    pixels: npt.NDArray[np.uint8],
+    *,
+    overwrite: bool = False,
+    inputs: AbstractSet[FileId] = frozenset(),
+) -> None:
+    """Write a PNG whole or not at all, into a folder that is made if need be.
+
+    Args:
+        path: where to.
+        pixels: grey, RGB or RGBA.
+        overwrite: whether a file there may be replaced.
+        inputs: files that are never replaced.
+
+    Raises:
+        OutputExistsError: there is a file, and it may not be replaced.
+        SinkError: it is an input, or cannot be written.
+    """
+    from PIL import Image
+
+    target = Path(path)
+    if file_id(target) in inputs:
+        raise SinkError(f"{target}: is an input itself; give another output folder")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(target, overwrite=overwrite, durable=False) as part:
+            Image.fromarray(pixels).save(part, format="PNG")
+    except FileExistsError:
+        raise OutputExistsError(f"{target} exists; --overwrite replaces it") from None
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from None

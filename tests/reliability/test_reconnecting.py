@@ -8,6 +8,7 @@ import time
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -289,18 +290,17 @@ def test_opening_a_camera_that_hangs_can_be_given_up(tmp_path: Path) -> None:
 
 
 def test_the_window_says_reconnecting_instead_of_a_frozen_face() -> None:
-    from rtseg.cli.controls import Controls
+    from rtseg.controls import Controls
     from rtseg.sinks import open_sink
     from rtseg.sinks.tee import TeeSink
 
     shown: list[Any] = []
 
-    class Window:
-        show = staticmethod(shown.append)
-
     source = FakeSource(1)
-    window: Any = Window()
-    controls = Controls(source, TeeSink(), record=open_sink, width=320, height=180, window=window)
+    run: Any = SimpleNamespace(
+        source=source, sink=TeeSink(), view=SimpleNamespace(), width=320, height=180
+    )
+    controls = Controls(run, record=open_sink, show=shown.append)
     controls.show_status()
     assert not shown
     source.status = "reconnecting… (1 of 10)"

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -105,49 +106,47 @@ def test_batches(run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no /proc")
 def test_titles_and_snapshots(
-    monkeypatch: pytest.MonkeyPatch, stream: bytes, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    stream: bytes,
+    tmp_path: Path,
 ) -> None:
     """What a window is called, what it shows while the stream is away, what a snapshot is named."""
     import numpy as np
 
-    from rtseg.cli import controls as desk_module
-    from rtseg.cli.controls import Controls
+    from rtseg import controls as controls_module
+    from rtseg.controls import Controls
     from rtseg.settings import ReadSettings
     from rtseg.sinks import open_sink
     from rtseg.sinks.tee import TeeSink
     from rtseg.sources import open_source
-    from rtseg.views import hud
 
     drawn: list[str] = []
-    monkeypatch.setattr(hud, "draw_hud", lambda _picture, lines, **_: drawn.extend(lines))
-    said: list[str] = []
-    monkeypatch.setattr(desk_module.click, "echo", lambda text, err: said.append(text))
+    monkeypatch.setattr(
+        controls_module, "draw_hud", lambda _picture, lines, **_: drawn.extend(lines)
+    )
+    caplog.set_level("INFO", "rtseg")
     monkeypatch.chdir(tmp_path)
 
     def answer(client: Client) -> None:
         client.send(stream)
         client.hold()
 
-    class Window:
-        @staticmethod
-        def show(_picture: object) -> None:
-            pass
-
     with serving(answer, http=False) as server:
         settings = ReadSettings(timeout=5)
         url = with_secrets(server.url(scheme="tcp"))
         with open_source(url, settings=settings) as source:
             source.status = "reconnecting…"
-            window: Any = Window()
-            controls = Controls(
-                source, TeeSink(), record=open_sink, width=64, height=48, window=window
+            view = SimpleNamespace(last_picture=np.zeros((4, 4, 3), np.uint8))
+            run: Any = SimpleNamespace(
+                source=source, sink=TeeSink(), view=view, width=64, height=48
             )
-            view: Any = type("View", (), {"last_picture": np.zeros((4, 4, 3), np.uint8)})()
-            controls.view = view
+            controls = Controls(run, record=open_sink, show=lambda _picture: None)
             controls.show_status()
             controls.handle("snapshot")
-            check(f"rtseg: {source.info.name}" + repr(source.info) + "".join(drawn + said))
+            check(f"rtseg: {source.info.name}" + repr(source.info) + "".join(drawn) + caplog.text)
             assert drawn
+            assert "wrote rtseg-" in caplog.text
     assert len(check_files(tmp_path)) == 2  # with the fixture's clip
     assert list(tmp_path.glob("rtseg-*.png"))
 

@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Callable, Sequence
+from typing import Protocol, get_args
 
-from rtseg.frames import Frame, Segmentation
+from rtseg.frames import Frame, Image, Picture, Segmentation
 from rtseg.settings import ViewName, ViewSettings
-
-if TYPE_CHECKING:
-    from rtseg.runtime.pipeline import LiveStatistics
-    from rtseg.sinks.base import Picture
+from rtseg.views import render
 
 OPACITY_STEP = 0.1
 
+Effect = Callable[[Frame, Segmentation], Image]
+"""Changes a picture before the view is drawn: takes a frame and its segmentation, returns a new
+RGB image, uint8, of the frame's size."""
+
+
+class Figures(Protocol):
+    """What the head-up display shows of a run."""
+
+    @property
+    def frames_per_second(self) -> float:
+        """Over the last two seconds."""
+        ...
+
+    @property
+    def latency_ms(self) -> float:
+        """The age of the last written frame."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Frames that gave way to newer ones."""
+        ...
+
+    @property
+    def reconnects(self) -> int:
+        """How often a live source was away and came back."""
+        ...
+
 
 class LiveView:
-    """Draws frames by settings that a key may change from one frame to the next.
+    """Draws frames by settings that may change from one frame to the next.
+
+    Called on the thread that writes the output. Effects are applied first, each to what the one
+    before it made, then the view is drawn over the result.
 
     Args:
         settings: what is drawn at first.
         alpha: whether a cutout may be transparent.
         statistics: asked for the HUD's figures.
-        notice: lines shown under the HUD's, whatever `--hud` says (a help line, "recording").
+        effects: what is done to the picture before the view is drawn.
+
+    Attributes:
+        settings: what is drawn; replaced by the methods below, or by any other group.
+        effects: as above; may be replaced between two frames.
+        notice: asked for lines that are shown under the HUD's, whether the HUD is on or off (a
+            help line, "recording").
+        last_picture: the newest drawn picture, None before the first.
     """
 
     def __init__(
@@ -31,22 +66,23 @@ class LiveView:
         settings: ViewSettings,
         *,
         alpha: bool,
-        statistics: Callable[[], LiveStatistics],
-        notice: Callable[[], tuple[str, ...]] = tuple,
+        statistics: Callable[[], Figures],
+        effects: Sequence[Effect] = (),
     ) -> None:
         self.settings = settings
+        self.effects = tuple(effects)
+        self.notice: Callable[[], tuple[str, ...]] = tuple
         self._alpha = alpha
         self._statistics = statistics
-        self._notice = notice
         self.last_picture: Picture | None = None
 
     def __call__(self, frame: Frame, segmentation: Segmentation) -> Picture:
         """The frame as it is shown."""
-        from rtseg.views import render
-
+        for effect in self.effects:
+            frame = dataclasses.replace(frame, image=effect(frame, segmentation))
         lines = self._hud_lines(segmentation) if self.settings.hud else ()
         self.last_picture = render(
-            frame, segmentation, self.settings, alpha=self._alpha, hud=(*lines, *self._notice())
+            frame, segmentation, self.settings, alpha=self._alpha, hud=(*lines, *self.notice())
         )
         return self.last_picture
 

@@ -1,26 +1,21 @@
-"""What a person may ask of `rtseg camera`'s window, and what it says back."""
+"""What a person may ask of a live run while it goes on, and what is said back."""
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import click
 import numpy as np
 
 from rtseg.errors import RtsegError
+from rtseg.frames import Picture
+from rtseg.process import Run
+from rtseg.sinks.base import Event, Sink
+from rtseg.sinks.images import write_png
 from rtseg.system.files import unused_path
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtseg.cli.view import LiveView
-    from rtseg.frames import Picture
-    from rtseg.sinks.base import Event, Sink
-    from rtseg.sinks.tee import TeeSink
-    from rtseg.sinks.window import WindowSink
-    from rtseg.sources.base import Source
+from rtseg.views.hud import draw_hud
 
 HELP_LINE = (
     "q quit   space pause   s snapshot   v view   +/- opacity   "
@@ -29,38 +24,42 @@ HELP_LINE = (
 NOTICE_SECONDS = 2.5
 
 
+_log = logging.getLogger("rtseg")
+
+
 class Controls:
-    """Acts on what a person asks of the window, other than quitting and pausing.
+    """Acts on what a person asks of a run, other than quitting and pausing.
+
+    Give `handle` to `Run.run` as `on_event`. What is said in the picture goes to the log `rtseg`
+    as well.
 
     Args:
-        source, sink: of the run.
-        record: opens a recording with that name.
-        width, height: of what is shown, pixels.
-        window: where the source's health is shown, if there is one.
+        run: what is controlled; it must draw a view.
+        record: makes the sink of a recording with that name.
+        show: shows a picture at once, without a frame; for the source's health while it is away.
     """
 
     def __init__(
         self,
-        source: Source,
-        sink: TeeSink,
+        run: Run,
         *,
         record: Callable[[str], Sink],
-        width: int,
-        height: int,
-        window: WindowSink | None = None,
+        show: Callable[[Picture], None] | None = None,
     ) -> None:
-        self._source = source
-        self._sink = sink
+        assert run.view is not None
+        self.view = run.view
+        self.view.notice = self.notice
+        self._source = run.source
+        self._sink = run.sink
+        self._size = (run.width, run.height)
         self._record = record
-        self._size = (width, height)
-        self._window = window
+        self._show = show
         self._drawn_status = ""
         self._status_picture: Picture
         self._recording: Sink | None = None
         self._message = ""
         self._message_until = 0.0
         self._help = False
-        self.view: LiveView
 
     def notice(self) -> tuple[str, ...]:
         """Lines to show now: help, what a key just did, "recording"."""
@@ -90,20 +89,18 @@ class Controls:
                 self._toggle_recording()
 
     def show_status(self) -> None:
-        """While the source is away, say so in the window, where a frozen face would lie.
+        """While the source is away, show that instead of a picture that stands still.
 
         To be called again and again: a frame that was still under way is shown over it.
         """
         status = self._source.status
-        if not status or self._window is None:
+        if not status or self._show is None:
             return
         if status != self._drawn_status:
             self._drawn_status, self._status_picture = status, self._drawn(status)
-        self._window.show(self._status_picture)
+        self._show(self._status_picture)
 
     def _drawn(self, status: str) -> Picture:
-        from rtseg.views.hud import draw_hud
-
         width, height = self._size
         picture = np.full((height, width, 3), 32, np.uint8)
         draw_hud(picture, (self._source.info.name, status), frame_width=width)
@@ -112,14 +109,12 @@ class Controls:
     def _say(self, message: str) -> None:
         self._message = message
         self._message_until = time.monotonic() + NOTICE_SECONDS
-        click.echo(message, err=True)
+        _log.info("%s", message)
 
     def _new_name(self, suffix: str) -> str:
         return str(unused_path(Path(time.strftime(f"rtseg-%Y%m%d-%H%M%S{suffix}"))))
 
     def _snapshot(self) -> None:
-        from rtseg.cli.image import write_png
-
         if self.view.last_picture is None:
             return
         path = self._new_name(".png")

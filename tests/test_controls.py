@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from rtseg.cli.controls import HELP_LINE, Controls
+from rtseg.controls import HELP_LINE, Controls
 from rtseg.errors import SinkError
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
@@ -46,10 +47,10 @@ def controls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Controls:
     monkeypatch.chdir(tmp_path)
     source = MovingFaceSource(width=WIDTH, height=HEIGHT, frame_count=60)
     record = functools.partial(open_sink, settings=EncodeSettings(), threads=1, shared=True)
-    controls = Controls(source, TeeSink(), record=record, width=WIDTH, height=HEIGHT)
-    view: Any = View()
-    controls.view = view
-    return controls
+    run: Any = SimpleNamespace(
+        source=source, sink=TeeSink(), view=View(), width=WIDTH, height=HEIGHT
+    )
+    return Controls(run, record=record)
 
 
 def show(controls: Controls, *, first: int, count: int) -> None:

@@ -1,0 +1,418 @@
+"""The whole pipeline, wired: `process_video` from an input to outputs, `stream` for a loop.
+
+Every command and benchmark goes through `wire`, the one place where a source, a segmenter, a view
+and sinks are put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtseg.backends import open_backend, open_backend_for
+from rtseg.backends.base import Backend
+from rtseg.checkpoint import Checkpoint
+from rtseg.errors import SettingError
+from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.media.info import SourceInfo
+from rtseg.outputs import check_outputs
+from rtseg.runtime.pipeline import Pipeline
+from rtseg.runtime.statistics import Progress, RunSummary
+from rtseg.runtime.stream import iterate
+from rtseg.segmenter import Segmenter
+from rtseg.settings import (
+    CameraSettings,
+    EncodeSettings,
+    FaceSettings,
+    ModelSettings,
+    ReadSettings,
+    StreamSettings,
+    ViewName,
+    ViewSettings,
+)
+from rtseg.sinks import open_sink
+from rtseg.sinks.base import Event, Outcome, Sink
+from rtseg.sinks.json_lines import JsonLinesSink
+from rtseg.sinks.labels.images import open_labels_sink
+from rtseg.sinks.tee import TeeSink
+from rtseg.sources import open_source
+from rtseg.sources.base import Source
+from rtseg.system.threads import decoder_threads, shares_processor
+from rtseg.timing import StageTimes
+from rtseg.views import check_view, rendered_size
+from rtseg.views.live import Effect, LiveView
+
+Location = str | Path
+Model = ModelSettings | Checkpoint | Path | str
+Segment = Callable[[Frame], Segmentation]
+OnFrame = Callable[[Frame, Segmentation], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A source, a segmenter, a view and sinks, wired together. It runs once.
+
+    Attributes:
+        source: where frames come from; whoever opened it closes it.
+        sink: all sinks as one; more may be added while it runs.
+        sinks: those that it began with, in their order.
+        view: what is drawn, and may be changed while it runs; None where frames go out as they
+            came in.
+        width, height: of the drawn pictures, in pixels.
+        pipeline: what does the work.
+    """
+
+    source: Source
+    sink: TeeSink
+    sinks: tuple[Sink, ...]
+    view: LiveView | None
+    width: int
+    height: int
+    pipeline: Pipeline
+
+    def run(
+        self,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> RunSummary:
+        """Process the source to its end. See `Pipeline.run` for the callbacks and errors."""
+        return self.pipeline.run(on_progress=on_progress, on_event=on_event)
+
+    def stop(self) -> None:
+        """End the run in order; safe from a signal handler and from any thread."""
+        self.pipeline.stop()
+
+    @property
+    def summary(self) -> RunSummary | None:
+        """What the run did; None before it is over. Set also where `run` raised."""
+        return self.pipeline.summary
+
+    @property
+    def outputs(self) -> list[str]:
+        """Where the outputs are, for people."""
+        return [place for place in (sink.describe() for sink in self.sinks) if place]
+
+
+def wire(
+    source: Source,
+    segment: Segment,
+    sinks: Sequence[Sink],
+    *,
+    view: ViewSettings | None,
+    effects: Sequence[Effect] = (),
+    times: StageTimes | None = None,
+    overlap: bool = True,
+    max_seconds: float | None = None,
+    max_frames: int | None = None,
+    warmup_frames: int = 0,
+) -> Run:
+    """Put a run together.
+
+    Args:
+        source: an open one.
+        segment: a `Segmenter`, or any function that labels a frame.
+        sinks: closed ones; the run opens and closes them.
+        view: what is drawn; None hands the frames on as they are.
+        effects: what is done to each picture before the view is drawn, on the output's thread.
+        times: where the stages are recorded; give the segmenter the same one.
+        overlap, max_seconds, max_frames, warmup_frames: as `Pipeline` takes them.
+
+    Raises:
+        SettingError: the view cannot be drawn as asked, or a limit is out of range.
+    """
+    sink = TeeSink(sinks)
+    width, height = source.info.width, source.info.height
+    live: LiveView | None = None
+    if view is not None:
+        if isinstance(segment, Segmenter):
+            check_view(view, segment.label_set, alpha=sink.has_alpha)
+        width, height = rendered_size(view, width, height)
+        live = LiveView(
+            view,
+            alpha=sink.has_alpha,
+            statistics=lambda: pipeline.statistics,
+            effects=effects,
+        )
+    pipeline = Pipeline(
+        source=source,
+        segment=segment,
+        sink=sink,
+        render=live or _as_it_is,
+        width=width,
+        height=height,
+        times=times,
+        overlap=overlap,
+        max_seconds=max_seconds,
+        max_frames=max_frames,
+        warmup_frames=warmup_frames,
+    )
+    return Run(
+        source=source,
+        sink=sink,
+        sinks=tuple(sinks),
+        view=live,
+        width=width,
+        height=height,
+        pipeline=pipeline,
+    )
+
+
+def _as_it_is(frame: Frame, _segmentation: Segmentation) -> Picture:
+    return frame.image
+
+
+@contextmanager
+def open_run(
+    source: Location | Source,
+    output: Location | Sink | None = None,
+    *,
+    labels: Location | None = None,
+    records: Location | None = None,
+    more_sinks: Sequence[Callable[[SourceInfo], Sink]] = (),
+    view: ViewSettings | ViewName | None = None,
+    effects: Sequence[Effect] = (),
+    model: Model | None = None,
+    faces: FaceSettings | None = None,
+    backend: Backend | None = None,
+    read: ReadSettings | None = None,
+    reconnect: StreamSettings | None = None,
+    camera: CameraSettings | None = None,
+    encode: EncodeSettings | None = None,
+    real_time: bool = False,
+    overlap: bool = True,
+    max_seconds: float | None = None,
+    on_frame: OnFrame | None = None,
+    on_open: Callable[[Source], None] | None = None,
+) -> Iterator[Run]:
+    """Open the source, the model and the sinks of a run, and close them after the block.
+
+    Args:
+        source: what `open_source` takes, or an open source, which is left open.
+        output: what `open_sink` takes, or a sink; None writes no pictures.
+        labels: where label ids go: a folder, .mkv or .npz.
+        records: where one JSON line a frame goes.
+        more_sinks: make further sinks, once the source is known.
+        view: what is drawn, a group of settings or a view's name.
+        effects: as `wire` takes them.
+        model: a group of settings, a checkpoint or a path; the built-in model if not given.
+        faces: how faces are found, followed and steadied.
+        backend: one that is open already, and stays so; then `model` only tells the threads.
+        read, reconnect, camera, real_time: as `open_source` takes them.
+        encode: how a video is written.
+        overlap, max_seconds: as `Pipeline` takes them.
+        on_frame: called with each frame and its segmentation once the outputs have them.
+        on_open: called with the source once it is open, before the model is loaded.
+
+    Raises:
+        SettingError: a value is not allowed, there is no output, or an output is the input.
+        RtsegError: the input, the model or an output cannot be opened.
+    """
+    view = ViewSettings(view=view) if isinstance(view, str) else view or ViewSettings()
+    encode = encode or EncodeSettings()
+    settings = model if isinstance(model, ModelSettings) else ModelSettings()
+    if output is None and labels is None and records is None and not more_sinks and not on_frame:
+        raise SettingError("no output; give `output`, `labels`, `records` or `on_frame`")
+    places = {"`output`": output, "`labels`": labels, "`records`": records}
+    check_outputs(
+        [None if isinstance(source, Source) else str(source), settings.model],
+        {
+            name: None if place is None or isinstance(place, Sink) else str(place)
+            for name, place in places.items()
+        },
+        allow_nested_urls=read is not None and read.allow_nested_urls,
+    )
+    encode = encode.for_view(view.view)
+    times = StageTimes()
+    with ExitStack() as stack:
+        if not isinstance(source, Source):
+            source = stack.enter_context(
+                open_source(
+                    source,
+                    settings=read,
+                    with_streams=(
+                        encode.kept_streams if output is not None and not real_time else False
+                    ),
+                    real_time=real_time,
+                    camera=camera,
+                    stream=reconnect or StreamSettings(),
+                    threads=decoder_threads(settings),
+                )
+            )
+        if on_open is not None:
+            on_open(source)
+        sinks = _open_sinks(output, labels, records, encode=encode, model=settings)
+        sinks += [make(source.info) for make in more_sinks]
+        if on_frame is not None:
+            sinks.append(_CallbackSink(on_frame))
+        if backend is None:
+            backend = stack.enter_context(_open_backend(model))
+        yield wire(
+            source,
+            Segmenter(backend=backend, faces=faces, times=times),
+            sinks,
+            view=view,
+            effects=effects,
+            times=times,
+            overlap=overlap,
+            max_seconds=max_seconds,
+        )
+
+
+def process_video(
+    source: Location | Source,
+    output: Location | Sink | None = None,
+    *,
+    labels: Location | None = None,
+    records: Location | None = None,
+    view: ViewSettings | ViewName | None = None,
+    effects: Sequence[Effect] = (),
+    model: Model | None = None,
+    faces: FaceSettings | None = None,
+    backend: Backend | None = None,
+    read: ReadSettings | None = None,
+    reconnect: StreamSettings | None = None,
+    encode: EncodeSettings | None = None,
+    overlap: bool = True,
+    on_frame: OnFrame | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> RunSummary:
+    """Segment a video, a stream or images, and write every frame at its own instant.
+
+    Args:
+        source: a file, a URL, a folder or pattern of images, or an open `Source`.
+        output: a video by its suffix, a folder or pattern for images, or a `Sink`.
+        on_progress: called at most ten times a second, on this thread.
+        labels, records, view, effects, model, faces, backend, read, reconnect, encode, overlap,
+            on_frame: as `open_run` takes them.
+
+    Returns:
+        What the run did: frames, seconds, stages.
+
+    Raises:
+        SettingError: a value is not allowed, there is no output, or an output is the input.
+        TruncatedError: the input ended in the middle; every frame before it was written.
+        RtsegError: whatever else went wrong, after what could be kept was kept.
+    """
+    with open_run(
+        source,
+        output,
+        labels=labels,
+        records=records,
+        view=view,
+        effects=effects,
+        model=model,
+        faces=faces,
+        backend=backend,
+        read=read,
+        reconnect=reconnect,
+        encode=encode,
+        overlap=overlap,
+        on_frame=on_frame,
+    ) as run:
+        return run.run(on_progress=on_progress)
+
+
+def stream(
+    source: Location | Source,
+    *,
+    model: Model | None = None,
+    faces: FaceSettings | None = None,
+    backend: Backend | None = None,
+    read: ReadSettings | None = None,
+    reconnect: StreamSettings | None = None,
+    camera: CameraSettings | None = None,
+    real_time: bool = False,
+) -> Generator[tuple[Frame, Segmentation], None, None]:
+    """Yield each frame of a video, a camera or a stream with its segmentation.
+
+    Reading and the network work on threads of their own while the caller's loop does its work. Of
+    a live source the newest frame comes, and those that the loop was too slow for are dropped;
+    of a file every frame. Leaving the loop or closing the generator joins the threads and closes
+    everything that was opened here.
+
+    Args:
+        source: a file, a URL, a camera's index as text ("0") or an open `Source`.
+        model, faces, backend: as `open_run` takes them.
+        read, reconnect, camera, real_time: as `open_source` takes them.
+
+    Raises:
+        RtsegError: while iterating: the input or the model cannot be opened, or fails;
+            TruncatedError after the last frame of an input that ends in the middle.
+    """
+    settings = model if isinstance(model, ModelSettings) else ModelSettings()
+    with ExitStack() as stack:
+        if not isinstance(source, Source):
+            source = stack.enter_context(
+                open_source(
+                    source,
+                    settings=read,
+                    real_time=real_time,
+                    camera=camera,
+                    stream=reconnect or StreamSettings(),
+                    threads=decoder_threads(settings),
+                )
+            )
+        if backend is None:
+            backend = stack.enter_context(_open_backend(model))
+        opened, segmenter = source, Segmenter(backend=backend, faces=faces)
+
+        def make_pipeline(sink: Sink) -> Pipeline:
+            return wire(opened, segmenter, [sink], view=None).pipeline
+
+        yield from iterate(make_pipeline, is_live=source.info.is_live)
+
+
+class _CallbackSink(Sink):
+    """Calls a function with each frame and its segmentation."""
+
+    wants_pixels = False
+
+    def __init__(self, on_frame: OnFrame) -> None:
+        self._on_frame = on_frame
+
+    def open(self, info: SourceInfo, *, width: int, height: int) -> None:
+        pass
+
+    def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
+        self._on_frame(frame, segmentation)
+
+    def close(self, outcome: Outcome) -> None:
+        pass
+
+
+def _open_backend(model: Model | None) -> Backend:
+    if isinstance(model, ModelSettings):
+        return open_backend_for(model)
+    return open_backend(model=model)
+
+
+def _open_sinks(
+    output: Location | Sink | None,
+    labels: Location | None,
+    records: Location | None,
+    *,
+    encode: EncodeSettings,
+    model: ModelSettings,
+) -> list[Sink]:
+    sinks: list[Sink] = []
+    if isinstance(output, Sink):
+        sinks.append(output)
+    elif output is not None:
+        sinks.append(video_sink(str(output), encode=encode, model=model))
+    if labels is not None:
+        sinks.append(open_labels_sink(str(labels), overwrite=encode.overwrite))
+    if records is not None:
+        sinks.append(JsonLinesSink(str(records), overwrite=encode.overwrite))
+    return sinks
+
+
+def video_sink(output: str, *, encode: EncodeSettings, model: ModelSettings) -> Sink:
+    """The sink of an output's name, its encoder sharing the processor with the network.
+
+    Raises:
+        SettingError: as `open_sink`.
+    """
+    return open_sink(output, settings=encode, threads=model.threads, shared=shares_processor(model))
