@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rtseg.sinks import open_sink
     from rtseg.sinks.base import Sink
     from rtseg.sinks.memory import MemorySink
+    from rtseg.sinks.registry import register_sink
     from rtseg.sources import open_source
     from rtseg.sources.base import Source
     from rtseg.timing import StageTimes
@@ -82,6 +83,7 @@ _HOMES = {
     "open_source": "rtseg.sources",
     "process_video": "rtseg.process",
     "read_checkpoint": "rtseg.checkpoint",
+    "register_sink": "rtseg.sinks.registry",
     "render": "rtseg.views",
     "stream": "rtseg.process",
 }
@@ -122,6 +124,7 @@ __all__ = [
     "open_source",
     "process_video",
     "read_checkpoint",
+    "register_sink",
     "render",
     "stream",
 ]

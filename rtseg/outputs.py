@@ -31,7 +31,7 @@ def check_outputs(
 
     Args:
         inputs: what is read, models included; None where nothing is.
-        outputs: what is written, by the option that named it; None where it was not given.
+        outputs: what is written, by the name of what asked for it; None where it was not given.
         allow_nested_urls: whether the files that a playlist names are read.
 
     Raises:

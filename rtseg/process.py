@@ -176,6 +176,7 @@ def open_run(
     effects: Sequence[Effect] = (),
     model: Model | None = None,
     faces: FaceSettings | None = None,
+    soft: bool = False,
     backend: Backend | None = None,
     read: ReadSettings | None = None,
     reconnect: StreamSettings | None = None,
@@ -199,8 +200,10 @@ def open_run(
         effects: as `wire` takes them.
         model: a group of settings, a checkpoint or a path; the built-in model if not given.
         faces: how faces are found, followed and steadied.
+        soft: keep what soft masks are made of, for `Segmentation.alpha`.
         backend: one that is open already, and stays so; then `model` only tells the threads.
-        read, reconnect, camera, real_time: as `open_source` takes them.
+        read, camera, real_time: as `open_source` takes them.
+        reconnect: what is done about a live input or a network output that goes away.
         encode: how a video is written.
         overlap, max_seconds: as `Pipeline` takes them.
         on_frame: called with each frame and its segmentation once the outputs have them.
@@ -212,6 +215,7 @@ def open_run(
     """
     view = ViewSettings(view=view) if isinstance(view, str) else view or ViewSettings()
     encode = encode or EncodeSettings()
+    reconnect = reconnect or StreamSettings()
     settings = model if isinstance(model, ModelSettings) else ModelSettings()
     if output is None and labels is None and records is None and not more_sinks and not on_frame:
         raise SettingError("no output; give `output`, `labels`, `records` or `on_frame`")
@@ -237,13 +241,15 @@ def open_run(
                     ),
                     real_time=real_time,
                     camera=camera,
-                    stream=reconnect or StreamSettings(),
+                    stream=reconnect,
                     threads=decoder_threads(settings),
                 )
             )
         if on_open is not None:
             on_open(source)
-        sinks = _open_sinks(output, labels, records, encode=encode, model=settings)
+        sinks = _open_sinks(
+            output, labels, records, encode=encode, model=settings, reconnect=reconnect
+        )
         sinks += [make(source.info) for make in more_sinks]
         if on_frame is not None:
             sinks.append(_CallbackSink(on_frame))
@@ -251,7 +257,7 @@ def open_run(
             backend = stack.enter_context(_open_backend(model))
         yield wire(
             source,
-            Segmenter(backend=backend, faces=faces, times=times),
+            Segmenter(backend=backend, faces=faces, times=times, soft=soft),
             sinks,
             view=view,
             effects=effects,
@@ -271,6 +277,7 @@ def process_video(
     effects: Sequence[Effect] = (),
     model: Model | None = None,
     faces: FaceSettings | None = None,
+    soft: bool = False,
     backend: Backend | None = None,
     read: ReadSettings | None = None,
     reconnect: StreamSettings | None = None,
@@ -285,8 +292,8 @@ def process_video(
         source: a file, a URL, a folder or pattern of images, or an open `Source`.
         output: a video by its suffix, a folder or pattern for images, or a `Sink`.
         on_progress: called at most ten times a second, on this thread.
-        labels, records, view, effects, model, faces, backend, read, reconnect, encode, overlap,
-            on_frame: as `open_run` takes them.
+        labels, records, view, effects, model, faces, soft, backend, read, reconnect, encode,
+            overlap, on_frame: as `open_run` takes them.
 
     Returns:
         What the run did: frames, seconds, stages.
@@ -305,6 +312,7 @@ def process_video(
         effects=effects,
         model=model,
         faces=faces,
+        soft=soft,
         backend=backend,
         read=read,
         reconnect=reconnect,
@@ -320,6 +328,7 @@ def stream(
     *,
     model: Model | None = None,
     faces: FaceSettings | None = None,
+    soft: bool = False,
     backend: Backend | None = None,
     read: ReadSettings | None = None,
     reconnect: StreamSettings | None = None,
@@ -335,7 +344,7 @@ def stream(
 
     Args:
         source: a file, a URL, a camera's index as text ("0") or an open `Source`.
-        model, faces, backend: as `open_run` takes them.
+        model, faces, soft, backend: as `open_run` takes them.
         read, reconnect, camera, real_time: as `open_source` takes them.
 
     Raises:
@@ -357,7 +366,7 @@ def stream(
             )
         if backend is None:
             backend = stack.enter_context(_open_backend(model))
-        opened, segmenter = source, Segmenter(backend=backend, faces=faces)
+        opened, segmenter = source, Segmenter(backend=backend, faces=faces, soft=soft)
 
         def make_pipeline(sink: Sink) -> Pipeline:
             return wire(opened, segmenter, [sink], view=None).pipeline
@@ -396,12 +405,13 @@ def _open_sinks(
     *,
     encode: EncodeSettings,
     model: ModelSettings,
+    reconnect: StreamSettings,
 ) -> list[Sink]:
     sinks: list[Sink] = []
     if isinstance(output, Sink):
         sinks.append(output)
     elif output is not None:
-        sinks.append(video_sink(str(output), encode=encode, model=model))
+        sinks.append(video_sink(str(output), encode=encode, model=model, reconnect=reconnect))
     if labels is not None:
         sinks.append(open_labels_sink(str(labels), overwrite=encode.overwrite))
     if records is not None:
@@ -409,10 +419,22 @@ def _open_sinks(
     return sinks
 
 
-def video_sink(output: str, *, encode: EncodeSettings, model: ModelSettings) -> Sink:
+def video_sink(
+    output: str,
+    *,
+    encode: EncodeSettings,
+    model: ModelSettings,
+    reconnect: StreamSettings | None = None,
+) -> Sink:
     """The sink of an output's name, its encoder sharing the processor with the network.
 
     Raises:
         SettingError: as `open_sink`.
     """
-    return open_sink(output, settings=encode, threads=model.threads, shared=shares_processor(model))
+    return open_sink(
+        output,
+        settings=encode,
+        stream=reconnect,
+        threads=model.threads,
+        shared=shares_processor(model),
+    )
