@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rtseg.frames import Box, Face, Frame, Packet, Segmentation
     from rtseg.labels import HELEN, LabelSet
     from rtseg.media.info import SourceInfo
-    from rtseg.process import Run, open_run, process_video, stream
+    from rtseg.process import open_run, process_video, stream
     from rtseg.runtime.pipeline import Pipeline
     from rtseg.runtime.statistics import Progress, RunSummary
     from rtseg.segmenter import Segmenter
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from rtseg.sources.base import Source
     from rtseg.timing import StageTimes
     from rtseg.views import render
+    from rtseg.wiring import Run
 
     __version__: str
 
@@ -66,7 +67,7 @@ _HOMES = {
     "Progress": "rtseg.runtime.statistics",
     "ReadSettings": "rtseg.settings",
     "RtsegError": "rtseg.errors",
-    "Run": "rtseg.process",
+    "Run": "rtseg.wiring",
     "RunSummary": "rtseg.runtime.statistics",
     "Segmentation": "rtseg.frames",
     "Segmenter": "rtseg.segmenter",

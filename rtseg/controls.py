@@ -11,11 +11,11 @@ import numpy as np
 
 from rtseg.errors import RtsegError
 from rtseg.frames import Picture
-from rtseg.process import Run
 from rtseg.sinks.base import Event, Sink
 from rtseg.sinks.images import write_png
 from rtseg.system.files import unused_path
 from rtseg.views.hud import draw_hud
+from rtseg.wiring import Run
 
 HELP_LINE = (
     "q quit   space pause   s snapshot   v view   +/- opacity   "

@@ -1,21 +1,19 @@
-"""The whole pipeline, wired: `process_video` from an input to outputs, `stream` for a loop.
+"""The whole pipeline: `process_video` from an input to outputs, `stream` for a loop of one's own.
 
-Every command and benchmark goes through `wire`, the one place where a source, a segmenter, a view
-and sinks are put together.
+Both, and every command, open what they are given by name and hand it to `rtseg.wiring.wire`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rtseg.backends import open_backend, open_backend_for
 from rtseg.backends.base import Backend
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import SettingError
-from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.frames import Frame, Segmentation
 from rtseg.media.info import SourceInfo
 from rtseg.outputs import check_outputs
 from rtseg.runtime.pipeline import Pipeline
@@ -33,135 +31,19 @@ from rtseg.settings import (
     ViewSettings,
 )
 from rtseg.sinks import open_sink
-from rtseg.sinks.base import Event, Outcome, Sink
+from rtseg.sinks.base import Sink
+from rtseg.sinks.callback import CallbackSink, OnFrame
 from rtseg.sinks.json_lines import JsonLinesSink
 from rtseg.sinks.labels.images import open_labels_sink
-from rtseg.sinks.tee import TeeSink
 from rtseg.sources import open_source
 from rtseg.sources.base import Source
 from rtseg.system.threads import decoder_threads, shares_processor
 from rtseg.timing import StageTimes
-from rtseg.views import check_view, rendered_size
-from rtseg.views.live import Effect, LiveView
+from rtseg.views.live import Effect
+from rtseg.wiring import Run, wire
 
 Location = str | Path
 Model = ModelSettings | Checkpoint | Path | str
-Segment = Callable[[Frame], Segmentation]
-OnFrame = Callable[[Frame, Segmentation], object]
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A source, a segmenter, a view and sinks, wired together. It runs once.
-
-    Attributes:
-        source: where frames come from; whoever opened it closes it.
-        sink: all sinks as one; more may be added while it runs.
-        sinks: those that it began with, in their order.
-        view: what is drawn, and may be changed while it runs; None where frames go out as they
-            came in.
-        width, height: of the drawn pictures, in pixels.
-        pipeline: what does the work.
-    """
-
-    source: Source
-    sink: TeeSink
-    sinks: tuple[Sink, ...]
-    view: LiveView | None
-    width: int
-    height: int
-    pipeline: Pipeline
-
-    def run(
-        self,
-        *,
-        on_progress: Callable[[Progress], None] | None = None,
-        on_event: Callable[[Event], None] | None = None,
-    ) -> RunSummary:
-        """Process the source to its end. See `Pipeline.run` for the callbacks and errors."""
-        return self.pipeline.run(on_progress=on_progress, on_event=on_event)
-
-    def stop(self) -> None:
-        """End the run in order; safe from a signal handler and from any thread."""
-        self.pipeline.stop()
-
-    @property
-    def summary(self) -> RunSummary | None:
-        """What the run did; None before it is over. Set also where `run` raised."""
-        return self.pipeline.summary
-
-    @property
-    def outputs(self) -> list[str]:
-        """Where the outputs are, for people."""
-        return [place for place in (sink.describe() for sink in self.sinks) if place]
-
-
-def wire(
-    source: Source,
-    segment: Segment,
-    sinks: Sequence[Sink],
-    *,
-    view: ViewSettings | None,
-    effects: Sequence[Effect] = (),
-    times: StageTimes | None = None,
-    overlap: bool = True,
-    max_seconds: float | None = None,
-    max_frames: int | None = None,
-    warmup_frames: int = 0,
-) -> Run:
-    """Put a run together.
-
-    Args:
-        source: an open one.
-        segment: a `Segmenter`, or any function that labels a frame.
-        sinks: closed ones; the run opens and closes them.
-        view: what is drawn; None hands the frames on as they are.
-        effects: what is done to each picture before the view is drawn, on the output's thread.
-        times: where the stages are recorded; give the segmenter the same one.
-        overlap, max_seconds, max_frames, warmup_frames: as `Pipeline` takes them.
-
-    Raises:
-        SettingError: the view cannot be drawn as asked, or a limit is out of range.
-    """
-    sink = TeeSink(sinks)
-    width, height = source.info.width, source.info.height
-    live: LiveView | None = None
-    if view is not None:
-        if isinstance(segment, Segmenter):
-            check_view(view, segment.label_set, alpha=sink.has_alpha)
-        width, height = rendered_size(view, width, height)
-        live = LiveView(
-            view,
-            alpha=sink.has_alpha,
-            statistics=lambda: pipeline.statistics,
-            effects=effects,
-        )
-    pipeline = Pipeline(
-        source=source,
-        segment=segment,
-        sink=sink,
-        render=live or _as_it_is,
-        width=width,
-        height=height,
-        times=times,
-        overlap=overlap,
-        max_seconds=max_seconds,
-        max_frames=max_frames,
-        warmup_frames=warmup_frames,
-    )
-    return Run(
-        source=source,
-        sink=sink,
-        sinks=tuple(sinks),
-        view=live,
-        width=width,
-        height=height,
-        pipeline=pipeline,
-    )
-
-
-def _as_it_is(frame: Frame, _segmentation: Segmentation) -> Picture:
-    return frame.image
 
 
 @contextmanager
@@ -252,7 +134,7 @@ def open_run(
         )
         sinks += [make(source.info) for make in more_sinks]
         if on_frame is not None:
-            sinks.append(_CallbackSink(on_frame))
+            sinks.append(CallbackSink(on_frame))
         if backend is None:
             backend = stack.enter_context(_open_backend(model))
         yield wire(
@@ -372,24 +254,6 @@ def stream(
             return wire(opened, segmenter, [sink], view=None).pipeline
 
         yield from iterate(make_pipeline, is_live=source.info.is_live)
-
-
-class _CallbackSink(Sink):
-    """Calls a function with each frame and its segmentation."""
-
-    wants_pixels = False
-
-    def __init__(self, on_frame: OnFrame) -> None:
-        self._on_frame = on_frame
-
-    def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        pass
-
-    def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        self._on_frame(frame, segmentation)
-
-    def close(self, outcome: Outcome) -> None:
-        pass
 
 
 def _open_backend(model: Model | None) -> Backend:

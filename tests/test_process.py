@@ -17,8 +17,9 @@ from rtseg.backends import open_backend
 from rtseg.backends.base import Backend
 from rtseg.errors import NoVideoError, SettingError, SourceError, TruncatedError
 from rtseg.frames import Frame, Segmentation
-from rtseg.process import open_run, wire
+from rtseg.process import open_run
 from rtseg.sources.synthetic import MovingFaceSource
+from rtseg.wiring import wire
 from tests.support.clips import MakeClip, read_frames
 from tests.support.exported import tiny_checkpoint
 

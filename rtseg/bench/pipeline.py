@@ -11,7 +11,7 @@ from rtseg.errors import SourceError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.labels import HELEN
 from rtseg.media.info import SourceInfo
-from rtseg.process import video_sink, wire
+from rtseg.process import video_sink
 from rtseg.runtime.statistics import Progress, RunSummary
 from rtseg.settings import (
     BenchSettings,
@@ -26,6 +26,7 @@ from rtseg.sources.base import Source
 from rtseg.system.machine import Machine, this_machine
 from rtseg.system.threads import NULL_MODEL, decoder_threads
 from rtseg.timing import STAGES, Percentiles, StageTimes
+from rtseg.wiring import wire
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

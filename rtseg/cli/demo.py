@@ -73,9 +73,9 @@ def make_clip(path: Path, *, threads: int = 0) -> int:
 
     from rtseg.frames import Frame, Segmentation
     from rtseg.labels import HELEN
-    from rtseg.process import wire
     from rtseg.sinks import open_sink
     from rtseg.sources.synthetic import MovingFaceSource
+    from rtseg.wiring import wire
 
     count = int(SECONDS * FRAME_RATE)
     with MovingFaceSource(

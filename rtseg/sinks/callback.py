@@ -1,0 +1,30 @@
+"""A function that is called with each frame, as a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.media.info import SourceInfo
+from rtseg.sinks.base import Outcome, Sink
+
+OnFrame = Callable[[Frame, Segmentation], object]
+
+
+class CallbackSink(Sink):
+    """Calls a function with each frame and its segmentation; what it raises ends the run."""
+
+    wants_pixels = False
+
+    def __init__(self, on_frame: OnFrame) -> None:
+        self._on_frame = on_frame
+
+    def open(self, info: SourceInfo, *, width: int, height: int) -> None:
+        """Nothing to open."""
+
+    def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
+        """Call the function."""
+        self._on_frame(frame, segmentation)
+
+    def close(self, outcome: Outcome) -> None:
+        """Nothing to close."""
