@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 Event = Mapping[str, Any]
-Listener = Callable[[Event], None]
 
 
 class TensorBoardLog:

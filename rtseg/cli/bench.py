@@ -11,7 +11,7 @@ import click
 
 from rtseg.cli.options import with_settings
 from rtseg.cli.progress import reporting, set_up_logging
-from rtseg.errors import SinkError
+from rtseg.errors import SettingError, SinkError
 from rtseg.outputs import check_outputs
 from rtseg.settings import BackendName, BenchSettings, FaceSettings, ModelSettings, ViewSettings
 from rtseg.system.files import write_whole
@@ -26,7 +26,7 @@ TABLE_COLUMNS = 132
     model=ModelSettings,
     faces=FaceSettings,
     view=ViewSettings,
-    omit=("backend",),
+    omit=("backend", "hud"),
 )
 @click.option(
     "--backend",
@@ -64,6 +64,12 @@ def command(
     check_outputs([bench.input or "", model.model], {"--json": json_path})
     result: BenchReport | BackendReport
     if backend == "all":
+        ruled_out = [name for name in ("device", "precision") if getattr(model, name) != "auto"]
+        ruled_out += ["compile"] if model.compile else []
+        if ruled_out:
+            raise SettingError(
+                f"`{ruled_out[0]}`: --backend all measures every one that there is; leave it out"
+            )
         result = bench_backends(
             model,
             bench=bench,

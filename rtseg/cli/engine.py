@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
 
-from rtseg.cli.progress import PLAIN_INTERVAL_SECONDS, set_up_logging
+from rtseg.cli.progress import reporting_phases, set_up_logging
 from rtseg.errors import BackendError, SettingError, listed
 from rtseg.export import OnnxPrecision
 
 if TYPE_CHECKING:
-    from rtseg.backends.tensorrt import Engine, Progress
+    from rtseg.backends.tensorrt import Engine
     from rtseg.export import OnnxModel
 
 BUILT_IN = "face-parts"
@@ -51,7 +47,7 @@ def build(what: str, rebuild: bool, verbose: bool) -> None:
     recipe = read_recipe(what)
     exported, weights = find_exported(recipe.model)
     there = find_engine(in_precision(exported, recipe), recipe)
-    with _progress(f"building {recipe.name}") as on_progress:
+    with reporting_phases(f"building {recipe.name}") as on_progress:
         engine = build_engine(
             exported,
             recipe,
@@ -220,31 +216,3 @@ def _problem(engine: Engine) -> str | None:
     except BackendError as error:
         return str(error)
     return None
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Progress]:
-    """A bar on a terminal; elsewhere a line now and then. On standard error."""
-    if not sys.stderr.isatty():
-        yield _lines(title)
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=1.0)
-        yield lambda share, phase: bar.update(
-            task, completed=share, description=f"{title}: {phase[:40]}"
-        )
-
-
-def _lines(title: str) -> Progress:
-    last = time.monotonic()
-
-    def report(share: float, phase: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= PLAIN_INTERVAL_SECONDS:
-            last = time.monotonic()
-            click.echo(f"{title}: {share:.0%}, {phase}", err=True)
-
-    return report

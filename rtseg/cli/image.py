@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", metavar="FOLDER", help="Where the rendered pictures go (PNG).")
 @click.option("--labels", metavar="FOLDER", help="Where label ids go: 8-bit PNGs, same names.")
 @click.option("--overwrite/--no-overwrite", default=False, help="Replace pictures that exist.")
-@with_settings(view=ViewSettings, model=ModelSettings, faces=FaceSettings)
+@with_settings(
+    view=ViewSettings,
+    model=ModelSettings,
+    faces=FaceSettings,
+    omit=("hud", "smoothing", "detect_every"),
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(

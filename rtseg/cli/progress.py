@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +15,7 @@ import click
 from rtseg.timing import STAGES
 
 if TYPE_CHECKING:
-    from rtseg.runtime.pipeline import Progress, RunSummary
+    from rtseg.runtime.statistics import Progress, RunSummary
 
 PLAIN_INTERVAL_SECONDS = 5.0
 
@@ -42,14 +43,33 @@ def reporting(*, frame_count: int | None, quiet: bool, title: str) -> Iterator[R
     if quiet:
         yield lambda _progress: None
     elif sys.stderr.isatty():
-        with _bar(frame_count, title) as reporter:
-            yield reporter
+        with _bar(title, frame_count, counts=True) as update:
+
+            def report(progress: Progress) -> None:
+                done = progress.frames
+                total = None if frame_count is None else max(frame_count, done)
+                rate = f"{progress.frames_per_second:.1f} FPS"
+                update(completed=done, total=total, detail=rate)
+
+            yield report
     else:
-        yield _plain(frame_count)
+        say = _now_and_then()
+        yield lambda progress: say(lambda: _line(progress, frame_count))
 
 
 @contextmanager
-def _bar(frame_count: int | None, title: str) -> Iterator[Reporter]:
+def reporting_phases(title: str) -> Iterator[Callable[[float, str], None]]:
+    """As `reporting`, for work that tells its share done, 0..1, and what it is doing."""
+    if sys.stderr.isatty():
+        with _bar(title, 1.0, counts=False) as update:
+            yield lambda share, phase: update(completed=share, detail=phase[:40])
+    else:
+        say = _now_and_then()
+        yield lambda share, phase: say(lambda: f"{title}: {share:.0%}, {phase}")
+
+
+@contextmanager
+def _bar(title: str, total: float | None, *, counts: bool) -> Iterator[Callable[..., None]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -63,40 +83,36 @@ def _bar(frame_count: int | None, title: str) -> Iterator[Reporter]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        *([MofNCompleteColumn()] if counts else []),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rate]:.1f} FPS"),
+        TextColumn("{task.fields[detail]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=frame_count, rate=0.0)
-
-        def report(progress: object) -> None:
-            done, rate = progress.frames, progress.frames_per_second  # type: ignore[attr-defined]
-            total = None if frame_count is None else max(frame_count, done)
-            bar.update(task, completed=done, total=total, rate=rate)
-
-        yield report
+        yield functools.partial(bar.update, bar.add_task(title, total=total, detail=""))
 
 
-def _plain(frame_count: int | None) -> Reporter:
+def _now_and_then() -> Callable[[Callable[[], str]], None]:
+    """Prints a line that it is offered, but not more than one in five seconds."""
     last = time.monotonic()
 
-    def report(progress: Progress) -> None:
+    def say(line: Callable[[], str]) -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last < PLAIN_INTERVAL_SECONDS:
-            return
-        last = now
-        line = f"{progress.frames} frames"
-        if frame_count:
-            line += f" of {frame_count} ({100 * progress.frames / frame_count:.0f}%)"
-            if progress.frames_per_second:
-                left = max(0.0, frame_count - progress.frames) / progress.frames_per_second
-                line += f", {left:.0f} s left"
-        click.echo(f"{line}, {progress.frames_per_second:.1f} FPS", err=True)
+        if time.monotonic() - last >= PLAIN_INTERVAL_SECONDS:
+            last = time.monotonic()
+            click.echo(line(), err=True)
 
-    return report
+    return say
+
+
+def _line(progress: Progress, frame_count: int | None) -> str:
+    line = f"{progress.frames} frames"
+    if frame_count:
+        line += f" of {frame_count} ({100 * progress.frames / frame_count:.0f}%)"
+        if progress.frames_per_second:
+            left = max(0.0, frame_count - progress.frames) / progress.frames_per_second
+            line += f", {left:.0f} s left"
+    return f"{line}, {progress.frames_per_second:.1f} FPS"
 
 
 def print_summary(summary: RunSummary, outputs: list[str]) -> None:

@@ -14,7 +14,6 @@ from rtseg.media.info import ColourTags
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-UNSPECIFIED = 2
 RGB_MATRIX = 0
 
 BT709_MATRIX = 1

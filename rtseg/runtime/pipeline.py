@@ -240,11 +240,6 @@ class Pipeline:
         """What the run did; None before it is over. Set also where `run` raised."""
         return self._summary
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether a window asked to hold the picture."""
-        return self._is_paused
-
     # --- the calling thread ---
 
     def _drive(

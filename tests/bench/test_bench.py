@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -15,14 +13,13 @@ from rich.console import Console
 
 from rtseg.bench.pipeline import BenchReport, Engine, Segment, measure, run_bench
 from rtseg.errors import SettingError, SourceError
-from rtseg.frames import Frame, Packet, Segmentation
+from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
-from rtseg.media.info import SourceInfo
 from rtseg.runtime.pipeline import RunSummary
 from rtseg.settings import BenchSettings, ModelSettings, ViewSettings
 from rtseg.sinks.memory import MemorySink
-from rtseg.sources.base import Source
 from rtseg.system.machine import this_machine
+from rtseg.testing import FakeSource
 from rtseg.timing import STAGES, Percentiles, StageTimes
 
 MILLISECONDS = {
@@ -36,26 +33,6 @@ MILLISECONDS = {
 
 def pause(stage: str) -> None:
     time.sleep(MILLISECONDS[stage] / 1e3)
-
-
-class SleepySource(Source):
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.info = SourceInfo(name="sleepy", width=32, height=24, time_base=Fraction(1, 25))
-
-    def __iter__(self) -> Iterator[Frame | Packet]:
-        for index in range(self.count):
-            pause("capture")
-            yield Frame(
-                image=np.zeros((24, 32, 3), np.uint8),
-                index=index,
-                pts=index,
-                time_base=self.info.time_base,
-                captured_ns=time.monotonic_ns(),
-            )
-
-    def close(self) -> None:
-        pass
 
 
 class SleepySink(MemorySink):
@@ -78,7 +55,7 @@ def sleepy_report(settings: BenchSettings, *, count: int = 100) -> BenchReport:
     times = StageTimes()
     summary = measure(
         settings,
-        source=SleepySource(count),
+        source=FakeSource(count, width=32, height=24, before=lambda: pause("capture")),
         segment=sleepy_segmenter(times),
         sink=SleepySink(),
         view=ViewSettings(),
@@ -187,7 +164,7 @@ def test_a_short_input_gives_what_it_has() -> None:
 
 @pytest.mark.parametrize("resolution", ["1280", "1280x", "x720", "-1x720", "8x8", "99999x720", ""])
 def test_bad_resolutions_are_refused(resolution: str) -> None:
-    with pytest.raises(SettingError, match="--resolution"):
+    with pytest.raises(SettingError, match="`resolution`"):
         BenchSettings(resolution=resolution)
 
 

@@ -17,6 +17,7 @@ from skimage.data import astronaut
 
 from rtseg import __version__
 from rtseg.cli import COMMANDS
+from rtseg.cli.options import with_options_named
 from tests.cli.conftest import Run
 
 
@@ -55,6 +56,42 @@ def test_an_unknown_command_is_exit_code_2(run: Run) -> None:
     result = run("segment")
     assert result.code == 2
     assert "segment" in result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("image", "a.jpg", "-o", "out"), "--hud"),
+        (("image", "a.jpg", "-o", "out"), "--smoothing"),
+        (("image", "a.jpg", "-o", "out"), "--detect-every"),
+        (("bench",), "--hud"),
+    ],
+)
+def test_an_option_without_effect_is_not_offered(
+    run: Run, command: tuple[str, ...], option: str
+) -> None:
+    result = run(*command, option)
+    assert result.code == 2
+    assert f"No such option: {option}" in result.err or f"no such option '{option}'" in result.err
+    assert option not in run(command[0], "--help").out
+
+
+@pytest.mark.parametrize("option", [("--device", "cpu"), ("--precision", "fp32"), ("--compile",)])
+def test_bench_of_all_backends_refuses_what_it_varies_itself(
+    run: Run, option: tuple[str, ...]
+) -> None:
+    result = run("bench", "--backend", "all", *option)
+    assert result.code == 2
+    assert result.error.startswith(f"error: {option[0]}: --backend all measures every one")
+
+
+def test_the_command_line_names_options_where_the_library_names_fields(run: Run) -> None:
+    result = run("video", "a.mp4", "-o", "b.mp4", "--detect-every", "0")
+    assert result.error == "error: --detect-every: 0 is out of range; allowed: 1 or more"
+    assert with_options_named("`output`: o.mp4 is also `records`") == "-o: o.mp4 is also --json"
+    assert (
+        with_options_named("`rtseg doctor` and `other` stay") == "`rtseg doctor` and `other` stay"
+    )
 
 
 def test_images_keep_their_names_and_sizes(run: Run, portrait: Path, tmp_path: Path) -> None:

@@ -6,13 +6,12 @@ import gc
 import itertools
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rtseg.frames import Frame, Packet, Segmentation
+from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
 from rtseg.runtime.pipeline import Pipeline
 from rtseg.settings import EncodeSettings
@@ -20,8 +19,8 @@ from rtseg.sinks import open_sink
 from rtseg.sinks.json_lines import JsonLinesSink
 from rtseg.sinks.labels.images import open_labels_sink
 from rtseg.sinks.tee import TeeSink
-from rtseg.sources import Source
 from rtseg.sources.video import VideoSource
+from rtseg.testing import FakeSource
 from tests.support.clips import MakeClip, frame_times, part_of
 
 FRAMES = 30
@@ -40,21 +39,6 @@ class Stage:
         if next(self._count) == self._at:
             self.raised_at = time.monotonic()
             raise ZeroDivisionError("injected")
-
-
-class StagedSource(Source):
-    """A source with a stage before each of its items."""
-
-    def __init__(self, source: Source, stage: Stage) -> None:
-        self.info, self._source, self._stage = source.info, source, stage
-
-    def __iter__(self) -> Iterator[Frame | Packet]:
-        for item in self._source:
-            self._stage()
-            yield item
-
-    def close(self) -> None:
-        self._source.close()
 
 
 def handles() -> set[str]:
@@ -107,7 +91,7 @@ def test_nothing_is_left_behind(
             ]
         )
         pipeline = Pipeline(
-            source=StagedSource(source, stages["capture"]),
+            source=FakeSource(source, before=stages["capture"]),
             segment=segment,
             sink=sink,
             render=render,

@@ -12,15 +12,13 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
-from rtseg.media.info import SourceInfo
 from rtseg.runtime.pipeline import Pipeline
 from rtseg.sinks.memory import MemorySink
-from rtseg.sources import Source
+from rtseg.testing import FakeSource
 from tests.support.simulated import SimulatedRun
 
 INTERVAL = 1 / 30
@@ -85,31 +83,17 @@ def test_a_slow_output(inference: float, output: float, inferences: int, interva
 # --- the same in real time ---
 
 
-class LiveSource(Source):
+def live_source(*, seconds: float) -> FakeSource:
     """Pictures by the clock, whoever is slow."""
-
-    def __init__(self, *, seconds: float) -> None:
-        self.info = SourceInfo(
-            name="live", width=640, height=360, time_base=Fraction(1, 1000), is_live=True
-        )
-        self._count = round(seconds / INTERVAL)
-        self.captured_ns: list[int] = []
-
-    def __iter__(self) -> Iterator[Frame]:
-        begun = time.monotonic()
-        for index in range(self._count):
-            time.sleep(max(0.0, begun + index * INTERVAL - time.monotonic()))
-            self.captured_ns.append(time.monotonic_ns())
-            yield Frame(
-                image=np.full((360, 640, 3), index % 256, np.uint8),
-                index=index,
-                pts=index,
-                time_base=self.info.time_base,
-                captured_ns=self.captured_ns[-1],
-            )
-
-    def close(self) -> None:
-        pass
+    return FakeSource(
+        round(seconds / INTERVAL),
+        width=640,
+        height=360,
+        time_base=Fraction(1, 1000),
+        is_live=True,
+        interval=INTERVAL,
+        by_clock=True,
+    )
 
 
 class AgeSink(MemorySink):
@@ -159,7 +143,7 @@ def test_a_minute_in_real_time() -> None:
         inferences[frame.index] = time.monotonic() - begun
         return Segmentation(labels=frame.image[..., 0] * 0, label_set=HELEN)
 
-    source, sink = LiveSource(seconds=60), AgeSink()
+    source, sink = live_source(seconds=60), AgeSink()
     pipeline = Pipeline(
         source=source, segment=slow, sink=sink, render=None, width=8, height=8, max_seconds=59.5
     )
@@ -174,4 +158,4 @@ def test_a_minute_in_real_time() -> None:
         assert age <= inferences[index] + 2 * INTERVAL + slack, (index, worst)
     assert slack < 1.0, f"{worst[0]:.2f} s late: too busy a machine to measure anything on"
     assert summary.dropped > 1200
-    assert len(source.captured_ns) - 4 <= summary.dropped + summary.frames <= 1800
+    assert len(source.captured) - 4 <= summary.dropped + summary.frames <= 1800

@@ -17,13 +17,13 @@ import pytest
 from rtseg.errors import LostError, SourceError, TruncatedError
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
-from rtseg.media.info import SourceInfo
 from rtseg.runtime.pipeline import Pipeline
 from rtseg.settings import CameraSettings, StreamSettings
 from rtseg.sinks.memory import MemorySink
 from rtseg.sources import Source, open_source
 from rtseg.sources.camera import CameraSource
 from rtseg.sources.reconnecting import ReconnectingSource
+from rtseg.testing import FakeSource
 from tests.support import devices
 
 TICK = Fraction(1, 1000)
@@ -94,41 +94,15 @@ def test_a_camera_that_is_not_there_is_an_error_at_once(caplog: pytest.LogCaptur
     assert "trying again" not in caplog.text
 
 
-class FakeSource(Source):
-    """Hands out what it was given; each item a picture's grey level, or an error.
-
-    With `spacing`, frames say that they were captured that many seconds apart.
-    """
-
-    def __init__(
-        self, *items: Any, width: int = 8, pause: float = 0.0, spacing: float | None = None
-    ) -> None:
-        self.info = SourceInfo(
-            name="fake", width=width, height=6, time_base=TICK, is_live=True, frame_rate=None
-        )
-        self._items, self._pause, self._spacing = items, pause, spacing
-        self.is_closed = False
-
-    def __iter__(self) -> Any:
-        for index, item in enumerate(self._items):
-            time.sleep(self._pause)
-            if isinstance(item, Exception):
-                raise item
-            image = np.full((6, self.info.width, 3), item, np.uint8)
-            yield Frame(
-                image=image,
-                index=index,
-                pts=100 * index,
-                time_base=TICK,
-                captured_ns=(
-                    time.monotonic_ns()
-                    if self._spacing is None
-                    else 10**9 + round(index * self._spacing * 1e9)
-                ),
-            )
-
-    def close(self) -> None:
-        self.is_closed = True
+def fake(*items: Any, spacing: float | None = None, **options: Any) -> FakeSource:
+    """A live source of grey levels and errors. With `spacing`, frames say that they were captured
+    that many seconds apart."""
+    captured_ns = None
+    if spacing is not None:
+        captured_ns = lambda index: 10**9 + round(index * spacing * 1e9)  # noqa: E731
+    return FakeSource(
+        items, time_base=TICK, ticks=100, is_live=True, captured_ns=captured_ns, **options
+    )
 
 
 class Door:
@@ -156,7 +130,7 @@ def levels(source: Source, count: int) -> list[int]:
 
 
 def test_what_is_lost_is_closed_and_opened_again() -> None:
-    door = Door(FakeSource(1, 2, LostError("fake: fell silent")), FakeSource(3, 4))
+    door = Door(fake(1, 2, LostError("fake: fell silent")), fake(3, 4))
     source = reconnecting(door, max_reconnects=1)
     frames: list[Any] = []
     with pytest.raises(TruncatedError, match="is gone; it did not come back in 1 attempts"):
@@ -166,14 +140,14 @@ def test_what_is_lost_is_closed_and_opened_again() -> None:
     assert [frame.discontinuity for frame in frames] == [False, False, True, False]
     assert frames[3].pts - frames[2].pts == 100
     assert source.reconnects == 1
-    assert all(opened.is_closed for opened in door.opened)
+    assert all(opened.closed.is_set() for opened in door.opened)
 
 
 def test_a_source_that_fails_at_the_start_is_tried_again() -> None:
-    with reconnecting(Door(LostError("a"), LostError("b"), FakeSource(7))) as source:
+    with reconnecting(Door(LostError("a"), LostError("b"), fake(7))) as source:
         assert levels(source, 1) == [7]
         assert source.reconnects == 1, "a late start is counted, once"
-    with reconnecting(Door(FakeSource(7))) as source:
+    with reconnecting(Door(fake(7))) as source:
         assert source.reconnects == 0
 
 
@@ -186,20 +160,20 @@ def test_a_source_that_never_starts_is_given_up() -> None:
 
 @pytest.mark.parametrize("error", [SourceError("no such camera"), SourceError("404")])
 def test_what_cannot_be_is_not_tried_again(error: SourceError) -> None:
-    door = Door(error, FakeSource(1))
+    door = Door(error, fake(1))
     with pytest.raises(SourceError, match=str(error)):
         reconnecting(door)
     assert len(door.sources) == 1
 
 
 def test_a_bug_is_not_hidden_by_trying_again() -> None:
-    source = reconnecting(Door(FakeSource(1, ZeroDivisionError("bug")), FakeSource(2)))
+    source = reconnecting(Door(fake(1, ZeroDivisionError("bug")), fake(2)))
     with pytest.raises(ZeroDivisionError):
         levels(source, 2)
 
 
 def test_another_size_is_fitted_into_the_first() -> None:
-    with reconnecting(Door(FakeSource(50), FakeSource(90, width=16))) as source:
+    with reconnecting(Door(fake(50), fake(90, width=16))) as source:
         items = iter(source)
         first, second = next(items), next(items)
     assert isinstance(second, Frame)
@@ -208,8 +182,8 @@ def test_another_size_is_fitted_into_the_first() -> None:
 
 
 def test_a_frozen_picture_is_noticed_in_time_and_a_still_scene_is_left_alone() -> None:
-    frozen = FakeSource(1, *[2] * 99, spacing=0.1)
-    still = FakeSource(*[2] * 90, 9, spacing=0.1)
+    frozen = fake(1, *[2] * 99, spacing=0.1)
+    still = fake(*[2] * 90, 9, spacing=0.1)
     with reconnecting(Door(frozen, still), stale_after=2.0) as source:
         items, seen = iter(source), []
         while source.reconnects == 0:
@@ -226,12 +200,12 @@ def levels_of(items: Any, count: int) -> list[int]:
 
 
 def test_stale_after_zero_never_takes_a_picture_for_frozen() -> None:
-    with reconnecting(Door(FakeSource(*[2] * 50, spacing=10)), stale_after=0.0) as source:
+    with reconnecting(Door(fake(*[2] * 50, spacing=10)), stale_after=0.0) as source:
         assert levels(source, 50) == [2] * 50
 
 
 def test_the_run_counts_it_and_the_picture_says_it(caplog: pytest.LogCaptureFixture) -> None:
-    door = Door(FakeSource(1, 2), FakeSource(3, 4, pause=0.05))
+    door = Door(fake(1, 2), fake(3, 4, interval=0.05))
     source = ReconnectingSource(
         door, settings=StreamSettings(max_reconnects=1), first_delay_seconds=0.5
     )
@@ -256,7 +230,7 @@ def test_a_run_can_be_stopped_while_its_camera_is_away() -> None:
         closed.wait(60)
         raise LostError("fake: was closed")
 
-    first = [FakeSource(1, 2)]
+    first = [fake(1, 2)]
     source = ReconnectingSource(connect, settings=StreamSettings(), first_delay_seconds=0.01)
     pipeline = Pipeline(
         source=source,
@@ -296,7 +270,7 @@ def test_the_window_says_reconnecting_instead_of_a_frozen_face() -> None:
 
     shown: list[Any] = []
 
-    source = FakeSource(1)
+    source = fake(1)
     run: Any = SimpleNamespace(
         source=source, sink=TeeSink(), view=SimpleNamespace(), width=320, height=180
     )
