@@ -130,7 +130,7 @@ class FakeSource(Source):
                 raise item
             if self._packets and index % 3 == 0:
                 yield from (self._packet(index, place) for place in range(2))
-            yield self._frame(index, item)
+            yield self.frame(index, item)
 
     def _steps(self) -> Iterable[Item]:
         given = self._items_given
@@ -154,7 +154,8 @@ class FakeSource(Source):
             payload=self.log[-1],
         )
 
-    def _frame(self, index: int, item: int | Image) -> Frame:
+    def frame(self, index: int, item: int | Image) -> Frame:
+        """The next frame; for subclasses with items of their own."""
         shape = (self.info.height, self.info.width, 3)
         frame = Frame(
             image=np.full(shape, item, np.uint8) if isinstance(item, int) else item,

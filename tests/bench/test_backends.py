@@ -87,7 +87,7 @@ def test_the_report_as_json_and_as_a_table(report):
     assert "finish: " in text
     assert "beside eager cpu fp32" in text
     assert f"{report.figures[1].frames_per_second:.1f}" in text
-    assert "not run: openvino cpu int8: --precision" in text
+    assert "not run: openvino cpu int8: `precision`" in text
 
 
 def test_an_exported_file_alone_cannot_be_compared(tmp_path):

@@ -72,7 +72,8 @@ def test_an_option_without_effect_is_not_offered(
 ) -> None:
     result = run(*command, option)
     assert result.code == 2
-    assert f"No such option: {option}" in result.err or f"no such option '{option}'" in result.err
+    assert "no such option" in result.err.lower()
+    assert option in result.err
     assert option not in run(command[0], "--help").out
 
 

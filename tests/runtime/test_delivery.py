@@ -84,7 +84,7 @@ def test_stages_overlap_in_time() -> None:
     pipeline(
         source,
         FakeSink(faults={"write": lambda: _meet_after(together, next(shown), 0)}),
-        segment=segmenter(before=lambda: _meet_after(together, next(seen), 2)),
+        segment=segmenter(fault=lambda: _meet_after(together, next(seen), 2)),
     ).run()
     assert not together.broken
 

@@ -45,7 +45,7 @@ def run_into(
         is_live=is_live,
         interval=pauses.get("capture", 0.002 if is_live else 0.0),
         packets=True,
-        fault=at("capture"),
+        before=at("capture"),
     )
     sink = FakeSink(seconds=pauses.get("write", 0.0), faults={"write": at("write")})
     work = pipeline(
@@ -212,9 +212,9 @@ def test_an_error_holds_no_frame_once_it_is_dealt_with(place: Place) -> None:
         if next(count) == 4:
             raise ValueError("injected")
 
-    source, sink = FakeSource(None), FakeSink()
+    source = FakeSource(None, before=fail if place == "capture" else nothing)
+    sink = FakeSink()
     sink.keep_frames = False
-    source.fault = fail if place == "capture" else nothing
     sink.faults["write"] = fail if place == "write" else nothing
     segment = segmenter(fault=fail if place == "segment" else nothing)
     work = pipeline(source, sink, segment=segment)

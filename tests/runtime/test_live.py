@@ -29,11 +29,11 @@ def test_a_cut_is_said_even_where_the_frame_that_says_it_is_dropped() -> None:
     seen: list[tuple[int, bool]] = []
 
     class Cutting(FakeSource):
-        def _items(self) -> Iterator[Frame | Packet]:
+        def items(self) -> Iterator[Frame | Packet]:
             for index in range(6):
                 if index == 1:
                     begun.wait(10)
-                yield replace(self._frame(index), discontinuity=index in (1, 5))
+                yield replace(self.frame(index, index), discontinuity=index in (1, 5))
                 if index == 3:
                     release.set()
                     time.sleep(0.3)
