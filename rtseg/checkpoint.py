@@ -28,7 +28,7 @@ MAX_HEADER_BYTES = 16 * 2**20
 MAX_INPUT_SIDE = 4096
 
 Fit = Literal["stretch", "letterbox"]
-View = Literal["face", "frame"]
+View = Literal["face", "frame", "finder"]
 MAX_LABEL_OFFSET = 4.0
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
@@ -47,7 +47,9 @@ class Checkpoint:
             it (keep its shape and pad).
         mean, std: per RGB channel of the picture scaled to 0..1; the model sees (x - mean) / std.
         stride: input pixels per output pixel.
-        view: `face` models see crops around faces, `frame` models the whole picture.
+        view: `face` models see crops around faces, `frame` models the whole picture; `finder`
+            models see the whole picture or a tile of it, and say where faces are, not what they
+            are made of (`rtseg.faces.centres`).
         label_offset: input pixels by which its labels lie to the right of and below what they
             label, as those that it learned from did. `rtseg` moves those of a face back.
         provenance: what it was trained on, when and with which command; plain JSON values.

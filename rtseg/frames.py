@@ -175,13 +175,17 @@ class Face:
         box: around its face and hair pixels, in frame pixels, inside the frame.
         track_id: the same number for the same person from frame to frame, counting from 1.
         score: how sure the model is that this is a face, 0..1.
+        face_box: around the face alone, forehead to chin and ear to ear; `box` if not given.
     """
 
     box: Box
     track_id: int
     score: float
+    face_box: Box = None  # type: ignore[assignment]  # never None once it is made
 
     def __post_init__(self) -> None:
+        if self.face_box is None:
+            object.__setattr__(self, "face_box", self.box)
         if not 0.0 <= self.score <= 1.0:
             raise SettingError(f"a face's score must be within 0..1; found {self.score}")
 
@@ -233,6 +237,8 @@ class Segmentation:
         labels: uint8 (height, width) at the frame's size; ids of `label_set`.
         label_set: what the ids mean.
         faces: the faces that the labels come from; empty for whole-frame models.
+        held: where faces were lost from sight a moment ago, in frame pixels: views that hide faces
+            hide these places too.
         soft: what soft masks are made from, where the segmenter was asked to keep it.
         image: the picture itself, RGB, of a still; a stream's frames hold their own.
     """
@@ -240,6 +246,7 @@ class Segmentation:
     labels: LabelMap
     label_set: LabelSet
     faces: tuple[Face, ...] = ()
+    held: tuple[Box, ...] = ()
     soft: SoftMaskMaker | None = None
     image: Image | None = None
 

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 
-from rtseg.backends import open_backend
+from rtseg.backends import open_backend, open_beside
 from rtseg.backends.base import Backend, Crops
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import ModelError, SettingError
-from rtseg.faces import FaceTracker, TrackedFace
+from rtseg.faces import FaceFinder, FaceFollower, TrackedFace
+from rtseg.faces.finder import NetworkFinder
+from rtseg.faces.parsing_finder import ParsingFinder
+from rtseg.faces.schedule import Schedule
 from rtseg.faces.tiles import tile_picture
 from rtseg.frames import (
     Box,
@@ -35,10 +38,13 @@ from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
 from rtseg.settings import BackendName, DeviceName, FaceSettings, Precision
 from rtseg.sources.pictures import Channels, as_image
 from rtseg.timing import StageTimes
-from rtseg.weights import model_path
+from rtseg.weights import finder_checkpoint_path, model_path
 
 if TYPE_CHECKING:
     from rtseg.sources.pictures import Still
+
+FinderChoice = FaceFinder | Backend | Checkpoint | Path | Literal["auto", "parsing"]
+"""What finds faces: see `Segmenter`."""
 
 
 class Segmenter:
@@ -57,6 +63,10 @@ class Segmenter:
         device, precision, threads: as `open_backend` takes them, where one is opened.
         faces: how faces are found, followed and steadied.
         max_faces, smoothing, detect_every: these fields of `faces`, for short.
+        finder: what finds faces, for models that see faces: `auto` is the built-in finder network
+            on the same run-time where there is one, else `parsing`, the model itself; or a finder
+            network's checkpoint, its path, or a backend that runs it, which is not closed here;
+            or anything that is a `FaceFinder`.
         times: collects one sample a frame for the stages prepare, infer and finish.
         soft: keep each result's probabilities, so that `Segmentation.alpha` can make soft masks.
 
@@ -75,6 +85,7 @@ class Segmenter:
         precision: Precision = "auto",
         threads: int = 0,
         faces: FaceSettings | None = None,
+        finder: FinderChoice = "auto",
         times: StageTimes | None = None,
         soft: bool = False,
         max_faces: int | None = None,
@@ -82,6 +93,9 @@ class Segmenter:
         detect_every: int | None = None,
     ) -> None:
         self._owns_backend = not isinstance(backend, Backend)
+        self._finder: FaceFinder | None = None
+        self.finder_backend: Backend | None = None
+        self._owns_finder_backend = False
         if isinstance(backend, Backend):
             if model is not None:
                 raise SettingError("a segmenter takes a model or a backend; both were given")
@@ -108,7 +122,39 @@ class Segmenter:
                 f"the model sees faces, but its label set {described.label_set.name!r} does not "
                 "say which ids make up a face"
             )
-        self._stream = _Stream(self._new_tracker(), self.faces.smoothing)
+        if described.view == "finder":
+            self.close()
+            raise ModelError(
+                "the model finds faces and labels nothing; give it as the finder, and a model "
+                "whose view is 'face' or 'frame' as the model"
+            )
+        if described.view == "face":
+            self._choose_finder(finder)
+        self._stream = _Stream(self._new_follower(), self.faces.smoothing)
+
+    def _choose_finder(self, choice: FinderChoice) -> None:
+        if choice == "auto":
+            path = finder_checkpoint_path()
+            self.finder_backend = open_beside(self.backend, path) if path is not None else None
+            self._owns_finder_backend = self.finder_backend is not None
+        elif isinstance(choice, Backend):
+            self.finder_backend = choice
+        elif isinstance(choice, (Checkpoint, Path)):
+            self.finder_backend = open_beside(self.backend, choice)
+            self._owns_finder_backend = self.finder_backend is not None
+        elif choice != "parsing":
+            if isinstance(choice, str):
+                raise SettingError(
+                    f"finder {choice!r} is unknown; allowed: auto, parsing, a checkpoint, its "
+                    "Path, a backend or a FaceFinder"
+                )
+            self._finder = choice
+        found = self.finder_backend
+        if found is not None and found.model.view != "finder":
+            self.close()
+            raise ModelError(
+                f"the finder's model has the view {found.model.view!r}; allowed: 'finder'"
+            )
 
     @property
     def label_set(self) -> LabelSet:
@@ -159,11 +205,11 @@ class Segmenter:
         return self._segment_still(as_image(picture, channels=channels))
 
     def _segment_still(self, image: Image) -> Segmentation:
-        found = self._segment(image, _Stream(self._new_tracker(), 0.0))
+        found = self._segment(image, _Stream(self._new_follower(), 0.0))
         return replace(found, image=image)
 
     def _segment(self, image: Image, stream: _Stream) -> Segmentation:
-        run = _Run(self.backend, image, stream)
+        run = _Run(self.backend, self.finder_backend, image, stream)
         segmentation = run.frame_view() if self._sees_frames else run.face_view()
         if self.soft:
             segmentation = replace(segmentation, soft=run.soft_masks(segmentation.labels))
@@ -175,23 +221,42 @@ class Segmenter:
     def _sees_frames(self) -> bool:
         return self.backend.model.view == "frame"
 
-    def _new_tracker(self) -> FaceTracker:
+    def _new_follower(self) -> FaceFollower:
         described = self.backend.model
-        return FaceTracker(
+        aspect = described.input_width / described.input_height
+        looks, stretch = aspect, described.fit == "stretch"
+        finder: FaceFinder
+        if self._finder is not None:
+            finder = self._finder
+        elif self.finder_backend is not None:
+            finder = NetworkFinder(min_score=self.faces.min_score)
+            model = self.finder_backend.model
+            looks, stretch = model.input_width / model.input_height, model.fit == "stretch"
+        else:
+            finder = ParsingFinder(described.label_set, aspect=aspect)
+        return FaceFollower(
             described.label_set,
             self.faces,
-            aspect=described.input_width / described.input_height,
-            stretch=described.fit == "stretch",
+            finder=finder,
+            schedule=Schedule(
+                every=self.faces.detect_every,
+                aspect=looks,
+                stretch=stretch,
+                fine=self.finder_backend is None,
+            ),
+            aspect=aspect,
         )
 
     def reset(self) -> None:
         """Forget the stream so far: the next frame is a first one."""
-        self._stream = _Stream(self._new_tracker(), self.faces.smoothing)
+        self._stream = _Stream(self._new_follower(), self.faces.smoothing)
 
     def close(self) -> None:
         """Close the backend, where this segmenter made it. May be called twice."""
         if self._owns_backend:
             self.backend.close()
+        if self._owns_finder_backend and self.finder_backend is not None:
+            self.finder_backend.close()
 
     def __enter__(self) -> Self:
         return self
@@ -208,8 +273,8 @@ class Segmenter:
 class _Stream:
     """What is remembered from frame to frame."""
 
-    def __init__(self, tracker: FaceTracker, smoothing: float) -> None:
-        self.tracker = tracker
+    def __init__(self, follower: FaceFollower, smoothing: float) -> None:
+        self.follower = follower
         self.smoothing = smoothing
         self.smoothers: dict[int, TrackSmoother] = {}
         self.is_live = False
@@ -223,7 +288,7 @@ class _Stream:
         self.seconds = float(frame.pts_seconds)
         is_cut = self._cuts(frame.image)
         if frame.discontinuity or is_cut or frame.image.shape != self._size:
-            self.tracker.reset()
+            self.follower.reset()
             self.smoothers.clear()
         self._size = frame.image.shape
 
@@ -242,8 +307,11 @@ class _Stream:
 class _Run:
     """One picture on its way through: its crops, and where the time went."""
 
-    def __init__(self, backend: Backend, image: Image, stream: _Stream) -> None:
+    def __init__(
+        self, backend: Backend, finder_backend: Backend | None, image: Image, stream: _Stream
+    ) -> None:
         self.backend = backend
+        self.finder_backend = finder_backend
         self.image = image
         self.stream = stream
         self.pictures: dict[Crop, Image] = {}
@@ -254,17 +322,27 @@ class _Run:
 
     def infer_crops(self, crops: Sequence[Crop]) -> list[Probabilities]:
         """Probabilities of parts of the picture, one map a crop."""
-        model = self.backend.model
+        pictures, maps = self._infer(self.backend, crops)
+        self.pictures.update(zip(crops, pictures, strict=True))
+        return maps
+
+    def infer_finder(self, crops: Sequence[Crop]) -> list[Probabilities]:
+        """What the finder's network says of parts of the picture, one map a crop."""
+        if self.finder_backend is None:
+            return self.infer_crops(crops)
+        return self._infer(self.finder_backend, crops)[1]
+
+    def _infer(self, backend: Backend, crops: Sequence[Crop]) -> tuple[Crops, list[Probabilities]]:
+        model = backend.model
         pictures: Crops = np.empty((len(crops), model.input_height, model.input_width, 3), np.uint8)
         for picture, crop in zip(pictures, crops, strict=True):
             cut(self.image, crop, out=picture)
-            self.pictures[crop] = picture
         if not len(crops):
-            return []
+            return pictures, []
         before = time.perf_counter()
-        maps = self.backend.infer(pictures)
+        maps = backend.infer(pictures)
         self.infer_seconds += time.perf_counter() - before
-        return list(maps)
+        return pictures, list(maps)
 
     def frame_view(self) -> Segmentation:
         """The whole picture at once."""
@@ -291,8 +369,12 @@ class _Run:
         label_set = self.backend.model.label_set
         height, width = self.image.shape[:2]
         stream = self.stream
-        tracked = stream.tracker.step(
-            height, width, self.infer_crops, seconds=stream.seconds, exhaustive=not stream.is_live
+        tracked = stream.follower.step(
+            self.image,
+            self.infer_crops,
+            seconds=stream.seconds,
+            infer_finder=self.infer_finder,
+            exhaustive=not stream.is_live,
         )
         self.found = time.perf_counter()
         present = {face.track_id for face in tracked}
@@ -318,6 +400,11 @@ class _Run:
             labels=labels,
             label_set=label_set,
             faces=tuple(face for face in faces if face is not None),
+            held=tuple(
+                inside
+                for inside in (_inside(box, height, width) for box in stream.follower.held)
+                if inside is not None
+            ),
         )
 
     def soft_masks(self, labels: LabelMap) -> SoftMasks:
@@ -344,14 +431,21 @@ class _Run:
 
 def _face(tracked: TrackedFace, labels: LabelMap) -> Face | None:
     """What the caller sees of a track; None where all of it lies outside the picture."""
-    height, width = labels.shape
-    head = tracked.head
-    left, right = max(0.0, head.left), min(float(width), head.right)
-    top, bottom = max(0.0, head.top), min(float(height), head.bottom)
-    if right <= left or bottom <= top:
+    box = _inside(tracked.head, *labels.shape)
+    if box is None:
         return None
     return Face(
-        box=Box(left=left, top=top, right=right, bottom=bottom),
+        box=box,
+        face_box=_inside(tracked.face, *labels.shape) or box,
         track_id=tracked.track_id,
         score=tracked.score,
     )
+
+
+def _inside(box: Box, height: int, width: int) -> Box | None:
+    """What of a box lies in the picture; None where nothing does."""
+    left, right = max(0.0, box.left), min(float(width), box.right)
+    top, bottom = max(0.0, box.top), min(float(height), box.bottom)
+    if right <= left or bottom <= top:
+        return None
+    return Box(left=left, top=top, right=right, bottom=bottom)

@@ -95,6 +95,13 @@ class FaceSettings(Settings):
         12, "frames between two looks over the whole picture while a face is followed", low=1
     )
     max_faces: int = setting(4, "the most faces that are followed at once", low=1, high=64)
+    min_score: float = setting(0.5, "how sure the finder must be of a face", low=0.05, high=0.99)
+    hold: float = setting(
+        1.0,
+        "seconds that blur and pixelate go on hiding the place where a face was lost from sight",
+        low=0.0,
+        high=10.0,
+    )
     smoothing: float = setting(
         0.5, "how much still pixels are averaged over time; 0 is off", low=0.0, high=1.0
     )

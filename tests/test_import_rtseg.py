@@ -17,7 +17,7 @@ LIGHT = [
     "rtseg.faces",
     "rtseg.geometry.crop",
     "rtseg.geometry.resample",
-    "rtseg.faces.detections",
+    "rtseg.faces.parsed_faces",
     "rtseg.postprocess",
     "rtseg.frames",
     "rtseg.labels",

@@ -59,7 +59,7 @@ def test_labels_of_a_tilted_head_lie_where_the_painting_has_them(degrees, smooth
     for index in range(4):
         result = stream(frame(COLOURS[truth], index))
     assert agreement(result.labels, truth) > 0.9
-    (track,) = stream._stream.tracker._tracks
+    (track,) = stream._stream.follower.tracker.tracks
     assert track.crop.roll_degrees == pytest.approx(degrees, abs=6)
     rows, columns = np.nonzero(result.labels)
     box = result.faces[0].box
@@ -226,10 +226,10 @@ def test_an_absent_face_leaves_no_average_behind():
     nothing = np.zeros_like(image)
     for index in range(4):
         stream(frame(image, index))
-    tracker = stream._stream.tracker
+    tracker = stream._stream.follower.tracker
     assert stream._stream.smoothers
     assert not stream(frame(nothing, 4)).labels.any()
-    assert tracker._tracks, "a cut was seen, where the face only went"
+    assert tracker.tracks, "a cut was seen, where the face only went"
     assert not stream._stream.smoothers
 
 
@@ -407,3 +407,24 @@ def test_soft_masks_are_steadied_as_labels_are():
         return np.abs(np.diff(alphas[6:], axis=0)).mean()
 
     assert 0 < trembling(0.5) < 0.4 * trembling(0.0)
+
+
+@pytest.mark.parametrize("hold", [1.0, 0.0])
+def test_the_place_of_a_face_that_one_frame_misses_is_held(hold):
+    image, _ = scene(360, 640, (320, 180, 150))
+    empty = scene(360, 640)[0]
+    stream = segmenter(hold=hold)
+    for index in range(3):
+        shown = stream(frame(image, index))
+        assert shown.held == ()
+    (face,) = shown.faces
+    missed = stream(frame(empty, 3))
+    assert missed.faces == ()
+    if not hold:
+        assert missed.held == ()
+        return
+    (place,) = missed.held
+    assert place.left < face.box.left
+    assert place.bottom > face.box.bottom
+    assert stream(frame(empty, 20)).held == (place,)
+    assert stream(frame(empty, 40)).held == ()

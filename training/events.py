@@ -31,13 +31,19 @@ class TensorBoardLog:
             self.writer.add_scalar("learning rate", event["learning_rate"], step)
         elif event["event"] in ("evaluation", "end"):
             self.writer.add_scalar("mean IoU", event["mean_iou"], step)
-            for name, value in event["f1"].items():
+            for name, value in figures_of(event).items():
                 self.writer.add_scalar(f"F1/{name}", value, step)
 
     def close(self) -> None:
         """Write what is still held."""
         if self.writer is not None:
             self.writer.close()
+
+
+def figures_of(event: Mapping[str, Any]) -> Mapping[str, float]:
+    """What an evaluation measured, by name: F1 by class, or a recipe's own figures."""
+    figures = event["f1"] if "f1" in event else event["figures"]
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 class Progress:
@@ -97,7 +103,7 @@ def described(event: Event) -> str:
         case "broken":
             return f"left out at step {event['step']}: {event['message']}"
         case _:
-            table = "  ".join(f"{name} {value:.3f}" for name, value in event["f1"].items())
+            table = "  ".join(f"{name} {value:.3f}" for name, value in figures_of(event).items())
             skipped = f"  ({event['broken']} broken pictures left out)" if event["broken"] else ""
             return (
                 f"{event['event']} at step {event['step']}: mean IoU {event['mean_iou']:.4f}  "

@@ -112,5 +112,7 @@ def fit_several(
 
 def _finish(model: Path, recipe: Recipe, *, data: Path) -> None:
     click.echo(f"wrote {model}")
+    if recipe.figures is not None:  # what it measured stands in the log and in the header
+        return
     for written in write_report(model, recipe, data=data):
         click.echo(f"wrote {written}")

@@ -128,6 +128,7 @@ class _Run:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.learned_from: TrainingData = recipe.training(data, settings)
+        self.data = data
         self.validation: Dataset = recipe.evaluation(data, recipe.splits[0])
         self.state: RunState = fresh_state(recipe, settings, device=group.device)
         if state_path.exists():
@@ -218,6 +219,9 @@ class _Run:
 
     def measure(self, name: str) -> None:
         """Evaluate the average, and write it as the checkpoint where it is to be kept."""
+        if self.recipe.figures is not None:
+            self._measure_figures(name)
+            return
         matrix = self.group.summed(
             measured(self.recipe, self.state.average, self.group.part(self.validation))
         )
@@ -236,9 +240,29 @@ class _Run:
         kept = self.settings.keep == "last" or mean_iou > self.state.best
         self.state.best = max(self.state.best, mean_iou)
         if self.group.leads and kept:
-            self._write(matrix)
+            self._write(accuracy_of(self.recipe, matrix))
 
-    def _write(self, matrix: Matrix) -> None:
+    def _measure_figures(self, name: str) -> None:
+        """As `measure`, by the recipe's own measure; every process measures all of it."""
+        recipe, state = self.recipe, self.state
+        assert recipe.figures is not None
+        figures = dict(recipe.figures(state.average, self.data, recipe.splits[0]))
+        self.tell(
+            {
+                "event": name,
+                "step": state.step,
+                "seconds": round(state.seconds),
+                "figures": figures,
+                "mean_iou": figures["mean"],
+                "broken": len(self.broken),
+            }
+        )
+        kept = self.settings.keep == "last" or figures["mean"] > state.best
+        state.best = max(state.best, float(figures["mean"]))
+        if self.group.leads and kept:
+            self._write({"split": recipe.splits[0], **figures})
+
+    def _write(self, accuracy: Mapping[str, Any]) -> None:
         recipe = self.recipe
         tensors = {n: value.cpu().numpy() for n, value in self.state.average.state_dict().items()}
         provenance: dict[str, Any] = {
@@ -254,9 +278,7 @@ class _Run:
             provenance["encoder"] = self.state.loaded
         if self.broken:
             provenance["skipped"] = sorted(self.broken)
-        checkpoint = recipe.checkpoint(
-            tensors, provenance=provenance, accuracy=accuracy_of(recipe, matrix)
-        )
+        checkpoint = recipe.checkpoint(tensors, provenance=provenance, accuracy=accuracy)
         write_checkpoint(checkpoint, self.out / MODEL_FILE, half=True)
 
 

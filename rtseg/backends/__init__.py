@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from rtseg.backends.base import Backend, CompilerError
 from rtseg.backends.fallback import FallbackBackend
@@ -19,7 +19,7 @@ from rtseg.export import OnnxModel, find_onnx, read_onnx
 from rtseg.settings import BackendName, DeviceName, ModelSettings, Precision
 from rtseg.system.nvidia import nvidia_driver_problem
 
-__all__ = ["Backend", "BackendName", "open_backend", "open_backend_for"]
+__all__ = ["Backend", "BackendName", "open_backend", "open_backend_for", "open_beside"]
 
 Model = Checkpoint | Path | str
 
@@ -81,6 +81,36 @@ def open_backend_for(settings: ModelSettings) -> Backend:
         threads=settings.threads,
         compiled=settings.compile,
     )
+
+
+def open_beside(backend: Backend, model: Checkpoint | Path) -> Backend | None:
+    """Another network on the run-time, the device and in the precision of a running backend.
+
+    Returns:
+        None where that is a run-time of somebody else's, or one that this model cannot run on.
+        The reason is logged.
+
+    Raises:
+        ModelError: the model is missing or damaged.
+    """
+    if backend.name not in _OPENERS:
+        return None
+    device: DeviceName = "cuda" if backend.device.startswith("cuda") else "cpu"
+    precision: Precision = "auto"
+    if backend.precision in get_args(Precision):
+        precision = cast(Precision, backend.precision)
+    settings = ModelSettings(
+        backend=cast(BackendName, backend.name),
+        device=device,
+        precision=precision,
+        threads=getattr(backend, "threads", 0),
+    )
+    request = _Request(model=_Model(model), settings=settings)
+    try:
+        return _OPENERS[backend.name](request)
+    except BackendError as error:
+        _log.warning("%s does not run beside it: %s", request.model.name, error)
+        return None
 
 
 class _Model:

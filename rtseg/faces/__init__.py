@@ -1,5 +1,14 @@
-"""Where the faces are: the looks over the whole picture, crops, and tracks."""
+"""Where the faces are: finding them, following them, and the crops around them."""
 
-from rtseg.faces.tracker import FaceTracker, TrackedFace
+from rtseg.faces.base import FaceDetection, FaceFinder, Tracker
+from rtseg.faces.following import FaceFollower, TrackedFace
+from rtseg.faces.tracker import FaceTracker
 
-__all__ = ["FaceTracker", "TrackedFace"]
+__all__ = [
+    "FaceDetection",
+    "FaceFinder",
+    "FaceFollower",
+    "FaceTracker",
+    "TrackedFace",
+    "Tracker",
+]

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtseg.faces.detections import FaceDetection, read_detections, readable, wrapped
-from rtseg.faces.track import gap, planned_roll
+from rtseg.faces.base import InferCrops
+from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
+from rtseg.faces.track import planned_roll
 from rtseg.frames import Box, Probabilities
-from rtseg.geometry.crop import Crop, crop_around, crop_side
+from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 from rtseg.labels import LabelSet
 
-MIN_COARSE_CELLS = 5
-_MIN_CROP_SHARE = 0.015  # of a crop's cells
 _ROLL_OFF_DEGREES = 15.0  # from which a crop is turned anew at once, not over the next frames
 _ROLL_FROM_AFAR_DEGREES = 30.0  # from afar, only more is believed; less is read well upright
 _SIDEWAYS_DEGREES = 75.0  # both ways; what lies flat is then tilted no more than networks know
 _CORRECTIONS = 3  # at most so many further looks, where the crop was off
 _BEYOND = 0.5  # of what is seen of a head, may lie beyond the edge that cuts it
-
-InferCrops = Callable[[Sequence[Crop]], Sequence[Probabilities]]
-"""Runs the network on parts of the current picture: crops -> probabilities, one map a crop."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,8 +31,8 @@ class Refined:
 
     crop: Crop
     probabilities: Probabilities
-    own: FaceDetection | None
-    here: list[FaceDetection]
+    own: ParsedFace | None
+    here: list[ParsedFace]
 
     @property
     def score(self) -> float:
@@ -56,19 +52,7 @@ class Refiner:
         self.label_set = label_set
         self.aspect = aspect
 
-    def read(self, probabilities: Probabilities, crop: Crop) -> list[FaceDetection]:
-        """The faces in a crop around one."""
-        read = readable(probabilities)
-        rows, columns = read.shape[:2]
-        return read_detections(
-            read,
-            crop,
-            self.label_set,
-            min_cells=max(MIN_COARSE_CELLS, round(_MIN_CROP_SHARE * rows * columns)),
-            bridge=max(1, rows // 32),
-        )
-
-    def at(self, coarse: Sequence[FaceDetection], infer_crops: InferCrops) -> list[Refined]:
+    def at(self, coarse: Sequence[ParsedFace], infer_crops: InferCrops) -> list[Refined]:
         """Look at heads that were seen from afar, and again where the crop was off."""
         rolls = [seen.roll_degrees or 0.0 for seen in coarse]
         plans = [
@@ -80,7 +64,7 @@ class Refiner:
             again = [
                 (index, done.own)
                 for index, done in enumerate(closer)
-                if done.own is not None and not self._fits(done.crop, done.own)
+                if done.own is not None and not fits(done.crop, done.own, aspect=self.aspect)
             ]
             plans = [
                 self._around(
@@ -99,7 +83,7 @@ class Refiner:
                     closer[index] = better
         return closer
 
-    def sideways(self, coarse: Sequence[FaceDetection], infer_crops: InferCrops) -> list[Refined]:
+    def sideways(self, coarse: Sequence[ParsedFace], infer_crops: InferCrops) -> list[Refined]:
         """Look at heads as if they lay on their side, this and that way; the better one of each."""
         both = [
             (self._around(seen.head, roll), seen.head)
@@ -123,27 +107,28 @@ class Refiner:
         for crop, head, probabilities in zip(
             crops, heads, infer_crops(crops) if crops else [], strict=True
         ):
-            here = self.read(probabilities, crop)
+            here = faces_in_crop(probabilities, crop, self.label_set)
             closer.append(
                 Refined(crop=crop, probabilities=probabilities, own=nearest(here, head), here=here)
             )
         return closer
 
-    def _fits(self, crop: Crop, own: FaceDetection) -> bool:
-        """Whether a crop is about the one that would be planned around what was seen in it."""
-        if own.is_cut:
-            return False
-        ratio = crop_side(own.head, self.aspect) / crop.box.height
-        (x0, y0), (x1, y1) = crop.box.centre, own.head.centre
-        off = abs(wrapped(planned_roll(own.roll_degrees, crop) - crop.roll_degrees))
-        return (
-            0.8 < ratio < 1.25
-            and max(abs(x1 - x0), abs(y1 - y0)) < 0.12 * crop.box.height
-            and off <= _ROLL_OFF_DEGREES
-        )
+
+def fits(crop: Crop, own: ParsedFace, *, aspect: float) -> bool:
+    """Whether a crop is about the one that would be planned around what was seen in it."""
+    if own.is_cut:
+        return False
+    ratio = crop_side(own.head, aspect) / crop.box.height
+    (x0, y0), (x1, y1) = crop.box.centre, own.head.centre
+    off = abs(wrapped(planned_roll(own.roll_degrees, crop) - crop.roll_degrees))
+    return (
+        0.8 < ratio < 1.25
+        and max(abs(x1 - x0), abs(y1 - y0)) < 0.12 * crop.box.height
+        and off <= _ROLL_OFF_DEGREES
+    )
 
 
-def whole_head(own: FaceDetection, crop: Crop) -> Box:
+def whole_head(own: ParsedFace, crop: Crop) -> Box:
     """A head with what of it lies beyond the edges of the crop, by a guess.
 
     A tile may end in the middle of a head: the crop around what the tile showed does as well.
@@ -158,9 +143,3 @@ def whole_head(own: FaceDetection, crop: Crop) -> Box:
         right=head.right + more_x * cells[:, -1].any(),
         bottom=head.bottom + more_y * cells[-1].any(),
     )
-
-
-def nearest(here: Sequence[FaceDetection], head: Box) -> FaceDetection | None:
-    """The detection that continues a head: the nearest of those that are not far off."""
-    near = [seen for seen in here if gap(seen.head, head) < 0.7 and seen.score > 0]
-    return min(near, key=lambda seen: gap(seen.head, head) - 0.3 * seen.score, default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtseg.faces.tiles import tile_picture
+from rtseg.faces.tiles import Tiles, tile_picture
 from rtseg.geometry.crop import Crop
 
 _LOOKS_A_PERIOD = 3  # one at the whole picture, the others at parts of it, spread evenly
@@ -20,12 +20,14 @@ class Schedule:
     Args:
         every: frames between two looks at the whole picture while faces are followed.
         aspect, stretch: as `tile_picture` takes them.
+        fine: look at the finest tiles too; a finder of small faces needs none.
     """
 
-    def __init__(self, *, every: int, aspect: float, stretch: bool) -> None:
+    def __init__(self, *, every: int, aspect: float, stretch: bool, fine: bool = True) -> None:
         self.every = every
         self.aspect = aspect
         self.stretch = stretch
+        self.fine = fine
         self.reset()
 
     def reset(self) -> None:
@@ -36,12 +38,12 @@ class Schedule:
 
     def exhaustive(self, height: int, width: int) -> list[Crop]:
         """Everything, as at a still."""
-        whole, tiles, fine = tile_picture(height, width, aspect=self.aspect, stretch=self.stretch)
+        whole, tiles, fine = self._regions(height, width)
         return [whole, *tiles, *fine]
 
     def searching(self, height: int, width: int) -> list[Crop]:
         """Where to look while nobody is followed."""
-        whole, tiles, fine = tile_picture(height, width, aspect=self.aspect, stretch=self.stretch)
+        whole, tiles, fine = self._regions(height, width)
         self._frames = 0
         # the first frame of a stream and the first after a cut show their faces too
         if self._is_first:
@@ -52,7 +54,7 @@ class Schedule:
 
     def missing(self, height: int, width: int) -> list[Crop]:
         """Where to look while one of the followed faces is lost."""
-        whole, tiles, fine = tile_picture(height, width, aspect=self.aspect, stretch=self.stretch)
+        whole, tiles, fine = self._regions(height, width)
         self._frames = 0
         turn = self._next_turn()
         return [whole, _at(fine, turn // 2) if fine and turn % 2 else _at(tiles, turn // 2)]
@@ -64,13 +66,17 @@ class Schedule:
         count = self._frames * _LOOKS_A_PERIOD // self.every - before
         if not count:
             return []
-        whole, tiles, fine = tile_picture(height, width, aspect=self.aspect, stretch=self.stretch)
+        whole, tiles, fine = self._regions(height, width)
         looks = []
         if self._frames >= self.every:
             self._frames = 0
             count -= 1
             looks = [whole]
         return looks + [_at(fine or tiles, self._next_turn()) for _ in range(count)]
+
+    def _regions(self, height: int, width: int) -> Tiles:
+        found = tile_picture(height, width, aspect=self.aspect, stretch=self.stretch)
+        return found if self.fine else found._replace(fine=())
 
     def _next_turn(self) -> int:
         self._turn += 1

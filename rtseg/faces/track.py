@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from rtseg.faces.detections import FaceDetection, wrapped
+from rtseg.faces.base import FaceDetection
 from rtseg.faces.one_euro import OneEuro
 from rtseg.frames import Box
-from rtseg.geometry.crop import Crop, crop_around, crop_side
+from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 
 _STILL_CENTRE, _STILL_SIDE = 0.05, 0.1  # moves below these shares of the side leave a crop alone
 _STILL_ROLL = 5.0  # degrees
@@ -32,6 +32,25 @@ def planned_roll(roll_degrees: float | None, crop: Crop) -> float:
     return roll_degrees
 
 
+class SteadyBox:
+    """A box whose four edges are each filtered."""
+
+    def __init__(self) -> None:
+        self._edges = tuple(OneEuro(min_cutoff_hz=_BOX_CUTOFF_HZ, beta=_BOX_BETA) for _ in range(4))
+
+    def __call__(self, box: Box, step_seconds: float) -> Box:
+        """The box now, a step after the last one."""
+        unit = max(1.0, box.height)
+        edges = (box.left, box.top, box.right, box.bottom)
+        left, top, right, bottom = (
+            edge(value, step_seconds, unit=unit)
+            for edge, value in zip(self._edges, edges, strict=True)
+        )
+        if right <= left or bottom <= top:  # it went further than it is wide
+            return box
+        return Box(left=left, top=top, right=right, bottom=bottom)
+
+
 @dataclass(eq=False)
 class Track:
     """A followed face.
@@ -40,6 +59,8 @@ class Track:
         track_id: the same from frame to frame, counting from 1.
         head: as in `FaceDetection`, where it was last seen.
         bounds: as in `FaceDetection`, steadied; what callers see.
+        face: the upright rectangle around the face, steadied as well.
+        is_turned_away: only the head's hair was seen of it last.
         crop: where it is looked for next.
         score: how sure it is a face, 0..1.
         seen_seconds: when it was last seen.
@@ -52,12 +73,11 @@ class Track:
     score: float
     seen_seconds: float
     is_present: bool = True
+    is_turned_away: bool = False
     bounds: Box = field(init=False)
-    _edges: tuple[OneEuro, ...] = field(
-        default_factory=lambda: tuple(
-            OneEuro(min_cutoff_hz=_BOX_CUTOFF_HZ, beta=_BOX_BETA) for _ in range(4)
-        )
-    )
+    face: Box = field(init=False)
+    _steady_bounds: SteadyBox = field(default_factory=lambda: SteadyBox())
+    _steady_face: SteadyBox = field(default_factory=lambda: SteadyBox())
     _x: OneEuro = field(default_factory=OneEuro)
     _y: OneEuro = field(default_factory=OneEuro)
     _log_side: OneEuro = field(default_factory=OneEuro)
@@ -65,18 +85,27 @@ class Track:
     _roll_degrees: float | None = None
 
     def __post_init__(self) -> None:
-        self.bounds = self.head
+        self.bounds = self.face = self.head
 
     def follow(self, detection: FaceDetection, *, seconds: float, aspect: float) -> None:
-        """Take over where the face is now, and plan the next crop."""
+        """Take over where the face is now, and plan the next crop.
+
+        Args:
+            detection: with its head.
+            seconds: the picture's time.
+            aspect: width over height of the crops.
+        """
         step = seconds - self.seen_seconds
         if step <= 0:
             step = _USUAL_STEP_SECONDS
-        self.head, self.score = detection.head, detection.score
+        head = detection.head or detection.box
+        self.head, self.score = head, detection.score
         self.seen_seconds, self.is_present = seconds, True
-        self.bounds = self._steadied(detection.bounds, step)
-        x, y = detection.head.centre
-        side = crop_side(detection.head, aspect)
+        self.is_turned_away = detection.is_turned_away
+        self.bounds = self._steady_bounds(detection.bounds or head, step)
+        self.face = self._steady_face(detection.box, step)
+        x, y = head.centre
+        side = crop_side(head, aspect)
         unit = self.crop.box.height
         x = self._x(x, step, unit=unit)
         y = self._y(y, step, unit=unit)
@@ -90,17 +119,6 @@ class Track:
             or roll != self.crop.roll_degrees
         ):
             self.crop = crop_around(x, y, side, aspect, roll)
-
-    def _steadied(self, bounds: Box, step_seconds: float) -> Box:
-        unit = max(1.0, bounds.height)
-        edges = (bounds.left, bounds.top, bounds.right, bounds.bottom)
-        left, top, right, bottom = (
-            edge(value, step_seconds, unit=unit)
-            for edge, value in zip(self._edges, edges, strict=True)
-        )
-        if right <= left or bottom <= top:  # it went further than it is wide
-            return bounds
-        return Box(left=left, top=top, right=right, bottom=bottom)
 
     def _smooth_roll(self, roll_degrees: float | None, step_seconds: float) -> float | None:
         """Filtered, going on past half a turn; None where it was never known."""

@@ -204,3 +204,8 @@ def crop_around(x: float, y: float, side: float, aspect: float, roll_degrees: fl
     left, top = round(x - width / 2), round(y - height / 2)
     box = Box(left=left, top=top, right=left + width, bottom=top + height)
     return Crop(box=box, roll_degrees=roll_degrees)
+
+
+def wrapped(degrees: float) -> float:
+    """The same direction within -180..180."""
+    return (degrees + 180) % 360 - 180

@@ -11,6 +11,7 @@ from torch import nn
 
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import ModelError, listed
+from rtseg.models.face_finder import FaceFinderNet
 from rtseg.models.library import LIBRARY
 from rtseg.models.lite_pyramid import LitePyramid
 from rtseg.models.published.deeplab_cut import DeepLabCut
@@ -23,6 +24,7 @@ from rtseg.models.residual_pyramid import ResidualPyramid
 ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {
     "lite-pyramid": LitePyramid,
     "residual-pyramid": ResidualPyramid,
+    "face-finder": FaceFinderNet,
     "unet": UNet,
     "fasseg-fcn": FassegFcn,
     "deeplab-cut": DeepLabCut,

@@ -2,7 +2,8 @@
 
 Both first average the picture down until a face is only a few pixels high, and draw from those:
 the detail is not mixed but removed, so that no sharpening brings it back. The hidden area reaches
-a little over the mask, so that no rim is left to recognise someone by.
+a little over the mask, so that no rim is left to recognise someone by. Where a face was lost from
+sight a moment ago, its whole place is hidden too: one missed frame must not show it.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def blur(
         # OpenCV writes into neither argument, and the region's own pixels are still untouched.
         seen = picture[region]
         seen[:] = cv2.blendLinear(_blurred(seen, size), seen, weight, 1.0 - weight)
+    for region in _held_regions(segmentation):
+        picture[region] = _blurred(image[region], size)
     return picture
 
 
@@ -87,6 +90,9 @@ def pixelate(image: Image, segmentation: Segmentation, chosen: Chosen, *, invert
         if cv2.countNonZero(hidden):
             touched = _touched_blocks(hidden, block)
             cv2.copyTo(_blocks(picture, region, block), touched, picture[region])
+    for region in _held_regions(segmentation):
+        region = _on_grid(region, block, width, height)
+        picture[region] = _blocks(image, region, block)
     return picture
 
 
@@ -94,12 +100,25 @@ def _face_pixels(segmentation: Segmentation, chosen: Chosen) -> float:
     """The height that the strength goes by: the largest face's, else that of what is chosen."""
     height, width = segmentation.labels.shape
     sizes = [max(face.box.height, face.box.width) for face in segmentation.faces]
+    sizes += [max(box.height, box.width) for box in segmentation.held]
     if not sizes:
         import cv2
 
         _, _, box_width, box_height = cv2.boundingRect(chosen.where(segmentation.labels))
         sizes = [max(box_height, box_width)] if box_height else [height / 3]
     return float(min(max(sizes), 2 * max(height, width)))
+
+
+def _held_regions(segmentation: Segmentation) -> list[Region]:
+    """The places where faces were lost, each of at least a pixel."""
+    height, width = segmentation.labels.shape
+    regions = []
+    for box in segmentation.held:
+        rows = slice(max(0, math.floor(box.top)), min(height, math.ceil(box.bottom)))
+        columns = slice(max(0, math.floor(box.left)), min(width, math.ceil(box.right)))
+        if rows.start < rows.stop and columns.start < columns.stop:
+            regions.append((rows, columns))
+    return regions
 
 
 def _blurred(image: Image, face_pixels: float) -> Image:

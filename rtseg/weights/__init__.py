@@ -10,6 +10,7 @@ from rtseg.errors import ModelError, listed
 _SUFFIX = ".safetensors"
 
 DEFAULT_CHECKPOINT = f"face-parts{_SUFFIX}"
+FINDER_CHECKPOINT = f"face-finder{_SUFFIX}"
 
 
 def default_checkpoint_path() -> Path:
@@ -54,3 +55,9 @@ def model_path(given: str | Path) -> Path:
     raise ModelError(
         f"{given}: there is no such model; allowed: {listed(shipped_models())}, or a file's path"
     )
+
+
+def finder_checkpoint_path() -> Path | None:
+    """Where the shipped finder network lies; None where there is none."""
+    path = resources.files(__name__) / FINDER_CHECKPOINT
+    return path if isinstance(path, Path) and path.is_file() else None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtseg.faces.detections import FaceDetection
+from rtseg.faces.base import FaceDetection
 from rtseg.faces.track import Track
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
@@ -14,17 +14,7 @@ STEP = 1 / 30
 
 
 def detection(box: Box) -> FaceDetection:
-    return FaceDetection(
-        head=box,
-        bounds=box,
-        face=box,
-        sure=1.0,
-        parts=1.0,
-        certain=1.0,
-        roll_degrees=0.0,
-        cells=np.ones((2, 2), bool),
-        is_cut=False,
-    )
+    return FaceDetection(box=box, head=box, bounds=box, score=1.0, roll_degrees=0.0)
 
 
 def followed(boxes: list[Box], *, step: float = STEP) -> list[Box]:

@@ -53,6 +53,11 @@ CASES = (
     ),
     Case(architecture="lite-pyramid", stride=2, options={"pyramid": 16, "fine": 8}),
     Case(architecture="lite-pyramid", stride=4, options={"pyramid": 16, "fine": 0}),
+    Case(
+        architecture="face-finder",
+        stride=8,
+        options={"stem": [4, 8], "widths": [8, 8, 16], "depths": [1, 1, 1], "pyramid": 8},
+    ),
     Case(architecture="unet", stride=1, options={"width": 4, "slope": 0.05}),
     Case(architecture="fasseg-fcn", stride=1),
     Case(architecture="deeplab-cut", stride=4),

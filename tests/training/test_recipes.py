@@ -13,7 +13,7 @@ from rtseg.models import build_model
 from training.evaluation.report import scores
 from training.recipes import RECIPES, recipe_of
 
-OURS = ("face-parts", "face-parts-192", "face-parts-128", "fasseg-fcn-both")
+OURS = ("face-parts", "face-parts-192", "face-parts-128", "fasseg-fcn-both", "face-finder")
 PUBLISHED = [name for name in RECIPES if name not in OURS]
 
 REQUIRED = {
@@ -95,7 +95,8 @@ def test_headers_are_plain_json_and_terms_are_said(name: str) -> None:
     checkpoint = recipe.checkpoint({}, provenance={}, accuracy={})
     assert json.loads(json.dumps(checkpoint.header()))["options"] == dict(recipe.options)
     assert recipe.terms
-    assert recipe.view == ("frame" if name.startswith(("cihp", "bdd")) else "face")
+    views = {"cihp": "frame", "bdd": "frame", "face-finder": "finder"}
+    assert recipe.view == next((v for n, v in views.items() if name.startswith(n)), "face")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -327,3 +327,25 @@ def test_neighbouring_colours_are_told_apart_and_from_skin():
     person = cv2.cvtColor(np.array([[[224, 172, 140]]], np.float32) / 255, cv2.COLOR_RGB2LAB)[0, 0]
     for a in HELEN.foreground:
         assert np.linalg.norm(lab[a] - person) > 35, HELEN.names[a]
+
+
+@pytest.mark.parametrize("view", ["blur", "pixelate"])
+@pytest.mark.parametrize("heads", [(), ((0.2, 0.5, 0.5),)])
+def test_privacy_hides_the_place_of_a_face_that_was_just_lost(view, heads):
+    frame, segmentation = scene(heads=heads)
+    rng = np.random.default_rng(1)
+    frame = dataclasses.replace(
+        frame, image=rng.integers(0, 256, frame.image.shape).astype(np.uint8)
+    )
+    height, width = segmentation.labels.shape
+    place = Box(left=0.6 * width, top=0.3 * height, right=0.95 * width, bottom=1.2 * height)
+    held = dataclasses.replace(segmentation, held=(place,))
+    where = np.zeros((height, width), bool)
+    where[round(0.3 * height) + 3 :, round(0.6 * width) + 3 : round(0.95 * width) - 3] = True
+    shown = render(frame, segmentation, ViewSettings(view=view))
+    hidden = render(frame, held, ViewSettings(view=view))
+    assert detail(shown, where) > 50
+    assert detail(hidden, where) < 12
+    # whatever classes are asked for: nobody knows what lies there now
+    only_eyes = render(frame, held, ViewSettings(view=view, classes=("eyes",)))
+    assert detail(only_eyes, where) < 12

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from rtseg.errors import SettingError, listed
 from rtseg.labels import IGNORED
+from training.losses.face_centres import face_centre_loss
 from training.losses.functions import FIRST_SET, Sets, cross_entropy, region_dice, soft_dice
 
 Logits = torch.Tensor
@@ -168,6 +169,7 @@ LOSSES: Mapping[str, Callable[[LossContext], Loss]] = MappingProxyType(
         "image-weighted-cross-entropy": lambda context: image_weighted_cross_entropy,
         "focal": lambda context: focal,
         "dice": lambda context: soft_dice,
+        "face-centres": lambda context: face_centre_loss,
         "region": lambda context: partial(region_dice, regions=context.regions),
         "global-dice": lambda context: global_dice,
         "foreground-dice": _foreground_dice,

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
+from torch import nn
 
 from rtseg.checkpoint import Checkpoint, Fit, View
 from rtseg.errors import SettingError
-from rtseg.frames import Image, LabelMap
+from rtseg.frames import Image
 from rtseg.labels import LabelSet
 from training.data.base import Dataset
 from training.data.check import Pictures
@@ -24,7 +26,8 @@ from training.settings import FitSettings
 class Views(Protocol):
     """An endless sequence of training views, each a pure function of its index."""
 
-    def __getitem__(self, index: int) -> tuple[Image, LabelMap]: ...
+    def __getitem__(self, index: int) -> tuple[Image, npt.NDArray[np.integer[Any]]]:
+        """An image, and its labels or whatever else the recipe's loss takes for a target."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,8 @@ class Recipe:
         notes: where the source's code and text differ: what was chosen, and why.
         first: the recipe whose weights this one starts from, unless `start_from` says which.
         terms: under what terms its weights may be used.
+        figures: (network, data folder, split) -> what is measured of it, with a `mean` to keep
+            the best by, where that is not a confusion matrix of labels.
     """
 
     name: str
@@ -90,6 +95,7 @@ class Recipe:
     notes: tuple[str, ...] = ()
     first: Recipe | None = None
     terms: str = ""
+    figures: Callable[[nn.Module, Path, str], Mapping[str, Any]] | None = None
 
     def before(self) -> list[Recipe]:
         """The recipes to run before this one, in their order; each starts from the last one's."""

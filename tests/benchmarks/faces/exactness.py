@@ -71,15 +71,15 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
 
 def _watch_crops(segmenter: Segmenter, seen: list[Crop]) -> None:
     """Note the crop of the largest face of every frame."""
-    tracker = segmenter._stream.tracker
-    step = tracker.step
+    follower = segmenter._stream.follower
+    step = follower.step
 
     def noting(*args: Any, **options: Any) -> tuple[TrackedFace, ...]:
         faces = step(*args, **options)
         seen.extend(face.crop for face in faces[:1])
         return faces
 
-    tracker.step = noting  # type: ignore[method-assign]
+    follower.step = noting  # type: ignore[method-assign]
 
 
 def _jitter(places: Sequence[tuple[float, ...]]) -> float:

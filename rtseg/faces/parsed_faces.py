@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from rtseg.faces.base import FaceDetection
 from rtseg.faces.components import cell_box, face_masks, hair_of
+from rtseg.faces.overlap import is_one_of
 from rtseg.faces.scoring import Mask, score_face
+from rtseg.faces.track import gap
 from rtseg.frames import Box, Probabilities
-from rtseg.geometry.crop import Crop, box_around
+from rtseg.geometry.crop import Crop, box_around, wrapped
 from rtseg.geometry.resample import block_means
 from rtseg.labels import LabelSet
 
+MIN_COARSE_CELLS = 5
+"""The fewest cells of a face from afar."""
+
+_MIN_CROP_SHARE = 0.015  # of a crop's cells, the fewest of the face that it is about
 _READ_CELLS = 64  # a side of a map that faces are read off
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FaceDetection:
+class ParsedFace:
     """What may be a face in one probability map.
 
     Attributes:
@@ -53,6 +60,38 @@ class FaceDetection:
         """How much a closer look is worth, 0..1: from afar, parts are easily missed."""
         return self.sure * (0.4 + 0.6 * self.parts)
 
+    def detection(self, *, track_id: int | None = None) -> FaceDetection:
+        """What a tracker sees of it; `track_id` is whose crop it was seen in."""
+        return FaceDetection(
+            box=self.face,
+            score=self.score,
+            roll_degrees=self.roll_degrees,
+            head=self.head,
+            bounds=self.bounds,
+            track_id=track_id,
+        )
+
+
+def faces_in_crop(
+    probabilities: Probabilities, crop: Crop, label_set: LabelSet
+) -> list[ParsedFace]:
+    """The faces in a crop around one, largest first.
+
+    Args:
+        probabilities: of the crop, float32 (rows, columns, classes).
+        crop: what they cover.
+        label_set: must say which ids make up a face.
+    """
+    read = readable(probabilities)
+    rows, columns = read.shape[:2]
+    return parse_faces(
+        read,
+        crop,
+        label_set,
+        min_cells=max(MIN_COARSE_CELLS, round(_MIN_CROP_SHARE * rows * columns)),
+        bridge=max(1, rows // 32),
+    )
+
 
 def readable(probabilities: Probabilities) -> Probabilities:
     """The map that faces are read off: of a fine one, the means of blocks of its cells.
@@ -63,9 +102,9 @@ def readable(probabilities: Probabilities) -> Probabilities:
     return block_means(probabilities, cells=_READ_CELLS)
 
 
-def read_detections(
+def parse_faces(
     probabilities: Probabilities, region: Crop, label_set: LabelSet, *, min_cells: int, bridge: int
-) -> list[FaceDetection]:
+) -> list[ParsedFace]:
     """Read faces off a probability map, largest first.
 
     Args:
@@ -96,7 +135,7 @@ def read_detections(
         head = _frame_box(cells, head_sure, region)
         turned = judged.roll_degrees
         found.append(
-            FaceDetection(
+            ParsedFace(
                 head=head,
                 bounds=head if region.is_upright else _bounds(cells, region),
                 face=_frame_box(own, head_sure, region)
@@ -113,9 +152,38 @@ def read_detections(
     return found
 
 
-def wrapped(degrees: float) -> float:
-    """The same direction within -180..180."""
-    return (degrees + 180) % 360 - 180
+def parsed_head(
+    probabilities: Probabilities,
+    cells: Mask,
+    region: Crop,
+    label_set: LabelSet,
+    *,
+    face: Box,
+    sure: float,
+) -> ParsedFace:
+    """A head by its cells alone: no face can be read off it.
+
+    Args:
+        probabilities: as `parse_faces` takes them.
+        cells: bool (rows, columns), of the head; some.
+        region: what the map covers.
+        label_set: whose face and hair ids make up a head.
+        face: where its face would be.
+        sure: as in `FaceScore`.
+    """
+    head_sure = probabilities[:, :, [*label_set.face, *label_set.hair]].sum(2)
+    head = _frame_box(cells, head_sure, region)
+    return ParsedFace(
+        head=head,
+        bounds=head if region.is_upright else _bounds(cells, region),
+        face=face,
+        sure=sure,
+        parts=0.0,
+        certain=0.0,
+        roll_degrees=None,
+        cells=cells,
+        is_cut=_touches_edge(cells),
+    )
 
 
 def _frame_box(mask: Mask, sure: npt.NDArray[np.float32], region: Crop) -> Box:
@@ -168,27 +236,16 @@ def _touches_edge(mask: Mask) -> bool:
     return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
-def distinct(found: Sequence[FaceDetection]) -> list[FaceDetection]:
+def distinct_parsed(found: Sequence[ParsedFace]) -> list[ParsedFace]:
     """One detection a face, of several looks: the whole ones before the cut, then the surest."""
-    kept: list[FaceDetection] = []
+    kept: list[ParsedFace] = []
     for detection in sorted(found, key=lambda seen: (seen.is_cut, -seen.promise)):
         if not is_one_of(detection.face, [other.face for other in kept]):
             kept.append(detection)
     return kept
 
 
-def is_one_of(face: Box, others: Iterable[Box]) -> bool:
-    """Whether a face (without its hair) is one of the others, or a piece of one."""
-    for other in others:
-        if face.overlap(other) > 0.35:
-            return True
-        small, large = sorted((face, other), key=lambda box: box.area)
-        if _shared(small, large) > 0.6 * small.area:
-            return True
-    return False
-
-
-def _shared(first: Box, second: Box) -> float:
-    width = min(first.right, second.right) - max(first.left, second.left)
-    height = min(first.bottom, second.bottom) - max(first.top, second.top)
-    return max(0.0, width) * max(0.0, height)
+def nearest(here: Sequence[ParsedFace], head: Box) -> ParsedFace | None:
+    """The detection that continues a head: the nearest of those that are not far off."""
+    near = [seen for seen in here if gap(seen.head, head) < 0.7 and seen.score > 0]
+    return min(near, key=lambda seen: gap(seen.head, head) - 0.3 * seen.score, default=None)

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from rtseg.faces.detections import read_detections, wrapped
+from rtseg.faces.parsed_faces import parse_faces
 from rtseg.frames import Box
-from rtseg.geometry.crop import Crop
+from rtseg.geometry.crop import Crop, wrapped
 from rtseg.labels import HELEN
 from tests.support.painted import PARTS, paint
 
@@ -18,7 +18,7 @@ def maps(labels, sure=0.9):
 
 
 def read(labels, region=REGION):
-    return read_detections(maps(labels), Crop(box=region), HELEN, min_cells=20, bridge=1)
+    return parse_faces(maps(labels), Crop(box=region), HELEN, min_cells=20, bridge=1)
 
 
 def test_a_finger_across_does_not_split_a_face():
@@ -59,7 +59,7 @@ def test_a_face_is_as_certain_as_its_vaguer_half(vague):
     values[doubtful, 1] = 0.7  # skin, most likely
     np.put_along_axis(values, np.where(doubtful, labels, 1)[..., None].astype(int), 0.3, 2)
     values[~doubtful] = maps(labels)[~doubtful]
-    (seen,) = read_detections(values, Crop(box=REGION), HELEN, min_cells=20, bridge=1)
+    (seen,) = parse_faces(values, Crop(box=REGION), HELEN, min_cells=20, bridge=1)
     assert seen.certain == pytest.approx(0.3, abs=0.05)
     assert seen.sure > 0.9
 
@@ -157,7 +157,7 @@ def test_a_turned_crop_tells_where_the_head_is_in_the_frame(roll):
     paint(labels, 36, 30, 40)
     crop = Crop(box=Box(left=100, top=-50, right=100 + 256, bottom=-50 + 256), roll_degrees=roll)
     (upright,) = read(labels)
-    (face,) = read_detections(maps(labels), crop, HELEN, min_cells=20, bridge=1)
+    (face,) = parse_faces(maps(labels), crop, HELEN, min_cells=20, bridge=1)
     assert face.roll_degrees == pytest.approx(roll + upright.roll_degrees)
     assert face.head.height == pytest.approx(4 * upright.head.height)
     assert face.head.width == pytest.approx(4 * upright.head.width)

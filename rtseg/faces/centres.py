@@ -1,0 +1,102 @@
+"""What a finder network's outputs mean: where the middles of faces are, and how the faces lie.
+
+Each cell of its map holds one softmax. The first class is "no face's middle"; the others are
+several groups of bins, one group a quantity: the face's size, its shape, its roll, and where in
+the cell its middle is. What is not "no middle" is the cell's score, and a quantity is the expected
+value over its group's bins, after Rothe et al. (DEX, IJCV 2018). So a finder is a network with
+classes like any other to all that runs it, and what it says survives FP16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.labels import LabelSet
+
+STRIDE = 8
+"""Input pixels per cell."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bins:
+    """A group of classes that together hold one quantity.
+
+    Attributes:
+        name: of the quantity.
+        first: the group's first class.
+        values: of its bins, ascending at equal steps, float32 (count,).
+        period: where the values begin anew, as angles do; 0 where they do not.
+    """
+
+    name: str
+    first: int
+    values: npt.NDArray[np.float32]
+    period: float = 0.0
+
+    @property
+    def classes(self) -> slice:
+        """The classes of its bins."""
+        return slice(self.first, self.first + len(self.values))
+
+    @property
+    def step(self) -> float:
+        """Between two bins."""
+        return float(self.values[1] - self.values[0])
+
+
+def _values(first: float, step: float, count: int) -> npt.NDArray[np.float32]:
+    return (first + step * np.arange(count)).astype(np.float32)
+
+
+SIZE = Bins(name="size", first=1, values=_values(2.5, 0.5, 13))
+"""Of the root of width times height of the upright face, log2 of input pixels: 6 to 360."""
+SHAPE = Bins(name="shape", first=14, values=_values(-1.0, 0.4, 4))
+"""Of width over height of the upright face, log2."""
+ROLL = Bins(name="roll", first=18, values=_values(-180, 30, 12), period=360)
+"""Degrees, clockwise as one sees it."""
+ACROSS = Bins(name="across", first=30, values=_values(-1.5, 1, 4))
+"""From the cell's middle to the face's, cells to the right."""
+DOWN = Bins(name="down", first=34, values=_values(-1.5, 1, 4))
+"""The same, downwards."""
+
+GROUPS = (SIZE, SHAPE, ROLL, ACROSS, DOWN)
+
+
+def _grey(index: int, count: int) -> tuple[int, int, int]:
+    level = round(255 * index / (count - 1))
+    return level, level, level
+
+
+def _label_set() -> LabelSet:
+    names = ["background"]
+    for group in GROUPS:
+        names += [f"{group.name}-{index}" for index in range(len(group.values))]
+    colours = tuple(_grey(index, len(names)) for index in range(len(names)))
+    return LabelSet(name="face-centres", names=tuple(names), colours=colours)
+
+
+FACE_CENTRES = _label_set()
+"""The classes of a finder network."""
+
+
+def expected(probabilities: npt.NDArray[np.float32], group: Bins) -> npt.NDArray[np.float64]:
+    """A quantity's expected value in some cells.
+
+    Args:
+        probabilities: float32 (cells, classes).
+        group: of the quantity.
+
+    Returns:
+        float64 (cells,); of an angle, the direction of the mean vector, within -180..180.
+    """
+    shares = probabilities[:, group.classes].astype(np.float64)
+    shares /= shares.sum(1, keepdims=True) + 1e-12
+    if not group.period:
+        mean: npt.NDArray[np.float64] = shares @ group.values.astype(np.float64)
+        return mean
+    turns = np.exp(2j * np.pi * group.values.astype(np.float64) / group.period)
+    angles: npt.NDArray[np.float64] = np.degrees(np.angle(shares @ turns))
+    return angles

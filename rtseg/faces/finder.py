@@ -1,0 +1,118 @@
+"""The finder network as a `FaceFinder`: from its maps to faces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rtseg.faces.base import FaceDetection, InferCrops
+from rtseg.faces.centres import ACROSS, DOWN, ROLL, SHAPE, SIZE, STRIDE, expected
+from rtseg.faces.overlap import distinct
+from rtseg.frames import Box, Image, Probabilities
+from rtseg.geometry.crop import Crop, box_around
+
+# Of a head around a face, in widths and heights of the face: the medians of labelled heads.
+_HEAD_WIDTH, _HEAD_HEIGHT, _HEAD_ABOVE = 1.35, 1.45, 0.12
+
+
+class NetworkFinder:
+    """Finds faces with a network of the classes `FACE_CENTRES`.
+
+    Args:
+        min_score: detections that are less likely a face are left out, 0..1.
+    """
+
+    def __init__(self, *, min_score: float) -> None:
+        self.min_score = min_score
+
+    def reset(self) -> None:
+        """See `FaceFinder`: nothing is remembered."""
+
+    def __call__(
+        self,
+        picture: Image,
+        infer: InferCrops,
+        *,
+        regions: Sequence[Crop],
+        known: Sequence[Box] = (),
+    ) -> list[FaceDetection]:
+        """See `FaceFinder`; those that are known are told as well."""
+        found: list[FaceDetection] = []
+        maps = infer(regions) if regions else []
+        for region, probabilities in zip(regions, maps, strict=True):
+            found += read_centres(probabilities, region, min_score=self.min_score)
+        height, width = picture.shape[:2]
+        return distinct(face for face in found if _reaches_into(face.box, height, width))
+
+
+def read_centres(
+    probabilities: Probabilities, region: Crop, *, min_score: float
+) -> list[FaceDetection]:
+    """The faces in one map of a finder network, the surest first, each once.
+
+    Args:
+        probabilities: float32 (rows, columns, classes), classes of `FACE_CENTRES`.
+        region: the part of the picture that the map covers, upright.
+        min_score: of the faces, 0..1.
+    """
+    import cv2
+
+    score = np.ascontiguousarray(1 - probabilities[..., 0])
+    highest = cv2.dilate(score, np.ones((3, 3), np.uint8))
+    rows, columns = np.nonzero((score >= min_score) & (score == highest))
+    if not len(rows):
+        return []
+    cells = probabilities[rows, columns]
+    sizes, shapes = 2.0 ** expected(cells, SIZE), 2.0 ** expected(cells, SHAPE)
+    rolls = expected(cells, ROLL)
+    x = (columns + 0.5 + expected(cells, ACROSS)) * STRIDE
+    y = (rows + 0.5 + expected(cells, DOWN)) * STRIDE
+    scale_x = region.box.width / (probabilities.shape[1] * STRIDE)
+    scale_y = region.box.height / (probabilities.shape[0] * STRIDE)
+    found = []
+    for index, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        width = float(sizes[index] * math.sqrt(shapes[index]))
+        height = float(sizes[index] / math.sqrt(shapes[index]))
+        centre = (
+            region.box.left + float(x[index]) * scale_x,
+            region.box.top + float(y[index]) * scale_y,
+        )
+        upright = box_around(*centre, width * scale_x, height * scale_y)
+        found.append(
+            FaceDetection(
+                box=bounds_of(upright, float(rolls[index])),
+                score=min(1.0, float(score[row, column])),
+                roll_degrees=float(rolls[index]),
+                head=head_around(upright, float(rolls[index])),
+            )
+        )
+    return distinct(found)
+
+
+def bounds_of(upright: Box, roll_degrees: float) -> Box:
+    """The upright rectangle around a face that is turned: of the oval that fills its own."""
+    cosine, sine = math.cos(math.radians(roll_degrees)), math.sin(math.radians(roll_degrees))
+    width = 2 * math.hypot(upright.width / 2 * cosine, upright.height / 2 * sine)
+    height = 2 * math.hypot(upright.width / 2 * sine, upright.height / 2 * cosine)
+    return box_around(*upright.centre, width, height)
+
+
+def head_around(upright: Box, roll_degrees: float) -> Box:
+    """A head's rectangle before it is turned about its middle, by its face's."""
+    x, y = upright.centre
+    above = _HEAD_ABOVE * upright.height
+    angle = math.radians(roll_degrees)
+    return box_around(
+        x + math.sin(angle) * above,
+        y - math.cos(angle) * above,
+        _HEAD_WIDTH * upright.width,
+        _HEAD_HEIGHT * upright.height,
+    )
+
+
+def _reaches_into(box: Box, height: int, width: int) -> bool:
+    """Whether a face's middle lies in the picture, not in a letterbox's bands."""
+    x, y = box.centre
+    return 0 <= x <= width and 0 <= y <= height

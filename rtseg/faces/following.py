@@ -1,0 +1,302 @@
+"""From picture to picture: look where faces were, look around for others, tell who is who.
+
+What runs the networks comes in as callables. Everything depends only on the pictures and their
+times, so the same input gives the same faces twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
+from rtseg.faces.foreign import foreign_cells
+from rtseg.faces.held import HeldRegions
+from rtseg.faces.overlap import is_one_of
+from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
+from rtseg.faces.refine import fits
+from rtseg.faces.rejected import Rejected
+from rtseg.faces.schedule import Schedule
+from rtseg.faces.scoring import Mask
+from rtseg.faces.track import Track, planned_roll
+from rtseg.faces.tracker import FaceTracker
+from rtseg.faces.turned_away import head_without_face
+from rtseg.frames import Box, Image, Probabilities
+from rtseg.geometry.crop import Crop, crop_around, crop_side
+from rtseg.labels import LabelSet
+from rtseg.settings import FaceSettings
+
+_NEW_A_FRAME = 2  # at most so many new faces are looked at closely in a frame of a stream
+_AGREES = 0.3  # score of a face in its own crop from which a finder is believed
+_CORRECTIONS = 1  # at most so many further looks, where a new face's crop was off
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackedFace:
+    """A face in the current picture.
+
+    Attributes:
+        track_id: the same from picture to picture, counting from 1.
+        head: the upright rectangle around face and hair, pixels; steadied over time.
+        face: the upright rectangle around the face alone, forehead to chin; steadied as well.
+        score: how sure it is a face, 0..1.
+        crop: what was looked at; may reach over the picture's edges.
+        probabilities: of the crop.
+        foreign: bool (rows, columns), cells that belong to another followed face; None if none do.
+    """
+
+    track_id: int
+    head: Box
+    face: Box
+    score: float
+    crop: Crop
+    probabilities: Probabilities
+    foreign: Mask | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _View:
+    """What may be a face in its own crop."""
+
+    crop: Crop
+    probabilities: Probabilities
+    own: ParsedFace
+    here: list[ParsedFace]
+    detection: FaceDetection
+
+
+class FaceFollower:
+    """Finds faces and follows them from picture to picture. State of one stream.
+
+    Args:
+        label_set: of the network that labels faces; must say which ids make up a face.
+        settings: how often to look for new faces, how many to follow, how long to hold.
+        finder: what finds new ones.
+        schedule: when the finder looks where.
+        aspect: width over height of the labelling network's input.
+    """
+
+    def __init__(
+        self,
+        label_set: LabelSet,
+        settings: FaceSettings,
+        *,
+        finder: FaceFinder,
+        schedule: Schedule,
+        aspect: float = 1.0,
+    ) -> None:
+        self.label_set = label_set
+        self.settings = settings
+        self.finder = finder
+        self.schedule = schedule
+        self.aspect = aspect
+        self.tracker = FaceTracker(max_faces=settings.max_faces, aspect=aspect)
+        self._held = HeldRegions(seconds=settings.hold)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every face: what comes next has nothing to do with what was. Ids go on."""
+        self.tracker.reset()
+        self.finder.reset()
+        self.schedule.reset()
+        self._held.reset()
+        self._rejected = Rejected()
+
+    @property
+    def held(self) -> tuple[Box, ...]:
+        """Where faces were lost so lately that privacy views still hide the place, pixels."""
+        return self._held.boxes
+
+    def step(
+        self,
+        picture: Image,
+        infer_crops: InferCrops,
+        *,
+        seconds: float,
+        infer_finder: InferCrops | None = None,
+        exhaustive: bool = False,
+    ) -> tuple[TrackedFace, ...]:
+        """Where the faces of the next picture are.
+
+        Args:
+            picture: RGB uint8 (height, width, 3).
+            infer_crops: runs the labelling network on parts of it.
+            seconds: the picture's time; a lost face keeps its id for half a second.
+            infer_finder: runs the finder's network; the same one if not given.
+            exhaustive: look everywhere at once, as at a still.
+
+        Returns:
+            The faces in the picture, largest first.
+        """
+        self.tracker.forget(seconds=seconds)
+        self._rejected.next_frame()
+        tracks = self.tracker.tracks
+        regions = self._regions(picture, tracks, exhaustive=exhaustive)
+        views = self._followed(tracks, infer_crops)
+        if regions:
+            known = _expected(tracks, views)
+            found = self.finder(picture, infer_finder or infer_crops, regions=regions, known=known)
+            views += self._fresh(found, known, infer_crops, exhaustive=exhaustive)
+        owners = self.tracker.update([view.detection for view in views], seconds=seconds)
+        seen = [
+            (view, track) for view, track in zip(views, owners, strict=True) if track is not None
+        ]
+        self._held.update([track.bounds for _, track in seen], self.tracker.tracks, seconds=seconds)
+        return self._faces(seen)
+
+    def _regions(self, picture: Image, tracks: Sequence[Track], *, exhaustive: bool) -> list[Crop]:
+        height, width = picture.shape[:2]
+        if exhaustive:
+            return self.schedule.exhaustive(height, width)
+        if not tracks:
+            return self.schedule.searching(height, width)
+        present = sum(track.is_present for track in tracks)
+        if present >= self.settings.max_faces:  # no room for another
+            return []
+        if present < len(tracks):
+            return self.schedule.missing(height, width)
+        return self.schedule.following(height, width)
+
+    def _followed(self, tracks: Sequence[Track], infer_crops: InferCrops) -> list[_View]:
+        """What is seen in the crop of each followed face: every face that may be it."""
+        crops = [track.crop for track in tracks]
+        views: list[_View] = []
+        for track, crop, probabilities in zip(
+            tracks, crops, infer_crops(crops) if crops else [], strict=True
+        ):
+            here = faces_in_crop(probabilities, crop, self.label_set)
+            views += [
+                _View(
+                    crop=crop,
+                    probabilities=probabilities,
+                    own=own,
+                    here=here,
+                    detection=own.detection(track_id=track.track_id),
+                )
+                for own in here
+            ]
+            hair = None
+            if track.is_present:
+                hair = head_without_face(probabilities, crop, self.label_set, track)
+            if hair is not None:
+                away = replace(
+                    hair.detection(track_id=track.track_id), score=hair.sure, is_turned_away=True
+                )
+                views.append(
+                    _View(
+                        crop=crop,
+                        probabilities=probabilities,
+                        own=hair,
+                        here=here,
+                        detection=away,
+                    )
+                )
+        return views
+
+    def _fresh(
+        self,
+        found: Sequence[FaceDetection],
+        known: Sequence[Box],
+        infer_crops: InferCrops,
+        *,
+        exhaustive: bool,
+    ) -> list[_View]:
+        """Look closely at what a finder has found beside the known faces."""
+        fresh = [
+            seen
+            for seen in found
+            if not is_one_of(seen.box, known) and not self._rejected.is_left_alone(seen.box)
+        ]
+        if not exhaustive:
+            fresh = fresh[:_NEW_A_FRAME]
+        looked: list[_View | None] = [None] * len(fresh)
+        again = [(index, _crop_of(seen, self.aspect)) for index, seen in enumerate(fresh)]
+        for attempt in range(1 + _CORRECTIONS):
+            crops = [crop for _, crop in again]
+            maps = infer_crops(crops) if crops else []
+            waiting, again = again, []
+            for (index, crop), probabilities in zip(waiting, maps, strict=True):
+                view = self._looked(fresh[index], crop, probabilities)
+                before = looked[index]
+                if view is None or (
+                    before is not None and view.own.score < before.own.score - 0.05
+                ):
+                    continue
+                looked[index] = view
+                if attempt < _CORRECTIONS and not fits(crop, view.own, aspect=self.aspect):
+                    roll = planned_roll(view.own.roll_degrees, crop)
+                    side = crop_side(view.own.head, self.aspect)
+                    anew = crop_around(*view.own.head.centre, side, self.aspect, roll)
+                    again.append((index, anew))
+        for seen, view in zip(fresh, looked, strict=True):
+            if view is None:
+                self._rejected.add(seen.box)
+        return [view for view in looked if view is not None]
+
+    def _looked(
+        self, seen: FaceDetection, crop: Crop, probabilities: Probabilities
+    ) -> _View | None:
+        """A finder's face in its own crop; None where the labels do not bear it out."""
+        here = faces_in_crop(probabilities, crop, self.label_set)
+        own = nearest(here, seen.head or seen.box)
+        if own is None or own.score < _AGREES:
+            return None
+        score = max(seen.score, own.score)
+        return _View(
+            crop=crop,
+            probabilities=probabilities,
+            own=own,
+            here=here,
+            detection=replace(own.detection(), score=score),
+        )
+
+    def _faces(self, seen: Sequence[tuple[_View, Track]]) -> tuple[TrackedFace, ...]:
+        faces = []
+        for view, track in seen:
+            others = [
+                Crop(box=other.own.head, roll_degrees=other.crop.roll_degrees)
+                for other, whose in seen
+                if whose is not track
+            ]
+            foreign = foreign_cells(
+                view.crop,
+                view.own,
+                heads=others,
+                beside=view.here,
+                rows=view.probabilities.shape[0],
+            )
+            faces.append(
+                TrackedFace(
+                    track_id=track.track_id,
+                    head=track.bounds,
+                    face=track.face,
+                    score=view.detection.score,
+                    crop=view.crop,
+                    probabilities=view.probabilities,
+                    foreign=foreign,
+                )
+            )
+        return tuple(sorted(faces, key=lambda face: (-face.head.area, face.track_id)))
+
+
+def _expected(tracks: Sequence[Track], views: Sequence[_View]) -> list[Box]:
+    """The faces that go on, one a track: all else that shows in their crops is to be found."""
+    known = []
+    for track in tracks:
+        mine = [
+            view.own
+            for view in views
+            if view.detection.track_id == track.track_id and not view.detection.is_turned_away
+        ]
+        own = nearest(mine, track.head)
+        if own is not None:
+            known.append(own.face)
+    return known
+
+
+def _crop_of(seen: FaceDetection, aspect: float) -> Crop:
+    """The crop around a detection."""
+    head = seen.head or seen.box
+    upright = Crop(box=head)
+    roll = planned_roll(seen.roll_degrees, upright)
+    return crop_around(*head.centre, crop_side(head, aspect), aspect, roll)

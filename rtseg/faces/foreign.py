@@ -1,0 +1,58 @@
+"""The cells of a crop that show somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from rtseg.faces.parsed_faces import ParsedFace
+from rtseg.faces.scoring import Mask
+from rtseg.faces.track import gap
+from rtseg.geometry.crop import Crop
+
+_BESIDE = 0.6  # so many heights of the head away, it is another head and no part of this one
+
+
+def foreign_cells(
+    crop: Crop,
+    own: ParsedFace,
+    *,
+    heads: Iterable[Crop],
+    beside: Sequence[ParsedFace],
+    rows: int,
+) -> Mask | None:
+    """The cells of a crop's map that belong to another head; None if none do.
+
+    Args:
+        crop: the crop.
+        own: the head that it is about.
+        heads: of the others that are followed, each turned as it is.
+        beside: everything that was read off the crop's map.
+        rows: of the map: what was read may be coarser.
+    """
+    cells = np.zeros_like(own.cells)
+    for head in heads:
+        cells |= _cells_on(crop, head, *cells.shape)
+    for other in beside:
+        if gap(other.head, own.head) > _BESIDE and other.parts > 0.5:
+            cells |= other.cells
+    cells &= ~own.cells
+    if not cells.any():
+        return None
+    block = rows // cells.shape[0]
+    return cells.repeat(block, axis=0).repeat(block, axis=1)
+
+
+def _cells_on(crop: Crop, head: Crop, rows: int, columns: int) -> Mask:
+    """The cells of a crop that lie on a head, with a cell of margin, as borders are blurred."""
+    box = crop.box
+    step_x, step_y = box.width / columns, box.height / rows
+    x, y = np.meshgrid(
+        box.left + (np.arange(columns) + 0.5) * step_x, box.top + (np.arange(rows) + 0.5) * step_y
+    )
+    x, y = head.from_frame(*crop.to_frame(x, y))
+    margin_x, margin_y = 1.5 * step_x, 1.5 * step_y
+    on: Mask = (x > head.box.left - margin_x) & (x < head.box.right + margin_x)
+    on &= (y > head.box.top - margin_y) & (y < head.box.bottom + margin_y)
+    return on

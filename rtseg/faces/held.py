@@ -1,0 +1,63 @@
+"""Privacy fails safe: where a face was lost from sight, its place is held for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rtseg.faces.overlap import is_one_of
+from rtseg.faces.track import Track
+from rtseg.frames import Box
+
+_GROWN = 0.2  # of a head's width and height, in all: it may have moved on
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    box: Box
+    seen_seconds: float
+
+
+class HeldRegions:
+    """The places of faces that were lost lately. State of one stream.
+
+    Args:
+        seconds: how long each is held; 0 holds none.
+    """
+
+    def __init__(self, *, seconds: float) -> None:
+        self.seconds = seconds
+        self.reset()
+
+    def reset(self) -> None:
+        """Hold nothing any more."""
+        self._last: dict[int, _Place] = {}
+        self.boxes: tuple[Box, ...] = ()
+
+    def update(self, shown: Sequence[Box], tracks: Sequence[Track], *, seconds: float) -> None:
+        """Note who is in sight.
+
+        Args:
+            shown: the heads that are in sight now, pixels.
+            tracks: in sight or lost lately.
+            seconds: the picture's time.
+        """
+        present = {track.track_id: track.bounds for track in tracks if track.is_present}
+        for track_id, bounds in present.items():
+            self._last[track_id] = _Place(box=bounds, seen_seconds=seconds)
+        self._last = {
+            track_id: place
+            for track_id, place in self._last.items()
+            if 0 <= seconds - place.seen_seconds <= self.seconds
+        }
+        self.boxes = tuple(
+            _grown(place.box)
+            for track_id, place in self._last.items()
+            if track_id not in present and not is_one_of(place.box, shown)
+        )
+
+
+def _grown(box: Box) -> Box:
+    x, y = box.centre
+    width, height = (1 + _GROWN) * box.width / 2, (1 + _GROWN) * box.height / 2
+    return Box(left=x - width, top=y - height, right=x + width, bottom=y + height)

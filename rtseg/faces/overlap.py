@@ -1,0 +1,35 @@
+"""Whether two boxes are about one face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rtseg.faces.base import FaceDetection
+from rtseg.frames import Box
+
+_SAME = 0.35  # overlap from which two boxes are one face
+_INSIDE = 0.6  # share of the smaller one inside the larger from which they are, too
+
+
+def is_one_of(face: Box, others: Iterable[Box]) -> bool:
+    """Whether a face (without its hair) is one of the others, or a piece of one."""
+    return any(is_same(face, other) for other in others)
+
+
+def is_same(first: Box, second: Box) -> bool:
+    """Whether two boxes are about one face: they overlap, or one is a piece of the other."""
+    if first.overlap(second) > _SAME:
+        return True
+    small, large = sorted((first, second), key=lambda box: box.area)
+    width = min(small.right, large.right) - max(small.left, large.left)
+    height = min(small.bottom, large.bottom) - max(small.top, large.top)
+    return max(0.0, width) * max(0.0, height) > _INSIDE * small.area
+
+
+def distinct(found: Iterable[FaceDetection]) -> list[FaceDetection]:
+    """One detection a face, the surest of each, the surest first."""
+    kept: list[FaceDetection] = []
+    for face in sorted(found, key=lambda one: -one.score):
+        if not is_one_of(face.box, [other.box for other in kept]):
+            kept.append(face)
+    return kept

@@ -1,0 +1,138 @@
+"""Any network that labels faces as a `FaceFinder`: for those that have no finder beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rtseg.faces.base import FaceDetection, InferCrops
+from rtseg.faces.overlap import is_one_of
+from rtseg.faces.parsed_faces import (
+    MIN_COARSE_CELLS,
+    ParsedFace,
+    distinct_parsed,
+    parse_faces,
+    readable,
+)
+from rtseg.faces.refine import Refined, Refiner
+from rtseg.faces.rejected import Rejected
+from rtseg.frames import Box, Image
+from rtseg.geometry.crop import Crop
+from rtseg.labels import LabelSet
+
+# What a network was not trained to say is judged by thresholds. They were set on composites of
+# validation heads and on held-out pictures without a face (`tests.benchmarks.faces`, finding).
+_SEEN = 0.3  # promise from which a coarse look is worth a closer one
+_MOST, _MOST_EXHAUSTIVE = 2, 12  # closer looks
+_CONFIRMED = 0.87  # score in its own crop from which it is a face
+# … and how surely its upper and its lower parts must be seen, where the frame does not cut it: a
+# cat may pass for a face, by its eyes, and has neither nose nor mouth
+_CERTAIN = 0.55
+_CONFIRMED_TURNED = 0.94  # more is asked of what is a face only when one turns the picture
+# A crop of fewer pixels than cells are read shows little: a logo passes for a face in it.
+_CONFIRMED_TINY = 0.94
+_CUT = 0.05  # of its height from the frame's edge, a face is cut
+_MIN_HEAD = 0.04  # of the frame's shorter side; what is smaller is a pattern more often than a face
+_EXHAUSTIVE_REGIONS = 4  # from so many regions on, every doubtful place is looked at from all sides
+
+
+class ParsingFinder:
+    """Looks for what is labelled a face, from afar and then closer.
+
+    Remembers where a closer look found no face, so that it is not taken again and again.
+
+    Args:
+        label_set: must say which ids make up a face.
+        aspect: width over height of the network's input.
+    """
+
+    def __init__(self, label_set: LabelSet, *, aspect: float) -> None:
+        self.label_set = label_set
+        self._refiner = Refiner(label_set, aspect=aspect)
+        self.reset()
+
+    def reset(self) -> None:
+        """See `FaceFinder`."""
+        self._rejected = Rejected()
+
+    def __call__(
+        self,
+        picture: Image,
+        infer: InferCrops,
+        *,
+        regions: Sequence[Crop],
+        known: Sequence[Box] = (),
+    ) -> list[FaceDetection]:
+        """See `FaceFinder`."""
+        self._rejected.next_frame()
+        height, width = picture.shape[:2]
+        maps = infer(regions) if regions else []
+        found: list[ParsedFace] = []
+        for region, probabilities in zip(regions, maps, strict=True):
+            found += parse_faces(
+                readable(probabilities),
+                region,
+                self.label_set,
+                min_cells=MIN_COARSE_CELLS,
+                bridge=0,
+            )
+        smallest = _MIN_HEAD * min(height, width)
+        fresh = [
+            seen
+            for seen in distinct_parsed([one for one in found if one.promise >= _SEEN])
+            if seen.head.height >= smallest
+            and _reaches_into(seen.head, height, width)
+            and not is_one_of(seen.face, known)
+            and not self._rejected.is_left_alone(seen.head)
+        ]
+        exhaustive = len(regions) >= _EXHAUSTIVE_REGIONS
+        most = _MOST_EXHAUSTIVE if exhaustive else _MOST
+        fresh = sorted(fresh, key=lambda seen: -seen.promise)[:most]
+        confirmed = self._confirmed(fresh, infer, size=(height, width), exhaustive=exhaustive)
+        return [refined.own.detection() for refined in confirmed if refined.own is not None]
+
+    def _confirmed(
+        self,
+        fresh: Sequence[ParsedFace],
+        infer: InferCrops,
+        *,
+        size: tuple[int, int],
+        exhaustive: bool,
+    ) -> list[Refined]:
+        """The looks that show a face; the places of the others are remembered."""
+        looks = list(zip(fresh, self._refiner.at(fresh, infer), strict=True))
+        confirmed = [closer for _, closer in looks if _is_face(closer, *size)]
+        doubtful = [coarse for coarse, closer in looks if not _is_face(closer, *size)]
+        # every second time, and one at a time: few heads lie on their side
+        lying = [seen for seen in doubtful if exhaustive or self._rejected.tries(seen.head) % 2]
+        lying = lying if exhaustive else lying[:1]
+        for coarse, closer in zip(lying, self._refiner.sideways(lying, infer), strict=True):
+            if _is_face(closer, *size):
+                confirmed.append(closer)
+                doubtful.remove(coarse)
+        for coarse in doubtful:
+            self._rejected.add(coarse.head)
+        return confirmed
+
+
+def _is_face(closer: Refined, height: int, width: int) -> bool:
+    wanted = _CONFIRMED if closer.crop.is_upright else _CONFIRMED_TURNED
+    if closer.own is not None and closer.crop.box.height < closer.own.cells.shape[0]:
+        wanted = max(wanted, _CONFIRMED_TINY)
+    return closer.score >= wanted and (
+        closer.own is None
+        or closer.own.certain >= _CERTAIN
+        or _is_cut_by(closer.own.face, height, width)
+    )
+
+
+def _is_cut_by(face: Box, height: int, width: int) -> bool:
+    """Whether part of a face lies beyond the frame."""
+    slack = _CUT * face.height
+    inside = face.left > slack and face.right < width - slack
+    return not (inside and face.top > slack and face.bottom < height - slack)
+
+
+def _reaches_into(head: Box, height: int, width: int) -> bool:
+    """Whether a head lies in the picture, not in a letterbox's bands."""
+    x, y = head.centre
+    return 0 <= x <= width and 0 <= y <= height

@@ -1,0 +1,112 @@
+"""From a finder network's maps to faces, and from faces to the maps it learns."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtseg.faces.centres import FACE_CENTRES, GROUPS, STRIDE, expected
+from rtseg.faces.finder import NetworkFinder, read_centres
+from rtseg.frames import Box
+from rtseg.geometry.crop import Crop
+
+ROWS, COLUMNS = 28, 48
+WHOLE = Crop(box=Box(left=0, top=0, right=COLUMNS * STRIDE, bottom=ROWS * STRIDE))
+
+
+def shares(value, group):
+    """A value as shares of the two bins beside it."""
+    count = len(group.values)
+    position = (value - float(group.values[0])) / group.step
+    position = position % count if group.period else min(max(position, 0), count - 1)
+    low = int(position)
+    found = np.zeros(count, np.float32)
+    found[low] = 1 - (position - low)
+    found[(low + 1) % count if group.period else min(low + 1, count - 1)] += position - low
+    return found
+
+
+def probabilities(*faces):
+    """Maps with one face a tuple (x, y, width, height, roll, score), input pixels."""
+    maps = np.zeros((ROWS, COLUMNS, len(FACE_CENTRES)), np.float32)
+    maps[..., 0] = 1
+    for x, y, width, height, roll, score in faces:
+        row, column = int(y / STRIDE), int(x / STRIDE)
+        values = (
+            math.log2(math.sqrt(width * height)),
+            math.log2(width / height),
+            roll,
+            x / STRIDE - column - 0.5,
+            y / STRIDE - row - 0.5,
+        )
+        maps[row, column] = 0
+        maps[row, column, 0] = 1 - score
+        for value, group in zip(values, GROUPS, strict=True):
+            maps[row, column, group.classes] = shares(value, group) * (score / len(GROUPS))
+    return maps
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    x=st.floats(20, 360),
+    y=st.floats(20, 200),
+    size=st.floats(8, 250),
+    shape=st.floats(0.6, 1.1),
+    roll=st.floats(-179, 179),
+)
+def test_a_face_is_read_as_it_was_written(x, y, size, shape, roll):
+    width, height = size * math.sqrt(shape), size / math.sqrt(shape)
+    (face,) = read_centres(probabilities((x, y, width, height, roll, 0.8)), WHOLE, min_score=0.5)
+    assert face.score == pytest.approx(0.8, abs=1e-4)
+    assert face.box.centre == pytest.approx((x, y), abs=0.2)
+    assert (face.roll_degrees - roll + 180) % 360 == pytest.approx(180, abs=3)
+    upright = height if abs(math.cos(math.radians(roll))) > 0.999 else None
+    if upright:
+        assert face.box.height == pytest.approx(upright, rel=0.03)
+    # the head goes further than the face, and further at its top
+    assert face.head.height > 1.3 * height
+    up = math.sin(math.radians(roll)), -math.cos(math.radians(roll))
+    moved = np.subtract(face.head.centre, face.box.centre)
+    assert float(moved @ up) > 0
+
+
+def test_a_tile_gives_pixels_of_the_picture():
+    tile = Crop(box=Box(left=100, top=50, right=100 + COLUMNS * 4, bottom=50 + ROWS * 4))
+    maps = probabilities((200, 100, 30, 40, 0, 0.9))
+    (face,) = read_centres(maps, tile, min_score=0.5)
+    assert face.box.centre == pytest.approx((200, 100), abs=0.2)
+    assert face.box.height == pytest.approx(20, rel=0.05)
+
+
+def test_two_tiles_that_show_one_face_give_it_once_the_surest():
+    maps = {
+        0.0: probabilities((200, 100, 30, 40, 0, 0.7)),
+        40.0: probabilities((160, 100, 30, 40, 0, 0.9)),
+    }
+    regions = [
+        Crop(box=Box(left=x, top=0, right=x + COLUMNS * STRIDE, bottom=ROWS * STRIDE)) for x in maps
+    ]
+    finder = NetworkFinder(min_score=0.5)
+    found = finder(
+        np.zeros((224, 424, 3), np.uint8),
+        lambda crops: [maps[crop.box.left] for crop in crops],
+        regions=regions,
+    )
+    assert [round(face.score, 2) for face in found] == [0.9]
+
+
+def test_what_is_below_the_threshold_or_beside_the_picture_is_no_face():
+    maps = probabilities((200, 100, 30, 40, 0, 0.7), (380, 10, 30, 40, 0, 0.9))
+    finder = NetworkFinder(min_score=0.8)
+    picture = np.zeros((224, 300, 3), np.uint8)
+    assert finder(picture, lambda crops: [maps], regions=[WHOLE]) == []
+    assert finder(picture, lambda crops: [], regions=[]) == []
+
+
+def test_an_angle_just_over_half_a_turn_is_not_the_mean_of_both_sides():
+    roll = GROUPS[2]
+    cells = np.zeros((1, len(FACE_CENTRES)), np.float32)
+    cells[0, roll.classes] = shares(179.0, roll)
+    assert abs(float(expected(cells, roll)[0])) == pytest.approx(179, abs=3)

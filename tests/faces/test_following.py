@@ -1,0 +1,416 @@
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rtseg.faces import FaceFollower
+from rtseg.faces.parsing_finder import ParsingFinder, _is_face
+from rtseg.faces.refine import Refined
+from rtseg.faces.schedule import Schedule
+from rtseg.faces.track import planned_roll
+from rtseg.frames import Box
+from rtseg.geometry.crop import CROP_FACTOR, Crop, crop_around, crop_side, wrapped
+from rtseg.labels import HELEN
+from rtseg.settings import FaceSettings
+from tests.support.painted import COLOURS, PaintedBackend, paint, scene
+
+FPS = 30
+
+
+class Stage:
+    """Faces followed over painted pictures, frame after frame."""
+
+    def __init__(self, *, height=360, width=640, input_side=128, stride=4, **options):
+        from rtseg.geometry.crop import cut
+
+        self.size = height, width
+        self.input_shape = (input_side, input_side, 3)
+        self.backend = PaintedBackend(
+            input_height=input_side, input_width=input_side, stride=stride
+        )
+        settings = FaceSettings(**options)
+        self.follower = FaceFollower(
+            HELEN,
+            settings,
+            finder=ParsingFinder(HELEN, aspect=1.0),
+            schedule=Schedule(every=settings.detect_every, aspect=1.0, stretch=False),
+        )
+        self.index = 0
+        self.cut = cut
+
+    def infer_crops(self, crops):
+        pictures = np.zeros((len(crops), *self.input_shape), np.uint8)
+        for picture, crop in zip(pictures, crops, strict=True):
+            self.cut(self.image, crop, out=picture)
+        return list(self.backend.infer(pictures)) if crops else []
+
+    def show(self, *heads, image=None):
+        self.image = scene(*self.size, *heads)[0] if image is None else image
+        self.backend.batches.clear()
+        faces = self.follower.step(self.image, self.infer_crops, seconds=self.index / FPS)
+        self.index += 1
+        return faces
+
+    def show_still(self, *heads):
+        self.image = scene(*self.size, *heads)[0]
+        return self.follower.step(self.image, self.infer_crops, seconds=0.0, exhaustive=True)
+
+    @property
+    def looks(self):
+        """How many crops the network saw for the last frame."""
+        return sum(self.backend.batches)
+
+
+def at(face):
+    x, y = face.head.centre
+    return round(x), round(y)
+
+
+def ids(faces):
+    return {face.track_id for face in faces}
+
+
+@settings(max_examples=15, deadline=None)
+@given(x=st.floats(60, 580), y=st.floats(60, 300), height=st.floats(50, 330))
+@example(x=60.0, y=134.0, height=182.0)  # a tile ends in the middle of it
+def test_a_face_is_found_where_it_is(x, y, height):
+    (face,) = Stage().show_still((x, y, height))
+    drawn = scene(360, 640, (x, y, height))[1]
+    rows, columns = np.nonzero(drawn)
+    slack = 2 + 0.05 * height  # the network of this test has 32 cells a side
+    assert face.head.left == pytest.approx(columns.min(), abs=slack)
+    assert face.head.right == pytest.approx(columns.max() + 1, abs=slack)
+    assert face.head.top == pytest.approx(rows.min(), abs=slack)
+    assert face.head.bottom == pytest.approx(rows.max() + 1, abs=slack)
+    assert face.score > 0.8
+    # and the crop is what a model trains on
+    assert face.crop.box.height == pytest.approx(crop_side(face.head), rel=0.25)
+
+
+def test_the_crop_is_so_many_heads_high():
+    assert crop_side(Box(left=0, top=0, right=50, bottom=100)) == CROP_FACTOR * 100
+    # a wide head still fits
+    assert crop_side(Box(left=0, top=0, right=200, bottom=100)) >= 200
+
+
+def test_no_face_no_track_and_a_bounded_cost():
+    stage = Stage()
+    assert stage.show() == ()
+    assert stage.looks == 4  # the whole picture and three tiles, once
+    for _ in range(20):
+        assert stage.show() == ()
+        assert stage.looks == 3  # the whole picture, a tile and a finer one
+
+
+@pytest.mark.parametrize("parts", [(1,), (10,), (1, 10), (1, 4)])
+def test_skin_without_a_face_in_it_is_no_face(parts):
+    labels = np.zeros((360, 640), np.uint8)
+    paint(labels, 320, 180, 200, parts=parts)
+    from tests.support.painted import COLOURS
+
+    stage = Stage()
+    for _ in range(5):
+        assert stage.show(image=COLOURS[labels]) == ()
+    # once looked at closely, it is left alone for a while
+    assert stage.looks == 3
+
+
+def test_the_tiniest_patterns_are_no_faces():
+    assert len(Stage(height=720, width=720).show_still((360, 360, 58))) == 1
+    assert Stage(height=720, width=720).show_still((360, 360, 26)) == ()
+
+
+def test_half_a_face_at_the_edge_is_a_face():
+    (face,) = Stage().show_still((5, 180, 160))
+    assert face.head.left < 8
+
+
+def test_two_faces_keep_their_ids_side_by_side():
+    stage = Stage()
+    first = stage.show((150, 180, 120), (480, 180, 140))
+    for index in range(1, 30):
+        faces = stage.show((150 + index, 180, 120), (480 - index, 180, 140))
+        assert [face.track_id for face in faces] == [face.track_id for face in first]
+    assert at(faces[0]) == pytest.approx((451, 180), abs=4)
+
+
+def test_ids_stay_when_two_faces_pass_each_other():
+    stage = Stage(height=480)
+    stage.show((100, 130, 120), (540, 340, 120))
+    for index in range(40):
+        faces = stage.show((100 + 11 * index, 130, 120), (540 - 11 * index, 340, 120))
+        assert len(faces) == 2
+    by_id = {face.track_id: at(face) for face in faces}
+    upper, lower = by_id[1], by_id[2]
+    assert {upper, lower} == {at(face) for face in faces}
+    high = {face.track_id for face in faces if face.head.centre[1] < 240}
+    start = Stage(height=480).show((100, 130, 120), (540, 340, 120))
+    assert high == {face.track_id for face in start if face.head.centre[1] < 240}
+
+
+def test_a_moving_face_is_followed_without_looking_around():
+    stage = Stage(detect_every=1000)
+    (face,) = stage.show((100, 180, 120))
+    for index in range(1, 45):
+        x, y = 100 + 10 * index, 180 + 40 * math.sin(index / 6)
+        (face,) = stage.show((x, y, 120 - index))
+        assert stage.looks == 1
+        assert face.track_id == 1
+        assert at(face) == pytest.approx((x, y), abs=5)
+        # the head stays inside its crop
+        assert face.crop.box.left < face.head.left
+        assert face.crop.box.right > face.head.right
+
+
+def test_the_crop_of_a_still_face_stands_still():
+    stage = Stage()
+    crops = []
+    for index in range(40):
+        jitter = 2 * math.sin(index * 2.3)
+        (face,) = stage.show((320 + jitter, 180 - jitter, 150))
+        crops.append(face.crop)
+    assert len(set(crops[3:])) == 1
+
+
+def test_a_small_face_that_appears_is_seen_when_its_tile_comes_round():
+    stage = Stage()
+    stage.show()
+    seen = [len(stage.show((560, 180, 44))) for _ in range(3)]
+    assert seen[-1] == 1
+    assert stage.show((560, 180, 44))[0].head.height == pytest.approx(44, abs=4)
+
+
+def test_a_second_face_is_noticed_within_the_period():
+    stage = Stage(detect_every=6)
+    stage.show((150, 180, 120))
+    counts = [len(stage.show((150, 180, 120), (480, 180, 120))) for _ in range(7)]
+    assert counts[0] == 1
+    assert counts[-1] == 2
+
+
+def test_a_face_too_small_for_the_whole_picture_is_noticed_beside_a_followed_one():
+    stage = Stage(detect_every=3)
+    assert len(stage.show((320, 180, 100))) == 1
+    counts = [len(stage.show((320, 180, 100), (380, 160, 34))) for _ in range(13)]
+    assert counts[-1] == 2
+
+
+def test_a_face_that_leaves_is_gone_at_once_and_its_return_within_half_a_second_is_noticed():
+    stage = Stage()
+    for _ in range(5):
+        stage.show((320, 180, 150))
+    for _ in range(10):
+        assert stage.show() == ()
+    (face,) = stage.show((360, 190, 150))
+    assert face.track_id == 1
+
+
+def test_a_face_that_comes_back_elsewhere_keeps_its_id():
+    stage = Stage(width=800)
+    for _ in range(5):
+        stage.show((320, 180, 150))
+    for _ in range(8):
+        assert stage.show() == ()
+    faces = [stage.show((500, 180, 150)) for _ in range(3)]
+    assert ids(faces[-1]) == {1}
+
+
+def test_after_a_longer_absence_it_is_another():
+    stage = Stage()
+    stage.show((320, 180, 150))
+    for _ in range(30):
+        stage.show()
+    (face,) = stage.show((320, 180, 150))
+    assert face.track_id == 2
+
+
+def test_no_more_faces_than_asked_for():
+    heads = [(100, 180, 90), (260, 180, 110), (420, 180, 130), (560, 180, 100)]
+    stage = Stage(max_faces=2)
+    for _ in range(12):
+        assert len(stage.show(*heads)) <= 2
+    assert len(stage.show(*heads)) == 2
+    assert len(Stage(max_faces=4).show_still(*heads)) == 4
+    assert len(Stage(max_faces=2).show_still(*heads)) == 2
+
+
+def test_duplicates_are_merged():
+    """Two tracks that end up on one face become one, the older."""
+    stage = Stage()
+    stage.show((200, 180, 120), (440, 180, 120))
+    for index in range(1, 13):
+        faces = stage.show((200 + 10 * index, 180, 120), (440 - 10 * index, 180, 120))
+    assert len(faces) == 1
+    assert faces[0].track_id in (1, 2)
+    for _ in range(20):
+        assert len(stage.show((320, 180, 120))) == 1
+
+
+def test_a_neighbour_in_the_crop_is_foreign():
+    stage = Stage(height=480)
+    faces = stage.show_still((260, 240, 200), (420, 240, 160))
+    assert len(faces) == 2
+    large = faces[0]
+    assert large.foreign is not None
+    columns = np.flatnonzero(large.foreign.any(0))
+    assert columns.min() > large.foreign.shape[1] / 2  # the neighbour sits on the right
+
+
+@pytest.mark.parametrize("stride", [1, 2, 8])
+def test_a_finer_or_coarser_map_shows_the_same_faces(stride):
+    heads = (260, 240, 200), (420, 240, 160)
+    usual = Stage(height=480, input_side=256).show_still(*heads)
+    stage = Stage(height=480, input_side=256, stride=stride)
+    faces = stage.show_still(*heads)
+    assert len(faces) == len(usual) == 2
+    for face, other in zip(faces, usual, strict=True):
+        side = 256 // stride
+        assert face.probabilities.shape[:2] == (side, side)
+        cell = max(4, stride) / 256 * face.crop.box.height
+        for edge in ("left", "top", "right", "bottom"):
+            expected = getattr(other.head, edge)
+            assert getattr(face.head, edge) == pytest.approx(expected, abs=1.5 * cell)
+    large = faces[0]
+    assert large.foreign is not None
+    assert large.foreign.shape == large.probabilities.shape[:2]
+    assert np.flatnonzero(large.foreign.any(0)).min() > large.foreign.shape[1] / 2
+
+
+def test_the_same_input_gives_the_same_tracks_twice():
+    def run():
+        stage = Stage(detect_every=5)
+        return [
+            (index, face.track_id, face.head, face.crop, face.score)
+            for index in range(25)
+            for face in stage.show((100 + 9 * index, 180, 130), (500, 100 + 3 * index, 70))
+        ]
+
+    assert run() == run()
+
+
+def test_reset_forgets_but_does_not_reuse_ids():
+    stage = Stage()
+    assert ids(stage.show((320, 180, 150))) == {1}
+    stage.follower.reset()
+    assert ids(stage.show((320, 180, 150))) == {2}
+
+
+def tilted(x, y, height, degrees, *, size=(360, 640)):
+    """(image, labels) with one head, turned clockwise about its middle."""
+    labels = scene(*size, (x, y, height))[1]
+    matrix = cv2.getRotationMatrix2D((x - 0.5, y - 0.5), -degrees, 1)
+    labels = cv2.warpAffine(labels, matrix, size[::-1], flags=cv2.INTER_NEAREST)
+    return COLOURS[labels], labels
+
+
+class TestRoll:
+    @pytest.mark.parametrize("degrees", [-60, -30, 30, 60])
+    def test_the_crop_of_a_tilted_head_is_turned_with_it(self, degrees):
+        stage = Stage()
+        image, labels = tilted(320, 180, 150, degrees)
+        for _ in range(4):
+            (face,) = stage.show(image=image)
+        assert face.crop.roll_degrees == pytest.approx(degrees, abs=6)
+        rows, columns = np.nonzero(labels)
+        assert face.head.left == pytest.approx(columns.min(), abs=6)
+        assert face.head.right == pytest.approx(columns.max() + 1, abs=6)
+        assert face.head.top == pytest.approx(rows.min(), abs=6)
+        assert face.head.bottom == pytest.approx(rows.max() + 1, abs=6)
+        assert face.crop.box.height == pytest.approx(CROP_FACTOR * 150, rel=0.1)
+
+    @pytest.mark.parametrize("degrees", [-10, -5, 5, 10])
+    def test_a_small_tilt_leaves_the_crop_upright(self, degrees):
+        stage = Stage()
+        for _ in range(5):
+            (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
+            assert face.crop.is_upright
+
+    def test_a_head_that_lies_down_and_gets_up_is_followed(self):
+        stage = Stage(detect_every=1000)
+        rolls = []
+        for index in range(120):
+            degrees = 90 * math.sin(math.pi * index / 119)
+            (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
+            assert face.track_id == 1
+            assert stage.looks == 1 or index == 0
+            rolls.append(face.crop.roll_degrees - degrees)
+        assert np.abs(rolls).max() < 22
+        assert face.crop.is_upright
+
+    def test_a_head_that_turns_right_round_is_followed(self):
+        stage = Stage(detect_every=1000)
+        for index in range(150):
+            degrees = 3 * index
+            (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
+            assert abs(wrapped(face.crop.roll_degrees - degrees)) < 22
+
+    def test_a_trembling_head_does_not_turn_the_crop(self):
+        stage = Stage()
+        crops = []
+        for index in range(40):
+            degrees = 30 + 2 * math.sin(index * 2.3)
+            (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
+            crops.append(face.crop)
+        assert len(set(crops[15:])) == 1
+
+    @pytest.mark.parametrize("degrees", [-90, 90])
+    def test_a_head_on_its_side_is_found(self, degrees):
+        image, _ = tilted(320, 180, 150, degrees)
+        stage = Stage()
+        faces = [stage.show(image=image) for _ in range(6)]
+        assert len(faces[-1]) == 1
+        assert faces[-1][0].crop.roll_degrees == pytest.approx(degrees, abs=10)
+
+    def test_what_lies_on_a_turned_head_is_foreign_to_its_neighbour(self):
+        left = tilted(240, 180, 180, 0)[1]
+        right = tilted(400, 180, 140, 50)[1]
+        labels = np.where(left > 0, left, right)
+        stage = Stage()
+        for _ in range(4):
+            faces = stage.show(image=COLOURS[labels])
+        assert len(faces) == 2
+        upright = next(face for face in faces if face.crop.is_upright)
+        assert upright.foreign is not None
+        assert np.flatnonzero(upright.foreign.any(0)).min() > upright.foreign.shape[1] / 2
+
+    def test_an_unknown_roll_leaves_the_crop_as_it_is(self):
+        crop = Crop(box=Box(left=0, top=0, right=10, bottom=10), roll_degrees=40)
+        assert planned_roll(None, crop) == 40
+        assert planned_roll(37, crop) == 40
+        assert planned_roll(50, crop) == 50
+        assert planned_roll(11, crop) == 11  # once turned, a little less stays turned
+        assert planned_roll(8, crop) == 0
+        assert planned_roll(14, replace(crop, roll_degrees=0)) == 0
+        assert planned_roll(16, replace(crop, roll_degrees=0)) == 16
+
+
+@pytest.mark.parametrize(
+    ("side", "score", "certain", "left", "accepted"),
+    [
+        (28, 0.93, 1.0, 90, False),  # a crop of fewer pixels than cells are read
+        (28, 0.95, 1.0, 90, True),
+        (40, 0.9, 1.0, 90, True),
+        (40, 0.8, 1.0, 90, False),
+        (40, 0.97, 0.4, 90, False),  # half of what makes a face is vague
+        (40, 0.97, 0.4, 0, True),  # … or lies beyond the frame
+    ],
+)
+def test_what_is_asked_of_a_new_face(side, score, certain, left, accepted):
+    own = SimpleNamespace(
+        score=score,
+        certain=certain,
+        cells=np.zeros((32, 32), bool),
+        face=Box(left=left, top=90, right=110, bottom=110),
+    )
+    looked = Refined(
+        crop=crop_around(100, 100, side, 1.0),
+        probabilities=np.zeros((128, 128, len(HELEN)), np.float32),
+        own=own,  # type: ignore[arg-type]
+        here=[],
+    )
+    assert _is_face(looked, 200, 300) is accepted

@@ -1,0 +1,46 @@
+"""Where a face was lost from sight is held for a while."""
+
+from rtseg.faces.held import HeldRegions
+from rtseg.faces.track import Track
+from rtseg.frames import Box
+from rtseg.geometry.crop import Crop
+
+
+def track(track_id, left, *, present=True):
+    box = Box(left=left, top=0, right=left + 40, bottom=60)
+    made = Track(track_id=track_id, head=box, crop=Crop(box=box), score=1.0, seen_seconds=0.0)
+    made.is_present = present
+    return made
+
+
+def update(held, *tracks, seconds):
+    held.update([one.bounds for one in tracks if one.is_present], tracks, seconds=seconds)
+    return held.boxes
+
+
+def test_a_lost_face_is_held_grown_and_then_let_go():
+    held = HeldRegions(seconds=1.0)
+    assert update(held, track(1, 100), seconds=0.0) == ()
+    (box,) = update(held, track(1, 100, present=False), seconds=0.1)
+    assert box.left < 100
+    assert box.right > 140
+    # the tracker forgets it earlier than its place is let go
+    assert update(held, seconds=0.9) == (box,)
+    assert update(held, seconds=1.1) == ()
+
+
+def test_a_face_that_is_back_is_not_held_by_any_id():
+    held = HeldRegions(seconds=1.0)
+    update(held, track(1, 100), seconds=0.0)
+    update(held, track(1, 100, present=False), seconds=0.1)
+    assert update(held, track(2, 104), seconds=0.2) == ()
+
+
+def test_holding_may_be_off_and_is_forgotten_at_a_reset():
+    held = HeldRegions(seconds=0.0)
+    update(held, track(1, 100), seconds=0.0)
+    assert update(held, seconds=0.04) == ()
+    held = HeldRegions(seconds=1.0)
+    update(held, track(1, 100), seconds=0.0)
+    held.reset()
+    assert update(held, seconds=0.1) == ()

@@ -1,0 +1,60 @@
+"""The loss of a finder, by a network that is no more than its own map."""
+
+import numpy as np
+import torch
+
+from rtseg.faces.centres import FACE_CENTRES, STRIDE
+from rtseg.faces.finder import read_centres
+from rtseg.frames import Box
+from rtseg.geometry.crop import Crop
+from training.losses.face_centres import PlacedFace, face_centre_loss, target_map
+
+HEIGHT, WIDTH = 96, 128
+
+
+def placed(x, y, width, height, roll):
+    return PlacedFace(
+        x=x,
+        y=y,
+        width=width,
+        height=height,
+        roll_degrees=roll,
+        visible=1.0,
+        box=(x - width / 2, y - height / 2, x + width / 2, y + height / 2),
+    )
+
+
+def test_maps_that_minimise_it_say_where_the_faces_are():
+    faces = [placed(30.3, 40.1, 24, 32, 170.0), placed(93.7, 51.2, 14, 16, -40.0)]
+    target = target_map(faces, [], height=HEIGHT, width=WIDTH)
+    targets = torch.from_numpy(target[None]).long()
+    logits = torch.zeros(
+        1, len(FACE_CENTRES), HEIGHT // STRIDE, WIDTH // STRIDE, requires_grad=True
+    )
+    optimizer = torch.optim.Adam([logits], lr=0.3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = face_centre_loss(logits, targets)
+        loss.backward()
+        optimizer.step()
+    maps = torch.softmax(logits.detach(), 1)[0].permute(1, 2, 0).numpy()
+    whole = Crop(box=Box(left=0, top=0, right=WIDTH, bottom=HEIGHT))
+    found = sorted(read_centres(maps, whole, min_score=0.5), key=lambda one: one.box.left)
+    assert len(found) == 2
+    for face, wanted in zip(found, faces, strict=True):
+        assert np.allclose(face.box.centre, (wanted.x, wanted.y), atol=1.0)
+        assert abs((face.roll_degrees - wanted.roll_degrees + 180) % 360 - 180) < 6
+    assert np.allclose(found[1].head.height, 1.45 * 16, rtol=0.1)
+
+
+def test_what_does_not_count_has_no_gradient():
+    face = placed(60, 50, 20, 24, 0.0)
+    targets = torch.from_numpy(target_map([], [face], height=HEIGHT, width=WIDTH)[None]).long()
+    logits = torch.randn(
+        1, len(FACE_CENTRES), HEIGHT // STRIDE, WIDTH // STRIDE, requires_grad=True
+    )
+    face_centre_loss(logits, targets).backward()
+    uncounted = targets[0, ..., 1] == 0
+    assert uncounted.any()
+    assert not logits.grad[0][:, uncounted].any()
+    assert logits.grad[0][:, ~uncounted].any()

@@ -1,0 +1,492 @@
+"""Views for a finder: people of any size and turn, on pictures without a face or in their own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rtseg.frames import Image
+from training.augment import drawing, transforms
+from training.augment.busts import Bust, Points, middle_of, upright_size
+from training.losses.face_centres import PlacedFace, TargetMap, target_map
+
+PADDING = 114
+"""The grey beyond a picture's edges, as `rtseg` fills a letterbox."""
+
+_VISIBLE, _UNCERTAIN = 0.5, 0.08  # shares of a face from which it counts, and may count
+_LEAST_SIZE = 5.0  # pixels; smaller faces count neither way
+_SHAPES = ((16 / 9, 0.55), (4 / 3, 0.2), (1.0, 0.1), (9 / 16, 0.08), (0.0, 0.07))
+"""Width over height of the frames that are seen, and how often; 0 fills the view, as a tile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneSettings:
+    """What views are made of.
+
+    Attributes:
+        height, width: of a view, pixels.
+        smallest, largest: a face's height as a share of the frame's.
+        empty, whole: shares of the views without anyone, and with one whole picture.
+        upside: share of the faces that are turned any way at all.
+        degraded: share of the views that are dark, blurred, noisy or compressed.
+    """
+
+    height: int = 224
+    width: int = 384
+    smallest: float = 0.03
+    largest: float = 1.2
+    empty: float = 0.1
+    whole: float = 0.24
+    upside: float = 0.14
+    degraded: float = 0.5
+
+
+@dataclass(eq=False)
+class _Canvas:
+    """A frame that is being painted, and who is seen where."""
+
+    image: Image
+    owners: npt.NDArray[np.uint8]
+    faces: list[tuple[Points, float]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FaceScenes:
+    """Endless views, each a function of the seed and its index.
+
+    Attributes:
+        busts: whom views show; those of one kind in one sequence, and how often each kind is taken.
+        backgrounds: pictures without a face.
+        settings: what views are made of.
+        seed: of all chance.
+    """
+
+    busts: Sequence[tuple[Sequence[Bust], float]]
+    backgrounds: Sequence[Image]
+    settings: SceneSettings
+    seed: int = 0
+
+    def __getitem__(self, index: int) -> tuple[Image, TargetMap]:
+        image, faces, uncertain = self.scene(index)
+        height, width = image.shape[:2]
+        return image, target_map(faces, uncertain, height=height, width=width)
+
+    def scene(self, index: int) -> tuple[Image, list[PlacedFace], list[PlacedFace]]:
+        """A view, what is to be found in it, and what may be."""
+        rng = np.random.default_rng((self.seed, index))
+        settings = self.settings
+        shape = _SHAPES[int(rng.choice(len(_SHAPES), p=[share for _, share in _SHAPES]))][0]
+        height, width = settings.height, settings.width
+        if shape:
+            height = min(height, round(width / shape))
+            width = min(width, round(height * shape))
+        kind = rng.random()
+        canvas = _Canvas(
+            image=self.background(rng, height=height, width=width),
+            owners=np.zeros((height, width), np.uint8),
+            faces=[],
+        )
+        if kind > settings.empty + settings.whole:
+            self._people(canvas, rng)
+        elif kind > settings.empty:
+            self._photo(canvas, rng)
+        elif rng.random() < 0.5:
+            self._clutter(canvas, rng)
+        image = canvas.image
+        if rng.random() < settings.degraded:
+            image = degraded(image, rng)
+        top, left = (settings.height - height) // 2, (settings.width - width) // 2
+        view = np.full((settings.height, settings.width, 3), PADDING, np.uint8)
+        view[top : top + height, left : left + width] = image
+        faces, uncertain = _placed(canvas, left=left, top=top)
+        return view, faces, uncertain
+
+    def background(self, rng: np.random.Generator, *, height: int, width: int) -> Image:
+        """A part of a picture without a face."""
+        picture = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+        rows, columns = picture.shape[:2]
+        share = math.exp(rng.uniform(math.log(0.35), 0))
+        part_height = max(8, round(rows * share))
+        wanted = part_height * width / height * math.exp(rng.uniform(-0.25, 0.25))
+        part_width = max(8, min(columns, round(wanted)))
+        y = int(rng.integers(rows - part_height + 1))
+        x = int(rng.integers(columns - part_width + 1))
+        part = picture[y : y + part_height, x : x + part_width]
+        if rng.random() < 0.5:
+            part = part[:, ::-1]
+        shrinks = part_height > height
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        found: Image = cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=how)
+        if rng.random() < 0.3:
+            found = transforms.colour_shift(found, rng, gamma=1.6)
+        return found
+
+    def any_bust(self, rng: np.random.Generator) -> Bust:
+        """Somebody."""
+        shares = [share for _, share in self.busts]
+        kind = self.busts[int(rng.choice(len(shares), p=np.array(shares) / sum(shares)))][0]
+        return kind[int(rng.integers(len(kind)))]
+
+    def _roll(self, rng: np.random.Generator) -> float:
+        chance = rng.random()
+        if chance < self.settings.upside:
+            return float(rng.uniform(-180, 180))
+        return float(rng.normal(0, 35 if chance < 0.35 else 9))
+
+    def _people(self, canvas: _Canvas, rng: np.random.Generator) -> None:
+        settings = self.settings
+        height, width = canvas.image.shape[:2]
+        count = int(rng.choice([1, 2, 3, 4, 8, 14], p=[0.4, 0.22, 0.13, 0.1, 0.1, 0.05]))
+        largest = settings.largest if count < 4 else settings.largest / count
+        low, high = math.log(settings.smallest), math.log(max(largest, 2 * settings.smallest))
+        if count >= 8:  # a group: much alike
+            middle = rng.uniform(low + 0.2, high)
+            shares = [math.exp(middle + rng.normal(0, 0.15)) for _ in range(count)]
+        else:
+            shares = [math.exp(rng.uniform(low, high)) for _ in range(count)]
+        taken: list[tuple[float, float, float]] = []
+        for share in sorted(shares):
+            tall = share * height
+            for _ in range(8):
+                reach = 0.15 * tall  # some are cut by the frame's edges
+                x = rng.uniform(-reach, width + reach)
+                y = rng.uniform(-reach, height + reach)
+                if share < 0.3 and rng.random() < 0.5:
+                    y = rng.uniform(0.15 * height, 0.6 * height)
+                if all(
+                    abs(x - other_x) > 0.55 * (tall + other)
+                    or abs(y - other_y) > 0.7 * (tall + other)
+                    for other_x, other_y, other in taken
+                ):
+                    break
+            else:
+                continue
+            taken.append((x, y, tall))
+            self.paste(canvas, rng, self.any_bust(rng), x=x, y=y, tall=tall, roll=self._roll(rng))
+
+    def _photo(self, canvas: _Canvas, rng: np.random.Generator) -> None:
+        """One picture as it is: filling the frame, or on its own edges repeated."""
+        height, width = canvas.image.shape[:2]
+        for _ in range(20):
+            bust = self.any_bust(rng)
+            if not bust.shows_others:
+                break
+        tall = height * math.exp(rng.uniform(math.log(0.22), math.log(self.settings.largest)))
+        x = width * rng.normal(0.5, 0.12)
+        y = height * rng.normal(0.5, 0.1)
+        roll = self._roll(rng)
+        self.paste(canvas, rng, bust, x=x, y=y, tall=tall, roll=roll, style="photo")
+
+    def paste(
+        self,
+        canvas: _Canvas,
+        rng: np.random.Generator,
+        bust: Bust,
+        *,
+        x: float,
+        y: float,
+        tall: float,
+        roll: float,
+        style: str = "",
+    ) -> None:
+        """Put somebody there, the face `tall` pixels high."""
+        _rows, _columns = bust.shape
+        scale = tall / bust.face_height
+        mirrored = rng.random() < 0.5
+        stretch = math.exp(rng.normal(0, 0.06))
+        turn = math.radians(roll)
+        cosine, sine = math.cos(turn), math.sin(turn)
+        linear = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag(
+            [scale * stretch * (-1 if mirrored else 1), scale / stretch]
+        )
+        source = np.array(middle_of(bust.outline, bust.roll_degrees))
+        offset = np.array([x, y]) - linear @ source
+        outline = bust.outline @ linear.T + offset
+        rolled = roll + (-bust.roll_degrees if mirrored else bust.roll_degrees)
+        if not style:
+            chance = rng.random()
+            if bust.has_body:
+                style = "cut" if chance < 0.62 else "rectangle" if chance < 0.86 else "oval"
+            else:
+                style = "head" if chance < 0.4 else "rectangle" if chance < 0.75 else "oval"
+            if style == "rectangle" and bust.shows_others:
+                style = "oval"
+            if style in ("cut", "head") and not bust.can_be_cut_out:
+                style = "rectangle"
+        if style in ("cut", "head") and rng.random() < 0.75:
+            self._body(canvas, rng, bust, linear, offset, style=style)
+        layer, cover, region = _warped(bust, canvas.image.shape[:2], linear, offset, style=style)
+        if layer is None or cover is None or region is None:
+            return
+        if style == "photo":
+            cover = np.full_like(cover, 255) if rng.random() < 0.7 else cover
+        elif style == "oval":
+            cover = _oval(cover, region, outline, rng)
+        elif style in ("cut", "head"):
+            wide = max(0.0, tall * float(rng.choice([0.004, 0.01, 0.03])))
+            if wide >= 0.5:
+                cover = cv2.GaussianBlur(cover, (0, 0), wide)
+        elif rng.random() < 0.6:
+            cover = _soft_edges(cover, tall * float(rng.choice([0.02, 0.1, 0.25])))
+        if rng.random() < 0.35:
+            layer = transforms.colour_shift(np.ascontiguousarray(layer), rng, gamma=1.5)
+        if rng.random() < 0.08:  # against the light
+            layer = (layer * rng.uniform(0.2, 0.6)).astype(np.uint8)
+        top, bottom, left, right = region
+        part = np.s_[top:bottom, left:right]
+        share = (cover.astype(np.float32) / 255)[..., None]
+        under = canvas.image[part].astype(np.float32)
+        canvas.image[part] = under + (layer - under) * share + 0.5
+        canvas.faces.append((outline, rolled))
+        canvas.owners[part][cover > 127] = len(canvas.faces)
+        if rng.random() < 0.14:
+            self._occlude(canvas, rng, x=x, y=y, tall=tall)
+
+    def _body(
+        self,
+        canvas: _Canvas,
+        rng: np.random.Generator,
+        bust: Bust,
+        linear: npt.NDArray[np.float64],
+        offset: npt.NDArray[np.float64],
+        *,
+        style: str,
+    ) -> None:
+        """Shoulders, and what is below them, where the picture ends."""
+        rows, columns = bust.shape
+        if style == "cut":
+            half, neck, top = 0.5 * columns, 0.5 * columns, rows - 2.0
+            middle = columns / 2
+        else:
+            left, upper = bust.outline.min(0)
+            right, lower = bust.outline.max(0)
+            middle, face = (left + right) / 2, right - left
+            half, neck, top = (
+                face * rng.uniform(0.9, 1.5),
+                face * 0.3,
+                lower - 0.12 * (lower - upper),
+            )
+        fall = bust.face_height * rng.uniform(0.2, 0.5)
+        down = top + bust.face_height * rng.uniform(1.5, 5)
+        wide = half * rng.uniform(0.8, 1.2)
+        corners = np.array(
+            [
+                (middle - neck, top),
+                (middle + neck, top),
+                (middle + half, top + fall),
+                (middle + wide, down),
+                (middle - wide, down),
+                (middle - half, top + fall),
+            ]
+        )
+        placed = corners @ linear.T + offset
+        mask = np.zeros(canvas.owners.shape, np.uint8)
+        cv2.fillPoly(mask, [np.rint(placed * 16).astype(np.int32)], 1, cv2.LINE_AA, 4)
+        if not mask.any():
+            return
+        if style == "cut" and rng.random() < 0.6:
+            lowest = bust.levels[0][-6:, :, :3].reshape(-1, 3)
+            colour = lowest[int(rng.integers(len(lowest)))].astype(np.float64)
+        else:
+            colour = rng.uniform(0, 255, 3)
+        height, width = canvas.image.shape[:2]
+        if rng.random() < 0.7:
+            cloth = drawing.texture(max(height, width), rng, colour=colour)[:height, :width]
+        else:
+            cloth = self.background(rng, height=height, width=width)
+        shown = mask > 0
+        canvas.image[shown] = cloth[shown]
+        canvas.owners[shown] = 0
+
+    def _occlude(
+        self, canvas: _Canvas, rng: np.random.Generator, *, x: float, y: float, tall: float
+    ) -> None:
+        """A hand or a thing before a face or beside it."""
+        height, width = canvas.owners.shape
+        side = max(height, width)
+        angle, away = rng.uniform(0, 2 * math.pi), tall * rng.uniform(0.15, 0.6)
+        place = (x + math.cos(angle) * away, y + math.sin(angle) * away)
+        if rng.random() < 0.6:
+            cover = drawing.hand_mask(
+                side, rng, centre=place, palm=max(1.5, tall * rng.uniform(0.12, 0.3))
+            )
+            layer = drawing.texture(side, rng, colour=drawing.skin_colour(rng))
+        else:
+            cover = drawing.shape_mask(
+                side, rng, centre=place, radius=max(1.5, tall * rng.uniform(0.1, 0.35))
+            )
+            layer = drawing.texture(side, rng, colour=rng.uniform(0, 255, 3))
+        cover, layer = cover[:height, :width], layer[:height, :width]
+        drawing.blend(canvas.image, layer, cover)
+        canvas.owners[cover > 0.5] = 0
+
+    def _clutter(self, canvas: _Canvas, rng: np.random.Generator) -> None:
+        """Hands, bodies without a head, cloth: what has a skin's colour and no face."""
+        height, width = canvas.owners.shape
+        side = max(height, width)
+        for _ in range(int(rng.integers(1, 4))):
+            place = (rng.uniform(0, width), rng.uniform(0, height))
+            palm = math.exp(rng.uniform(math.log(3), math.log(60)))
+            cover = drawing.hand_mask(side, rng, centre=place, palm=palm)[:height, :width]
+            layer = drawing.texture(side, rng, colour=drawing.skin_colour(rng))[:height, :width]
+            drawing.blend(canvas.image, layer, cover)
+        if rng.random() < 0.4:
+            self._printed(canvas, rng)
+        if rng.random() < 0.5:
+            size = rng.uniform(0.1, 0.8) * height
+            x, y = rng.uniform(0, width), rng.uniform(0, height)
+            bust = self.any_bust(rng)
+            linear = np.eye(2) * size / bust.face_height
+            offset = np.array([x, y]) - linear @ np.array(middle_of(bust.outline, 0.0))
+            self._body(canvas, rng, bust, linear, offset, style="head")
+
+    def _printed(self, canvas: _Canvas, rng: np.random.Generator) -> None:
+        """A drawn mask, as shirts and walls show them: no face."""
+        height, width = canvas.owners.shape
+        side = max(height, width)
+        square = np.zeros((side, side, 3), np.uint8)
+        square[:height, :width] = canvas.image
+        place = (rng.uniform(0, width), rng.uniform(0, height))
+        drawn = drawing.draw_mask(square, rng, centre=place, height=rng.uniform(0.06, 0.5) * height)
+        canvas.image[:] = square[:height, :width]
+        canvas.owners[drawn[:height, :width] > 0.5] = 0
+
+
+def _warped(
+    bust: Bust,
+    size: tuple[int, int],
+    linear: npt.NDArray[np.float64],
+    offset: npt.NDArray[np.float64],
+    *,
+    style: str,
+) -> tuple[Image | None, npt.NDArray[np.uint8] | None, tuple[int, int, int, int] | None]:
+    """A bust's picture and mask where they lie in the frame: (top, bottom, left, right)."""
+    rows, columns = bust.shape
+    height, width = size
+    scale = math.sqrt(abs(float(np.linalg.det(linear))))
+    level = int(
+        np.clip(math.floor(math.log2(1 / max(scale, 1e-6)) + 0.35), 0, len(bust.levels) - 1)
+    )
+    picture = bust.levels[level]
+    factor_y, factor_x = rows / picture.shape[0], columns / picture.shape[1]
+    if style == "photo":
+        left, top, right, bottom = 0, 0, width, height
+    else:
+        corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)]) @ linear.T + offset
+        left, top = np.floor(np.maximum(corners.min(0), 0)).astype(int)
+        right, bottom = np.ceil(np.minimum(corners.max(0), (width, height))).astype(int)
+    if right - left < 2 or bottom - top < 2:
+        return None, None, None
+    # pixel centres: x + 0.5 of both grids belong together
+    matrix = np.column_stack((linear @ np.diag([factor_x, factor_y]), offset))
+    matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5 - np.array([left, top])
+    frame = (int(right - left), int(bottom - top))
+    colours = np.ascontiguousarray(picture[..., :3])
+    layer = cv2.warpAffine(
+        colours, matrix, frame, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    shown = (
+        picture[..., 3] if style in ("cut", "head") else np.full(picture.shape[:2], 255, np.uint8)
+    )
+    cover = cv2.warpAffine(np.ascontiguousarray(shown), matrix, frame, flags=cv2.INTER_LINEAR)
+    return layer, cover, (int(top), int(bottom), int(left), int(right))
+
+
+def _oval(
+    cover: npt.NDArray[np.uint8],
+    region: tuple[int, int, int, int],
+    outline: Points,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.uint8]:
+    """A portrait's soft oval around a face."""
+    top, _, left, _ = region
+    x, y = outline.mean(0) - (left, top)
+    wide, tall = np.ptp(outline, axis=0) * rng.uniform(0.75, 1.3)
+    mask = np.zeros_like(cover)
+    centre = (round(float(x)), round(float(y - 0.1 * tall)))
+    cv2.ellipse(mask, centre, (max(2, round(wide)), max(2, round(tall))), 0, 0, 360, 255, -1)
+    soft = max(0.6, float(tall) * float(rng.choice([0.01, 0.05, 0.15])))
+    softened: npt.NDArray[np.uint8] = np.minimum(cv2.GaussianBlur(mask, (0, 0), soft), cover)
+    return softened
+
+
+def _soft_edges(cover: npt.NDArray[np.uint8], softness: float) -> npt.NDArray[np.uint8]:
+    if softness < 0.5:
+        return cover
+    framed = cv2.copyMakeBorder(cover, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    inside = cv2.distanceTransform((framed > 127).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+    soft: npt.NDArray[np.uint8] = (
+        (inside[1:-1, 1:-1] * (255 / softness)).clip(0, 255).astype(np.uint8)
+    )
+    return soft
+
+
+def _placed(canvas: _Canvas, *, left: int, top: int) -> tuple[list[PlacedFace], list[PlacedFace]]:
+    """What is to be found, and what may be."""
+    height, width = canvas.owners.shape
+    faces: list[PlacedFace] = []
+    uncertain: list[PlacedFace] = []
+    for owner, (outline, roll) in enumerate(canvas.faces, 1):
+        wide, tall = upright_size(outline, roll)
+        low, high = np.floor(outline.min(0)).astype(int), np.ceil(outline.max(0)).astype(int)
+        mask = np.zeros((max(1, high[1] - low[1]), max(1, high[0] - low[0])), np.uint8)
+        cv2.fillConvexPoly(mask, np.floor(outline - low).astype(np.int32), 1)
+        x0, y0 = max(0, low[0]), max(0, low[1])
+        x1, y1 = min(width, high[0]), min(height, high[1])
+        if x1 <= x0 or y1 <= y0:
+            continue
+        inside = mask[y0 - low[1] : y1 - low[1], x0 - low[0] : x1 - low[0]] > 0
+        shown = inside & (canvas.owners[y0:y1, x0:x1] == owner)
+        visible = float(shown.sum()) / max(1.0, float(mask.sum()))
+        if visible < _UNCERTAIN:
+            continue
+        x, y = middle_of(outline, roll)
+        face = PlacedFace(
+            x=min(max(x, 1.0), width - 1.0) + left,
+            y=min(max(y, 1.0), height - 1.0) + top,
+            width=wide,
+            height=tall,
+            roll_degrees=(roll + 180) % 360 - 180,
+            visible=visible,
+            box=(x0 + left, y0 + top, x1 + left, y1 + top),
+        )
+        counts = visible >= _VISIBLE and face.size >= _LEAST_SIZE
+        (faces if counts else uncertain).append(face)
+    return faces, uncertain
+
+
+def degraded(image: Image, rng: np.random.Generator) -> Image:
+    """A frame as a bad camera or a thrifty encoder leaves it."""
+    height, width = image.shape[:2]
+    if rng.random() < 0.2:
+        image = (image * rng.uniform(0.12, 0.6)).astype(np.uint8)
+    elif rng.random() < 0.3:
+        image = transforms.colour_shift(image, rng, gamma=1.8)
+    if rng.random() < 0.2:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))
+    elif rng.random() < 0.12:
+        length = int(rng.integers(3, 9))
+        kernel = np.zeros((length, length), np.float32)
+        kernel[length // 2] = 1 / length
+        turn = cv2.getRotationMatrix2D((length / 2 - 0.5,) * 2, rng.uniform(0, 180), 1)
+        kernel = cv2.warpAffine(kernel, turn, (length, length))
+        image = cv2.filter2D(image, -1, kernel / max(1e-3, float(kernel.sum())))
+    elif rng.random() < 0.12:
+        small = (max(8, round(width * rng.uniform(0.4, 0.8))), max(8, round(height * 0.6)))
+        image = cv2.resize(cv2.resize(image, small), (width, height))
+    if rng.random() < 0.3:
+        noise = rng.standard_normal((height, width, 3), np.float32) * rng.uniform(2, 14)
+        image = (image + noise).clip(0, 255).astype(np.uint8)
+    if rng.random() < 0.06:
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        image = np.repeat(grey[..., None], 3, axis=2)
+    if rng.random() < 0.3:
+        quality = int(rng.integers(15, 80))
+        packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(image)
