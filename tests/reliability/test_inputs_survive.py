@@ -15,6 +15,7 @@ import pytest
 from PIL import Image as Pictures
 
 import rtseg.backends
+import rtseg.process
 import rtseg.segmenter
 import training.cli
 from rtseg.errors import OutputExistsError, SinkError
@@ -38,8 +39,10 @@ posix = pytest.mark.skipif(os.name == "nt", reason="links as POSIX has them")
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model is loaded: what is tested is where files go."""
-    monkeypatch.setattr(rtseg.segmenter, "Segmenter", StandInSegmenter)
-    monkeypatch.setattr(rtseg.backends, "open_backend_for", lambda _model: nullcontext())
+    for module in (rtseg.segmenter, rtseg.process):
+        monkeypatch.setattr(module, "Segmenter", StandInSegmenter)
+    for module in (rtseg.backends, rtseg.process):
+        monkeypatch.setattr(module, "open_backend_for", lambda _model: nullcontext())
 
 
 def digests(*roots: Path) -> dict[str, str]:
@@ -433,27 +436,20 @@ def test_a_recording_never_replaces_what_it_plays(
 
 
 def test_snapshots_and_recordings_of_one_second(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtseg.cli.controls import Controls
-    from rtseg.cli.view import LiveView
+    from rtseg.controls import Controls
     from rtseg.settings import ViewSettings
-    from rtseg.sinks.tee import TeeSink
-
-    class Still:
-        info = INFO
-        status = ""
+    from rtseg.sources import open_source
+    from rtseg.wiring import wire
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(time, "strftime", lambda words: words.replace("%Y%m%d-%H%M%S", "now"))
+    source = open_source(make_clip("in.mkv"))
+    live = wire(source, StandInSegmenter(), [], view=ViewSettings())
     controls = Controls(
-        Still(),  # type: ignore[arg-type]
-        TeeSink(),
-        record=lambda name: open_sink(name, settings=EncodeSettings(overwrite=True), threads=1),
-        width=64,
-        height=48,
+        live, record=lambda name: open_sink(name, settings=EncodeSettings(overwrite=True))
     )
-    controls.view = LiveView(ViewSettings(), alpha=False, statistics=lambda: None)  # type: ignore[arg-type,return-value]
     (tmp_path / "rtseg-now.mp4").write_bytes(b"somebody's")
     for number in range(3):
         controls.view.last_picture = picture(number)
@@ -465,6 +461,7 @@ def test_snapshots_and_recordings_of_one_second(
     read = [np.asarray(Pictures.open(tmp_path / name)) for name in sorted(names)]
     assert len({array.tobytes() for array in read}) == 3
     assert (tmp_path / "rtseg-now.mp4").read_bytes() == b"somebody's"
+    source.close()
 
 
 # --- sinks by themselves, as a program of one's own uses them ---
