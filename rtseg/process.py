@@ -118,6 +118,7 @@ def open_run(
                 open_source(
                     source,
                     settings=read,
+                    exact_colour=output is not None or real_time,
                     with_streams=(
                         encode.kept_streams if output is not None and not real_time else False
                     ),

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtseg.errors import SourceError
+import numpy as np
+import numpy.typing as npt
+
 from rtseg.media.info import ColourTags
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ _SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 """H.273 matrix coefficients to swscale's SWS_CS numbers; 5 and 6 are both BT.601."""
 
 _OTHER_MATRICES = {8: "YCgCo", 10: "BT.2020 constant luminance", 14: "ICtCp", 15: "IPT-C2"}
-
-_HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """swscale's (and AVColorRange's) numbers."""
@@ -57,6 +57,34 @@ def yuv_encoding(tags: ColourTags, *, width: int, height: int) -> YuvEncoding:
     )
 
 
+_LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+"""Weights of red and blue by SWS_CS number (H.273, table 4)."""
+
+
+def rgb_from_yuv16(encoding: YuvEncoding) -> npt.NDArray[np.float32]:
+    """The affine map from Y'CbCr to full-range R'G'B', both in 16 bits: float32 (3, 4)."""
+    red, blue = _LUMA_WEIGHTS[encoding.matrix]
+    green = 1 - red - blue
+    full = encoding.range == FULL_RANGE
+    black, luma, chroma = (0, 65535, 65535) if full else (16 << 8, 219 << 8, 224 << 8)
+    from_difference = np.array(
+        [
+            [1, 0, 2 - 2 * red],
+            [1, -(2 - 2 * blue) * blue / green, -(2 - 2 * red) * red / green],
+            [1, 2 - 2 * blue, 0],
+        ]
+    )
+    linear = from_difference * 65535 / np.array([luma, chroma, chroma])
+    offset = -linear @ np.array([black, 1 << 15, 1 << 15])
+    return np.column_stack([linear, offset]).astype(np.float32)
+
+
 def colour_tags(picture: VideoFrame) -> ColourTags:
     """The tags of a decoded picture; RGB pictures have no YUV matrix or range."""
     if picture.format.is_rgb or picture.colorspace == RGB_MATRIX:
@@ -76,18 +104,12 @@ def _is_full_range(picture: VideoFrame) -> bool | None:
     return True if picture.format.name.startswith(("yuvj", "gray", "ya", "pal8")) else None
 
 
-def refuse_unreadable_colour(name: str, tags: ColourTags) -> None:
-    """Raise SourceError for colours that would come out wrong: HDR and exotic matrices."""
-    found = _HDR_TRANSFERS.get(tags.transfer)
-    if found is not None:
-        raise SourceError(
-            f"{name}: its colours are high dynamic range, {found}; only SDR can be read; convert "
-            "it first: ffmpeg -i IN -vf zscale=t=linear:npl=100,tonemap=hable,"
-            "zscale=p=bt709:t=bt709:m=bt709:r=tv,format=yuv420p OUT.mp4"
-        )
+def unreadable_colour(tags: ColourTags) -> str:
+    """What is wrong with colours that cannot be read rightly, in words; "" for all others."""
     found = _OTHER_MATRICES.get(tags.matrix)
-    if found is not None:
-        raise SourceError(
-            f"{name}: its colour matrix is {found}; RGB, BT.601, BT.709, SMPTE 240M and BT.2020 "
-            "can be read; convert it first: ffmpeg -i IN -vf zscale=m=bt709 OUT.mp4"
-        )
+    if found is None:
+        return ""
+    return (
+        f"its colour matrix is {found}; RGB, BT.601, BT.709, SMPTE 240M and BT.2020 can be read; "
+        "convert it first: ffmpeg -i IN -vf zscale=m=bt709 OUT.mp4"
+    )

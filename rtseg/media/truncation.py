@@ -2,7 +2,8 @@
 
 A demuxer that meets the end of a file early often reports a clean end. The containers that most
 videos come in say how long they are: ISO media files (mp4, mov) box by box (ISO/IEC 14496-12),
-Matroska and WebM in the size of their segment (RFC 9559).
+Matroska and WebM in the size of their segment (RFC 9559). What others say is read in
+`stated_sizes.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from rtseg.media.stated_sizes import ends_early
 
 _BOXES = frozenset(
     {b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"free", b"skip", b"wide", b"uuid"}
@@ -29,27 +32,27 @@ def is_cut_short(path: Path) -> bool:
             return _boxes_reach_beyond(file, size)
         if start[:4] == _EBML:
             return _segment_reaches_beyond(file, size)
-    return False
+    return ends_early(path)
 
 
 def whole_length(path: Path) -> int | None:
     """Where the last whole piece of media in a cut ISO file ends, in bytes; None if none is."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        ends = [end for kind, end in _boxes(file, size) if kind == b"mdat" and end <= size]
+        ends = [end for kind, end, _ in boxes(file, size) if kind == b"mdat" and end <= size]
     return ends[-1] if ends else None
 
 
 def _boxes_reach_beyond(file: BinaryIO, size: int) -> bool:
     last, last_end = b"", 0
-    for kind, end in _boxes(file, size):
+    for kind, end, _ in boxes(file, size):
         last, last_end = kind, end
     # Or: a fragment's header without its data, or the first bytes of a box.
     return last_end > size or last == b"moof" or 0 < size - last_end < 8
 
 
-def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Kind and end of each box at the top level, up to the first that is none."""
+def boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, end and length of each box of an ISO file's top level, up to the first that is none."""
     position = 0
     while position + 8 <= size:
         file.seek(position)
@@ -61,7 +64,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
         if kind not in _BOXES or length < 8:
             return  # Length 0 is "to the end of the file".
         position += length
-        yield kind, position
+        yield kind, position, length
 
 
 def _segment_reaches_beyond(file: BinaryIO, size: int) -> bool:

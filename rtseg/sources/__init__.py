@@ -27,6 +27,7 @@ def open_source(
     real_time: bool = False,
     camera: CameraSettings | None = None,
     stream: StreamSettings | None = None,
+    exact_colour: bool = True,
     threads: int = 0,
 ) -> Source:
     """Open whatever a location names.
@@ -41,6 +42,8 @@ def open_source(
         camera: what is asked of a camera.
         stream: what is done about a camera or a live URL that goes away; nothing if not given. An
             http URL is live with `real_time`, else a file, whose download is taken up again.
+        exact_colour: refuse a video whose colours cannot be read rightly; False where only labels
+            are written.
         threads: for decoding; 0 is one a core.
 
     Raises:
@@ -90,6 +93,7 @@ def open_source(
             real_time=real_time,
             resume=reconnects and not is_live,
             silence_seconds=silence_seconds if is_live else None,
+            exact_colour=exact_colour,
             threads=threads,
         )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from rtseg.errors import LostError
@@ -28,13 +30,25 @@ _SAMPLE_PACKETS = 3
 _AHEAD_PACKETS = 600
 _AHEAD_BYTES = 16 << 20
 
+_END_SLACK_SECONDS = Fraction(1, 2)
+_END_SLACK_SHARE = Fraction(1, 100)
+"""By how much a stated length may be wrong."""
+
 _BURST_PACKETS = 64
 _WAIT_NS = 5_000_000
 """A read that takes longer waited for the sender."""
 
 
 class InterruptedReadError(Exception):
-    """Reading ended by an error; the message is FFmpeg's word for it."""
+    """Reading ended by an error; the message is FFmpeg's word for it.
+
+    Attributes:
+        may_be_the_end: a server that stated no length hung up, as it does at the end.
+    """
+
+    def __init__(self, message: str, *, may_be_the_end: bool) -> None:
+        super().__init__(message)
+        self.may_be_the_end = may_be_the_end
 
 
 class Demuxer:
@@ -52,6 +66,7 @@ class Demuxer:
         others: the streams beside it, by index.
         first_packets: of each of them, a few, once `look_ahead` was called.
         packet_count: of the video, read up to now.
+        reached_seconds: the end of the packet that ends last, of those read up to now.
         has_jumped: the clock was joined before the last video packet; whoever sees it resets it.
 
     Raises:
@@ -74,6 +89,15 @@ class Demuxer:
         self.others = streams_beside(container, self.video, kinds)
         self.first_packets: dict[int, list[Any]] = {index: [] for index in self.others}
         self.packet_count = 0
+        self.reached_seconds: Fraction | None = None
+        self._demuxed: list[Any] = [self.video, *self.others.values()]
+        if silence_seconds is not None:
+            # What is not wanted shows how far a stream without a size came.
+            self._demuxed += [
+                stream
+                for stream in container.streams
+                if stream.type in ("audio", "video") and stream not in self._demuxed
+            ]
         self.has_jumped = False
         jumps = bool(container.format.flags & TIMESTAMPS_JUMP)
         self._joins = ClockJoins() if jumps else None
@@ -167,9 +191,11 @@ class Demuxer:
         limit = self._silence_seconds
         heard = time.monotonic()
         try:
-            for packet in self._container.demux((self.video, *self.others.values())):
+            for packet in self._container.demux(self._demuxed):
                 now, before = time.monotonic(), heard
-                yield packet
+                self._note_end(packet)
+                if packet.stream_index == self.video.index or packet.stream_index in self.others:
+                    yield packet
                 if limit is not None and now - before >= limit:
                     # This was held back: FFmpeg's time was up, and it would wait once more.
                     raise self._silence()
@@ -177,7 +203,28 @@ class Demuxer:
         except av.error.ExitError:
             raise self._silence() from None
         except (av.error.FFmpegError, OSError) as error:
-            raise InterruptedReadError(reason(error)) from None
+            hung_up = getattr(error, "errno", None) == errno.EIO and self._container.size < 0
+            raise InterruptedReadError(reason(error), may_be_the_end=hung_up) from None
+
+    def _note_end(self, packet: av.Packet[Any]) -> None:
+        if packet.pts is not None:
+            end = (packet.pts + (packet.duration or 0)) * packet.time_base
+            self.reached_seconds = max(self.reached_seconds or end, end)
+
+    def ends_early(self) -> bool:
+        """Whether the container states a length that reading came nowhere near.
+
+        For what comes through a pipe or from a server that states no size: a file tells by itself.
+        """
+        stated = self._container.duration
+        if stated is None or stated <= 0 or self.reached_seconds is None:
+            return False
+        if self._joins is not None or not self.has_timestamps:
+            return False  # Such formats state none; FFmpeg's is a guess.
+        start = self._container.start_time or 0
+        end = Fraction(start + stated, 1_000_000)
+        slack = max(_END_SLACK_SECONDS, Fraction(stated, 1_000_000) * _END_SLACK_SHARE)
+        return end - self.reached_seconds > slack
 
     def _silence(self) -> LostError:
         return LostError(

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.errors import LostError, NoVideoError, SourceError, TruncatedError
 from rtseg.frames import Frame, Packet
-from rtseg.media.colour import colour_tags, refuse_unreadable_colour
+from rtseg.media.colour import colour_tags, unreadable_colour
+from rtseg.media.dolby_vision import DolbyVision
 from rtseg.media.info import SourceInfo, StreamKind
 from rtseg.media.streams import (
     chapters_within,
@@ -80,10 +81,12 @@ class VideoSource(Source):
         real_time: deliver each frame when it is due, as a live source.
         resume: take a broken download over http up again where it broke.
         silence_seconds: what each read may take, where that is less than the settings allow.
+        exact_colour: refuse colours that cannot be read rightly; else they are read as well as can
+            be, and that is said.
         threads: for decoding; 0 is one a core.
 
     Raises:
-        SourceError: it cannot be opened, or its colours cannot be read rightly (HDR).
+        SourceError: it cannot be opened, or its colours cannot be read rightly (Dolby Vision 5).
         LostError: nobody answers, or (while iterating) nothing comes for too long.
         NoVideoError: it holds no picture, or none from `start` on.
     """
@@ -97,6 +100,7 @@ class VideoSource(Source):
         real_time: bool = False,
         resume: bool = False,
         silence_seconds: float | None = None,
+        exact_colour: bool = True,
         threads: int = 0,
     ) -> None:
         self._name = display_name(location)
@@ -115,6 +119,7 @@ class VideoSource(Source):
             read_by(location, allow_nested_urls=self._settings.allow_nested_urls)
         )
         self._threads = threads
+        self._exact_colour = exact_colour
         self._kinds: Collection[StreamKind] = ()
         if with_streams:
             self._kinds = ("audio", "subtitle") if with_streams is True else with_streams
@@ -362,7 +367,8 @@ class VideoSource(Source):
         except InterruptedReadError as error:
             # What the decoder still holds back comes first.
             yield _flushing_packet(self._video)
-            raise self._cut_off(str(error)) from None
+            if not error.may_be_the_end:
+                raise self._cut_off(str(error)) from None
 
     def _release_waiting(
         self, first_pts: int | None, others: PassthroughWindow
@@ -417,6 +423,9 @@ class VideoSource(Source):
         if self._path is not None:
             if is_cut_short(self._path):
                 raise self._cut_off("the file is shorter than it says")
+        elif not self._is_stream and self._demuxer.ends_early():
+            duration = duration_seconds(self._opened()) or 0
+            raise self._cut_off(f"it states a length of {duration:.1f} s")
         elif self._start is None and self._demuxer.packet_count < len(self._video.index_entries):
             raise self._cut_off(f"its index lists {len(self._video.index_entries)} frames")
 
@@ -432,8 +441,7 @@ class VideoSource(Source):
     def _describe(self, picture: VideoFrame) -> RgbConverter:
         """Fill `info` from the container and the first picture, which all others must match."""
         container, video = self._opened(), self._video
-        tags = colour_tags(picture)
-        refuse_unreadable_colour(self._name, tags)
+        self._check_colour(picture)
         converter = RgbConverter(picture)
         aspect = video.sample_aspect_ratio or Fraction(1)
         if converter.orientation.transposed:
@@ -457,7 +465,7 @@ class VideoSource(Source):
             frame_rate=rate,
             frame_count=frame_count,
             duration_seconds=duration,
-            colour=tags,
+            colour=converter.colour,
             sample_aspect_ratio=aspect if aspect > 0 else Fraction(1),
             streams=tuple(
                 stream_info(stream, self._demuxer.first_packets[index])
@@ -467,6 +475,25 @@ class VideoSource(Source):
             read_files=self._read_files,
         )
         return converter
+
+    def _check_colour(self, picture: VideoFrame) -> None:
+        """Refuse colours that would come out wrong, or say so where only shapes matter."""
+        try:
+            codec_tag = self._video.codec_context.codec_tag
+        except UnicodeDecodeError:
+            codec_tag = ""
+        dolby = DolbyVision.of(picture, path=self._path, codec_tag=codec_tag)
+        problem = unreadable_colour(colour_tags(picture))
+        if dolby is not None and not dolby.has_base:
+            problem = (
+                f"it is Dolby Vision profile {dolby.profile}, whose colours only a Dolby decoder "
+                "knows; profiles 7 and 8, HDR10, HLG and SDR can be read; have the device or a "
+                "converter make it one of them"
+            )
+        if problem and self._exact_colour:
+            raise SourceError(f"{self._name}: {problem}")
+        if problem:
+            _log.warning("%s: %s; its colours are only approximate here", self._name, problem)
 
     def _frame(self, picture: VideoFrame, pts: int, converter: RgbConverter) -> Frame:
         index, self._index = self._index, self._index + 1

@@ -178,18 +178,6 @@ def in_yuv(
     return frame
 
 
-@pytest.mark.parametrize(("transfer", "says"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_is_refused(make_clip: MakeClip, transfer: int, says: str) -> None:
-    path = make_clip(
-        "hdr.mkv",
-        pixel_format="yuv420p10le",
-        codec="ffv1",
-        stream={"color_primaries": 9, "color_trc": transfer, "colorspace": 9},
-    )
-    with pytest.raises(SourceError, match=rf"hdr\.mkv.*{says}.*convert it first"):
-        VideoSource(str(path))
-
-
 @pytest.mark.parametrize(
     ("degrees", "hflip", "upright"),
     [

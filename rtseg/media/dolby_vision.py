@@ -1,0 +1,135 @@
+"""Which kind of Dolby Vision a video is: whether its pictures can be seen without a Dolby decoder.
+
+Profiles 7 and 8 lay their data beside pictures that are HDR10, HLG or SDR by themselves. Those of
+profile 5, and of 10 without such a base, are in a colour space of Dolby's own.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+_BOXES = (b"dvcC", b"dvvC", b"dvwC")
+"""What holds the configuration: a box of ISO files, or an addition of Matroska by that name."""
+
+_MATROSKA_DATA = b"\x41\xed"
+"""BlockAddIDExtraData (RFC 9559)."""
+
+_TRANSPORT_REGISTRATION, _TRANSPORT_DESCRIPTOR = b"\x05\x04DOVI", b"\xb0"
+
+_ENTRY_POINTS = frozenset({"dvh1", "dvhe", "dav1", "dva1", "dvav"})
+"""Codec tags of streams that need a Dolby decoder, or at least say so."""
+
+_HEAD_BYTES = 1 << 20
+_LARGEST_MOOV = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class DolbyVision:
+    """What a video says of its Dolby Vision.
+
+    Attributes:
+        profile: 4, 5, 7, 8, 9, 10 or 20.
+        base: what the pictures are by themselves: 0 nothing, 1 HDR10, 2 SDR, 4 HLG, 6 as on
+            Ultra HD Blu-ray.
+    """
+
+    profile: int
+    base: int
+
+    @property
+    def has_base(self) -> bool:
+        """Whether the pictures can be seen without a Dolby decoder."""
+        return self.base != 0 or self.profile in (4, 7, 8, 9)
+
+    @classmethod
+    def of(cls, picture: VideoFrame, *, path: Path | None, codec_tag: str) -> Self | None:
+        """What the first picture and its file say; None where it is no Dolby Vision."""
+        found = None if path is None else cls.in_file(path)
+        if found is None:
+            found = cls._of_picture(picture)
+        if found is None and codec_tag in _ENTRY_POINTS and picture.color_trc == 2:
+            found = cls(profile=5, base=0)
+        return found
+
+    @classmethod
+    def in_file(cls, path: Path) -> Self | None:
+        """What the configuration in a file says: ISO media, Matroska or MPEG-TS."""
+        try:
+            data = _header(path)
+        except OSError:
+            return None
+        for name in _BOXES:
+            place = data.find(name)
+            while place >= 0:
+                record = _record(data, place + 4)
+                found = None if record is None else cls._parsed(record)
+                if found is not None:
+                    return found
+                place = data.find(name, place + 4)
+        place = data.find(_TRANSPORT_REGISTRATION)
+        if data[:1] == b"\x47" and place >= 0:
+            place = data.find(_TRANSPORT_DESCRIPTOR, place, place + 64)
+            if place >= 0:
+                return cls._parsed(data[place + 2 :], is_transport=True)
+        return None
+
+    @classmethod
+    def _parsed(cls, record: bytes, *, is_transport: bool = False) -> Self | None:
+        """A configuration record: versions, 7 bits profile, 6 level, flags, 4 bits of base."""
+        if len(record) < 7 or not 1 <= record[0] <= 3:
+            return None
+        bits = int.from_bytes(record[2:4], "big")
+        profile, has_base_layer = bits >> 9, bits & 1
+        base = record[4] >> 4
+        if is_transport and not has_base_layer:
+            base = record[6] >> 4  # after the number of the stream that it depends on
+        known = profile in (4, 5, 7, 8, 9, 10, 20)
+        return cls(profile=profile, base=base) if known else None
+
+    @classmethod
+    def _of_picture(cls, picture: VideoFrame) -> Self | None:
+        """What FFmpeg's decoder found in the picture's own data (AVDOVIMetadata)."""
+        side_data: Any = picture.side_data
+        for item in side_data:
+            if item.type.name != "DOVI_METADATA":
+                continue
+            data = bytes(item)
+            (header,) = struct.unpack_from("@N", data)
+            if header + 11 > len(data):
+                return None
+            kind, is_full_range = data[header + 4], data[header + 10]
+            if kind == 0:
+                return cls(profile=5 if is_full_range else 4, base=0 if is_full_range else 2)
+            return cls(profile=8, base=1)
+        return None
+
+
+def _header(path: Path) -> bytes:
+    """The part of a file that describes it."""
+    from rtseg.media.truncation import boxes
+
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        for kind, end, length in boxes(file, size):
+            if kind == b"moov" and length <= _LARGEST_MOOV:
+                file.seek(end - length)
+                return file.read(length)
+    return head
+
+
+def _record(data: bytes, place: int) -> bytes | None:
+    """The configuration that follows a name: at once in a box, as an element in Matroska."""
+    if int.from_bytes(data[place - 8 : place - 4], "big") in (24, 32):
+        return data[place : place + 24]
+    element = data.find(_MATROSKA_DATA, place, place + 64)
+    if element < 0:
+        return None
+    start = element + len(_MATROSKA_DATA) + 1
+    return data[start : start + 24]
