@@ -21,7 +21,7 @@ from training.settings import FitSettings
 from training.studies import STUDIES
 from training.trainer import fit
 
-TEXT = (Path(training.__file__).parent / "README.md").read_text("utf-8")
+TEXT = (Path(training.__file__).parents[1] / "docs/training.md").read_text("utf-8")
 
 
 def test_the_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
