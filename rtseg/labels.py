@@ -326,9 +326,9 @@ FACE_PARTS = LabelSet(
 """The shipped model's classes: Helen*'s ids 0 to 10, then what CelebAMask-HQ knows besides.
 
 Left and right are the viewer's. `parts` is Helen's own "overall"; `face` holds glasses, so that
-hiding a face hides them; `head` is everything that moves with it. The further colours were chosen by
-hue for their meaning, and within that for distance: 11.8 in Lab between the closest two, to protan,
-deutan and tritan eyes too (`python -m tests.benchmarks.colours`).
+hiding a face hides them; `head` is everything that moves with it. The further colours were chosen
+by hue for their meaning, and within that for distance: 11.8 in Lab between the closest two, to
+protan, deutan and tritan eyes too (`python -m tests.benchmarks.colours`).
 """
 
 LAPA = replace(HELEN, name="lapa")

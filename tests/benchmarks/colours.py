@@ -3,8 +3,9 @@
     python -m tests.benchmarks.colours [LABEL_SET] [--choose COUNT]
 
 Distances are CIE76 in Lab. Colour-blind eyes are simulated after Machado, Oliveira and Fernandes
-(IEEE TVCG 2009), severity 1. `--choose` keeps the first classes' colours and picks the others one by
-one from a grid: each time the colour whose nearest neighbour, over all kinds of eyes, is farthest.
+(IEEE TVCG 2009), severity 1. `--choose` keeps the first classes' colours and picks the others one
+by one from a grid: each time the colour whose nearest neighbour, over all kinds of eyes, is
+farthest.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def main(words: Sequence[str]) -> None:
     colours = np.array(label_set.colours) / 255
     if asked.choose:
         for colour in choose(colours[: len(colours) - asked.choose], asked.choose):
-            sys.stdout.write("%02x%02x%02x\n" % tuple(np.round(colour * 255).astype(int)))
+            red, green, blue = (round(255 * float(channel)) for channel in colour)
+            sys.stdout.write(f"{red:02x}{green:02x}{blue:02x}\n")
         return
     apart = distances(colours, colours)
     pairs = sorted(itertools.combinations(range(len(colours)), 2), key=lambda pair: apart[pair])
