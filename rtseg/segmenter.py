@@ -32,6 +32,7 @@ from rtseg.frames import (
 from rtseg.geometry.crop import Crop, cut
 from rtseg.labels import LabelSet
 from rtseg.postprocess import paste
+from rtseg.postprocess.hair_beyond import hair_beyond, wider_crop
 from rtseg.postprocess.holes import filled
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
@@ -378,10 +379,11 @@ class _Run:
         )
         self.found = time.perf_counter()
         present = {face.track_id for face in tracked}
-        for track_id in [known for known in stream.smoothers if known not in present]:
+        for track_id in [known for known in stream.smoothers if abs(known) not in present]:
             del stream.smoothers[track_id]
         background = label_set.background
         labels = np.full((height, width), background or 0, np.uint8)
+        self._paste_hair_beyond(labels, tracked)
         for face in reversed(tracked):  # the largest last: where faces overlap, it wins
             probabilities = stream.smoothed(
                 face.track_id, face.probabilities, picture=self.pictures[face.crop], crop=face.crop
@@ -406,6 +408,31 @@ class _Run:
                 if inside is not None
             ),
         )
+
+    def _paste_hair_beyond(self, labels: LabelMap, tracked: Sequence[TrackedFace]) -> None:
+        """Write the hair that goes on beyond the crops of its faces, which are written over it."""
+        label_set = self.backend.model.label_set
+        height, width = labels.shape
+        wider: list[tuple[TrackedFace, Crop]] = []
+        for face in tracked:
+            crop = wider_crop(face.probabilities, face.crop, label_set, height=height, width=width)
+            if crop is not None:
+                wider.append((face, crop))
+        maps = self.infer_crops([crop for _, crop in wider])
+        for (face, crop), probabilities in zip(wider, maps, strict=True):
+            # a smoother of its own: track ids count from 1
+            steadied = self.stream.smoothed(
+                -face.track_id, probabilities, picture=self.pictures[crop], crop=crop
+            )
+            others = [other.head for other in tracked if other is not face]
+            hair = hair_beyond(steadied, crop, face, label_set, others=others)
+            if hair is None:
+                continue
+            crop = self._labelled(crop)
+            paste(labels, hair, crop, transparent=label_set.background)
+            self.labelled.append(
+                CropProbabilities(probabilities=hair, crop=crop, track_id=face.track_id)
+            )
 
     def soft_masks(self, labels: LabelMap) -> SoftMasks:
         """What soft masks of this picture are made from."""

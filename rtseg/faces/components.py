@@ -11,7 +11,8 @@ from rtseg.faces.scoring import Mask, score_face
 from rtseg.frames import Probabilities
 from rtseg.labels import LabelSet
 
-_HEAD_HEIGHTS = 2.6  # hair counts to at most so many heights of the face: braids, not a blanket
+_HEAD_HEIGHTS = 1.9  # hair counts to at most so many heights of the face: what goes on, see
+# `rtseg.postprocess.hair_beyond`, must not make the crop so large that the face in it is small
 
 CellBox = tuple[int, int, int, int]
 """(left, top, right, bottom) in whole cells, right and bottom exclusive."""
