@@ -24,6 +24,10 @@ HIDING_VIEWS: tuple[ViewName, ...] = ("blur", "pixelate")
 """Views that are chosen to hide who is in the picture."""
 
 
+SHORTEST_TOKEN = 12
+"""Characters of a token that a person chose."""
+
+
 def setting(
     default: Any, help_text: str, *, low: float | None = None, high: float | None = None
 ) -> Any:
@@ -211,6 +215,29 @@ class EncodeSettings(Settings):
         if self.metadata != "auto":
             return self
         return dataclasses.replace(self, metadata="drop" if view in HIDING_VIEWS else "keep")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSettings(Settings):
+    """How the live page is served."""
+
+    token: str | None = setting(
+        None, "what viewers must know; one is made up for any host but this machine's own"
+    )
+    ssl_cert: str | None = setting(None, "PEM file with the page's certificate, for https")
+    ssl_key: str | None = setting(None, "PEM file with the certificate's key")
+    max_viewers: int = setting(16, "the most that watch at once", low=1, high=256)
+    always: bool = setting(False, "go on segmenting while nobody watches")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.token is not None and len(self.token) < SHORTEST_TOKEN:
+            raise SettingError(
+                f"--token: has {len(self.token)} characters; allowed: {SHORTEST_TOKEN} or more, "
+                "as anybody may try"
+            )
+        if (self.ssl_cert is None) != (self.ssl_key is None):
+            raise SettingError("--ssl-cert and --ssl-key belong together; give both, or neither")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from rtseg.frames import Frame, Packet, Segmentation
 from rtseg.frames import Picture as Picture
 from rtseg.media.info import SourceInfo
 
-Event = Literal[
+Key = Literal[
     "quit",
     "pause",
     "snapshot",
@@ -21,7 +23,18 @@ Event = Literal[
     "record",
     "help",
 ]
-"""What a person asked of a window."""
+"""What a person asked of a window by one key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewChange:
+    """A person asked for another picture: fields of `ViewSettings`, and their new values."""
+
+    fields: Mapping[str, Any]
+
+
+Event = Key | ViewChange
+"""What a person asked."""
 
 Outcome = Literal["finished", "failed"]
 """`finished`: the run ended in order (end of stream, asked to stop, a truncated input).

@@ -1,0 +1,110 @@
+"""What the page shows beside the picture, and what it may ask for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from rtseg.errors import SettingError, listed
+from rtseg.labels import LabelSet
+from rtseg.settings import ViewName, ViewSettings
+from rtseg.sinks.base import Event, Key, ViewChange
+
+KEYS: tuple[Key, ...] = ("snapshot", "record", "pause", "hud")
+"""What the page's buttons may ask for; ending the run is not theirs."""
+
+_CHANGEABLE = ("view", "opacity", "classes", "effects", "invert", "legend")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageState:
+    """What a run says of itself.
+
+    Attributes:
+        settings: how the picture is drawn now; None where it cannot be changed.
+        frames_per_second, dropped, reconnects: of the run.
+        backend: what runs the network, for people.
+        status: what is wrong with the source now, or "".
+        notices: what a button just did.
+        is_paused, is_recording: as they say.
+        effects: names that can be chosen, and how their values are written.
+    """
+
+    settings: ViewSettings | None = None
+    frames_per_second: float = 0.0
+    dropped: int = 0
+    reconnects: int = 0
+    backend: str = ""
+    status: str = ""
+    notices: Sequence[str] = ()
+    is_paused: bool = False
+    is_recording: bool = False
+    effects: Mapping[str, str] = field(default_factory=dict)
+
+
+def view_json(state: PageState, labels: LabelSet | None) -> dict[str, Any]:
+    """How the picture is drawn, and what can be chosen, as the page takes it."""
+    settings = state.settings
+    if settings is None:
+        return {}
+    is_wide = settings.view == "side-by-side"
+    shown = _shown_ids(settings, labels)
+    return {
+        "view": settings.view,
+        "views": [name for name in get_args(ViewName) if (name == "side-by-side") == is_wide],
+        "opacity": settings.opacity,
+        "invert": settings.invert,
+        "legend": settings.legend,
+        "effects": list(getattr(settings, "effects", ())),
+        "effect_choices": dict(state.effects),
+        "classes": [
+            {
+                "name": labels.names[i],
+                "colour": "#{:02x}{:02x}{:02x}".format(*labels.colours[i]),
+                "shown": i in shown,
+            }
+            for i in (labels.foreground if labels is not None else ())
+        ]
+        if labels is not None
+        else [],
+    }
+
+
+def _shown_ids(settings: ViewSettings, labels: LabelSet | None) -> frozenset[int]:
+    if labels is None:
+        return frozenset()
+    return frozenset(labels.select(settings.classes)) if any(settings.classes) else frozenset()
+
+
+def event_of(asked: Mapping[str, Any]) -> Event:
+    """What a request of the page asks for: `{"key": "snapshot"}` or `{"view": {"opacity": 0.3}}`.
+
+    Raises:
+        SettingError: anything else; values are checked as the command line's are.
+    """
+    if set(asked) == {"key"}:
+        key = asked["key"]
+        if key not in KEYS:
+            raise SettingError(f"key: {str(key)[:40]!r} is unknown; allowed: {listed(KEYS)}")
+        return key  # type: ignore[no-any-return]
+    if set(asked) != {"view"} or not isinstance(asked["view"], dict):
+        raise SettingError("allowed: key, or view with its fields")
+    known = {f.name for f in dataclasses.fields(ViewSettings)} & set(_CHANGEABLE)
+    fields = dict(asked["view"])
+    for name, value in fields.items():
+        if name not in known:
+            raise SettingError(f"view: {name[:40]!r} is unknown; allowed: {listed(sorted(known))}")
+        if name in ("classes", "effects"):
+            if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+                raise SettingError(f"{name}: a list of names is needed")
+            fields[name] = tuple(part[:200] for part in value[:64])
+        elif name == "opacity" and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise SettingError("opacity: a number is needed")
+        elif name in ("invert", "legend") and not isinstance(value, bool):
+            raise SettingError(f"{name}: true or false is needed")
+        elif name == "view" and not isinstance(value, str):
+            raise SettingError("view: a name is needed")
+    ViewSettings(**fields)
+    return ViewChange(fields=fields)

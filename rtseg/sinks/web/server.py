@@ -1,0 +1,250 @@
+"""The page's web server: an event loop on a thread of its own, a bounded number of connections.
+
+Everything is answered from memory; no path of a request ever becomes a path of a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from rtseg.errors import SettingError, SinkError
+from rtseg.settings import WebSettings
+from rtseg.sinks.web.address import WebAddress
+from rtseg.sinks.web.gate import Gate
+
+T = TypeVar("T")
+
+LARGEST_REQUEST_BYTES = 64 << 10
+"""Of a body; an offer is a tenth of that."""
+
+HALF_OPEN_SECONDS = 10.0
+"""How long a connection may take to ask something, and a request to arrive."""
+
+CONNECTIONS_A_VIEWER = 8
+"""So many more connections are taken than may watch: browsers open six each."""
+
+_START_SECONDS = 15.0
+_STOP_SECONDS = 5.0
+_ASSETS = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One path that is answered, by a coroutine on the event loop."""
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class WebServer:
+    """Serves the page and the given routes. Used on one thread; its loop runs on another.
+
+    Args:
+        address: where.
+        settings: token, certificate, how many may watch.
+
+    Attributes:
+        address: with the port that it really has, once it is open.
+        token: what viewers must know; None where anybody on this machine may watch.
+        loop: the event loop.
+
+    Raises:
+        SettingError: the certificate cannot be used.
+    """
+
+    def __init__(self, address: WebAddress, settings: WebSettings) -> None:
+        self.address = address
+        self._settings = settings
+        self.token = settings.token
+        if self.token is None and not address.is_loopback:
+            self.token = secrets.token_urlsafe(16)
+        self._tls = _tls_context(settings)
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="rtseg-web", daemon=True)
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+        self._server: asyncio.Server | None = None
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """What a person opens; it holds the token where there is one."""
+        scheme = "http" if self._tls is None else "https"
+        query = "" if self.token is None else f"?token={self.token}"
+        return f"{scheme}://{self.address.shown_host}:{self.address.port}/{query}"
+
+    def open(self, routes: list[Route]) -> None:
+        """Begin to listen.
+
+        Raises:
+            SinkError: the port is taken, or the host is not this machine's.
+        """
+        self._thread.start()
+        try:
+            self.call(self._open(routes), seconds=_START_SECONDS)
+        except OSError as error:
+            raise SinkError(
+                f"http://{self.address.shown_host}:{self.address.port}: cannot listen there: "
+                f"{error.strerror or error}; give another port, or 0 for any free one"
+            ) from None
+
+    def call(self, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
+        """Run a coroutine on the loop, and wait for it so long."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(seconds)
+
+    def at_close(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have a coroutine run before the server goes."""
+        self._closing.append(work)
+
+    def close(self) -> None:
+        """Refuse whoever comes, end whoever is there. May be called twice."""
+        if not self._thread.is_alive():
+            if not self.loop.is_running() and not self.loop.is_closed():
+                self.loop.close()
+            return
+        try:
+            self.call(self._close(), seconds=_STOP_SECONDS)
+        except TimeoutError:
+            _log.warning("the web server did not end in time; its thread is left behind")
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            self.loop.close()
+
+    async def _open(self, routes: list[Route]) -> None:
+        # The gate knows the port only once it is bound; connections are taken after that.
+        server = await self.loop.create_server(
+            self._protocol,
+            self.address.host,
+            self.address.port,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else HALF_OPEN_SECONDS,
+            start_serving=False,
+        )
+        port = server.sockets[0].getsockname()[1]
+        self.address = replace(self.address, port=port)
+        gate = Gate(self.address, token=self.token, is_secure=self._tls is not None)
+
+        @web.middleware
+        async def gatekeeper(request: web.Request, handler: Any) -> web.StreamResponse:
+            return await gate.check(request, handler)
+
+        app = web.Application(middlewares=[gatekeeper], client_max_size=LARGEST_REQUEST_BYTES)
+        for path, (name, kind) in _ASSETS.items():
+            app.router.add_get(path, _asset(name, kind))
+        for route in routes:
+            app.router.add_route(route.method, route.path, route.handler)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=HALF_OPEN_SECONDS,
+            lingering_time=0.0,
+            shutdown_timeout=1.0,
+        )
+        await self._runner.setup()
+        self._server = server
+        await server.start_serving()
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        """Of one connection more; where there are too many, one that hangs up."""
+        assert self._runner is not None
+        server = self._runner.server
+        assert server is not None
+        most = CONNECTIONS_A_VIEWER * (self._settings.max_viewers + 1)
+        if len(server.connections) >= most:
+            return _HangUp()
+        return server()
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for work in self._closing:
+            try:
+                await asyncio.wait_for(work(), 2.0)
+            except TimeoutError:
+                _log.warning("a viewer's connection did not end in time")
+        if self._runner is not None:
+            await self._runner.cleanup()
+        current = asyncio.current_task()
+        left = [task for task in asyncio.all_tasks() if task is not current]
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=1.0) if left else None
+
+
+class _HangUp(asyncio.Protocol):
+    """Closes a connection that is one too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+async def json_of(request: web.Request) -> Mapping[str, Any]:
+    """The object that a request brings.
+
+    Raises:
+        HTTPRequestEntityTooLarge, HTTPRequestTimeout, HTTPBadRequest: it does not.
+    """
+    if (request.content_length or 0) > LARGEST_REQUEST_BYTES:
+        raise web.HTTPRequestEntityTooLarge(
+            max_size=LARGEST_REQUEST_BYTES, actual_size=request.content_length or 0
+        )
+    try:
+        data = await asyncio.wait_for(request.read(), HALF_OPEN_SECONDS)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the request did not arrive in time\n") from None
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise web.HTTPBadRequest(text="this is no JSON\n") from None
+    if not isinstance(value, dict):
+        raise web.HTTPBadRequest(text="an object is needed\n")
+    return value
+
+
+def _asset(name: str, kind: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    data = resources.files("rtseg.web").joinpath(name).read_bytes()
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=data, content_type=kind, charset="utf-8")
+
+    return answer
+
+
+def _tls_context(settings: WebSettings) -> ssl.SSLContext | None:
+    if settings.ssl_cert is None or settings.ssl_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.ssl_cert, settings.ssl_key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError(
+            f"--ssl-cert {settings.ssl_cert}, --ssl-key {settings.ssl_key}: cannot be used: "
+            f"{error.strerror or error}; both are PEM files, and belong together"
+        ) from None
+    return context
