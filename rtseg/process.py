@@ -84,7 +84,8 @@ def open_run(
         faces: how faces are found, followed and steadied.
         soft: keep what soft masks are made of, for `Segmentation.alpha`.
         backend: one that is open already, and stays so; then `model` only tells the threads.
-        read, camera, real_time: as `open_source` takes them.
+        read, camera, real_time: as `open_source` takes them; where all there is to write is sent
+            on the network, a file is read in real time.
         reconnect: what is done about a live input or a network output that goes away.
         encode: how a video is written.
         overlap, max_seconds: as `Pipeline` takes them.
@@ -112,6 +113,10 @@ def open_run(
     )
     encode = encode.for_view(view.view)
     times = StageTimes()
+    sinks = _open_sinks(output, labels, records, encode=encode, model=settings, reconnect=reconnect)
+    # Who receives such an output sees what comes when it comes; files get every frame.
+    is_sent = any(sink.wants_real_time for sink in sinks)
+    real_time = real_time or (all(sink.wants_real_time for sink in sinks) and is_sent)
     with ExitStack() as stack:
         if not isinstance(source, Source):
             source = stack.enter_context(
@@ -120,7 +125,9 @@ def open_run(
                     settings=read,
                     exact_colour=output is not None or real_time,
                     with_streams=(
-                        encode.kept_streams if output is not None and not real_time else False
+                        encode.kept_streams
+                        if output is not None and (is_sent or not real_time)
+                        else False
                     ),
                     real_time=real_time,
                     camera=camera,
@@ -130,9 +137,6 @@ def open_run(
             )
         if on_open is not None:
             on_open(source)
-        sinks = _open_sinks(
-            output, labels, records, encode=encode, model=settings, reconnect=reconnect
-        )
         sinks += [make(source.info) for make in more_sinks]
         if on_frame is not None:
             sinks.append(CallbackSink(on_frame))

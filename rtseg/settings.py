@@ -233,11 +233,21 @@ class WebSettings(Settings):
         super().__post_init__()
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
             raise SettingError(
-                f"--token: has {len(self.token)} characters; allowed: {SHORTEST_TOKEN} or more, "
+                f"`token`: has {len(self.token)} characters; allowed: {SHORTEST_TOKEN} or more, "
                 "as anybody may try"
             )
         if (self.ssl_cert is None) != (self.ssl_key is None):
-            raise SettingError("--ssl-cert and --ssl-key belong together; give both, or neither")
+            raise SettingError("`ssl_cert` and `ssl_key` belong together; give both, or neither")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VirtualCameraSettings(Settings):
+    """How what is shown becomes a camera of its own."""
+
+    virtual_camera_fps: float = setting(
+        30.0, "pictures a second of the virtual camera", low=1.0, high=120.0
+    )
+    mirror: bool = setting(False, "mirror the virtual camera's picture")
 
 
 @dataclass(frozen=True, kw_only=True)

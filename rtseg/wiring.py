@@ -26,6 +26,7 @@ class Run:
 
     Attributes:
         source: where frames come from; whoever opened it closes it.
+        segment: what labels them.
         sink: all sinks as one; more may be added while it runs.
         sinks: those that it began with, in their order.
         view: what is drawn, and may be changed while it runs; None where frames go out as they
@@ -35,6 +36,7 @@ class Run:
     """
 
     source: Source
+    segment: Segment
     sink: TeeSink
     sinks: tuple[Sink, ...]
     view: LiveView | None
@@ -121,6 +123,7 @@ def wire(
     )
     return Run(
         source=source,
+        segment=segment,
         sink=sink,
         sinks=tuple(sinks),
         view=live,

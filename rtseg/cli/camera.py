@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtseg.cli.live_outputs import LiveOutputs, virtual_camera_option, web_option
 from rtseg.cli.options import with_settings
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
@@ -22,6 +23,8 @@ from rtseg.settings import (
     ReadSettings,
     StreamSettings,
     ViewSettings,
+    VirtualCameraSettings,
+    WebSettings,
 )
 
 if TYPE_CHECKING:
@@ -34,18 +37,26 @@ if TYPE_CHECKING:
 @click.command(short_help="Segment a camera live.")
 @click.argument("source", default="0", metavar="[SOURCE]")
 @click.option("-o", "--output", metavar="OUTPUT", help="Record: any output of `rtseg video`.")
-@click.option("--display/--no-display", default=True, help="Show a window.")
+@click.option(
+    "--display/--no-display",
+    default=None,
+    help="Show a window; the default, unless it goes to a page or a virtual camera.",
+)
+@web_option
+@virtual_camera_option
 @click.option("--duration", type=float, metavar="X", help="Stop after this many seconds.")
 @with_settings(
     camera=CameraSettings,
+    page=WebSettings,
+    virtual=VirtualCameraSettings,
     stream=StreamSettings,
     view=ViewSettings,
     encode=EncodeSettings,
     model=ModelSettings,
     faces=FaceSettings,
     defaults={"legend": True, "hud": True},
-    # Only the pictures of a live source are recorded.
-    omit=("audio", "subtitles"),
+    # A network output carries the source's sound; a file gets a live source's pictures alone.
+    omit=("subtitles",),
 )
 @click.option(
     "--timeout", default=10.0, show_default=True, help="Seconds to wait for a silent camera."
@@ -56,9 +67,13 @@ if TYPE_CHECKING:
 def command(
     source: str,
     output: str | None,
-    display: bool,
+    display: bool | None,
+    web: str | None,
+    virtual_camera: str | None,
     duration: float | None,
     camera: CameraSettings,
+    page: WebSettings,
+    virtual: VirtualCameraSettings,
     stream: StreamSettings,
     view: ViewSettings,
     encode: EncodeSettings,
@@ -79,9 +94,17 @@ def command(
     rtseg camera
     rtseg camera 1 --width 1920 --height 1080 --flip --view blur
     rtseg camera rtsp://host/stream --no-display -o record.mkv --duration 60
+    rtseg camera --web 8000
+    rtseg camera --virtual-camera --view blur
+    rtseg camera --no-display -o rtmp://host/live/key
     """
     set_up_logging(verbose=verbose, quiet=quiet)
-    display = _can_display(display, recording=output is not None)
+    live = LiveOutputs(
+        web=web, virtual_camera=virtual_camera, page=page, camera=virtual, model=model, quiet=quiet
+    )
+    if display is None:
+        display = not live.makers
+    display = _can_display(display, recording=output is not None or bool(live.makers))
     if display:
         # Both wheels bring X11 libraries of the same names, and the first one loaded wins: a
         # window of OpenCV's hangs with PyAV's.
@@ -99,7 +122,7 @@ def command(
     with open_run(
         source,
         output,
-        more_sinks=[open_window] if display else [],
+        more_sinks=[*live.makers, *([open_window] if display else [])],
         view=view,
         model=model,
         faces=faces,
@@ -116,6 +139,7 @@ def command(
             record=partial(video_sink, encode=encode.for_view(view.view), model=model),
             show=windows[0].show if windows else None,
         )
+        live.connect(controls)
         with (
             ending_in_order(run.stop) as interruption,
             reporting(frame_count=None, quiet=quiet, title=run.source.info.name) as report,

@@ -15,7 +15,13 @@ from rtseg.settings import Settings
 
 Command = Callable[..., Any]
 
-_OTHER_NAMES = {"output": "-o", "records": "--json", "source": "INPUT"}
+_OTHER_NAMES = {
+    "output": "-o",
+    "records": "--json",
+    "source": "INPUT",
+    "web": "--web",
+    "virtual_camera": "--virtual-camera",
+}
 """Arguments of the library whose options are called something else, or are not settings."""
 
 

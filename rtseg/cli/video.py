@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtseg.cli.live_outputs import LiveOutputs, web_option
 from rtseg.cli.options import with_settings
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
@@ -21,6 +22,7 @@ from rtseg.settings import (
     ReadSettings,
     StreamSettings,
     ViewSettings,
+    WebSettings,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     "--output",
     metavar="OUTPUT",
     help="Where to: .mp4, .mkv, .mov, .webm, a folder or pattern (out/%06d.png) for images, "
-    "or - for standard output (Matroska). With several inputs: a folder for the videos.",
+    "- for standard output (Matroska), .m3u8 (HLS), or rtsp://, rtmp://, udp:// or tcp://, sent in "
+    "real time. With several inputs: a folder for the videos.",
 )
 @click.option(
     "--labels",
@@ -54,7 +57,9 @@ if TYPE_CHECKING:
     encode=EncodeSettings,
     model=ModelSettings,
     faces=FaceSettings,
+    page=WebSettings,
 )
+@web_option
 @click.option("--no-audio", is_flag=True, help="The same as --audio none --subtitles none.")
 @click.option(
     "--overlap/--no-overlap",
@@ -79,6 +84,8 @@ def command(
     encode: EncodeSettings,
     model: ModelSettings,
     faces: FaceSettings,
+    page: WebSettings,
+    web: str | None,
     no_audio: bool,
     overlap: bool,
     resume: bool,
@@ -96,6 +103,8 @@ def command(
     rtseg video in.mp4 -o out.mp4 --view blur --classes face
     rtseg video in.mp4 --labels masks.mkv --json masks.jsonl
     rtseg video a.mp4 b.mp4 c.mp4 -o folder/ --resume
+    rtseg video in.mp4 --web 8000
+    rtseg video in.mp4 -o rtmp://host/live/key
     """
     set_up_logging(verbose=verbose, quiet=quiet)
     if no_audio:
@@ -112,7 +121,11 @@ def command(
         quiet=quiet,
     )
     if len(inputs) == 1 and not resume:
-        return run(source=inputs[0], output=output, labels=labels, records=records)
+        return run(
+            source=inputs[0], output=output, labels=labels, records=records, web=web, page=page
+        )
+    if web is not None:
+        raise SettingError("--web shows one input; give one, without --resume")
     from rtseg.backends import open_backend_for
     from rtseg.cli.batch import Job, plan_batch, run_batch
 
@@ -150,26 +163,34 @@ def segment_video(
     overlap: bool = True,
     quiet: bool = False,
     backend: Backend | None = None,
+    web: str | None = None,
+    page: WebSettings | None = None,
 ) -> int:
     """Run the whole job once, with progress and a summary; the exit code.
 
     Args:
+        web, page: where it is shown live, and how; without another output in real time.
         backend: one that is open already, and stays so; else `model` says what is opened.
 
     Raises:
         RtsegError: anything that went wrong, after what could be kept was kept.
     """
-    from rtseg.process import open_run
+    from rtseg.controls import Controls
+    from rtseg.process import open_run, video_sink
 
-    if output is None and labels is None and records is None:
+    is_written = output is not None or labels is not None or records is not None
+    if not is_written and web is None:
         raise SettingError("no output; give -o OUTPUT, --labels OUTPUT or --json FILE")
     if output == STANDARD_STREAM and sys.stdout.isatty():
         raise SettingError("-o -: standard output is a terminal; send it to a file or a program")
+    live = LiveOutputs(web=web, page=page or WebSettings(), model=model, quiet=quiet)
     with open_run(
         source,
         output,
         labels=labels,
         records=records,
+        more_sinks=live.makers,
+        real_time=not is_written,
         view=view,
         model=model,
         faces=faces,
@@ -180,12 +201,15 @@ def segment_video(
         overlap=overlap,
     ) as run:
         info = run.source.info
+        record = functools.partial(video_sink, encode=encode.for_view(view.view), model=model)
+        controls = Controls(run, record=record)
+        live.connect(controls)
         with (
             ending_in_order(run.stop) as interruption,
             reporting(frame_count=info.frame_count, quiet=quiet, title=info.name) as report,
         ):
             try:
-                summary = run.run(on_progress=report)
+                summary = run.run(on_progress=report, on_event=controls.handle)
             except TruncatedError:
                 if run.summary is not None and not quiet:
                     print_summary(run.summary, run.outputs)

@@ -236,6 +236,11 @@ class Pipeline:
         return self._counter.statistics(dropped=self._dropped, reconnects=self._source.reconnects)
 
     @property
+    def is_paused(self) -> bool:
+        """Whether somebody asked to hold the picture."""
+        return self._is_paused
+
+    @property
     def summary(self) -> RunSummary | None:
         """What the run did; None before it is over. Set also where `run` raised."""
         return self._summary
@@ -400,15 +405,19 @@ class Pipeline:
 
     def _segment_all(self, items: Iterator[_Item]) -> Iterator[_Item]:
         cuts = 0
+        was_away = False
         for item in items:
             if isinstance(item, Packet):
                 yield item
                 continue
+            if self._is_live and not self._sink.is_wanted:
+                was_away = True
+                continue
             frame = item.frame
-            if item.cuts > cuts and not frame.discontinuity:
-                # The frame that said so gave way to a newer one.
+            if (item.cuts > cuts or was_away) and not frame.discontinuity:
+                # The frame that said so gave way to a newer one, or nobody looked for a while.
                 frame = replace(frame, discontinuity=True)
-            cuts = item.cuts
+            cuts, was_away = item.cuts, False
             yield _Captured(frame, item.captured_ns, cuts, self._segment(frame))
 
     # --- the end ---

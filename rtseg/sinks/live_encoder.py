@@ -187,16 +187,16 @@ def check_live_settings(settings: EncodeSettings) -> None:
     """
     if settings.codec not in ("auto", "h264"):
         raise SettingError(
-            f"--codec: live streams are H.264, which every receiver reads; found "
+            f"`codec`: live streams are H.264, which every receiver reads; found "
             f"{settings.codec}; allowed: auto, h264"
         )
     codec = CODECS["h264"]
     low, _, high = codec.crf or (0, 23, 51)
     if settings.crf is not None and not low <= settings.crf <= high:
         raise SettingError(
-            f"--crf: {settings.crf} is out of range for h264; allowed: {low} to {high}"
+            f"`crf`: {settings.crf} is out of range for h264; allowed: {low} to {high}"
         )
     if settings.preset is not None and settings.preset not in codec.presets:
         raise SettingError(
-            f"--preset: {settings.preset!r} is unknown to h264; allowed: {listed(codec.presets)}"
+            f"`preset`: {settings.preset!r} is unknown to h264; allowed: {listed(codec.presets)}"
         )

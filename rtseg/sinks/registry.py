@@ -24,9 +24,9 @@ _NOT_WRITTEN = {
     "file": "give the path itself, without file://",
     "srt": "PyAV's FFmpeg is built without SRT; send udp:// to a program that speaks it",
     "srtp": "encrypted RTP needs keys that no URL holds; rtsp:// is possible",
-    "http": "rtseg serves pages itself: --web PORT",
-    "https": "rtseg serves pages itself: --web PORT with --ssl-cert",
-    "whip": "rtseg serves WebRTC itself: --web PORT",
+    "http": "a page for browsers is `web`",
+    "https": "a page for browsers is `web`, with `ssl_cert`",
+    "whip": "a page that sends WebRTC is `web`",
 }
 """What to do instead of some schemes that people try."""
 

@@ -95,7 +95,7 @@ class StreamSink(Sink):
         self._info = info
         if self._protocol is HLS:
             self._folder.claim()
-        self._audio = self._choose_audio(info.streams if self._encode.audio else ())
+        self._audio = self._choose_audio(info.streams if self._encode.audio != "none" else ())
         self._encoder = LiveEncoder(
             width=width,
             height=height,
@@ -251,7 +251,7 @@ class StreamSink(Sink):
         if self._attempts >= most:
             raise SinkError(
                 f"{self._failure(report)}; it could not be reached in {most} attempts, and "
-                "--max-reconnects allows more"
+                "`max_reconnects` allows more"
             )
         delay = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** max(0, self._attempts - 1))
         self._attempts = max(1, self._attempts)

@@ -31,6 +31,12 @@ class TeeSink(Sink):
     def _refresh(self) -> None:
         self.wants_pixels = any(sink.wants_pixels for sink in self._sinks)
         self.has_alpha = any(sink.wants_pixels and sink.has_alpha for sink in self._sinks)
+        self.wants_real_time = any(sink.wants_real_time for sink in self._sinks)
+
+    @property
+    def is_wanted(self) -> bool:  # type: ignore[override]
+        """Whether any of them would be seen."""
+        return any(sink.is_wanted for sink in tuple(self._sinks))
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
         """Open every sink; where one fails, `close` closes those that were tried."""

@@ -196,7 +196,7 @@ def test_who_never_comes_ends_the_run(reconnect: bool) -> None:
 
     says = "connection refused"
     if reconnect:
-        says += "; it could not be reached in 2 attempts, and --max-reconnects allows more"
+        says += "; it could not be reached in 2 attempts, and `max_reconnects` allows more"
     with pytest.raises(SinkError, match=says) as caught:
         run()
     sink.close("failed")

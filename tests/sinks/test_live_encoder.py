@@ -95,9 +95,9 @@ def test_noise_stays_within_the_cap() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(SettingError, match=r"live streams are H\.264"):
         LiveEncoder(width=64, height=48, settings=EncodeSettings(codec="av1"))
-    with pytest.raises(SettingError, match="--preset: '10' is unknown to h264"):
+    with pytest.raises(SettingError, match="`preset`: '10' is unknown to h264"):
         LiveEncoder(width=64, height=48, settings=EncodeSettings(preset="10"))
-    with pytest.raises(SettingError, match="--crf: 60 is out of range for h264"):
+    with pytest.raises(SettingError, match="`crf`: 60 is out of range for h264"):
         LiveEncoder(width=64, height=48, settings=EncodeSettings(crf=60))
     with pytest.raises(SinkError, match="64x48 in a live stream of 32x32"):
         LiveEncoder(width=32, height=32, threads=1).encode(picture(0), 0)

@@ -93,7 +93,7 @@ def test_an_installed_package_adds_its_own(tmp_path: Path, monkeypatch: pytest.M
         ("ftp://host/out.mp4", "ftp:// cannot be written; allowed: "),
         ("whatever://host", "whatever:// cannot be written; allowed: "),
         ("srt://host:9000", "without SRT"),
-        ("https://host/live.m3u8", "--web PORT"),
+        ("https://host/live.m3u8", "a page for browsers is `web`"),
         ("file:///tmp/out.mp4", "give the path itself"),
         ("rtmp:/host/live", "a URL begins with rtmp://"),
         ("FTP:/host/out.mp4", "a URL begins with ftp://"),

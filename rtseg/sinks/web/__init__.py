@@ -40,12 +40,12 @@ def open_web_sink(
     return WebSink(parsed, settings=settings, state=state, threads=threads)
 
 
-def check_web_installed(option: str = "--web") -> None:
+def check_web_installed(option: str = "web") -> None:
     """Raise SettingError where the extra `web` is not installed."""
     try:
         import aiohttp  # noqa: F401
         import aiortc  # noqa: F401
     except ImportError as error:
         raise SettingError(
-            f"{option}: {error.name} is not installed; pip install 'rtseg[web]'"
+            f"`{option}`: {error.name} is not installed; pip install 'rtseg[web]'"
         ) from None

@@ -42,7 +42,7 @@ class WebAddress:
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
-def parse_address(text: str, *, option: str = "--web") -> WebAddress:
+def parse_address(text: str, *, option: str = "web") -> WebAddress:
     """The address behind `8000`, `0.0.0.0:8000`, `[::1]:8000` or `my-host:8000`.
 
     Raises:
@@ -58,7 +58,7 @@ def parse_address(text: str, *, option: str = "--web") -> WebAddress:
     has_no_host = not host or any(c in host for c in "/@[] ") or (":" in host and not is_bracketed)
     if has_no_host or not 0 <= number <= 65535:
         raise SettingError(
-            f"{option}: {text!r} is no address; allowed: PORT, HOST:PORT or [IPv6]:PORT, the port "
-            "0 to 65535 (0 is any free one)"
+            f"`{option}`: {text!r} is no address; allowed: PORT, HOST:PORT or [IPv6]:PORT, the "
+            "port 0 to 65535 (0 is any free one)"
         )
     return WebAddress(host=host, port=number)

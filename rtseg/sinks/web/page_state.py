@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -14,6 +14,10 @@ from rtseg.sinks.base import Event, Key, ViewChange
 
 KEYS: tuple[Key, ...] = ("snapshot", "record", "pause", "hud")
 """What the page's buttons may ask for; ending the run is not theirs."""
+
+_EFFECT = re.compile(
+    r"[a-z]{1,20}=(#[0-9a-fA-F]{6}(:[0-9.]{1,6})?|[0-9.]{1,6}|blur(:[0-9.]{1,6})?)"
+)
 
 _CHANGEABLE = ("view", "opacity", "classes", "effects", "invert", "legend")
 
@@ -30,6 +34,7 @@ class PageState:
         notices: what a button just did.
         is_paused, is_recording: as they say.
         effects: names that can be chosen, and how their values are written.
+        chosen_effects: `NAME=VALUE`, as they are drawn now.
     """
 
     settings: ViewSettings | None = None
@@ -42,6 +47,7 @@ class PageState:
     is_paused: bool = False
     is_recording: bool = False
     effects: Mapping[str, str] = field(default_factory=dict)
+    chosen_effects: Sequence[str] = ()
 
 
 def view_json(state: PageState, labels: LabelSet | None) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def view_json(state: PageState, labels: LabelSet | None) -> dict[str, Any]:
         "opacity": settings.opacity,
         "invert": settings.invert,
         "legend": settings.legend,
-        "effects": list(getattr(settings, "effects", ())),
+        "effects": list(state.chosen_effects),
         "effect_choices": dict(state.effects),
         "classes": [
             {
@@ -91,20 +97,22 @@ def event_of(asked: Mapping[str, Any]) -> Event:
         return key  # type: ignore[no-any-return]
     if set(asked) != {"view"} or not isinstance(asked["view"], dict):
         raise SettingError("allowed: key, or view with its fields")
-    known = {f.name for f in dataclasses.fields(ViewSettings)} & set(_CHANGEABLE)
     fields = dict(asked["view"])
     for name, value in fields.items():
-        if name not in known:
-            raise SettingError(f"view: {name[:40]!r} is unknown; allowed: {listed(sorted(known))}")
+        if name not in _CHANGEABLE:
+            raise SettingError(f"view: {name[:40]!r} is unknown; allowed: {listed(_CHANGEABLE)}")
         if name in ("classes", "effects"):
             if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
                 raise SettingError(f"{name}: a list of names is needed")
-            fields[name] = tuple(part[:200] for part in value[:64])
-        elif name == "opacity" and (isinstance(value, bool) or not isinstance(value, int | float)):
+            fields[name] = tuple(value)
+        if name == "effects" and not all(_EFFECT.fullmatch(part) for part in value):
+            # A file's name is for who started the run to give.
+            raise SettingError("effects: allowed: NAME=VALUE, with colours, numbers or blur")
+        if name == "opacity" and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise SettingError("opacity: a number is needed")
-        elif name in ("invert", "legend") and not isinstance(value, bool):
+        if name in ("invert", "legend") and not isinstance(value, bool):
             raise SettingError(f"{name}: true or false is needed")
-        elif name == "view" and not isinstance(value, str):
+        if name == "view" and not isinstance(value, str):
             raise SettingError("view: a name is needed")
-    ViewSettings(**fields)
+    ViewSettings(**{name: value for name, value in fields.items() if name != "effects"})
     return ViewChange(fields=fields)

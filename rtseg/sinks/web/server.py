@@ -244,7 +244,7 @@ def _tls_context(settings: WebSettings) -> ssl.SSLContext | None:
         context.load_cert_chain(settings.ssl_cert, settings.ssl_key)
     except (OSError, ssl.SSLError) as error:
         raise SettingError(
-            f"--ssl-cert {settings.ssl_cert}, --ssl-key {settings.ssl_key}: cannot be used: "
+            f"`ssl_cert` {settings.ssl_cert}, `ssl_key` {settings.ssl_key}: cannot be used: "
             f"{error.strerror or error}; both are PEM files, and belong together"
         ) from None
     return context

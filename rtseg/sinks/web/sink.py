@@ -43,6 +43,7 @@ class WebSink(Sink):
 
     Attributes:
         url: what a person opens, with the token where one is needed; once it is open.
+        on_open: gets the URL once it is open.
 
     Raises:
         SettingError: the certificate cannot be used.
@@ -63,6 +64,7 @@ class WebSink(Sink):
         self._server = WebServer(address, self._settings)
         self._threads = threads
         self.state = state
+        self.on_open: Callable[[str], None] | None = None
         self._broadcast: Broadcast | None = None
         self._peers: set[Peer] = set()
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
@@ -100,6 +102,8 @@ class WebSink(Sink):
                 Route(method="POST", path="/offer", handler=self._offer),
             ]
         )
+        if self.on_open is not None:
+            self.on_open(self.url)
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
         """Show one picture to whoever watches. See `Sink.write`."""

@@ -213,7 +213,7 @@ def test_addresses(text: str, host: str, port: int, is_loopback: bool) -> None:
     "text", ["", "host", ":80", "65536", "-1", "1.5", "::1:80", "http://x:80", "a b:80", "h:", "٣"]
 )
 def test_no_addresses(text: str) -> None:
-    with pytest.raises(SettingError, match=r"--web: .* is no address; allowed: PORT"):
+    with pytest.raises(SettingError, match=r"`web`: .* is no address; allowed: PORT"):
         parse_address(text)
 
 

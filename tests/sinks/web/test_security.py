@@ -78,7 +78,7 @@ def test_one_is_made_up_for_other_machines_and_a_short_one_is_refused() -> None:
         assert token not in page.sink.describe()
     with serving_page() as page:
         assert "token" not in page.sink.url
-    with pytest.raises(SettingError, match="--token: has 5 characters; allowed: 12 or more"):
+    with pytest.raises(SettingError, match="`token`: has 5 characters; allowed: 12 or more"):
         WebSettings(token="12345")
 
 
