@@ -1,6 +1,7 @@
 # make demo   install, segment a moving face, write demo.mp4
 # make test   install, run the tests
 # make lint   style, types, import directions, tracked media
+# make mutants  small faults put into the code: which ones do the tests notice?
 # make bench  the FPS benchmarking mode on this machine
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench clean
+.PHONY: help demo test test-all mutants lint format bench clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -38,6 +39,9 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.mutants --count 60 --seed 1
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

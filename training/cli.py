@@ -14,7 +14,7 @@ import click
 
 from rtseg.errors import SettingError, SinkError
 from rtseg.labels import LabelSet
-from rtseg.system.files import file_id, write_whole
+from rtseg.system.files import file_id, file_ids, write_whole
 from training.distributed import joined, launch
 from training.evaluation.metrics import Matrix
 from training.recipes import RECIPES, recipe_of
@@ -324,12 +324,19 @@ def predict_command(checkpoint: Path, images: tuple[Path, ...], out: Path) -> No
     from training.evaluation.predictor import Predictor
 
     predictor = Predictor.of_checkpoint(read_checkpoint(checkpoint))
-    out.mkdir(parents=True, exist_ok=True)
+    inputs = file_ids([checkpoint, *images])
+    for path in images:
+        target = out / f"{path.stem}.png"
+        if file_id(target) in inputs:
+            raise SinkError(f"{target}: is one of the inputs; give another folder")
     for path in images:
         (labels,) = predictor([read_image(path)])
         target = out / f"{path.stem}.png"
-        if not cv2.imwrite(str(target), labels):
-            raise SinkError(f"{target}: cannot be written")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            write_whole(target, bytes(cv2.imencode(".png", labels)[1]), durable=False)
+        except OSError as error:
+            raise SinkError(f"{target}: cannot be written: {error.strerror}") from None
         click.echo(f"wrote {target}")
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from multiprocessing.shared_memory import SharedMemory
@@ -36,6 +37,7 @@ from rtseg.sources.camera_process import (
     open_capture,
     run_capture,
 )
+from rtseg.system.child_process import main_module_hidden
 
 TICKS_PER_SECOND = 90_000
 """Of `Frame.pts`: fine enough for any camera, and what video containers like."""
@@ -79,8 +81,7 @@ class CameraSource(Source):
     """A camera. Live: a frame that nobody took before the next one came is gone.
 
     `Frame.index` counts what the camera gave, so that a gap is frames lost; times count from the
-    first frame, by the clock. As everywhere in Python's multiprocessing, a script that opens a
-    camera keeps its doing under `if __name__ == "__main__":`.
+    first frame, by the clock. A script that opens one needs no `if __name__ == "__main__":`.
 
     Args:
         device: an index (0), or what OpenCV opens by name (`/dev/video0`).
@@ -236,7 +237,10 @@ class _Child:
             name=f"rtseg camera {device}",
             daemon=True,
         )
-        self._process.start()
+        # what the script itself defines can only be called there by running it
+        is_of_script = getattr(capture, "__module__", None) == "__main__"
+        with nullcontext() if is_of_script else main_module_hidden():
+            self._process.start()
         theirs.close()
 
     def receive(self, timeout_seconds: float) -> Message | None:
@@ -252,8 +256,7 @@ class _Child:
                 return Ended("is closed")
             self._process.join(_SLICE_SECONDS)
             return Ended(
-                f"its process ended without a word (exit code {self._process.exitcode}); a script "
-                'that opens a camera needs `if __name__ == "__main__":`',
+                f"its process exited without an error message (exit code {self._process.exitcode})",
                 may_return=False,
             )
         return None

@@ -291,3 +291,22 @@ class TestCuts:
         cuts(picture())
         assert not cuts(picture(size=20) // 3)
         assert not cuts(np.zeros((1, 1, 3), np.uint8))
+
+
+def test_what_comes_into_the_crop_is_compared_with_itself_only():
+    """The past of cells that lay outside the crop before is not what lay at its edge."""
+
+    def world(beyond):
+        """Grey 102 as far as the first crop reaches, another grey beyond; cut to the second."""
+        cells = np.full((256, 256, 3), 102, np.uint8)
+        cells[:, 128:] = beyond
+        return cells
+
+    second = Crop(box=Box(left=128, top=0, right=384, bottom=256))
+    smoother = TrackSmoother(1.0)
+    smoother(maps(0.0), picture=np.full((256, 256, 3), 102, np.uint8), crop=BOX, seconds=0.0)
+    smoother(maps(0.0), picture=world(100), crop=second, seconds=1 / 30)
+    # four grey levels more than before: moved; but only two and a half from a mixture with 102
+    moved = smoother(maps(1.0), picture=world(104), crop=second, seconds=2 / 30)
+    assert moved[:, CELLS // 2 + 3 :, 1].min() == pytest.approx(1.0, abs=0.01)
+    assert moved[:, : CELLS // 2 - 3, 1].max() < 0.5, "what stood still is averaged"

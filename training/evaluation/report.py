@@ -17,6 +17,7 @@ import numpy as np
 from rtseg.errors import SettingError, SinkError
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import IGNORED, LabelSet
+from rtseg.system.files import write_whole
 from training.data.base import Dataset, resize_labels
 from training.evaluation.markdown import share, table
 from training.evaluation.metrics import Matrix, f1_of, iou_of, mean_of, pixel_accuracy
@@ -157,8 +158,11 @@ def draw_predictions(label: Any, dataset: Dataset, path: Path, *, rows: int = 8)
         [(s.image, s.labels, p) for s, p in zip(samples, predicted, strict=True)],
         dataset.label_set,
     )
-    if not cv2.imwrite(str(path), sheet[:, :, ::-1]):
-        raise SinkError(f"{path}: cannot be written")
+    suffix = path.suffix or ".png"
+    try:
+        write_whole(path, bytes(cv2.imencode(suffix, sheet[:, :, ::-1])[1]), durable=False)
+    except (OSError, cv2.error) as error:
+        raise SinkError(f"{path}: cannot be written: {error}") from None
 
 
 def scores(matrix: Matrix, label_set: LabelSet) -> dict[str, float]:

@@ -1,0 +1,59 @@
+"""The faults that `make mutants` puts into the code."""
+
+import pytest
+
+pytest.importorskip("cosmic_ray")
+
+from tests.mutants import ROOMS, ROOT, all_mutants, choose, find_mutants
+
+SOURCE = """
+def moved(shift, step, weight):
+    shift += 2 * step / weight
+    if shift < 3 and not step:
+        return None
+    return shift
+"""
+
+
+def made(operator):
+    return [
+        mutant.code(SOURCE).strip().splitlines()[1:4]
+        for mutant in find_mutants(SOURCE, module="m", tests="")
+        if mutant.operator == operator
+    ]
+
+
+def test_a_statement_and_a_factor_are_taken_out():
+    assert [lines[0] for lines in made("RemoveAssignment")] == ["    pass"]
+    assert [lines[0] for lines in made("RemoveFactor")] == [
+        "    shift += 2 / weight",
+        "    shift += 2 * step",
+    ]
+    assert made("ReplaceAndWithOr")[0][1] == "    if shift < 3 or not step:"
+
+
+def test_every_fault_is_another_program():
+    mutants = find_mutants(SOURCE, module="m", tests="")
+    codes = {mutant.code(SOURCE) for mutant in mutants}
+    assert len(codes) == len(mutants)
+    assert SOURCE not in codes
+    for code in codes:
+        compile(code, "m", "exec")
+
+
+def test_the_sample_is_the_same_twice_and_mixes_the_operators():
+    mutants = find_mutants(SOURCE, module="m", tests="")
+    first = choose(mutants, 6, seed=1)
+    assert first == choose(mutants, 6, seed=1)
+    assert len({mutant.operator for mutant in first}) == 6
+    assert len(choose(mutants, 10_000, seed=2)) == len(mutants)
+
+
+@pytest.mark.parametrize("place", sorted(ROOMS))
+def test_the_rooms_and_their_tests_exist(place):
+    assert (ROOT / place).exists()
+    assert any((ROOT / tests).exists() for tests in ROOMS[place].split())
+
+
+def test_the_modules_have_places_for_faults():
+    assert len(all_mutants("timestamps")) > 10
