@@ -283,6 +283,30 @@ def robustness_command(
             raise SinkError(f"{json_path}: cannot be written: {error.strerror}") from None
 
 
+@main.command("skin-tones")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@DATA
+@click.option("--split", type=click.Choice(["val", "report"]), default="val", show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+def skin_tones_command(checkpoint: Path, data: Path, split: str, device: str) -> None:
+    """Measure a `face-parts` CHECKPOINT by skin tone, CelebAMask-HQ and Helen* pooled."""
+    from rtseg.checkpoint import read_checkpoint
+    from training.evaluation.predictor import Predictor
+    from training.evaluation.skin_tone import measure_skin_tones, tone_table
+
+    model = read_checkpoint(checkpoint)
+    chosen = recipe_of("face-parts")
+    if model.label_set.names != chosen.label_set.names:
+        raise SettingError(
+            f"{checkpoint}: has the classes of {model.label_set.name}; skin tones are measured on "
+            "those of face-parts"
+        )
+    predictor = Predictor.of_checkpoint(model)
+    predictor.model.to(device)
+    datasets = [chosen.evaluation(data, f"{name}-{split}") for name in ("celebamask", "helen")]
+    click.echo(f"split {split}\n\n{tone_table(measure_skin_tones(predictor, datasets))}", nl=False)
+
+
 @main.command("study")
 @click.argument("name")
 @DATA

@@ -27,7 +27,7 @@ class Head:
         chin: (x, y) of the face's lowest middle, pixels.
         face_width: of the box without hair, pixels.
         skin: its median colour, RGB.
-        label_offset: of the labels, see `Sample`.
+        label_offset, sets: of the labels, see `Sample`.
         whole_bust: neck or clothes are labelled too, so that all of the person can be cut out.
     """
 
@@ -42,6 +42,7 @@ class Head:
     face_width: float
     skin: npt.NDArray[np.float64]
     label_offset: float
+    sets: Sets
     whole_bust: bool
 
     @property
@@ -60,20 +61,18 @@ def head_of(
     label_set: LabelSet,
     *,
     others: npt.NDArray[np.bool_] | None = None,
-    sets: Sets = (),
 ) -> Head | None:
     """Find the labelled head; None where the picture shows hardly any face.
 
-    `others` marks the unlabelled heads, bool (height, width); `sets` are what the labels' values
-    from `training.losses.functions.FIRST_SET` up stand for.
+    `others` marks the unlabelled heads, bool (height, width).
     """
     image, labels = sample.image, sample.labels
-    face = members(label_set.face, sets)[labels]
+    face = members(label_set.face, sample.sets)[labels]
     body = [name for name in ("neck", "clothes") if name in label_set.names]
     if face.sum() < 64:
         return None
     x, y, width, height = cv2.boundingRect(face.astype(np.uint8))
-    head = members(label_set.head, sets)[labels]
+    head = members(label_set.head, sample.sets)[labels]
     left, top, head_width, head_height = cv2.boundingRect(head.astype(np.uint8))
     skin = image[np.isin(labels, label_set.skin)]
     if not skin.size:
@@ -91,6 +90,7 @@ def head_of(
         face_width=width,
         skin=colour,
         label_offset=sample.label_offset,
+        sets=sample.sets,
         whole_bust=bool(np.isin(labels, label_set.select(body)).any()) if body else False,
     )
 

@@ -73,7 +73,7 @@ class FaceViews:
         labelled = [
             (head, weight)
             for sample, mask, weight in zip(samples, masks, weights, strict=True)
-            if (head := head_of(sample, label_set, others=mask, sets=sets)) is not None
+            if (head := head_of(sample, label_set, others=mask)) is not None
         ]
         heads = [head for head, _ in labelled]
         if not heads or not backgrounds:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,12 +30,14 @@ class Sample:
         label_offset: pixels by which the labels lie to the right of and below what they label.
             Views and measurements put them right at any scale; half a pixel cannot be put right
             in the labels themselves.
+        sets: the classes that each value from `FIRST_SET` up stands for.
     """
 
     name: str
     image: Image
     labels: LabelMap
     label_offset: float = 0.0
+    sets: Sequence[Sequence[int]] = ()
 
 
 class Dataset(Protocol):

@@ -133,7 +133,7 @@ _FROM_MASKED = _table(
 
 def _mapped(sample: Sample, table: npt.NDArray[np.uint8]) -> Sample:
     labels: LabelMap = table[sample.labels]
-    return dataclasses.replace(sample, labels=labels)
+    return dataclasses.replace(sample, labels=labels, sets=SETS)
 
 
 def from_celebamask(sample: Sample) -> Sample:
@@ -181,7 +181,6 @@ class FaceTargets:
     dataset: Dataset
     convert: Callable[[Sample], Sample]
     label_set: ClassVar[LabelSet] = FACE_PARTS
-    sets: ClassVar[Sets] = SETS
 
     @property
     def names(self) -> tuple[str, ...]:

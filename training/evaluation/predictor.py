@@ -16,7 +16,6 @@ from rtseg.models import create_model
 from training.augment.pictures import PADDING, letterboxed
 from training.data.base import Dataset, resize_labels
 from training.evaluation.metrics import Matrix, confusion_matrix, without_sets
-from training.losses.functions import Sets
 
 Labeller = Callable[..., list[LabelMap]]
 """Pictures of any size in, their label ids at the same sizes out; where labels are displaced it is
@@ -151,7 +150,6 @@ def evaluate(
         batch: pictures that `label` is given at once.
     """
     classes = len(dataset.label_set)
-    sets: Sets = getattr(dataset, "sets", ())
     total = np.zeros((classes, classes), np.int64)
     for start in range(0, len(dataset), batch):
         samples = [dataset[i] for i in range(start, min(start + batch, len(dataset)))]
@@ -160,8 +158,8 @@ def evaluate(
         labelled = label(images, offset=offset) if offset else label(images)
         for sample, image, predicted in zip(samples, images, labelled, strict=True):
             truth = resize_labels(sample.labels, height=image.shape[0], width=image.shape[1])
-            if sets:
-                truth, predicted = without_sets(truth, predicted, sets=sets)
+            if sample.sets:
+                truth, predicted = without_sets(truth, predicted, sets=sample.sets)
             total += confusion_matrix(truth, predicted, classes=classes)
     return total
 

@@ -114,7 +114,7 @@ def test_a_head_whose_skin_may_be_glasses_is_found_whole() -> None:
 
     image, labels = draw_face()
     sample = from_helen(Sample(name="a", image=image, labels=labels), glasses=True)
-    head = head_of(sample, FACE_PARTS, sets=SETS)
+    head = head_of(sample, FACE_PARTS)
     plain = head_of(Sample(name="a", image=image, labels=labels), HELEN)
     assert head is not None
     assert plain is not None

@@ -10,14 +10,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rtseg.errors import SettingError
-from rtseg.labels import HELEN, LabelSet
+from rtseg.labels import FACE_PARTS, HELEN, LabelSet
 from training.data.backgrounds import Backgrounds
+from training.data.base import Dataset
+from training.data.face_targets import FaceTargets, from_celebamask, from_helen
 from training.data.fasseg import Fasseg
 from training.data.helen import Helen
+from training.data.listed import open_celebamask
 from training.evaluation.markdown import share, table
 from training.evaluation.predictor import Labeller
 from training.evaluation.robustness.composites import HEIGHT as HEIGHT
@@ -40,6 +44,7 @@ class Robustness:
 
     split: str
     corruptions: tuple[CorruptedScore, ...]
+    corruptions_on_celebamask: tuple[CorruptedScore, ...]
     face_view: tuple[FaceViewScore, ...]
     no_face: tuple[NoFaceScore, ...]
     profiles: tuple[ProfileScore, ...]
@@ -53,7 +58,12 @@ class Robustness:
         """The four tables; a figure that misses what is asked is bold."""
         return "\n".join(
             (
-                _corruption_table(self.corruptions),
+                _corruption_table(self.corruptions, of="Helen*"),
+                *(
+                    [_corruption_table(self.corruptions_on_celebamask, of="CelebAMask-HQ")]
+                    if self.corruptions_on_celebamask
+                    else []
+                ),
                 _face_view_table(self.face_view),
                 _no_face_table(self.no_face),
                 _profile_table(self.profiles),
@@ -74,9 +84,9 @@ def measure(
 
     Args:
         label: the network.
-        label_set: what its ids mean; must be Helen*'s classes.
+        label_set: what its ids mean; the classes of Helen* or of `face-parts`.
         data: the data folder.
-        split: of Helen*: whose pictures and heads.
+        split: of Helen* and CelebAMask-HQ: whose pictures and heads.
         crops: of each kind without a face.
         say: told what is measured now.
 
@@ -84,16 +94,22 @@ def measure(
         SettingError: the network has other classes.
         SourceError: data is missing.
     """
-    if label_set.names != HELEN.names:
+    helen: Dataset = Helen(root=data, split=split)
+    celebamask: Dataset | None = None
+    if label_set.names == FACE_PARTS.names:
+        helen = FaceTargets(dataset=helen, convert=partial(from_helen, glasses=True))
+        celebamask = FaceTargets(dataset=open_celebamask(data, split), convert=from_celebamask)
+    elif label_set.names != HELEN.names:
         raise SettingError(
-            f"robustness is measured on Helen*'s classes; this model has {label_set.name}'s"
+            "robustness is measured on the classes of Helen* or of face-parts; this model has "
+            f"{label_set.name}'s"
         )
-    helen = Helen(root=data, split=split)
     held_out = Backgrounds(root=data, split="val")
     backgrounds = [held_out[i] for i in range(len(held_out))]
     photos = Fasseg(root=data, version="v3", split="val")
     say("corruptions")
     corruptions = tuple(measure_corruptions(label, helen))
+    on_celebamask = tuple(measure_corruptions(label, celebamask)) if celebamask else ()
     say("face view")
     face_view = tuple(measure_face_view(label, helen, backgrounds))
     say("no face")
@@ -103,13 +119,14 @@ def measure(
     return Robustness(
         split=split,
         corruptions=corruptions,
+        corruptions_on_celebamask=on_celebamask,
         face_view=face_view,
         no_face=no_face,
         profiles=profiles,
     )
 
 
-def _corruption_table(scores: Sequence[CorruptedScore]) -> str:
+def _corruption_table(scores: Sequence[CorruptedScore], *, of: str) -> str:
     rows = [
         [
             score.corruption,
@@ -120,7 +137,10 @@ def _corruption_table(scores: Sequence[CorruptedScore]) -> str:
         ]
         for score in scores
     ]
-    title = f"Overall F1, whole pictures at 256x256 (asked: at most {ASKED_BELOW} below clean):\n\n"
+    title = (
+        f"Overall F1, whole pictures of {of} at 256x256 (asked: at most {ASKED_BELOW} below "
+        "clean):\n\n"
+    )
     return title + table(["corruption", "strength", "seed", "overall F1", "against clean"], rows)
 
 

@@ -20,8 +20,9 @@ from training.augment.canvas import Stage
 from training.augment.heads import Head, head_of, portrait
 from training.augment.pictures import PADDING
 from training.data.base import Dataset, resize_labels
-from training.evaluation.metrics import Matrix, confusion_matrix, f1_of
+from training.evaluation.metrics import Matrix, confusion_matrix, f1_of, without_sets
 from training.evaluation.predictor import Labeller
+from training.losses.functions import members
 
 WIDTH, HEIGHT = 1280, 720
 SIZE = 256
@@ -66,7 +67,12 @@ def composed(
     y = margin + HEIGHT / 2 + rng.uniform(-0.5, 0.5) * (HEIGHT - height)
     matrix = transforms.affine(source_centre=head.centre, target_centre=(x, y), scale=scale)
     layer, layer_labels = transforms.warp(
-        head.image, head.labels, matrix, size=WIDTH, border_label=OUTSIDE
+        head.image,
+        head.labels,
+        matrix,
+        size=WIDTH,
+        border_label=OUTSIDE,
+        label_offset=head.label_offset,
     )
     outline = portrait(head, rng, left=head.left, right=head.right)
     placed = outline @ matrix[:, :2].T.astype(np.float64) + matrix[:, 2]
@@ -76,7 +82,7 @@ def composed(
     labels = np.full((WIDTH, WIDTH), label_set.background or 0, np.uint8)
     shown = mask > 0.5
     labels[shown] = layer_labels[shown]
-    counted = np.isin(labels, label_set.head)
+    counted = members(label_set.head, head.sets)[labels]
     left, top, width, tall = cv2.boundingRect(counted[margin : WIDTH - margin].astype(np.uint8))
     return Composite(
         image=np.ascontiguousarray(canvas[margin : WIDTH - margin]),
@@ -155,9 +161,10 @@ def measure_face_view(
             )
             views = [crop_of(composite), frame_view(composite)] if share else [crop_of(composite)]
             predicted = label([image for image, _ in views])
-            total += confusion_matrix(views[0][1], predicted[0], classes=len(label_set))
+            truth, right = without_sets(views[0][1], predicted[0], sets=head.sets)
+            total += confusion_matrix(truth, right, classes=len(label_set))
             if share:
-                face = np.isin(views[1][1], label_set.face)
+                face = members(label_set.face, head.sets)[views[1][1]]
                 seen.append(
                     bool(np.isin(predicted[1][face], label_set.face).sum() * 2 > face.sum())
                 )

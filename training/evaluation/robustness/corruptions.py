@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
@@ -44,7 +44,7 @@ def seen(change: Callable[[Image, np.random.Generator], Image]) -> Change:
 
     def changed(sample: Sample, rng: np.random.Generator, label_set: LabelSet) -> Sample:
         image = np.ascontiguousarray(change(sample.image, rng), np.uint8)
-        return Sample(name=sample.name, image=image, labels=sample.labels)
+        return replace(sample, image=image)
 
     return changed
 
@@ -95,9 +95,16 @@ def roll(
     turn = cv2.getRotationMatrix2D(middle, degrees, 1.0)
     size = (width, height)
     image = cv2.warpAffine(sample.image, turn, size, borderValue=(PADDING,) * 3)
-    labels = cv2.warpAffine(sample.labels, turn, size, flags=cv2.INTER_NEAREST, borderValue=IGNORED)
-    return Sample(
-        name=sample.name, image=np.asarray(image, np.uint8), labels=np.asarray(labels, np.uint8)
+    offset = np.full(2, sample.label_offset)
+    turn_labels = np.column_stack([turn[:, :2], turn[:, 2] - turn[:, :2] @ offset])
+    labels = cv2.warpAffine(
+        sample.labels, turn_labels, size, flags=cv2.INTER_NEAREST, borderValue=IGNORED
+    )
+    return replace(
+        sample,
+        image=np.asarray(image, np.uint8),
+        labels=np.asarray(labels, np.uint8),
+        label_offset=0.0,
     )
 
 
@@ -118,7 +125,7 @@ def hand(sample: Sample, rng: np.random.Generator, label_set: LabelSet, *, palm:
     image, labels = sample.image.copy(), sample.labels.copy()
     drawing.blend(image, drawing.texture(size, rng, colour=head.skin), mask)
     labels[mask > 0.5] = label_set.background or 0
-    return Sample(name=sample.name, image=image, labels=labels)
+    return replace(sample, image=image, labels=labels)
 
 
 def enlarged(
@@ -133,7 +140,7 @@ def enlarged(
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     image = cv2.resize(sample.image, small, interpolation=cv2.INTER_AREA)
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    return Sample(name=sample.name, image=np.asarray(image, np.uint8), labels=sample.labels)
+    return replace(sample, image=np.asarray(image, np.uint8))
 
 
 CORRUPTIONS = (
@@ -201,7 +208,8 @@ class Corrupted:
     def __getitem__(self, index: int) -> Sample:
         whole = self.dataset[index]
         image, labels = fitted(whole, height=SIZE, width=SIZE, fit="letterbox")
-        sample = Sample(name=whole.name, image=image, labels=labels)
+        offset = whole.label_offset * image.shape[0] / whole.image.shape[0]
+        sample = replace(whole, image=image, labels=labels, label_offset=offset)
         if self.corruption is None:
             return sample
         return self.corruption.change(

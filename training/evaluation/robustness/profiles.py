@@ -1,7 +1,8 @@
 """Faces from the side: FASSEG V3's photos of two people who are kept from training, by yaw.
 
-What Helen*'s classes are in FASSEG's: its eyebrows are hair, its lips and inner mouth one mouth.
-FASSEG's skin includes neck and ears, which are background to Helen*: skin is held down by that.
+What a model's classes are in FASSEG's: its eyebrows are hair, its lips and inner mouth one mouth.
+FASSEG's skin includes neck and ears, which are background to a model of Helen*'s classes: skin is
+held down by that.
 """
 
 from __future__ import annotations
@@ -33,12 +34,20 @@ FASSEG_NAMES: Mapping[str, str] = {
     "inner-mouth": "mouth",
     "lower-lip": "mouth",
     "hair": "hair",
+    "left-ear": "skin",
+    "right-ear": "skin",
+    "glasses": "skin",
+    "neck": "skin",
+    "hat": "background",
+    "earring": "background",
+    "necklace": "background",
+    "clothes": "background",
 }
-"""Helen*'s classes by FASSEG's names."""
+"""The face-part models' classes by FASSEG's names."""
 
 
 def to_fasseg(label_set: LabelSet) -> npt.NDArray[np.uint8]:
-    """FASSEG's id for each of Helen*'s, uint8 (classes,)."""
+    """FASSEG's id for each of a face-part model's, uint8 (classes,)."""
     return np.array([FASSEG.names.index(FASSEG_NAMES[n]) for n in label_set.names], np.uint8)
 
 
@@ -71,7 +80,7 @@ def measure_profiles(
     """One score a yaw from the left to the right, then all together.
 
     Args:
-        label: the network, whose ids are `label_set`'s (Helen*'s classes).
+        label: the network, whose ids are `label_set`'s (those of Helen* or of `face-parts`).
         label_set: the network's.
         photos: FASSEG V3, each named `YAW/NAME`.
     """

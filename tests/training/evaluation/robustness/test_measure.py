@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from rtseg.checkpoint import write_checkpoint
 from rtseg.errors import SettingError
 from rtseg.frames import Image, LabelMap
-from rtseg.labels import FASSEG, HELEN
+from rtseg.labels import FACE_PARTS, FASSEG, HELEN
 from training.cli import main
 from training.evaluation import robustness
 from training.evaluation.robustness import composites, corruptions
@@ -48,6 +48,17 @@ def test_a_blind_net_and_one_that_paints_everything_are_told_apart(toy_data: Pat
     assert "**" not in nothing.markdown()
     assert everything.face_view[-1].found == 1
     json.dumps(everything.plain(), allow_nan=False)
+
+
+def test_a_model_of_nineteen_classes_is_measured_on_celebamask_too(toy_data: Path) -> None:
+    def painter_of_parts(images: Sequence[Image], *, offset: float = 0) -> list[LabelMap]:
+        return painter(images)
+
+    measured = robustness.measure(painter_of_parts, FACE_PARTS, toy_data, crops=2)
+    assert len(measured.corruptions) == len(measured.corruptions_on_celebamask) == 3
+    assert "of CelebAMask-HQ at 256x256" in measured.markdown()
+    assert measured.face_view[-1].found == 1
+    assert measured.profiles[-1].f1["skin"] > 0.2
 
 
 def test_other_classes_are_refused(toy_data: Path) -> None:

@@ -1,0 +1,54 @@
+"""Which of Helen*'s people wear glasses: their skin, brows and eyes are painted over them.
+
+`splits/helen-glasses.txt` lists the train names, so that training starts from nothing but the data.
+It was written by
+
+    python -m training.data.glasses CHECKPOINT --data DIR > training/splits/helen-glasses.txt
+
+and looked through by eye.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from rtseg.checkpoint import read_checkpoint
+from rtseg.errors import SettingError
+from training.data.base import samples_of
+from training.data.helen import Helen
+from training.evaluation.predictor import Predictor
+
+LEAST_SHARE = 0.03
+"""Of the labelled face's pixels, from which what a network calls glasses are glasses."""
+
+
+def glasses_share(predicted: np.ndarray, face: np.ndarray, glasses: int) -> float:
+    """The share of a labelled face, bool (height, width), that is predicted as glasses."""
+    return float((predicted[face] == glasses).mean()) if face.any() else 0.0
+
+
+def main() -> None:
+    """Print the train names whose faces a checkpoint sees glasses on."""
+    parser = argparse.ArgumentParser(prog="python -m training.data.glasses")
+    parser.add_argument("checkpoint")
+    parser.add_argument("--data", type=Path, required=True)
+    arguments = parser.parse_args()
+    checkpoint = read_checkpoint(arguments.checkpoint)
+    if "glasses" not in checkpoint.label_set.names:
+        raise SettingError(f"{arguments.checkpoint}: this model knows no glasses")
+    glasses = checkpoint.label_set.names.index("glasses")
+    predictor = Predictor.of_checkpoint(checkpoint)
+    helen = Helen(root=arguments.data, split="train")
+    for sample in samples_of(helen):
+        (predicted,) = predictor([sample.image])
+        face = np.isin(sample.labels, helen.label_set.face)
+        if glasses_share(predicted, face, glasses) >= LEAST_SHARE:
+            sys.stdout.write(f"{sample.name}\n")
+
+
+if __name__ == "__main__":
+    main()
