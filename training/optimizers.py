@@ -43,16 +43,6 @@ def make_optimizer(
     return kind(groups, lr=learning_rate, betas=(momentum, beta2))
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float, *, momentum: float | None) -> None:
-    """Give every group this learning rate and, where given, this momentum."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-        if momentum is not None and "betas" in group:
-            group["betas"] = (momentum, group["betas"][1])
-        elif momentum is not None and "momentum" in group:
-            group["momentum"] = momentum
-
-
 def encoder_of(model: nn.Module) -> nn.Module:
     """The part of a network that ImageNet weights are loaded into, and that can be frozen.
 

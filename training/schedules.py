@@ -1,54 +1,83 @@
-"""Learning-rate schedules as pure functions of how far a run is.
-
-A run may follow its steps or the clock; both give a progress from 0 to 1, and a schedule gives the
-rate's share of its peak. Where PyTorch has the schedule, the two agree (a test holds them equal).
-"""
+"""Learning-rate schedules: PyTorch's own, moved once a step."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Literal
+import warnings
+from typing import TYPE_CHECKING, Literal
+
+from torch.optim import Optimizer, lr_scheduler
+
+from rtseg.errors import SettingError
+
+if TYPE_CHECKING:
+    from training.settings import FitSettings
 
 Schedule = Literal["one-cycle", "cosine-restarts", "poly", "step", "constant"]
 
+_LEAST = 1e-9
+"""What one-cycle takes for a rate of zero."""
 
-def one_cycle(progress: float, *, warm_up: float, start: float = 0.04) -> float:
-    """A cosine rise from `start` to 1, then a cosine fall to zero.
 
-    Smith and Topin, "Super-convergence", 2019; `start` is the inverse of PyTorch's `div_factor`,
-    `warm_up` its `pct_start`.
+def make_scheduler(
+    optimizer: Optimizer, settings: FitSettings, *, total: int, per_epoch: int, done: int = 0
+) -> lr_scheduler.LRScheduler:
+    """A run's schedule, where it stands after `done` of its `total` steps.
+
+    Args:
+        optimizer: what it moves, from the peak rate of the settings.
+        settings: which schedule, and its shape.
+        total: steps of the whole run.
+        per_epoch: steps an epoch.
+        done: steps so far: a resumed run goes on exactly as if it had not been interrupted.
+
+    Raises:
+        SettingError: the optimizer has no momentum for one-cycle to move.
     """
-    if progress < warm_up:
-        return start + (1 - start) * (1 - math.cos(math.pi * progress / warm_up)) / 2
-    fallen = min(1.0, (progress - warm_up) / (1 - warm_up))
-    return (1 + math.cos(math.pi * fallen)) / 2
+    for group in optimizer.param_groups:
+        # a saved optimizer brings these along from the scheduler that moved it
+        group["lr"] = settings.learning_rate
+        group.pop("initial_lr", None)
+    scheduler = _new(optimizer, settings, total=total, per_epoch=per_epoch)
+    with warnings.catch_warnings():
+        # "called before optimizer.step()": those steps were taken before the interruption
+        warnings.simplefilter("ignore", UserWarning)
+        for _ in range(min(done, total)):
+            scheduler.step()
+    return scheduler
 
 
-def cycled_momentum(
-    progress: float, *, warm_up: float, highest: float = 0.95, lowest: float = 0.85
-) -> float:
-    """One-cycle's momentum: low where the rate is high."""
-    return highest - (highest - lowest) * one_cycle(progress, warm_up=warm_up, start=0.0)
-
-
-def cosine_restarts(epoch: float, *, first: float, factor: float) -> float:
-    """A cosine fall to zero over `first` epochs, again over `factor` times as many, and so on.
-
-    Loshchilov and Hutter, "SGDR", ICLR 2017.
-    """
-    length = first
-    while epoch >= length:
-        epoch -= length
-        length *= factor
-    return (1 + math.cos(math.pi * epoch / length)) / 2
-
-
-def poly(progress: float, *, power: float) -> float:
-    """(1 - progress) ** power, as DeepLab has it (Chen et al., TPAMI 2017)."""
-    return float(max(0.0, 1 - progress) ** power)
-
-
-def step(progress: float, *, cuts: Sequence[float], factor: float) -> float:
-    """Multiplied by `factor` at each of `cuts`, shares of the run."""
-    return float(factor ** sum(progress >= cut for cut in cuts))
+def _new(
+    optimizer: Optimizer, settings: FitSettings, *, total: int, per_epoch: int
+) -> lr_scheduler.LRScheduler:
+    match settings.schedule:
+        case "one-cycle":
+            try:
+                return lr_scheduler.OneCycleLR(
+                    optimizer,
+                    max_lr=settings.learning_rate,
+                    total_steps=total + 1,  # PyTorch counts n steps as n - 1 intervals
+                    pct_start=settings.warm_up,
+                    cycle_momentum=settings.cycle_momentum,
+                    div_factor=1 / max(settings.start, _LEAST),
+                    final_div_factor=1 / _LEAST,
+                )
+            except ValueError as error:
+                raise SettingError(
+                    f"cycle_momentum: {settings.optimizer} does not go with it: {error}"
+                ) from None
+        case "cosine-restarts":
+            return lr_scheduler.CosineAnnealingWarmRestarts(
+                optimizer,
+                T_0=max(1, round(settings.restart_epochs * per_epoch)),
+                T_mult=settings.restart_factor,
+            )
+        case "poly":
+            return lr_scheduler.PolynomialLR(optimizer, total_iters=total, power=settings.power)
+        case "step":
+            return lr_scheduler.MultiStepLR(
+                optimizer,
+                milestones=[round(cut * total) for cut in settings.cuts],
+                gamma=settings.cut_factor,
+            )
+        case "constant":
+            return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)

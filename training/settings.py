@@ -18,12 +18,12 @@ EncoderWeights = Literal["imagenet", "none"]
 Keep = Literal["last", "best"]
 
 _NOT_NEGATIVE = (
-    *("minutes", "weight_decay", "clip", "seed", "threads", "workers", "save_minutes"),
+    *("weight_decay", "clip", "seed", "threads", "workers", "save_minutes"),
     *("input_height", "input_width"),
 )
 _POSITIVE = (
     *("epochs", "batch", "accumulate", "learning_rate", "loss_step", "evaluate_every"),
-    *("restart_epochs", "restart_factor", "power", "cut_factor", "seeds"),
+    *("restart_epochs", "restart_factor", "power", "cut_factor"),
 )
 _SHARES = ("warm_up", "average", "momentum", "beta2", "start", "auxiliary")
 
@@ -34,8 +34,6 @@ class FitSettings:
 
     Attributes:
         epochs: passes; an epoch is as many views as there are training pictures.
-        minutes: where positive, the run ends after this time instead, and the learning rate
-            follows the clock. For machines of unknown speed; such a run does not repeat exactly.
         batch: views a step, over all processes.
         accumulate: parts that a step's views are computed in, one after the other.
         input_height, input_width: pixels; 0 is the recipe's own.
@@ -64,7 +62,6 @@ class FitSettings:
             ignore them.
         skip_broken: leave out pictures that cannot be read, and count them, instead of ending.
         seed: of the weights and the views.
-        seeds: as many runs, from `seed` on, whose weights are averaged (`training.soup`).
         threads: of PyTorch; 0 leaves the choice to it. On a machine that others use too, one
             thread is faster than several that wait for each other.
         workers: processes that make views; 0 makes them in the training process.
@@ -75,7 +72,6 @@ class FitSettings:
     """
 
     epochs: int = 100
-    minutes: float = 0.0
     batch: int = 16
     accumulate: int = 1
     input_height: int = 0
@@ -90,7 +86,7 @@ class FitSettings:
     start: float = 0.04
     cycle_momentum: bool = False
     restart_epochs: float = 10.0
-    restart_factor: float = 2.0
+    restart_factor: int = 2
     power: float = 0.9
     cuts: tuple[float, ...] = (0.6, 0.85)
     cut_factor: float = 0.1
@@ -106,7 +102,6 @@ class FitSettings:
     sampling: Sampling = "uniform"
     skip_broken: bool = False
     seed: int = 0
-    seeds: int = 1
     threads: int = 0
     workers: int = 1
     evaluate_every: int = 4

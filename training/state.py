@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from rtseg.checkpoint import read_checkpoint
 from rtseg.errors import SettingError
@@ -25,6 +25,11 @@ from training.settings import FitSettings
 FREE = ("threads", "workers", "save_minutes", "evaluate_every", "skip_broken")
 """Settings that a resumed run may change: they do not change what it learns."""
 
+Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
+
+GONE = {"minutes": 0.0, "seeds": 1}
+"""Settings of 0.1 that are no more, and the value with which a run went as it does without them."""
+
 
 @dataclass
 class RunState:
@@ -36,7 +41,7 @@ class RunState:
     """
 
     model: nn.Module
-    average: nn.Module
+    average: AveragedModel
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     step: int = 0
@@ -69,13 +74,19 @@ class RunState:
         saved = _read(path)
         now = settings.plain()
         for name, before in saved["settings"].items():
-            if name not in FREE and before != now.get(name):
+            if name in GONE and before != GONE[name]:
+                raise SettingError(
+                    f"{path}: this run was started with {name}={before}, which this version does "
+                    "not have; start in another folder, with --set start_from=MODEL to keep the "
+                    "weights"
+                )
+            if name not in FREE and name not in GONE and before != now.get(name):
                 raise SettingError(
                     f"{path}: this run was started with {name}={before}, not {now.get(name)}; "
                     "resume with the same settings or start in another folder"
                 )
         self.model.load_state_dict(saved["model"])
-        self.average.load_state_dict(saved["average"])
+        self.average.load_state_dict(_average_of(saved))
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
         self.step, self.seconds = int(saved["step"]), float(saved["seconds"])
@@ -96,6 +107,34 @@ def _read(path: Path) -> dict[str, Any]:
             "start in another folder, with --set start_from=MODEL to keep the weights"
         )
     return saved
+
+
+def _average_of(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The saved average; 0.1 wrote that of the weights alone, without PyTorch's wrapper."""
+    average = dict(saved["average"])
+    if "n_averaged" in average:
+        return average
+    wrapped: dict[str, Any] = {f"module.{name}": value for name, value in average.items()}
+    return {"n_averaged": torch.tensor(int(saved["step"])), **wrapped}
+
+
+def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    """A network whose weights follow another's, as an exponential moving average.
+
+    Its memory is short at first: the random first weights must not be dragged along.
+    """
+
+    def follow(averaged: Tensors, current: Tensors, count: torch.Tensor | int) -> None:
+        steps = int(count)
+        share = 1 - min(decay, (1 + steps) / (10 + steps))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, share)
+            else:
+                old.copy_(new)
+
+    average = AveragedModel(model, multi_avg_fn=torch.no_grad()(follow), use_buffers=True)
+    return average.eval().requires_grad_(requires_grad=False)
 
 
 def _start_from(model: nn.Module, path: Path, recipe: Recipe) -> None:
@@ -142,7 +181,7 @@ def fresh_state(recipe: Recipe, settings: FitSettings, *, device: str) -> RunSta
     )
     return RunState(
         model=model,
-        average=copy.deepcopy(model).eval().requires_grad_(requires_grad=False),
+        average=moving_average(model, settings.average),
         optimizer=optimizer,
         scaler=torch.amp.GradScaler(
             torch.device(device).type, enabled=settings.precision == "fp16"

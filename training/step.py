@@ -10,35 +10,18 @@ from torch import nn
 
 from rtseg.errors import RtsegError
 from rtseg.labels import IGNORED
-from training import schedules
 from training.distributed import Group
 from training.evaluation.predictor import normalised
 from training.losses.functions import upsample_at
 from training.losses.named import Loss
-from training.optimizers import encoder_of, freeze, set_rate
+from training.optimizers import encoder_of, freeze
 from training.recipes.base import Recipe
+from training.schedules import make_scheduler
 from training.settings import FitSettings
 from training.state import RunState
 
 Part = tuple[torch.Tensor, torch.Tensor]
 """uint8 images (batch, height, width, 3) and uint8 labels (batch, height, width)."""
-
-
-def rate_share(settings: FitSettings, *, progress: float, epoch: float) -> float:
-    """The learning rate's share of its peak."""
-    match settings.schedule:
-        case "one-cycle":
-            return schedules.one_cycle(progress, warm_up=settings.warm_up, start=settings.start)
-        case "cosine-restarts":
-            return schedules.cosine_restarts(
-                epoch, first=settings.restart_epochs, factor=settings.restart_factor
-            )
-        case "poly":
-            return schedules.poly(progress, power=settings.power)
-        case "step":
-            return schedules.step(progress, cuts=settings.cuts, factor=settings.cut_factor)
-        case "constant":
-            return 1.0
 
 
 class Stepper:
@@ -50,28 +33,34 @@ class Stepper:
         state: moved in place.
         loss: over logits at full size.
         group: the processes that share each step.
+        total, per_epoch: how many steps the run has, and an epoch.
     """
 
     def __init__(
-        self, recipe: Recipe, settings: FitSettings, state: RunState, loss: Loss, group: Group
+        self,
+        recipe: Recipe,
+        settings: FitSettings,
+        state: RunState,
+        loss: Loss,
+        group: Group,
+        *,
+        total: int,
+        per_epoch: int,
     ) -> None:
         self.recipe, self.settings, self.state = recipe, settings, state
         self.loss, self.group = loss, group
+        self.scheduler = make_scheduler(
+            state.optimizer, settings, total=total, per_epoch=per_epoch, done=state.step
+        )
         state.model.train()
         if settings.freeze_encoder:
             freeze(encoder_of(state.model))
         self.wrapped = group.wrapped(state.model)
 
-    def __call__(
-        self, parts: Sequence[Part], *, progress: float, epoch: float
-    ) -> tuple[float, float]:
+    def __call__(self, parts: Sequence[Part]) -> tuple[float, float]:
         """Learn from a step's parts; the loss and the learning rate."""
         settings, state = self.settings, self.state
-        rate = settings.learning_rate * rate_share(settings, progress=progress, epoch=epoch)
-        momentum = None
-        if settings.cycle_momentum:
-            momentum = schedules.cycled_momentum(progress, warm_up=settings.warm_up)
-        set_rate(state.optimizer, rate, momentum=momentum)
+        rate = float(state.optimizer.param_groups[0]["lr"])
         # dropout depends on nothing but the step, so that a resumed run repeats it
         torch.manual_seed(
             (settings.seed * 1_000_003 + state.step) * self.group.size + self.group.rank
@@ -88,7 +77,8 @@ class Stepper:
             nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip)
         state.scaler.step(state.optimizer)
         state.scaler.update()
-        self._average()
+        self.scheduler.step()
+        state.average.update_parameters(state.model)
         state.step += 1
         return total, rate
 
@@ -125,15 +115,3 @@ class Stepper:
         else:
             logits = upsample_at(logits.float(), stride=stride, step=skip, phase=phase)
         return self.loss(logits, targets[:, phase[0] :: skip, phase[1] :: skip].long())
-
-    def _average(self) -> None:
-        # a short memory at first: the average must not drag the random first weights along
-        step = self.state.step
-        decay = min(self.settings.average, (1 + step) / (10 + step))
-        with torch.no_grad():
-            now = self.state.model.state_dict()
-            for name, value in self.state.average.state_dict().items():
-                if value.is_floating_point():
-                    value.lerp_(now[name], 1 - decay)
-                else:
-                    value.copy_(now[name])

@@ -76,8 +76,8 @@ def fit(
 
     Args:
         command: what was typed, for the checkpoint's provenance.
-        resume: go on from `out`'s saved state, where there is one; with epochs (not minutes) the
-            result on a CPU is the same, bit for bit, as without the interruption.
+        resume: go on from `out`'s saved state, where there is one; the result on a CPU is the same,
+            bit for bit, as without the interruption.
         group: the processes that share the run; alone if not given.
 
     Returns:
@@ -141,21 +141,22 @@ class _Run:
         settings, state = self.settings, self.state
         total = settings.epochs * self.per_epoch
         loss = make_loss(settings.loss, self._loss_context())
-        stepper = Stepper(self.recipe, settings, state, loss, self.group)
+        stepper = Stepper(
+            *(self.recipe, settings, state, loss, self.group),
+            total=total,
+            per_epoch=self.per_epoch,
+        )
         saved_at = started = time.monotonic()
         earlier = state.seconds
         losses: list[float] = []
         for parts in self._steps(start=state.step):
             state.seconds = self.group.agreed(earlier + time.monotonic() - started)
-            progress = state.step / total
-            if settings.minutes:
-                progress = state.seconds / (60 * settings.minutes)
-            if progress >= 1:
+            if state.step >= total:
                 break
-            value, rate = stepper(parts, progress=progress, epoch=state.step / self.per_epoch)
+            value, rate = stepper(parts)
             losses.append(value)
             if state.step % 25 == 0 or state.step % self.per_epoch == 0:
-                self._tell_step(losses, rate=rate, progress=progress, total=total)
+                self._tell_step(losses, rate=rate, total=total)
                 losses.clear()
             if state.step % (settings.evaluate_every * self.per_epoch) == 0:
                 self.measure("evaluation")
@@ -197,13 +198,13 @@ class _Run:
                 self.tell({"event": "broken", "step": self.state.step, "message": message})
             self.broken[message] = self.broken.get(message, 0) + 1
 
-    def _tell_step(self, losses: list[float], *, rate: float, progress: float, total: int) -> None:
+    def _tell_step(self, losses: list[float], *, rate: float, total: int) -> None:
         self.tell(
             {
                 "event": "step",
                 "step": self.state.step,
-                "of": None if self.settings.minutes else total,
-                "progress": round(progress, 4),
+                "of": total,
+                "progress": round(self.state.step / total, 4),
                 "seconds": round(self.state.seconds, 1),
                 "learning_rate": rate,
                 "loss": round(float(np.mean(losses)), 5),
@@ -223,7 +224,7 @@ class _Run:
             self._measure_figures(name)
             return
         matrix = self.group.summed(
-            measured(self.recipe, self.state.average, self.group.part(self.validation))
+            measured(self.recipe, self.state.average.module, self.group.part(self.validation))
         )
         label_set = self.recipe.label_set
         mean_iou = mean_of([iou_of(matrix, [i]) for i in range(len(label_set))])
@@ -246,7 +247,7 @@ class _Run:
         """As `measure`, by the recipe's own measure; every process measures all of it."""
         recipe, state = self.recipe, self.state
         assert recipe.figures is not None
-        figures = dict(recipe.figures(state.average, self.data, recipe.splits[0]))
+        figures = dict(recipe.figures(state.average.module, self.data, recipe.splits[0]))
         self.tell(
             {
                 "event": name,
@@ -264,7 +265,8 @@ class _Run:
 
     def _write(self, accuracy: Mapping[str, Any]) -> None:
         recipe = self.recipe
-        tensors = {n: value.cpu().numpy() for n, value in self.state.average.state_dict().items()}
+        weights = self.state.average.module.state_dict()
+        tensors = {name: value.cpu().numpy() for name, value in weights.items()}
         provenance: dict[str, Any] = {
             "recipe": recipe.name,
             "data": self.learned_from.description,

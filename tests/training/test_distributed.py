@@ -29,7 +29,7 @@ COMMON = """
     from training.losses.named import LossContext, make_loss
     from training.recipes.base import Recipe
     from training.settings import FitSettings
-    from training.state import RunState
+    from training.state import RunState, moving_average
     from training.step import Stepper
 
     torch.set_num_threads(1)
@@ -70,18 +70,20 @@ STEP_AND_EVALUATION = """
         torch.manual_seed(0)
         net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 1))
         state = RunState(
-            model=net, average=net, optimizer=torch.optim.SGD(net.parameters(), lr=0.5),
+            model=net, average=moving_average(net, 0.0),
+            optimizer=torch.optim.SGD(net.parameters(), lr=0.5),
             scaler=torch.amp.GradScaler("cpu", enabled=False),
         )
         stepper = Stepper(
-            recipe, settings, state, make_loss("cross-entropy", LossContext()), group
+            recipe, settings, state, make_loss("cross-entropy", LossContext()), group,
+            total=9, per_epoch=3,
         )
         samples = [Noise(4)[i] for i in group.share(range(4))]
         part = (
             torch.from_numpy(np.stack([s.image for s in samples])),
             torch.from_numpy(np.stack([s.labels for s in samples])),
         )
-        stepper([part], progress=0.0, epoch=0.0)
+        stepper([part])
         if group.leads:
             weights = {k: v.numpy() for k, v in net.state_dict().items()}
             np.savez(os.environ["RESULT"], matrix=matrix, **weights)

@@ -17,7 +17,6 @@ from training.data.base import Sample
 from training.recipes.base import Recipe
 from training.recipes.pictures import learn_from
 from training.settings import FitSettings
-from training.step import rate_share
 from training.trainer import fit
 
 SHADES = LabelSet(name="shades", names=("dark", "light"), colours=((0, 0, 0), (255, 255, 255)))
@@ -256,25 +255,6 @@ def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "state.pt").write_bytes(b"nothing")
     with pytest.raises(SettingError, match="no saved state"):
         weights(tmp_path, resume=True)
-
-
-@pytest.mark.parametrize(
-    ("changes", "progress", "epoch", "share"),
-    [
-        ({"schedule": "constant"}, 0.7, 7.0, 1.0),
-        ({"schedule": "poly", "power": 2.0}, 0.5, 5.0, 0.25),
-        ({"schedule": "step", "cuts": (0.5, 0.8), "cut_factor": 0.1}, 0.9, 9.0, 0.01),
-        ({"schedule": "cosine-restarts", "restart_epochs": 4.0}, 0.5, 4.0, 1.0),
-        ({"schedule": "cosine-restarts", "restart_epochs": 4.0}, 0.5, 8.0, 0.5),
-        ({"schedule": "one-cycle", "warm_up": 0.5, "start": 0.1}, 0.5, 5.0, 1.0),
-        ({"schedule": "one-cycle", "warm_up": 0.5, "start": 0.1}, 0.0, 0.0, 0.1),
-    ],
-)
-def test_rate_shares(
-    changes: dict[str, object], progress: float, epoch: float, share: float
-) -> None:
-    settings = dataclasses.replace(SETTINGS, **changes)  # type: ignore[arg-type]
-    assert rate_share(settings, progress=progress, epoch=epoch) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from rtseg.errors import SettingError
 from rtseg.models import build_model
 from training import encoder_weights
 from training.encoder_weights import load_imagenet
-from training.optimizers import encoder_of, freeze, make_optimizer, set_rate
+from training.optimizers import encoder_of, freeze, make_optimizer
 
 
 def small() -> nn.Sequential:
@@ -65,25 +65,6 @@ def test_only_matrices_decay() -> None:
         for parameter in group["params"]
     }
     assert decays == {2: 0.5, 1: 0.0}
-
-
-@pytest.mark.parametrize("name", ["adam", "sgd"])
-def test_rate_and_momentum_reach_every_group(name: str) -> None:
-    optimizer = make_optimizer(
-        name,  # type: ignore[arg-type]
-        small(),
-        learning_rate=1.0,
-        momentum=0.9,
-        beta2=0.99,
-        weight_decay=0.1,
-    )
-    set_rate(optimizer, 0.25, momentum=0.7)
-    for group in optimizer.param_groups:
-        assert group["lr"] == 0.25
-        assert (group["betas"][0] if name == "adam" else group["momentum"]) == 0.7
-    set_rate(optimizer, 0.5, momentum=None)
-    assert optimizer.param_groups[1]["lr"] == 0.5
-    assert (group["betas"][0] if name == "adam" else group["momentum"]) == 0.7
 
 
 def test_a_frozen_encoder_does_not_move() -> None:

@@ -146,9 +146,41 @@ def test_a_run_is_not_overwritten_and_not_resumed_with_other_settings(tmp_path: 
         run(tmp_path, epochs=2, resume=True)
 
 
-def test_the_clock_can_end_a_run(tmp_path: Path):
-    path = run(tmp_path, epochs=1000, minutes=0.02)
-    assert read_checkpoint(path).provenance["epochs"] < 1000
+def as_0_1_wrote_it(path: Path, **settings: object) -> None:
+    """Make a saved state what the version before wrote."""
+    saved = torch.load(path, weights_only=True)
+    average = saved["average"]
+    assert average.pop("n_averaged") == saved["step"]
+    saved["average"] = {name.removeprefix("module."): v for name, v in average.items()}
+    saved["settings"] |= {"minutes": 0.0, "seeds": 1, "restart_factor": 2.0, **settings}
+    for group in saved["optimizer"]["param_groups"]:
+        for name in ("initial_lr", "max_lr", "min_lr"):
+            group.pop(name, None)
+    torch.save(saved, path)
+
+
+def test_a_state_of_0_1_goes_on_the_same_way(tmp_path: Path):
+    run(tmp_path / "whole")
+    stopped = dataclasses.replace(
+        RECIPE,
+        training=lambda data, settings: TrainingData(
+            views=StoppingViews(settings.seed), pictures=24
+        ),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", recipe=stopped, save_minutes=0.0)
+    as_0_1_wrote_it(tmp_path / "parts" / "state.pt")
+    run(tmp_path / "parts", resume=True)
+    whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_state_of_0_1_that_followed_the_clock_is_refused(tmp_path: Path):
+    run(tmp_path, epochs=1)
+    as_0_1_wrote_it(tmp_path / "state.pt", minutes=30.0)
+    with pytest.raises(SettingError, match=r"minutes=30\.0, which this version does not have"):
+        run(tmp_path, epochs=1, resume=True)
 
 
 def test_a_run_can_start_from_a_checkpoint(tmp_path: Path):

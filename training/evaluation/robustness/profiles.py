@@ -87,7 +87,7 @@ def measure_profiles(
     table = to_fasseg(label_set)
 
     def coarse(images: object) -> list[np.ndarray]:
-        return [table[ids] for ids in label(images)]  # type: ignore[arg-type]
+        return [table[ids] for ids in label(images)]
 
     by_yaw: dict[int, list[int]] = {}
     for index, name in enumerate(photos.names):
