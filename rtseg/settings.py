@@ -12,7 +12,9 @@ from rtseg.errors import SettingError, listed
 ViewName = Literal[
     "overlay", "mask", "side-by-side", "contour", "cutout", "blur", "pixelate", "none"
 ]
-DeviceName = Literal["auto", "cpu", "cuda"]
+DeviceName = str
+"""`auto`, `cpu`, `cuda` (the first NVIDIA GPU), or `cuda:N`."""
+DeviceKind = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 BackendName = Literal["auto", "torch", "openvino", "tensorrt"]
 Codec = Literal["auto", "h264", "hevc", "av1", "vp9", "ffv1"]
@@ -68,6 +70,29 @@ def _range(low: float | None, high: float | None) -> str:
     return f"{low} or more" if high is None else f"{low} to {high}"
 
 
+def device_kind(device: DeviceName) -> DeviceKind:
+    """What sort of device a name stands for.
+
+    Raises:
+        SettingError: it is none.
+    """
+    match device:
+        case "auto" | "cpu" | "cuda":
+            return device
+    name, colon, index = device.partition(":")
+    if name == "cuda" and colon and index.isascii() and index.isdecimal():
+        return "cuda"
+    raise SettingError(
+        f"--device: {device!r} is unknown; allowed: auto, cpu, cuda, cuda:N (the Nth NVIDIA GPU, "
+        "from 0)"
+    )
+
+
+def device_index(device: DeviceName) -> int:
+    """Which NVIDIA GPU a name stands for; 0 where it does not say."""
+    return int(device.partition(":")[2] or 0)
+
+
 def thread_count(threads: int) -> int:
     """What a `threads` setting means on this machine: 0 is one a core that we may use."""
     if threads > 0:
@@ -83,12 +108,16 @@ class ModelSettings(Settings):
 
     model: str | None = setting(None, "model file; the built-in face-parts model if not given")
     backend: BackendName = setting("auto", "what runs the network")
-    device: DeviceName = setting("auto", "where the network runs")
+    device: DeviceName = setting("auto", "where the network runs: auto, cpu, cuda or cuda:N")
     precision: Precision = setting("auto", "what the network computes in")
     threads: int = setting(0, "processor threads in all; 0 is one a core", low=0, high=1024)
     compile: bool = setting(
         False, "have PyTorch compile the network for this processor: up to a minute, the first time"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        device_kind(self.device)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,15 @@ from rtseg.backends.fallback import FallbackBackend
 from rtseg.checkpoint import Checkpoint, read_checkpoint
 from rtseg.errors import BackendError, ModelError, RtsegError, SettingError, listed
 from rtseg.export import OnnxModel, find_onnx, read_onnx
-from rtseg.settings import BackendName, DeviceName, ModelSettings, Precision
+from rtseg.settings import (
+    BackendName,
+    DeviceKind,
+    DeviceName,
+    ModelSettings,
+    Precision,
+    device_index,
+    device_kind,
+)
 from rtseg.system.nvidia import nvidia_driver_problem
 
 __all__ = ["Backend", "BackendName", "open_backend", "open_backend_for", "open_beside"]
@@ -39,8 +47,8 @@ def open_backend(
 
     `auto` takes the first that works here of tensorrt (where its engine is built), torch on an
     NVIDIA GPU, openvino, torch on the processor; it says which, and why not those before it, in
-    one line to the logger `rtseg`. Where a GPU's memory runs out later, the next one goes on, and
-    that is said as well. One that is asked for by name never falls back.
+    one line to the logger `rtseg`. Where a GPU fails later, or its memory runs out, the next one
+    goes on, and that is said as well. One that is asked for by name never falls back.
 
     Args:
         name: which run-time. `tensorrt` builds its engine where that is not built yet, which
@@ -163,7 +171,7 @@ class _Request:
 def _choose(request: _Request) -> Backend:
     """The first backend that works, with the reasons against those before it."""
     reasons: dict[str, list[str]] = {}
-    asked = request.settings.device
+    asked = device_kind(request.settings.device)
     candidates = [c for c in _CANDIDATES if asked == "auto" or asked in c.devices]
     for position, candidate in enumerate(candidates):
         try:
@@ -195,16 +203,18 @@ def _needs_nvidia() -> None:
 def _auto_tensorrt(request: _Request) -> Backend:
     """TensorRT where that is possible at once: nobody waits for a build they did not ask for."""
     _needs_nvidia()
-    missing = [name for name in ("tensorrt", "pycuda") if find_spec(name) is None]
-    if missing:
-        raise BackendError(f"{' and '.join(missing)} not installed")
+    from rtseg.backends.tensorrt.library import installed_flavours
+
+    if not installed_flavours():
+        raise BackendError("neither TensorRT nor TensorRT-RTX is installed")
     from rtseg.backends.tensorrt import StaleEngineError
     from rtseg.backends.tensorrt.loading import open_built, recipe_for
 
     model = request.model
     recipe = recipe_for(model.name, precision=request.settings.precision)
     try:
-        backend = open_built(model.exported, recipe)
+        index = device_index(request.settings.device)
+        backend = open_built(model.exported, recipe, device_index=index)
     except StaleEngineError as error:
         raise BackendError(f"{error}; `rtseg engine build --rebuild` builds it anew") from error
     if backend is None:
@@ -214,7 +224,8 @@ def _auto_tensorrt(request: _Request) -> Backend:
 
 def _auto_torch_cuda(request: _Request) -> Backend:
     _needs_nvidia()
-    settings = replace(request.settings, device="cuda", compile=False)
+    device = request.settings.device if request.settings.device != "auto" else "cuda"
+    settings = replace(request.settings, device=device, compile=False)
     return _open_torch(replace(request, settings=settings))
 
 
@@ -244,7 +255,12 @@ def _open_tensorrt(request: _Request) -> Backend:
 
     model = request.model
     recipe = recipe_for(model.name, precision=request.settings.precision)
-    return open_tensorrt(model.exported, recipe, weights=model.weights_path)
+    return open_tensorrt(
+        model.exported,
+        recipe,
+        weights=model.weights_path,
+        device_index=device_index(request.settings.device),
+    )
 
 
 def _open_openvino(request: _Request) -> Backend:
@@ -289,7 +305,7 @@ _OPENERS: dict[str, Callable[[_Request], Backend]] = {
 @dataclass(frozen=True)
 class _Candidate:
     label: str
-    devices: tuple[DeviceName, ...]
+    devices: tuple[DeviceKind, ...]
     open: Callable[[_Request], Backend]
 
 

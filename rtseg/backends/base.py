@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import BackendError, SettingError
+
+_log = logging.getLogger("rtseg")
 
 Crops = npt.NDArray[np.uint8]
 """RGB, uint8, (batch, input_height, input_width, 3)."""
@@ -87,4 +90,10 @@ class Backend(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except BackendError as closing:
+            # the first error is the one that says what went wrong
+            if error is None:
+                raise
+            _log.warning("%s", closing)

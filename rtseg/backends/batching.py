@@ -8,8 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
-from rtseg.backends.tensorrt.recipe import BATCHES
 from rtseg.errors import DeviceMemoryError
+
+BATCHES = (1, 2, 4, 8)
+"""The batch sizes that GPUs run; a call is padded up to the next."""
 
 MEMORY_IS_FULL = (
     "the GPU's memory is full; close other programs, lower --max-faces, or use --device cpu"
@@ -45,7 +47,8 @@ def infer_what_fits(
         backend: its `max_batch` cuts the batches, and is lowered to what fits.
         crops: uint8 (n, h, w, 3).
         run: computes at most `max_batch` crops, or raises DeviceMemoryError. What it returns is
-            copied before the next call.
+            copied before the next call. It sets `device_seconds` where the device has a clock;
+            of several parts the sum is left there.
         make_room: gives back what earlier calls, and the one that failed, left on the device.
 
     Returns:
@@ -55,7 +58,8 @@ def infer_what_fits(
         DeviceMemoryError: not even one crop fits.
     """
     out = np.empty((len(crops), *probabilities_shape(backend)), np.float32)
-    done = 0
+    done, seconds = 0, 0.0
+    backend.device_seconds = None
     while done < len(crops):
         part = crops[done : done + backend.max_batch]
         try:
@@ -64,6 +68,9 @@ def infer_what_fits(
             why = str(error)
         else:
             done += len(part)
+            if backend.device_seconds is not None:
+                seconds += backend.device_seconds
+                backend.device_seconds = seconds if done == len(crops) else None
             continue
         # outside the handler: the error's traceback holds the memory of the failed call
         make_room()

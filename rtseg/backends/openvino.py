@@ -16,7 +16,7 @@ import numpy as np
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.errors import BackendError, RtsegError, SettingError, listed
 from rtseg.export.onnx_file import INPUT, PROBABILITIES, OnnxModel
-from rtseg.settings import DeviceName, ModelSettings, Precision, thread_count
+from rtseg.settings import DeviceName, ModelSettings, Precision, device_kind, thread_count
 from rtseg.system.cache import private_folder, user_cache
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -57,8 +57,10 @@ class OpenVinoBackend(Backend):
         cache: Path | None = None,
     ) -> None:
         ModelSettings(device=device, precision=precision, threads=threads)
-        if device == "cuda":
-            raise SettingError("device cuda: the openvino backend runs on cpu only; allowed: cpu")
+        if device_kind(device) == "cuda":
+            raise SettingError(
+                f"device {device}: the openvino backend runs on cpu only; allowed: cpu"
+            )
         self._lock = threading.Lock()
         self.model = exported.model
         self.threads = thread_count(threads)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from rtseg.backends.tensorrt.manifest import manifest_path
 from rtseg.cli.progress import reporting_phases, set_up_logging
 from rtseg.errors import BackendError, SettingError, listed
 from rtseg.export import OnnxPrecision
+from rtseg.settings import device_index, device_kind
 
 if TYPE_CHECKING:
     from rtseg.backends.tensorrt import Engine
@@ -33,24 +35,37 @@ def command() -> None:
 @command.command(short_help="Build the engine of a model or recipe.")
 @click.argument("what", default=BUILT_IN, metavar="[MODEL|RECIPE]")
 @click.option("--rebuild", is_flag=True, help="Build it anew even if it is there and in order.")
+@click.option(
+    "--for",
+    "architectures",
+    metavar="SM,SM,…",
+    help="Build for GPUs of these architectures instead, as sm86,sm89,sm120: by TensorRT-RTX, on "
+    "any machine, without a GPU.",
+)
+@click.option("--device", default="cuda", show_default=True, help="Which GPU: cuda or cuda:N.")
 @click.option("-v", "--verbose", is_flag=True, help="Show TensorRT's own messages.")
-def build(what: str, rebuild: bool, verbose: bool) -> None:
+def build(what: str, rebuild: bool, architectures: str | None, device: str, verbose: bool) -> None:
     """Build an engine for this machine's GPU, and compare it with FP32.
 
     MODEL is a .safetensors file with its .onnx beside it, or an .onnx file; RECIPE is one of the
     shipped recipes or a .toml file. Without either: the built-in model.
     """
-    from rtseg.backends.tensorrt import find_engine, read_recipe
+    from rtseg.backends.tensorrt import find_engine, other_machines, read_recipe, this_machine
     from rtseg.backends.tensorrt.loading import build_engine, in_precision
 
     set_up_logging(verbose=verbose, quiet=False)
     recipe = read_recipe(what)
     exported, weights = find_exported(recipe.model)
-    there = find_engine(in_precision(exported, recipe), recipe)
+    if architectures is None:
+        target = this_machine(_gpu_index(device))
+    else:
+        target = other_machines(tuple(name.strip() for name in architectures.split(",")))
+    there = find_engine(in_precision(exported, recipe), recipe, target)
     with reporting_phases(f"building {recipe.name}") as on_progress:
         engine = build_engine(
             exported,
             recipe,
+            target,
             weights=weights,
             on_progress=on_progress,
             replacing=there if rebuild else None,
@@ -65,9 +80,14 @@ def build(what: str, rebuild: bool, verbose: bool) -> None:
         else f"{manifest.agreement:.2%} of labels as in FP32"
     )
     click.echo(
-        f"built in {manifest.build_seconds:.0f} s: {engine.path} "
-        f"({manifest.precision}, {agreement})"
+        f"built in {manifest.build_seconds:.0f} s by {manifest.library} for {manifest.target}: "
+        f"{engine.path} ({manifest.precision}, {agreement})"
     )
+    if architectures is not None:
+        click.echo(
+            f"elsewhere: put it and {manifest_path(engine.path).name} into that machine's folder "
+            "of engines (`rtseg engine list` names it)"
+        )
 
 
 @command.command("list", short_help="List the recipes and the engines that are built.")
@@ -92,15 +112,15 @@ def list_() -> None:
         console.print("  none yet: `rtseg engine build` makes one")
         return
     table = Table(box=None, pad_edge=True)
-    for title in ("name", "precision", "GPU", "TensorRT", "as FP32", "built", "seconds", "MB"):
+    for title in ("name", "precision", "for", "by", "as FP32", "built", "seconds", "MB"):
         table.add_column(title)
     for engine in engines:
         manifest = engine.manifest
         table.add_row(
             escape(manifest.name),
             manifest.precision,
-            escape(f"{manifest.gpu} ({manifest.compute_capability})"),
-            manifest.tensorrt,
+            escape(manifest.target),
+            manifest.library,
             "-" if manifest.agreement is None else f"{manifest.agreement:.2%}",
             manifest.built,
             f"{manifest.build_seconds:.0f}",
@@ -109,17 +129,52 @@ def list_() -> None:
     console.print(table)
 
 
+@command.command(short_help="Show what the engines are made of.")
+@click.option("--json", "as_json", is_flag=True, help="Every layer, as JSON.")
+def inspect(as_json: bool) -> None:
+    """Show how many layers of which kind each engine has, and what they compute in, as the
+    builder reported them. Needs no GPU."""
+    import json
+    from collections import Counter
+
+    from rtseg.backends.tensorrt import list_engines
+    from rtseg.backends.tensorrt.inspection import read_layers
+
+    set_up_logging(verbose=False, quiet=False)
+    engines = list_engines()
+    layers = {engine.path.name: read_layers(engine) for engine in engines}
+    if as_json:
+        report = {name: [layer.to_json() for layer in found] for name, found in layers.items()}
+        click.echo(json.dumps(report, indent=2))
+        return
+    for engine in engines:
+        found, manifest = layers[engine.path.name], engine.manifest
+        click.echo(
+            f"{engine.path.name}: {manifest.precision}, batches of 1 to {manifest.largest_batch}, "
+            f"{engine.path.stat().st_size / 1e6:.1f} MB, by {manifest.library} for "
+            f"{manifest.target}"
+        )
+        for (kind, reads), count in Counter((one.kind, one.reads) for one in found).most_common():
+            click.echo(f"  {count:5} {kind}{f' on {reads}' if reads else ''}")
+        if not found:
+            click.echo("  its builder reported no layers")
+    if not engines:
+        click.echo("no engine is built")
+
+
 @command.command(short_help="Check every engine that is built.")
-def verify() -> None:
+@click.option("--device", default="cuda", show_default=True, help="Which GPU: cuda or cuda:N.")
+def verify(device: str) -> None:
     """Check that each engine is what was built (SHA-256), was built for this GPU and TensorRT, and
     loads. Exit code 7 if one does not; where TensorRT cannot run, only the files are checked."""
     from rtseg.backends.tensorrt import list_engines
 
     set_up_logging(verbose=False, quiet=False)
+    index = _gpu_index(device)
     engines = list_engines()
     bad = 0
     for engine in engines:
-        problem = _problem(engine)
+        problem = _problem(engine, index)
         bad += problem is not None
         click.echo(f"{engine.path.name}: {problem or 'in order'}")
     if bad:
@@ -191,12 +246,17 @@ def find_exported(model: str) -> tuple[OnnxModel, Path | None]:
     )
 
 
-def _problem(engine: Engine) -> str | None:
+def _gpu_index(device: str) -> int:
+    if device_kind(device) != "cuda":
+        raise SettingError(f"--device: {device!r}: engines run on a GPU; allowed: cuda, cuda:N")
+    return device_index(device)
+
+
+def _problem(engine: Engine, index: int = 0) -> str | None:
     """Why an engine cannot be used on this machine; None where it can."""
-    from rtseg.backends.tensorrt import StaleEngineError
+    from rtseg.backends.tensorrt import StaleEngineError, this_machine
     from rtseg.backends.tensorrt.backend import TensorRtBackend
-    from rtseg.backends.tensorrt.builder import tensorrt_library
-    from rtseg.system.nvidia import find_gpu, nvidia_driver_problem
+    from rtseg.system.nvidia import nvidia_driver_problem
 
     try:
         plan = engine.read()
@@ -204,15 +264,21 @@ def _problem(engine: Engine) -> str | None:
         return str(error)
     if nvidia_driver_problem() is not None:
         return None
-    manifest, gpu = engine.manifest, find_gpu()
-    version = tensorrt_library().__version__
-    if (manifest.tensorrt, manifest.gpu) != (version, gpu.name):
+    manifest, target = engine.manifest, this_machine(index)
+    gpu, library = target.gpu, target.library
+    assert gpu is not None
+    fits = (
+        gpu.architecture in manifest.architectures
+        if manifest.architectures
+        else gpu.name == manifest.gpu
+    )
+    if (manifest.flavour, manifest.tensorrt) != (library.flavour, library.version) or not fits:
         return (
-            f"built for {manifest.gpu} by TensorRT {manifest.tensorrt}; "
-            f"here are {gpu.name} and TensorRT {version}"
+            f"built for {manifest.target} by {manifest.library}; "
+            f"here are {gpu.name} and {library.title}"
         )
     try:
-        TensorRtBackend(plan, manifest).close()
+        TensorRtBackend(plan, manifest, device_index=index).close()
     except BackendError as error:
         return str(error)
     return None

@@ -151,18 +151,26 @@ def _key_and_value(entry: memoryview) -> tuple[str, str]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of one protobuf message: number, and an integer or the bytes.
+    """The fields of one protobuf message: number, and an integer or the bytes."""
+    for number, value, _ in raw_fields(message):
+        yield number, value
+
+
+def raw_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
+    """The fields of one protobuf message: number, an integer or the bytes, and the whole field as
+    it stands in the message.
 
     Raises:
         ValueError: the message is cut off or malformed.
     """
     position = 0
     while position < len(message):
+        start = position
         tag, position = _varint(message, position)
         kind = tag & 7
         if kind == 0:
-            value, position = _varint(message, position)
-            yield tag >> 3, value
+            number, position = _varint(message, position)
+            yield tag >> 3, number, message[start:position]
             continue
         if kind == 2:
             length, position = _varint(message, position)
@@ -172,8 +180,9 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError(f"wire type {kind}")
         if position + length > len(message):
             raise ValueError("cut off")
-        yield tag >> 3, message[position : position + length]
+        value = message[position : position + length]
         position += length
+        yield tag >> 3, value, message[start:position]
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:

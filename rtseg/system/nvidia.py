@@ -1,4 +1,4 @@
-"""What the NVIDIA driver says of itself and its device, asked without any of NVIDIA's packages.
+"""What the NVIDIA driver says of itself and its devices, asked without any of NVIDIA's packages.
 
 TensorRT ends the process at its first use where there is no driver, so this is asked before.
 """
@@ -9,7 +9,8 @@ import ctypes
 import sys
 from dataclasses import dataclass
 
-from rtseg.errors import BackendError
+from rtseg.errors import BackendError, SettingError
+from rtseg.system.cuda_errors import describe_cuda_error
 
 NO_DRIVER = "no NVIDIA driver"
 
@@ -26,6 +27,7 @@ class Gpu:
         memory_bytes: how much the device has in all.
         cuda: the newest CUDA that the driver speaks, "13.0".
         driver: the driver's own version, "580.65.06", or "" where it does not say.
+        index: the driver's number of the device, as in `cuda:0`.
     """
 
     name: str
@@ -33,6 +35,12 @@ class Gpu:
     memory_bytes: int
     cuda: str
     driver: str = ""
+    index: int = 0
+
+    @property
+    def architecture(self) -> str:
+        """The compute capability as compilers write it: "sm90"."""
+        return "sm" + self.compute_capability.replace(".", "")
 
 
 def cuda_driver() -> ctypes.CDLL:
@@ -52,17 +60,48 @@ def nvidia_driver_problem() -> str | None:
         return NO_DRIVER
     code = driver.cuInit(0)
     if code != 0:
-        return f"the NVIDIA driver does not start (CUDA error {code})"
+        return f"the NVIDIA driver does not start ({describe_cuda_error(code)})"
     count = ctypes.c_int(0)
     if driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
         return "the NVIDIA driver finds no device"
     return None
 
 
-def find_gpu() -> Gpu:
-    """The first device.
+def driver_cuda_version() -> tuple[int, int]:
+    """The newest CUDA that the driver speaks, (13, 0); (0, 0) where there is no driver."""
+    version = ctypes.c_int(0)
+    try:
+        code = cuda_driver().cuDriverGetVersion(ctypes.byref(version))
+    except OSError:
+        return 0, 0
+    return (version.value // 1000, version.value % 1000 // 10) if code == 0 else (0, 0)
+
+
+def cuda_compatibility_problem(library: str, needed_major: int | None) -> str | None:
+    """Why a library built for a CUDA cannot run on this driver; None where it can.
+
+    A driver runs what was built for its own or an older major version. Libraries do not all check
+    that themselves: some end the process.
+
+    Args:
+        library: what errors call it.
+        needed_major: the major version of the CUDA it was built for; None where that is unknown,
+            and then nothing is found wrong.
+    """
+    major, minor = driver_cuda_version()
+    if needed_major is None or major >= needed_major:
+        return None
+    return (
+        f"{library} was built for CUDA {needed_major}, but the NVIDIA driver speaks CUDA "
+        f"{major}.{minor}; update the driver, or install the build for CUDA {major}"
+    )
+
+
+def find_gpu(index: int = 0) -> Gpu:
+    """One device.
 
     Raises:
+        SettingError: there are devices, but none of that number.
         BackendError: there is no driver or no device.
     """
     problem = nvidia_driver_problem()
@@ -71,26 +110,42 @@ def find_gpu() -> Gpu:
             f"{problem}; TensorRT needs an NVIDIA GPU and its driver, `--device cpu` needs neither"
         )
     driver = cuda_driver()
-    device, major, minor, version = (ctypes.c_int(0) for _ in range(4))
+    count = ctypes.c_int(0)
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    if index >= count.value:
+        found = ", ".join(f"cuda:{number}" for number in range(count.value))
+        raise SettingError(f"device cuda:{index}: there is none; found: {found}")
+    device, major, minor = (ctypes.c_int(0) for _ in range(3))
     memory = ctypes.c_size_t(0)
     name = ctypes.create_string_buffer(256)
     codes = (
-        driver.cuDeviceGet(ctypes.byref(device), 0),
+        driver.cuDeviceGet(ctypes.byref(device), index),
         driver.cuDeviceGetName(name, len(name), device),
         driver.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device),
         driver.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device),
         driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device),
-        driver.cuDriverGetVersion(ctypes.byref(version)),
     )
-    if any(codes):
-        raise BackendError(f"the NVIDIA driver does not describe its device (CUDA errors {codes})")
+    failed = [describe_cuda_error(code) for code in codes if code != 0]
+    if failed:
+        raise BackendError(f"the NVIDIA driver does not describe cuda:{index} ({failed[0]})")
+    cuda_major, cuda_minor = driver_cuda_version()
     return Gpu(
         name=name.value.decode(errors="replace"),
         compute_capability=f"{major.value}.{minor.value}",
         memory_bytes=memory.value,
-        cuda=f"{version.value // 1000}.{version.value % 1000 // 10}",
+        cuda=f"{cuda_major}.{cuda_minor}",
         driver=_driver_version(),
+        index=index,
     )
+
+
+def find_gpus() -> tuple[Gpu, ...]:
+    """Every device, in the driver's order; none where CUDA cannot be used."""
+    if nvidia_driver_problem() is not None:
+        return ()
+    count = ctypes.c_int(0)
+    cuda_driver().cuDeviceGetCount(ctypes.byref(count))
+    return tuple(find_gpu(index) for index in range(count.value))
 
 
 def _driver_version() -> str:

@@ -96,7 +96,7 @@ def test_an_engine_that_is_built_comes_before_all(model, gpu, lines):
     assert gpu.behaviour.builds == 1
     with open_backend(model=model) as backend:
         assert (backend.name, backend.precision) == ("tensorrt", "fp16")
-    assert lines()[-1].startswith("tensorrt on cuda:0 (NVIDIA Fake 4000), fp16")
+    assert lines()[-1].startswith("tensorrt on cuda:0 (NVIDIA Fake 4000) by TensorRT 11")
     assert gpu.behaviour.builds == 1
 
 
@@ -124,30 +124,52 @@ def test_full_memory_falls_back_and_says_so(model, gpu, monkeypatch, lines):
     with open_backend(model=model, threads=1) as backend:
         assert backend.name == "openvino"
     assert "not tensorrt: the GPU's memory is full" in lines()[-1]
-    assert machine.pycuda.current == []
+    assert not any(machine.memory.alive().values())
+
+
+def fail_at_launch(gpu, code):
+    gpu.driver.failing, gpu.driver.failing_code = "cuGraphLaunch", code
 
 
 def test_memory_that_runs_out_in_the_middle_goes_on_elsewhere(model, gpu, lines):
     pytest.importorskip("openvino")
     crops = tiny_crops(3)
     with open_backend("tensorrt", model=model) as backend:
-        gpu.behaviour.no_context = True
-        with pytest.raises(DeviceMemoryError, match="too full for a batch of 1"):
+        fail_at_launch(gpu, 2)
+        with pytest.raises(DeviceMemoryError, match="too full for a CUDA graph"):
             backend.infer(crops)
-    gpu.behaviour.no_context = False
+        fail_at_launch(gpu, 0)
     with open_backend("openvino", model=model, threads=1) as expected:
         labels = expected.infer(crops).argmax(-1)
     with open_backend(model=model, threads=1) as backend:
         backend.infer(crops[:1])
         assert backend.name == "tensorrt"
-        gpu.behaviour.no_context = True
+        fail_at_launch(gpu, 2)
         assert (backend.infer(crops).argmax(-1) == labels).all()
         assert backend.name == "openvino"
-    tried = ("4: going on with batches of 2", "2: going on with batches of 1", "1 (it gives no")
-    for text, line in zip(tried, lines()[-3:], strict=True):
-        assert f"too full for a batch of {text}" in line
+    tried = ("batch of 4: going on with batches of 2", "batch of 2: going on with batches of 1")
+    for text, line in zip((*tried, "CUDA graph"), lines()[-3:], strict=True):
+        assert f"too full for a {text}" in line
     assert "; going on with openvino on cpu" in lines()[-1]
-    assert gpu.pycuda.current == []
+    assert not any(gpu.memory.alive().values())
+
+
+@pytest.mark.parametrize(("code", "said"), [(700, "ILLEGAL_ADDRESS"), (999, "does not say why")])
+def test_a_gpu_that_dies_in_the_middle_is_left_for_the_processor(model, gpu, lines, code, said):
+    """After such an error everything that is asked of the GPU fails, giving it back as well."""
+    pytest.importorskip("openvino")
+    open_backend("tensorrt", model=model).close()
+    crops = tiny_crops(2)
+    with open_backend(model=model, threads=1) as backend:
+        assert backend.name == "tensorrt"
+        fail_at_launch(gpu, code)
+        gpu.memory.failing["cuStreamSynchronize"] = gpu.pycuda.Error("cuStreamSynchronize failed")
+        assert len(backend.infer(crops)) == 2
+        assert backend.name == "openvino"
+        assert f"CUDA error {code}" in lines()[-1]
+        assert said in lines()[-1]
+        assert "; going on with openvino on cpu" in lines()[-1]
+    assert (gpu.memory.driver_stack, gpu.memory.pycuda_stack) == ([], [])
 
 
 @pytest.mark.parametrize("name", ["tensorrt", "openvino", "torch"])

@@ -1,4 +1,4 @@
-"""A GPU whose memory runs out in the middle of a run."""
+"""A GPU that fails, or whose memory runs out, in the middle of a run."""
 
 import threading
 from fractions import Fraction
@@ -8,7 +8,7 @@ import pytest
 
 from rtseg.backends.base import Backend
 from rtseg.backends.fallback import FallbackBackend
-from rtseg.errors import BackendError, DeviceMemoryError
+from rtseg.errors import BackendError, DeviceMemoryError, SettingError
 from rtseg.frames import Frame
 from rtseg.runtime.pipeline import Pipeline
 from rtseg.segmenter import Segmenter
@@ -106,12 +106,38 @@ def test_nothing_left_is_the_typed_error_with_every_reason():
     assert "openvino not installed" not in str(caught.value), "it is not tried twice"
 
 
-def test_other_failures_do_not_change_the_backend():
-    with FallbackBackend(
-        Stub("gpu", answer=1, calls=1, error=BackendError), [lambda: Stub("cpu", answer=2)]
-    ) as backend:
-        backend.infer(tiny_crops(1))
-        with pytest.raises(BackendError, match="memory"):
+def test_a_backend_that_fails_otherwise_is_left_too(caplog):
+    """A GPU that died, and that cannot even be given back."""
+
+    class Dead(Stub):
+        def close(self):
+            super().close()
+            raise BackendError("cuMemFree failed")
+
+    gpu = Dead("gpu", answer=1, calls=1, error=BackendError)
+    with FallbackBackend(gpu, [lambda: Stub("cpu", answer=2)]) as backend:
+        assert answers(backend, tiny_crops(1)) == {1}
+        assert answers(backend, tiny_crops(1)) == {2}
+        assert (backend.name, gpu.closed) == ("cpu", 1)
+    (record,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    assert "going on with cpu runs" in record.getMessage()
+
+
+def test_of_two_that_fail_the_error_is_no_full_memory():
+    gpu = Stub("gpu", answer=1, calls=0, error=BackendError)
+    others = [lambda: Stub("cpu", answer=2, calls=0, error=BackendError)]
+    with FallbackBackend(gpu, others) as backend:
+        with pytest.raises(BackendError, match="nothing else is left to run it") as caught:
+            backend.infer(tiny_crops(1))
+        assert not isinstance(caught.value, DeviceMemoryError)
+
+
+def test_wrong_crops_and_faults_of_our_own_do_not_change_the_backend():
+    gpu = Stub("gpu", answer=1, calls=0, error=ZeroDivisionError)
+    with FallbackBackend(gpu, [lambda: Stub("cpu", answer=2)]) as backend:
+        with pytest.raises(SettingError):
+            backend.infer(tiny_crops(1).astype(np.float32))
+        with pytest.raises(ZeroDivisionError):
             backend.infer(tiny_crops(1))
         assert backend.name == "gpu"
 

@@ -69,7 +69,10 @@ def test_engines_of_another_tensorrt_are_stale(run, model, machine, monkeypatch,
     install(monkeypatch, version="10.13.0.35")
     stale = run("engine", "verify")
     assert stale.code == 7
-    assert "by TensorRT 11.4.0.106; here are NVIDIA Fake 4000 and TensorRT 10.13.0.35" in stale.out
+    assert (
+        "(8.9) by TensorRT 11.4.0.106; here are NVIDIA Fake 4000 and TensorRT 10.13.0.35"
+        in stale.out
+    )
     run("engine", "build", model)
     run("engine", "clean", "--stale")
     assert len(list(folder.glob("*.engine"))) == 1
@@ -94,7 +97,7 @@ def test_what_goes_wrong_is_one_line(run, model, tmp_path):
 
 def test_without_a_gpu_a_build_says_so(run, model, monkeypatch):
     monkeypatch.setattr(
-        "rtseg.backends.tensorrt.builder.nvidia_driver_problem", lambda: "no NVIDIA driver"
+        "rtseg.backends.tensorrt.library.nvidia_driver_problem", lambda: "no NVIDIA driver"
     )
     result = run("engine", "build", model)
     assert result.code == 7

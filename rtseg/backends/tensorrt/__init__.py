@@ -1,17 +1,23 @@
-"""TensorRT engines: built from an exported model by a recipe, kept, and checked before use.
+"""TensorRT in one room: engines are built from an exported model by a recipe, kept, checked, run.
 
-recipe.py   what an engine is built with, one TOML file each
-builder.py  ONNX to a serialized engine
-store.py    where engines lie, what is known of each, and when one is built
+library.py      TensorRT or TensorRT-RTX, whichever is installed
+recipe.py       what an engine is built with, one TOML file each
+target.py       what it is built for
+builder.py      ONNX to a serialized engine; progress.py: how far it has come
+manifest.py     what is known of an engine
+store.py        where engines lie, and when one is built
+loading.py      from a model to a running backend
+backend.py      runs an engine; execution.py: one batch size; cuda_graph.py: its recording
+cuda_device.py  what of CUDA is needed; pycuda_device.py, bindings_device.py: who does it
+inspection.py   what an engine is made of
 """
 
-from rtseg.backends.tensorrt.builder import Progress, build_plan
+from rtseg.backends.tensorrt.builder import build_plan
+from rtseg.backends.tensorrt.manifest import Engine, Manifest, StaleEngineError
+from rtseg.backends.tensorrt.progress import Progress
 from rtseg.backends.tensorrt.recipe import EngineRecipe, read_recipe, shipped_recipes
 from rtseg.backends.tensorrt.store import (
-    Engine,
-    Manifest,
     ParityCheck,
-    StaleEngineError,
     engine_folder,
     engine_key,
     find_engine,
@@ -19,6 +25,7 @@ from rtseg.backends.tensorrt.store import (
     prepare_engine,
     remove_engines,
 )
+from rtseg.backends.tensorrt.target import Target, other_machines, this_machine
 
 __all__ = [
     "Engine",
@@ -27,13 +34,16 @@ __all__ = [
     "ParityCheck",
     "Progress",
     "StaleEngineError",
+    "Target",
     "build_plan",
     "engine_folder",
     "engine_key",
     "find_engine",
     "list_engines",
+    "other_machines",
     "prepare_engine",
     "read_recipe",
     "remove_engines",
     "shipped_recipes",
+    "this_machine",
 ]

@@ -9,22 +9,25 @@ PyTorch and OpenCV share), and is current only inside a call.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import weakref
 from typing import Any
 
 import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
-from rtseg.backends.batching import MEMORY_IS_FULL, infer_what_fits, padded
-from rtseg.backends.tensorrt import Manifest, StaleEngineError
-from rtseg.backends.tensorrt.builder import is_out_of_memory, make_logger, tensorrt_library
-from rtseg.backends.tensorrt.cuda_graph import CudaGraph, CudaGraphError
-from rtseg.backends.tensorrt.recipe import BATCHES
-from rtseg.errors import BackendError, DeviceMemoryError
-from rtseg.export.onnx_file import INPUT, LABELS, PROBABILITIES
+from rtseg.backends.batching import BATCHES, infer_what_fits, padded
+from rtseg.backends.tensorrt.builder import made, make_logger
+from rtseg.backends.tensorrt.cuda_device import CudaDevice, Event, Stream, open_cuda_device
+from rtseg.backends.tensorrt.execution import Buffers, GraphedBatch
+from rtseg.backends.tensorrt.kernel_cache import KernelCache
+from rtseg.backends.tensorrt.library import Library, library_to_run
+from rtseg.backends.tensorrt.manifest import Engine, Manifest, StaleEngineError
+from rtseg.errors import BackendError
+from rtseg.export.onnx_file import INPUT, PROBABILITIES
+from rtseg.system.nvidia import find_gpu
 
 _log = logging.getLogger("rtseg")
 
@@ -35,301 +38,299 @@ class TensorRtBackend(Backend):
     Args:
         plan: the engine's bytes, as `Engine.read` has checked them.
         manifest: what is known of it.
+        device_index: which GPU, as in `cuda:0`.
         cuda_graphs: record each batch size as a CUDA graph.
+        kernel_cache: where TensorRT-RTX keeps the kernels that it compiles for this GPU.
 
     Raises:
-        BackendError: there is no driver, or TensorRT or PyCUDA is not installed.
+        SettingError: there is no GPU of that number.
+        BackendError: there is no driver, or a library is not installed or too new for the driver.
         DeviceMemoryError: the GPU's memory is full.
         StaleEngineError: the engine does not load here; it must be built anew.
     """
 
     name = "tensorrt"
 
-    def __init__(self, plan: bytes, manifest: Manifest, *, cuda_graphs: bool = True) -> None:
+    def __init__(
+        self,
+        plan: bytes,
+        manifest: Manifest,
+        *,
+        device_index: int = 0,
+        cuda_graphs: bool = True,
+        kernel_cache: KernelCache | None = None,
+    ) -> None:
         self.model = manifest.model
         self.precision = manifest.precision
         self.max_batch = manifest.largest_batch
-        self.device = f"cuda:0 ({manifest.gpu})"
         self.uses_cuda_graphs = cuda_graphs
-        self.reason = f"tensorrt on {self.device}, {self.precision}, engine of {manifest.built}"
         self._lock = threading.Lock()
-        self._closed = False
-        self._tensorrt = tensorrt_library()
-        self._cuda = _pycuda()
-        self._graphed: dict[int, _GraphedBatch] = {}
-        self._buffers: _Buffers | None = None
-        self._runtime = self._engine = self._stream = None
-        with self._failures():
-            self._cuda.init()
-            self._context = self._cuda.Device(0).retain_primary_context()
+        library = _library_for(manifest)
+        gpu = find_gpu(device_index)
+        self.device = f"cuda:{device_index} ({gpu.name})"
+        device = open_cuda_device(device_index)
+        self.reason = (
+            f"tensorrt on {self.device} by {library.title} and {device.library}, "
+            f"{self.precision}, engine of {manifest.built}"
+        )
+        self._held = _Held(device)
+        # what nobody closes is given back when it is dropped, or when the process ends
+        self._finalizer = weakref.finalize(self, _drop, self._held)
         try:
-            with self._current():
-                self._load(plan)
+            with device.current():
+                self._held.load(library, plan, manifest, kernel_cache)
         except BaseException:
-            self.close()
+            self._give_back(quietly=True)
             raise
-
-    def _load(self, plan: bytes) -> None:
-        self._logger = make_logger(self._tensorrt)
-        self._stream = self._cuda.Stream()
-        self._runtime = self._tensorrt.Runtime(self._logger)
-        self._engine = self._runtime.deserialize_cuda_engine(plan)
-        if self._engine is None:
-            raise StaleEngineError(
-                f"TensorRT {self._tensorrt.__version__} does not load the engine: "
-                f"{self._last_error()}"
-            )
-        height, width = self.model.input_height, self.model.input_width
-        stride, classes = self.model.stride, len(self.model.label_set)
-        shapes = {
-            INPUT: (height, width, 3),
-            PROBABILITIES: (height // stride, width // stride, classes),
-            LABELS: (height, width),
-        }
-        self._check_tensors(shapes)
-        self._buffers = _Buffers(self._cuda, shapes, batch=self.max_batch)
-
-    def _check_tensors(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Raise unless the engine has the tensors that rtseg exports, and takes the batches."""
-        engine = self._engine
-        assert engine is not None
-        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        found = {name: tuple(engine.get_tensor_shape(name))[1:] for name in names}
-        largest = engine.get_tensor_profile_shape(INPUT, 0)[2][0] if INPUT in names else 0
-        if found != shapes or largest < self.max_batch:
-            raise StaleEngineError(
-                f"the engine is not one of rtseg's: its tensors are {found} for batches up to "
-                f"{largest}; expected {shapes} and {self.max_batch}"
-            )
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """As `Backend.infer`. Where the GPU's memory is full, smaller batches are tried first."""
         self.check_crops(crops)
         with self._lock:
-            if self._closed:
+            if not self._finalizer.alive:
                 raise BackendError("the tensorrt backend is closed; open a new one")
-            with self._current():
-                return infer_what_fits(self, crops, run=self._attempt, make_room=self._make_room)
+            self._held.forget_errors()
+            with self._held.device.current():
+                return infer_what_fits(
+                    self, crops, run=self._run, make_room=self._held.close_batches
+                )
 
     def warm_up(self) -> None:
         """Run once at every batch size, so that each is recorded before the first real call."""
         size = (self.model.input_height, self.model.input_width, 3)
-        for batch in self._batches():
-            self.infer(np.zeros((batch, *size), np.uint8))
-
-    def _batches(self) -> tuple[int, ...]:
-        return tuple(batch for batch in BATCHES if batch <= self.max_batch)
-
-    def _attempt(self, crops: Crops) -> ProbabilityBatch:
-        """As `_run`, in rtseg's errors."""
-        with self._failures():
-            return self._run(crops)
-
-    def _make_room(self) -> None:
-        # what the failed call still has under way uses what is given back
-        self._stream.synchronize()  # type: ignore[attr-defined]
-        for graphed in self._graphed.values():
-            graphed.close()
-        self._graphed.clear()
+        for batch in BATCHES:
+            if batch <= self.max_batch:
+                self.infer(np.zeros((batch, *size), np.uint8))
 
     def _run(self, crops: Crops) -> ProbabilityBatch:
         """At most `max_batch` crops; the result is valid until the next call."""
-        buffers = self._buffers
-        assert buffers is not None
-        size = padded(len(crops))
-        # what an earlier call left behind the crops is computed as well, and not looked at
-        buffers.crops[: len(crops)] = crops
-        if size not in self._graphed:
-            self._open_lane(size, buffers)
-        self._graphed[size].start()
-        self._stream.synchronize()  # type: ignore[attr-defined]
-        found: ProbabilityBatch = buffers.probabilities[: len(crops)]
-        return found
-
-    def _open_lane(self, batch: int, buffers: _Buffers) -> None:
-        graphed = _GraphedBatch(
-            self._tensorrt,
-            self._engine,
-            cuda=self._cuda,
-            stream=self._stream,
-            buffers=buffers,
-            batch=batch,
-            why=self._last_error,
-        )
-        # before it is recorded, so that it is given back in order whatever happens then
-        self._graphed[batch] = graphed
-        if self.uses_cuda_graphs:
-            try:
-                graphed.record()
-            except CudaGraphError as error:
+        held, size = self._held, padded(len(crops))
+        # what an earlier call left behind the crops is computed as well, and not used
+        held.buffers.crops[: len(crops)] = crops
+        graphed = held.batches.get(size)
+        if graphed is None:
+            graphed, why = held.open_batch(size, record=self.uses_cuda_graphs)
+            if why:
                 self.uses_cuda_graphs = False
-                _log.warning("CUDA graphs do not work here, so each call is slower: %s", error)
-
-    def _last_error(self) -> str:
-        errors: list[str] = self._logger.errors
-        return errors[-1] if errors else "it gives no reason"
-
-    @contextmanager
-    def _current(self) -> Iterator[None]:
-        """Make the context current for a block, and give back what was current before."""
-        with self._failures():
-            self._context.push()
-            try:
-                yield
-            finally:
-                self._context.pop()
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Turn what CUDA raises into rtseg's errors."""
-        try:
-            yield
-        except self._cuda.MemoryError as error:
-            raise DeviceMemoryError(MEMORY_IS_FULL) from error
-        except self._cuda.Error as error:
-            raise BackendError(f"the tensorrt backend failed: {error}") from error
+                _log.warning("CUDA graphs do not work here, so each call is slower: %s", why)
+        self.device_seconds = held.time(graphed)
+        result: ProbabilityBatch = held.buffers.probabilities[: len(crops)]
+        return result
 
     def close(self) -> None:
-        """As `Backend.close`: graphs and contexts before the engine, it before the runtime,
-        buffers and stream after all that use them, the device's context last."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            with self._failures():
-                self._context.push()
-                if self._stream is not None:
-                    self._stream.synchronize()
-                for graphed in self._graphed.values():
-                    graphed.close()
-                self._graphed.clear()
-                self._engine = None
-                self._runtime = None
-                if self._buffers is not None:
-                    self._buffers.close()
-                self._buffers = self._stream = None
-                # PyCUDA gives a context back only while it is current; from another thread than
-                # the one that made it, it would be kept.
-                self._context.detach()
-
-
-class _Buffers:
-    """Page-locked host memory and device memory for the largest batch."""
-
-    def __init__(self, cuda: Any, shapes: dict[str, tuple[int, ...]], *, batch: int) -> None:
-        self.crops = cuda.pagelocked_empty((batch, *shapes[INPUT]), np.uint8)
-        self.probabilities = cuda.pagelocked_empty((batch, *shapes[PROBABILITIES]), np.float32)
-        sizes = {
-            INPUT: self.crops.nbytes,
-            PROBABILITIES: self.probabilities.nbytes,
-            LABELS: batch * int(np.prod(shapes[LABELS])),
-        }
-        self.device = {name: cuda.mem_alloc(size) for name, size in sizes.items()}
-
-    def close(self) -> None:
-        for allocation in self.device.values():
-            allocation.free()
-        for array in (self.crops, self.probabilities):
-            array.base.free()
-
-
-class _GraphedBatch:
-    """One batch size: an execution context with its shapes set, and its graph.
-
-    Each size has a context of its own, as a graph holds only as long as its context's shapes.
-
-    Raises:
-        DeviceMemoryError: there is no room for it; PyCUDA's own MemoryError says the same.
-        BackendError: TensorRT does not take the batch.
-    """
-
-    def __init__(
-        self,
-        tensorrt: Any,
-        engine: Any,
-        *,
-        cuda: Any,
-        stream: Any,
-        buffers: _Buffers,
-        batch: int,
-        why: Callable[[], str],
-    ) -> None:
-        self._cuda, self._stream, self._buffers, self._batch = cuda, stream, buffers, batch
-        self._why = why
-        self._graph: CudaGraph | None = None
-        # TensorRT's own choice would be as much memory for one crop as for the largest batch
-        strategy = tensorrt.ExecutionContextAllocationStrategy.USER_MANAGED
-        self._context = engine.create_execution_context(strategy)
-        if self._context is None:
-            # that is how TensorRT reports it
-            raise DeviceMemoryError(
-                f"the GPU's memory is too full for a batch of {batch} ({why()}); close other "
-                "programs, or use --device cpu"
-            )
-        shape = (batch, *buffers.crops.shape[1:])
-        taken = self._context.set_input_shape(INPUT, shape)
-        for name, allocation in buffers.device.items():
-            taken = taken and self._context.set_tensor_address(name, int(allocation))
-        if not taken:
-            raise BackendError(f"TensorRT does not take a batch of {batch}: {why()}")
-        size = self._context.update_device_memory_size_for_shapes()
-        # CUDA allocates no empty blocks
-        self._memory = cuda.mem_alloc(max(1, size))
-        self._context.set_device_memory(int(self._memory), size)
-
-    def _enqueue(self) -> None:
-        buffers, batch, stream = self._buffers, self._batch, self._stream
-        self._cuda.memcpy_htod_async(buffers.device[INPUT], buffers.crops[:batch], stream)
-        if not self._context.execute_async_v3(stream.handle):
-            why = self._why()
-            kind = DeviceMemoryError if is_out_of_memory(why) else BackendError
-            raise kind(f"TensorRT failed to run: {why}")
-        self._cuda.memcpy_dtoh_async(
-            buffers.probabilities[:batch], buffers.device[PROBABILITIES], stream
-        )
-
-    def record(self) -> None:
-        """Capture the work as a graph.
+        """As `Backend.close`. What can be given back is, also where CUDA fails.
 
         Raises:
-            CudaGraphError: it cannot be captured.
-            DeviceMemoryError: as at the beginning, or there is no room for the graph.
+            BackendError: CUDA failed, so that something may be left on the device.
         """
-        # TensorRT puts off some work to the first run after a change of shape
-        self._enqueue()
-        self._stream.synchronize()
-        try:
-            self._graph = CudaGraph(self._stream.handle, self._enqueue)
-        except (self._cuda.MemoryError, DeviceMemoryError):
-            raise
-        except (self._cuda.Error, BackendError) as error:
-            # the same work has just run: it is the capture that fails
-            raise CudaGraphError(str(error)) from error
+        with self._lock:
+            self._give_back(quietly=False)
 
-    def start(self) -> None:
-        """Copy in, run, copy out: put on the stream, not waited for."""
-        if self._graph is None:
-            self._enqueue()
+    def _give_back(self, *, quietly: bool) -> None:
+        if self._finalizer.detach() is None:
             return
         try:
-            self._graph.launch()
-        except CudaGraphError as error:
-            raise BackendError(f"the tensorrt backend failed: {error}") from error
+            self._held.close()
+        except BackendError as error:
+            if not quietly:
+                raise
+            _log.debug("while giving back the GPU: %s", error)
+
+
+def open_engine(
+    engine: Engine, *, device_index: int = 0, cuda_graphs: bool = True
+) -> TensorRtBackend:
+    """A backend for an engine that is kept, with the kernels that were compiled for it, warmed up:
+    every graph is recorded before other threads use the GPU beside it.
+
+    Raises:
+        StaleEngineError: the engine is not what was built, or does not load here.
+        BackendError, DeviceMemoryError, SettingError: as `TensorRtBackend`.
+    """
+    plan, manifest = engine.read(), engine.manifest
+    cache = None
+    if manifest.architectures:
+        cache = KernelCache(engine.path, find_gpu(device_index))
+    backend = TensorRtBackend(
+        plan,
+        manifest,
+        device_index=device_index,
+        cuda_graphs=cuda_graphs,
+        kernel_cache=cache,
+    )
+    try:
+        backend.warm_up()
+    except BaseException:
+        with contextlib.suppress(BackendError):
+            backend.close()
+        raise
+    return backend
+
+
+def _library_for(manifest: Manifest) -> Library:
+    library = library_to_run()
+    if library.flavour != manifest.flavour:
+        raise StaleEngineError(
+            f"the engine was built by {manifest.library}, and {library.title} does not load it"
+        )
+    return library
+
+
+def _drop(held: _Held) -> None:
+    """Give back what a backend held that nobody closed."""
+    with contextlib.suppress(BackendError):
+        held.close()
+
+
+class _Held:
+    """All that a backend holds on the device, apart from the backend, so that it can be given
+    back when that is gone."""
+
+    stream: Stream
+    buffers: Buffers
+
+    def __init__(self, device: CudaDevice) -> None:
+        self.device = device
+        self.batches: dict[int, GraphedBatch] = {}
+        self._resources = contextlib.ExitStack()
+        self._logger: Any = None
+        self._library: Library | None = None
+        self._engine: Any = None
+        self._runtime: Any = None
+        self._config: Any = None
+        self._kernels: Any = None
+        self._kernel_cache: KernelCache | None = None
+
+    def load(
+        self, library: Library, plan: bytes, manifest: Manifest, kernel_cache: KernelCache | None
+    ) -> None:
+        """Load the engine and make what all batch sizes share. The device is current."""
+        self._library = library
+        self._logger = make_logger(library.module)
+        self.stream = self.device.stream()
+        self._resources.callback(self.stream.close)
+        self._began, self._ended = self._event(), self._event()
+        self._runtime = made(self._logger, "a runtime", library.module.Runtime, self._logger)
+        try:
+            self._engine = made(
+                self._logger, "the engine", self._runtime.deserialize_cuda_engine, plan
+            )
+        except BackendError:
+            raise StaleEngineError(
+                f"{library.title} does not load the engine: {self._logger.last_error()}"
+            ) from None
+        model = manifest.model
+        rows, columns = model.input_height, model.input_width
+        stride, classes = model.stride, len(model.label_set)
+        shapes = {
+            INPUT: (rows, columns, 3),
+            PROBABILITIES: (rows // stride, columns // stride, classes),
+        }
+        self._check_tensors(shapes, manifest.largest_batch)
+        self.buffers = Buffers(self.device, shapes, batch=manifest.largest_batch)
+        self._resources.callback(self.buffers.close)
+        if library.is_rtx:
+            self._configure(kernel_cache)
+
+    def _event(self) -> Event:
+        event = self.device.event()
+        self._resources.callback(event.close)
+        return event
+
+    def _check_tensors(self, shapes: dict[str, tuple[int, ...]], largest_batch: int) -> None:
+        """Raise unless the engine has the tensors that rtseg exports, and takes the batches."""
+        engine = self._engine
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        found = {name: tuple(engine.get_tensor_shape(name))[1:] for name in names}
+        profiles = range(engine.num_optimization_profiles if INPUT in names else 0)
+        batches = [engine.get_tensor_profile_shape(INPUT, profile)[2][0] for profile in profiles]
+        expected = [batch for batch in BATCHES if batch <= largest_batch]
+        if found != shapes or batches != expected:
+            raise StaleEngineError(
+                f"the engine is not one of rtseg's: its tensors are {found} for batches of "
+                f"{batches}; expected {shapes} and {expected}"
+            )
+
+    def _configure(self, kernel_cache: KernelCache | None) -> None:
+        """How TensorRT-RTX runs: its kernels are compiled when a batch size is opened, and kept."""
+        assert self._library is not None
+        module, logger = self._library.module, self._logger
+        config = made(logger, "a runtime configuration", self._engine.create_runtime_config)
+        config.set_execution_context_allocation_strategy(
+            module.ExecutionContextAllocationStrategy.USER_MANAGED
+        )
+        # all at once, and not behind our back while a graph is recorded; rtseg records it itself
+        config.dynamic_shapes_kernel_specialization_strategy = (
+            module.DynamicShapesKernelSpecializationStrategy.EAGER
+        )
+        config.cuda_graph_strategy = module.CudaGraphStrategy.DISABLED
+        self._kernels = made(logger, "a kernel cache", config.create_runtime_cache)
+        self._kernel_cache = kernel_cache
+        known = kernel_cache.read() if kernel_cache is not None else b""
+        if known and not self._kernels.deserialize(known):
+            _log.info("kernels of another driver or GPU: they are compiled anew")
+        config.set_runtime_cache(self._kernels)
+        self._config = config
+
+    def open_batch(self, batch: int, *, record: bool) -> tuple[GraphedBatch, str]:
+        """Make what one batch size needs, and why it could not be recorded as a graph, or ""."""
+        assert self._library is not None
+        graphed = GraphedBatch(
+            self._library.module,
+            self._engine,
+            device=self.device,
+            stream=self.stream,
+            buffers=self.buffers,
+            batch=batch,
+            config=self._config,
+            logger=self._logger,
+        )
+        # before it is recorded, so that it is given back in order whatever happens then
+        self.batches[batch] = graphed
+        why = graphed.record() if record else ""
+        if self._kernel_cache is not None:
+            self._kernel_cache.write(bytes(self._kernels.serialize()))
+        return graphed, why
+
+    def time(self, graphed: GraphedBatch) -> float:
+        """Run a batch to its end; the seconds that took by the device's clock."""
+        self._began.record(self.stream)
+        graphed.start()
+        self._ended.record(self.stream)
+        self.stream.synchronize()
+        return self._ended.seconds_since(self._began)
+
+    def forget_errors(self) -> None:
+        """So that what is said of the next failure is its own reason."""
+        self._logger.errors.clear()
+
+    def close_batches(self) -> None:
+        """Give back what the batch sizes hold, once nothing uses it any more."""
+        try:
+            self.stream.synchronize()
+        finally:
+            self._drop_batches()
+
+    def _drop_batches(self) -> None:
+        with contextlib.ExitStack() as closing:
+            while self.batches:
+                closing.callback(self.batches.popitem()[1].close)
 
     def close(self) -> None:
-        if self._graph is not None:
-            self._graph.close()
-            self._graph = None
-        self._context = None
-        self._memory.free()
+        """Give everything back: graphs and contexts before the engine, it before the runtime,
+        buffers and stream after all that use them, the device's context last.
 
+        Raises:
+            BackendError: CUDA failed; the rest was given back all the same.
+        """
+        with contextlib.ExitStack() as closing:
+            closing.callback(self.device.close)
+            closing.enter_context(self.device.current())
+            closing.push(self._resources)
+            closing.callback(self._drop_library)
+            closing.callback(self.close_batches)
 
-def _pycuda() -> Any:
-    try:
-        import pycuda.driver
-    except (ImportError, OSError) as error:
-        raise BackendError(
-            f"the tensorrt backend needs PyCUDA ({error}); pip install 'rtseg[tensorrt]' "
-            "(it is compiled with CUDA's nvcc)"
-        ) from None
-    return pycuda.driver
+    def _drop_library(self) -> None:
+        self._config = self._kernels = None
+        self._engine = None
+        self._runtime = None

@@ -1,25 +1,24 @@
-"""ONNX to a serialized TensorRT engine, on TensorRT 10 and 11.
+"""ONNX to a serialized engine, by TensorRT 10 and 11 or TensorRT-RTX.
 
 Networks are strongly typed: precision is that of the ONNX file. TensorRT 11 knows no other kind;
-on 10 it is asked for.
+the others are asked for it. Each batch size has a profile of its own, tuned for it alone.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rtseg.backends.batching import BATCHES
+from rtseg.backends.tensorrt.library import Library
+from rtseg.backends.tensorrt.progress import Progress, make_monitor, run_interruptibly
 from rtseg.backends.tensorrt.recipe import EngineRecipe
 from rtseg.errors import BackendError
-from rtseg.export.onnx_file import INPUT, OnnxModel
-from rtseg.system.nvidia import nvidia_driver_problem
-
-Progress = Callable[[float, str], None]
-"""Called with the share that is done, 0..1, and the name of what is being done."""
+from rtseg.export.onnx_file import INPUT, LABELS, OnnxModel
+from rtseg.export.onnx_outputs import without_output
 
 SMALLEST_WORKSPACE_MIB = 64
 
@@ -29,6 +28,9 @@ _OUT_OF_MEMORY = re.compile(
     r"insufficient memory|memory allocation",
     re.IGNORECASE,
 )
+
+# How both libraries' builders begin the report of what an engine is made of.
+_LAYER_REPORTS = ("Layers:", "Engine Layer Information:")
 
 _log = logging.getLogger("rtseg")
 
@@ -41,59 +43,54 @@ class BuiltPlan:
         plan: the serialized engine.
         timing_cache: what was measured, for the next build on this device and version.
         workspace_mib: the workspace that it was built with in the end.
+        layers: the builder's own report of the engine's layers; "" where it gave none.
     """
 
     plan: bytes
     timing_cache: bytes
     workspace_mib: int
+    layers: str = ""
 
 
-def tensorrt_library() -> Any:
-    """The module `tensorrt`, of a version that this rtseg knows.
+def make_logger(module: Any) -> Any:
+    """A TensorRT logger that writes to rtseg's own, and keeps the errors and the layers' report
+    as `errors` and `layers`."""
 
-    Raises:
-        BackendError: there is no driver (its first use would end the process), it is not
-            installed or broken, or of another version.
-    """
-    problem = nvidia_driver_problem()
-    if problem is not None:
-        raise BackendError(
-            f"TensorRT cannot run here: {problem}; `--device cpu` runs on the processor"
-        )
-    try:
-        import tensorrt
-    except (ImportError, OSError) as error:
-        raise BackendError(
-            f"TensorRT cannot be loaded ({error}); pip install 'rtseg[tensorrt]'"
-        ) from None
-    if tensorrt_major(tensorrt) not in (10, 11):
-        raise BackendError(
-            f"TensorRT {tensorrt.__version__} is not supported; allowed: 10, 11; "
-            "pip install -U 'rtseg[tensorrt]'"
-        )
-    return tensorrt
-
-
-def tensorrt_major(tensorrt: Any) -> int:
-    """The first number of TensorRT's version."""
-    return int(str(tensorrt.__version__).split(".", 1)[0])
-
-
-def make_logger(tensorrt: Any) -> Any:
-    """A TensorRT logger that writes to rtseg's own and keeps the errors, as `errors`."""
-
-    class Logger(tensorrt.ILogger):  # type: ignore[misc] # known at run time only
+    class Logger(module.ILogger):  # type: ignore[misc] # known at run time only
         def __init__(self) -> None:
-            tensorrt.ILogger.__init__(self)
+            module.ILogger.__init__(self)
             self.errors: list[str] = []
+            self.layers = ""
 
         def log(self, severity: Any, msg: str) -> None:
-            if severity in (tensorrt.ILogger.INTERNAL_ERROR, tensorrt.ILogger.ERROR):
+            if severity in (module.ILogger.INTERNAL_ERROR, module.ILogger.ERROR):
                 self.errors.append(" ".join(msg.split()))
+            if msg.startswith(_LAYER_REPORTS):
+                self.layers = msg
             # warnings are the vendor's advice to programmers, and many
             _log.debug("TensorRT: %s", msg)
 
+        def last_error(self) -> str:
+            return self.errors[-1] if self.errors else "it gives no reason"
+
     return Logger()
+
+
+def made(logger: Any, what: str, factory: Callable[..., Any], *arguments: Any) -> Any:
+    """What a constructor or factory of TensorRT makes.
+
+    Raises:
+        BackendError: it made nothing, which TensorRT reports as None or as a TypeError.
+    """
+    try:
+        result = factory(*arguments)
+    except TypeError as error:
+        if "nullptr" not in str(error):
+            raise
+        result = None
+    if result is None:
+        raise BackendError(f"TensorRT could not make {what}: {logger.last_error()}")
+    return result
 
 
 def is_out_of_memory(message: str) -> bool:
@@ -102,26 +99,44 @@ def is_out_of_memory(message: str) -> bool:
 
 
 def build_plan(
+    library: Library,
     exported: OnnxModel,
     recipe: EngineRecipe,
     *,
+    architectures: tuple[str, ...] = (),
     timing_cache: bytes = b"",
     on_progress: Progress | None = None,
 ) -> BuiltPlan:
-    """Build an engine for this machine's device. Takes from seconds to minutes.
+    """Build an engine. Takes from seconds to minutes.
 
     Where memory runs out, the workspace is halved until it fits.
 
+    Args:
+        library: what builds it.
+        exported: the model.
+        recipe: how it is built.
+        architectures: what it shall run on, for TensorRT-RTX: at least one, as in `sm89`.
+            TensorRT builds for the GPU that is there.
+        timing_cache: an earlier build's.
+        on_progress: told how far it has come.
+
     Raises:
-        BackendError: TensorRT is not usable here, does not take the model, or fails.
+        BackendError: TensorRT does not take the model, or fails.
+        KeyboardInterrupt: Ctrl-C; nothing goes on behind it.
     """
-    tensorrt = tensorrt_library()
-    logger = make_logger(tensorrt)
+    logger = make_logger(library.module)
     workspace_mib = recipe.workspace_mib
     while True:
         try:
             return _build_once(
-                tensorrt, logger, exported, recipe, workspace_mib, timing_cache, on_progress
+                library,
+                logger,
+                exported,
+                recipe,
+                workspace_mib=workspace_mib,
+                architectures=architectures,
+                timing_cache=timing_cache,
+                on_progress=on_progress,
             )
         except _BuildError as error:
             if not error.out_of_memory:
@@ -148,134 +163,83 @@ class _BuildError(Exception):
 
 
 def _build_once(
-    tensorrt: Any,
+    library: Library,
     logger: Any,
     exported: OnnxModel,
     recipe: EngineRecipe,
+    *,
     workspace_mib: int,
+    architectures: tuple[str, ...],
     timing_cache: bytes,
     on_progress: Progress | None,
 ) -> BuiltPlan:
-    builder = tensorrt.Builder(logger)
-    network = builder.create_network(_network_flags(tensorrt))
-    parser = tensorrt.OnnxParser(network, logger)
-    if not parser.parse(exported.data):
-        reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
-        raise BackendError(f"TensorRT does not take the exported model: {'; '.join(reasons)}")
-    config = builder.create_builder_config()
-    config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, workspace_mib * 2**20)
+    module = library.module
+    builder = made(logger, "a builder", module.Builder, logger)
+    network = made(logger, "a network", builder.create_network, _network_flags(library))
+    parser = made(logger, "a parser", module.OnnxParser, network, logger)
+    if not parser.parse(without_output(exported.data, LABELS)):
+        reasons = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
+        raise BackendError(
+            f"{library.title} does not take the exported model: "
+            f"{'; '.join(reasons) or logger.last_error()}"
+        )
+    config = made(logger, "a configuration", builder.create_builder_config)
+    config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, workspace_mib * 2**20)
     config.builder_optimization_level = recipe.optimisation_level
+    config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
     if exported.precision == "fp32":
         # or "FP32" would mean ten bits of mantissa
-        config.clear_flag(tensorrt.BuilderFlag.TF32)
-    cache = config.create_timing_cache(timing_cache)
-    config.set_timing_cache(cache, ignore_mismatch=False)
-    config.add_optimization_profile(_profile(builder, exported, recipe))
-    monitor = _monitor(tensorrt, on_progress)
+        config.clear_flag(module.BuilderFlag.TF32)
+    if library.is_rtx:
+        _target(module, config, architectures)
+    else:
+        cache = made(logger, "a timing cache", config.create_timing_cache, timing_cache)
+        config.set_timing_cache(cache, ignore_mismatch=False)
+    for batch in BATCHES:
+        if batch <= recipe.largest_batch:
+            config.add_optimization_profile(_profile(builder, exported, batch))
+    monitor = make_monitor(module, on_progress)
     config.progress_monitor = monitor
     try:
-        plan = builder.build_serialized_network(network, config)
+        plan = run_interruptibly(monitor, lambda: builder.build_serialized_network(network, config))
     except RuntimeError as error:
         raise _BuildError(logger, " ".join(str(error).split())) from error
-    if monitor.interruption is not None:
-        raise monitor.interruption
     if plan is None:
         raise _BuildError(logger, "no reason given")
-    measured = config.get_timing_cache().serialize()
-    return BuiltPlan(plan=bytes(plan), timing_cache=bytes(measured), workspace_mib=workspace_mib)
+    measured = b"" if library.is_rtx else bytes(config.get_timing_cache().serialize())
+    return BuiltPlan(
+        plan=bytes(plan),
+        timing_cache=measured,
+        workspace_mib=workspace_mib,
+        layers=logger.layers,
+    )
 
 
-def _network_flags(tensorrt: Any) -> int:
-    if tensorrt_major(tensorrt) >= 11:
+def _network_flags(library: Library) -> int:
+    if not library.is_rtx and library.version.startswith("11."):
         return 0
-    return 1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    return 1 << int(library.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
 
 
-def _profile(builder: Any, exported: OnnxModel, recipe: EngineRecipe) -> Any:
+def _parser_error(error: Any) -> str:
+    """The parser's own words, and where in the model."""
+    words = " ".join(str(error.desc()).split())
+    node = error.node_name()
+    return f"{words} (node {node!r}, {error.node_operator()})" if node else words
+
+
+def _target(module: Any, config: Any, architectures: tuple[str, ...]) -> None:
+    """What TensorRT-RTX builds for, and that its engines can be recorded as CUDA graphs."""
+    config.num_compute_capabilities = len(architectures)
+    for index, architecture in enumerate(architectures):
+        capability = getattr(module.ComputeCapability, architecture.upper())
+        if not config.set_compute_capability(capability, index):
+            raise BackendError(f"TensorRT-RTX does not build for {architecture} here")
+    config.set_flag(module.BuilderFlag.REQUIRE_USER_ALLOCATION)
+
+
+def _profile(builder: Any, exported: OnnxModel, batch: int) -> Any:
     profile = builder.create_optimization_profile()
-    size = (exported.model.input_height, exported.model.input_width, 3)
-    batches = (1, recipe.usual_batch, recipe.largest_batch)
-    profile.set_shape(INPUT, *((batch, *size) for batch in batches))
+    shape = (batch, exported.model.input_height, exported.model.input_width, 3)
+    profile.set_shape(INPUT, shape, shape, shape)
     return profile
-
-
-def _monitor(tensorrt: Any, on_progress: Progress | None) -> Any:
-    """A progress monitor that turns TensorRT's nested phases into one share done.
-
-    TensorRT calls it from its own threads, and swallows what it raises: an interruption (Ctrl-C)
-    is kept, ends the build, and is raised again after it.
-    """
-
-    class Monitor(tensorrt.IProgressMonitor):  # type: ignore[misc] # known at run time only
-        def __init__(self) -> None:
-            tensorrt.IProgressMonitor.__init__(self)
-            self.interruption: BaseException | None = None
-            self._tracker = PhaseTracker()
-
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self._tracker.start(phase_name, parent_phase, num_steps)
-            self._report(phase_name)
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            self._tracker.step(phase_name, step + 1)
-            self._report(phase_name)
-            return self.interruption is None
-
-        def phase_finish(self, phase_name: str) -> None:
-            self._tracker.finish(phase_name)
-
-        def _report(self, phase_name: str) -> None:
-            if on_progress is None or self.interruption is not None:
-                return
-            try:
-                on_progress(self._tracker.share, phase_name)
-            except BaseException as error:  # noqa: BLE001 - raised again by _build_once
-                self.interruption = error
-
-    return Monitor()
-
-
-class PhaseTracker:
-    """How far nested phases have come, as one share that never falls.
-
-    Several phases without a parent follow one another in a number that is not known before; each
-    takes half of what is left.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._phases: dict[str, tuple[str | None, int, int]] = {}
-        self._finished = 0.0
-        self.share = 0.0
-
-    def start(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase begins, inside another or on its own."""
-        with self._lock:
-            self._phases[name] = (parent if parent in self._phases else None, 0, max(steps, 1))
-
-    def step(self, name: str, done: int) -> None:
-        """So many steps of a phase are done."""
-        with self._lock:
-            if name in self._phases:
-                parent, _, steps = self._phases[name]
-                self._phases[name] = (parent, min(done, steps), steps)
-                self._update()
-
-    def finish(self, name: str) -> None:
-        """A phase is over, even if not all its steps were reported."""
-        with self._lock:
-            if name in self._phases and self._phases.pop(name)[0] is None:
-                self._finished += (1 - self._finished) / 2
-                self._update()
-
-    def _update(self) -> None:
-        roots = [name for name, (parent, _, _) in self._phases.items() if parent is None]
-        inside = self._inside(roots[-1]) if roots else 0.0
-        now = self._finished + (1 - self._finished) / 2 * inside
-        self.share = max(self.share, min(now, 1.0))
-
-    def _inside(self, name: str) -> float:
-        _, done, steps = self._phases[name]
-        children = [child for child, (parent, _, _) in self._phases.items() if parent == name]
-        part = max((self._inside(child) for child in children), default=0.0)
-        return min((done + part) / steps, 1.0)

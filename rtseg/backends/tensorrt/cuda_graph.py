@@ -1,6 +1,6 @@
 """One captured CUDA graph: a fixed sequence of copies and kernels, started by one call.
 
-PyCUDA knows streams but no graphs, so the driver is called directly, on PyCUDA's stream.
+PyCUDA knows streams but no graphs, so the driver is called directly, whoever made the stream.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import ctypes
 from collections.abc import Callable
 
 from rtseg.errors import DeviceMemoryError
+from rtseg.system.cuda_errors import OUT_OF_MEMORY, describe_cuda_error
 from rtseg.system.nvidia import cuda_driver
 
 _CAPTURE_MODE_THREAD_LOCAL = 1
-_OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
 
 
 class CudaGraphError(Exception):
@@ -43,7 +43,7 @@ class CudaGraph:
             # also after an error: a stream that is left capturing can do nothing else
             code = self._driver.cuStreamEndCapture(self._stream, ctypes.byref(graph))
         if code != 0 or not graph:
-            raise CudaGraphError(f"cuStreamEndCapture: CUDA error {code}")
+            raise CudaGraphError(f"cuStreamEndCapture: {describe_cuda_error(code)}")
         try:
             self._call(
                 "cuGraphInstantiateWithFlags",
@@ -56,10 +56,10 @@ class CudaGraph:
 
     def _call(self, name: str, *arguments: object) -> None:
         code = getattr(self._driver, name)(*arguments)
-        if code == _OUT_OF_MEMORY:
+        if code == OUT_OF_MEMORY:
             raise DeviceMemoryError(f"the GPU's memory is too full for a CUDA graph ({name})")
         if code != 0:
-            raise CudaGraphError(f"{name}: CUDA error {code}")
+            raise CudaGraphError(f"{name}: {describe_cuda_error(code)}")
 
     def launch(self) -> None:
         """Start the recorded work on its stream; returns at once.

@@ -8,18 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from rtseg.backends.parity import label_agreement, open_reference, portrait_crops
-from rtseg.backends.tensorrt import (
-    Engine,
-    EngineRecipe,
-    Manifest,
-    ParityCheck,
-    Progress,
-    StaleEngineError,
-    find_engine,
-    prepare_engine,
-    shipped_recipes,
-)
-from rtseg.backends.tensorrt.backend import TensorRtBackend
+from rtseg.backends.tensorrt.backend import TensorRtBackend, open_engine
+from rtseg.backends.tensorrt.manifest import Engine, Manifest, StaleEngineError
+from rtseg.backends.tensorrt.progress import Progress
+from rtseg.backends.tensorrt.recipe import EngineRecipe, shipped_recipes
+from rtseg.backends.tensorrt.store import ParityCheck, find_engine, prepare_engine
+from rtseg.backends.tensorrt.target import Target, this_machine
 from rtseg.errors import BackendError, ModelError, SettingError
 from rtseg.export import OnnxModel, parse_onnx
 from rtseg.export.precision import widen
@@ -46,66 +40,81 @@ def in_precision(exported: OnnxModel, recipe: EngineRecipe) -> OnnxModel:
     """The exported model in the recipe's precision.
 
     Raises:
-        ModelError: it was exported in FP32 and is wanted in FP16.
+        ModelError: it was exported in another, and cannot be turned into the recipe's.
     """
     if exported.precision == recipe.precision:
         return exported
-    if recipe.precision == "fp16":
-        raise ModelError(
-            f"engine {recipe.name!r} is to compute in fp16, but its model was exported in fp32; "
-            "`rtseg engine export --precision fp16` makes it anew"
-        )
-    return parse_onnx(widen(exported.data), name=recipe.name)
+    if recipe.precision == "fp32" and exported.precision == "fp16":
+        return parse_onnx(widen(exported.data), name=recipe.name)
+    raise ModelError(
+        f"engine {recipe.name!r} is to compute in {recipe.precision}, but its model was exported "
+        f"in {exported.precision}; `rtseg engine export --precision {recipe.precision}` makes it "
+        "anew"
+    )
 
 
-def parity_check_of(exported: OnnxModel, *, weights: Path | None) -> ParityCheck:
+def parity_check_of(
+    exported: OnnxModel, *, weights: Path | None, device_index: int = 0
+) -> ParityCheck:
     """What compares a new engine with FP32 on the processor."""
 
-    def parity_check(plan: bytes, manifest: Manifest) -> float | None:
+    def check(plan: bytes, manifest: Manifest) -> float | None:
         reference = open_reference(exported, weights=weights)
         if reference is None:
             return None
         crops = portrait_crops(exported.model)
-        with reference, TensorRtBackend(plan, manifest, cuda_graphs=False) as backend:
+        with (
+            reference,
+            TensorRtBackend(
+                plan, manifest, device_index=device_index, cuda_graphs=False
+            ) as backend,
+        ):
             return label_agreement(backend.infer(crops), reference.infer(crops))
 
-    return parity_check
+    return check
 
 
 def build_engine(
     exported: OnnxModel,
     recipe: EngineRecipe,
+    target: Target,
     *,
     weights: Path | None = None,
     on_progress: Progress | None = None,
     replacing: Engine | None = None,
 ) -> Engine:
-    """As `prepare_engine`, for the model in the recipe's precision, compared with FP32.
+    """As `prepare_engine`, for the model in the recipe's precision, compared with FP32 where the
+    target is this machine.
 
     Args:
         exported: the model.
         recipe: how it is built.
+        target: what with and what for.
         weights: the model file that it was exported from, for the comparison.
         on_progress: told how far a build has come.
         replacing: an engine that does not load.
     """
+    index = 0 if target.gpu is None else target.gpu.index
     return prepare_engine(
         in_precision(exported, recipe),
         recipe,
-        parity_check=parity_check_of(exported, weights=weights),
+        target,
+        parity_check=parity_check_of(exported, weights=weights, device_index=index),
         on_progress=on_progress,
         replacing=replacing,
     )
 
 
-def open_built(exported: OnnxModel, recipe: EngineRecipe) -> TensorRtBackend | None:
+def open_built(
+    exported: OnnxModel, recipe: EngineRecipe, *, device_index: int = 0
+) -> TensorRtBackend | None:
     """A running backend where its engine was built before; None where it was not.
 
     Raises:
         BackendError: TensorRT cannot be used here, or the engine does not load.
     """
-    engine = find_engine(in_precision(exported, recipe), recipe)
-    return None if engine is None else TensorRtBackend(engine.read(), engine.manifest)
+    engine = find_engine(in_precision(exported, recipe), recipe, this_machine(device_index))
+    return None if engine is None else open_engine(engine, device_index=device_index)
 
 
 def open_tensorrt(
@@ -113,6 +122,7 @@ def open_tensorrt(
     recipe: EngineRecipe,
     *,
     weights: Path | None = None,
+    device_index: int = 0,
     on_progress: Progress | None = None,
 ) -> TensorRtBackend:
     """A running backend; its engine is built first where it was not yet, which takes a while.
@@ -121,16 +131,17 @@ def open_tensorrt(
         BackendError: TensorRT cannot be used here, or the engine does not load even when it was
             built anew.
     """
-    engine = build_engine(exported, recipe, weights=weights, on_progress=on_progress)
+    target = this_machine(device_index)
+    engine = build_engine(exported, recipe, target, weights=weights, on_progress=on_progress)
     try:
-        return TensorRtBackend(engine.read(), engine.manifest)
+        return open_engine(engine, device_index=device_index)
     except StaleEngineError as error:
         _log.warning("%s; building it anew", error)
     engine = build_engine(
-        exported, recipe, weights=weights, on_progress=on_progress, replacing=engine
+        exported, recipe, target, weights=weights, on_progress=on_progress, replacing=engine
     )
     try:
-        return TensorRtBackend(engine.read(), engine.manifest)
+        return open_engine(engine, device_index=device_index)
     except StaleEngineError as error:
         raise BackendError(
             f"{error}; it was just built here, so TensorRT's installation does not fit the "

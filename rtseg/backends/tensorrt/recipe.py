@@ -8,12 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from rtseg.backends.batching import BATCHES
 from rtseg.errors import SettingError, listed
 from rtseg.export.onnx_file import MAX_BATCH, OnnxPrecision
 from rtseg.settings import Settings, setting
-
-BATCHES = (1, 2, 4, 8)
-"""The batch sizes that engines run; a call is padded up to the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +27,6 @@ class EngineRecipe(Settings):
         "face-parts", "the model: face-parts (built in), or a .safetensors or .onnx file"
     )
     precision: OnnxPrecision = setting("fp16", "what the engine computes in")  # noqa: RUF009
-    usual_batch: int = setting(1, "the batch that it is made fastest for", low=1, high=MAX_BATCH)
     largest_batch: int = setting(8, "the largest batch that it takes", low=1, high=MAX_BATCH)
     workspace_mib: int = setting(1024, "memory for trying and running kernels", low=16, high=65536)
     optimisation_level: int = setting(3, "how long TensorRT searches for kernels", low=0, high=5)
@@ -44,11 +41,6 @@ class EngineRecipe(Settings):
             raise SettingError(
                 f"engine recipe {self.name!r}: largest_batch is {self.largest_batch}; "
                 f"allowed: {listed(BATCHES)}"
-            )
-        if self.usual_batch > self.largest_batch:
-            raise SettingError(
-                f"engine recipe {self.name!r}: usual_batch {self.usual_batch} is more than "
-                f"largest_batch {self.largest_batch}"
             )
 
 
@@ -83,14 +75,21 @@ def read_recipe(name: str) -> EngineRecipe:
     return shipped[name]
 
 
+def checkout() -> Path | None:
+    """The checkout that rtseg runs from; None where it is installed."""
+    folder = Path(__file__).resolve().parents[3]
+    is_one = (folder / "engines").is_dir() and (folder / "pyproject.toml").is_file()
+    return folder if is_one else None
+
+
 def _folder() -> Path:
-    """The recipes: in the wheel a package of their own, in a checkout the folder `engines/`."""
-    checkout = Path(__file__).resolve().parents[3] / "engines"
-    try:
-        installed = resources.files("rtseg.engine_recipes")
-    except ModuleNotFoundError:
-        return checkout
-    return installed if isinstance(installed, Path) else checkout
+    """The recipes: in a checkout the folder `engines/`, in the wheel a package of their own."""
+    source = checkout()
+    if source is not None:
+        return source / "engines"
+    installed = resources.files("rtseg.engine_recipes")
+    assert isinstance(installed, Path)
+    return installed
 
 
 def _parse(text: str, *, name: str, folder: Path) -> EngineRecipe:
@@ -100,6 +99,11 @@ def _parse(text: str, *, name: str, folder: Path) -> EngineRecipe:
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"engine recipe {name!r}: not a TOML file: {error}") from None
     for key, value in values.items():
+        if key == "usual_batch":
+            raise SettingError(
+                f"engine recipe {name!r}: usual_batch is gone: each batch size has kernels tuned "
+                "for it alone; leave it out"
+            )
         if key not in allowed:
             raise SettingError(
                 f"engine recipe {name!r}: unknown key {key!r}; allowed: {listed(allowed)}"

@@ -1,4 +1,4 @@
-"""Built TensorRT engines: where they are kept, what is known of each, and when they are built.
+"""Built engines: where they are kept, which one a machine runs, and when one is built.
 
 An engine is native code that runs with all rights of the process. So only engines that rtseg
 itself built are loaded: they lie in a folder that only their owner can write to, and each has a
@@ -12,113 +12,38 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
-from typing import Any
 
-from rtseg.backends.tensorrt.builder import BuiltPlan, Progress, build_plan, tensorrt_library
-from rtseg.backends.tensorrt.recipe import EngineRecipe
-from rtseg.checkpoint import Checkpoint, checkpoint_from_header
-from rtseg.errors import BackendError, ModelError
+from rtseg.backends.batching import BATCHES
+from rtseg.backends.tensorrt.builder import BuiltPlan, build_plan
+from rtseg.backends.tensorrt.kernel_cache import SUFFIX as KERNELS_SUFFIX
+from rtseg.backends.tensorrt.manifest import (
+    Engine,
+    Manifest,
+    StaleEngineError,
+    manifest_path,
+    read_manifest,
+)
+from rtseg.backends.tensorrt.progress import Progress
+from rtseg.backends.tensorrt.recipe import EngineRecipe, checkout
+from rtseg.backends.tensorrt.target import Target
+from rtseg.errors import BackendError
 from rtseg.export.onnx_file import OnnxModel, parse_onnx
 from rtseg.export.precision import widen
 from rtseg.system.cache import locked, private_folder, user_cache, write_private
-from rtseg.system.nvidia import Gpu, find_gpu
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FOLDER_VARIABLE = "RTSEG_ENGINE_DIR"
 LOCK_TIMEOUT_SECONDS = 3600.0
-MAX_MANIFEST_BYTES = 2**20
 
-_JSON_TYPES: Mapping[str, Any] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "float | None": (int, float, type(None)),
-    "Mapping[str, Any]": dict,
-}
-"""What a manifest's fields may be, by their annotations."""
-
-ParityCheck = Callable[[bytes, "Manifest"], float | None]
+ParityCheck = Callable[[bytes, Manifest], float | None]
 """Runs an engine beside FP32 and gives the share of equal labels, 0..1; None: it cannot."""
 
 _log = logging.getLogger("rtseg")
-
-
-class StaleEngineError(BackendError):
-    """A built engine is damaged or does not load here; building it anew helps."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What is known of a built engine; lies beside it as JSON.
-
-    Attributes:
-        name: of the recipe.
-        key: what the engine depends on, in one digest (`engine_key`).
-        sha256: of the engine file.
-        onnx_digest, weights_digest: SHA-256 of what it was built from.
-        header: the model's own description, as in its checkpoint.
-        usual_batch, largest_batch: of the optimisation profile, which begins at 1.
-        asked_precision, precision: what the recipe wanted, and what the engine computes in.
-        agreement: share of labels equal to those of FP32 when it was built; None: not compared.
-        tensorrt, cuda, driver, gpu, compute_capability: what it was built with and for.
-        workspace_mib: memory that kernels could use.
-        built: when, ISO 8601, UTC.
-        build_seconds: how long that took.
-    """
-
-    name: str
-    key: str
-    sha256: str
-    onnx_digest: str
-    weights_digest: str
-    header: Mapping[str, Any]
-    usual_batch: int
-    largest_batch: int
-    asked_precision: str
-    precision: str
-    agreement: float | None
-    tensorrt: str
-    cuda: str
-    driver: str
-    gpu: str
-    compute_capability: str
-    workspace_mib: int
-    built: str
-    build_seconds: float
-
-    @property
-    def model(self) -> Checkpoint:
-        """The model's description; no weights."""
-        return checkpoint_from_header(self.header, path=self.name, digest=self.weights_digest)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Engine:
-    """A built engine and its manifest. Its bytes are read, and checked, by `read`."""
-
-    path: Path
-    manifest: Manifest
-
-    def read(self) -> bytes:
-        """The engine's bytes, once their digest is that of the manifest.
-
-        Raises:
-            StaleEngineError: the file is missing, or is not what was built.
-        """
-        try:
-            plan = self.path.read_bytes()
-        except OSError as error:
-            raise StaleEngineError(f"{self.path}: cannot be read: {error.strerror}") from None
-        if hashlib.sha256(plan).hexdigest() != self.manifest.sha256:
-            raise StaleEngineError(
-                f"{self.path}: is not the engine that rtseg built (its SHA-256 differs from its "
-                "manifest's); it was not loaded"
-            )
-        return plan
 
 
 def engine_folder() -> Path:
@@ -127,97 +52,108 @@ def engine_folder() -> Path:
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen)
-    checkout = Path(__file__).resolve().parents[3]
-    if (checkout / "engines").is_dir() and (checkout / "pyproject.toml").is_file():
-        return checkout / "engines" / "built"
-    return user_cache("engines")
+    source = checkout()
+    return user_cache("engines") if source is None else source / "engines" / "built"
 
 
-def engine_key(exported: OnnxModel, recipe: EngineRecipe, *, gpu: Gpu, tensorrt: str) -> str:
+def engine_key(exported: OnnxModel, recipe: EngineRecipe, target: Target) -> str:
     """Everything that an engine depends on, as one SHA-256: another key, another engine."""
     parts = {
         "format": FORMAT_VERSION,
         "onnx": exported.digest,
         "input": [exported.model.input_height, exported.model.input_width],
         "precision": exported.precision,
-        "batches": [1, recipe.usual_batch, recipe.largest_batch],
+        "batches": [batch for batch in BATCHES if batch <= recipe.largest_batch],
         "workspace_mib": recipe.workspace_mib,
         "optimisation_level": recipe.optimisation_level,
         "least_agreement": recipe.least_agreement,
-        "tensorrt": tensorrt,
-        "gpu": gpu.name,
-        "compute_capability": gpu.compute_capability,
+        "flavour": target.library.flavour,
+        "tensorrt": target.library.version,
+        "architectures": list(target.architectures),
     }
+    if target.gpu is not None and not target.architectures:
+        parts["gpu"] = [target.gpu.name, target.gpu.compute_capability]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def find_engine(exported: OnnxModel, recipe: EngineRecipe) -> Engine | None:
-    """The engine that was built for this model, recipe, device and TensorRT; None: not yet.
+def find_engine(exported: OnnxModel, recipe: EngineRecipe, target: Target) -> Engine | None:
+    """The engine that was built for this model, recipe and target; None: not yet.
 
-    Raises:
-        BackendError: TensorRT or its device cannot be used here.
+    One that TensorRT-RTX built for this machine's architecture among others will do.
     """
-    tensorrt, gpu = tensorrt_library(), find_gpu()
-    key = engine_key(exported, recipe, gpu=gpu, tensorrt=tensorrt.__version__)
-    return _find(_engine_path(recipe, exported, key), key)
+    key = engine_key(exported, recipe, target)
+    engine = _read_engine(_engine_path(recipe, exported, key), key)
+    if engine is not None or target.gpu is None or not target.architectures:
+        return engine
+    for path in sorted(engine_folder().glob(f"{escape(_stem(recipe, exported))}-*.engine")):
+        try:
+            architectures = read_manifest(manifest_path(path)).architectures
+        except StaleEngineError:
+            continue
+        if set(target.architectures) <= set(architectures):
+            wider = engine_key(exported, recipe, replace(target, architectures=architectures))
+            engine = _read_engine(path, wider)
+            if engine is not None:
+                return engine
+    return None
 
 
 def prepare_engine(
     exported: OnnxModel,
     recipe: EngineRecipe,
+    target: Target,
     *,
     parity_check: ParityCheck | None = None,
     on_progress: Progress | None = None,
     replacing: Engine | None = None,
 ) -> Engine:
-    """The engine for this machine: the one that is there, or one that is built now.
+    """The engine for a target: the one that is there, or one that is built now.
 
     Of several processes that need the same engine one builds it, and the others wait.
 
     Args:
         exported: the model.
         recipe: how it is built.
+        target: what with and what for.
         parity_check: compares it with FP32; an FP16 engine that fails is built again in FP32.
         on_progress: told how far a build has come.
         replacing: an engine that does not load: it is built anew, unless somebody just did.
 
     Raises:
-        BackendError: TensorRT or its device cannot be used here, the build fails, or the folder
-            of engines is not private.
+        BackendError: the build fails, or the folder of engines is not private.
         ModelError: the FP32 form of the model cannot be made.
     """
-    tensorrt, gpu = tensorrt_library(), find_gpu()
-    key = engine_key(exported, recipe, gpu=gpu, tensorrt=tensorrt.__version__)
+    key = engine_key(exported, recipe, target)
     private_folder(engine_folder())
     path = _engine_path(recipe, exported, key)
 
-    def found() -> Engine | None:
-        engine = _find(path, key)
+    def usable() -> Engine | None:
+        engine = find_engine(exported, recipe, target)
         stale = (
             replacing is not None
             and engine is not None
-            and (engine.manifest.sha256 == replacing.manifest.sha256)
+            and engine.manifest.sha256 == replacing.manifest.sha256
         )
         return None if stale else engine
 
-    engine = found()
+    engine = usable()
     if engine is not None:
         return engine
     with locked(path, timeout_seconds=LOCK_TIMEOUT_SECONDS):
-        engine = found()
+        engine = usable()
         if engine is not None:
             return engine
+        seconds = 2 if target.library.is_rtx else recipe.expected_seconds
         _log.info(
-            "building a TensorRT engine for %s (%s, %s): about %d s, once; kept in %s",
-            gpu.name,
+            "building an engine for %s by %s (%s, %s): about %d s, once; kept in %s",
+            target.describe(),
+            target.library.title,
             recipe.name,
             exported.precision,
-            recipe.expected_seconds,
+            seconds,
             path.parent,
         )
-        return _build(
-            path, key, exported, recipe, gpu, tensorrt.__version__, parity_check, on_progress
-        )
+        return _build(path, key, exported, recipe, target, parity_check, on_progress)
 
 
 def _build(
@@ -225,16 +161,27 @@ def _build(
     key: str,
     exported: OnnxModel,
     recipe: EngineRecipe,
-    gpu: Gpu,
-    tensorrt: str,
+    target: Target,
     parity_check: ParityCheck | None,
     on_progress: Progress | None,
 ) -> Engine:
     """Build, compare with FP32, fall back to it where they differ, and keep."""
     start = time.monotonic()
-    timing = path.with_name(_timing_name(gpu, tensorrt))
+    timing = path.with_name(_timing_name(target))
     known = timing.read_bytes() if timing.is_file() else b""
-    built = build_plan(exported, recipe, timing_cache=known, on_progress=on_progress)
+    gpu = target.gpu
+
+    def build(model: OnnxModel, cache: bytes) -> BuiltPlan:
+        return build_plan(
+            target.library,
+            model,
+            recipe,
+            architectures=target.architectures,
+            timing_cache=cache,
+            on_progress=on_progress,
+        )
+
+    built = build(exported, known)
     manifest = Manifest(
         name=recipe.name,
         key=key,
@@ -242,48 +189,55 @@ def _build(
         onnx_digest=exported.digest,
         weights_digest=exported.model.digest,
         header=exported.model.header(),
-        usual_batch=recipe.usual_batch,
         largest_batch=recipe.largest_batch,
         asked_precision=exported.precision,
         precision=exported.precision,
         agreement=None,
-        tensorrt=tensorrt,
-        cuda=gpu.cuda,
-        driver=gpu.driver,
-        gpu=gpu.name,
-        compute_capability=gpu.compute_capability,
+        flavour=target.library.flavour,
+        tensorrt=target.library.version,
+        cuda="" if gpu is None else gpu.cuda,
+        driver="" if gpu is None else gpu.driver,
+        gpu="" if gpu is None else gpu.name,
+        compute_capability="" if gpu is None else gpu.compute_capability,
+        architectures=target.architectures,
         workspace_mib=built.workspace_mib,
         built=datetime.now(UTC).isoformat(timespec="seconds"),
         build_seconds=0.0,
     )
-    built, manifest = _parity_checked(built, manifest, exported, recipe, parity_check, on_progress)
+    check = None if gpu is None else parity_check
+    built, manifest = _compared(built, manifest, exported, recipe, check, build)
     manifest = replace(manifest, build_seconds=round(time.monotonic() - start, 2))
-    write_private(timing, built.timing_cache)
+    engine = Engine(path=path, manifest=manifest)
+    if built.timing_cache:
+        write_private(timing, built.timing_cache)
+    write_private(engine.layers_path, built.layers.encode())
     write_private(path, built.plan)
-    write_private(_manifest_path(path), json.dumps(asdict(manifest), indent=2).encode())
-    return Engine(path=path, manifest=manifest)
+    write_private(manifest_path(path), manifest.to_json())
+    return engine
 
 
-def _parity_checked(
+def _compared(
     built: BuiltPlan,
     manifest: Manifest,
     exported: OnnxModel,
     recipe: EngineRecipe,
     parity_check: ParityCheck | None,
-    on_progress: Progress | None,
+    build: Callable[[OnnxModel, bytes], BuiltPlan],
 ) -> tuple[BuiltPlan, Manifest]:
     """The engine with its agreement; in FP32 where FP16 does not agree with it."""
     agreement = None if parity_check is None else parity_check(built.plan, manifest)
     manifest = replace(manifest, agreement=agreement)
     if agreement is None:
-        _log.warning("the engine was not compared with FP32: nothing to compare it with")
+        why = "no GPU to run it on" if not manifest.gpu else "nothing to compare it with"
+        _log.warning("the engine was not compared with FP32: %s", why)
         return built, manifest
     if agreement >= recipe.least_agreement:
         return built, manifest
-    if exported.precision == "fp32":
+    if exported.precision != "fp16":
         raise BackendError(
-            f"the FP32 engine labels only {agreement:.2%} of pixels as PyTorch does; at least "
-            f"{recipe.least_agreement:.2%} are needed; it was not kept: use --device cpu"
+            f"the {exported.precision.upper()} engine labels only {agreement:.2%} of pixels as "
+            f"PyTorch does; at least {recipe.least_agreement:.2%} are needed; it was not kept: "
+            "use --device cpu"
         )
     _log.warning(
         "in FP16 only %.2f%% of pixels are labelled as in FP32 (%.2f%% are needed): "
@@ -292,33 +246,34 @@ def _parity_checked(
         recipe.least_agreement * 100,
     )
     wide = parse_onnx(widen(exported.data), name=recipe.name)
-    built = build_plan(wide, recipe, timing_cache=built.timing_cache, on_progress=on_progress)
+    built = build(wide, built.timing_cache)
     digest = hashlib.sha256(built.plan).hexdigest()
     manifest = replace(manifest, sha256=digest, precision="fp32", agreement=None)
-    return _parity_checked(built, manifest, wide, recipe, parity_check, on_progress)
+    return _compared(built, manifest, wide, recipe, parity_check, build)
 
 
 def list_engines() -> tuple[Engine, ...]:
     """Every engine that is kept, whatever it was built for; damaged manifests are left out."""
-    found = []
+    engines = []
     for path in sorted(engine_folder().glob("*.engine")):
         try:
-            found.append(Engine(path=path, manifest=_read_manifest(_manifest_path(path))))
+            engines.append(Engine(path=path, manifest=read_manifest(manifest_path(path))))
         except StaleEngineError as error:
             _log.warning("%s", error)
-    return tuple(found)
+    return tuple(engines)
 
 
 def remove_engines(*, keep: tuple[Path, ...] = ()) -> tuple[Path, ...]:
-    """Delete what rtseg built (engines, manifests, timing caches, locks); returns what went.
+    """Delete what rtseg built (engines and what lies beside them, timing caches, locks); returns
+    what went.
 
     Raises:
         BackendError: something cannot be deleted.
     """
     folder, gone = engine_folder(), []
     kept = {path.stem for path in keep}
-    patterns = ("*.engine", "*.engine.json", "*.timing", "*.lock", "*.part")
-    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
+    suffixes = (".engine", ".engine.json", ".layers", KERNELS_SUFFIX, ".timing", ".part")
+    for path in sorted(path for suffix in suffixes for path in folder.glob("*" + suffix)):
         if any(path.name.startswith(stem + ".") for stem in kept):
             continue
         try:
@@ -329,43 +284,31 @@ def remove_engines(*, keep: tuple[Path, ...] = ()) -> tuple[Path, ...]:
     return tuple(gone)
 
 
+def _stem(recipe: EngineRecipe, exported: OnnxModel) -> str:
+    return f"{recipe.name}-{exported.precision}"
+
+
 def _engine_path(recipe: EngineRecipe, exported: OnnxModel, key: str) -> Path:
-    return engine_folder() / f"{recipe.name}-{exported.precision}-{key[:16]}.engine"
+    return engine_folder() / f"{_stem(recipe, exported)}-{key[:16]}.engine"
 
 
-def _timing_name(gpu: Gpu, tensorrt: str) -> str:
-    about = f"{gpu.name} {gpu.compute_capability} {tensorrt}".encode()
-    return f"{hashlib.sha256(about).hexdigest()[:16]}.timing"
+def _timing_name(target: Target) -> str:
+    gpu, library = target.gpu, target.library
+    about = f"{library.flavour} {library.version} {target.architectures}"
+    if gpu is not None:
+        about += f" {gpu.name} {gpu.compute_capability}"
+    return f"{hashlib.sha256(about.encode()).hexdigest()[:16]}.timing"
 
 
-def _manifest_path(engine: Path) -> Path:
-    return engine.with_name(engine.name + ".json")
-
-
-def _find(path: Path, key: str) -> Engine | None:
+def _read_engine(path: Path, key: str) -> Engine | None:
     """The engine at a path, if it is whole and has that key."""
     if not path.is_file():
         return None
     private_folder(path.parent)
     try:
-        engine = Engine(path=path, manifest=_read_manifest(_manifest_path(path)))
+        engine = Engine(path=path, manifest=read_manifest(manifest_path(path)))
         engine.read()
     except StaleEngineError as error:
         _log.warning("%s", error)
         return None
     return engine if engine.manifest.key == key else None
-
-
-def _read_manifest(path: Path) -> Manifest:
-    try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ValueError("too large")
-        values = json.loads(path.read_text(encoding="utf-8"))
-        for field in fields(Manifest):
-            if not isinstance(values[field.name], _JSON_TYPES[str(field.type)]):
-                raise TypeError(f"{field.name} is {values[field.name]!r}")
-        manifest = Manifest(**{field.name: values[field.name] for field in fields(Manifest)})
-        _ = manifest.model
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelError) as error:
-        raise StaleEngineError(f"{path}: no usable manifest of an engine: {error!r}") from None
-    return manifest

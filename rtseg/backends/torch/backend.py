@@ -12,6 +12,8 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -22,18 +24,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.backends.batching import (
+    BATCHES,
     MEMORY_IS_FULL,
     infer_what_fits,
     padded,
     probabilities_shape,
 )
-from rtseg.backends.tensorrt.recipe import BATCHES
 from rtseg.backends.torch.compile import compiled as compile_network
 from rtseg.backends.torch.cuda import GraphedBatch, GraphError
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import BackendError, DeviceMemoryError, SettingError, listed
 from rtseg.models import create_model
-from rtseg.settings import DeviceName, ModelSettings, Precision
+from rtseg.settings import DeviceName, ModelSettings, Precision, device_index, device_kind
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _ALLOWED = {"cpu": ("auto", "fp32", "bf16"), "cuda": ("auto", "fp32", "bf16", "fp16")}
@@ -92,7 +94,7 @@ class TorchBackend(Backend):
         self.threads = set_thread_budget(threads)
         self.device = kind
         if kind == "cuda":
-            self.device = f"cuda:0 ({torch.cuda.get_device_name(self._device)})"
+            self.device = f"{self._device} ({torch.cuda.get_device_name(self._device)})"
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         self.uses_cuda_graphs = cuda_graphs and kind == "cuda"
         self._graphed: dict[int, GraphedBatch] = {}
@@ -117,6 +119,9 @@ class TorchBackend(Backend):
             precision, why = self._measure(network)
         self.precision = precision
         self._network: nn.Module | None = self._prepared(network, precision)
+        if self._device.type == "cuda":
+            # the weights were put on the device by the default stream, which ours does not wait for
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
         self.reason = f"torch on {self.device}, {precision} ({why}), {self.threads} threads"
 
     def _compile(self) -> None:
@@ -200,8 +205,9 @@ class TorchBackend(Backend):
     def _run(self, network: nn.Module, crops: Crops) -> ProbabilityBatch:
         """One batch: uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes)."""
         if self._device.type == "cuda":
-            graphed = self._graphed_batch(network, padded(len(crops)))
-            found = graphed.run(crops)
+            with torch.cuda.device(self._device), reproducible_arithmetic():
+                graphed = self._graphed_batch(network, padded(len(crops)))
+                found = graphed.run(crops)
             self.device_seconds = graphed.device_seconds
             return found
         # PyTorch takes writable arrays only
@@ -250,6 +256,22 @@ class TorchBackend(Backend):
             self._graphed.clear()
 
 
+@contextmanager
+def reproducible_arithmetic() -> Iterator[None]:
+    """FP32 is FP32 on a GPU, and one picture gives the same labels each time.
+
+    PyTorch's defaults let convolutions round FP32 to TF32's ten bits of mantissa; and cuDNN's
+    benchmark may choose other kernels, which round otherwise, from one start to the next.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):  # type: ignore[no-untyped-call]
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def fold_batch_norms(network: nn.Module) -> nn.Module:
     """Merge each batch norm that follows a convolution in an `nn.Sequential` into it, in place."""
     for child in network.children():
@@ -283,13 +305,19 @@ def set_thread_budget(threads: int) -> int:
 
 
 def _find_device(device: DeviceName) -> torch.device:
+    kind, index = device_kind(device), device_index(device)
     has_gpu = torch.cuda.is_available()
-    if device == "cuda" and not has_gpu:
+    if kind == "cuda" and not has_gpu:
         raise BackendError(
-            "device cuda: PyTorch sees no NVIDIA GPU here; use --device cpu, or install a driver "
-            "and a PyTorch built for CUDA"
+            f"device {device}: PyTorch sees no NVIDIA GPU here; use --device cpu, or install a "
+            "driver and a PyTorch built for CUDA"
         )
-    return torch.device("cuda:0" if has_gpu and device != "cpu" else "cpu")
+    if kind == "cpu" or not has_gpu:
+        return torch.device("cpu")
+    if index >= torch.cuda.device_count():
+        found = listed(f"cuda:{number}" for number in range(torch.cuda.device_count()))
+        raise SettingError(f"device {device}: there is none; found: {found}")
+    return torch.device("cuda", index)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -10,7 +10,13 @@ import threading
 import numpy as np
 import pytest
 
-from rtseg.backends.tensorrt import EngineRecipe, prepare_engine
+from rtseg.backends.tensorrt import (
+    EngineRecipe,
+    StaleEngineError,
+    list_engines,
+    prepare_engine,
+    this_machine,
+)
 from rtseg.backends.tensorrt.backend import TensorRtBackend
 from rtseg.backends.tensorrt.loading import open_built, open_tensorrt, recipe_for
 from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
@@ -20,7 +26,7 @@ from tests.support.fakes.tensorrt import probabilities_of
 
 RECIPE = EngineRecipe(name="tiny")
 STRIDE = tiny_checkpoint().stride
-VERSIONS = ("10.13.0.35", "11.4.0.106")
+VERSIONS = ("10.13.0.35", "11.4.0.106", "1.7.1.116")  # the last is TensorRT-RTX's
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +58,7 @@ def one_machine(monkeypatch):
 
 
 def built(recipe=RECIPE):
-    return prepare_engine(tiny_onnx(), recipe, parity_check=agreeing)
+    return prepare_engine(tiny_onnx(), recipe, this_machine(), parity_check=agreeing)
 
 
 def opened(recipe=RECIPE, **options):
@@ -120,19 +126,33 @@ def test_a_smaller_engine_cuts_batches_at_its_own_limit(one_machine):
         assert set(one_machine.behaviour.executed_batches) == {1, 2}
 
 
+def stacks(machine):
+    return machine.memory.driver_stack, machine.memory.pycuda_stack
+
+
 def test_the_context_is_current_only_inside_calls(one_machine):
-    current = one_machine.pycuda.current
     with opened() as backend:
-        assert current == []
+        assert stacks(one_machine) == ([], [])
         backend.infer(tiny_crops(3))
-        assert current == []
+        assert stacks(one_machine) == ([], [])
         one_machine.behaviour.executes = False
         backend.uses_cuda_graphs = False
         with pytest.raises(BackendError, match="TensorRT failed to run"):
             backend.infer(tiny_crops(1))
-        assert current == []
-    assert current == []
-    assert one_machine.pycuda.primary.detached
+        assert stacks(one_machine) == ([], [])
+    # giving the primary context back does not pop it: that is done by hand
+    assert stacks(one_machine) == ([], [])
+    assert not any(one_machine.memory.alive().values())
+
+
+def test_somebody_elses_context_is_current_again_afterwards(one_machine):
+    theirs = one_machine.pycuda.Device(1).retain_primary_context()
+    theirs.push()
+    with opened() as backend:
+        backend.infer(tiny_crops(1))
+        assert stacks(one_machine) == ([theirs], [theirs])
+    assert stacks(one_machine) == ([theirs], [theirs])
+    theirs.pop()
 
 
 def test_everything_is_given_back_in_order(one_machine):
@@ -146,14 +166,163 @@ def test_everything_is_given_back_in_order(one_machine):
         *["graph", "context", "device memory"] * 2,
         "engine",
         "runtime",
-        *["device memory"] * 3,
+        *["device memory"] * 2,
         *["host memory"] * 2,
         "detach",
     ]
-    assert one_machine.memory.blocks == {}
+    assert not any(one_machine.memory.alive().values())
     backend.close()
     with pytest.raises(BackendError, match="closed"):
         backend.infer(tiny_crops(1))
+
+
+def test_what_nobody_closed_is_given_back_when_it_is_dropped(one_machine):
+    backend = opened()
+    backend.infer(tiny_crops(2))
+    assert one_machine.memory.alive()["device blocks"] == 3
+    del backend
+    gc.collect()
+    assert not any(one_machine.memory.alive().values())
+    assert stacks(one_machine) == ([], [])
+
+
+@pytest.mark.parametrize("call", ["cuStreamSynchronize", "cuCtxPushCurrent", "cuCtxPopCurrent"])
+def test_a_device_that_died_leaves_no_context_behind(one_machine, call):
+    """PyCUDA would end the process at exit if something were left on its stack."""
+    backend = opened()
+    backend.infer(tiny_crops(1))
+    one_machine.memory.failing[call] = one_machine.pycuda.Error(f"{call} failed: illegal address")
+    with pytest.raises(BackendError, match="illegal address"):
+        backend.close()
+    assert one_machine.memory.pycuda_stack == []
+    assert one_machine.memory.references == 0
+    backend.close()
+    with pytest.raises(BackendError, match="closed"):
+        backend.infer(tiny_crops(1))
+
+
+def test_an_error_at_the_end_does_not_hide_the_one_that_came_first(one_machine, caplog):
+    def run_and_die():
+        with opened() as backend:
+            backend.infer(tiny_crops(1))
+            one_machine.driver.failing, one_machine.driver.failing_code = "cuGraphLaunch", 700
+            error = one_machine.pycuda.Error("it is gone")
+            one_machine.memory.failing["cuStreamSynchronize"] = error
+            backend.infer(tiny_crops(1))
+
+    with pytest.raises(
+        BackendError, match=r"CUDA error 700, ILLEGAL_ADDRESS: a kernel used memory"
+    ):
+        run_and_die()
+    assert "it is gone" in caplog.text
+
+
+@pytest.mark.parametrize("fails_at", ["cuMemHostAlloc", "cuMemAlloc"])
+def test_what_was_taken_before_a_failure_is_given_back(one_machine, fails_at):
+    error = one_machine.pycuda.MemoryError(f"{fails_at} failed: out of memory")
+    one_machine.memory.failing[fails_at] = error
+    with pytest.raises(DeviceMemoryError):
+        opened()
+    assert not any(one_machine.memory.alive().values())
+    assert stacks(one_machine) == ([], [])
+
+
+def test_a_context_that_fails_for_another_reason_is_not_taken_for_full_memory(one_machine):
+    one_machine.behaviour.no_context = True
+    one_machine.behaviour.no_context_message = "Error Code 1: Cuda Runtime (illegal address)"
+    with opened() as backend:
+        with pytest.raises(BackendError, match="illegal address") as caught:
+            backend.infer(tiny_crops(4))
+        assert not isinstance(caught.value, DeviceMemoryError)
+        assert backend.max_batch == 8
+
+
+def test_a_runtime_that_cannot_be_made_is_an_error_of_ours(machine):
+    engine = built()
+    machine.behaviour.makes_nothing = ("Runtime",)
+    with pytest.raises(BackendError, match="could not make a runtime"):
+        TensorRtBackend(engine.read(), engine.manifest)
+    assert not any(machine.memory.alive().values())
+
+
+def test_time_on_the_device_is_that_of_the_whole_call(one_machine):
+    with opened() as backend:
+        backend.infer(tiny_crops(3))
+        assert backend.device_seconds == 0.0015
+        backend.infer(tiny_crops(11))
+        assert backend.device_seconds == pytest.approx(0.003), "batches of 8 and of 4"
+        backend.infer(tiny_crops(0))
+        assert backend.device_seconds is None
+        backend.infer(tiny_crops(1))
+        one_machine.memory.failing["cuStreamSynchronize"] = one_machine.pycuda.Error("gone")
+        with pytest.raises(BackendError):
+            backend.infer(tiny_crops(1))
+        assert backend.device_seconds is None, "not an earlier call's"
+        del one_machine.memory.failing["cuStreamSynchronize"]
+
+
+def test_another_device(one_machine):
+    with open_tensorrt(tiny_onnx(), RECIPE, device_index=1) as backend:
+        assert backend.device == "cuda:1 (NVIDIA Fake 4000)"
+    with pytest.raises(SettingError, match="cuda:2: there is none; found: cuda:0, cuda:1"):
+        open_tensorrt(tiny_onnx(), RECIPE, device_index=2)
+
+
+def test_every_graph_is_recorded_before_the_first_call(one_machine):
+    with open_tensorrt(tiny_onnx(), RECIPE) as backend:
+        one_machine.behaviour.executed_batches.clear()
+        before = one_machine.driver.launches
+        backend.infer(tiny_crops(3))
+        assert one_machine.driver.launches == before + 1
+        assert one_machine.behaviour.executed_batches == [4]
+
+
+def test_kernels_of_tensorrt_rtx_are_compiled_once_and_kept(monkeypatch, caplog):
+    machine = install(monkeypatch, version=VERSIONS[-1])
+    with open_tensorrt(tiny_onnx(), RECIPE) as backend:
+        crops = tiny_crops(5)
+        np.testing.assert_array_equal(backend.infer(crops), expected(crops))
+    assert machine.behaviour.compiled_kernels == 4
+    (engine,) = list_engines()
+    (kept,) = engine.path.parent.glob("*.kernels")
+    for change in ("none", "damage", "another driver"):
+        machine.behaviour.compiled_kernels = 0
+        machine.behaviour.kernels_fit = change != "another driver"
+        if change == "damage":
+            kept.write_bytes(kept.read_bytes()[:-1])
+        with open_built(tiny_onnx(), RECIPE) as backend:
+            np.testing.assert_array_equal(backend.infer(crops), expected(crops))
+        assert machine.behaviour.compiled_kernels == (0 if change == "none" else 4)
+        assert (f"{kept}: damaged" in caplog.text) == (change != "none")
+    # a folder that cannot be written to costs time, and nothing else
+    kept.unlink()
+    monkeypatch.setattr("rtseg.backends.tensorrt.kernel_cache.write_private", no_room)
+    with open_built(tiny_onnx(), RECIPE) as backend:
+        np.testing.assert_array_equal(backend.infer(crops), expected(crops))
+    assert "compiled kernels are not kept: the disk is full" in caplog.text
+
+
+def no_room(_path, _data):
+    raise BackendError("the disk is full")
+
+
+def test_an_engine_that_cannot_be_recorded_runs_call_by_call(monkeypatch, caplog):
+    machine = install(monkeypatch, version=VERSIONS[-1])
+    machine.behaviour.is_capturable = False
+    with opened() as backend:
+        crops = tiny_crops(2)
+        np.testing.assert_array_equal(backend.infer(crops), expected(crops))
+        assert not backend.uses_cuda_graphs
+    assert "the engine cannot be recorded" in caplog.text
+    assert machine.driver.launches == 0
+
+
+def test_an_engine_of_the_other_flavour_is_not_loaded(monkeypatch):
+    install(monkeypatch)
+    engine = built()
+    install(monkeypatch, version=VERSIONS[-1])
+    with pytest.raises(StaleEngineError, match=r"built by TensorRT 11.*, and TensorRT-RTX 1"):
+        TensorRtBackend(engine.read(), engine.manifest)
 
 
 def test_it_runs_and_closes_on_any_thread(one_machine):
@@ -174,8 +343,8 @@ def test_full_memory_is_named(monkeypatch):
     machine = install(monkeypatch, fits_bytes=1000)
     with pytest.raises(BackendError, match="memory is full"):
         opened()
-    assert machine.pycuda.current == []
-    assert machine.pycuda.primary.detached
+    assert stacks(machine) == ([], [])
+    assert not any(machine.memory.alive().values())
     machine = install(monkeypatch)
     machine.behaviour.no_context = True
     with opened() as backend, pytest.raises(DeviceMemoryError, match="too full for a batch of 1"):
@@ -214,7 +383,7 @@ def test_what_other_sizes_hold_is_given_back_first(one_machine):
         leave_room_for(one_machine, 2)  # together with those two, for four
         np.testing.assert_array_equal(backend.infer(crops), expected(crops))
         assert backend.max_batch == 4
-        assert len(one_machine.memory.blocks) == 3 + 1
+        assert len(one_machine.memory.blocks) == 2 + 1
 
 
 def test_one_crop_is_tried_again_without_the_larger_sizes(one_machine):
@@ -230,8 +399,8 @@ def test_memory_too_full_for_one_crop_is_a_typed_error(one_machine, count):
         leave_room_for(one_machine, 0)
         with pytest.raises(DeviceMemoryError, match="memory is full; close other programs"):
             backend.infer(tiny_crops(count))
-        assert one_machine.pycuda.current == []
-        assert len(one_machine.memory.blocks) == 3, "what a failed call took is given back"
+        assert stacks(one_machine) == ([], [])
+        assert len(one_machine.memory.blocks) == 2, "what a failed call took is given back"
         one_machine.memory.fits_bytes = 1 << 40
         np.testing.assert_array_equal(backend.infer(tiny_crops(1)), expected(tiny_crops(1)))
 
@@ -243,20 +412,24 @@ def test_a_graph_that_finds_no_memory_means_smaller_batches_too(monkeypatch):
         with pytest.raises(DeviceMemoryError, match="too full for a CUDA graph"):
             backend.infer(tiny_crops(8))
         assert (backend.max_batch, backend.uses_cuda_graphs) == (1, True)
-        assert len(machine.memory.blocks) == 3
+        assert len(machine.memory.blocks) == 2
 
 
 def test_a_run_that_finds_no_memory_is_told_from_other_failures(one_machine):
     one_machine.behaviour.executes = False
     with opened() as backend:
-        with pytest.raises(BackendError, match="TensorRT failed to run") as caught:
+        with pytest.raises(BackendError, match="TensorRT failed to run: it gives no") as caught:
             backend.infer(tiny_crops(8))
         assert not isinstance(caught.value, DeviceMemoryError)
         assert backend.max_batch == 8
-        backend._logger.errors.append("Cuda Runtime (out of memory)")
+        one_machine.behaviour.execution_message = "Cuda Runtime (out of memory)"
         with pytest.raises(DeviceMemoryError, match="TensorRT failed to run"):
             backend.infer(tiny_crops(8))
         assert backend.max_batch == 1
+        # an error of an earlier call is not given as the reason of a later one
+        one_machine.behaviour.execution_message = ""
+        with pytest.raises(BackendError, match="it gives no reason"):
+            backend.infer(tiny_crops(8))
 
 
 def test_an_engine_of_something_else_is_refused(one_machine):
@@ -266,8 +439,8 @@ def test_an_engine_of_something_else_is_refused(one_machine):
     with pytest.raises(BackendError, match="not one of rtseg's"):
         TensorRtBackend(json.dumps(plan).encode(), engine.manifest)
     plan = json.loads(engine.read())
-    plan["profile"][2][0] = 4
-    with pytest.raises(BackendError, match="batches up to 4"):
+    plan["profiles"].pop()
+    with pytest.raises(BackendError, match=r"for batches of \[1, 2, 4\]; expected"):
         TensorRtBackend(json.dumps(plan).encode(), engine.manifest)
 
 
@@ -316,11 +489,13 @@ def test_precisions(one_machine):
         open_tensorrt(tiny_onnx("fp32"), RECIPE)
 
 
-def test_a_missing_pycuda_is_named(one_machine, monkeypatch):
+def test_without_pycuda_and_cuda_bindings_both_are_named(one_machine, monkeypatch):
     engine = built()
-    monkeypatch.setitem(sys.modules, "pycuda", None)
-    monkeypatch.setitem(sys.modules, "pycuda.driver", None)
-    with pytest.raises(BackendError, match="needs PyCUDA"):
+    for name in ("pycuda", "pycuda.driver", "cuda", "cuda.bindings"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "rtseg.backends.tensorrt.pycuda_device", raising=False)
+    monkeypatch.delitem(sys.modules, "rtseg.backends.tensorrt.bindings_device", raising=False)
+    with pytest.raises(BackendError, match=r"needs PyCUDA .* or cuda-bindings .*pip install cuda"):
         TensorRtBackend(engine.read(), engine.manifest)
 
 
@@ -333,12 +508,12 @@ def test_progress_reaches_the_caller(one_machine, caplog):
 
 NO_DRIVER = """
 import sys
-from rtseg.backends.tensorrt.loading import find_engine
+from rtseg.backends.tensorrt.loading import open_built
 from rtseg.backends.tensorrt import EngineRecipe
 from rtseg.errors import BackendError
 from rtseg.export import read_onnx
 try:
-    find_engine(read_onnx(sys.argv[1]), EngineRecipe())
+    open_built(read_onnx(sys.argv[1]), EngineRecipe())
 except BackendError as error:
     print(error)
 print([name for name in ("torch", "tensorrt", "pycuda", "onnx", "cv2") if name in sys.modules])

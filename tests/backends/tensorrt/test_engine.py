@@ -1,5 +1,6 @@
 """Keys, cache, locks, manifests and builds, on fake TensorRT 10 and 11."""
 
+import _thread
 import dataclasses
 import json
 import logging
@@ -8,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -15,23 +17,28 @@ import pytest
 from rtseg.backends.tensorrt import (
     EngineRecipe,
     StaleEngineError,
-    build_plan,
     engine_folder,
     engine_key,
-    find_engine,
+    library,
     list_engines,
-    prepare_engine,
+    other_machines,
     read_recipe,
     remove_engines,
     shipped_recipes,
+    this_machine,
 )
-from rtseg.backends.tensorrt.builder import PhaseTracker
+from rtseg.backends.tensorrt import find_engine as find_engine_for
+from rtseg.backends.tensorrt import prepare_engine as prepare_engine_for
+from rtseg.backends.tensorrt.library import Library
+from rtseg.backends.tensorrt.progress import PhaseTracker
+from rtseg.backends.tensorrt.target import Target
 from rtseg.errors import BackendError, SettingError
 from tests.support.exported import HEIGHT, WIDTH, tiny_onnx
 from tests.support.fakes.machine import GPU, install
 
 VERSIONS = ("10.13.0.35", "11.4.0.106")
-RECIPE = EngineRecipe(name="tiny", usual_batch=2, largest_batch=4, workspace_mib=512)
+RTX = "1.7.1.116"
+RECIPE = EngineRecipe(name="tiny", largest_batch=4, workspace_mib=512)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,13 +68,24 @@ def agreeing(_plan, _manifest):
     return 1.0
 
 
+def prepare_engine(exported, recipe, **options):
+    return prepare_engine_for(exported, recipe, this_machine(), **options)
+
+
+def find_engine(exported, recipe):
+    return find_engine_for(exported, recipe, this_machine())
+
+
 def test_a_build_leaves_an_engine_a_manifest_and_nothing_else(machine, folder):
     seen = []
     engine = prepare_engine(
         tiny_onnx(), RECIPE, parity_check=agreeing, on_progress=lambda *step: seen.append(step)
     )
     manifest = engine.manifest
-    assert json.loads(engine.read())["profile"] == [[n, HEIGHT, WIDTH, 3] for n in (1, 2, 4)]
+    # each size has a profile of its own, tuned for it alone
+    assert json.loads(engine.read())["profiles"] == [
+        [[batch, HEIGHT, WIDTH, 3]] * 3 for batch in (1, 2, 4)
+    ]
     assert (manifest.gpu, manifest.compute_capability, manifest.cuda, manifest.driver) == (
         GPU.name,
         "8.9",
@@ -82,7 +100,12 @@ def test_a_build_leaves_an_engine_a_manifest_and_nothing_else(machine, folder):
     shares = [share for share, _phase in seen]
     assert shares == sorted(shares)
     assert shares[-1] > 0.4
-    assert {path.suffix for path in folder.iterdir()} == {".engine", ".json", ".timing"}
+    assert {path.suffix for path in folder.iterdir()} == {
+        ".engine",
+        ".json",
+        ".layers",
+        ".timing",
+    }
     if os.name == "posix":
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE(engine.path.stat().st_mode) == 0o600
@@ -106,7 +129,9 @@ def test_an_engine_is_built_once_and_its_timings_kept(machine):
     assert prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing) == first
     assert find_engine(tiny_onnx(), RECIPE) == first
     assert machine.behaviour.builds == 1
-    prepare_engine(tiny_onnx(), dataclasses.replace(RECIPE, usual_batch=1), parity_check=agreeing)
+    prepare_engine(
+        tiny_onnx(), dataclasses.replace(RECIPE, workspace_mib=64), parity_check=agreeing
+    )
     assert machine.behaviour.builds == 2
     assert machine.behaviour.timing_caches == [b"", b"+"]
 
@@ -123,8 +148,10 @@ def test_the_expected_duration_is_said_first(one_machine, caplog):
 
 
 def test_a_key_depends_on_everything():
-    def key(exported=None, recipe=RECIPE, gpu=GPU, tensorrt="11.4"):
-        return engine_key(exported or tiny_onnx(), recipe, gpu=gpu, tensorrt=tensorrt)
+    def key(exported=None, recipe=RECIPE, gpu=GPU, tensorrt="11.4", flavour="tensorrt", sms=()):
+        library = Library(flavour=flavour, module=None, version=tensorrt)
+        target = Target(library=library, gpu=gpu, architectures=sms)
+        return engine_key(exported or tiny_onnx(), recipe, target)
 
     other_gpu = dataclasses.replace(GPU, name="NVIDIA Fake 5000")
     other_chip = dataclasses.replace(GPU, compute_capability="9.0")
@@ -132,14 +159,19 @@ def test_a_key_depends_on_everything():
         key(),
         key(exported=tiny_onnx("fp32")),
         key(recipe=dataclasses.replace(RECIPE, largest_batch=8)),
-        key(recipe=dataclasses.replace(RECIPE, usual_batch=1)),
         key(recipe=dataclasses.replace(RECIPE, workspace_mib=256)),
         key(recipe=dataclasses.replace(RECIPE, optimisation_level=5)),
         key(gpu=other_gpu),
         key(gpu=other_chip),
         key(tensorrt="10.13"),
+        key(flavour="tensorrt-rtx", sms=("sm89",)),
+        key(flavour="tensorrt-rtx", sms=("sm86", "sm89")),
     }
-    assert len(keys) == 9
+    assert len(keys) == 10
+    # for an architecture, whichever card has it
+    rtx = key(flavour="tensorrt-rtx", sms=("sm89",), gpu=other_gpu)
+    assert rtx in keys
+    assert key(flavour="tensorrt-rtx", sms=("sm89",), gpu=None) == rtx
     assert key(gpu=dataclasses.replace(GPU, driver="590.1", memory_bytes=1)) in keys
     assert key(recipe=dataclasses.replace(RECIPE, name="other", expected_seconds=9)) in keys
 
@@ -243,13 +275,13 @@ def test_another_failure_is_not_taken_for_memory(one_machine):
     one_machine.behaviour.fits_mib = 0
     one_machine.behaviour.out_of_memory_message = "Internal error: assertion x failed"
     with pytest.raises(BackendError, match="could not build the engine: Internal error"):
-        build_plan(tiny_onnx(), RECIPE)
+        prepare_engine(tiny_onnx(), RECIPE)
 
 
 def test_a_model_that_is_not_taken_says_why(machine):
     machine.behaviour.parse_errors = ("No importer registered for op: Frobnicate",)
     with pytest.raises(BackendError, match="Frobnicate"):
-        build_plan(tiny_onnx(), RECIPE)
+        prepare_engine(tiny_onnx(), RECIPE)
 
 
 def test_an_interruption_ends_the_build_and_goes_on(machine, folder):
@@ -275,7 +307,7 @@ def test_without_a_driver_tensorrt_is_not_even_imported(monkeypatch):
     install(monkeypatch)
     monkeypatch.setitem(sys.modules, "tensorrt", None)  # an import would raise
     monkeypatch.setattr(
-        "rtseg.backends.tensorrt.builder.nvidia_driver_problem", lambda: "no NVIDIA driver"
+        "rtseg.backends.tensorrt.library.nvidia_driver_problem", lambda: "no NVIDIA driver"
     )
     with pytest.raises(BackendError, match="no NVIDIA driver"):
         find_engine(tiny_onnx(), RECIPE)
@@ -283,9 +315,116 @@ def test_without_a_driver_tensorrt_is_not_even_imported(monkeypatch):
 
 def test_a_missing_tensorrt_is_named(monkeypatch):
     install(monkeypatch)
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    for name in ("tensorrt", "tensorrt_rtx_bindings"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BackendError, match=r"pip install 'rtseg\[tensorrt\]'"):
         prepare_engine(tiny_onnx(), RECIPE)
+
+
+@pytest.mark.parametrize("what", ["Builder", "OnnxParser"])
+def test_what_tensorrt_cannot_make_is_an_error_of_ours(machine, what):
+    machine.behaviour.makes_nothing = (what,)
+    with pytest.raises(BackendError, match=r"TensorRT could not make a (builder|parser): it gives"):
+        prepare_engine(tiny_onnx(), RECIPE)
+
+
+def test_a_driver_older_than_tensorrt_is_named_before_tensorrt_is_loaded(monkeypatch):
+    """Its first use would end the process."""
+    install(monkeypatch)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)  # an import would raise
+    monkeypatch.setattr(library, "installed_flavours", lambda: ("tensorrt",))
+    monkeypatch.setattr(library, "built_for_cuda", lambda _flavour: 13)
+    monkeypatch.setattr("rtseg.system.nvidia.driver_cuda_version", lambda: (12, 8))
+    with pytest.raises(BackendError, match=r"built for CUDA 13, but .* speaks CUDA 12\.8; update"):
+        prepare_engine(tiny_onnx(), RECIPE)
+
+
+def test_which_cuda_a_library_was_built_for_is_read_from_its_packages(monkeypatch):
+    def version(name):
+        if name not in installed:
+            raise metadata.PackageNotFoundError(name)
+        return "11.4"
+
+    monkeypatch.setattr(library.metadata, "version", version)
+    for names, major in (
+        ({"tensorrt-cu12-libs", "tensorrt-rtx-cu13-bindings"}, 12),
+        ({"tensorrt-cu13-bindings"}, 13),
+        ({"tensorrt"}, None),
+    ):
+        installed = names
+        assert library.built_for_cuda("tensorrt") == major
+    installed = {"tensorrt-cu12-libs", "tensorrt-rtx-cu13-bindings"}
+    assert library.built_for_cuda("tensorrt-rtx") == 13
+
+
+def test_tensorrt_comes_before_tensorrt_rtx_and_it_says_which(monkeypatch, caplog):
+    install(monkeypatch, version=RTX)
+    with caplog.at_level(logging.INFO, "rtseg"):
+        engine = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
+    assert f"by TensorRT-RTX {RTX}" in caplog.text
+    assert (engine.manifest.flavour, engine.manifest.architectures) == ("tensorrt-rtx", ("sm89",))
+    install(monkeypatch)  # TensorRT as well: both are there now
+    monkeypatch.setattr(library, "installed_flavours", lambda: ("tensorrt", "tensorrt-rtx"))
+    assert prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing).manifest.flavour == "tensorrt"
+
+
+def test_tensorrt_rtx_builds_for_other_machines_without_a_gpu(monkeypatch, caplog):
+    machine = install(monkeypatch, version=RTX)
+    monkeypatch.setattr(library, "nvidia_driver_problem", lambda: "no NVIDIA driver")
+    target = other_machines(("sm120", "sm86", "sm89", "sm86"))
+    engine = prepare_engine_for(tiny_onnx(), RECIPE, target, parity_check=agreeing)
+    assert machine.behaviour.architectures == ["SM86", "SM89", "SM120"]
+    assert machine.behaviour.set_flags == ["REQUIRE_USER_ALLOCATION"]
+    manifest = engine.manifest
+    assert (manifest.architectures, manifest.gpu) == (("sm86", "sm89", "sm120"), "")
+    assert manifest.agreement is None
+    assert "no GPU to run it on" in caplog.text
+    assert prepare_engine_for(tiny_onnx(), RECIPE, target) == engine
+    # one of these machines: it runs the engine that was built for all of them
+    monkeypatch.setattr(library, "nvidia_driver_problem", lambda: None)
+    assert find_engine(tiny_onnx(), RECIPE) == engine
+    assert prepare_engine(tiny_onnx(), RECIPE) == engine
+    assert machine.behaviour.builds == 1
+    assert find_engine(tiny_onnx("fp32"), RECIPE) is None
+    # a machine of another architecture does not
+    other = dataclasses.replace(GPU, compute_capability="7.5")
+    install(monkeypatch, version=RTX, gpu=other)
+    assert find_engine(tiny_onnx(), RECIPE) is None
+
+
+def test_architectures_that_tensorrt_rtx_has_no_kernels_for(monkeypatch):
+    install(monkeypatch, version=RTX, gpu=dataclasses.replace(GPU, compute_capability="9.0"))
+    with pytest.raises(BackendError, match=r"does not run on .*9\.0\), only on sm75, sm80"):
+        this_machine()
+    with pytest.raises(SettingError, match=r"architecture 'sm90'.*allowed: sm75, sm80, sm86"):
+        other_machines(("sm86", "sm90"))
+
+
+def test_an_interruption_while_tensorrt_is_busy_ends_the_build(machine, monkeypatch):
+    """A signal that comes between two reports of progress, or in the middle of one."""
+    main, sent = threading.main_thread(), []
+
+    def interrupt(share, _phase):
+        assert threading.current_thread() is not main
+        if not sent:
+            sent.append(share)
+            _thread.interrupt_main()
+
+    machine.behaviour.step_seconds = 0.3
+    with pytest.raises(KeyboardInterrupt):
+        prepare_engine(tiny_onnx(), RECIPE, on_progress=interrupt)
+    assert (machine.behaviour.builds, len(sent)) == (0, 1)
+    assert not [thread for thread in threading.enumerate() if thread.name == "engine build"]
+
+
+def test_an_error_in_the_middle_of_a_report_is_not_taken_for_a_failed_build(machine, monkeypatch):
+    def fail(*_arguments):
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(PhaseTracker, "step", fail)
+    with pytest.raises(ZeroDivisionError):
+        prepare_engine(tiny_onnx(), RECIPE)
+    assert machine.behaviour.builds == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
@@ -323,7 +462,7 @@ RACER = """
 import sys
 import pytest
 from pathlib import Path
-from rtseg.backends.tensorrt import EngineRecipe, prepare_engine
+from rtseg.backends.tensorrt import EngineRecipe, prepare_engine, this_machine
 from rtseg.export import read_onnx
 from tests.support.fakes.machine import install
 
@@ -335,7 +474,9 @@ with pytest.MonkeyPatch.context() as patch:
     print("ready", flush=True)
     sys.stdin.readline()
     recipe = EngineRecipe(name="tiny")
-    engine = prepare_engine(read_onnx(sys.argv[1]), recipe, parity_check=lambda *_: 1.0)
+    engine = prepare_engine(
+        read_onnx(sys.argv[1]), recipe, this_machine(), parity_check=lambda *_: 1.0
+    )
     print(engine.manifest.sha256, len(engine.read()), flush=True)
 """
 
@@ -401,8 +542,8 @@ def test_where_engines_are_kept(monkeypatch, tmp_path):
     assert engine_folder() == tmp_path / "engines"
     monkeypatch.delenv("RTSEG_ENGINE_DIR")
     assert engine_folder().parts[-2:] == ("engines", "built")
-    elsewhere = tmp_path / "site-packages/rtseg/engine/store.py"
-    monkeypatch.setattr("rtseg.backends.tensorrt.store.__file__", str(elsewhere))
+    elsewhere = tmp_path / "site-packages/rtseg/backends/tensorrt/recipe.py"
+    monkeypatch.setattr("rtseg.backends.tensorrt.recipe.__file__", str(elsewhere))
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_args, **_names: tmp_path / "user")
     assert engine_folder() == tmp_path / "user" / "engines"
 
@@ -422,7 +563,7 @@ def test_the_shipped_recipes():
         ("batch = 3", "unknown key 'batch'; allowed: model, precision"),
         ("largest_batch = 3", "largest_batch is 3; allowed: 1, 2, 4, 8"),
         ("largest_batch = '8'", "must be of type int"),
-        ("usual_batch = 4\nlargest_batch = 2", "usual_batch 4 is more than"),
+        ("usual_batch = 4", "usual_batch is gone"),
         ("precision = 'int8'", "'int8' is unknown; allowed: fp32, fp16"),
         ("optimisation_level = 9", "allowed: 0 to 5"),
     ],
@@ -437,9 +578,9 @@ def test_a_wrong_recipe_is_refused(tmp_path, text, complaint):
 
 def test_a_recipe_finds_its_model_beside_it(tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text("model = 'mine.onnx'\nusual_batch = 2\n")
+    path.write_text("model = 'mine.onnx'\nlargest_batch = 2\n")
     assert read_recipe(str(path)) == EngineRecipe(
-        name="mine", model=str(tmp_path / "mine.onnx"), usual_batch=2
+        name="mine", model=str(tmp_path / "mine.onnx"), largest_batch=2
     )
     with pytest.raises(SettingError, match=r"allowed: face-parts"):
         read_recipe("nothing")

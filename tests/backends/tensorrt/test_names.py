@@ -1,9 +1,10 @@
 """Every TensorRT name and keyword that rtseg uses exists in the real bindings.
 
-The lean bindings can be imported without a GPU and hold the run-time's classes with signatures in
-their docstrings; of the full bindings only the names inside their binary can be read here. Each
-test is skipped where its package is not installed:
+TensorRT-RTX's bindings hold all of them, with signatures in their docstrings; so do, for the
+run-time's classes, TensorRT's lean ones. Of TensorRT's full bindings only the names inside their
+binary can be read without its libraries. Each test is skipped where its package is not installed:
 
+    pip install 'rtseg[tensorrt-rtx]'
     pip install --no-deps tensorrt-lean-cu13-libs tensorrt-lean-cu13-bindings nvidia-cuda-runtime
     pip install --no-deps tensorrt-cu13-bindings
 """
@@ -18,12 +19,11 @@ from pathlib import Path
 import pytest
 
 import rtseg
+from rtseg.backends.tensorrt.library import ARCHITECTURES
 from tests.support.fakes.tensorrt import Behaviour, make_tensorrt
 
-SOURCES = [
-    Path(rtseg.__file__).parent / name
-    for name in ("backends/tensorrt/builder.py", "backends/tensorrt/backend.py")
-]
+ROOM = Path(rtseg.__file__).parent / "backends" / "tensorrt"
+SOURCES = [ROOM / f"{name}.py" for name in ("builder", "progress", "backend", "execution")]
 
 # (class, attribute or None, parameters that are passed, in their order)
 RUNTIME = [
@@ -34,11 +34,13 @@ RUNTIME = [
     ("ILogger", "ERROR", None),
     ("ILogger", "INTERNAL_ERROR", None),
     ("ICudaEngine", "num_io_tensors", None),
+    ("ICudaEngine", "num_optimization_profiles", None),
     ("ICudaEngine", "get_tensor_name", ["index"]),
     ("ICudaEngine", "get_tensor_shape", ["name"]),
     ("ICudaEngine", "get_tensor_profile_shape", ["name", "profile_index"]),
     ("ICudaEngine", "create_execution_context", ["strategy"]),
     ("ExecutionContextAllocationStrategy", "USER_MANAGED", None),
+    ("IExecutionContext", "set_optimization_profile_async", ["profile_index", "stream_handle"]),
     ("IExecutionContext", "update_device_memory_size_for_shapes", []),
     ("IExecutionContext", "set_device_memory", ["memory", "size"]),
     ("IExecutionContext", "set_input_shape", ["name", "shape"]),
@@ -51,25 +53,72 @@ RUNTIME = [
     ("ITimingCache", "serialize", []),
     ("MemoryPoolType", "WORKSPACE", None),
     ("BuilderFlag", "TF32", None),
+    ("ProfilingVerbosity", "DETAILED", None),
 ]
 
 BUILDER = [
-    *("Builder", "create_network", "create_builder_config", "create_optimization_profile"),
-    *("build_serialized_network", "NetworkDefinitionCreationFlag", "STRONGLY_TYPED", "flags"),
-    *("IBuilderConfig", "set_memory_pool_limit", "builder_optimization_level", "clear_flag"),
-    *("create_timing_cache", "set_timing_cache", "get_timing_cache", "ignore_mismatch"),
-    *("add_optimization_profile", "progress_monitor", "IOptimizationProfile", "set_shape"),
-    *("OnnxParser", "parse", "num_errors", "get_error", "desc", "network", "logger", "serialize"),
-    *("TF32", "WORKSPACE", "IProgressMonitor", "ILogger"),
+    ("Builder", "__init__", ["logger"]),
+    ("Builder", "create_network", ["flags"]),
+    ("Builder", "create_builder_config", []),
+    ("Builder", "create_optimization_profile", []),
+    ("Builder", "build_serialized_network", ["network", "config"]),
+    ("NetworkDefinitionCreationFlag", "STRONGLY_TYPED", None),
+    ("IBuilderConfig", "set_memory_pool_limit", ["pool", "pool_size"]),
+    ("IBuilderConfig", "builder_optimization_level", None),
+    ("IBuilderConfig", "profiling_verbosity", None),
+    ("IBuilderConfig", "progress_monitor", None),
+    ("IBuilderConfig", "clear_flag", ["flag"]),
+    ("IBuilderConfig", "create_timing_cache", ["serialized_timing_cache"]),
+    ("IBuilderConfig", "set_timing_cache", ["cache", "ignore_mismatch"]),
+    ("IBuilderConfig", "get_timing_cache", []),
+    ("IBuilderConfig", "add_optimization_profile", ["profile"]),
+    ("IOptimizationProfile", "set_shape", ["input", "min", "opt", "max"]),
+    ("OnnxParser", "__init__", ["network", "logger"]),
+    ("OnnxParser", "parse", ["model"]),
+    ("OnnxParser", "num_errors", None),
+    ("OnnxParser", "get_error", ["index"]),
+    ("ParserError", "desc", []),
+    ("ParserError", "node_name", []),
+    ("ParserError", "node_operator", []),
+]
+
+RTX = [
+    ("IBuilderConfig", "num_compute_capabilities", None),
+    ("IBuilderConfig", "set_compute_capability", ["compute_capability", "index"]),
+    ("IBuilderConfig", "set_flag", ["flag"]),
+    ("BuilderFlag", "REQUIRE_USER_ALLOCATION", None),
+    *(("ComputeCapability", name.upper(), None) for name in ARCHITECTURES),
+    ("ICudaEngine", "create_runtime_config", []),
+    ("ICudaEngine", "create_execution_context", ["runtime_config"]),
+    ("IRuntimeConfig", "set_execution_context_allocation_strategy", ["strategy"]),
+    ("IRuntimeConfig", "dynamic_shapes_kernel_specialization_strategy", None),
+    ("IRuntimeConfig", "cuda_graph_strategy", None),
+    ("IRuntimeConfig", "create_runtime_cache", []),
+    ("IRuntimeConfig", "set_runtime_cache", ["cache"]),
+    ("IRuntimeCache", "deserialize", ["blob"]),
+    ("IRuntimeCache", "serialize", []),
+    ("DynamicShapesKernelSpecializationStrategy", "EAGER", None),
+    ("CudaGraphStrategy", "DISABLED", None),
+    ("IExecutionContext", "is_stream_capturable", ["stream"]),
 ]
 
 # names of Python's own and of rtseg's that stand on the same objects
-OURS = {"errors", "interruption", "__version__", "_tracker", "_report", "append", "clear", "split"}
+OURS = {"errors", "interruption", "_tracker", "_report", "_guarded", "append", "clear", "close"}
+OURS |= {
+    "manifest",
+    "path",
+    "last_error",
+    "layers",
+    "stop",
+    "startswith",
+    "read",
+    "write",
+    "encode",
+    "current",
+}
 
 
-@pytest.mark.parametrize(("owner", "member", "parameters"), RUNTIME)
-def test_run_time_names(owner, member, parameters):
-    bindings = pytest.importorskip("tensorrt_lean_bindings")
+def check(bindings, owner, member, parameters):
     found = getattr(getattr(bindings, owner), member)
     if parameters is None:
         return
@@ -84,7 +133,17 @@ def test_run_time_names(owner, member, parameters):
     )
 
 
-@pytest.mark.parametrize("name", BUILDER)
+@pytest.mark.parametrize(("owner", "member", "parameters"), [*RUNTIME, *BUILDER, *RTX])
+def test_names_of_tensorrt_rtx(owner, member, parameters):
+    check(pytest.importorskip("tensorrt_rtx_bindings"), owner, member, parameters)
+
+
+@pytest.mark.parametrize(("owner", "member", "parameters"), RUNTIME)
+def test_run_time_names(owner, member, parameters):
+    check(pytest.importorskip("tensorrt_lean_bindings"), owner, member, parameters)
+
+
+@pytest.mark.parametrize("name", sorted({name for row in BUILDER for name in row[:2]}))
 def test_builder_names(name):
     spec = importlib.util.find_spec("tensorrt_bindings")
     if spec is None or spec.origin is None:
@@ -95,9 +154,9 @@ def test_builder_names(name):
 
 
 def used_names() -> set[str]:
-    """Attributes that the two files take from TensorRT's module or its objects."""
-    holders = {"tensorrt", "_tensorrt", "builder", "config", "parser", "network", "profile"}
-    holders |= {"_runtime", "_engine", "engine", "_context", "cache", "logger"}
+    """Attributes that the files take from TensorRT's module or its objects."""
+    holders = {"module", "builder", "config", "parser", "network", "profile", "context", "error"}
+    holders |= {"_runtime", "_engine", "engine", "_context", "_config", "_kernels", "cache"}
     names = set()
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text())):
@@ -111,19 +170,18 @@ def used_names() -> set[str]:
     return names
 
 
+LISTED = {name for row in (*RUNTIME, *BUILDER, *RTX) for name in row[:2]}
+
+
 def test_the_lists_above_are_complete():
     """A name that the code uses and no list checks would go unnoticed until a GPU is there."""
-    pycuda = {"push", "pop", "detach", "init", "Device", "Stream", "retain_primary_context"}
-    pycuda |= {"MemoryError", "Error"}
-    listed = {member for _owner, member, _parameters in RUNTIME}
-    listed |= {owner for owner, _member, _parameters in RUNTIME} | set(BUILDER)
-    assert used_names() - listed - OURS - pycuda == set()
+    assert used_names() - LISTED - OURS - {"out_of_memory", "architectures"} == set()
     assert {"execute_async_v3", "build_serialized_network", "set_shape"} <= used_names()
+    assert {"set_runtime_cache", "set_compute_capability", "ProfilingVerbosity"} <= used_names()
 
 
-@pytest.mark.parametrize("version", ["10.13.0.35", "11.4.0.106"])
+@pytest.mark.parametrize("version", ["10.13.0.35", "11.4.0.106", "1.7.1.116"])
 def test_the_fake_has_no_name_that_the_lists_lack(version):
     module = make_tensorrt(version, Behaviour())
-    listed = {owner for owner, _member, _parameters in RUNTIME} | set(BUILDER)
     public = {name for name in vars(module) if not name.startswith("__")}
-    assert public - listed == set()
+    assert public - LISTED == set()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import pytest
 
+from rtseg.errors import SettingError
 from rtseg.system.nvidia import Gpu
 from tests.support.fakes.cuda import DeviceMemory, FakeCudaDriver, make_pycuda
 from tests.support.fakes.tensorrt import Behaviour, make_tensorrt
@@ -38,7 +39,7 @@ def install(
     failing_driver_call: str = "",
     fits_bytes: int = 1 << 40,
 ) -> FakeMachine:
-    """Make rtseg see a driver, a GPU, TensorRT and PyCUDA."""
+    """Make rtseg see a driver, a GPU, TensorRT (or, as version 1, TensorRT-RTX) and PyCUDA."""
     behaviour = Behaviour()
     memory = DeviceMemory(behaviour.events)
     memory.fits_bytes = fits_bytes
@@ -48,13 +49,28 @@ def install(
     module = make_pycuda(memory)
     package.driver = module  # type: ignore[attr-defined]
     fakes = (make_tensorrt(version, behaviour), package, module)
+    if version.startswith("1."):
+        # TensorRT-RTX: TensorRT itself, which would come first, is not there
+        monkeypatch.setitem(sys.modules, "tensorrt", None)
     for fake in fakes:
         # PyTorch asks for it when it looks around
         fake.__spec__ = ModuleSpec(fake.__name__, loader=None)
         monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    for name in ("rtseg.backends.tensorrt.builder", "rtseg.system.nvidia"):
-        monkeypatch.setattr(f"{name}.nvidia_driver_problem", lambda: None)
-    for name in ("rtseg.backends.tensorrt.store", "rtseg.system.nvidia"):
-        monkeypatch.setattr(f"{name}.find_gpu", lambda: gpu)
+    # what imports PyCUDA is imported anew with this one, and once more after the test
+    monkeypatch.setitem(sys.modules, "rtseg.backends.tensorrt.pycuda_device", package)
+    del sys.modules["rtseg.backends.tensorrt.pycuda_device"]
+    for name in ("backends", "backends.tensorrt.library", "system.nvidia"):
+        monkeypatch.setattr(f"rtseg.{name}.nvidia_driver_problem", lambda: None)
+    monkeypatch.setattr("rtseg.system.nvidia.driver_cuda_version", lambda: (13, 0))
+    for name in ("backends.tensorrt.target", "backends.tensorrt.backend", "system.nvidia"):
+        monkeypatch.setattr(f"rtseg.{name}.find_gpu", lambda index=0: gpus(gpu, index))
     monkeypatch.setattr("rtseg.backends.tensorrt.cuda_graph.cuda_driver", lambda: driver)
+    monkeypatch.setattr("rtseg.system.nvidia.cuda_driver", lambda: driver)
     return FakeMachine(behaviour=behaviour, memory=memory, driver=driver, pycuda=module)
+
+
+def gpus(gpu: Gpu, index: int) -> Gpu:
+    """A machine with two of them."""
+    if index > 1:
+        raise SettingError(f"device cuda:{index}: there is none; found: cuda:0, cuda:1")
+    return replace(gpu, index=index)

@@ -1,4 +1,4 @@
-"""A `tensorrt` that has exactly what rtseg may use of TensorRT 10 or of TensorRT 11.
+"""A `tensorrt` that has exactly what rtseg may use of TensorRT 10 or 11, or of TensorRT-RTX 1.
 
 Its engines are a line of JSON. Running one computes `probabilities_of` the crops, so that what
 goes in, where, and what comes out can be checked; nothing here says anything about speed.
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rtseg.export.onnx_file import INPUT, LABELS, PROBABILITIES, parse_onnx
+from rtseg.export.onnx_file import INPUT, PROBABILITIES, parse_onnx
 
 
 @dataclass
@@ -25,19 +25,29 @@ class Behaviour:
 
     events: list[str] = field(default_factory=list)
     parse_errors: tuple[str, ...] = ()
+    makes_nothing: tuple[str, ...] = ()
+    """Constructors and factories that give a null pointer, by name."""
     loads: Callable[[dict[str, Any]], bool] = lambda _plan: True
     fits_mib: int = 1 << 20
     out_of_memory_message: str = "Could not find any implementation for node {ForeignNode[a...b]}."
     build_seconds: float = 0.0
+    step_seconds: float = 0.0
     on_build: Callable[[], None] = lambda: None
     builds: int = 0
     built_precisions: list[str] = field(default_factory=list)
     network_flags: list[int] = field(default_factory=list)
     timing_caches: list[bytes] = field(default_factory=list)
     cleared_flags: list[str] = field(default_factory=list)
+    set_flags: list[str] = field(default_factory=list)
+    architectures: list[str] = field(default_factory=list)
+    compiled_kernels: int = 0
+    kernels_fit: bool = True
     executed_batches: list[int] = field(default_factory=list)
     executes: bool = True
+    execution_message: str = ""
     no_context: bool = False
+    no_context_message: str = ""
+    is_capturable: bool = True
     bytes_per_crop: int = 1 << 16  # what a context needs to work on one
     memory: Any = None  # the fake device memory of tests.support.fakes.cuda
 
@@ -57,9 +67,13 @@ class HostMemory(bytes):
 
 
 def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
-    """The module, of a version such as "10.13.0.35" or "11.4.0.106"."""
-    module = ModuleType("tensorrt")
-    is_11 = version.startswith("11.")
+    """The module, of a version such as "10.13.0.35", "11.4.0.106" or "1.7.1.116" (RTX)."""
+    is_11, is_rtx = version.startswith("11."), version.startswith("1.")
+    module = ModuleType("tensorrt_rtx_bindings" if is_rtx else "tensorrt")
+
+    def constructed(name: str) -> None:
+        if name in behaviour.makes_nothing:
+            raise TypeError(f"tensorrt.{name}: factory function returned nullptr")
 
     class Severity(enum.IntEnum):
         INTERNAL_ERROR = 0
@@ -83,8 +97,23 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
 
     class BuilderFlag(enum.Enum):
         TF32 = "TF32"
-        if not is_11:
+        if is_rtx:
+            REQUIRE_USER_ALLOCATION = "REQUIRE_USER_ALLOCATION"
+        elif not is_11:
             FP16 = "FP16"
+
+    class ProfilingVerbosity(enum.Enum):
+        LAYER_NAMES_ONLY = 0
+        DETAILED = 2
+
+    class ComputeCapability(enum.Enum):
+        SM75, SM80, SM86, SM89, SM120, SM121 = 75, 80, 86, 89, 120, 121
+
+    class DynamicShapesKernelSpecializationStrategy(enum.Enum):
+        LAZY, EAGER, NONE = 0, 1, 2
+
+    class CudaGraphStrategy(enum.Enum):
+        DISABLED, WHOLE_GRAPH_CAPTURE = 0, 1
 
     class MemoryPoolType(enum.Enum):
         WORKSPACE = 0
@@ -116,6 +145,9 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
         def __init__(self) -> None:
             self.builder_optimization_level = 3
             self.progress_monitor: Any = None
+            self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
+            self.num_compute_capabilities = 0
+            self.architectures: dict[int, ComputeCapability] = {}
             self.workspace_mib = 0
             self.profiles: list[Profile] = []
             self.cache: TimingCache | None = None
@@ -126,6 +158,15 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
 
         def clear_flag(self, flag: BuilderFlag) -> None:
             behaviour.cleared_flags.append(flag.name)
+
+        def set_flag(self, flag: BuilderFlag) -> None:
+            behaviour.set_flags.append(flag.name)
+
+        def set_compute_capability(self, capability: ComputeCapability, index: int) -> bool:
+            assert is_rtx
+            assert index < self.num_compute_capabilities
+            self.architectures[index] = capability
+            return True
 
         def create_timing_cache(self, serialized_timing_cache: bytes) -> TimingCache:
             behaviour.timing_caches.append(bytes(serialized_timing_cache))
@@ -153,8 +194,15 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
         def desc(self) -> str:
             return self._text
 
+        def node_name(self) -> str:
+            return "node_1"
+
+        def node_operator(self) -> str:
+            return "Frobnicate"
+
     class OnnxParser:
         def __init__(self, network: Network, logger: ILogger) -> None:
+            constructed("OnnxParser")
             assert logger.initialised
             self._network = network
             self.num_errors = len(behaviour.parse_errors)
@@ -168,6 +216,7 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
 
     class Builder:
         def __init__(self, logger: ILogger) -> None:
+            constructed("Builder")
             assert logger.initialised
             self._logger = logger
 
@@ -192,13 +241,23 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             behaviour.builds += 1
             behaviour.on_build()
             behaviour.built_precisions.append(exported.precision)
-            (profile,) = config.profiles
+            if is_rtx:
+                assert len(config.architectures) == config.num_compute_capabilities > 0
+            behaviour.architectures = [c.name for c in config.architectures.values()]
+            if config.profiling_verbosity is ProfilingVerbosity.DETAILED:
+                kind = {"fp16": "Half", "fp32": "Float"}.get(exported.precision, "Int8")
+                tensor = f"[ {{ Name: x, Dimensions: [1], Datatype: {kind}, Format: Linear }}]"
+                report = (
+                    f"Layers:\nName: conv_1, LayerType: correlation, Inputs: {tensor}, "
+                    f"Constants: {tensor}, Outputs: {tensor}, TacticName: t, StreamId: 0\n"
+                )
+                self._logger.log(Severity.VERBOSE, report)
             plan = {
                 "tensorrt": version,
                 "build": behaviour.builds,
                 "time": time.time_ns(),  # no two builds give the same bytes
                 "precision": exported.precision,
-                "profile": profile.shapes[INPUT],
+                "profiles": [profile.shapes[INPUT] for profile in config.profiles],
                 "stride": exported.model.stride,
                 "classes": len(exported.model.label_set),
             }
@@ -213,6 +272,7 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
         for step in range(4):
             monitor.phase_start("Timing", "Building", 2)
             goes_on = monitor.step_complete("Timing", 0) and goes_on
+            time.sleep(behaviour.step_seconds)
             monitor.phase_finish("Timing")
             goes_on = monitor.step_complete("Building", step) and goes_on
             if not goes_on:
@@ -222,6 +282,7 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
 
     class Runtime:
         def __init__(self, logger: ILogger) -> None:
+            constructed("Runtime")
             assert logger.initialised
             self._logger = logger
 
@@ -239,17 +300,47 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
         def __del__(self) -> None:
             behaviour.events.append("runtime")
 
+    class RuntimeCache:
+        def __init__(self) -> None:
+            self.kernels: set[str] = set()
+
+        def deserialize(self, blob: bytes) -> bool:
+            if behaviour.kernels_fit:
+                self.kernels = set(json.loads(blob))
+            return behaviour.kernels_fit
+
+        def serialize(self) -> HostMemory:
+            return HostMemory(json.dumps(sorted(self.kernels)).encode())
+
+    class RuntimeConfig:
+        strategy: Any = ExecutionContextAllocationStrategy.STATIC
+        cache: RuntimeCache | None = None
+        dynamic_shapes_kernel_specialization_strategy = (
+            DynamicShapesKernelSpecializationStrategy.LAZY
+        )
+        cuda_graph_strategy = CudaGraphStrategy.DISABLED
+
+        def set_execution_context_allocation_strategy(self, strategy: Any) -> None:
+            self.strategy = strategy
+
+        def create_runtime_cache(self) -> RuntimeCache:
+            return RuntimeCache()
+
+        def set_runtime_cache(self, cache: RuntimeCache) -> bool:
+            self.cache = cache
+            return True
+
     class Engine:
         def __init__(self, plan: dict[str, Any], runtime: Runtime) -> None:
-            self.plan = plan
-            self.num_io_tensors = 3
-            _, height, width, _ = plan["profile"][0]
+            self.plan, self.logger = plan, runtime._logger
+            _, height, width, _ = plan["profiles"][0][0]
             stride = plan["stride"]
             self._shapes = {
                 INPUT: (-1, height, width, 3),
                 PROBABILITIES: (-1, height // stride, width // stride, plan["classes"]),
-                LABELS: (-1, height, width),
             }
+            self.num_io_tensors = len(self._shapes)
+            self.num_optimization_profiles = len(plan["profiles"])
 
         def get_tensor_name(self, index: int) -> str:
             return list(self._shapes)[index]
@@ -258,28 +349,50 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             return self._shapes[name]
 
         def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Any]:
-            assert (name, profile_index) == (INPUT, 0)
-            return list(self.plan["profile"])
+            assert name == INPUT
+            return list(self.plan["profiles"][profile_index])
 
-        def create_execution_context(
-            self, strategy: ExecutionContextAllocationStrategy
-        ) -> Context | None:
+        def create_runtime_config(self) -> RuntimeConfig:
+            assert is_rtx
+            return RuntimeConfig()
+
+        def create_execution_context(self, how: Any) -> Context | None:
+            config = how if isinstance(how, RuntimeConfig) else None
+            strategy = how if config is None else config.strategy
             assert strategy is ExecutionContextAllocationStrategy.USER_MANAGED
-            return None if behaviour.no_context else Context(self)
+            assert (config is not None) == is_rtx
+            if behaviour.no_context and behaviour.no_context_message:
+                self.logger.log(Severity.ERROR, behaviour.no_context_message)
+            return None if behaviour.no_context else Context(self, config)
 
         def __del__(self) -> None:
             behaviour.events.append("engine")
 
     class Context:
-        def __init__(self, engine: Engine) -> None:
-            self._plan = engine.plan
+        def __init__(self, engine: Engine, config: RuntimeConfig | None) -> None:
+            self._plan, self._engine = engine.plan, engine
+            self._config = config
+            self._profile = 0
             self._shape: tuple[int, ...] = ()
             self._addresses: dict[str, int] = {}
             self._memory: int | None = None
+            if is_rtx:
+                # looked for on the object, as older versions do not have it
+                self.is_stream_capturable = lambda _handle: behaviour.is_capturable
+
+        def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+            assert stream_handle in behaviour.memory.streams
+            self._profile = profile_index
+            return profile_index < len(self._plan["profiles"])
 
         def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
             self._shape = shape
-            return name == INPUT and shape[0] <= self._plan["profile"][2][0]
+            low, _, high = self._plan["profiles"][self._profile]
+            if self._config is not None and self._config.cache is not None:
+                kernel = f"batch {shape[0]}"
+                behaviour.compiled_kernels += kernel not in self._config.cache.kernels
+                self._config.cache.kernels.add(kernel)
+            return name == INPUT and low[0] <= shape[0] <= high[0]
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
             self._addresses[name] = memory
@@ -294,12 +407,14 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             self._memory = memory
 
         def execute_async_v3(self, stream_handle: int) -> bool:
+            if behaviour.execution_message:
+                self._engine.logger.log(Severity.ERROR, behaviour.execution_message)
             if behaviour.executes:
                 behaviour.memory.enqueue(stream_handle, self._execute)
             return behaviour.executes
 
         def _execute(self) -> None:
-            assert set(self._addresses) == {INPUT, PROBABILITIES, LABELS}
+            assert set(self._addresses) == {INPUT, PROBABILITIES}
             behaviour.executed_batches.append(self._shape[0])
             memory = behaviour.memory
             assert self._memory in memory.blocks
@@ -323,5 +438,12 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
         OnnxParser=OnnxParser,
         Builder=Builder,
         Runtime=Runtime,
+        ProfilingVerbosity=ProfilingVerbosity,
     )
+    if is_rtx:
+        module.__dict__.update(
+            ComputeCapability=ComputeCapability,
+            CudaGraphStrategy=CudaGraphStrategy,
+            DynamicShapesKernelSpecializationStrategy=DynamicShapesKernelSpecializationStrategy,
+        )
     return module

@@ -1,0 +1,59 @@
+"""The kernels that TensorRT-RTX compiled on this machine for an engine, kept beside it.
+
+They are machine code: the engines' folder is private, and a file that was cut off or changed is
+not handed to TensorRT-RTX, which checks by itself that it fits the GPU, the driver and its version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+from rtseg.errors import BackendError
+from rtseg.system.cache import write_private
+from rtseg.system.nvidia import Gpu
+
+SUFFIX = ".kernels"
+
+_DIGEST_BYTES = 32
+
+_log = logging.getLogger("rtseg")
+
+
+class KernelCache:
+    """The file of one engine on one GPU.
+
+    Args:
+        engine: the engine's path.
+        gpu: what the kernels run on; another GPU or driver has a file of its own.
+    """
+
+    def __init__(self, engine: Path, gpu: Gpu) -> None:
+        about = hashlib.sha256(f"{gpu.name} {gpu.compute_capability} {gpu.driver}".encode())
+        self.path = engine.with_name(f"{engine.name}.{about.hexdigest()[:8]}{SUFFIX}")
+        self._known = b""
+
+    def read(self) -> bytes:
+        """What was kept; empty where there is nothing, or nothing whole."""
+        try:
+            content = self.path.read_bytes()
+        except OSError:
+            return b""
+        digest, kernels = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        if hashlib.sha256(kernels).digest() != digest:
+            _log.warning("%s: damaged; its kernels are compiled anew", self.path)
+            return b""
+        self._known = kernels
+        return kernels
+
+    def write(self, kernels: bytes) -> None:
+        """Keep kernels, if they are others than those that were read. Never an error: without
+        them only the next start is slower."""
+        if not kernels or kernels == self._known:
+            return
+        try:
+            write_private(self.path, hashlib.sha256(kernels).digest() + kernels)
+            self._known = kernels
+        except BackendError as error:
+            _log.warning("compiled kernels are not kept: %s", error)

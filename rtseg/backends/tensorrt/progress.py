@@ -1,0 +1,142 @@
+"""How far an engine's build has come, and how it is stopped in the middle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+Progress = Callable[[float, str], None]
+"""Called with the share that is done, 0..1, and the name of what is being done."""
+
+
+def make_monitor(module: Any, on_progress: Progress | None) -> Any:
+    """TensorRT's progress monitor, turning its nested phases into one share done.
+
+    TensorRT calls it from threads of its choice, and loses what it raises. So nothing leaves it:
+    an exception, a Ctrl-C in the middle of a call included, is kept as `interruption` and ends
+    the build at its next step. `stop` does the same from outside.
+    """
+
+    class Monitor(module.IProgressMonitor):  # type: ignore[misc] # known at run time only
+        def __init__(self) -> None:
+            module.IProgressMonitor.__init__(self)
+            self.interruption: BaseException | None = None
+            self._tracker = PhaseTracker()
+
+        def stop(self, reason: BaseException) -> None:
+            if self.interruption is None:
+                self.interruption = reason
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._guarded(lambda: self._tracker.start(phase_name, parent_phase, num_steps))
+            self._report(phase_name)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            self._guarded(lambda: self._tracker.step(phase_name, step + 1))
+            self._report(phase_name)
+            return self.interruption is None
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._guarded(lambda: self._tracker.finish(phase_name))
+
+        def _report(self, phase_name: str) -> None:
+            if on_progress is not None and self.interruption is None:
+                self._guarded(lambda: on_progress(self._tracker.share, phase_name))
+
+        def _guarded(self, work: Callable[[], None]) -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - raised again after the build
+                self.stop(error)
+
+    return Monitor()
+
+
+def run_interruptibly(monitor: Any, build: Callable[[], Any]) -> Any:
+    """The result of a build, which runs in a thread of its own.
+
+    A signal reaches Python only between two steps of its main thread. There, a build that stays in
+    TensorRT for minutes would not notice Ctrl-C; waiting for it does.
+
+    Raises:
+        BaseException: what the build raised, or what interrupted it: KeyboardInterrupt.
+    """
+    outcome: list[Any] = []
+    failure: list[BaseException] = []
+    # a join that is interrupted would leave the thread marked as ended (Python issue 89437)
+    go, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        go.wait()  # so that nothing of the build comes before we are ready to be interrupted
+        try:
+            outcome.append(build())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            failure.append(error)
+        finally:
+            done.set()
+
+    thread = threading.Thread(target=work, name="engine build", daemon=True)
+    thread.start()
+    try:
+        go.set()
+        while not done.wait(0.1):
+            pass
+    except BaseException as error:
+        monitor.stop(error)
+        done.wait()  # a second Ctrl-C leaves it behind
+        raise
+    finally:
+        if done.is_set():
+            thread.join()
+    if monitor.interruption is not None:
+        raise monitor.interruption
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+class PhaseTracker:
+    """How far nested phases have come, as one share that never falls.
+
+    Several phases without a parent follow one another in a number that is not known before; each
+    takes half of what is left.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._phases: dict[str, tuple[str | None, int, int]] = {}
+        self._finished = 0.0
+        self.share = 0.0
+
+    def start(self, name: str, parent: str | None, steps: int) -> None:
+        """A phase begins, inside another or on its own."""
+        with self._lock:
+            self._phases[name] = (parent if parent in self._phases else None, 0, max(steps, 1))
+
+    def step(self, name: str, done: int) -> None:
+        """So many steps of a phase are done."""
+        with self._lock:
+            if name in self._phases:
+                parent, _, steps = self._phases[name]
+                self._phases[name] = (parent, min(done, steps), steps)
+                self._update()
+
+    def finish(self, name: str) -> None:
+        """A phase is over, even if not all its steps were reported."""
+        with self._lock:
+            if name in self._phases and self._phases.pop(name)[0] is None:
+                self._finished += (1 - self._finished) / 2
+                self._update()
+
+    def _update(self) -> None:
+        roots = [name for name, (parent, _, _) in self._phases.items() if parent is None]
+        inside = self._inside(roots[-1]) if roots else 0.0
+        now = self._finished + (1 - self._finished) / 2 * inside
+        self.share = max(self.share, min(now, 1.0))
+
+    def _inside(self, name: str) -> float:
+        _, done, steps = self._phases[name]
+        children = [child for child, (parent, _, _) in self._phases.items() if parent == name]
+        part = max((self._inside(child) for child in children), default=0.0)
+        return min((done + part) / steps, 1.0)

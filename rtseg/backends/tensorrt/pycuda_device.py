@@ -1,0 +1,177 @@
+"""CUDA by PyCUDA, whose habits differ from the driver's in ways that matter here.
+
+PyCUDA keeps a stack of contexts of its own beside the driver's, and ends the process at exit if
+something is left on it. An object that is dropped while its context is not current is not given
+back. So everything is given back by hand, inside `current()`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy.typing as npt
+import pycuda.driver as cuda
+
+from rtseg.backends.batching import MEMORY_IS_FULL
+from rtseg.backends.tensorrt.cuda_device import (
+    CudaDevice,
+    CudaError,
+    DeviceMemory,
+    Event,
+    HostMemory,
+    Stream,
+    contiguous,
+    cuda_error,
+)
+from rtseg.errors import BackendError, DeviceMemoryError
+from rtseg.system.nvidia import cuda_driver
+
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
+
+
+class PyCudaDevice(CudaDevice):
+    """As `CudaDevice`."""
+
+    library = "pycuda"
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        with _errors():
+            cuda.init()
+            self._context = cuda.Device(index).retain_primary_context()
+        self._is_held = True
+
+    def _push(self) -> None:
+        if not self._is_held:
+            raise CudaError("the device's context was given back")
+        with _errors():
+            self._context.push()
+
+    def _pop(self) -> None:
+        try:
+            with _errors():
+                self._context.pop()
+        except BackendError:
+            # what the driver would not pop stays on PyCUDA's stack unless it is given back
+            self._detach()
+            raise
+
+    def _detach(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            with _errors():
+                self._context.detach()
+
+    def stream(self) -> Stream:
+        """As `CudaDevice.stream`."""
+        return _Stream()
+
+    def event(self) -> Event:
+        """As `CudaDevice.event`."""
+        return _Event()
+
+    def allocate(self, size: int) -> DeviceMemory:
+        """As `CudaDevice.allocate`."""
+        return _DeviceMemory(size)
+
+    def page_locked(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> HostMemory:
+        """As `CudaDevice.page_locked`."""
+        return _HostMemory(shape, dtype)
+
+    def copy_in(self, memory: DeviceMemory, array: npt.NDArray[Any], stream: Stream) -> None:
+        """As `CudaDevice.copy_in`."""
+        with _errors():
+            cuda.memcpy_htod_async(memory.address, contiguous(array), _pycuda_stream(stream))
+
+    def copy_out(self, array: npt.NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:
+        """As `CudaDevice.copy_out`."""
+        with _errors():
+            cuda.memcpy_dtoh_async(contiguous(array), memory.address, _pycuda_stream(stream))
+
+    def close(self) -> None:
+        """As `CudaDevice.close`."""
+        # PyCUDA gives a context back for certain only while it counts as current. It then takes it
+        # off its own stack, but the driver does not take it off the thread's: we do, before.
+        if not self._is_held:
+            return
+        try:
+            self._push()
+            popped = ctypes.c_void_p()
+            code = cuda_driver().cuCtxPopCurrent_v2(ctypes.byref(popped))
+            if code != 0:
+                raise cuda_error("cuCtxPopCurrent", code)
+        finally:
+            self._detach()
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn PyCUDA's errors into rtseg's."""
+    try:
+        yield
+    except cuda.MemoryError as error:
+        raise DeviceMemoryError(MEMORY_IS_FULL) from error
+    except cuda.Error as error:
+        raise CudaError(" ".join(str(error).split())) from error
+
+
+def _pycuda_stream(stream: Stream) -> Any:
+    assert isinstance(stream, _Stream)
+    return stream.stream
+
+
+class _Stream(Stream):
+    def __init__(self) -> None:
+        with _errors():
+            self.stream: Any = cuda.Stream(_NON_BLOCKING)
+        self.handle = int(self.stream.handle)
+
+    def synchronize(self) -> None:
+        with _errors():
+            self.stream.synchronize()
+
+    def close(self) -> None:
+        # the only reference: PyCUDA gives the stream back with it, while its context is current
+        self.stream = None
+
+
+class _Event(Event):
+    def __init__(self) -> None:
+        with _errors():
+            self.event: Any = cuda.Event()
+
+    def record(self, stream: Stream) -> None:
+        with _errors():
+            self.event.record(_pycuda_stream(stream))
+
+    def seconds_since(self, earlier: Any) -> float:
+        with _errors():
+            return float(self.event.time_since(earlier.event)) / 1e3
+
+    def close(self) -> None:
+        self.event = None
+
+
+class _DeviceMemory(DeviceMemory):
+    def __init__(self, size: int) -> None:
+        with _errors():
+            self._allocation = cuda.mem_alloc(size)
+        self.address = int(self._allocation)
+
+    def close(self) -> None:
+        with _errors():
+            self._allocation.free()
+
+
+class _HostMemory(HostMemory):
+    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        with _errors():
+            self.array = cuda.pagelocked_empty(shape, dtype)
+
+    def close(self) -> None:
+        allocation: Any = self.array.base
+        with _errors():
+            allocation.free()
