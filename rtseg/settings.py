@@ -83,7 +83,7 @@ def device_kind(device: DeviceName) -> DeviceKind:
     if name == "cuda" and colon and index.isascii() and index.isdecimal():
         return "cuda"
     raise SettingError(
-        f"--device: {device!r} is unknown; allowed: auto, cpu, cuda, cuda:N (the Nth NVIDIA GPU, "
+        f"`device`: {device!r} is unknown; allowed: auto, cpu, cuda, cuda:N (the Nth NVIDIA GPU, "
         "from 0)"
     )
 

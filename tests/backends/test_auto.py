@@ -190,7 +190,7 @@ def test_devices_and_precisions_that_do_not_go_together(model):
         open_backend("tensorrt", model=model, device="cpu")
     with pytest.raises(SettingError, match="allowed: auto, fp32, bf16"):
         open_backend(model=model, device="cpu", precision="fp16")
-    with pytest.raises(SettingError, match="--threads"):
+    with pytest.raises(SettingError, match="`threads`"):
         open_backend(model=model, threads=-1)
     with pytest.raises(BackendError, match="no NVIDIA GPU"):
         open_backend(model=model, device="cuda")

@@ -44,7 +44,7 @@ def open_openvino(precision, fine, tmp_path):
 
 
 def open_fake_tensorrt(_precision, fine, tmp_path):
-    from rtseg.backends.tensorrt import EngineRecipe, prepare_engine
+    from rtseg.backends.tensorrt import EngineRecipe, prepare_engine, this_machine
     from rtseg.backends.tensorrt.backend import TensorRtBackend
     from tests.support.fakes.machine import install
 
@@ -53,7 +53,7 @@ def open_fake_tensorrt(_precision, fine, tmp_path):
     patch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))
     install(patch)
     try:
-        engine = prepare_engine(exported, EngineRecipe(name="tiny"))
+        engine = prepare_engine(exported, EngineRecipe(name="tiny"), this_machine())
         backend = TensorRtBackend(engine.read(), engine.manifest)
         backend.warm_up()
         return backend
