@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
-from cuda.bindings import driver
 
 from rtseg.backends.tensorrt.cuda_device import (
     CudaDevice,
@@ -18,6 +20,8 @@ from rtseg.backends.tensorrt.cuda_device import (
     host_array,
 )
 
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
+
 
 class BindingsDevice(CudaDevice):
     """As `CudaDevice`."""
@@ -25,49 +29,55 @@ class BindingsDevice(CudaDevice):
     library = "cuda-bindings"
 
     def __init__(self, index: int) -> None:
+        from cuda.bindings import driver
+
         self.index = index
-        _call("cuInit", 0)
-        self._device = _call("cuDeviceGet", index)
-        self._context = _call("cuDevicePrimaryCtxRetain", self._device)
+        self._call = functools.partial(_call, driver)
+        self._call("cuInit", 0)
+        self._device = self._call("cuDeviceGet", index)
+        self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
 
     def _push(self) -> None:
-        _call("cuCtxPushCurrent", self._context)
+        self._call("cuCtxPushCurrent", self._context)
 
     def _pop(self) -> None:
-        _call("cuCtxPopCurrent")
+        self._call("cuCtxPopCurrent")
 
     def stream(self) -> Stream:
         """As `CudaDevice.stream`."""
-        return _Stream()
+        return _Stream(self._call)
 
     def event(self) -> Event:
         """As `CudaDevice.event`."""
-        return _Event()
+        return _Event(self._call)
 
     def allocate(self, size: int) -> DeviceMemory:
         """As `CudaDevice.allocate`."""
-        return _DeviceMemory(size)
+        return _DeviceMemory(self._call, size)
 
     def page_locked(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> HostMemory:
         """As `CudaDevice.page_locked`."""
-        return _HostMemory(shape, dtype)
+        return _HostMemory(self._call, shape, dtype)
 
     def copy_in(self, memory: DeviceMemory, array: npt.NDArray[Any], stream: Stream) -> None:
         """As `CudaDevice.copy_in`."""
         host = contiguous(array).ctypes.data
-        _call("cuMemcpyHtoDAsync", memory.address, host, array.nbytes, stream.handle)
+        self._call("cuMemcpyHtoDAsync", memory.address, host, array.nbytes, stream.handle)
 
     def copy_out(self, array: npt.NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:
         """As `CudaDevice.copy_out`."""
         host = contiguous(array).ctypes.data
-        _call("cuMemcpyDtoHAsync", host, memory.address, array.nbytes, stream.handle)
+        self._call("cuMemcpyDtoHAsync", host, memory.address, array.nbytes, stream.handle)
 
     def close(self) -> None:
         """As `CudaDevice.close`."""
-        _call("cuDevicePrimaryCtxRelease", self._device)
+        self._call("cuDevicePrimaryCtxRelease", self._device)
 
 
-def _call(name: str, *arguments: object) -> Any:
+Call = Callable[..., Any]
+
+
+def _call(driver: Any, name: str, *arguments: object) -> Any:
     """The result of a call: one value, or None where it gives none."""
     code, *results = getattr(driver, name)(*arguments)
     if int(code) != 0:
@@ -76,45 +86,47 @@ def _call(name: str, *arguments: object) -> Any:
 
 
 class _Stream(Stream):
-    def __init__(self) -> None:
-        self.handle = int(_call("cuStreamCreate", driver.CUstream_flags.CU_STREAM_NON_BLOCKING))
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.handle = int(call("cuStreamCreate", _NON_BLOCKING))
 
     def synchronize(self) -> None:
-        _call("cuStreamSynchronize", self.handle)
+        self._call("cuStreamSynchronize", self.handle)
 
     def close(self) -> None:
-        _call("cuStreamDestroy", self.handle)
+        self._call("cuStreamDestroy", self.handle)
 
 
 class _Event(Event):
-    def __init__(self) -> None:
-        self._event = _call("cuEventCreate", driver.CUevent_flags.CU_EVENT_DEFAULT)
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._event = call("cuEventCreate", 0)
 
     def record(self, stream: Stream) -> None:
-        _call("cuEventRecord", self._event, stream.handle)
+        self._call("cuEventRecord", self._event, stream.handle)
 
     def seconds_since(self, earlier: Any) -> float:
-        return float(_call("cuEventElapsedTime", earlier._event, self._event)) / 1e3
+        return float(self._call("cuEventElapsedTime", earlier._event, self._event)) / 1e3
 
     def close(self) -> None:
-        _call("cuEventDestroy", self._event)
+        self._call("cuEventDestroy", self._event)
 
 
 class _DeviceMemory(DeviceMemory):
-    def __init__(self, size: int) -> None:
-        self.address = int(_call("cuMemAlloc", size))
+    def __init__(self, call: Call, size: int) -> None:
+        self._call = call
+        self.address = int(call("cuMemAlloc", size))
 
     def close(self) -> None:
-        _call("cuMemFree", self.address)
+        self._call("cuMemFree", self.address)
 
 
 class _HostMemory(HostMemory):
-    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
-        import numpy as np
-
+    def __init__(self, call: Call, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        self._call = call
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        self._address = int(_call("cuMemHostAlloc", size, 0))
+        self._address = int(call("cuMemHostAlloc", size, 0))
         self.array = host_array(self._address, shape, dtype)
 
     def close(self) -> None:
-        _call("cuMemFreeHost", self._address)
+        self._call("cuMemFreeHost", self._address)

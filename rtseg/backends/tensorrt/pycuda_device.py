@@ -8,12 +8,11 @@ back. So everything is given back by hand, inside `current()`.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy.typing as npt
-import pycuda.driver as cuda
 
 from rtseg.backends.batching import MEMORY_IS_FULL
 from rtseg.backends.tensorrt.cuda_device import (
@@ -38,21 +37,25 @@ class PyCudaDevice(CudaDevice):
     library = "pycuda"
 
     def __init__(self, index: int) -> None:
+        import pycuda.driver
+
         self.index = index
-        with _errors():
-            cuda.init()
-            self._context = cuda.Device(index).retain_primary_context()
+        self._cuda: Any = pycuda.driver
+        with self._errors():
+            self._cuda.init()
+            self._context = self._cuda.Device(index).retain_primary_context()
+        self._driver = cuda_driver()
         self._is_held = True
 
     def _push(self) -> None:
         if not self._is_held:
             raise CudaError("the device's context was given back")
-        with _errors():
+        with self._errors():
             self._context.push()
 
     def _pop(self) -> None:
         try:
-            with _errors():
+            with self._errors():
                 self._context.pop()
         except BackendError:
             # what the driver would not pop stays on PyCUDA's stack unless it is given back
@@ -62,34 +65,34 @@ class PyCudaDevice(CudaDevice):
     def _detach(self) -> None:
         if self._is_held:
             self._is_held = False
-            with _errors():
+            with self._errors():
                 self._context.detach()
 
     def stream(self) -> Stream:
         """As `CudaDevice.stream`."""
-        return _Stream()
+        return _Stream(self._cuda, self._errors)
 
     def event(self) -> Event:
         """As `CudaDevice.event`."""
-        return _Event()
+        return _Event(self._cuda, self._errors)
 
     def allocate(self, size: int) -> DeviceMemory:
         """As `CudaDevice.allocate`."""
-        return _DeviceMemory(size)
+        return _DeviceMemory(self._cuda, self._errors, size)
 
     def page_locked(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> HostMemory:
         """As `CudaDevice.page_locked`."""
-        return _HostMemory(shape, dtype)
+        return _HostMemory(self._cuda, self._errors, shape, dtype)
 
     def copy_in(self, memory: DeviceMemory, array: npt.NDArray[Any], stream: Stream) -> None:
         """As `CudaDevice.copy_in`."""
-        with _errors():
-            cuda.memcpy_htod_async(memory.address, contiguous(array), _pycuda_stream(stream))
+        with self._errors():
+            self._cuda.memcpy_htod_async(memory.address, contiguous(array), _pycuda_stream(stream))
 
     def copy_out(self, array: npt.NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:
         """As `CudaDevice.copy_out`."""
-        with _errors():
-            cuda.memcpy_dtoh_async(contiguous(array), memory.address, _pycuda_stream(stream))
+        with self._errors():
+            self._cuda.memcpy_dtoh_async(contiguous(array), memory.address, _pycuda_stream(stream))
 
     def close(self) -> None:
         """As `CudaDevice.close`."""
@@ -100,22 +103,24 @@ class PyCudaDevice(CudaDevice):
         try:
             self._push()
             popped = ctypes.c_void_p()
-            code = cuda_driver().cuCtxPopCurrent_v2(ctypes.byref(popped))
+            code = self._driver.cuCtxPopCurrent_v2(ctypes.byref(popped))
             if code != 0:
                 raise cuda_error("cuCtxPopCurrent", code)
         finally:
             self._detach()
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn PyCUDA's errors into rtseg's."""
+        try:
+            yield
+        except self._cuda.MemoryError as error:
+            raise DeviceMemoryError(MEMORY_IS_FULL) from error
+        except self._cuda.Error as error:
+            raise CudaError(" ".join(str(error).split())) from error
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn PyCUDA's errors into rtseg's."""
-    try:
-        yield
-    except cuda.MemoryError as error:
-        raise DeviceMemoryError(MEMORY_IS_FULL) from error
-    except cuda.Error as error:
-        raise CudaError(" ".join(str(error).split())) from error
+
+Errors = Callable[[], AbstractContextManager[None]]
 
 
 def _pycuda_stream(stream: Stream) -> Any:
@@ -124,13 +129,14 @@ def _pycuda_stream(stream: Stream) -> Any:
 
 
 class _Stream(Stream):
-    def __init__(self) -> None:
-        with _errors():
+    def __init__(self, cuda: Any, errors: Errors) -> None:
+        self._errors = errors
+        with errors():
             self.stream: Any = cuda.Stream(_NON_BLOCKING)
         self.handle = int(self.stream.handle)
 
     def synchronize(self) -> None:
-        with _errors():
+        with self._errors():
             self.stream.synchronize()
 
     def close(self) -> None:
@@ -139,16 +145,17 @@ class _Stream(Stream):
 
 
 class _Event(Event):
-    def __init__(self) -> None:
-        with _errors():
+    def __init__(self, cuda: Any, errors: Errors) -> None:
+        self._errors = errors
+        with errors():
             self.event: Any = cuda.Event()
 
     def record(self, stream: Stream) -> None:
-        with _errors():
+        with self._errors():
             self.event.record(_pycuda_stream(stream))
 
     def seconds_since(self, earlier: Any) -> float:
-        with _errors():
+        with self._errors():
             return float(self.event.time_since(earlier.event)) / 1e3
 
     def close(self) -> None:
@@ -156,22 +163,26 @@ class _Event(Event):
 
 
 class _DeviceMemory(DeviceMemory):
-    def __init__(self, size: int) -> None:
-        with _errors():
+    def __init__(self, cuda: Any, errors: Errors, size: int) -> None:
+        self._errors = errors
+        with errors():
             self._allocation = cuda.mem_alloc(size)
         self.address = int(self._allocation)
 
     def close(self) -> None:
-        with _errors():
+        with self._errors():
             self._allocation.free()
 
 
 class _HostMemory(HostMemory):
-    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
-        with _errors():
+    def __init__(
+        self, cuda: Any, errors: Errors, shape: tuple[int, ...], dtype: npt.DTypeLike
+    ) -> None:
+        self._errors = errors
+        with errors():
             self.array = cuda.pagelocked_empty(shape, dtype)
 
     def close(self) -> None:
         allocation: Any = self.array.base
-        with _errors():
+        with self._errors():
             allocation.free()

@@ -493,8 +493,6 @@ def test_without_pycuda_and_cuda_bindings_both_are_named(one_machine, monkeypatc
     engine = built()
     for name in ("pycuda", "pycuda.driver", "cuda", "cuda.bindings"):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "rtseg.backends.tensorrt.pycuda_device", raising=False)
-    monkeypatch.delitem(sys.modules, "rtseg.backends.tensorrt.bindings_device", raising=False)
     with pytest.raises(BackendError, match=r"needs PyCUDA .* or cuda-bindings .*pip install cuda"):
         TensorRtBackend(engine.read(), engine.manifest)
 

@@ -56,16 +56,13 @@ def install(
         # PyTorch asks for it when it looks around
         fake.__spec__ = ModuleSpec(fake.__name__, loader=None)
         monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    # what imports PyCUDA is imported anew with this one, and once more after the test
-    monkeypatch.setitem(sys.modules, "rtseg.backends.tensorrt.pycuda_device", package)
-    del sys.modules["rtseg.backends.tensorrt.pycuda_device"]
     for name in ("backends", "backends.tensorrt.library", "system.nvidia"):
         monkeypatch.setattr(f"rtseg.{name}.nvidia_driver_problem", lambda: None)
     monkeypatch.setattr("rtseg.system.nvidia.driver_cuda_version", lambda: (13, 0))
     for name in ("backends.tensorrt.target", "backends.tensorrt.backend", "system.nvidia"):
         monkeypatch.setattr(f"rtseg.{name}.find_gpu", lambda index=0: gpus(gpu, index))
     monkeypatch.setattr("rtseg.backends.tensorrt.cuda_graph.cuda_driver", lambda: driver)
-    monkeypatch.setattr("rtseg.system.nvidia.cuda_driver", lambda: driver)
+    monkeypatch.setattr("rtseg.backends.tensorrt.pycuda_device.cuda_driver", lambda: driver)
     return FakeMachine(behaviour=behaviour, memory=memory, driver=driver, pycuda=module)
 
 
