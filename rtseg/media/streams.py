@@ -111,6 +111,21 @@ def duration_seconds(container: InputContainer) -> float | None:
     return duration / 1e6 if duration is not None and 0 < duration < 1 << 53 else None
 
 
+def stated_length(
+    container: InputContainer, video: VideoStream, start: float | None, end: float | None
+) -> tuple[int | None, float | None]:
+    """Estimates of the number of frames and of the seconds of a part; None where unknown."""
+    duration = duration_seconds(container)
+    is_windowed = start is not None or end is not None
+    if duration is not None and is_windowed:
+        duration = max(0.0, (duration if end is None else min(end, duration)) - (start or 0.0))
+    rate = frame_rate(video)
+    count = video.frames if 0 < video.frames < 1 << 40 and not is_windowed else None
+    if count is None and duration is not None and rate is not None:
+        count = round(duration * rate)
+    return count, duration
+
+
 def chapters_within(
     container: InputContainer,
     start: Fraction | None,

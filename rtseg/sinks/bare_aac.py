@@ -6,8 +6,8 @@ import logging
 from typing import Any
 
 from rtseg.media.info import StreamInfo
+from rtseg.media.packets import duplicate
 from rtseg.sinks.latm import LatmAac
-from rtseg.sinks.packets import duplicate
 
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 """ISO/IEC 14496-3, table 1.18: sampling frequencies by index."""

@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from rtseg.media.info import StreamInfo
+from rtseg.media.packets import duplicate, move
 from rtseg.sinks.bare_aac import bare_aac
-from rtseg.sinks.packets import duplicate, move
 
 if TYPE_CHECKING:
     from av.container.output import OutputContainer

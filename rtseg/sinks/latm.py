@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rtseg.sinks.packets import duplicate
+from rtseg.media.packets import duplicate
 
 _SYNC = 0x2B7
 _SBR, _PARAMETRIC_STEREO = 5, 29

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from rtseg.media.info import StreamInfo
-from rtseg.sinks.packets import duplicate, move
+from rtseg.media.packets import duplicate, move
 
 if TYPE_CHECKING:
     from av.container.output import OutputContainer

@@ -83,6 +83,7 @@ class AudioTranscoder:
         self._skipped: dict[int, int] = {}
         self._start: Fraction | None = None
         self._fed_seconds = Fraction(0)
+        self._untimed: list[Any] = []
         self._encoded_samples = 0
         self._damaged = 0
 
@@ -109,6 +110,8 @@ class AudioTranscoder:
         with suppress(av.error.FFmpegError, EOFError):
             for frame in self._decoder.decode(None):
                 made += self._take(frame, Fraction(0), is_timed=False)
+        if self._untimed:
+            made += self._begin(Fraction(0))
         made += self._resample(None)
         if self._start is not None:
             made += self.stream.encode(None)
@@ -127,7 +130,7 @@ class AudioTranscoder:
             skipped = self._skipped.pop(frame.pts, 0)
             seconds = frame.pts * frame.time_base + Fraction(skipped, rate) + shift
             if self._start is None:
-                self._start = self._fed_seconds = seconds
+                yield from self._begin(seconds)
             distance = seconds - self._fed_seconds
             if abs(distance) > _STEP_SECONDS:
                 if distance > 0:
@@ -137,10 +140,19 @@ class AudioTranscoder:
                     if frame is None:
                         return
         elif self._start is None:
-            self._start = self._fed_seconds = shift
+            self._untimed.append(frame)
+            return
         self._fed_seconds += Fraction(frame.samples, rate)
         frame.pts = None
         yield from self._resample(frame)
+
+    def _begin(self, seconds: Fraction) -> Iterator[Any]:
+        """The first time is known: what came before without one ends there."""
+        held, self._untimed = self._untimed, []
+        length = sum((Fraction(frame.samples, frame.sample_rate) for frame in held), Fraction(0))
+        self._start = self._fed_seconds = seconds - length
+        for frame in held:
+            yield from self._take(frame, Fraction(0), is_timed=False)
 
     def _fill(self, frame: Any, seconds: Fraction | int) -> Iterator[Any]:
         """Silence like a frame, a second at a time."""

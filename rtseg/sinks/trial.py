@@ -7,13 +7,18 @@ muxer refuses once it writes them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from fractions import Fraction
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rtseg.media.info import StreamInfo
+from rtseg.media.packets import duplicate
 from rtseg.sinks.copied_stream import CopiedStream
+
+if TYPE_CHECKING:
+    from av.container.input import InputContainer
 
 _DEMUXERS = {"webm": "matroska"}
 """FFmpeg's reader of what a muxer writes, where they bear different names."""
@@ -49,7 +54,10 @@ def is_held(stream: StreamInfo, *, muxer: str, options: Mapping[str, str]) -> bo
             return muxer != "mpegts" or not template.codec_context.codec.text_sub
         written.seek(0)
         with av.open(written, format=_DEMUXERS.get(muxer, muxer)) as again:
-            return any(_is_same(found, template) for found in again.streams)
+            return any(
+                _is_same(found, template) and _decodes(again, found, stream)
+                for found in again.streams
+            )
     except (av.error.FFmpegError, OSError, ValueError, NotImplementedError):
         return False
 
@@ -66,4 +74,38 @@ def _is_same(found: Any, template: Any) -> bool:
     if found.type != template.type or found.codec_context is None:
         return False
     names = {stream.codec_context.codec.canonical_name for stream in (found, template)}
-    return len(names) == 1 or any(names <= same for same in _SAME)
+    if len(names) > 1 and not any(names <= same for same in _SAME):
+        return False
+    if found.type != "audio":
+        return True
+    one, other = found.codec_context, template.codec_context
+    return bool(one.layout.nb_channels == other.layout.nb_channels)
+
+
+def _decodes(container: InputContainer, found: Any, stream: StreamInfo) -> bool:
+    """Whether what was written comes out as the sound that the source's packets are."""
+    if found.type != "audio":
+        return True
+    channels, rate = found.codec_context.layout.nb_channels, found.codec_context.sample_rate
+    frames: list[Any] = list(container.decode(found))
+    if not frames:
+        return not _decoded_samples(stream)  # Some decoders hold back more than the samples.
+    return all(
+        frame.layout.nb_channels == channels and frame.sample_rate == rate for frame in frames
+    )
+
+
+def _decoded_samples(stream: StreamInfo) -> int:
+    """How much sound the sample packets hold by themselves."""
+    import av
+
+    with av.open(os.devnull, "w", format="framecrc") as scratch:
+        decoder: Any = scratch.add_stream_from_template(cast("Any", stream.template)).codec_context
+        try:
+            return sum(
+                frame.samples
+                for packet in stream.first_packets
+                for frame in decoder.decode(duplicate(packet))
+            )
+        except av.error.FFmpegError:
+            return 0

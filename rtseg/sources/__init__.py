@@ -97,7 +97,17 @@ def open_source(
             threads=threads,
         )
 
-    return _kept_open(open_video, stream) if reconnects and is_live else open_video()
+    if not reconnects:
+        return open_video()
+    if is_live:
+        return _kept_open(open_video, stream)
+    source = open_video()
+    if not source.info.is_live or scheme is None:
+        return source
+    # A camera whose pictures come over http without an end, as one sees once it is open.
+    is_live = True
+    opened: list[Source] = [source]
+    return _kept_open(lambda closed: opened.pop() if opened else open_video(closed), stream)
 
 
 def _kept_open(

@@ -5,7 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rtseg.media.streams import frame_rate
+
+if TYPE_CHECKING:
+    from rtseg.sources.container import StandardInput
+    from rtseg.sources.demuxer import Demuxer
 
 TIME_BASE = Fraction(1, 1_000_000)
 
@@ -44,7 +50,35 @@ class ArrivalTimes:
         packet.duration = 0
 
 
-def is_paced(begun_ns: int, burst_ns: list[int], nominal_rate: Fraction | None) -> bool:
+def arrival_times(
+    demuxer: Demuxer,
+    *,
+    opened_ns: int,
+    pipe: StandardInput | None,
+    is_live: bool,
+) -> ArrivalTimes | None:
+    """The clock of a live stream that carries no times; None for all others.
+
+    Args:
+        demuxer: of what does not come from a file.
+        opened_ns: when opening began, `time.monotonic_ns`.
+        pipe: standard input, where it is that.
+        is_live: whether it is known to be live. A download is if it has no end, a pipe if it is
+            filled no faster than its pictures are shown.
+    """
+    if demuxer.has_timestamps or (pipe is not None and pipe.seekable()):
+        return None
+    if not (is_live or pipe is not None or demuxer.is_endless):
+        return None
+    burst_ns = demuxer.burst()
+    if pipe is not None:
+        opened_ns = pipe.first_byte_ns or opened_ns
+        if not is_live and not _is_paced(opened_ns, burst_ns, frame_rate(demuxer.video)):
+            return None
+    return ArrivalTimes(opened_ns, burst_ns)
+
+
+def _is_paced(begun_ns: int, burst_ns: list[int], nominal_rate: Fraction | None) -> bool:
     """Whether packets arrive by the clock, no faster than they are shown.
 
     A recording that is poured into a pipe comes as fast as it can.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.errors import LostError
 from rtseg.media.info import StreamKind
+from rtseg.media.packets import duplicate
 from rtseg.media.streams import choose_video, streams_beside
 from rtseg.sources.clock_joins import ClockJoins
 from rtseg.sources.container import reason
@@ -110,6 +111,11 @@ class Demuxer:
         """Whether the format holds times at all."""
         return not self._container.format.flags & NO_TIMESTAMPS
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether a download has no end: a camera's pictures, one after the other."""
+        return self._container.format.name == "mpjpeg" or self._container.size < 0
+
     def look_ahead(self) -> None:
         """Read until a packet or more of each stream of sound was seen, within bounds.
 
@@ -126,7 +132,7 @@ class Demuxer:
             if packet.size and packet.stream_index in self.first_packets:
                 samples = self.first_packets[packet.stream_index]
                 if len(samples) < _SAMPLE_PACKETS:
-                    samples.append(packet)
+                    samples.append(duplicate(packet))  # Times change on the way.
                 waiting.discard(packet.stream_index)
 
     def burst(self) -> list[int]:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from queue import Empty, SimpleQueue
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rtseg.errors import LostError, NoVideoError, SourceError, TruncatedError
 from rtseg.frames import Frame, Packet
-from rtseg.media.colour import colour_tags, unreadable_colour
-from rtseg.media.dolby_vision import DolbyVision
+from rtseg.media.colour_check import colour_problem
 from rtseg.media.info import SourceInfo, StreamKind
 from rtseg.media.streams import (
     chapters_within,
     duration_seconds,
     frame_rate,
-    start_seconds,
+    stated_length,
     stream_info,
 )
 from rtseg.media.truncation import is_cut_short
@@ -35,12 +33,13 @@ from rtseg.media.urls import (
 )
 from rtseg.settings import ReadSettings
 from rtseg.sources.arrival import TIME_BASE as ARRIVAL_TIME_BASE
-from rtseg.sources.arrival import ArrivalTimes, is_paced
+from rtseg.sources.arrival import ArrivalTimes, arrival_times
 from rtseg.sources.base import Source
 from rtseg.sources.container import open_container
 from rtseg.sources.deinterlace import Deinterlacer
 from rtseg.sources.demuxer import TIMESTAMPS_JUMP, Demuxer, InterruptedReadError
-from rtseg.sources.passthrough import PassthroughWindow, packet_seconds
+from rtseg.sources.opening import open_in_time
+from rtseg.sources.passthrough import Passthrough
 from rtseg.sources.playback import PlaybackClock
 from rtseg.sources.read_files import read_by
 from rtseg.sources.rgb import RgbConverter
@@ -54,9 +53,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _log = logging.getLogger(__name__)
-
-_OPENING_SECONDS = 0.5
-"""What opening may take beyond the time limit, for its own work."""
 
 _SEEK_MARGIN_SECONDS = 1
 """Demuxers seek by decoding time, which runs ahead of presentation: start well before."""
@@ -126,7 +122,14 @@ class VideoSource(Source):
         self._container: InputContainer | None = None
         try:
             if self._path is None and not self._is_pipe:
-                self._open_in_time(location)
+                open_in_time(
+                    partial(self._open, location),
+                    name=self._name,
+                    seconds=self._settings.timeout,
+                    lock=self._lock,
+                    abandoned=self._stopped,
+                    close=self.close,
+                )
             else:
                 self._open(location)
         except BaseException:
@@ -136,42 +139,6 @@ class VideoSource(Source):
     def _open(self, location: str) -> None:
         if not self._begin(location, seek=True):
             self._begin(location, seek=False)
-
-    def _open_in_time(self, location: str) -> None:
-        """Open on a thread that is left to itself where it takes too long.
-
-        FFmpeg grants the whole time limit to each step (connect, look at the streams, read the
-        first picture), so that whoever falls silent in the first one is waited for three times.
-        """
-        ended: SimpleQueue[BaseException | None] = SimpleQueue()
-
-        def work() -> None:
-            error: BaseException | None = None
-            with self._lock:
-                try:
-                    self._open(location)
-                except BaseException as caught:  # noqa: BLE001  raised again by who waits for it
-                    error = caught
-            ended.put(error)
-            if self._stopped.is_set():
-                self.close()
-
-        begun = time.monotonic()
-        threading.Thread(target=work, name="rtseg-open", daemon=True).start()
-        timeout = self._settings.timeout
-        late = LostError(
-            f"{self._name}: did not answer within {timeout:g} s; check the address, or raise "
-            "--timeout"
-        )
-        try:
-            error = ended.get(timeout=timeout + _OPENING_SECONDS)
-        except Empty:
-            raise late from None
-        if error is not None:
-            raise error
-        if time.monotonic() - begun >= timeout:
-            # One of the steps waited in vain: reading on would wait for as long again.
-            raise late
 
     def _begin(self, location: str, *, seek: bool) -> bool:
         """Open the container and read up to the first frame; False where a seek went too far."""
@@ -187,7 +154,7 @@ class VideoSource(Source):
         )
         self._prepare(self._container)
         has_sought = seek and self._seek(self._container)
-        self._look_ahead(self._container)
+        self._look_ahead()
         self._items = self._read()
         try:
             self._primed = self._prime()
@@ -211,8 +178,7 @@ class VideoSource(Source):
         self._index = 0
         self._size_seen = (0, 0)
         self._is_damaged = False
-        self._waiting: deque[av.Packet[Any]] | None = deque()
-        self._shift_seconds = Fraction(0)
+        self._has_begun = False
         self._has_seen_before_start = False
         # Where a format's clock starts anywhere (MPEG-TS), seconds count from its beginning.
         self._origin = Fraction(0)
@@ -223,43 +189,36 @@ class VideoSource(Source):
         self._start = None if start is None else self._origin + Fraction(str(start))
         self._end = None if end is None else self._origin + Fraction(str(end))
 
-    def _look_ahead(self, container: InputContainer) -> None:
+    def _look_ahead(self) -> None:
         """See how the streams begin, and by which clock the pictures go."""
-        self._arrival = self._arrival_times(container)
+        self._arrival: ArrivalTimes | None = None
+        if self._path is None:
+            is_live = self._is_stream or self._real_time
+            self._arrival = arrival_times(
+                self._demuxer, opened_ns=self._begun_ns, pipe=self._input, is_live=is_live
+            )
         if self._arrival is not None:
             self._time_base = ARRIVAL_TIME_BASE
+            self._is_stream = self._is_stream or self._input is None
+            _log.info(
+                "%s: carries no times; each picture has the time at which it arrives", self._name
+            )
         else:
             self._time_base = self._video.time_base or Fraction(1, 1_000_000)
             self._demuxer.look_ahead()
+        self._others = Passthrough(
+            self._demuxer.others,
+            self._demuxer.first_packets,
+            start=self._start,
+            end=self._end,
+            tick=self._time_base,
+            keep_timestamps=self._settings.keep_timestamps,
+        )
         if self._is_stream:
             # Frame threads hold back one frame a thread, which a live stream must not.
             self._video.codec_context.thread_type = "SLICE"
         self._timeline = Timeline(self._time_base, frame_rate(self._video))
         self._deinterlacer = Deinterlacer(self._time_base)
-
-    def _arrival_times(self, container: InputContainer) -> ArrivalTimes | None:
-        """The clock of a live stream that carries none; None for all others."""
-        if self._demuxer.has_timestamps or self._path is not None:
-            return None
-        begun_ns = self._begun_ns
-        if self._input is not None:
-            begun_ns = self._input.first_byte_ns or begun_ns
-            if self._input.seekable():
-                return None
-        burst_ns = self._demuxer.burst()
-        if self._input is not None and not self._real_time:
-            if not is_paced(begun_ns, burst_ns, frame_rate(self._video)):
-                return None  # a recording that is poured into the pipe
-        elif not (self._is_stream or self._real_time or self._is_endless(container)):
-            return None
-        self._is_stream = self._is_stream or self._input is None
-        _log.info("%s: carries no times; each picture has the time at which it arrives", self._name)
-        return ArrivalTimes(begun_ns, burst_ns)
-
-    @staticmethod
-    def _is_endless(container: InputContainer) -> bool:
-        """Whether a download has no end: a camera's pictures, one after the other."""
-        return container.format.name == "mpjpeg" or container.size < 0
 
     def _seek(self, container: InputContainer) -> bool:
         """Go to before `start`, if that saves anything; whether the place was changed."""
@@ -330,14 +289,10 @@ class VideoSource(Source):
 
     def _read(self) -> Iterator[Frame | Packet]:
         """Frames and copied packets, in the file's order, within the window."""
-        others = PassthroughWindow(self._end, self._demuxer.others)
         reached_end = False
         for packet in self._packets():
-            if packet.stream_index in self._demuxer.others:
-                if self._waiting is not None:
-                    self._waiting.append(packet)
-                elif others.wants(packet):
-                    yield self._copy(packet)
+            if packet.stream_index in self._others:
+                yield from self._others.take(packet)
             elif packet.stream_index == self._video.index and not reached_end:
                 for picture in self._decode(packet):
                     if self._converter is None:
@@ -350,11 +305,11 @@ class VideoSource(Source):
                         reached_end = True
                         break
                     if self._start is None or seconds >= self._start:
-                        yield from self._release_waiting(pts, others)
+                        yield from self._begin_at(pts)
                         yield self._frame(picture, pts, self._converter)
-            if reached_end and others.all_ended(packet):
+            if reached_end and self._others.all_ended(packet):
                 return
-        yield from self._release_waiting(None, others)
+        yield from self._others.begin(None)
         if not reached_end:
             self._check_completeness()
 
@@ -370,39 +325,16 @@ class VideoSource(Source):
             if not error.may_be_the_end:
                 raise self._cut_off(str(error)) from None
 
-    def _release_waiting(
-        self, first_pts: int | None, others: PassthroughWindow
-    ) -> Iterator[Packet]:
-        """The first frame is known: so is where zero lies, and which packets come after it."""
-        if self._waiting is None:
+    def _begin_at(self, pts: int) -> Iterator[Packet]:
+        """What waited for the first frame to say where zero lies."""
+        if self._has_begun:
             return
-        waiting, self._waiting = self._waiting, None
-        if first_pts is not None:
-            first_seconds = first_pts * self._time_base
-            if self._start is not None:
-                others.start = first_seconds
-            if not self._settings.keep_timestamps:
-                self._shift_seconds = self._zero(first_seconds)
-            chapters = chapters_within(
-                self._opened(), self._start, self._end, zero=self._shift_seconds
-            )
-            self.info = replace(self.info, chapters=chapters)
-        for packet in waiting:
-            if others.wants(packet):
-                yield self._copy(packet)
-
-    def _zero(self, first_seconds: Fraction) -> Fraction:
-        """The time that becomes zero: the first picture's, or that of sound that begins before.
-
-        It is a whole number of the pictures' ticks, so that they lie where they lay to each other.
-        """
-        begins = [first_seconds]
-        if self._start is None:
-            for index, stream in self._demuxer.others.items():
-                if stream.type == "audio":
-                    begin = start_seconds(stream, self._demuxer.first_packets[index])
-                    begins += [] if begin is None else [begin]
-        return min(begins) // self._time_base * self._time_base
+        self._has_begun = True
+        yield from self._others.begin(pts * self._time_base)
+        chapters = chapters_within(
+            self._opened(), self._start, self._end, zero=self._others.shift_seconds
+        )
+        self.info = replace(self.info, chapters=chapters)
 
     def _decode(self, packet: av.Packet[Any]) -> list[VideoFrame]:
         import av
@@ -441,28 +373,26 @@ class VideoSource(Source):
     def _describe(self, picture: VideoFrame) -> RgbConverter:
         """Fill `info` from the container and the first picture, which all others must match."""
         container, video = self._opened(), self._video
-        self._check_colour(picture)
+        problem = colour_problem(video, picture, path=self._path)
+        if problem and self._exact_colour:
+            raise SourceError(f"{self._name}: {problem}")
+        if problem:
+            _log.warning("%s: %s; its colours are only approximate here", self._name, problem)
         converter = RgbConverter(picture)
         aspect = video.sample_aspect_ratio or Fraction(1)
         if converter.orientation.transposed:
             aspect = 1 / aspect
         self._size_seen = (picture.width, picture.height)
-        duration = duration_seconds(container)
-        is_windowed = self._settings.start is not None or self._settings.end is not None
-        if duration is not None and is_windowed:
-            end = duration if self._settings.end is None else min(self._settings.end, duration)
-            duration = max(0.0, end - (self._settings.start or 0.0))
-        rate = frame_rate(video)
-        frame_count = video.frames if 0 < video.frames < 1 << 40 and not is_windowed else None
-        if frame_count is None and duration is not None and rate is not None:
-            frame_count = round(duration * rate)
+        frame_count, duration = stated_length(
+            container, video, self._settings.start, self._settings.end
+        )
         self.info = SourceInfo(
             name=self._name,
             width=converter.width,
             height=converter.height,
             time_base=self._time_base,
             is_live=self._real_time or self._is_stream,
-            frame_rate=rate,
+            frame_rate=frame_rate(video),
             frame_count=frame_count,
             duration_seconds=duration,
             colour=converter.colour,
@@ -476,25 +406,6 @@ class VideoSource(Source):
         )
         return converter
 
-    def _check_colour(self, picture: VideoFrame) -> None:
-        """Refuse colours that would come out wrong, or say so where only shapes matter."""
-        try:
-            codec_tag = self._video.codec_context.codec_tag
-        except UnicodeDecodeError:
-            codec_tag = ""
-        dolby = DolbyVision.of(picture, path=self._path, codec_tag=codec_tag)
-        problem = unreadable_colour(colour_tags(picture))
-        if dolby is not None and not dolby.has_base:
-            problem = (
-                f"it is Dolby Vision profile {dolby.profile}, whose colours only a Dolby decoder "
-                "knows; profiles 7 and 8, HDR10, HLG and SDR can be read; have the device or a "
-                "converter make it one of them"
-            )
-        if problem and self._exact_colour:
-            raise SourceError(f"{self._name}: {problem}")
-        if problem:
-            _log.warning("%s: %s; its colours are only approximate here", self._name, problem)
-
     def _frame(self, picture: VideoFrame, pts: int, converter: RgbConverter) -> Frame:
         index, self._index = self._index, self._index + 1
         size = (picture.width, picture.height)
@@ -504,26 +415,12 @@ class VideoSource(Source):
         return Frame(
             image=converter.convert(picture),
             index=index,
-            pts=pts - int(self._shift_seconds / self._time_base),
+            pts=pts - int(self._others.shift_seconds / self._time_base),
             time_base=self._time_base,
             duration=picture.duration if picture.duration and picture.duration > 0 else None,
             captured_ns=time.monotonic_ns(),
             discontinuity=resized or jumped or self._timeline.jumped,
             is_corrupt=bool(picture.is_corrupt) or damaged,
-        )
-
-    def _copy(self, packet: av.Packet[Any]) -> Packet:
-        """A packet of another stream, moved as the frames were."""
-        time_base = packet.time_base
-        shift = round(self._shift_seconds / time_base)
-        if shift:
-            packet.pts = None if packet.pts is None else packet.pts - shift
-            packet.dts = None if packet.dts is None else packet.dts - shift
-        return Packet(
-            stream_index=packet.stream_index,
-            time_seconds=packet_seconds(packet) or Fraction(0),
-            size_bytes=packet.size,
-            payload=packet,
         )
 
 

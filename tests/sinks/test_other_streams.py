@@ -375,3 +375,49 @@ def test_metadata_is_kept_or_dropped(
         with av.open(str(tmp_path / f"bare{suffix}")) as container:
             assert container.streams.audio[0].language == "fra"
             assert len(container.chapters()) == 1
+
+
+def test_digital_video_of_a_camcorder(tmp_path: Path) -> None:
+    """DV: 720x576 and two channels of PCM that say nothing of their layout."""
+    source = tmp_path / "in.dv"
+    with av.open(str(source), "w", format="dv") as container:
+        video: Any = container.add_stream("dvvideo", rate=25)
+        video.width, video.height, video.pix_fmt = 720, 576, "yuv420p"
+        sound: Any = container.add_stream("pcm_s16le", rate=48000)
+        sound.layout = "stereo"
+        samples = np.random.default_rng(1).integers(-9000, 9000, (1, 2 * 1920), np.int16)
+        for number in range(10):
+            frame = av.VideoFrame(720, 576, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+            piece: Any = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
+            piece.sample_rate, piece.pts, piece.time_base = 48000, 1920 * number, Fraction(1, 48000)
+            container.mux(sound.encode(piece))
+    for suffix in (".mp4", ".mov", ".mkv"):
+        output = tmp_path / f"out{suffix}"
+        convert(source, output)
+        assert len(frame_times(output)) == 10
+        before, after = (b"".join(p[0] for p in copied_packets(f)) for f in (source, output))
+        assert after == before
+        if suffix != ".mkv":
+            with av.open(str(output)) as container:
+                assert container.streams.audio[0].layout.name == "stereo"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "suffix"),
+    [
+        ("a.wmv", "wmav1", 44100, ".mov"),
+        ("a.flv", "adpcm_swf", 44100, ".mov"),
+        ("a.m2ts", "pcm_bluray", 48000, ".mp4"),
+    ],
+)
+def test_what_a_container_only_seems_to_hold_is_transcoded(
+    tmp_path: Path, name: str, codec: str, rate: int, suffix: str
+) -> None:
+    """These muxers write a header without an error, and nobody can read it."""
+    source = make_sound_clip(tmp_path / name, codec, rate=rate)
+    output = tmp_path / f"out{suffix}"
+    convert(source, output)
+    assert codec_of(output) == "aac"
+    check_in_step(source, output)

@@ -1,0 +1,35 @@
+"""Whether the colours of a video can be read rightly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtseg.media.colour import colour_tags, unreadable_colour
+from rtseg.media.dolby_vision import DolbyVision
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+
+def colour_problem(video: VideoStream, picture: VideoFrame, *, path: Path | None) -> str:
+    """What would come out wrong, in words, and what to do; "" where all is well.
+
+    Args:
+        video: the stream.
+        picture: its first one.
+        path: of the file that it comes from, where it does.
+    """
+    try:
+        codec_tag = video.codec_context.codec_tag
+    except UnicodeDecodeError:
+        codec_tag = ""  # Not every tag is four letters.
+    dolby = DolbyVision.of(picture, path=path, codec_tag=codec_tag)
+    if dolby is not None and not dolby.has_base:
+        return (
+            f"it is Dolby Vision profile {dolby.profile}, whose colours only a Dolby decoder "
+            "knows; profiles 7 and 8, HDR10, HLG and SDR can be read; have the device or a "
+            "converter make it one of them"
+        )
+    return unreadable_colour(colour_tags(picture))
