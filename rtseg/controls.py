@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -12,15 +11,14 @@ from typing import Any
 import numpy as np
 
 from rtseg.backends.base import Backend
-from rtseg.effects import EFFECTS, ColourMemory, Effect, parse_effect
 from rtseg.errors import RtsegError
-from rtseg.frames import Frame, Image, Picture, Segmentation
+from rtseg.frames import Picture
+from rtseg.runtime.view_controls import ViewControls
 from rtseg.segmenter import Segmenter
 from rtseg.sinks.base import Event, Sink, ViewChange
 from rtseg.sinks.images import write_png
 from rtseg.sinks.web.page_state import PageState
 from rtseg.system.files import unused_path
-from rtseg.views import check_view
 from rtseg.views.hud import draw_hud
 from rtseg.wiring import Run
 
@@ -56,13 +54,9 @@ class Controls:
         assert run.view is not None
         self.view = run.view
         self._run = run
-        self._segmenter = run.segment if isinstance(run.segment, Segmenter) else None
-        self._backend = "" if self._segmenter is None else described(self._segmenter.backend)
-        self._first_effects = run.view.effects
-        self._effects: tuple[str, ...] = ()
-        self._effect_choices = (
-            {name: kind.value for name, kind in EFFECTS.items()} if self._segmenter else {}
-        )
+        segmenter = run.segment if isinstance(run.segment, Segmenter) else None
+        self._backend = "" if segmenter is None else described(segmenter.backend)
+        self._view_controls = ViewControls(run.view, segmenter)
         self.view.notice = self.notice
         self._source = run.source
         self._sink = run.sink
@@ -118,33 +112,15 @@ class Controls:
             notices=(self._message,) if time.monotonic() < self._message_until else (),
             is_paused=self._run.pipeline.is_paused,
             is_recording=self._recording is not None,
-            effects=self._effect_choices,
-            chosen_effects=self._effects,
+            effects=self._view_controls.choices,
+            chosen_effects=self._view_controls.effects,
         )
 
     def _change(self, fields: Mapping[str, Any]) -> None:
-        """Draw otherwise from the next frame on, or say why not, and change nothing."""
-        changes = dict(fields)
-        effects = changes.pop("effects", None)
         try:
-            settings = dataclasses.replace(self.view.settings, **changes)
-            if self._segmenter is not None:
-                check_view(settings, self._segmenter.label_set, alpha=False)
-            if effects is not None:
-                self._choose_effects(tuple(effects))
+            self._view_controls.change(fields)
         except RtsegError as error:
             self._say(str(error))
-        else:
-            self.view.settings = settings
-
-    def _choose_effects(self, chosen: tuple[str, ...]) -> None:
-        assert self._segmenter is not None
-        made = [parse_effect(text) for text in chosen]
-        for effect in made:
-            effect.check(self._segmenter.label_set)
-        self._segmenter.soft = self._segmenter.soft or bool(made)
-        self.view.effects = (*self._first_effects, *(_live(effect) for effect in made))
-        self._effects = chosen
 
     def show_status(self) -> None:
         """While the source is away, show that instead of a picture that stands still.
@@ -203,20 +179,3 @@ class Controls:
 def described(backend: Backend) -> str:
     """A backend for people: `openvino on cpu, bf16`."""
     return f"{backend.name} on {backend.device}, {backend.precision}"
-
-
-def _live(effect: Effect) -> Callable[[Frame, Segmentation], Image]:
-    """An effect on a stream, from the first frame on that has soft masks."""
-    memory = ColourMemory()
-
-    def changed(frame: Frame, segmentation: Segmentation) -> Image:
-        if segmentation.soft is None:
-            return frame.image  # it was on its way before somebody asked for an effect
-        if frame.discontinuity:
-            memory.reset()
-        memory.begin(float(frame.pts_seconds))
-        picture = frame.image.copy()
-        effect.change(picture, segmentation, memory)
-        return picture
-
-    return changed

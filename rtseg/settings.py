@@ -270,6 +270,13 @@ class WebSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServeSettings(Settings):
+    """How many a server takes."""
+
+    max_visitors: int = setting(4, "the most visitors at once", low=1, high=64)
+
+
+@dataclass(frozen=True, kw_only=True)
 class VirtualCameraSettings(Settings):
     """How what is shown becomes a camera of its own."""
 

@@ -14,6 +14,7 @@ from rtseg.errors import RtsegError
 COMMANDS = {
     "video": "Segment a video, a stream or images into a video, images or masks.",
     "camera": "Segment a camera live, in a window or into a file.",
+    "serve": "Serve a page that segments each visitor's own camera.",
     "image": "Segment still pictures.",
     "bench": "Measure frames a second, latency and every stage, on the real pipeline.",
     "demo": "Make a clip with a moving face, segment it, and say how fast it went.",

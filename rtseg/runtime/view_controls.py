@@ -1,0 +1,77 @@
+"""What a page may change about a live view: its settings, its effects."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rtseg.effects import EFFECTS, ColourMemory, Effect, parse_effect
+from rtseg.frames import Frame, Image, Segmentation
+from rtseg.segmenter import Segmenter
+from rtseg.views import check_view
+from rtseg.views.live import LiveView
+
+
+class ViewControls:
+    """Changes a live view from one frame to the next, whole or not at all.
+
+    Args:
+        view: what is changed.
+        segmenter: whose labels are drawn; soft masks are switched on with the first effect. None
+            where another function labels: then there are no effects.
+    """
+
+    def __init__(self, view: LiveView, segmenter: Segmenter | None) -> None:
+        self._view = view
+        self._segmenter = segmenter
+        self._first_effects = view.effects
+        self.effects: tuple[str, ...] = ()
+        self.choices: Mapping[str, str] = (
+            {} if segmenter is None else {name: kind.value for name, kind in EFFECTS.items()}
+        )
+
+    def change(self, fields: Mapping[str, Any]) -> None:
+        """Draw otherwise from the next frame on.
+
+        Args:
+            fields: of `ViewSettings`, and `effects`: as `NAME=VALUE`, all that are wanted.
+
+        Raises:
+            SettingError: what cannot be drawn; nothing was changed.
+        """
+        changes = dict(fields)
+        effects = changes.pop("effects", None)
+        settings = dataclasses.replace(self._view.settings, **changes)
+        if self._segmenter is not None:
+            check_view(settings, self._segmenter.label_set, alpha=False)
+        if effects is not None:
+            self._choose_effects(tuple(effects))
+        self._view.settings = settings
+
+    def _choose_effects(self, chosen: tuple[str, ...]) -> None:
+        if self._segmenter is None:
+            return
+        made = [parse_effect(text) for text in chosen]
+        for effect in made:
+            effect.check(self._segmenter.label_set)
+        self._segmenter.soft = self._segmenter.soft or bool(made)
+        self._view.effects = (*self._first_effects, *(_on_a_stream(effect) for effect in made))
+        self.effects = chosen
+
+
+def _on_a_stream(effect: Effect) -> Callable[[Frame, Segmentation], Image]:
+    """An effect, from the first frame on that has soft masks."""
+    memory = ColourMemory()
+
+    def changed(frame: Frame, segmentation: Segmentation) -> Image:
+        if segmentation.soft is None:
+            return frame.image  # it was on its way before somebody asked for an effect
+        if frame.discontinuity:
+            memory.reset()
+        memory.begin(float(frame.pts_seconds))
+        picture = frame.image.copy()
+        effect.change(picture, segmentation, memory)
+        return picture
+
+    return changed
