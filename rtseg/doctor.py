@@ -10,12 +10,12 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from rtseg.backends.registry import ONNX_RUNTIME, OPENVINO, TENSORRT, TORCH, Runtime
 from rtseg.errors import RtsegError
-from rtseg.system.machine import processor_name
+from rtseg.system.machine import cpu_flags, processor_name
 from rtseg.system.nvidia import NO_DRIVER, find_gpu, nvidia_driver_problem
 
 State = Literal["ok", "missing", "broken"]
@@ -67,18 +67,9 @@ def _rtseg(subject: str) -> Finding:
     return Finding(subject=subject, state="ok", found=f"{_version('rtseg')}, {python}")
 
 
-def cpu_flags() -> frozenset[str]:
-    """The processor's features as Linux names them; empty elsewhere."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("flags"):
-                return frozenset(line.partition(":")[2].split())
-    return frozenset()
-
-
 def _processor(subject: str) -> Finding:
-    fast = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in cpu_flags()]
+    useful = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+    fast = [flag for flag in useful if flag in cpu_flags()]
     found = f"{processor_name()}, {os.cpu_count()} cores"
     return Finding(
         subject=subject, state="ok", found=f"{found}, {', '.join(fast) or 'no wide vector units'}"
@@ -89,7 +80,7 @@ def _torch(subject: str) -> Finding:
     version = _version("torch")
     if version is None:
         return Finding(
-            subject=subject, state="missing", found="not installed", remedy="pip install torch"
+            subject=subject, state="missing", found="not installed", remedy=TORCH.install
         )
     import torch
 
@@ -134,13 +125,14 @@ def _nvidia(subject: str) -> Finding:
 
 
 def _tensorrt(subject: str) -> Finding:
-    missing = [name for name in ("tensorrt", "pycuda") if importlib.util.find_spec(name) is None]
-    if missing:
+    from rtseg.backends.tensorrt.library import installed_flavours
+
+    if not installed_flavours():
         return Finding(
             subject=subject,
             state="missing",
-            found=f"{' and '.join(missing)} not installed",
-            remedy="with an NVIDIA GPU: pip install 'rtseg[tensorrt]'",
+            found="neither TensorRT nor TensorRT-RTX is installed",
+            remedy=f"with an NVIDIA GPU: {TENSORRT.install}",
         )
     problem = nvidia_driver_problem()
     if problem is not None:
@@ -166,15 +158,28 @@ def _tensorrt(subject: str) -> Finding:
 
 
 def _openvino(subject: str) -> Finding:
-    version = _version("openvino")
-    if version is None and importlib.util.find_spec("openvino") is None:
+    return _library(subject, OPENVINO)
+
+
+def _onnxruntime(subject: str) -> Finding:
+    found = _library(subject, ONNX_RUNTIME)
+    if found.state != "ok":
+        return found
+    import onnxruntime
+
+    providers = onnxruntime.get_available_providers()
+    usable = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
+    return replace(found, found=f"{found.found}, providers: {usable}")
+
+
+def _library(subject: str, runtime: Runtime) -> Finding:
+    """Whether a run-time that needs no device is there, and can be loaded."""
+    if runtime.missing:
         return Finding(
-            subject=subject,
-            state="missing",
-            found="not installed",
-            remedy="pip install 'rtseg[openvino]'",
+            subject=subject, state="missing", found="not installed", remedy=runtime.install
         )
-    importlib.import_module("openvino")  # half-installed, it fails here
+    modules = [importlib.import_module(name) for name in runtime.modules]  # half-installed: fails
+    version = _version(runtime.distribution) or getattr(modules[0], "__version__", None)
     return Finding(subject=subject, state="ok", found=version or "a version unknown")
 
 
@@ -262,6 +267,7 @@ _REINSTALL = {
     "PyTorch": "pip install --force-reinstall torch",
     "TensorRT": "pip install --force-reinstall 'rtseg[tensorrt]'",
     "OpenVINO": "pip install --force-reinstall openvino",
+    "ONNX Runtime": "pip install --force-reinstall onnxruntime",
     "PyAV": "pip install --force-reinstall av",
     "model": "pip install --force-reinstall rtseg",
 }
@@ -274,6 +280,7 @@ _EXAMINATIONS: dict[str, Callable[[str], Finding]] = {
     "NVIDIA GPU": _nvidia,
     "TensorRT": _tensorrt,
     "OpenVINO": _openvino,
+    "ONNX Runtime": _onnxruntime,
     "backend (auto)": _backend,
     "OpenCV": _opencv,
     "PyAV": _av,

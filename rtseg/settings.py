@@ -15,8 +15,8 @@ ViewName = Literal[
 DeviceName = str
 """`auto`, `cpu`, `cuda` (the first NVIDIA GPU), or `cuda:N`."""
 DeviceKind = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-BackendName = Literal["auto", "torch", "openvino", "tensorrt"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+BackendName = Literal["auto", "torch", "openvino", "onnxruntime", "tensorrt"]
 Codec = Literal["auto", "h264", "hevc", "av1", "vp9", "ffv1"]
 AudioChoice = Literal["auto", "copy", "transcode", "none"]
 SubtitleChoice = Literal["auto", "copy", "convert", "none"]

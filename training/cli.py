@@ -307,6 +307,89 @@ def skin_tones_command(checkpoint: Path, data: Path, split: str, device: str) ->
     click.echo(f"split {split}\n\n{tone_table(measure_skin_tones(predictor, datasets))}", nl=False)
 
 
+@main.command("quantize")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="RTSEG_DATA",
+    metavar="DIR",
+    help="Folder of the data sets, for the recipe's views and labels; also from $RTSEG_DATA.",
+)
+@click.option("--recipe", help="Whose views and splits [default: the checkpoint's own].")
+@click.option(
+    "--pictures",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Calibrate on these pictures, not on the recipe's views.",
+)
+@click.option("--count", default=300, show_default=True, help="Calibration pictures.")
+@click.option("--seed", default=0, show_default=True, help="Of their choice.")
+@click.option("--split", help="What it is measured on [default: the recipe's first].")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The file [beside the model]."
+)
+def quantize_command(
+    checkpoint: Path,
+    data: Path | None,
+    recipe: str | None,
+    folder: Path | None,
+    count: int,
+    seed: int,
+    split: str | None,
+    output: Path | None,
+) -> None:
+    """Make CHECKPOINT's INT8 model, NAME.int8.onnx, and measure it beside FP32.
+
+    `rtseg` takes it by itself where 99.5% of the labels are FP32's, the mean F1 is at most .003
+    lower, and it is faster. Pictures without labels (--pictures, without --data) make one that
+    is taken with --precision int8 only.
+    """
+    from rtseg.checkpoint import read_checkpoint
+    from training.quantize import folder_crops, quantize_checkpoint, recipe_crops, table
+
+    if data is None and folder is None:
+        raise SettingError("--data: needed for the recipe's views; or give --pictures FOLDER")
+    model = read_checkpoint(checkpoint)
+    dataset, name = None, ""
+    if data is not None:
+        chosen = recipe_of(recipe or str(model.provenance.get("recipe", "")))
+        name = split or chosen.splits[0]
+        if name not in chosen.splits:
+            raise SettingError(f"unknown split {name!r}; allowed: {', '.join(chosen.splits)}")
+        if chosen.label_set.names != model.label_set.names:
+            raise SettingError(
+                f"{checkpoint}: has the classes of {model.label_set.name}; recipe {chosen.name} "
+                f"labels those of {chosen.label_set.name}: give --recipe, or --pictures alone"
+            )
+        dataset = chosen.evaluation(data, name)
+    if folder is not None:
+        crops = folder_crops(folder, model, count=count, seed=seed)
+    else:
+        assert data is not None
+        crops = recipe_crops(chosen, data, model, count=count, seed=seed)
+    made = quantize_checkpoint(
+        checkpoint,
+        crops,
+        seed=seed,
+        dataset=dataset,
+        name=name,
+        output=output,
+        say=lambda what: click.echo(what, err=True),
+    )
+    if made.fp32 is not None:
+        click.echo(table(made, model))
+    found = made.quantization
+    if found.agreement is not None and found.f1 is not None and found.f1_fp32 is not None:
+        verdict = "`auto` may take it" if found.is_faithful else "`auto` does not take it"
+        click.echo(
+            f"{found.agreement:.2%} of the labels are FP32's; mean F1 {found.f1:.4f}, "
+            f"FP32 {found.f1_fp32:.4f}: {verdict}"
+        )
+    click.echo(f"wrote {made.path}")
+
+
 @main.command("study")
 @click.argument("name")
 @DATA

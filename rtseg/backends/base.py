@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import BackendError, SettingError
+from rtseg.export.onnx_file import OnnxModel
+from rtseg.settings import Precision
 
 _log = logging.getLogger("rtseg")
 
@@ -33,9 +35,9 @@ class Backend(ABC):
     does not depend on what else is in its batch.
 
     Attributes:
-        name: `torch`, `tensorrt`, `openvino`.
+        name: as in `rtseg.backends.registry`: `torch`, `openvino`, `onnxruntime`, `tensorrt`.
         device: where it runs, for people: `cpu`, `cuda:0 (NVIDIA …)`.
-        precision: what it computes in: `fp32`, `bf16`, `fp16`.
+        precision: what it computes in: `fp32`, `bf16`, `fp16`, `int8`.
         model: the model's own description (its weights may be gone).
         max_batch: the largest batch that is run at once; longer ones are cut.
         reason: one line for people: what runs where, and why that was chosen.
@@ -97,3 +99,15 @@ class Backend(ABC):
             if error is None:
                 raise
             _log.warning("%s", closing)
+
+
+def check_file_precision(exported: OnnxModel, precision: Precision) -> None:
+    """Raise SettingError where an exported file cannot be run in what was asked for."""
+    if precision == "auto" or (exported.precision == "int8") == (precision == "int8"):
+        return
+    if exported.precision == "int8":
+        raise SettingError(f"precision {precision!r}: this model is quantised; allowed: auto, int8")
+    raise SettingError(
+        f"precision 'int8': this model is in {exported.precision}; "
+        "`python -m training quantize` makes an INT8 one of it"
+    )

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rtseg.backends.registry import RUNTIMES
 from rtseg.errors import BackendError, ModelError
 from rtseg.settings import BenchSettings, FaceSettings, ModelSettings, ViewSettings
 from rtseg.system.machine import Machine, this_machine
@@ -49,13 +50,12 @@ class Candidate:
 
 CANDIDATES = (
     Candidate(backend="eager", device="cpu", precision="fp32"),
-    Candidate(backend="torch", device="cpu", precision="fp32"),
-    Candidate(backend="torch", device="cpu", precision="bf16"),
-    Candidate(backend="openvino", device="cpu", precision="fp32"),
-    Candidate(backend="openvino", device="cpu", precision="bf16"),
-    Candidate(backend="torch", device="cuda", precision="fp32"),
-    Candidate(backend="torch", device="cuda", precision="fp16"),
-    Candidate(backend="tensorrt", device="cuda", precision="fp16"),
+    *(
+        Candidate(backend=runtime.name, device=device, precision=precision)
+        for device in ("cpu", "cuda")
+        for runtime in RUNTIMES
+        for precision in runtime.precisions.get(device, ())
+    ),
 )
 """What is tried; the first is the measure of the others."""
 

@@ -2,7 +2,8 @@
 own library or PyTorch.
 
 The file carries its checkpoint's header under the metadata key `rtseg`, the digest of the weights
-it was made from under `rtseg.weights`, and the type of its arithmetic under `rtseg.precision`.
+it was made from under `rtseg.weights`, and the type of its arithmetic under `rtseg.precision`; an
+INT8 one says under `rtseg.quantized` how it was calibrated and how far it agrees with FP32.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from rtseg.checkpoint import METADATA_KEY, Checkpoint, checkpoint_from_header, read_digest
 from rtseg.errors import ModelError
 
 WEIGHTS_KEY = "rtseg.weights"
 PRECISION_KEY = "rtseg.precision"
+QUANTIZED_KEY = "rtseg.quantized"
 INPUT = "crops"
 """uint8 (batch, input_height, input_width, 3), RGB."""
 PROBABILITIES = "probabilities"
@@ -27,7 +29,41 @@ LABELS = "labels"
 """uint8 (batch, input_height, input_width): what `finish` makes of the probabilities."""
 MAX_BATCH = 8
 
+LEAST_AGREEMENT = 0.995
+MOST_F1_LOST = 0.003
+"""Up to here an INT8 model is as good as the model that it was made from."""
+
 OnnxPrecision = Literal["fp32", "fp16"]
+"""What a model is exported in."""
+FilePrecision = Literal["fp32", "fp16", "int8"]
+"""What a file may be in: INT8 is made from an exported one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """How an INT8 model was calibrated, and what that cost.
+
+    Attributes:
+        pictures, seed: the calibration pictures: how many, and what chose them.
+        agreement: share of pixels whose label is FP32's, 0..1; None where it was not measured.
+        f1, f1_fp32: mean F1 over the classes, of this model and of FP32, on the same labelled
+            pictures; None where it was not measured.
+        measured_on: those pictures, in words.
+    """
+
+    pictures: int
+    seed: int
+    agreement: float | None = None
+    f1: float | None = None
+    f1_fp32: float | None = None
+    measured_on: str = ""
+
+    @property
+    def is_faithful(self) -> bool:
+        """Whether both were measured, and neither is worse than `auto` allows."""
+        if self.agreement is None or self.f1 is None or self.f1_fp32 is None:
+            return False
+        return self.agreement >= LEAST_AGREEMENT and self.f1_fp32 - self.f1 <= MOST_F1_LOST
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,12 +75,14 @@ class OnnxModel:
         model: the checkpoint's header; no weights; its digest is that of the weights file.
         precision: what the network between normalisation and softmax computes in.
         digest: SHA-256 of `data`.
+        quantization: of an INT8 model; None for the others.
     """
 
     data: bytes = field(repr=False)
     model: Checkpoint
-    precision: OnnxPrecision
+    precision: FilePrecision
     digest: str
+    quantization: Quantization | None = None
 
 
 def read_onnx(path: Path | str) -> OnnxModel:
@@ -78,31 +116,57 @@ def parse_onnx(data: bytes, *, name: str) -> OnnxModel:
                 metadata.update([_key_and_value(content)])
         header = json.loads(metadata[METADATA_KEY])
         weights, precision = metadata[WEIGHTS_KEY], metadata[PRECISION_KEY]
-    except (KeyError, ValueError, RecursionError):
+        quantization = _quantization(metadata, precision)
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ModelError(
             f"{name}: not an ONNX model exported by rtseg; `rtseg engine export` makes one"
         ) from None
-    if not isinstance(header, dict) or precision not in ("fp32", "fp16"):
+    if not isinstance(header, dict) or precision not in get_args(FilePrecision):
         raise ModelError(f"{name}: its description is damaged; `rtseg engine export` makes it anew")
     return OnnxModel(
         data=data,
         model=checkpoint_from_header(header, path=name, digest=weights),
-        precision="fp16" if precision == "fp16" else "fp32",
+        precision=cast("FilePrecision", precision),
         digest=hashlib.sha256(data).hexdigest(),
+        quantization=quantization,
     )
 
 
-def find_onnx(weights_path: Path | str) -> OnnxModel:
+def _quantization(metadata: Mapping[str, str], precision: str) -> Quantization | None:
+    """Raises KeyError, TypeError or ValueError where it is missing or malformed."""
+    if precision != "int8":
+        return None
+    values = json.loads(metadata[QUANTIZED_KEY])
+    found = Quantization(**values)
+    shares = (found.agreement, found.f1, found.f1_fp32)
+    if not all(share is None or 0 <= share <= 1 for share in shares):
+        raise ValueError("a share is outside 0..1")
+    return found
+
+
+def exported_path(weights: Path, *, int8: bool = False) -> Path:
+    """Where the model exported from a weights file lies: NAME.onnx, or NAME.int8.onnx."""
+    return weights.with_suffix(".int8.onnx" if int8 else ".onnx")
+
+
+def find_onnx(weights_path: Path | str, *, int8: bool = False) -> OnnxModel:
     """The exported model that lies beside a weights file and was made from it.
+
+    Args:
+        weights_path: the weights file.
+        int8: the quantised one.
 
     Raises:
         ModelError: there is none, it is damaged, or it was made from other weights.
     """
     weights = Path(weights_path)
-    path = weights.with_suffix(".onnx")
-    remedy = f"`rtseg engine export {weights}` makes it"
+    path = exported_path(weights, int8=int8)
+    kind, command = "exported", "rtseg engine export"
+    if int8:
+        kind, command = "quantised", "python -m training quantize"
+    remedy = f"`{command} {weights}` makes it"
     if not path.is_file():
-        raise ModelError(f"{path}: there is no exported model beside {weights.name}; {remedy}")
+        raise ModelError(f"{path}: there is no {kind} model beside {weights.name}; {remedy}")
     exported = read_onnx(path)
     if exported.model.digest != read_digest(weights):
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Between FP32 and FP16 arithmetic in an exported model.
+"""Between FP32 and FP16 arithmetic in an exported model; INT8 is `quantize.py`'s.
 
 In strongly typed networks precision is a property of the file: there is no switch to set when an
 engine is built. Only the network itself changes; normalisation, softmax and the upsampling to
@@ -34,7 +34,7 @@ def narrow(model: onnx.ModelProto) -> None:
 
     graph = model.graph
     entry, exit_ = _entry(graph.node), _exit(graph.node)
-    inside = _between(graph.node, entry, exit_)
+    inside = network_nodes(model)
     _retype(model, inside, onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
     _cast(graph, entry, onnx.TensorProto.FLOAT16, users=inside)
     _cast(graph, exit_, onnx.TensorProto.FLOAT, users=[n for n in graph.node if n not in inside])
@@ -60,6 +60,16 @@ def widen(data: bytes) -> bytes:
     _retype(model, model.graph.node, half, single)
     _finish(model, "fp32")
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def network_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The network itself: the nodes after normalisation, up to the logits.
+
+    Raises:
+        ModelError: the model does not begin or end as `rtseg.export.onnx` makes it.
+    """
+    nodes = model.graph.node
+    return _between(nodes, _entry(nodes), _exit(nodes))
 
 
 def _entry(nodes: Iterable[onnx.NodeProto]) -> str:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from rtseg.settings import thread_count
 
-VERSIONED = ("rtseg", "torch", "openvino", "tensorrt", "av", "opencv-python", "numpy")
+VERSIONED = (
+    *("rtseg", "torch", "openvino", "onnxruntime", "tensorrt"),
+    *("av", "opencv-python", "numpy"),
+)
 """The distributions whose versions bear on speed."""
 
 
@@ -64,6 +67,26 @@ def processor_name() -> str:
             if key.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
+
+
+def cpu_flags() -> frozenset[str]:
+    """The processor's features as Linux names them; empty elsewhere."""
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("flags", "Features"):  # x86, and ARM
+                return frozenset(value.split())
+    return frozenset()
+
+
+def has_int8_instructions() -> bool | None:
+    """Whether the processor adds products of eight bits natively (VNNI, AMX, ARM's dot product);
+    None where the system does not say."""
+    flags = cpu_flags()
+    if not flags:
+        return None
+    return not flags.isdisjoint(("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"))
 
 
 def _version(distribution: str) -> str | None:

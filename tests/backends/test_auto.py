@@ -28,7 +28,7 @@ def model(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch, tmp_path):
     monkeypatch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))
-    monkeypatch.setattr("rtseg.backends.nvidia_driver_problem", lambda: "no NVIDIA driver")
+    monkeypatch.setattr("rtseg.backends.registry.nvidia_driver_problem", lambda: "no NVIDIA driver")
 
 
 @pytest.fixture
@@ -38,19 +38,24 @@ def lines(caplog):
 
 
 @pytest.fixture
-def no_openvino(monkeypatch):
-    from rtseg import backends
+def without(monkeypatch):
+    """Run-times that are not installed."""
+    from rtseg.backends import registry
 
-    there = backends.find_spec
-    monkeypatch.setattr(
-        backends, "find_spec", lambda name: None if name == "openvino" else there(name)
-    )
+    there = registry.find_spec
+
+    def leave_out(*names):
+        monkeypatch.setattr(
+            registry, "find_spec", lambda name: None if name in names else there(name)
+        )
+
+    return leave_out
 
 
 @pytest.fixture
 def gpu(monkeypatch):
     machine = install(monkeypatch)
-    monkeypatch.setattr("rtseg.backends.nvidia_driver_problem", lambda: None)
+    monkeypatch.setattr("rtseg.backends.registry.nvidia_driver_problem", lambda: None)
     monkeypatch.setattr(
         "rtseg.backends.tensorrt.loading.parity_check_of", lambda *_a, **_n: lambda *_: 1.0
     )
@@ -73,12 +78,25 @@ def test_a_processor_that_was_asked_for_is_no_reason_to_name_gpus(model, lines):
     assert "tensorrt" not in lines()[0]
 
 
-def test_then_pytorch(model, no_openvino, lines):
+def test_then_onnx_runtime(model, without, lines):
+    pytest.importorskip("onnxruntime")
+    without("openvino")
+    with open_backend(model=model, threads=1) as backend:
+        assert backend.name == "onnxruntime"
+    (line,) = lines()
+    assert line.startswith("onnxruntime on cpu, fp32")
+    assert "; not openvino: not installed, and the network takes two to four times" in line
+    assert "(pip install openvino)" in line
+
+
+def test_then_pytorch(model, without, lines):
+    without("openvino", "onnxruntime")
     with open_backend(model=model, threads=1, precision="fp32") as backend:
         assert backend.name == "torch"
     (line,) = lines()
     assert line.startswith("torch on cpu, fp32")
-    assert line.endswith("; not openvino: not installed")
+    assert "; not openvino: not installed, " in line
+    assert line.endswith("; not onnxruntime: not installed")
 
 
 def test_without_an_export_it_is_pytorch_and_the_remedy_is_said(model, tmp_path, lines):
@@ -172,9 +190,9 @@ def test_a_gpu_that_dies_in_the_middle_is_left_for_the_processor(model, gpu, lin
     assert (gpu.memory.driver_stack, gpu.memory.pycuda_stack) == ([], [])
 
 
-@pytest.mark.parametrize("name", ["tensorrt", "openvino", "torch"])
+@pytest.mark.parametrize("name", ["tensorrt", "openvino", "onnxruntime", "torch"])
 def test_one_asked_for_by_name_never_falls_back(model, name, monkeypatch, lines):
-    for package in ("tensorrt", "openvino"):
+    for package in ("tensorrt", "openvino", "onnxruntime"):
         monkeypatch.setitem(sys.modules, package, None)
     if name == "torch":
         with pytest.raises(BackendError, match="no NVIDIA GPU"):
@@ -196,9 +214,10 @@ def test_devices_and_precisions_that_do_not_go_together(model):
         open_backend(model=model, device="cuda")
 
 
-def test_an_onnx_file_alone_is_enough_but_not_for_pytorch(model, tmp_path, no_openvino):
+def test_an_onnx_file_alone_is_enough_but_not_for_pytorch(model, tmp_path, without):
     path = tmp_path / "alone.onnx"
     path.write_bytes(model.with_suffix(".onnx").read_bytes())
+    without("openvino", "onnxruntime")
     with pytest.raises(ModelError, match=r"torch runs \.safetensors models"):
         open_backend(model=path)
     pytest.importorskip("openvino")
@@ -219,6 +238,7 @@ def test_half_installed_packages_do_not_end_the_doctor(tmp_path, torch_too):
     broken = [
         ("tensorrt", "raise OSError('libnvinfer.so.11: cannot open shared object file')"),
         ("openvino", "raise ImportError('libopenvino.so: cannot open shared object file')"),
+        ("onnxruntime", "raise ImportError('onnxruntime_pybind11_state: DLL load failed')"),
         ("pycuda", ""),
     ]
     if torch_too:
@@ -227,7 +247,10 @@ def test_half_installed_packages_do_not_end_the_doctor(tmp_path, torch_too):
     for name, text in broken:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(text)
-    subjects = ("PyTorch", "TensorRT", "OpenVINO", "backend (auto)", "PyAV", "model")
+    subjects = (
+        *("PyTorch", "TensorRT", "OpenVINO", "ONNX Runtime"),
+        *("backend (auto)", "PyAV", "model"),
+    )
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import rtseg.settings; rtseg.settings.thread_count = lambda _threads: 1\n"
@@ -249,6 +272,8 @@ def test_half_installed_packages_do_not_end_the_doctor(tmp_path, torch_too):
     assert states["TensorRT"].startswith("broken ")
     assert states["OpenVINO"].startswith("broken ImportError: libopenvino.so")
     assert states["OpenVINO"].endswith("→ pip install --force-reinstall openvino")
+    assert states["ONNX Runtime"].startswith("broken ImportError: onnxruntime_pybind11_state")
+    assert states["ONNX Runtime"].endswith("→ pip install --force-reinstall onnxruntime")
     assert states["model"].startswith("ok ")
     if torch_too:
         assert states["PyTorch"].startswith("broken OSError: libcudart.so.13")

@@ -7,9 +7,18 @@ import pytest
 
 from rtseg.backends.base import Backend
 from rtseg.backends.parity import label_agreement
+from rtseg.backends.registry import RUNTIMES
 from rtseg.errors import BackendError, SettingError
 from tests.backends.gpu import require_gpu
-from tests.support.exported import FINE, HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
+from tests.support.exported import (
+    FINE,
+    HEIGHT,
+    WIDTH,
+    tiny_checkpoint,
+    tiny_crops,
+    tiny_int8,
+    tiny_onnx,
+)
 
 
 def open_torch_cpu(precision, fine=0, _tmp_path=None):
@@ -31,13 +40,24 @@ def open_torch_cuda(precision, fine, _tmp_path):
     return TorchBackend(tiny_checkpoint(fine), device="cuda", precision=precision, threads=1)
 
 
+def tiny_file(precision, fine):
+    return tiny_int8(fine) if precision == "int8" else tiny_onnx(fine=fine)
+
+
+def open_onnxruntime(precision, fine, _tmp_path):
+    pytest.importorskip("onnxruntime")
+    from rtseg.backends.onnxruntime import OnnxRuntimeBackend
+
+    return OnnxRuntimeBackend(tiny_file(precision, fine), precision=precision, threads=1)
+
+
 def open_openvino(precision, fine, tmp_path):
     pytest.importorskip("openvino")
     from rtseg.backends.openvino import OpenVinoBackend
 
     try:
         return OpenVinoBackend(
-            tiny_onnx(fine=fine), precision=precision, threads=1, cache=tmp_path / "openvino"
+            tiny_file(precision, fine), precision=precision, threads=1, cache=tmp_path / "openvino"
         )
     except SettingError as error:
         pytest.skip(str(error))
@@ -87,6 +107,11 @@ CASES = [
     ("openvino-fp32", open_openvino, "fp32", 0, 0.995),
     ("openvino-bf16", open_openvino, "bf16", 0, 0.95),
     ("openvino-fp32-fine", open_openvino, "fp32", FINE, 0.995),
+    ("openvino-int8", open_openvino, "int8", 0, 0.9),
+    ("openvino-int8-fine", open_openvino, "int8", FINE, 0.9),
+    ("onnxruntime-fp32", open_onnxruntime, "fp32", 0, 0.995),
+    ("onnxruntime-int8", open_onnxruntime, "int8", 0, 0.9),
+    ("onnxruntime-fp32-fine", open_onnxruntime, "fp32", FINE, 0.995),
     ("tensorrt-fake", open_fake_tensorrt, "fp16", 0, None),
     ("tensorrt-fake-fine", open_fake_tensorrt, "fp16", FINE, None),
     on_a_gpu("torch-cuda-fp32", open_torch_cuda, "fp32", 0, 0.999),
@@ -120,9 +145,9 @@ def backend(case):
 def test_it_says_what_it_is(case):
     _make, backend, fine, _least = case
     assert isinstance(backend, Backend)
-    assert backend.name in ("torch", "openvino", "tensorrt", "eager")
+    assert backend.name in ("eager", *(runtime.name for runtime in RUNTIMES))
     assert backend.device
-    assert backend.precision in ("fp32", "bf16", "fp16")
+    assert backend.precision in ("fp32", "bf16", "fp16", "int8")
     assert backend.name in backend.reason
     assert "\n" not in backend.reason
     assert 1 <= backend.max_batch <= 8

@@ -12,7 +12,7 @@ from rtseg.backends.parity import label_agreement, portrait_crops
 from rtseg.errors import BackendError, SettingError
 from rtseg.export import find_onnx
 from rtseg.weights import default_checkpoint_path
-from tests.support.exported import tiny_crops, tiny_onnx
+from tests.support.exported import tiny_crops, tiny_int8, tiny_onnx
 
 pytest.importorskip("openvino")
 
@@ -39,8 +39,91 @@ def test_what_the_processor_lacks_is_refused(cache, monkeypatch):
             return ["FP32", "INT8"]
 
     monkeypatch.setattr(openvino, "Core", Plain)
-    with pytest.raises(SettingError, match=r"'bf16' does not run .* allowed: auto, fp32$"):
+    with pytest.raises(SettingError, match=r"'bf16' does not run .* allowed: auto, fp32, int8$"):
         OpenVinoBackend(tiny_onnx(), precision="bf16", cache=cache)
+
+
+@pytest.fixture
+def times(monkeypatch):
+    """What the short measurement finds."""
+
+    def set_(**milliseconds):
+        def measured(candidates):
+            return {
+                name: milliseconds["int8" if name == "int8" else "plain"] for name in candidates
+            }
+
+        monkeypatch.setattr("rtseg.backends.openvino.fastest_in_turns", measured)
+        monkeypatch.setattr("rtseg.backends.openvino.has_int8_instructions", lambda: True)
+
+    return set_
+
+
+def test_int8_is_taken_where_it_is_faster(cache, times):
+    files = {"quantized": tiny_int8(), "threads": 1, "cache": cache}
+    times(int8=2.0, plain=3.0)
+    crops = tiny_crops(2)
+    with OpenVinoBackend(tiny_onnx(), **files) as backend:
+        assert backend.precision == "int8"
+        assert "the fastest: " in backend.reason
+        assert "int8 2.0 ms" in backend.reason
+        chosen = backend.infer(crops)
+    with OpenVinoBackend(tiny_int8(), threads=1, cache=cache) as backend:
+        assert "int8 (so is the file)" in backend.reason
+        np.testing.assert_array_equal(backend.infer(crops), chosen)
+    times(int8=3.1, plain=3.0)
+    with OpenVinoBackend(tiny_onnx(), **files) as backend:
+        assert backend.precision in ("fp32", "bf16", "fp16")
+        assert "int8 3.1 ms" in backend.reason
+
+
+def test_int8_is_not_even_tried_without_its_instructions(cache, times, monkeypatch):
+    times(int8=2.0, plain=3.0)
+    monkeypatch.setattr("rtseg.backends.openvino.has_int8_instructions", lambda: False)
+    with OpenVinoBackend(tiny_onnx(), quantized=tiny_int8(), threads=1, cache=cache) as backend:
+        assert backend.precision != "int8"
+        assert "no int8 instructions" in backend.reason
+
+
+def test_another_precision_that_was_asked_for_is_kept(cache, times):
+    times(int8=2.0, plain=3.0)
+    with OpenVinoBackend(
+        tiny_onnx(), quantized=tiny_int8(), precision="fp32", threads=1, cache=cache
+    ) as backend:
+        assert backend.precision == "fp32"
+
+
+def test_a_file_runs_in_no_other_precision_than_its_own(cache):
+    with pytest.raises(SettingError, match="'fp32': this model is quantised; allowed: auto, int8"):
+        OpenVinoBackend(tiny_int8(), precision="fp32", cache=cache)
+    with pytest.raises(SettingError, match="'int8': this model is in fp16; `python -m training q"):
+        OpenVinoBackend(tiny_onnx(), precision="int8", cache=cache)
+
+
+def test_a_bug_keeps_its_own_error(cache, monkeypatch):
+    import openvino
+
+    class Buggy:
+        def get_property(self, _device, _name):
+            raise LookupError("a bug")
+
+    monkeypatch.setattr(openvino, "Core", Buggy)
+    with pytest.raises(LookupError, match="a bug"):
+        OpenVinoBackend(tiny_onnx(), cache=cache)
+
+
+def test_the_shipped_int8_is_the_shipped_weights_and_as_good(cache):
+    """It says itself how good it is; here it is held against FP32 on a face it never saw."""
+    exported = find_onnx(default_checkpoint_path(), int8=True)
+    assert exported.quantization.is_faithful
+    crops = portrait_crops(exported.model)
+    plain = find_onnx(default_checkpoint_path())
+    with (
+        OpenVinoBackend(exported, precision="int8", threads=1, cache=cache) as ours,
+        OpenVinoBackend(plain, precision="fp32", threads=1, cache=cache) as theirs,
+    ):
+        assert label_agreement(ours.infer(crops), theirs.infer(crops)) >= 0.99
+        assert ours.model.header() == theirs.model.header()
 
 
 def test_other_devices_are_refused(cache):
@@ -50,7 +133,7 @@ def test_other_devices_are_refused(cache):
 
 def test_a_missing_openvino_is_named(cache, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(BackendError, match=r"pip install 'rtseg\[openvino\]'"):
+    with pytest.raises(BackendError, match=r"pip install openvino"):
         OpenVinoBackend(tiny_onnx(), cache=cache)
 
 
@@ -81,7 +164,7 @@ def test_a_failure_is_one_line(cache, monkeypatch):
         def infer(self):
             raise RuntimeError("Exception from src/x.cpp:1:\n\nthe primitive failed\n")
 
-    monkeypatch.setattr(backend, "_request", Broken())
+    monkeypatch.setattr(backend._compiled, "request", Broken())
     with pytest.raises(BackendError) as raised:
         backend.infer(tiny_crops(1))
     assert str(raised.value) == "the openvino backend failed: the primitive failed"
@@ -140,5 +223,5 @@ def test_a_ctrl_c_after_it_was_closed_elsewhere_is_only_a_ctrl_c(tmp_path):
 def test_its_threads_are_not_tied_to_cores(cache):
     """Decoders and encoders share them: a thread that must wait for its own core waits long."""
     with OpenVinoBackend(tiny_onnx(), threads=1, cache=cache) as backend:
-        compiled = backend._request.get_compiled_model()
+        compiled = backend._compiled.request.get_compiled_model()
         assert compiled.get_property("ENABLE_CPU_PINNING") is False

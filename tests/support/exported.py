@@ -64,6 +64,17 @@ def tiny_onnx(precision: str = "fp16", fine: int = 0) -> OnnxModel:
     return parse_onnx(data, name="tiny.onnx")
 
 
+@functools.cache
+def tiny_int8(fine: int = 0) -> OnnxModel:
+    """The same, quantised on noise; skips where it cannot be made."""
+    for package in ("nncf", "onnxruntime"):
+        pytest.importorskip(package)
+    from rtseg.export.quantize import quantize_onnx
+
+    data = quantize_onnx(tiny_onnx("fp32", fine), list(tiny_crops(16, seed=9)))
+    return parse_onnx(data, name="tiny.int8.onnx")
+
+
 def tiny_crops(count: int, seed: int = 0) -> np.ndarray:
     """uint8 (count, HEIGHT, WIDTH, 3)."""
     return np.random.default_rng(seed).integers(0, 256, (count, HEIGHT, WIDTH, 3), np.uint8)

@@ -8,10 +8,10 @@ which has its buffers and its CUDA graph.
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,6 +32,7 @@ from rtseg.backends.batching import (
 )
 from rtseg.backends.torch.compile import compiled as compile_network
 from rtseg.backends.torch.cuda import GraphedBatch, GraphError
+from rtseg.backends.turns import fastest_in_turns
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import BackendError, DeviceMemoryError, SettingError, listed
 from rtseg.models import create_model
@@ -153,15 +154,13 @@ class TorchBackend(Backend):
         candidates = {
             name: self._prepared(copy.deepcopy(network), name) for name in ("fp32", "bf16")
         }
-        fastest = dict.fromkeys(candidates, float("inf"))
-        # taken in turns, the best of each, so that a busy moment does not decide
-        for turn in range(6):
-            for name, candidate in candidates.items():
-                start = time.perf_counter()
-                self._run(candidate, empty)
-                if turn:
-                    fastest[name] = min(fastest[name], time.perf_counter() - start)
-        bf16_ms, fp32_ms = fastest["bf16"] * 1e3, fastest["fp32"] * 1e3
+        fastest = fastest_in_turns(
+            {
+                name: functools.partial(self._run, candidate, empty)
+                for name, candidate in candidates.items()
+            }
+        )
+        bf16_ms, fp32_ms = fastest["bf16"], fastest["fp32"]
         measured = f"bf16 measured {bf16_ms:.1f} ms, fp32 {fp32_ms:.1f} ms"
         # a processor that has the instructions is nearly always faster with them: only a clear
         # loss counts, so that a busy machine seldom changes what a model computes

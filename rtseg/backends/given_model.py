@@ -1,0 +1,95 @@
+"""A model as it was given, in the form that each run-time needs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from rtseg.checkpoint import Checkpoint, read_checkpoint
+from rtseg.errors import ModelError
+from rtseg.export import OnnxModel, exported_path, find_onnx, read_onnx
+
+Model = Checkpoint | Path | str
+
+
+class GivenModel:
+    """A model, read as weights or as ONNX where a backend needs it so.
+
+    Args:
+        given: a checkpoint, its path, or the path of an ONNX file; the built-in face-parts model
+            if None.
+    """
+
+    def __init__(self, given: Model | None) -> None:
+        if given is None:
+            from rtseg.weights import default_checkpoint_path
+
+            given = default_checkpoint_path()
+        self._given = given if isinstance(given, Checkpoint) else Path(given)
+
+    @property
+    def name(self) -> str:
+        """For recipes and messages."""
+        given = self._given
+        return given.architecture if isinstance(given, Checkpoint) else given.stem
+
+    @property
+    def weights_path(self) -> Path | None:
+        """The file with the weights, where there is one."""
+        given = self._given
+        return None if isinstance(given, Checkpoint) or given.suffix == ".onnx" else given
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The weights.
+
+        Raises:
+            ModelError: they are missing or damaged, or an ONNX file was given.
+        """
+        if isinstance(self._given, Checkpoint):
+            return self._given
+        if self._given.suffix == ".onnx":
+            raise ModelError(
+                f"{self._given}: torch runs .safetensors models; an exported one runs with "
+                "openvino, onnxruntime or tensorrt"
+            )
+        return read_checkpoint(self._given)
+
+    @cached_property
+    def exported(self) -> OnnxModel:
+        """The exported model: the file that was given, or the one beside the weights.
+
+        Raises:
+            ModelError: it is missing, damaged, or made from other weights.
+        """
+        if isinstance(self._given, Checkpoint):
+            raise ModelError("a model in memory has no ONNX file; write it, and export it")
+        if self._given.suffix == ".onnx":
+            return read_onnx(self._given)
+        return find_onnx(self._given)
+
+    @cached_property
+    def quantized(self) -> OnnxModel:
+        """The same model in INT8: the file that was given, or the one beside the weights.
+
+        Raises:
+            ModelError: it is missing, damaged, or made from other weights.
+        """
+        weights = self.weights_path
+        if weights is not None:
+            return find_onnx(weights, int8=True)
+        if self.exported.precision != "int8":
+            raise ModelError(
+                f"{self.name}: is in {self.exported.precision}; --precision int8 needs a quantised "
+                "model: `python -m training quantize` makes one"
+            )
+        return self.exported
+
+    @property
+    def faithful_quantized(self) -> OnnxModel | None:
+        """The INT8 model where there is one that was measured to be as good as FP32."""
+        weights = self.weights_path
+        if weights is None or not exported_path(weights, int8=True).is_file():
+            return None
+        measured = self.quantized.quantization
+        return self.quantized if measured is not None and measured.is_faithful else None

@@ -1,0 +1,232 @@
+"""ONNX Runtime: an exported model wherever one of its execution providers runs, without PyTorch.
+
+Its distributions exclude each other, so that no extra can ask for one: `onnxruntime` (processors;
+CoreML on macOS), `onnxruntime-gpu` (CUDA), `onnxruntime-directml` (Windows).
+"""
+
+from __future__ import annotations
+
+import threading
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from rtseg.backends.base import Backend, Crops, ProbabilityBatch, check_file_precision
+from rtseg.backends.turns import fastest_in_turns
+from rtseg.errors import BackendError, DeviceMemoryError, SettingError, listed
+from rtseg.export.onnx_file import INPUT, LABELS, MAX_BATCH, PROBABILITIES, OnnxModel
+from rtseg.export.onnx_outputs import without_output
+from rtseg.export.precision import widen
+from rtseg.settings import (
+    DeviceKind,
+    DeviceName,
+    ModelSettings,
+    Precision,
+    device_index,
+    device_kind,
+    thread_count,
+)
+from rtseg.system.machine import has_int8_instructions
+from rtseg.system.nvidia import nvidia_driver_problem
+
+_CPU = "CPUExecutionProvider"
+_ACCELERATORS = {
+    "CUDAExecutionProvider": "cuda",
+    "DmlExecutionProvider": "directml",
+    "CoreMLExecutionProvider": "coreml",
+}
+"""In the order in which they are taken where the device is `auto`."""
+_QUIET = 3
+"""ONNX Runtime's severity of errors: what it says of files and devices below that is noise."""
+
+
+class OnnxRuntimeBackend(Backend):
+    """Runs an exported model through ONNX Runtime.
+
+    On a processor one crop at a time, as in OpenVINO; elsewhere in batches of up to 8.
+
+    Args:
+        exported: the model; a quantised one runs in int8.
+        quantized: the same model in INT8, which `precision` `auto` takes on a processor where a
+            short measurement finds it faster.
+        device: `cpu`; `cuda`; `cuda:N`; or `auto`: the first that this installation has and this machine
+            can use of CUDA, DirectML, CoreML, the processor.
+        precision: `auto` is int8 on a processor where that is given and faster, else fp32 where
+            the package onnx is installed, which turns the file into it; else the file's own.
+        threads: processor threads, OpenCV's too; 0 is one a core.
+
+    Raises:
+        SettingError: a value is unknown, or does not go with this device.
+        BackendError: ONNX Runtime or the device is missing, or fails.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(
+        self,
+        exported: OnnxModel,
+        *,
+        quantized: OnnxModel | None = None,
+        device: DeviceName = "auto",
+        precision: Precision = "auto",
+        threads: int = 0,
+    ) -> None:
+        ModelSettings(device=device, precision=precision, threads=threads)
+        check_file_precision(exported, precision)
+        self._lock = threading.Lock()
+        self.model = exported.model
+        self.threads = thread_count(threads)
+        self._library = _library()
+        _share_threads(self.threads)
+        self._provider = _provider(self._library, device_kind(device))
+        self._device_index = device_index(device)
+        self.device = _ACCELERATORS.get(self._provider, "cpu")
+        self.max_batch = 1 if self._provider == _CPU else MAX_BATCH
+        data, self.precision, why = self._file(exported, precision)
+        self._session: Any = self._open(data)
+        if precision == "auto" and quantized is not None and self._provider == _CPU:
+            why = self._choose(self._open(quantized.data))
+        self.reason = (
+            f"onnxruntime on {self.device}, {self.precision} ({why}), {self.threads} threads"
+        )
+
+    def _file(self, exported: OnnxModel, precision: Precision) -> tuple[bytes, str, str]:
+        """What is run of the model, what that computes in, and why."""
+        found, asked = exported.precision, precision != "auto"
+        if found == "int8":
+            return exported.data, found, "asked for" if asked else "so is the file"
+        allowed = ("fp32",) if self._provider == _CPU else ("fp32", "fp16")
+        if asked and precision not in allowed:
+            raise SettingError(
+                f"precision {precision!r} does not run on {self.device} with onnxruntime; "
+                f"allowed: {listed(('auto', *allowed, 'int8'))}"
+            )
+        data = without_output(exported.data, LABELS)
+        if found == "fp16" and (precision == "fp32" or (not asked and self._provider == _CPU)):
+            # Between its casts to FP16 and back, a processor would take twice as long.
+            if asked or find_spec("onnx") is not None:
+                return widen(data), "fp32", "asked for" if asked else "the processor's own"
+            return data, found, "so is the file; faster in fp32: pip install onnx"
+        if asked and precision != found:
+            raise SettingError(
+                f"precision {precision!r}: this model is in {found}; "
+                f"`rtseg engine export --precision {precision}` makes it anew"
+            )
+        return data, found, "asked for" if asked else "so is the file"
+
+    def _choose(self, quantized: Any) -> str:
+        """Go on with the quantised model where that is faster; returns why, or why not."""
+        if has_int8_instructions() is False:
+            return "the processor has no int8 instructions"
+        empty = np.zeros((1, self.model.input_height, self.model.input_width, 3), np.uint8)
+        plain = self._session
+        fastest = fastest_in_turns(
+            {
+                self.precision: lambda: plain.run([PROBABILITIES], {INPUT: empty}),
+                "int8": lambda: quantized.run([PROBABILITIES], {INPUT: empty}),
+            }
+        )
+        times = ", ".join(f"{name} {ms:.1f}" for name, ms in fastest.items())
+        if fastest["int8"] < fastest[self.precision]:
+            self._session, self.precision = quantized, "int8"
+        return f"the fastest: {times} ms a crop"
+
+    def _open(self, data: bytes) -> Any:
+        options = self._library.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _QUIET
+        # A thread that waits by turning round takes its core from a decoder or an encoder.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers: list[str | tuple[str, dict[str, Any]]] = [self._provider, _CPU]
+        if self._provider == _CPU:
+            providers = [_CPU]
+        elif self._provider != "CoreMLExecutionProvider":
+            providers[0] = (self._provider, {"device_id": self._device_index})
+        try:
+            session = self._library.InferenceSession(data, options, providers=providers)
+        except Exception as error:  # its own classes derive from Exception, and from nothing else
+            raise self._failure(error) from error
+        if self._provider not in session.get_providers():
+            raise BackendError(
+                f"onnxruntime cannot use {self._provider} here: it went on without; its libraries "
+                "are missing or of another version; --device cpu runs without it"
+            )
+        return session
+
+    def infer(self, crops: Crops) -> ProbabilityBatch:
+        """As `Backend.infer`."""
+        self.check_crops(crops)
+        height = self.model.input_height // self.model.stride
+        width = self.model.input_width // self.model.stride
+        out = np.empty((len(crops), height, width, len(self.model.label_set)), np.float32)
+        with self._lock:
+            if self._session is None:
+                raise BackendError("the onnxruntime backend is closed; open a new one")
+            for first in range(0, len(crops), self.max_batch):
+                part = np.ascontiguousarray(crops[first : first + self.max_batch])
+                try:
+                    (out[first : first + len(part)],) = self._session.run(
+                        [PROBABILITIES], {INPUT: part}
+                    )
+                except Exception as error:
+                    raise self._failure(error) from error
+        return out
+
+    def close(self) -> None:
+        """As `Backend.close`."""
+        with self._lock:
+            self._session = None
+
+    def _failure(self, error: Exception) -> BackendError:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1] if lines else repr(error)
+        if "memory" in reason.lower() and self.device != "cpu":
+            return DeviceMemoryError(f"onnxruntime on {self.device}: {reason}")
+        return BackendError(f"the onnxruntime backend failed: {reason}")
+
+
+def _library() -> Any:
+    try:
+        import onnxruntime
+    except (ImportError, OSError) as error:
+        raise BackendError(
+            f"the onnxruntime backend needs ONNX Runtime ({error}); pip install onnxruntime, or "
+            "onnxruntime-gpu, or onnxruntime-directml: one of them"
+        ) from None
+    onnxruntime.set_default_logger_severity(_QUIET)
+    return onnxruntime
+
+
+def _provider(library: Any, device: DeviceKind) -> str:
+    """The execution provider that is used.
+
+    Raises:
+        BackendError: a GPU was asked for, and cannot be used.
+    """
+    found = library.get_available_providers()
+    if device == "cuda":
+        if "CUDAExecutionProvider" not in found:
+            raise BackendError(
+                f"device cuda: this ONNX Runtime has {listed(found)} only; "
+                "pip install onnxruntime-gpu in place of it"
+            )
+        problem = nvidia_driver_problem()
+        if problem is not None:
+            raise BackendError(f"device cuda: {problem}")
+        return "CUDAExecutionProvider"
+    if device == "auto":
+        for provider in _ACCELERATORS:
+            if provider in found and (
+                provider != "CUDAExecutionProvider" or nvidia_driver_problem() is None
+            ):
+                return provider
+    return _CPU
+
+
+def _share_threads(count: int) -> None:
+    """Hold OpenCV, which prepares the crops, to the same number of threads."""
+    import cv2
+
+    cv2.setNumThreads(count)
