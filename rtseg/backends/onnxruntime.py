@@ -50,8 +50,8 @@ class OnnxRuntimeBackend(Backend):
         exported: the model; a quantised one runs in int8.
         quantized: the same model in INT8, which `precision` `auto` takes on a processor where a
             short measurement finds it faster.
-        device: `cpu`; `cuda`; `cuda:N`; or `auto`: the first that this installation has and this machine
-            can use of CUDA, DirectML, CoreML, the processor.
+        device: `cpu`; `cuda`; `cuda:N`; or `auto`: the first that this installation has and this
+            machine can use of CUDA, DirectML, CoreML, the processor.
         precision: `auto` is int8 on a processor where that is given and faster, else fp32 where
             the package onnx is installed, which turns the file into it; else the file's own.
         threads: processor threads, OpenCV's too; 0 is one a core.

@@ -56,7 +56,7 @@ def install(
         # PyTorch asks for it when it looks around
         fake.__spec__ = ModuleSpec(fake.__name__, loader=None)
         monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    for name in ("backends", "backends.tensorrt.library", "system.nvidia"):
+    for name in ("backends.registry", "backends.tensorrt.library", "system.nvidia"):
         monkeypatch.setattr(f"rtseg.{name}.nvidia_driver_problem", lambda: None)
     monkeypatch.setattr("rtseg.system.nvidia.driver_cuda_version", lambda: (13, 0))
     for name in ("backends.tensorrt.target", "backends.tensorrt.backend", "system.nvidia"):
