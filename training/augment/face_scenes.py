@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rtseg.frames import Image
 from training.augment import drawing, transforms
 from training.augment.busts import Bust, Points, middle_of, upright_size
-from training.losses.face_centres import PlacedFace, TargetMap, target_map
+from training.augment.face_maps import PlacedFace, TargetMap, target_map
 
 PADDING = 114
 """The grey beyond a picture's edges, as `rtseg` fills a letterbox."""

@@ -12,17 +12,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rtseg.checkpoint import read_checkpoint
 from rtseg.errors import SettingError
 from rtseg.labels import HELEN, LabelSet
 from training.data.base import Sample, samples_of
 from training.data.helen import Helen
-from training.evaluation.predictor import Predictor
+
+if TYPE_CHECKING:
+    from training.evaluation.predictor import Predictor
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[int, int, int, int]
@@ -111,6 +113,10 @@ def main() -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
+    # PyTorch is needed here only: the list is read without it
+    from rtseg.checkpoint import read_checkpoint
+    from training.evaluation.predictor import Predictor
+
     samples = list(samples_of(Helen(root=arguments.data, split="train")))
     predictor = Predictor.of_checkpoint(read_checkpoint(arguments.checkpoint))
     for sample, mask in zip(samples, bystanders(predictor, samples, HELEN), strict=True):

@@ -1,98 +1,11 @@
-"""What a finder network learns: the maps of a picture's faces, and the loss over them."""
+"""The loss of a finder network, over the maps of `training.augment.face_maps`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from rtseg.faces.centres import ACROSS, DOWN, GROUPS, ROLL, SHAPE, SIZE, STRIDE, Bins
-
-TargetMap = npt.NDArray[np.int16]
-"""int16 (rows, columns, 8): peak and whether the cell counts, thousandths; then one quantity a
-group of bins, hundredths (degrees for the roll); then what those weigh, hundredths."""
-
-_CHANNELS = 3 + len(GROUPS)
-_SPREAD = 0.12  # of a face's size, a peak's standard deviation
-_LEAST_SPREAD = 0.6  # cells
-_DESCRIBES = 0.3  # cells with at least so much of a peak learn what the face is like
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlacedFace:
-    """A face in a view.
-
-    Attributes:
-        x, y: its middle, pixels.
-        width, height: of the face were it upright, pixels.
-        roll_degrees: clockwise as one sees it.
-        visible: the share of it that shows, 0..1.
-        box: (left, top, right, bottom) of what of it lies in the picture, pixels.
-    """
-
-    x: float
-    y: float
-    width: float
-    height: float
-    roll_degrees: float
-    visible: float
-    box: tuple[float, float, float, float]
-
-    @property
-    def size(self) -> float:
-        """The root of width times height, pixels."""
-        return math.sqrt(self.width * self.height)
-
-
-def target_map(
-    faces: Sequence[PlacedFace],
-    uncertain: Sequence[PlacedFace],
-    *,
-    height: int,
-    width: int,
-) -> TargetMap:
-    """The map of a view.
-
-    Args:
-        faces: what is to be found.
-        uncertain: what may be found or not: hardly visible, or too small.
-        height, width: of the view, pixels.
-    """
-    rows, columns = height // STRIDE, width // STRIDE
-    target = np.zeros((rows, columns, _CHANNELS), np.int16)
-    target[..., 1] = 1000
-    across = np.arange(columns, dtype=np.float32) + 0.5
-    down = np.arange(rows, dtype=np.float32)[:, None] + 0.5
-    for face in uncertain:
-        reach = max(1.0, 0.5 * face.size / STRIDE)
-        near = np.hypot(across - face.x / STRIDE, down - face.y / STRIDE) < reach
-        target[near, 1] = 0
-    best = np.zeros((rows, columns), np.float32)
-    for face in sorted(faces, key=lambda one: -one.size):
-        x, y = face.x / STRIDE, face.y / STRIDE
-        spread = max(_LEAST_SPREAD, _SPREAD * face.size / STRIDE)
-        distance = (across - x) ** 2 + (down - y) ** 2
-        peak = np.exp(-distance / (2 * spread**2))
-        row = min(rows - 1, max(0, int(y)))
-        column = min(columns - 1, max(0, int(x)))
-        peak[row, column] = 1.0
-        mine = (peak > best) & (peak >= _DESCRIBES)
-        target[mine, 2] = np.rint(100 * math.log2(face.size))
-        target[mine, 3] = np.rint(100 * math.log2(face.width / face.height))
-        target[mine, 4] = np.rint(face.roll_degrees)
-        target[..., 5][mine] = np.rint(100 * np.broadcast_to(x - across, peak.shape)[mine])
-        target[..., 6][mine] = np.rint(100 * np.broadcast_to(y - down, peak.shape)[mine])
-        target[mine, 7] = np.rint(100 * peak[mine])
-        best = np.maximum(best, peak)
-        target[row, column, 1] = 1000
-    target[..., 0] = np.rint(1000 * best)
-    return target
-
+from rtseg.faces.centres import ACROSS, DOWN, GROUPS, ROLL, SHAPE, SIZE, Bins
 
 _UNITS = {SIZE.name: 100.0, SHAPE.name: 100.0, ROLL.name: 1.0, ACROSS.name: 100.0, DOWN.name: 100.0}
 

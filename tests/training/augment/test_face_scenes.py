@@ -6,8 +6,8 @@ import pytest
 
 from rtseg.faces.centres import STRIDE
 from training.augment.busts import bust_of, chin_below, middle_of, upright_size
+from training.augment.face_maps import target_map
 from training.augment.face_scenes import FaceScenes, SceneSettings
-from training.losses.face_centres import target_map
 
 GREEN, BACK = (20, 220, 40), (90, 60, 130)
 

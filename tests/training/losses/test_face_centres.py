@@ -7,7 +7,8 @@ from rtseg.faces.centres import FACE_CENTRES, STRIDE
 from rtseg.faces.finder import read_centres
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
-from training.losses.face_centres import PlacedFace, face_centre_loss, target_map
+from training.augment.face_maps import PlacedFace, target_map
+from training.losses.face_centres import face_centre_loss
 
 HEIGHT, WIDTH = 96, 128
 
