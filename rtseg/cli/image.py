@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     view=ViewSettings,
     model=ModelSettings,
     faces=FaceSettings,
-    omit=("hud", "smoothing", "detect_every"),
+    omit=("hud", "smoothing", "detect_every", "hold"),
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")

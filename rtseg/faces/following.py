@@ -205,7 +205,9 @@ class FaceFollower:
         fresh = [
             seen
             for seen in found
-            if not is_one_of(seen.box, known) and not self._rejected.is_left_alone(seen.box)
+            if seen.score >= self.settings.min_score
+            and not is_one_of(seen.box, known)
+            and not self._rejected.is_left_alone(seen.box)
         ]
         if not exhaustive:
             fresh = fresh[:_NEW_A_FRAME]

@@ -60,6 +60,7 @@ class Track:
         head: as in `FaceDetection`, where it was last seen.
         bounds: as in `FaceDetection`, steadied; what callers see.
         face: the upright rectangle around the face, steadied as well.
+        seen_face: the same as it was last seen.
         is_turned_away: only the head's hair was seen of it last.
         crop: where it is looked for next.
         score: how sure it is a face, 0..1.
@@ -76,6 +77,7 @@ class Track:
     is_turned_away: bool = False
     bounds: Box = field(init=False)
     face: Box = field(init=False)
+    seen_face: Box = field(init=False)
     _steady_bounds: SteadyBox = field(default_factory=lambda: SteadyBox())
     _steady_face: SteadyBox = field(default_factory=lambda: SteadyBox())
     _x: OneEuro = field(default_factory=OneEuro)
@@ -85,7 +87,7 @@ class Track:
     _roll_degrees: float | None = None
 
     def __post_init__(self) -> None:
-        self.bounds = self.face = self.head
+        self.bounds = self.face = self.seen_face = self.head
 
     def follow(self, detection: FaceDetection, *, seconds: float, aspect: float) -> None:
         """Take over where the face is now, and plan the next crop.
@@ -103,6 +105,7 @@ class Track:
         self.seen_seconds, self.is_present = seconds, True
         self.is_turned_away = detection.is_turned_away
         self.bounds = self._steady_bounds(detection.bounds or head, step)
+        self.seen_face = detection.box
         self.face = self._steady_face(detection.box, step)
         x, y = head.centre
         side = crop_side(head, aspect)

@@ -8,9 +8,10 @@ from rtseg.frames import Face, Segmentation
 
 
 def face_record(face: Face) -> dict[str, Any]:
-    """`{"box": [left, top, right, bottom], "track": id, "score": 0..1}`."""
+    """`{"box": [left, top, right, bottom], "face_box": [...], "track": id, "score": 0..1}`."""
     return {
         "box": [round(edge, 2) for edge in face.box.xyxy],
+        "face_box": [round(edge, 2) for edge in face.face_box.xyxy],
         "track": face.track_id,
         "score": round(face.score, 4),
     }

@@ -22,9 +22,9 @@ class JsonLinesSink(Sink):
 
     The first line is a header: `{"schema": 1, "source": name, "width": …, "height": …,
     "time_base": "1/30", "labels": [names]}`. Each later one is a frame: `{"index": 0, "pts": ticks,
-    "seconds": float, "faces": [{"box": [left, top, right, bottom], "track": id, "score": 0..1}],
-    "pixels": {class: count}}`. The exact time is `pts` times `time_base`; classes without a pixel
-    are left out of `pixels`.
+    "seconds": float, "faces": [face], "pixels": {class: count}}`, a face being `{"box": [left, top,
+    right, bottom], "face_box": [the same without its hair], "track": id, "score": 0..1}`. The exact
+    time is `pts` times `time_base`; classes without a pixel are left out of `pixels`.
 
     Args:
         output: the file's path.

@@ -414,3 +414,50 @@ def test_what_is_asked_of_a_new_face(side, score, certain, left, accepted):
         here=[],
     )
     assert _is_face(looked, 200, 300) is accepted
+
+
+def turned_away(x, y, height):
+    """A head from behind: hair all over."""
+    labels = np.zeros((360, 640), np.uint8)
+    paint(labels, x, y, height)
+    labels[labels > 0] = HELEN.hair[0]
+    return COLOURS[labels]
+
+
+class TestTurnedAway:
+    def test_a_followed_head_that_turns_away_stays_the_same_track(self):
+        stage = Stage()
+        for _ in range(4):
+            (face,) = stage.show((320, 180, 150))
+        for index in range(40):  # longer than an absence
+            (away,) = stage.show(image=turned_away(320 + index, 180, 150))
+            assert away.track_id == face.track_id
+        assert at(away) == pytest.approx((359, 180), abs=8)
+        assert away.face.centre[0] == pytest.approx(face.face.centre[0] + 39, abs=8)
+        (back,) = stage.show((361, 180, 150))
+        assert back.track_id == face.track_id
+
+    def test_one_that_enters_from_behind_need_not_be_found_and_is_not(self):
+        stage = Stage()
+        for _ in range(6):
+            assert stage.show(image=turned_away(320, 180, 150)) == ()
+
+    def test_a_head_that_has_left_is_gone(self):
+        stage = Stage()
+        for _ in range(4):
+            stage.show((320, 180, 150))
+        for _ in range(4):
+            assert len(stage.show(image=turned_away(320, 180, 150))) == 1
+        assert stage.show() == ()
+        # and a lock of hair that stays where it was is no head
+        labels = np.zeros((360, 640), np.uint8)
+        cv2.ellipse(labels, (320, 180), (14, 60), 0, 0, 360, HELEN.hair[0], -1)
+        stage = Stage()
+        for _ in range(4):
+            stage.show((320, 180, 150))
+        assert stage.show(image=COLOURS[labels]) == ()
+
+
+def test_faces_below_the_least_score_are_none():
+    assert len(Stage(min_score=0.5).show_still((320, 180, 150))) == 1
+    assert Stage(min_score=0.99).show_still((320, 180, 150)) == ()

@@ -41,7 +41,14 @@ def test_the_header_and_a_line_a_frame(tmp_path):
     assert [line["index"] for line in frames] == [0, 1, 2]
     assert [line["pts"] for line in frames] == [0, 2, 4]
     assert frames[2]["seconds"] == pytest.approx(4 * 1001 / 30_000)
-    assert frames[1]["faces"] == [{"box": [4.0, 2.5, 20.0, 30.0], "track": 1, "score": 0.75}]
+    assert frames[1]["faces"] == [
+        {
+            "box": [4.0, 2.5, 20.0, 30.0],
+            "face_box": [4.0, 2.5, 20.0, 30.0],
+            "track": 1,
+            "score": 0.75,
+        }
+    ]
     for i, line in enumerate(frames):
         counts = np.bincount(labels(i).ravel(), minlength=len(HELEN))
         assert line["pixels"] == dict(zip(HELEN.names, counts.tolist(), strict=True))
