@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 _PLACEHOLDERS: Mapping[str, Mapping[str, str]] = {
     "audio": {"webm": "libopus"},
-    "subtitle": {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "mpegts": "dvbsub"},
+    "subtitle": {
+        "mp4": "mov_text",
+        "mov": "mov_text",
+        "ipod": "mov_text",
+        "webm": "webvtt",
+        "mpegts": "dvbsub",
+    },
 }
 _USUAL_PLACEHOLDER = {"audio": "aac", "subtitle": "subrip"}
 """An encoder whose codec the muxer certainly takes, to make the stream of."""

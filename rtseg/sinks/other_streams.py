@@ -8,6 +8,7 @@ is said in a line.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 _OLD_TAGS = ("duration", "bps", "number_of_", "_statistics")
 """What Matroska's stream tags that describe the old file begin with."""
+
+_PLACES = re.compile(rb"(gps|lat+itude|long?t?itude)\W{0,4}[-+\d(]", re.IGNORECASE)
+"""What cameras of drones write into a track of subtitles, frame by frame."""
 
 _KEPT_TAGS = frozenset({"language"})
 """Stream tags that stay where metadata is dropped."""
@@ -149,13 +153,16 @@ class OtherStreams:
     Args:
         container: before its header is written.
         plans: what becomes of each stream.
-        keep_tags: whether titles and the like are copied too; language and role always are.
+        keep_tags: whether titles and the like are copied too; language and role always are. Where
+            they are not, subtitles that tell the place are left out as well.
     """
 
     def __init__(
         self, container: OutputContainer, plans: Iterable[StreamPlan], *, keep_tags: bool = True
     ) -> None:
         self._container = container
+        self._keep_tags = keep_tags
+        self._hidden: set[int] = set()
         self._last_dts: dict[int, int] = {}
         self._lanes: dict[int, _Lane] = {}
         for plan in plans:
@@ -169,8 +176,19 @@ class OtherStreams:
     def mux(self, packet: Packet, *, shift_seconds: Fraction) -> None:
         """Write what a packet becomes, moved by a time; the packet itself stays as it is."""
         lane = self._lanes[packet.stream_index]
+        if not self._keep_tags and lane.stream.type == "subtitle" and self._tells_place(packet):
+            return
         for made in lane.packets(packet.payload, shift_seconds=shift_seconds):
             self._write(packet.stream_index, lane, made)
+
+    def _tells_place(self, packet: Packet) -> bool:
+        payload: Any = packet.payload
+        if not _PLACES.search(bytes(payload)):
+            return False
+        if packet.stream_index not in self._hidden:
+            self._hidden.add(packet.stream_index)
+            _log.info("subtitles that tell the place are left out; --metadata keep copies them")
+        return True
 
     def flush(self) -> None:
         """Write what encoders still hold, at the end."""

@@ -12,7 +12,13 @@ from rtseg.media.packets import duplicate, move
 if TYPE_CHECKING:
     from av.container.output import OutputContainer
 
-USUAL_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+USUAL_SUBTITLES = {
+    "mp4": "mov_text",
+    "mov": "mov_text",
+    "ipod": "mov_text",
+    "matroska": "subrip",
+    "webm": "webvtt",
+}
 """FFmpeg's encoder of a container's usual subtitles; other containers hold none."""
 
 

@@ -20,7 +20,7 @@ from rtseg.sinks.copied_stream import CopiedStream
 if TYPE_CHECKING:
     from av.container.input import InputContainer
 
-_DEMUXERS = {"webm": "matroska"}
+_DEMUXERS = {"webm": "matroska", "ipod": "mov"}
 """FFmpeg's reader of what a muxer writes, where they bear different names."""
 
 _SAME = ({"mp1", "mp2", "mp3"}, {"aac", "aac_latm"})

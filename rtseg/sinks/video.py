@@ -235,7 +235,7 @@ class VideoSink(Sink):
         tags = sorted(key for key in self._info.metadata if key.lower() not in _OWN_TAGS)
         if self._settings.metadata == "drop" and tags:
             _log.info(
-                "%s: the tags of the input are left out (%s); metadata keep copies them",
+                "%s: the tags of the input are left out (%s); --metadata keep copies them",
                 self._name,
                 listed(tags),
             )

@@ -35,6 +35,9 @@ _END_SLACK_SECONDS = Fraction(1, 2)
 _END_SLACK_SHARE = Fraction(1, 100)
 """By how much a stated length may be wrong."""
 
+_AHEAD_SECONDS = 1.0
+"""How long a sender that pauses is waited for. Sound may be announced and never come."""
+
 _BURST_PACKETS = 64
 _WAIT_NS = 5_000_000
 """A read that takes longer waited for the sender."""
@@ -124,7 +127,11 @@ class Demuxer:
         """
         waiting = {index for index, stream in self.others.items() if stream.type == "audio"}
         size = 0
+        begun = time.monotonic()
         while waiting and len(self._ahead) < _AHEAD_PACKETS and size < _AHEAD_BYTES:
+            is_sent = self._silence_seconds is not None
+            if is_sent and time.monotonic() - begun > _AHEAD_SECONDS:
+                return
             packet = self._read_ahead()
             if packet is None:
                 return

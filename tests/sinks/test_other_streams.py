@@ -377,6 +377,22 @@ def test_metadata_is_kept_or_dropped(
             assert len(container.chapters()) == 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["GPS (2.3522,48.8566,16) D 1.2m", "[latitude: 48.8566] [longitude: 2.3522]", "GPS:48.8,2.3"],
+)
+def test_subtitles_that_tell_the_place_go_with_the_metadata(
+    make_clip: MakeClip, tmp_path: Path, line: str
+) -> None:
+    source = make_clip("in.mkv", subtitles=[(0.0, 0.2, line), (0.2, 0.4, "hello, GPS fans")])
+    for suffix in (".mkv", ".mp4"):
+        convert(source, tmp_path / f"kept{suffix}", metadata="keep")
+        assert len(texts(tmp_path / f"kept{suffix}")) == 2
+        convert(source, tmp_path / f"bare{suffix}", metadata="drop")
+        assert [words for words, _ in texts(tmp_path / f"bare{suffix}")] == ["hello, GPS fans"]
+        assert line.encode() not in (tmp_path / f"bare{suffix}").read_bytes()
+
+
 def test_digital_video_of_a_camcorder(tmp_path: Path) -> None:
     """DV: 720x576 and two channels of PCM that say nothing of their layout."""
     source = tmp_path / "in.dv"

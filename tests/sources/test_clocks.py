@@ -336,6 +336,27 @@ def test_a_file_of_pictures_over_http_keeps_its_rate(make_clip: MakeClip) -> Non
         assert {b - a for a, b in pairwise(timed(source))} == {TICK}
 
 
+def test_sound_that_is_announced_and_never_comes_holds_nothing_up(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    path = tmp_path / "silent.ts"
+    make_clip("silent.ts", audio="aac", audio_seconds=0, ticks=range(500))
+    data = path.read_bytes()
+
+    def answer(client: Client) -> None:
+        client.trickle(data, step=188 * 4, seconds=0.04)
+
+    with serving(answer, http=False) as server:
+        begun = time.monotonic()
+        settings = ReadSettings(timeout=8)
+        stream = StreamSettings(reconnect=False)
+        url = server.url(scheme="tcp")
+        with open_source(url, settings=settings, stream=stream, with_streams=True) as source:
+            assert source.info.is_live
+            # FFmpeg itself looks at it for five seconds.
+            assert time.monotonic() - begun < 7.5
+
+
 # --- programmes ---
 
 
