@@ -16,7 +16,7 @@ from rtseg.frames import Picture
 from rtseg.runtime.view_controls import ViewControls
 from rtseg.segmenter import Segmenter
 from rtseg.sinks.base import Event, Sink, ViewChange
-from rtseg.sinks.images import write_png
+from rtseg.sinks.images import write_picture
 from rtseg.sinks.web.page_state import PageState
 from rtseg.system.files import unused_path
 from rtseg.views.hud import draw_hud
@@ -153,7 +153,7 @@ class Controls:
             return
         path = self._new_name(".png")
         try:
-            write_png(path, self.view.last_picture)
+            write_picture(path, self.view.last_picture)
         except RtsegError as error:
             self._say(str(error))
         else:

@@ -32,15 +32,17 @@ from rtseg.settings import (
 )
 from rtseg.sinks import open_sink
 from rtseg.sinks.base import Sink
-from rtseg.sinks.callback import CallbackSink, OnFrame
+from rtseg.sinks.callback import CallbackSink, OnResult
+from rtseg.sinks.coco import CocoSink
 from rtseg.sinks.json_lines import JsonLinesSink
+from rtseg.sinks.labels.alpha import AlphaBits, open_alpha_sink
 from rtseg.sinks.labels.images import open_labels_sink
 from rtseg.sources import open_source
 from rtseg.sources.base import Source
 from rtseg.system.threads import decoder_threads, shares_processor
 from rtseg.timing import StageTimes
-from rtseg.views.live import Effect
-from rtseg.wiring import Run, wire
+from rtseg.views import SOFT_VIEWS
+from rtseg.wiring import AnyEffect, Run, wire
 
 Location = str | Path
 Model = ModelSettings | Checkpoint | Path | str
@@ -53,9 +55,12 @@ def open_run(
     *,
     labels: Location | None = None,
     records: Location | None = None,
+    coco: Location | None = None,
+    alpha: Sequence[str] | None = None,
+    alpha_bits: AlphaBits = 8,
     more_sinks: Sequence[Callable[[SourceInfo], Sink]] = (),
     view: ViewSettings | ViewName | None = None,
-    effects: Sequence[Effect] = (),
+    effects: Sequence[AnyEffect] = (),
     model: Model | None = None,
     faces: FaceSettings | None = None,
     soft: bool = False,
@@ -67,7 +72,7 @@ def open_run(
     real_time: bool = False,
     overlap: bool = True,
     max_seconds: float | None = None,
-    on_frame: OnFrame | None = None,
+    on_result: OnResult | None = None,
     on_open: Callable[[Source], None] | None = None,
 ) -> Iterator[Run]:
     """Open the source, the model and the sinks of a run, and close them after the block.
@@ -77,32 +82,41 @@ def open_run(
         output: what `open_sink` takes, or a sink; None writes no pictures.
         labels: where label ids go: a folder, .mkv or .npz.
         records: where one JSON line a frame goes.
+        coco: where one file of COCO annotations with run-length masks goes.
+        alpha: classes whose soft mask is what `output` gets, without loss: .mkv or PNG files.
+        alpha_bits: of its pixels.
         more_sinks: make further sinks, once the source is known.
-        view: what is drawn, a group of settings or a view's name.
-        effects: as `wire` takes them.
+        view: what is drawn, a group of settings or a view's name; if not given, the overlay, or
+            with effects the picture itself.
+        effects: what is done to the picture before the view is drawn, as `wire` takes them.
         model: a group of settings, a checkpoint or a path; the built-in model if not given.
         faces: how faces are found, followed and steadied.
-        soft: keep what soft masks are made of, for `Segmentation.alpha`.
+        soft: keep what soft masks are made of, for `Segmentation.alpha`; what is asked for here
+            and needs them has them anyway.
         backend: one that is open already, and stays so; then `model` only tells the threads.
         read, camera, real_time: as `open_source` takes them; where all there is to write is sent
             on the network, a file is read in real time.
         reconnect: what is done about a live input or a network output that goes away.
         encode: how a video is written.
         overlap, max_seconds: as `Pipeline` takes them.
-        on_frame: called with each frame and its segmentation once the outputs have them.
+        on_result: called with each frame and its segmentation once the outputs have them.
         on_open: called with the source once it is open, before the model is loaded.
 
     Raises:
         SettingError: a value is not allowed, there is no output, or an output is the input.
         RtsegError: the input, the model or an output cannot be opened.
     """
-    view = ViewSettings(view=view) if isinstance(view, str) else view or ViewSettings()
+    if view is None:
+        view = "none" if effects else ViewSettings()
+    view = ViewSettings(view=view) if isinstance(view, str) else view
     encode = encode or EncodeSettings()
     reconnect = reconnect or StreamSettings()
     settings = model if isinstance(model, ModelSettings) else ModelSettings()
-    if output is None and labels is None and records is None and not more_sinks and not on_frame:
-        raise SettingError("no output; give `output`, `labels`, `records` or `on_frame`")
-    places = {"`output`": output, "`labels`": labels, "`records`": records}
+    places = {"`output`": output, "`labels`": labels, "`records`": records, "`coco`": coco}
+    if all(place is None for place in places.values()) and not more_sinks and not on_result:
+        raise SettingError("no output; give `output`, `labels`, `records`, `coco` or `on_result`")
+    if alpha is not None and (output is None or isinstance(output, Sink)):
+        raise SettingError("`alpha`: needs an output to go to; give `output`")
     check_outputs(
         [None if isinstance(source, Source) else str(source), settings.model],
         {
@@ -113,7 +127,17 @@ def open_run(
     )
     encode = encode.for_view(view.view)
     times = StageTimes()
-    sinks = _open_sinks(output, labels, records, encode=encode, model=settings, reconnect=reconnect)
+    sinks = _open_sinks(
+        output,
+        labels,
+        records,
+        coco,
+        alpha=alpha,
+        alpha_bits=alpha_bits,
+        encode=encode,
+        model=settings,
+        reconnect=reconnect,
+    )
     # Who receives such an output sees what comes when it comes; files get every frame.
     is_sent = any(sink.wants_real_time for sink in sinks)
     real_time = real_time or (all(sink.wants_real_time for sink in sinks) and is_sent)
@@ -138,13 +162,17 @@ def open_run(
         if on_open is not None:
             on_open(source)
         sinks += [make(source.info) for make in more_sinks]
-        if on_frame is not None:
-            sinks.append(CallbackSink(on_frame))
+        if on_result is not None:
+            sinks.append(CallbackSink(on_result))
         if backend is None:
             backend = stack.enter_context(_open_backend(model))
+        soft = soft or bool(effects) or alpha is not None or view.view in SOFT_VIEWS
+        segmenter = Segmenter(backend=backend, faces=faces, times=times, soft=soft)
+        if alpha is not None:
+            segmenter.label_set.select(alpha)
         yield wire(
             source,
-            Segmenter(backend=backend, faces=faces, times=times, soft=soft),
+            segmenter,
             sinks,
             view=view,
             effects=effects,
@@ -160,8 +188,11 @@ def process_video(
     *,
     labels: Location | None = None,
     records: Location | None = None,
+    coco: Location | None = None,
+    alpha: Sequence[str] | None = None,
+    alpha_bits: AlphaBits = 8,
     view: ViewSettings | ViewName | None = None,
-    effects: Sequence[Effect] = (),
+    effects: Sequence[AnyEffect] = (),
     model: Model | None = None,
     faces: FaceSettings | None = None,
     soft: bool = False,
@@ -170,7 +201,7 @@ def process_video(
     reconnect: StreamSettings | None = None,
     encode: EncodeSettings | None = None,
     overlap: bool = True,
-    on_frame: OnFrame | None = None,
+    on_result: OnResult | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> RunSummary:
     """Segment a video, a stream or images, and write every frame at its own instant.
@@ -179,8 +210,8 @@ def process_video(
         source: a file, a URL, a folder or pattern of images, or an open `Source`.
         output: a video by its suffix, a folder or pattern for images, or a `Sink`.
         on_progress: called at most ten times a second, on this thread.
-        labels, records, view, effects, model, faces, soft, backend, read, reconnect, encode,
-            overlap, on_frame: as `open_run` takes them.
+        labels, records, coco, alpha, alpha_bits, view, effects, model, faces, soft, backend, read,
+            reconnect, encode, overlap, on_result: as `open_run` takes them.
 
     Returns:
         What the run did: frames, seconds, stages.
@@ -195,6 +226,9 @@ def process_video(
         output,
         labels=labels,
         records=records,
+        coco=coco,
+        alpha=alpha,
+        alpha_bits=alpha_bits,
         view=view,
         effects=effects,
         model=model,
@@ -205,7 +239,7 @@ def process_video(
         reconnect=reconnect,
         encode=encode,
         overlap=overlap,
-        on_frame=on_frame,
+        on_result=on_result,
     ) as run:
         return run.run(on_progress=on_progress)
 
@@ -271,7 +305,10 @@ def _open_sinks(
     output: Location | Sink | None,
     labels: Location | None,
     records: Location | None,
+    coco: Location | None,
     *,
+    alpha: Sequence[str] | None,
+    alpha_bits: AlphaBits,
     encode: EncodeSettings,
     model: ModelSettings,
     reconnect: StreamSettings,
@@ -279,12 +316,18 @@ def _open_sinks(
     sinks: list[Sink] = []
     if isinstance(output, Sink):
         sinks.append(output)
+    elif output is not None and alpha is not None:
+        sinks.append(
+            open_alpha_sink(str(output), classes=alpha, bits=alpha_bits, overwrite=encode.overwrite)
+        )
     elif output is not None:
         sinks.append(video_sink(str(output), encode=encode, model=model, reconnect=reconnect))
     if labels is not None:
         sinks.append(open_labels_sink(str(labels), overwrite=encode.overwrite))
     if records is not None:
         sinks.append(JsonLinesSink(str(records), overwrite=encode.overwrite))
+    if coco is not None:
+        sinks.append(CocoSink(str(coco), overwrite=encode.overwrite))
     return sinks
 
 

@@ -39,7 +39,7 @@ from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
 from rtseg.settings import BackendName, DeviceName, FaceSettings, Precision
 from rtseg.sources.pictures import Channels, as_image
 from rtseg.timing import StageTimes
-from rtseg.weights import finder_checkpoint_path, model_path
+from rtseg.weights import finder_checkpoint_path
 
 if TYPE_CHECKING:
     from rtseg.sources.pictures import Still
@@ -102,8 +102,6 @@ class Segmenter:
                 raise SettingError("a segmenter takes a model or a backend; both were given")
             self.backend = backend
         else:
-            if isinstance(model, (str, Path)):
-                model = model_path(model)
             self.backend = open_backend(
                 backend, model=model, device=device, precision=precision, threads=threads
             )

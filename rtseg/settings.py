@@ -166,8 +166,10 @@ class ViewSettings(Settings):
 class ReadSettings(Settings):
     """How an input is read."""
 
-    start: float | None = setting(None, "begin at this many seconds", low=0.0)
-    end: float | None = setting(None, "stop at this many seconds", low=0.0)
+    start: float | None = setting(
+        None, "begin at this many seconds, or at a time as 00:01:02.5", low=0.0
+    )
+    end: float | None = setting(None, "stop at this many seconds, or at a time", low=0.0)
     timeout: float = setting(10.0, "seconds to wait for an input that says nothing", low=0.1)
     keep_timestamps: bool = setting(
         False, "keep the input's own clock; else the earliest picture or sound lies at zero"

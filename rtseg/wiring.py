@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from rtseg.effects import Effect, EffectChain
 from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.labels import LabelSet
 from rtseg.runtime.pipeline import Pipeline
 from rtseg.runtime.statistics import Progress, RunSummary
 from rtseg.segmenter import Segmenter
@@ -15,9 +18,13 @@ from rtseg.sinks.tee import TeeSink
 from rtseg.sources.base import Source
 from rtseg.timing import StageTimes
 from rtseg.views import check_view, rendered_size
-from rtseg.views.live import Effect, LiveView
+from rtseg.views.live import Effect as PictureEffect
+from rtseg.views.live import LiveView
 
 Segment = Callable[[Frame], Segmentation]
+
+AnyEffect = str | Effect | PictureEffect
+"""An effect as `NAME=VALUE`, one of `rtseg.effects`, or a function."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +81,7 @@ def wire(
     sinks: Sequence[Sink],
     *,
     view: ViewSettings | None,
-    effects: Sequence[Effect] = (),
+    effects: Sequence[AnyEffect] = (),
     times: StageTimes | None = None,
     overlap: bool = True,
     max_seconds: float | None = None,
@@ -88,25 +95,31 @@ def wire(
         segment: a `Segmenter`, or any function that labels a frame.
         sinks: closed ones; the run opens and closes them.
         view: what is drawn; None hands the frames on as they are.
-        effects: what is done to each picture before the view is drawn, on the output's thread.
+        effects: what is done to each picture before the view is drawn, on the output's thread:
+            `"lips=#b0122a"` or another of `rtseg.effects`, or a function from a frame and its
+            segmentation to a picture.
         times: where the stages are recorded; give the segmenter the same one.
         overlap, max_seconds, max_frames, warmup_frames: as `Pipeline` takes them.
 
     Raises:
-        SettingError: the view cannot be drawn as asked, or a limit is out of range.
+        SettingError: the view cannot be drawn as asked, an effect is unknown or not for this
+            model, or a limit is out of range.
+        SourceError: an effect's file cannot be read.
     """
     sink = TeeSink(sinks)
     width, height = source.info.width, source.info.height
     live: LiveView | None = None
+    label_set: LabelSet | None = None
     if view is not None:
         if isinstance(segment, Segmenter):
             check_view(view, segment.label_set, alpha=sink.has_alpha)
+            label_set = segment.label_set
         width, height = rendered_size(view, width, height)
         live = LiveView(
             view,
             alpha=sink.has_alpha,
             statistics=lambda: pipeline.statistics,
-            effects=effects,
+            effects=chained(effects, label_set),
         )
     pipeline = Pipeline(
         source=source,
@@ -131,6 +144,28 @@ def wire(
         height=height,
         pipeline=pipeline,
     )
+
+
+def chained(effects: Sequence[AnyEffect], label_set: LabelSet | None) -> list[PictureEffect]:
+    """Effects as a view takes them: those of `rtseg.effects` become chains with their own memory.
+
+    Args:
+        label_set: the model's, to check what it labels; None where no model labels.
+
+    Raises:
+        SettingError: an effect is unknown, or the model labels no such part.
+        SourceError: a background's file cannot be read.
+    """
+    made: list[PictureEffect] = []
+    for is_ours, group in groupby(effects, lambda effect: isinstance(effect, (str, Effect))):
+        if is_ours:
+            chain = EffectChain(effect for effect in group if isinstance(effect, (str, Effect)))
+            if label_set is not None:
+                chain.check(label_set)
+            made.append(chain)
+        else:
+            made += [effect for effect in group if not isinstance(effect, (str, Effect))]
+    return made
 
 
 def _as_it_is(frame: Frame, _segmentation: Segmentation) -> Picture:

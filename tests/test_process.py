@@ -47,7 +47,7 @@ def test_a_video_to_every_kind_of_output(
         records=tmp_path / "out.jsonl",
         view="mask",
         backend=backend,
-        on_frame=lambda frame, found: seen.append((frame.index, found.labels.shape)),
+        on_result=lambda frame, found: seen.append((frame.index, found.labels.shape)),
         on_progress=lambda progress: ticks.append(progress.frames),
     )
     frames = read_frames(clip)
@@ -94,12 +94,12 @@ def test_effects_change_the_picture_before_the_view(backend: Backend) -> None:
 def test_an_error_of_the_callers_ends_the_run_and_comes_through(
     make_clip: MakeClip, tmp_path: Path, backend: Backend
 ) -> None:
-    def on_frame(frame: Frame, _segmentation: Segmentation) -> None:
+    def on_result(frame: Frame, _segmentation: Segmentation) -> None:
         if frame.index == 3:
             raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        process_video(make_clip(), tmp_path / "o.mp4", backend=backend, on_frame=on_frame)
+        process_video(make_clip(), tmp_path / "o.mp4", backend=backend, on_result=on_result)
     assert not (tmp_path / "o.mp4").exists()
     assert rtseg_threads() == []
 
@@ -107,7 +107,7 @@ def test_an_error_of_the_callers_ends_the_run_and_comes_through(
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ({}, "no output; give `output`, `labels`, `records` or `on_frame`"),
+        ({}, "no output; give `output`, `labels`, `records`, `coco` or `on_result`"),
         ({"output": "in.mp4"}, "`output`: .*is the input itself"),
         ({"output": "o.mp4", "records": "o.mp4"}, "`records`: .* is also `output`"),
         ({"output": "o.mp4", "view": "xray"}, "`view`: 'xray' is unknown"),

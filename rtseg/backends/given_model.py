@@ -8,6 +8,7 @@ from pathlib import Path
 from rtseg.checkpoint import Checkpoint, read_checkpoint
 from rtseg.errors import ModelError
 from rtseg.export import OnnxModel, exported_path, find_onnx, read_onnx
+from rtseg.weights import model_path
 
 Model = Checkpoint | Path | str
 
@@ -25,7 +26,7 @@ class GivenModel:
             from rtseg.weights import default_checkpoint_path
 
             given = default_checkpoint_path()
-        self._given = given if isinstance(given, Checkpoint) else Path(given)
+        self._given = given if isinstance(given, Checkpoint) else model_path(given)
 
     @property
     def name(self) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rtseg.errors import SourceError
+from rtseg.errors import SettingError, SourceError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.labels import HELEN
 from rtseg.media.info import SourceInfo
@@ -26,6 +26,7 @@ from rtseg.sources.base import Source
 from rtseg.system.machine import Machine, this_machine
 from rtseg.system.threads import NULL_MODEL, decoder_threads
 from rtseg.timing import STAGES, Percentiles, StageTimes
+from rtseg.views import SOFT_VIEWS
 from rtseg.wiring import wire
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def run_bench(
     model: ModelSettings | None = None,
     faces: FaceSettings | None = None,
     view: ViewSettings | None = None,
+    effects: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> BenchReport:
     """Measure one configuration.
@@ -179,17 +181,22 @@ def run_bench(
         model: the network; its model `null` runs none.
         faces: how faces are followed.
         view: what is drawn.
+        effects: as `wire` takes them; their time counts as the stage render.
         on_progress: as `Pipeline.run` calls it.
 
     Raises:
+        SettingError: effects without a network, whose masks they need.
         SourceError: the input cannot be read, or is over before the warm-up is.
         RtsegError: whatever the rooms raise.
     """
     model, view = model or ModelSettings(), view or ViewSettings()
+    if effects and model.model == NULL_MODEL:
+        raise SettingError(f"--effect: needs a network's masks; --model {NULL_MODEL} runs none")
+    soft = bool(effects) or view.view in SOFT_VIEWS
     times = StageTimes()
     with ExitStack() as stack:
         source = stack.enter_context(_open_source(settings, model))
-        segment, engine = stack.enter_context(_open_segmenter(model, faces, times))
+        segment, engine = stack.enter_context(_open_segmenter(model, faces, times, soft=soft))
         sink = stack.enter_context(_open_sink(settings, model))
         summary = measure(
             settings,
@@ -197,6 +204,7 @@ def run_bench(
             segment=segment,
             sink=sink,
             view=view,
+            effects=effects,
             times=times,
             on_progress=on_progress,
         )
@@ -251,6 +259,7 @@ def measure(
     segment: Segment,
     sink: Sink,
     view: ViewSettings,
+    effects: Sequence[str] = (),
     times: StageTimes,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> RunSummary:
@@ -264,6 +273,7 @@ def measure(
         segment,
         [sink],
         view=view,
+        effects=effects,
         times=times,
         overlap=settings.overlap,
         max_frames=settings.frames,
@@ -304,7 +314,7 @@ def _open_source(settings: BenchSettings, model: ModelSettings) -> Source:
 
 @contextmanager
 def _open_segmenter(
-    model: ModelSettings, faces: FaceSettings | None, times: StageTimes
+    model: ModelSettings, faces: FaceSettings | None, times: StageTimes, *, soft: bool
 ) -> Iterator[tuple[Segment, Engine]]:
     if model.model == NULL_MODEL:
         yield _label_nothing, Engine(model=NULL_MODEL, backend="", device="", precision="")
@@ -313,7 +323,7 @@ def _open_segmenter(
     from rtseg.segmenter import Segmenter
 
     with open_backend_for(model) as backend:
-        segmenter = Segmenter(backend=backend, faces=faces, times=times)
+        segmenter = Segmenter(backend=backend, faces=faces, times=times, soft=soft)
         size = f"{backend.model.input_width}x{backend.model.input_height}"
         yield (
             segmenter,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -25,7 +26,18 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Loads a command's module only when it is asked for."""
+    """Loads a command's module only when it is asked for, and knows what is meant without one."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """`rtseg in.mp4` and `rtseg -i in.mp4` are `rtseg video in.mp4`."""
+        first = next((place for place, word in enumerate(args) if not _is_ours(args, place)), None)
+        if first is not None and args[first] not in COMMANDS:
+            word = args[first]
+            if word in ("-i", "--input", "-o", "--output"):
+                args = [*args[:first], "video", *args[first:]]
+            elif not word.startswith("-"):
+                args = [*args[:first], _meant(word), *args[first:]]
+        return super().parse_args(context, args)
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -43,6 +55,37 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _is_ours(args: Sequence[str], place: int) -> bool:
+    """Whether a word is an option of the group itself, or the value of one."""
+    word = args[place]
+    if place and args[place - 1] == "--config":
+        return True
+    return word in ("-h", "--help", "--version", "--config") or word.startswith("--config=")
+
+
+def _meant(word: str) -> str:
+    """The command that goes with an input.
+
+    Raises:
+        click.UsageError: it is no input either.
+    """
+    from rtseg.cli.habits import meant_command
+
+    command = meant_command(word)
+    if command is not None:
+        return command
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    advice = f"did you mean {near[0]}?" if near else "`rtseg --help` lists the commands"
+    raise click.UsageError(f"{word}: is neither a command nor a file; {advice}")
+
+
+def _configure(context: click.Context, _parameter: click.Parameter, path: str | None) -> None:
+    if path is not None:
+        from rtseg.cli.configuration import read_configuration
+
+        context.default_map = read_configuration(path)
+
+
 def _version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
     if asked:
         from rtseg import __version__
@@ -53,7 +96,11 @@ def _version(context: click.Context, _parameter: click.Parameter, asked: bool) -
 
 @click.command(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": "RTSEG",
+    },
     epilog="Exit codes: 0 done, 1 a bug, 2 wrong option, 3 input, 4 input truncated (output kept), "
     "5 output, 6 model, 7 device, 8 no display, 9 disk full, 129/130/143 interrupted (kept).",
 )
@@ -65,10 +112,18 @@ def _version(context: click.Context, _parameter: click.Parameter, asked: bool) -
     callback=_version,
     help="Show the version and exit.",
 )
+@click.option(
+    "--config",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_configure,
+    help="Take options from a TOML file: of every command, and of one in its [video], [camera] …",
+)
 def group() -> None:
     """Real-time face-part segmentation of cameras and videos.
 
-    Try `rtseg demo` first, then `rtseg video in.mp4 -o out.mp4` or `rtseg camera`.
+    Try `rtseg demo` first, then `rtseg in.mp4`, `rtseg video in.mp4 -o out.mp4` or `rtseg camera`.
     """
 
 
@@ -84,7 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(error)
         code = error.exit_code
     except click.ClickException as error:
-        error.show()
+        advice = ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            advice = f"; `{error.ctx.command_path} --help` lists what there is"
+        click.echo(f"error: {error.format_message().rstrip('.')}{advice}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("error: interrupted", err=True)

@@ -27,11 +27,12 @@ class Job:
     output: str | None
     labels: str | None
     records: str | None
+    coco: str | None = None
 
     @property
     def files(self) -> list[Path]:
         """What it writes."""
-        return [Path(name) for name in (self.output, self.labels, self.records) if name]
+        return [Path(name) for name in (self.output, self.labels, self.records, self.coco) if name]
 
     @property
     def is_finished(self) -> bool:
@@ -45,32 +46,41 @@ def plan_batch(
     output: str | None,
     labels: str | None,
     records: str | None,
+    coco: str | None = None,
     encode: EncodeSettings,
+    only_lossless: bool = False,
     resume: bool,
 ) -> list[Job]:
-    """Which files each input becomes: `a.mov` in the folders `a.mov`, `a.mkv`, `a.jsonl`.
+    """Which files each input becomes: `a.mov`, in the labels' folder `a.mkv`, then `a.jsonl`,
+    and `a.json` for COCO.
 
-    An input whose container cannot be written, or not with the codec, becomes a `.mkv`.
+    An input whose container cannot be written, or not with the codec, becomes a `.mkv`, and so
+    does every one whose soft masks are written (`only_lossless`).
 
     Raises:
         SettingError: an output is no folder, two inputs would become one file, or an output would
             be an input.
     """
-    if output is None and labels is None and records is None:
-        raise SettingError("no output; give -o FOLDER, --labels FOLDER or --json FOLDER")
+    if not any((output, labels, records, coco)):
+        raise SettingError(
+            "no output; give -o FOLDER, --labels FOLDER, --json FOLDER or --coco FOLDER"
+        )
     if resume and encode.overwrite:
         raise SettingError("--resume keeps what --overwrite replaces; give one of them")
-    for option, folder in (("-o", output), ("--labels", labels), ("--json", records)):
+    folders = {"-o": output, "--labels": labels, "--json": records, "--coco": coco}
+    for option, folder in folders.items():
         _check_folder(option, folder)
     jobs = []
     for source in inputs:
         stem = _stem(source)
+        suffix = ".mkv" if only_lossless else output_suffix(source, encode)
         jobs.append(
             Job(
                 source=source,
-                output=_within(output, stem + _suffix(source, encode)),
+                output=_within(output, stem + suffix),
                 labels=_within(labels, f"{stem}.{'labels.' if labels == output else ''}mkv"),
                 records=_within(records, f"{stem}.jsonl"),
+                coco=_within(coco, f"{stem}.json"),
             )
         )
     outputs: dict[str, str | None] = {}
@@ -176,7 +186,8 @@ def _stem(source: str) -> str:
     return Path(display_name(source)).stem or "video"
 
 
-def _suffix(source: str, encode: EncodeSettings) -> str:
+def output_suffix(source: str, encode: EncodeSettings) -> str:
+    """The container of an output that is named by its input: the input's, or `.mkv`."""
     from rtseg.media.urls import display_name
     from rtseg.sinks.codecs import CODECS, CONTAINERS
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import click
 
-from rtseg.cli.options import with_settings
+from rtseg.cli.options import with_effects, with_settings
 from rtseg.cli.progress import reporting, set_up_logging
 from rtseg.errors import SettingError, SinkError
 from rtseg.outputs import check_outputs
@@ -28,6 +28,7 @@ TABLE_COLUMNS = 132
     view=ViewSettings,
     omit=("backend", "hud"),
 )
+@with_effects
 @click.option(
     "--backend",
     type=click.Choice((*get_args(BackendName), "all")),
@@ -35,13 +36,20 @@ TABLE_COLUMNS = 132
     show_default=True,
     help="What runs the network; all compares every one that this machine has.",
 )
-@click.option("--json", "json_path", metavar="FILE", help="Also write the figures as JSON.")
+@click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    envvar="RTSEG_BENCH_JSON",
+    help="Also write the figures as JSON.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
     bench: BenchSettings,
     model: ModelSettings,
     faces: FaceSettings,
     view: ViewSettings,
+    effects: tuple[str, ...],
     backend: BackendName | Literal["all"],
     json_path: str | None,
     verbose: bool,
@@ -53,6 +61,7 @@ def command(
     rtseg bench
     rtseg bench --output encode --resolution 1920x1080
     rtseg bench --no-overlap --json figures.json
+    rtseg bench --effect lips=#b0122a --effect skin=0.5
     rtseg bench --backend all
     """
     from rich.console import Console
@@ -81,7 +90,9 @@ def command(
         model = dataclasses.replace(model, backend=backend)
         total = bench.warmup + bench.frames
         with reporting(frame_count=total, quiet=False, title="bench") as report:
-            result = run_bench(bench, model=model, faces=faces, view=view, on_progress=report)
+            result = run_bench(
+                bench, model=model, faces=faces, view=view, effects=effects, on_progress=report
+            )
     # A table whose figures are cut off tells nothing: a narrow terminal wraps its lines instead.
     Console(highlight=False, width=max(TABLE_COLUMNS, Console().width)).print(result.table())
     if json_path is not None:

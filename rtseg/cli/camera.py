@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from rtseg.cli.live_outputs import LiveOutputs, virtual_camera_option, web_option
-from rtseg.cli.options import with_settings
+from rtseg.cli.options import with_effects, with_settings
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
+from rtseg.cli.values import Place
 from rtseg.errors import DisplayError, TruncatedError
 from rtseg.settings import (
     CameraSettings,
@@ -35,12 +36,25 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Segment a camera live.")
-@click.argument("source", default="0", metavar="[SOURCE]")
-@click.option("-o", "--output", metavar="OUTPUT", help="Record: any output of `rtseg video`.")
+@click.argument("source", default="0", metavar="[SOURCE]", type=Place())
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUTPUT",
+    type=Place(),
+    help="Record: any output of `rtseg video`.",
+)
 @click.option(
     "--display/--no-display",
+    "--show/--no-show",
     default=None,
     help="Show a window; the default, unless it goes to a page or a virtual camera.",
+)
+@click.option(
+    "--list",
+    "list_only",
+    is_flag=True,
+    help="List the cameras of this machine, and exit.",
 )
 @web_option
 @virtual_camera_option
@@ -58,6 +72,7 @@ if TYPE_CHECKING:
     # A network output carries the source's sound; a file gets a live source's pictures alone.
     omit=("subtitles",),
 )
+@with_effects
 @click.option(
     "--timeout", default=10.0, show_default=True, help="Seconds to wait for a silent camera."
 )
@@ -68,6 +83,7 @@ def command(
     source: str,
     output: str | None,
     display: bool | None,
+    list_only: bool,
     web: str | None,
     virtual_camera: str | None,
     duration: float | None,
@@ -76,6 +92,7 @@ def command(
     virtual: VirtualCameraSettings,
     stream: StreamSettings,
     view: ViewSettings,
+    effects: tuple[str, ...],
     encode: EncodeSettings,
     model: ModelSettings,
     faces: FaceSettings,
@@ -92,13 +109,17 @@ def command(
 
     \b
     rtseg camera
+    rtseg camera --list
     rtseg camera 1 --width 1920 --height 1080 --flip --view blur
+    rtseg camera --effect lips=#b0122a --effect skin=0.4
     rtseg camera rtsp://host/stream --no-display -o record.mkv --duration 60
     rtseg camera --web 8000
     rtseg camera --virtual-camera --view blur
     rtseg camera --no-display -o rtmp://host/live/key
     """
     set_up_logging(verbose=verbose, quiet=quiet)
+    if list_only:
+        return _list_cameras()
     live = LiveOutputs(
         web=web, virtual_camera=virtual_camera, page=page, camera=virtual, model=model, quiet=quiet
     )
@@ -124,6 +145,7 @@ def command(
         output,
         more_sinks=[*live.makers, *([open_window] if display else [])],
         view=view,
+        effects=effects,
         model=model,
         faces=faces,
         read=ReadSettings(timeout=timeout, allow_nested_urls=allow_nested_urls),
@@ -159,6 +181,17 @@ def command(
             print_summary(summary, run.outputs)
     # Ctrl-C is how a live run ends; other signals are said.
     return 0 if interruption.signal_number == signal.SIGINT else interruption.exit_code
+
+
+def _list_cameras() -> int:
+    from rtseg.sources.camera import list_cameras
+
+    cameras = list_cameras()
+    for camera in cameras:
+        click.echo(camera)
+    if not cameras:
+        click.echo("no camera is connected", err=True)
+    return 0
 
 
 def _can_display(wanted: bool, *, recording: bool) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rtseg.cli.options import with_settings
+from rtseg.cli.habits import MARK, PICTURE_SUFFIXES, is_meant_as_picture, not_here
+from rtseg.cli.options import with_effects, with_settings
 from rtseg.cli.progress import set_up_logging
-from rtseg.errors import OutputExistsError, RtsegError, SettingError, SinkError
+from rtseg.cli.values import Place
+from rtseg.errors import OutputExistsError, RtsegError, SettingError, SinkError, listed
 from rtseg.settings import FaceSettings, ModelSettings, ViewSettings
 from rtseg.system.files import file_id, file_ids
 
@@ -20,60 +23,97 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rtseg.segmenter import Segmenter
+    from rtseg.views.live import Effect
 
 
 @click.command(short_help="Segment still pictures.")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUTS…")
-@click.option("-o", "--output", metavar="FOLDER", help="Where the rendered pictures go (PNG).")
-@click.option("--labels", metavar="FOLDER", help="Where label ids go: 8-bit PNGs, same names.")
-@click.option("--overwrite/--no-overwrite", default=False, help="Replace pictures that exist.")
+@click.argument("inputs", nargs=-1, metavar="INPUTS…", type=Place())
+@click.option("-i", "--input", "more_inputs", multiple=True, type=Place(), hidden=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER|FILE",
+    type=Place(),
+    help="Where the rendered pictures go: a folder (PNG), or for one picture a file.",
+)
+@click.option(
+    "--labels",
+    metavar="FOLDER|FILE",
+    type=Place(),
+    help="Where label ids go: 8-bit PNGs, same names.",
+)
+@click.option("-y", "--overwrite/--no-overwrite", default=False, help="Replace what exists.")
 @with_settings(
     view=ViewSettings,
     model=ModelSettings,
     faces=FaceSettings,
     omit=("hud", "smoothing", "detect_every", "hold"),
 )
+@with_effects
+@not_here(
+    {
+        "--show": "write the picture with -o FILE, and open that",
+        "--save-txt": "--labels FOLDER is what is written as data",
+        "--alpha": "`rtseg video INPUT -o FOLDER --alpha NAMES` writes soft masks, of stills too",
+        "--json": "`rtseg video INPUT --json FILE` writes records, of stills too",
+        "--coco": "`rtseg video INPUT --coco FILE` writes annotations, of stills too",
+    }
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
     inputs: tuple[str, ...],
+    more_inputs: tuple[str, ...],
     output: str | None,
     labels: str | None,
     overwrite: bool,
     view: ViewSettings,
+    effects: tuple[str, ...],
     model: ModelSettings,
     faces: FaceSettings,
     quiet: bool,
     verbose: bool,
 ) -> int:
     """Segment still pictures (files, folders or quoted patterns) into FOLDER, as PNGs named like
-    their inputs. A picture that cannot be read is named, and the others are done.
+    their inputs. A picture that cannot be read is named, and the others are done. Without any
+    output, a.jpg becomes a.rtseg.png in the current folder.
 
     \b
-    rtseg image photo.jpg -o out
+    rtseg image photo.jpg -o out.png
     rtseg image photos/ -o out --labels masks --view cutout --classes hair
+    rtseg image photo.jpg -o red.jpg --effect lips=#b0122a
     """
     from rtseg.backends import open_backend_for
     from rtseg.segmenter import Segmenter
-    from rtseg.sinks.images import write_png
-    from rtseg.views import check_view
+    from rtseg.sinks.images import write_picture
+    from rtseg.views import SOFT_VIEWS, check_view
+    from rtseg.wiring import chained
 
     set_up_logging(verbose=verbose, quiet=quiet)
+    named = [*inputs, *more_inputs]
+    if not named:
+        raise SettingError("no input; give a picture, a folder or a pattern")
+    if output is None and len(named) == 2 and is_meant_as_picture(named[1]):
+        named, output = named[:1], named[1]
+    stills = _expand(named)
     if output is None and labels is None:
-        raise SettingError("no output; give -o FOLDER or --labels FOLDER")
-    stills = _expand(inputs)
-    targets = [Path(folder) for folder in (output, labels) if folder is not None]
-    _check_names(stills, targets, overwrite=overwrite)
+        if len(stills) != 1:
+            raise SettingError("no output; give -o FOLDER or --labels FOLDER")
+        output = f"{stills[0].stem}.{MARK}.png"
+        if not quiet:
+            click.echo(f"no output given: writing {output}", err=True)
+    targets = _Targets(stills, output=output, labels=labels)
+    targets.check(overwrite=overwrite)
     failures: list[tuple[Path, RtsegError]] = []
-    write = partial(write_png, overwrite=overwrite, inputs=file_ids(stills))
+    write = partial(write_picture, overwrite=overwrite, inputs=file_ids(stills))
     with open_backend_for(model) as backend:
-        segmenter = Segmenter(backend=backend, faces=faces)
-        check_view(view, segmenter.label_set, alpha=True)
+        soft = bool(effects) or view.view in SOFT_VIEWS
+        segmenter = Segmenter(backend=backend, faces=faces, soft=soft)
+        check_view(view, segmenter.label_set, alpha=targets.has_alpha)
+        changes = chained(effects, segmenter.label_set)
         for still in stills:
             try:
-                line = _segment_still(
-                    still, segmenter, view, output=output, labels=labels, write=write
-                )
+                line = _segment_still(still, segmenter, view, changes, targets, write=write)
             except RtsegError as error:
                 failures.append((still, error))
                 click.echo(f"error: {error}", err=True)
@@ -91,12 +131,13 @@ def _segment_still(
     still: Path,
     segmenter: Segmenter,
     view: ViewSettings,
+    changes: Sequence[Effect],
+    targets: _Targets,
     *,
-    output: str | None,
-    labels: str | None,
     write: Callable[[Path, npt.NDArray[np.uint8]], None],
 ) -> str:
     """Segment one picture and write what was asked for; a line that says what was found."""
+    from dataclasses import replace
     from fractions import Fraction
 
     from rtseg.frames import Frame
@@ -105,17 +146,20 @@ def _segment_still(
 
     image = read_image(still)
     segmentation = segmenter(image)
-    if output is not None:
-        frame = Frame(image=image, index=0, pts=0, time_base=Fraction(1, 25))
-        picture = render(frame, segmentation, view, alpha=True)
-        write(Path(output) / f"{still.stem}.png", picture)
-    if labels is not None:
-        write(Path(labels) / f"{still.stem}.png", segmentation.labels)
+    picture_file, labels_file = targets.of(still)
+    if picture_file is not None:
+        # each still is a stream of its own: no colour is held from one to the next
+        frame = Frame(image=image, index=0, pts=0, time_base=Fraction(1, 25), discontinuity=True)
+        for change in changes:
+            frame = replace(frame, image=change(frame, segmentation))
+        write(picture_file, render(frame, segmentation, view, alpha=targets.has_alpha))
+    if labels_file is not None:
+        write(labels_file, segmentation.labels)
     count = len(segmentation.faces)
     return f"{still}: {'no face' if not count else '1 face' if count == 1 else f'{count} faces'}"
 
 
-def _expand(inputs: tuple[str, ...]) -> list[Path]:
+def _expand(inputs: Sequence[str]) -> list[Path]:
     """Every still behind files, folders and patterns, each once, in order.
 
     A single file that is not there is left to be reported when its turn comes.
@@ -130,30 +174,92 @@ def _expand(inputs: tuple[str, ...]) -> list[Path]:
     return list(stills)
 
 
-def _check_names(stills: list[Path], folders: list[Path], *, overwrite: bool) -> None:
-    """Refuse, before anything is written, what would overwrite an input or another output."""
-    from rtseg.sinks.disk_space import check_is_path
+class _Targets:
+    """Which files the stills become.
 
-    for folder in folders:
-        check_is_path(folder)
-    named: dict[str, Path] = {}
-    for still in stills:
-        if still.stem in named:
+    Args:
+        stills: the inputs.
+        output: where rendered pictures go: a folder, or for one still a file; None for nowhere.
+        labels: where labels go, likewise.
+
+    Raises:
+        SettingError: one file for several stills, a format that cannot be written, or two stills
+            of one name.
+    """
+
+    def __init__(self, stills: list[Path], *, output: str | None, labels: str | None) -> None:
+        self._stills = stills
+        self._output = None if output is None else Path(output)
+        self._labels = None if labels is None else Path(labels)
+        self._check_file("-o", self._output, PICTURE_SUFFIXES)
+        self._check_file("--labels", self._labels, (".png",))
+        named: dict[str, Path] = {}
+        for still in stills:
+            if still.stem in named:
+                raise SettingError(
+                    f"{still} and {named[still.stem]} would both be written as {still.stem}.png; "
+                    "give them other names, or other folders in two runs"
+                )
+            named[still.stem] = still
+        if self._output and self._labels and self._output.resolve() == self._labels.resolve():
+            raise SettingError("-o and --labels are the same; give each its own")
+
+    def _check_file(self, option: str, place: Path | None, allowed: Sequence[str]) -> None:
+        from rtseg.sinks.disk_space import check_is_path
+
+        if place is None:
+            return
+        check_is_path(place)
+        if not _is_file(place):
+            return
+        if place.suffix.lower() not in allowed:
             raise SettingError(
-                f"{still} and {named[still.stem]} would both be written as {still.stem}.png; "
-                "give them other names, or other folders in two runs"
+                f"{option} {place}: {place.suffix} cannot be written; "
+                f"allowed: {listed(allowed)}, or a folder"
             )
-        named[still.stem] = still
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise SettingError("-o and --labels are one folder; give each its own")
-    inputs = file_ids(stills)
-    for folder in folders:
-        for stem in named:
-            target = folder / f"{stem}.png"
-            if file_id(target) in inputs:
-                raise SettingError(f"{target} is an input itself; give another output folder")
-            if target.exists() and not overwrite:
-                raise OutputExistsError(f"{target} exists; --overwrite replaces it")
-        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        if not nearest.is_dir():
-            raise SinkError(f"{folder}: cannot be created: {nearest} is no folder")
+        if len(self._stills) > 1:
+            raise SettingError(
+                f"{option} {place}: one file for {len(self._stills)} pictures; give a folder"
+            )
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the rendered pictures may be transparent."""
+        place = self._output
+        return place is None or not _is_file(place) or place.suffix.lower() in (".png", ".webp")
+
+    def of(self, still: Path) -> tuple[Path | None, Path | None]:
+        """The files of a still's rendered picture and of its labels."""
+        return _target(self._output, still), _target(self._labels, still)
+
+    def check(self, *, overwrite: bool) -> None:
+        """Refuse, before anything is written, what would overwrite an input or what exists.
+
+        Raises:
+            SettingError: an output is an input.
+            OutputExistsError: one exists, and may not be replaced.
+            SinkError: its folder cannot be made.
+        """
+        inputs = file_ids(self._stills)
+        for still in self._stills:
+            for target in self.of(still):
+                if target is None:
+                    continue
+                if file_id(target) in inputs:
+                    raise SettingError(f"{target} is an input itself; give another output folder")
+                if target.exists() and not overwrite:
+                    raise OutputExistsError(f"{target} exists; --overwrite replaces it")
+                above = (target.parent, *target.parent.absolute().parents)
+                nearest = next(path for path in above if path.exists())
+                if not nearest.is_dir():
+                    raise SinkError(f"{target.parent}: cannot be created: {nearest} is no folder")
+
+
+def _is_file(place: Path) -> bool:
+    return bool(re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{1,4}", place.suffix)) and not place.is_dir()
+
+
+def _target(place: Path | None, still: Path) -> Path | None:
+    if place is None or _is_file(place):
+        return place
+    return place / f"{still.stem}.png"

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
+from click.core import ParameterSource
 
-from rtseg.settings import Settings
+from rtseg.cli.values import Device, Place, Seconds, SpelledChoice
+from rtseg.settings import Settings, ViewSettings
 
 Command = Callable[..., Any]
 
@@ -23,6 +25,9 @@ _OTHER_NAMES = {
     "virtual_camera": "--virtual-camera",
 }
 """Arguments of the library whose options are called something else, or are not settings."""
+
+_MORE_OPTIONS = {"labels", "coco", "alpha", "alpha_bits"}
+"""Options of the same name that are no settings."""
 
 
 def with_settings(
@@ -67,8 +72,14 @@ def _option(field: dataclasses.Field[Any], hint: Any, default: Any) -> Callable[
     if low is not None and high is not None:
         help_text += f" ({low:g} to {high:g})"
     if hint is bool:
+        short = ("-y",) if name == "overwrite" else ()
         return click.option(
-            f"--{name}/--no-{name}", field.name, default=default, help=help_text, show_default=True
+            *short,
+            f"--{name}/--no-{name}",
+            field.name,
+            default=default,
+            help=help_text,
+            show_default=True,
         )
     if get_origin(hint) is tuple:
         return click.option(
@@ -84,11 +95,35 @@ def _option(field: dataclasses.Field[Any], hint: Any, default: Any) -> Callable[
         f"--{name}",
         field.name,
         default=default,
-        type=_parameter_type(hint),
+        type=_parameter_type(field.name, hint),
         help=help_text,
         show_default=default is not None,
         metavar=None if get_origin(hint) is Literal else _metavar(hint),
     )
+
+
+def with_effects(command: Command) -> Command:
+    """Give a command `--effect`, and hand it `effects`; the view is then the picture itself
+    unless one is asked for. Goes below `with_settings`."""
+
+    @functools.wraps(command)
+    def wrapped(*, effect: tuple[str, ...], view: ViewSettings, **values: Any) -> Any:
+        from rtseg.effects import parse_effect
+
+        for text in effect:  # before anything is opened
+            parse_effect(text)
+        source = click.get_current_context().get_parameter_source("view")
+        if effect and source is ParameterSource.DEFAULT:
+            view = dataclasses.replace(view, view="none")
+        return command(view=view, effects=effect, **values)
+
+    return click.option(
+        "--effect",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="Change the picture: lips, hair, brows=#rrggbb[:STRENGTH]; skin, teeth, eyes=0..1; "
+        "background=blur[:PIXELS], #rrggbb or FILE. May be given several times.",
+    )(wrapped)
 
 
 def _plain(hint: Any) -> Any:
@@ -98,9 +133,15 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
-def _parameter_type(hint: Any) -> Any:
+def _parameter_type(name: str, hint: Any) -> Any:
     plain = _plain(hint)
-    return click.Choice(get_args(plain)) if get_origin(plain) is Literal else plain
+    if get_origin(plain) is Literal:
+        return SpelledChoice(get_args(plain), option=name)
+    if name in ("start", "end"):
+        return Seconds()
+    if name == "device":
+        return Device()
+    return Place() if name == "model" else plain
 
 
 def _metavar(hint: Any) -> str:
@@ -115,7 +156,8 @@ def with_options_named(message: str) -> str:
         name = match[1]
         if name in _OTHER_NAMES:
             return _OTHER_NAMES[name]
-        return "--" + name.replace("_", "-") if name in names or name == "labels" else match[0]
+        is_option = name in names or name in _MORE_OPTIONS
+        return "--" + name.replace("_", "-") if is_option else match[0]
 
     return re.sub(r"`(\w+)`", option, message)
 

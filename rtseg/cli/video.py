@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtseg.cli.habits import default_output, is_meant_as_output, not_here
 from rtseg.cli.live_outputs import LiveOutputs, web_option
-from rtseg.cli.options import with_settings
+from rtseg.cli.options import with_effects, with_settings
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
+from rtseg.cli.values import Place
 from rtseg.errors import SettingError, TruncatedError
 from rtseg.outputs import STANDARD_STREAM
 from rtseg.settings import (
@@ -26,15 +28,20 @@ from rtseg.settings import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rtseg.backends import Backend
+    from rtseg.sinks.labels.alpha import AlphaBits
 
 
 @click.command(short_help="Segment a video into a video, images or masks.")
-@click.argument("inputs", metavar="INPUT…", nargs=-1, required=True)
+@click.argument("inputs", metavar="INPUT…", nargs=-1, type=Place())
+@click.option("-i", "--input", "more_inputs", multiple=True, type=Place(), hidden=True)
 @click.option(
     "-o",
     "--output",
     metavar="OUTPUT",
+    type=Place(),
     help="Where to: .mp4, .mkv, .mov, .webm, a folder or pattern (out/%06d.png) for images, "
     "- for standard output (Matroska), .m3u8 (HLS), or rtsp://, rtmp://, udp:// or tcp://, sent in "
     "real time. With several inputs: a folder for the videos.",
@@ -42,13 +49,34 @@ if TYPE_CHECKING:
 @click.option(
     "--labels",
     metavar="OUTPUT",
+    type=Place(),
     help="Write label ids losslessly: a folder of 8-bit PNGs, .mkv (FFV1) or .npz.",
 )
 @click.option(
     "--json",
     "records",
     metavar="FILE",
+    type=Place(),
+    envvar="RTSEG_VIDEO_JSON",
     help="Write one JSON line a frame: time, faces, pixels of each class.",
+)
+@click.option(
+    "--coco",
+    metavar="FILE",
+    type=Place(),
+    help="Write COCO annotations with run-length masks, one for each class of each face.",
+)
+@click.option(
+    "--alpha",
+    metavar="NAMES",
+    help="Have -o get the soft mask of these classes, losslessly: .mkv (FFV1) or PNG files.",
+)
+@click.option(
+    "--alpha-bits",
+    type=click.Choice(["8", "16"]),
+    default="8",
+    show_default=True,
+    help="Bits of a soft mask's pixel.",
 )
 @with_settings(
     view=ViewSettings,
@@ -60,6 +88,7 @@ if TYPE_CHECKING:
     page=WebSettings,
 )
 @web_option
+@with_effects
 @click.option("--no-audio", is_flag=True, help="The same as --audio none --subtitles none.")
 @click.option(
     "--overlap/--no-overlap",
@@ -71,14 +100,32 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Of several inputs, skip those that are finished and redo those that are not.",
 )
+@not_here(
+    {
+        "--show": "`rtseg camera INPUT -o OUTPUT` shows a window as well",
+        "--display": "`rtseg camera INPUT -o OUTPUT` shows a window as well",
+        "--save-txt": "--json FILE, --coco FILE and --labels OUTPUT are what is written as data",
+        "--save": "-o OUTPUT is always written",
+        "--source": "give the input itself, without an option, or -i INPUT",
+        "--weights": "give --model FILE",
+        "--conf": "give --min-score 0..1, the score from which on a face counts",
+        "--imgsz": "the model says how large its input is",
+        "--half": "give --precision fp16",
+    }
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
     inputs: tuple[str, ...],
+    more_inputs: tuple[str, ...],
     output: str | None,
     labels: str | None,
     records: str | None,
+    coco: str | None,
+    alpha: str | None,
+    alpha_bits: str,
     view: ViewSettings,
+    effects: tuple[str, ...],
     read: ReadSettings,
     stream: StreamSettings,
     encode: EncodeSettings,
@@ -95,11 +142,14 @@ def command(
     """Segment INPUT and write OUTPUT: every frame, at its own instant, with the audio.
 
     INPUT is a file of any format that FFmpeg reads, a URL, - for standard input, a folder of
-    images or a quoted pattern ("shots/*.png"). With several, OUTPUT (and what --labels and --json
-    name) is a folder, and one that fails does not stop the others.
+    images or a quoted pattern ("shots/*.png"). With several, OUTPUT (and what --labels, --json and
+    --coco name) is a folder, and one that fails does not stop the others. Without any output,
+    in.mp4 becomes in.rtseg.mp4 in the current folder.
 
     \b
     rtseg video in.mp4 -o out.mp4
+    rtseg video in.mp4 -o out.mp4 --effect lips=#b0122a --effect hair=#6a2c70
+    rtseg video in.mp4 -o hair.mkv --alpha hair
     rtseg video in.mp4 -o out.mp4 --view blur --classes face
     rtseg video in.mp4 --labels masks.mkv --json masks.jsonl
     rtseg video a.mp4 b.mp4 c.mp4 -o folder/ --resume
@@ -107,11 +157,23 @@ def command(
     rtseg video in.mp4 -o rtmp://host/live/key
     """
     set_up_logging(verbose=verbose, quiet=quiet)
+    named = [*inputs, *more_inputs]
+    if not named:
+        raise SettingError("no input; give a file, a URL, a folder or a pattern, or - (stdin)")
+    if output is None and len(named) == 2 and is_meant_as_output(named[1]):
+        named, output = named[:1], named[1]
+    if len(named) == 1 and not any((output, labels, records, coco, web)):
+        output = default_output(named[0], encode)
+        if not quiet:
+            click.echo(f"no output given: writing {output}", err=True)
     if no_audio:
         encode = replace(encode, audio="none", subtitles="none")
     run = functools.partial(
         segment_video,
         view=view,
+        effects=effects,
+        alpha=None if alpha is None else tuple(alpha.split(",")),
+        alpha_bits=16 if alpha_bits == "16" else 8,
         read=read,
         stream=stream,
         encode=encode,
@@ -120,9 +182,15 @@ def command(
         overlap=overlap,
         quiet=quiet,
     )
-    if len(inputs) == 1 and not resume:
+    if len(named) == 1 and not resume:
         return run(
-            source=inputs[0], output=output, labels=labels, records=records, web=web, page=page
+            source=named[0],
+            output=output,
+            labels=labels,
+            records=records,
+            coco=coco,
+            web=web,
+            page=page,
         )
     if web is not None:
         raise SettingError("--web shows one input; give one, without --resume")
@@ -130,7 +198,14 @@ def command(
     from rtseg.cli.batch import Job, plan_batch, run_batch
 
     jobs = plan_batch(
-        inputs, output=output, labels=labels, records=records, encode=encode, resume=resume
+        named,
+        output=output,
+        labels=labels,
+        records=records,
+        coco=coco,
+        encode=encode,
+        only_lossless=alpha is not None,
+        resume=resume,
     )
     with open_backend_for(model) as backend:
 
@@ -140,6 +215,7 @@ def command(
                 output=job.output,
                 labels=job.labels,
                 records=job.records,
+                coco=job.coco,
                 # An unfinished job's files may be there in part.
                 encode=replace(encode, overwrite=True) if resume else encode,
                 backend=backend,
@@ -154,7 +230,11 @@ def segment_video(
     output: str | None,
     labels: str | None = None,
     records: str | None = None,
+    coco: str | None = None,
     view: ViewSettings,
+    effects: Sequence[str] = (),
+    alpha: Sequence[str] | None = None,
+    alpha_bits: AlphaBits = 8,
     read: ReadSettings,
     encode: EncodeSettings,
     model: ModelSettings,
@@ -178,9 +258,9 @@ def segment_video(
     from rtseg.controls import Controls
     from rtseg.process import open_run, video_sink
 
-    is_written = output is not None or labels is not None or records is not None
+    is_written = any(place is not None for place in (output, labels, records, coco))
     if not is_written and web is None:
-        raise SettingError("no output; give -o OUTPUT, --labels OUTPUT or --json FILE")
+        raise SettingError("no output; give -o OUTPUT, --labels OUTPUT, --json FILE or --coco FILE")
     if output == STANDARD_STREAM and sys.stdout.isatty():
         raise SettingError("-o -: standard output is a terminal; send it to a file or a program")
     live = LiveOutputs(web=web, page=page or WebSettings(), model=model, quiet=quiet)
@@ -189,9 +269,13 @@ def segment_video(
         output,
         labels=labels,
         records=records,
+        coco=coco,
+        alpha=alpha,
+        alpha_bits=alpha_bits,
         more_sinks=live.makers,
         real_time=not is_written,
         view=view,
+        effects=effects,
         model=model,
         faces=faces,
         backend=backend,

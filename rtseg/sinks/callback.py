@@ -8,7 +8,7 @@ from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.media.info import SourceInfo
 from rtseg.sinks.base import Outcome, Sink
 
-OnFrame = Callable[[Frame, Segmentation], object]
+OnResult = Callable[[Frame, Segmentation], object]
 
 
 class CallbackSink(Sink):
@@ -16,15 +16,15 @@ class CallbackSink(Sink):
 
     wants_pixels = False
 
-    def __init__(self, on_frame: OnFrame) -> None:
-        self._on_frame = on_frame
+    def __init__(self, on_result: OnResult) -> None:
+        self._on_result = on_result
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
         """Nothing to open."""
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
         """Call the function."""
-        self._on_frame(frame, segmentation)
+        self._on_result(frame, segmentation)
 
     def close(self, outcome: Outcome) -> None:
         """Nothing to close."""

@@ -14,8 +14,8 @@ from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.media.info import SourceInfo
 from rtseg.settings import EncodeSettings
 from rtseg.sinks.base import Outcome, Sink
-from rtseg.sinks.image_sequence import ImageSequence
-from rtseg.system.files import FileId, file_id, written_whole
+from rtseg.sinks.image_sequence import ImageSequence, encoded
+from rtseg.system.files import FileId, file_id, write_whole
 
 
 class ImagesSink(Sink):
@@ -59,17 +59,17 @@ class ImagesSink(Sink):
         return self._output
 
 
-def write_png(
+def write_picture(
     path: Path | str,
     pixels: npt.NDArray[np.uint8],
     *,
     overwrite: bool = False,
     inputs: AbstractSet[FileId] = frozenset(),
 ) -> None:
-    """Write a PNG whole or not at all, into a folder that is made if need be.
+    """Write a picture whole or not at all, into a folder that is made if need be.
 
     Args:
-        path: where to.
+        path: where to; its suffix says the format (PNG, JPEG, WebP).
         pixels: grey, RGB or RGBA.
         overwrite: whether a file there may be replaced.
         inputs: files that are never replaced.
@@ -78,15 +78,13 @@ def write_png(
         OutputExistsError: there is a file, and it may not be replaced.
         SinkError: it is an input, or cannot be written.
     """
-    from PIL import Image
-
     target = Path(path)
+    data = encoded(pixels, target)
     if file_id(target) in inputs:
         raise SinkError(f"{target}: is an input itself; give another output folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(target, overwrite=overwrite, durable=False) as part:
-            Image.fromarray(pixels).save(part, format="PNG")
+        write_whole(target, data, overwrite=overwrite, durable=False)
     except FileExistsError:
         raise OutputExistsError(f"{target} exists; --overwrite replaces it") from None
     except OSError as error:

@@ -1,0 +1,393 @@
+"""What fingers type that learned other tools: it works, or one line says what does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from rtseg.cli.habits import is_meant_as_output, meant_command
+from rtseg.cli.values import Device, Seconds, resolved_place
+from tests.cli.conftest import FRAME_COUNT, Run
+
+FAST = ("--max-faces", "1", "--end", "0.2")  # five frames of the clip
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("RTSEG_"):
+            monkeypatch.delenv(name)
+
+
+def frames_of(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_an_input_alone_is_a_video_beside_the_caller(
+    run: Run, portrait_clip: Path, tmp_path: Path
+) -> None:
+    result = run(portrait_clip, *FAST)
+    assert result.code == 0, result.err
+    assert "no output given: writing portrait.rtseg.mp4" in result.err
+    assert frames_of(tmp_path / "portrait.rtseg.mp4") == 5
+    # nothing is replaced unasked, and -y asks
+    again = run("video", portrait_clip, *FAST)
+    assert again.code == 5
+    assert "--overwrite" in again.error
+    assert run("video", portrait_clip, "-y", *FAST).code == 0
+
+
+def test_input_and_output_by_place_and_by_option(
+    run: Run, portrait_clip: Path, tmp_path: Path
+) -> None:
+    assert run("video", portrait_clip, "a.mp4", *FAST).code == 0
+    assert run("-i", portrait_clip, "-o", "b.mp4", *FAST).code == 0
+    assert {"a.mp4", "b.mp4"} <= {path.name for path in tmp_path.iterdir()}
+    # once it is there it could be an input: nobody guesses
+    assert run("video", portrait_clip, "a.mp4", *FAST).code == 2
+
+
+def test_a_picture_alone_is_a_picture(run: Run, tmp_path: Path) -> None:
+    from skimage.data import astronaut
+
+    Image.fromarray(astronaut()[:256, 90:346]).save(tmp_path / "a.jpg")
+    assert run("a.jpg").code == 0
+    assert run("image", "a.jpg", "-o", "out.png").code == 0
+    assert run("image", "a.jpg", "-o", "small.jpg", "--labels", "ids.png").code == 0
+    with Image.open("out.png") as made, Image.open("a.rtseg.png") as other:
+        assert made.size == (256, 256)
+        assert np.array_equal(np.asarray(made), np.asarray(other))
+    with Image.open("small.jpg") as made:
+        assert made.format == "JPEG"
+    with Image.open("ids.png") as made:
+        assert made.mode == "L"
+    several = run("image", "a.jpg", "out.png", "-o", "both.png")
+    assert several.code == 2
+    assert "one file for 2 pictures; give a folder" in several.error
+    assert run("image", "a.jpg", "-o", "a.jpg", "-y").code == 2
+    assert "allowed: .png" in run("image", "a.jpg", "-o", "a.gif").error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["vidoe", "x"], "did you mean video"),
+        (["nothing"], "neither a command nor a file"),
+        (["video"], "no input"),
+        (["video", "in.mp4", "--show"], "rtseg camera INPUT"),
+        (["video", "in.mp4", "--save-txt"], "--json FILE, --coco FILE"),
+        (["video", "in.mp4", "--imgsz", "640"], "the model says"),
+        (["video", "in.mp4", "--weights", "a.pt"], "--model FILE"),
+        (["image", "in.png", "--coco", "x"], "rtseg video INPUT --coco"),
+        (["video", "in.mp4", "-o", "o.mp4", "--device", "cuda:x"], "cuda:x"),
+        (["video", "in.mp4", "-o", "o.mp4", "--device", "tpu"], "tpu"),
+        (["video", "in.mp4", "-o", "o.mp4", "--device", "mps"], "--device cpu"),
+        (["video", "in.mp4", "-o", "o.mp4", "--codec", "prores"], "'h264'"),
+        (["video", "in.mp4", "-o", "o.mp4", "--start", "1:75"], "is no time"),
+        (["video", "in.mp4", "-o", "o.mp4", "--effect", "lips=redish"], "no colour"),
+        (["video", "in.mp4", "-o", "o.mp4", "--colour", "red"], "No such option"),
+        (["video", "-", "--json"], "requires an argument"),
+        (["--config", "nothing.toml", "video", "in.mp4"], "cannot be read"),
+    ],
+)
+def test_what_is_not_there_is_answered_in_one_line(
+    run: Run, arguments: list[str], wanted: str
+) -> None:
+    result = run(*arguments)
+    assert result.code == 2
+    assert wanted in result.error
+    assert len(result.err.strip().splitlines()) == 1
+
+
+def test_other_tools_words_are_understood(run: Run, portrait_clip: Path) -> None:
+    result = run(
+        *("video", portrait_clip, "a.mkv", "--codec", "libx265", "--start", "00:00:00.2"),
+        *("--device", "CPU", "--max-faces", "1"),
+    )
+    assert result.code == 0, result.err
+    with av.open("a.mkv") as container:
+        assert container.streams.video[0].codec_context.name == "hevc"
+        assert sum(1 for _ in container.decode(video=0)) == FRAME_COUNT - 5
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("62.5", 62.5), ("62.5s", 62.5), ("1:02.5", 62.5), ("00:01:02.5", 62.5), ("2:00:00", 7200.0)],
+)
+def test_times(text: str, seconds: float) -> None:
+    assert Seconds().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "a", "1:2:3:4", "-1", "1:60", "1:60:00", "nan", "inf"])
+def test_what_is_no_time(text: str) -> None:
+    import click
+
+    with pytest.raises(click.BadParameter, match="is no time"):
+        Seconds().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("word", "device"),
+    [
+        ("cuda:0", "cuda:0"),
+        ("0", "cuda:0"),
+        ("1", "cuda:1"),
+        ("GPU", "cuda"),
+        ("gpu:2", "cuda:2"),
+        ("CUDA", "cuda"),
+        ("CPU", "cpu"),
+        ("auto", "auto"),
+    ],
+)
+def test_devices_by_number_and_name(word: str, device: str) -> None:
+    assert Device().convert(word, None, None) == device
+
+
+def test_homes_and_file_urls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert resolved_place("~/a.mp4") == str(tmp_path / "a.mp4")
+    assert resolved_place("file:///tmp/my%20clip.mp4") == "/tmp/my clip.mp4"
+    for same in ("-", "a.mp4", "rtsp://h/s", "out/%06d.png", "0"):
+        assert resolved_place(same) == same
+
+
+def test_outputs_may_lie_at_home_and_behind_a_url(
+    run: Run, portrait_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    url = (tmp_path / "my file.mp4").as_uri()
+    result = run(
+        *("video", portrait_clip.as_uri(), "-o", url, "--json", "~/a.jsonl", "--coco", "~/a.json"),
+        *("--labels", "~/ids", *FAST),
+    )
+    assert result.code == 0, result.err
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"my file.mp4", "a.jsonl", "a.json", "ids"} <= names
+    assert not any(name.startswith(("~", "file:")) for name in names)
+
+
+def test_which_command_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "clip").touch()
+    assert meant_command("0") == "camera"
+    assert meant_command("rtsp://host/x") == "camera"
+    assert meant_command("https://host/x.mp4") == "video"
+    assert meant_command("a.png") == "image"
+    assert meant_command("clip") == "video"
+    assert meant_command("missing.mp4") == "video"
+    assert meant_command("shots/*.png") == "video"
+    assert meant_command("missing") is None
+
+
+def test_which_second_name_is_an_output(tmp_path: Path) -> None:
+    (tmp_path / "b.mp4").touch()
+    assert is_meant_as_output("new.mp4")
+    assert not is_meant_as_output("b.mp4")
+    assert not is_meant_as_output("new.txt")
+    assert not is_meant_as_output("rtmp://host/live")
+
+
+def test_cameras_are_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import rtseg.sources.camera
+
+    monkeypatch.setattr(rtseg.sources.camera, "list_cameras", lambda: ("/dev/video0 (Eye)",))
+    assert run("camera", "--list").out == "/dev/video0 (Eye)\n"
+    monkeypatch.setattr(rtseg.sources.camera, "list_cameras", tuple)
+    nothing = run("camera", "--list")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "no camera is connected" in nothing.err
+
+
+# --- options from elsewhere ---
+
+
+def test_a_configuration_file_gives_defaults(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "rtseg.toml").write_text(
+        """
+        max-faces = 1
+        device = "cpu"
+
+        [video]
+        view = "mask"
+        classes = ["hair", "lips"]
+        end = "00:00:00.2"
+        json = "a.jsonl"
+
+        [camera]
+        flip = true
+        """
+    )
+    result = run("--config", "rtseg.toml", "video", portrait_clip, "a.mp4", "--crf", "5")
+    assert result.code == 0, result.err
+    assert frames_of(tmp_path / "a.mp4") == 5
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 6
+    # the command line goes before the file
+    again = run(
+        "--config",
+        "rtseg.toml",
+        "video",
+        portrait_clip,
+        "b.mp4",
+        "--json",
+        "b.jsonl",
+        "--end",
+        "0.1",
+    )
+    assert again.code == 0, again.err
+    assert frames_of(tmp_path / "b.mp4") < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("viwe = 'mask'", "viwe is no option of any command"),
+        ("[video]\nviwe = 'mask'", "viwe is no option of `rtseg video`"),
+        ("[vidoe]\nview = 'mask'", "[vidoe] is no command"),
+        ("[image]\ncodec = 'h264'", "codec is no option of `rtseg image`"),
+        ("[video]\nend = {a = 1}", "allowed: text, a number"),
+        ("view =", "is no TOML"),
+        ("[video]\nview = 'cartoon'", "cartoon"),
+        ("[video]\ncrf = 'high'", "high"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line(
+    run: Run, tmp_path: Path, text: str, wanted: str
+) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    result = run("--config=c.toml", "video", "in.mp4", "-o", "o.mp4")
+    assert result.code == 2
+    assert wanted in result.error
+
+
+def test_variables_give_defaults(
+    run: Run, portrait_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTSEG_VIDEO_END", "0.2")
+    monkeypatch.setenv("RTSEG_VIDEO_VIEW", "contour")
+    monkeypatch.setenv("RTSEG_VIDEO_MAX_FACES", "1")
+    monkeypatch.setenv("RTSEG_VIDEO_JSON", "a.jsonl")
+    assert run("video", portrait_clip).code == 0
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 6
+    monkeypatch.setenv("RTSEG_VIDEO_VIEW", "cartoon")
+    assert "cartoon" in run("video", portrait_clip).error
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete(shell: str) -> None:
+    def asked(**variables: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", "from rtseg.cli import main; main()"],
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        ).stdout
+
+    if shell != "bash":  # bash's own script asks bash for its version
+        assert "_RTSEG_COMPLETE" in asked(_RTSEG_COMPLETE=f"{shell}_source")
+    words = {"COMP_WORDS": "rtseg video --vi", "COMP_CWORD": "--vi" if shell == "fish" else "2"}
+    assert "--view" in asked(_RTSEG_COMPLETE=f"{shell}_complete", **words)
+
+
+# --- what the new options write ---
+
+
+def test_effects_change_the_picture_and_nothing_else_is_drawn(
+    run: Run, portrait_clip: Path, tmp_path: Path
+) -> None:
+    def first(path: Path) -> np.ndarray:
+        with av.open(str(path)) as container:
+            return next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+
+    fine = ("--crf", "3", *FAST)
+    assert run("video", portrait_clip, "plain.mp4", "--view", "none", *fine).code == 0
+    assert run("video", portrait_clip, "hair.mp4", "--effect", "hair=#6a2c70", *fine).code == 0
+    plain, hair = first(tmp_path / "plain.mp4"), first(tmp_path / "hair.mp4")
+    changed = np.abs(plain - hair).max(2)
+    assert changed[20:60, 120:150].mean() > 20  # hair
+    assert changed[200:, :40].mean() < 4  # the flag
+    assert changed[112:122, 130:140].mean() < 4  # the nose is not overlaid
+    seen = run(
+        "video", portrait_clip, "both.mp4", "--effect", "hair=purple", "--view", "mask", *fine
+    )
+    assert seen.code == 0
+    assert np.abs(first(tmp_path / "both.mp4") - hair)[112:122, 130:140].mean() > 20
+
+
+def test_an_alpha_video_holds_the_soft_mask(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+    result = run(
+        *("video", portrait_clip, "-o", "hair.mkv", "--alpha", "hair", "--alpha-bits", "16"),
+        *("--labels", "ids", *FAST),
+    )
+    assert result.code == 0, result.err
+    with av.open("hair.mkv") as container:
+        planes = [p.to_ndarray(format="gray16le") / 65535 for p in container.decode(video=0)]
+    assert len(planes) == 5
+    for index, plane in enumerate(planes):
+        with Image.open(tmp_path / "ids" / f"{index:06d}.png") as labels:
+            is_hair = np.asarray(labels) == 10
+        assert is_hair[plane > 0.5].all()
+        assert (plane[is_hair] >= 0.4999).all()
+        assert len(np.unique(plane)) > 100
+    assert (
+        "cannot hold a soft mask"
+        in run("video", portrait_clip, "-o", "hair.mp4", "--alpha", "hair").error
+    )
+    assert "unknown class" in run("video", portrait_clip, "-o", "b.mkv", "--alpha", "beard").error
+    assert (
+        "--alpha: needs an output"
+        in run("video", portrait_clip, "--json", "a.jsonl", "--alpha", "hair").error
+    )
+
+
+def test_coco_beside_json(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+    assert run("video", portrait_clip, "--coco", "a.json", "--json", "a.jsonl", *FAST).code == 0
+    coco = json.loads((tmp_path / "a.json").read_text())
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()[1:]]
+    assert len(coco["images"]) == len(lines) == 5
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    for image, line in zip(coco["images"], lines, strict=True):
+        areas: dict[str, int] = {}
+        for annotation in coco["annotations"]:
+            if annotation["image_id"] == image["id"]:
+                name = names[annotation["category_id"]]
+                areas[name] = areas.get(name, 0) + annotation["area"]
+        assert areas == {k: v for k, v in line["pixels"].items() if k != "background"}
+
+
+def test_a_cutout_with_a_feather_is_wider(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+    cut = ("--view", "cutout", "--classes", "hair,face", *FAST)
+    assert run("video", portrait_clip, "-o", "hard", *cut).code == 0
+    assert run("video", portrait_clip, "-o", "soft", "--feather", "8", *cut).code == 0
+    covers = []
+    for folder in ("hard", "soft"):
+        with Image.open(tmp_path / folder / "000000.png") as made:
+            covers.append(np.asarray(made)[..., 3].astype(int))
+    hard, soft = covers
+    assert (soft >= hard).all()
+    assert (soft > 0).sum() > (hard > 0).sum() + 500
+    assert len(np.unique(hard)) > 50  # the soft mask's own edge
+
+
+def test_the_bench_measures_effects(run: Run) -> None:
+    result = run(
+        *("bench", "--frames", "3", "--warmup", "1", "--resolution", "320x240"),
+        *("--effect", "lips=#b0122a", "--effect", "skin=0.5"),
+    )
+    assert result.code == 0, result.err
+    assert "render" in result.out
+    assert (
+        "needs a network's masks"
+        in run("bench", "--model", "null", "--effect", "lips=#b0122a").error
+    )
