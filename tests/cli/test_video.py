@@ -214,8 +214,8 @@ def test_the_input_is_never_the_output(run: Run, portrait_clip: Path, tmp_path: 
     assert portrait_clip.read_bytes() == before
 
 
-def test_no_output_at_all(run: Run, portrait_clip: Path) -> None:
-    result = run("video", portrait_clip)
+def test_standard_input_has_no_name_to_call_an_output_by(run: Run) -> None:
+    result = run("video", "-")
     assert result.code == 2
     assert "-o" in result.error
 
