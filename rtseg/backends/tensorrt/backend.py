@@ -306,6 +306,8 @@ class _Held:
 
     def close_batches(self) -> None:
         """Give back what the batch sizes hold, once nothing uses it any more."""
+        if not self.batches:
+            return
         try:
             self.stream.synchronize()
         finally:

@@ -550,6 +550,8 @@ void stub_fail(const char *name, int code, int after, int stays) {
   if (failing_count < CALLS - 1) failing_count++;
 }
 
+void stub_forget_failures(void) { failing_count = 0; }
+
 CUresult stub_enqueue(CUstream stream, void (*call)(void *), void *argument) {
   return put(stream, (Work){0, NULL, NULL, 0, call, argument});
 }

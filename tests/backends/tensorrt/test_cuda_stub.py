@@ -1,0 +1,94 @@
+"""The TensorRT backend through the real cuda-bindings and the real PyCUDA, over a stub of libcuda.
+
+Needs a C compiler and cuda.h (a CUDA toolkit's, or the one that comes with PyTorch); PyCUDA also
+needs nvcc, and a minute or two to be compiled, so it has the marker `builder`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.support.cuda_stub.build import compiler, header_folder, library
+from tests.support.exported import tiny_onnx
+
+ROOT = Path(__file__).parents[3]
+# one process each: the last two do not leave it as it was
+RUNS = ("close threads dropped memory beside devices", "left_open", "sticky")
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or compiler() is None or header_folder() is None,
+    reason="a C compiler and cuda.h, on Linux, build the stub",
+)
+
+
+@pytest.fixture(scope="module")
+def stub(tmp_path_factory):
+    return library(tmp_path_factory.mktemp("stub")).parent
+
+
+def run(names, tmp_path, stub, *, cuda, packages=""):
+    model = tmp_path / "tiny.onnx"
+    model.write_bytes(tiny_onnx().data)
+    runs = names.split()
+    module = "tests.backends.tensorrt.cuda_stub_runs"
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(stub),
+        "PYTHONPATH": os.pathsep.join(filter(None, [packages, str(ROOT)])),
+        "RTSEG_CUDA": cuda,
+    }
+    process = subprocess.run(
+        [sys.executable, "-m", module, str(model), str(tmp_path / "engines"), *runs],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    said = f"{process.stdout}\n{process.stderr}"
+    assert process.returncode == 0, said
+    assert process.stdout.split() == runs, said
+    assert "context stack" not in said
+    assert "clean-up" not in said or names == "sticky", "PyCUDA could not give something back"
+
+
+@pytest.mark.parametrize("names", RUNS)
+def test_through_cuda_bindings(names, tmp_path, stub):
+    if find_spec("cuda") is None or find_spec("cuda.bindings") is None:
+        pytest.skip("cuda-bindings is not installed")
+    run(names, tmp_path, stub, cuda="cuda-bindings")
+
+
+@pytest.fixture(scope="module")
+def pycuda(stub, tmp_path_factory):
+    """PyCUDA, compiled against the stub into a folder of its own, or into RTSEG_PYCUDA_BUILD."""
+    if shutil.which("nvcc") is None:
+        pytest.skip("nvcc compiles PyCUDA")
+    kept = os.environ.get("RTSEG_PYCUDA_BUILD")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("pycuda")
+    if not (folder / "pycuda").is_dir():
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-binary"]
+            + ["pycuda", "--target", str(folder), "pycuda", "pytools", "platformdirs", "mako"]
+            + ["siphash24", "markupsafe"],
+            env={**os.environ, "LIBRARY_PATH": str(stub)},
+            check=True,
+            timeout=500,
+        )
+    return folder
+
+
+@pytest.mark.builder
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(sysconfig.get_config_var("Py_GIL_DISABLED") == 1, reason="PyCUDA needs the GIL")
+@pytest.mark.parametrize("names", RUNS)
+def test_through_pycuda(names, tmp_path, stub, pycuda):
+    run(names, tmp_path, stub, cuda="pycuda", packages=str(pycuda))
