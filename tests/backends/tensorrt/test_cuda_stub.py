@@ -22,6 +22,7 @@ from tests.support.exported import tiny_onnx
 ROOT = Path(__file__).parents[3]
 # one process each: the last two do not leave it as it was
 RUNS = ("close threads dropped memory beside devices", "left_open", "sticky")
+PYCUDA = ("pycuda", "pytools", "platformdirs", "mako", "siphash24", "markupsafe")
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or compiler() is None or header_folder() is None,
@@ -75,10 +76,9 @@ def pycuda(stub, tmp_path_factory):
     kept = os.environ.get("RTSEG_PYCUDA_BUILD")
     folder = Path(kept) if kept else tmp_path_factory.mktemp("pycuda")
     if not (folder / "pycuda").is_dir():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-binary"]
-            + ["pycuda", "--target", str(folder), "pycuda", "pytools", "platformdirs", "mako"]
-            + ["siphash24", "markupsafe"],
+            [*pip, "--no-binary", "pycuda", "--target", str(folder), *PYCUDA],
             env={**os.environ, "LIBRARY_PATH": str(stub)},
             check=True,
             timeout=500,

@@ -476,7 +476,7 @@ static CUresult copy(void *to, const void *from, size_t size, CUstream stream, i
     counts[BAD_COPIES]++;
     return CUDA_ERROR_INVALID_VALUE;
   }
-  if (!is_inside(host, size, 1)) counts[PAGEABLE_COPIES]++;
+  if (stream && !is_inside(host, size, 1)) counts[PAGEABLE_COPIES]++;
   return put(stream, (Work){1, to, from, size, NULL, NULL});
 }
 
