@@ -107,7 +107,7 @@ def plan_streams(
 
 def _kind(stream: StreamInfo) -> str:
     noun = "audio" if stream.kind == "audio" else "subtitles"
-    return f"{noun} ({stream.language})" if stream.language else noun
+    return noun if stream.language in (None, "und") else f"{noun} ({stream.language})"
 
 
 def _encoded(stream: StreamInfo, *, muxer: str, output: str) -> StreamPlan | None:

@@ -264,14 +264,14 @@ def test_raw_h264_over_tcp_is_timed_by_arrival(make_clip: MakeClip) -> None:
     def answer(client: Client) -> None:
         for data in packets:
             client.send(data)
-            client.over.wait(0.1)
+            client.over.wait(0.06)
 
     with serving(answer, http=False) as server:
         stream = StreamSettings(reconnect=False)
         with open_source(server.url(scheme="tcp"), stream=stream) as source:
             times = timed(source)
     assert len(times) >= 28
-    check_pace(times, 0.1)
+    check_pace(times, 0.06)
 
 
 class FakeStandardInput:
@@ -303,12 +303,12 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[list[bytes], flo
 def test_a_paced_pipe_is_timed_by_arrival(
     make_clip: MakeClip, pipe: Callable[[list[bytes], float], None]
 ) -> None:
-    pipe(raw_h264(make_clip, 30), 0.1)
+    pipe(raw_h264(make_clip, 30), 0.06)
     with open_source("-") as source:
         assert not source.info.is_live  # Nothing is dropped.
         times = timed(source)
     assert len(times) == 30
-    check_pace(times, 0.1)
+    check_pace(times, 0.06)
 
 
 def test_a_recording_that_is_poured_into_a_pipe_keeps_its_rate(
@@ -336,6 +336,7 @@ def test_a_file_of_pictures_over_http_keeps_its_rate(make_clip: MakeClip) -> Non
         assert {b - a for a, b in pairwise(timed(source))} == {TICK}
 
 
+@pytest.mark.slow
 def test_sound_that_is_announced_and_never_comes_holds_nothing_up(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:
