@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import rtseg.segmenter
@@ -25,6 +26,7 @@ class StandInSegmenter:
     """Says that the middle of every picture is skin."""
 
     label_set = HELEN
+    backend = SimpleNamespace(name="stand-in", device="none", precision="none")
     seconds = 0.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
