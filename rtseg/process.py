@@ -12,6 +12,12 @@ from pathlib import Path
 from rtseg.backends import open_backend, open_backend_for
 from rtseg.backends.base import Backend
 from rtseg.checkpoint import Checkpoint
+from rtseg.destination import (
+    is_folder,
+    labels_destination,
+    records_destination,
+    video_destination,
+)
 from rtseg.errors import SettingError
 from rtseg.frames import Frame, Segmentation
 from rtseg.media.info import SourceInfo
@@ -39,6 +45,7 @@ from rtseg.sinks.labels.alpha import AlphaBits, open_alpha_sink
 from rtseg.sinks.labels.images import open_labels_sink
 from rtseg.sources import open_source
 from rtseg.sources.base import Source
+from rtseg.system.files import unused_path
 from rtseg.system.threads import decoder_threads, shares_processor
 from rtseg.timing import StageTimes
 from rtseg.views import SOFT_VIEWS
@@ -79,7 +86,9 @@ def open_run(
 
     Args:
         source: what `open_source` takes, or an open source, which is left open.
-        output: what `open_sink` takes, or a sink; None writes no pictures.
+        output: what `open_sink` takes, or a sink; None writes no pictures. A folder (one that is
+            there, or a name that ends in `/`) holds the video under its input's name; pictures
+            are asked for by a pattern (`out/%06d.png`).
         labels: where label ids go: a folder, .mkv or .npz.
         records: where one JSON line a frame goes.
         coco: where one file of COCO annotations with run-length masks goes.
@@ -117,6 +126,16 @@ def open_run(
         raise SettingError("no output; give `output`, `labels`, `records`, `coco` or `on_result`")
     if alpha is not None and (output is None or isinstance(output, Sink)):
         raise SettingError("`alpha`: needs an output to go to; give `output`")
+    output, labels, records = _destinations(
+        source,
+        output,
+        labels,
+        records,
+        encode=encode,
+        real_time=real_time,
+        is_lossless=alpha is not None,
+    )
+    places |= {"`output`": output, "`labels`": labels, "`records`": records}
     check_outputs(
         [None if isinstance(source, Source) else str(source), settings.model],
         {
@@ -208,7 +227,8 @@ def process_video(
 
     Args:
         source: a file, a URL, a folder or pattern of images, or an open `Source`.
-        output: a video by its suffix, a folder or pattern for images, or a `Sink`.
+        output: a video by its suffix, a folder for a video of the input's name, a pattern
+            (`out/%06d.png`) for images, a URL, or a `Sink`.
         on_progress: called at most ten times a second, on this thread.
         labels, records, coco, alpha, alpha_bits, view, effects, model, faces, soft, backend, read,
             reconnect, encode, overlap, on_result: as `open_run` takes them.
@@ -293,6 +313,33 @@ def stream(
             return wire(opened, segmenter, [sink], view=None).pipeline
 
         yield from iterate(make_pipeline, is_live=source.info.is_live)
+
+
+def _destinations(
+    source: Location | Source,
+    output: Location | Sink | None,
+    labels: Location | None,
+    records: Location | None,
+    *,
+    encode: EncodeSettings,
+    real_time: bool,
+    is_lossless: bool,
+) -> tuple[Location | Sink | None, Location | None, Location | None]:
+    """The outputs with folders filled in: `out/` is `out/clip.mp4`."""
+    name = source.info.name if isinstance(source, Source) else str(source)
+    in_folder = False
+    if output is not None and not isinstance(output, Sink):
+        in_folder = is_folder(str(output))
+        output = video_destination(str(output), source=name, encode=encode)
+        if in_folder and is_lossless:
+            output = str(Path(output).with_suffix(".mkv"))
+        if in_folder and real_time and not encode.overwrite:
+            output = unused_path(Path(output))  # a recording after another
+    if labels is not None:
+        labels = labels_destination(str(labels), source=name, in_folder=in_folder)
+    if records is not None:
+        records = records_destination(str(records), source=name)
+    return output, labels, records
 
 
 def _open_backend(model: Model | None) -> Backend:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from rtseg.cli.options import with_options_named
+from rtseg.destination import NUMBERED, container_for, is_folder, stem_of
 from rtseg.errors import DiskFullError, RtsegError, SettingError, SinkError, SourceError
 from rtseg.outputs import STANDARD_STREAM, check_outputs, shown
 from rtseg.settings import EncodeSettings
@@ -36,7 +37,10 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all of it is there: a file bears its name only once it is whole."""
+        """Whether all of it is there: a file bears its name only once it is whole.
+
+        Of numbered pictures nobody can tell.
+        """
         return all(path.exists() for path in self.files)
 
 
@@ -50,6 +54,7 @@ def plan_batch(
     encode: EncodeSettings,
     only_lossless: bool = False,
     resume: bool,
+    frames: bool = False,
 ) -> list[Job]:
     """Which files each input becomes: `a.mov`, in the labels' folder `a.mkv`, then `a.jsonl`,
     and `a.json` for COCO.
@@ -72,12 +77,13 @@ def plan_batch(
         _check_folder(option, folder)
     jobs = []
     for source in inputs:
-        stem = _stem(source)
-        suffix = ".mkv" if only_lossless else output_suffix(source, encode)
+        stem = stem_of(source)
+        suffix = ".mkv" if only_lossless else container_for(source, encode)
+        view = f"{stem}/{NUMBERED}" if frames else stem + suffix
         jobs.append(
             Job(
                 source=source,
-                output=_within(output, stem + suffix),
+                output=_within(output, view),
                 labels=_within(labels, f"{stem}.{'labels.' if labels == output else ''}mkv"),
                 records=_within(records, f"{stem}.jsonl"),
                 coco=_within(coco, f"{stem}.json"),
@@ -90,6 +96,34 @@ def plan_batch(
         raise SettingError("an input is named twice; name each once")
     check_outputs([job.source for job in jobs], outputs)
     return jobs
+
+
+def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], bool]:
+    """The inputs, each folder or pattern of videos replaced by its videos.
+
+    Returns:
+        The inputs, and whether there was such a folder or pattern: it may have come to one file.
+
+    Raises:
+        SourceError: a folder or pattern holds both stills and videos, or neither.
+    """
+    from rtseg.sources.listing import is_listing, list_files, stills_of
+
+    sources: list[str] = []
+    has_expanded = False
+    for name in inputs:
+        if not is_listing(name):
+            sources.append(name)
+            continue
+        listing = list_files(name)
+        if listing.videos and not listing.is_mixed:
+            listing.say_others()
+            sources += [str(path) for path in listing.videos]
+            has_expanded = True
+        else:
+            stills_of(listing)
+            sources.append(name)
+    return sources, has_expanded
 
 
 def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, quiet: bool) -> int:
@@ -176,24 +210,9 @@ def _check_folder(option: str, folder: str | None) -> None:
 
     check_is_path(folder)
     path = Path(folder)
-    if folder == STANDARD_STREAM or (path.suffix and not path.is_dir()) or path.is_file():
+    is_named_as_file = bool(path.suffix) and not is_folder(folder)
+    if folder == STANDARD_STREAM or is_named_as_file or path.is_file():
         raise SettingError(f"{option}: {folder} is no folder; several inputs need one")
-
-
-def _stem(source: str) -> str:
-    from rtseg.media.urls import display_name
-
-    return Path(display_name(source)).stem or "video"
-
-
-def output_suffix(source: str, encode: EncodeSettings) -> str:
-    """The container of an output that is named by its input: the input's, or `.mkv`."""
-    from rtseg.media.urls import display_name
-    from rtseg.sinks.codecs import CODECS, CONTAINERS
-
-    suffix = Path(display_name(source)).suffix.lower()
-    allowed = CONTAINERS if encode.codec == "auto" else CODECS[encode.codec].suffixes
-    return suffix if suffix in allowed else ".mkv"
 
 
 def _within(folder: str | None, name: str) -> str | None:

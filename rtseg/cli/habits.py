@@ -59,13 +59,13 @@ def default_output(source: str, encode: EncodeSettings) -> str:
     Raises:
         SettingError: the input has no name to go by.
     """
-    from rtseg.cli.batch import output_suffix
+    from rtseg.destination import container_for
     from rtseg.media.urls import STANDARD_INPUT, display_name
 
     if source == STANDARD_INPUT:
         raise SettingError("no output; give -o OUTPUT (- for standard output)")
     stem = re.sub(r"[^\w.-]+", "_", Path(display_name(source)).stem).strip("._") or "video"
-    return f"{stem}.{MARK}{output_suffix(source, encode)}"
+    return f"{stem}.{MARK}{container_for(source, encode)}"
 
 
 def is_meant_as_output(name: str) -> bool:

@@ -14,7 +14,16 @@ from rtseg.cli.habits import MARK, PICTURE_SUFFIXES, is_meant_as_picture, not_he
 from rtseg.cli.options import with_effects, with_settings
 from rtseg.cli.progress import set_up_logging
 from rtseg.cli.values import Place
-from rtseg.errors import OutputExistsError, RtsegError, SettingError, SinkError, listed
+from rtseg.errors import (
+    NoVideoError,
+    OutputExistsError,
+    RtsegError,
+    SettingError,
+    SinkError,
+    SourceError,
+    listed,
+)
+from rtseg.media.urls import display_name, local_path
 from rtseg.settings import FaceSettings, ModelSettings, ViewSettings
 from rtseg.system.files import file_id, file_ids
 
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rtseg.segmenter import Segmenter
+    from rtseg.sources.listing import LeftOut
     from rtseg.views.live import Effect
 
 
@@ -95,7 +105,7 @@ def command(
         raise SettingError("no input; give a picture, a folder or a pattern")
     if output is None and len(named) == 2 and is_meant_as_picture(named[1]):
         named, output = named[:1], named[1]
-    stills = _expand(named)
+    stills, left_out = _expand(named)
     if output is None and labels is None:
         if len(stills) != 1:
             raise SettingError("no output; give -o FOLDER or --labels FOLDER")
@@ -122,9 +132,14 @@ def command(
                 continue
             if not quiet:
                 click.echo(line, err=True)
+    for one in left_out:
+        click.echo(f"error: {one.path}: left out: {one.reason}", err=True)
     if not quiet:
-        click.echo(f"{len(stills) - len(failures)} of {len(stills)} pictures segmented", err=True)
-    return failures[-1][1].exit_code if failures else 0
+        total = len(stills) + len(left_out)
+        click.echo(f"{len(stills) - len(failures)} of {total} pictures segmented", err=True)
+    if failures:
+        return failures[-1][1].exit_code
+    return SourceError.exit_code if left_out else 0
 
 
 def _segment_still(
@@ -159,19 +174,36 @@ def _segment_still(
     return f"{still}: {'no face' if not count else '1 face' if count == 1 else f'{count} faces'}"
 
 
-def _expand(inputs: Sequence[str]) -> list[Path]:
-    """Every still behind files, folders and patterns, each once, in order.
+def _expand(inputs: Sequence[str]) -> tuple[list[Path], list[LeftOut]]:
+    """Every still behind files, folders and patterns, each once, in order; and what is none.
 
     A single file that is not there is left to be reported when its turn comes.
+
+    Raises:
+        SourceError: nothing is there to be read at all, or an input is no file.
     """
-    from rtseg.sources.images import find_images
+    from rtseg.sources.listing import LeftOut, is_listing, list_files
 
     stills: dict[Path, None] = {}
+    left_out: list[LeftOut] = []
     for name in inputs:
-        path = Path(name)
-        alone = not path.is_dir() and not any(sign in name for sign in "*?[%")
-        stills.update(dict.fromkeys([path] if alone else find_images(name)))
-    return list(stills)
+        path = local_path(name)
+        if path is None:
+            raise SourceError(f"{display_name(name)}: is no file; rtseg video reads URLs")
+        if not is_listing(name):
+            stills[path] = None
+            continue
+        listing = list_files(name)
+        listing.say_others()
+        stills.update(dict.fromkeys(listing.pictures))
+        left_out += listing.left_out
+        for video in listing.videos:
+            left_out.append(LeftOut(path=video, reason="is a video or an animation: rtseg video"))
+        if not listing.pictures and not listing.videos and not listing.left_out:
+            raise NoVideoError(f"{name}: no picture that can be read")
+    if not stills:
+        raise NoVideoError("no picture that can be read: " + "; ".join(map(str, left_out[:5])))
+    return list(stills), left_out
 
 
 class _Targets:

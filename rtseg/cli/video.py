@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     "--output",
     metavar="OUTPUT",
     type=Place(),
-    help="Where to: .mp4, .mkv, .mov, .webm, a folder or pattern (out/%06d.png) for images, "
+    help="Where to: a video by its suffix (.mp4, .mkv, .webm, .gif …), a folder (one that is "
+    "there, or ends in /) for a video of the input's name, a pattern (out/%06d.png) for pictures, "
     "- for standard output (Matroska), .m3u8 (HLS), or rtsp://, rtmp://, udp:// or tcp://, sent in "
-    "real time. With several inputs: a folder for the videos.",
+    "real time.",
 )
 @click.option(
     "--labels",
@@ -113,6 +114,11 @@ if TYPE_CHECKING:
         "--half": "give --precision fp16",
     }
 )
+@click.option(
+    "--frames",
+    is_flag=True,
+    help="Write the view as numbered pictures into the folder -o, not as a video.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
@@ -136,15 +142,17 @@ def command(
     no_audio: bool,
     overlap: bool,
     resume: bool,
+    frames: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
     """Segment INPUT and write OUTPUT: every frame, at its own instant, with the audio.
 
     INPUT is a file of any format that FFmpeg reads, a URL, - for standard input, a folder of
-    images or a quoted pattern ("shots/*.png"). With several, OUTPUT (and what --labels, --json and
-    --coco name) is a folder, and one that fails does not stop the others. Without any output,
-    in.mp4 becomes in.rtseg.mp4 in the current folder.
+    images or a quoted pattern ("shots/*.png"), which are one video, or a folder or pattern of
+    videos. With several, OUTPUT (and what --labels, --json and --coco name) is a folder, and one
+    that fails does not stop the others. Without any output, in.mp4 becomes in.rtseg.mp4 in the
+    current folder.
 
     \b
     rtseg video in.mp4 -o out.mp4
@@ -162,8 +170,12 @@ def command(
         raise SettingError("no input; give a file, a URL, a folder or a pattern, or - (stdin)")
     if output is None and len(named) == 2 and is_meant_as_output(named[1]):
         named, output = named[:1], named[1]
-    if len(named) == 1 and not any((output, labels, records, coco, web)):
-        output = default_output(named[0], encode)
+    from rtseg.cli.batch import Job, expand_inputs, plan_batch, run_batch
+    from rtseg.destination import video_destination
+
+    sources, are_many = expand_inputs(named)
+    if len(sources) == 1 and not are_many and not any((output, labels, records, coco, web)):
+        output = default_output(sources[0], encode)
         if not quiet:
             click.echo(f"no output given: writing {output}", err=True)
     if no_audio:
@@ -182,9 +194,13 @@ def command(
         overlap=overlap,
         quiet=quiet,
     )
-    if len(named) == 1 and not resume:
+    if frames and output is None:
+        raise SettingError("--frames: the pictures go to -o FOLDER; give that")
+    if len(sources) == 1 and not are_many and not resume:
+        if frames and output is not None:
+            output = video_destination(output, source=sources[0], encode=encode, frames=True)
         return run(
-            source=named[0],
+            source=sources[0],
             output=output,
             labels=labels,
             records=records,
@@ -195,10 +211,9 @@ def command(
     if web is not None:
         raise SettingError("--web shows one input; give one, without --resume")
     from rtseg.backends import open_backend_for
-    from rtseg.cli.batch import Job, plan_batch, run_batch
 
     jobs = plan_batch(
-        named,
+        sources,
         output=output,
         labels=labels,
         records=records,
@@ -206,6 +221,7 @@ def command(
         encode=encode,
         only_lossless=alpha is not None,
         resume=resume,
+        frames=frames,
     )
     with open_backend_for(model) as backend:
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,6 +79,10 @@ def open_source(
         from rtseg.sources.images import ImagesSource
 
         return ImagesSource(name, settings=settings)
+    if is_animation(name):
+        from rtseg.sources.animation import AnimationSource
+
+        return AnimationSource(name, settings=settings)
     from rtseg.sources.video import VideoSource
 
     scheme = scheme_of(name)
@@ -127,16 +130,26 @@ def is_camera(location: str) -> bool:
 def is_images(location: str) -> bool:
     """Whether a location names still images: a folder, a pattern, or one image file.
 
-    An animated GIF is a video.
+    Animations (GIF, PNG, WebP, AVIF) are videos.
     """
     from rtseg.media.urls import local_path
-    from rtseg.sources.images import SUFFIXES
+    from rtseg.sources.listing import is_listing
+    from rtseg.sources.still import SUFFIXES, is_animation
 
     path = local_path(location)
     if path is None:
         return False
-    if path.is_dir():
+    if is_listing(location):
         return True
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    return not path.exists() and (glob.has_magic(location) or "%" in path.name)
+    suffix = path.suffix.lower()
+    return suffix in SUFFIXES and suffix != ".gif" and not is_animation(path)
+
+
+def is_animation(location: str) -> bool:
+    """Whether a location names an animation that Pillow reads and FFmpeg does not."""
+    from rtseg.media.urls import local_path
+    from rtseg.sources.animation import SUFFIXES
+    from rtseg.sources.still import is_animation as moves
+
+    path = local_path(location)
+    return path is not None and path.suffix.lower() in SUFFIXES and moves(path)

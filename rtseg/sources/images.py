@@ -1,40 +1,47 @@
-"""Still pictures, one or many: a file, a folder, a quoted glob, a printf pattern."""
+"""Still pictures as a video: a file, a folder, a quoted glob, a printf pattern."""
 
 from __future__ import annotations
 
-import glob
-import re
+import logging
 import time
-import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from rtseg.errors import NoVideoError, SourceError, listed
+from rtseg.errors import NoVideoError, TruncatedError
 from rtseg.frames import Frame, Image
 from rtseg.media.info import SourceInfo
-from rtseg.media.urls import local_path
 from rtseg.settings import ReadSettings
 from rtseg.sources.base import Source
+from rtseg.sources.listing import (
+    Listing,
+    find_images,
+    is_listing,
+    list_files,
+    named_files,
+    stills_of,
+)
+from rtseg.sources.still import MOST_PIXELS, SUFFIXES, read_image, read_size, rgb_of
 from rtseg.system.files import file_ids
 
-SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2",
-)  # fmt: skip
-"""What a folder's files must end in to count as pictures, in either case."""
+__all__ = [
+    "MOST_PIXELS",
+    "SUFFIXES",
+    "ImagesSource",
+    "find_images",
+    "letterboxed",
+    "named_files",
+    "read_image",
+    "read_size",
+    "rgb_of",
+]
 
 FRAME_RATE = Fraction(25)
 """Pictures a second, where pictures are played as a video."""
 
-MOST_PIXELS = 1 << 27
-"""134 million: the largest picture that is read (400 MB as RGB). 8K video has 33 million."""
-
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000")
-"""Pillow's decoders that a picture may reach; the others (EPS starts Ghostscript) stay shut."""
+_log = logging.getLogger("rtseg")
 
 
 class ImagesSource(Source):
@@ -48,13 +55,23 @@ class ImagesSource(Source):
             (`shots/%06d.png`).
         settings: `start` and `end` choose pictures by their times; the first one delivered is at 0.
 
+    Pictures in the folder that cannot be read here are named, the others played, and the end is
+    then a TruncatedError.
+
     Raises:
-        SourceError: nothing is there, or the first picture cannot be read.
+        SourceError: nothing is there, the first picture cannot be read, or videos lie there too.
         NoVideoError: no picture is there, or none between `start` and `end`.
     """
 
     def __init__(self, location: str, *, settings: ReadSettings) -> None:
-        pictures = find_images(location)
+        self._listing = list_files(location) if is_listing(location) else None
+        if self._listing is None:
+            pictures = find_images(location)
+        else:
+            pictures = stills_of(self._listing)
+            self._listing.say_others()
+            if self._listing.left_out:
+                _log.warning("%s", self._listing.describe_left_out())
         self._paths = _within(pictures, settings, location)
         self._closed = False
         width, height = read_size(self._paths[0])
@@ -87,6 +104,17 @@ class ImagesSource(Source):
                 discontinuity=shape != previous,
             )
             previous = shape
+        self._complain()
+
+    def _complain(self) -> None:
+        """Say at the end as well, and by an exit code, that this was not everything there is."""
+        listing: Listing | None = self._listing
+        if listing is not None and listing.left_out:
+            count = len(listing.pictures) + len(listing.left_out)
+            raise TruncatedError(
+                f"{listing.describe_left_out()}; the other {len(listing.pictures)} of {count} were "
+                "read"
+            )
 
     def close(self) -> None:
         """Deliver no more pictures."""
@@ -110,163 +138,6 @@ def _within(paths: tuple[Path, ...], settings: ReadSettings, location: str) -> t
             f"{seconds:g} s"
         )
     return kept
-
-
-def find_images(location: str) -> tuple[Path, ...]:
-    """The pictures behind a file, a folder, a glob or a printf pattern, in natural order.
-
-    A file's own name wins over what its signs would mean (`shot[1].png`, `100%d.png`).
-
-    Raises:
-        SourceError: nothing is there.
-        NoVideoError: a folder or pattern holds no picture.
-    """
-    path = Path(location)
-    if path.is_dir():
-        found = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
-        what = f"a folder without pictures; allowed: {listed(SUFFIXES)}"
-    elif path.exists():
-        return (path,)
-    elif re.search(r"%0?\d*d", path.name):
-        found, what = _numbered(path), "no file fits this pattern"
-    elif glob.has_magic(location):
-        found, what = [Path(p) for p in glob.glob(location, recursive=True)], "no file fits this"  # noqa: PTH207
-    else:
-        raise SourceError(f"{location}: no such file or folder")
-    files = sorted((p for p in found if p.is_file()), key=_natural)
-    if not files:
-        raise NoVideoError(f"{location}: {what}")
-    return tuple(files)
-
-
-def named_files(location: str) -> tuple[Path, ...]:
-    """Every file that a folder or a pattern names, a picture or not; none where it is neither."""
-    path = local_path(location)
-    if path is None:
-        return ()
-    if path.is_dir():
-        return tuple(path.iterdir())
-    if path.exists():
-        return (path,)
-    numbered = _numbered(path) if re.search(r"%0?\d*d", path.name) else []
-    matched = glob.glob(str(path), recursive=True) if glob.has_magic(str(path)) else []  # noqa: PTH207
-    return (*numbered, *map(Path, matched))
-
-
-def _numbered(pattern: Path) -> list[Path]:
-    """Existing files of a printf pattern, at whatever number they begin."""
-    parts = re.split(r"%0?\d*d", pattern.name)
-    number = re.compile(r"(\d+)".join(re.escape(part.replace("%%", "%")) for part in parts))
-    if not pattern.parent.is_dir():
-        return []
-    return [p for p in pattern.parent.iterdir() if number.fullmatch(p.name)]
-
-
-def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:
-    """Sorts `2.png` before `10.png`, part by part; numbers before letters."""
-    pieces = re.split(r"(\d+)", str(path).casefold())
-    return tuple((0, int(piece), piece) if piece.isdigit() else (1, 0, piece) for piece in pieces)
-
-
-def read_size(path: Path | str) -> tuple[int, int]:
-    """(width, height) of a picture as it is meant to be seen, from its header alone.
-
-    Raises:
-        SourceError: it cannot be read, or is larger than `MOST_PIXELS`.
-    """
-    with _opened(path) as picture:
-        width, height = picture.size
-        turned = _orientation(picture) >= 5
-    return (height, width) if turned else (width, height)
-
-
-def read_image(path: Path | str) -> Image:
-    """A picture as uint8 (height, width, 3) RGB, turned as its EXIF orientation says.
-
-    16-bit values are cut to their upper eight bits; transparency is laid on white; grey, palette
-    and CMYK become RGB. Of several pictures in one file, the first.
-
-    Raises:
-        SourceError: it cannot be read, or is larger than `MOST_PIXELS` (found from its header,
-            before memory is taken for it).
-    """
-    with _opened(path) as picture:
-        try:
-            return rgb_of(picture)
-        except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-            raise SourceError(f"{path}: cannot be read as a picture: {error}") from None
-
-
-def rgb_of(picture: Any) -> Image:
-    """A Pillow picture as `read_image` returns one.
-
-    Raises:
-        OSError, SyntaxError, ValueError, EOFError, MemoryError: as Pillow does.
-    """
-    from PIL import ImageOps
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-        picture.load()
-        return _as_rgb(ImageOps.exif_transpose(picture))
-
-
-def _opened(path: Path | str) -> Any:
-    """A Pillow picture of which only the header has been read.
-
-    Raises:
-        SourceError: it is no picture, or too large.
-    """
-    from PIL import Image as Pictures
-
-    try:
-        if not Path(path).is_file():
-            raise SourceError(f"{path}: no such file")
-        with warnings.catch_warnings():
-            # Our own limit is stricter than the one that raises, and says what is allowed.
-            warnings.simplefilter("ignore", Pictures.DecompressionBombWarning)
-            Pictures.init()
-            formats = [name for name in _FORMATS if name in Pictures.OPEN]
-            picture = Pictures.open(path, formats=formats)
-    except Pictures.DecompressionBombError:
-        raise SourceError(_too_large(path, "")) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "the file is damaged, or of another kind"
-        raise SourceError(f"{path}: cannot be read as a picture: {reason}") from None
-    width, height = picture.size
-    if width * height > MOST_PIXELS:
-        picture.close()
-        raise SourceError(_too_large(path, f" of {width}x{height}"))
-    return picture
-
-
-def _too_large(path: Path | str, found: str) -> str:
-    return f"{path}: a picture{found} is too large; allowed: {MOST_PIXELS // 10**6} million pixels"
-
-
-def _orientation(picture: Any) -> int:
-    """The EXIF orientation, 1 to 8; from 5 on, width and height change places."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return int(picture.getexif().get(0x0112, 1) or 1)
-
-
-def _as_rgb(picture: Any) -> Image:
-    from PIL import Image as Pictures
-
-    if picture.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
-        grey = np.asarray(picture).astype(np.int64)
-        return _stacked((grey >> 8).clip(0, 255).astype(np.uint8))
-    if picture.mode == "F":
-        return _stacked(np.nan_to_num(np.asarray(picture)).clip(0, 255).astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        ground = Pictures.new("RGBA", picture.size, "white")
-        picture = Pictures.alpha_composite(ground, picture.convert("RGBA"))
-    return np.array(picture.convert("RGB"), np.uint8)
-
-
-def _stacked(grey: npt.NDArray[np.uint8]) -> Image:
-    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def letterboxed(image: Image, height: int, width: int) -> Image:

@@ -113,7 +113,7 @@ def test_images_in_images_out(run: Run, portrait_clip: Path, tmp_path: Path) -> 
     frames, again = tmp_path / "frames", tmp_path / "again"
     assert run("video", portrait_clip, "-o", f"{frames}/%04d.png", "--view", "contour").code == 0
     assert len(list(frames.glob("*.png"))) == FRAME_COUNT
-    assert run("video", f"{frames}/*.png", "-o", again).code == 0
+    assert run("video", f"{frames}/*.png", "-o", again, "--frames").code == 0
     assert len(list(again.glob("*.png"))) == FRAME_COUNT
 
 
