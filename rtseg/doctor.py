@@ -250,6 +250,45 @@ def _cameras(subject: str) -> Finding:
     return Finding(subject=subject, state="ok", found=", ".join(cameras))
 
 
+def _web(subject: str) -> Finding:
+    missing = [name for name in ("aiohttp", "aiortc") if _version(name) is None]
+    if missing:
+        return Finding(
+            subject=subject,
+            state="missing",
+            found=f"{' and '.join(missing)} not installed",
+            remedy="pip install 'rtseg[web]'",
+        )
+    found = f"aiohttp {_version('aiohttp')}, aiortc {_version('aiortc')}"
+    return Finding(subject=subject, state="ok", found=found)
+
+
+def _virtual_camera(subject: str) -> Finding:
+    """On Linux, whether a loopback device is there; elsewhere only trying would tell."""
+    from rtseg.sinks.virtual_camera import remedy
+
+    if _version("pyvirtualcam") is None:
+        return Finding(
+            subject=subject,
+            state="missing",
+            found="pyvirtualcam is not installed",
+            remedy=f"pip install 'rtseg[virtual-camera]'; {remedy()}",
+        )
+    found = f"pyvirtualcam {_version('pyvirtualcam')}"
+    if sys.platform.startswith("linux"):
+        folder = Path("/sys/devices/virtual/video4linux")
+        devices = sorted(f"/dev/{path.name}" for path in folder.glob("video*"))
+        if not devices:
+            return Finding(
+                subject=subject,
+                state="missing",
+                found=f"{found}, but no v4l2loopback device",
+                remedy=remedy(),
+            )
+        found += f", {', '.join(devices)}"
+    return Finding(subject=subject, state="ok", found=found)
+
+
 def _model(subject: str) -> Finding:
     from rtseg.checkpoint import read_header
     from rtseg.weights import default_checkpoint_path
@@ -286,5 +325,7 @@ _EXAMINATIONS: dict[str, Callable[[str], Finding]] = {
     "PyAV": _av,
     "display": _display,
     "cameras": _cameras,
+    "live page": _web,
+    "virtual camera": _virtual_camera,
     "model": _model,
 }
