@@ -1,5 +1,6 @@
 # make demo   install, segment a moving face, write demo.mp4
 # make test   install, run the tests
+# make test-browser  the live page in a real Chromium (apt-get install chromium)
 # make lint   style, types, import directions, tracked media
 # make mutants  small faults put into the code: which ones do the tests notice?
 # make bench  the FPS benchmarking mode on this machine
@@ -9,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all mutants lint format bench clean
+.PHONY: help demo test test-browser test-all mutants lint format bench clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -35,7 +36,10 @@ demo: $(VENV)/.installed
 	@$(BIN)/rtseg demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not gpu and not browser and not builder and not cluster"
+
+test-browser: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/browser -m "browser and not slow"
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
