@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from rtseg.backends.base import Backend
 from rtseg.errors import RtsegError
 from rtseg.frames import Picture
-from rtseg.runtime.view_controls import ViewControls
 from rtseg.segmenter import Segmenter
+from rtseg.serving.view_controls import ViewControls, described
 from rtseg.sinks.base import Event, Sink, ViewChange
 from rtseg.sinks.images import write_picture
 from rtseg.sinks.web.page_state import PageState
@@ -174,8 +173,3 @@ class Controls:
             self._say("recording")
         except RtsegError as error:
             self._say(str(error))
-
-
-def described(backend: Backend) -> str:
-    """A backend for people: `openvino on cpu, bf16`."""
-    return f"{backend.name} on {backend.device}, {backend.precision}"

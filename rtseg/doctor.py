@@ -276,6 +276,8 @@ def _virtual_camera(subject: str) -> Finding:
         )
     found = f"pyvirtualcam {_version('pyvirtualcam')}"
     if sys.platform.startswith("linux"):
+        from pathlib import Path
+
         folder = Path("/sys/devices/virtual/video4linux")
         devices = sorted(f"/dev/{path.name}" for path in folder.glob("video*"))
         if not devices:

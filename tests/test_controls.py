@@ -16,8 +16,9 @@ from rtseg.controls import HELP_LINE, Controls
 from rtseg.errors import SinkError
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
-from rtseg.settings import EncodeSettings
+from rtseg.settings import EncodeSettings, ViewSettings
 from rtseg.sinks import open_sink
+from rtseg.sinks.base import ViewChange
 from rtseg.sinks.tee import TeeSink
 from rtseg.sources.synthetic import MovingFaceSource
 
@@ -30,6 +31,8 @@ class View:
     last_picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
 
     def __init__(self) -> None:
+        self.settings = ViewSettings()
+        self.effects: tuple[Any, ...] = ()
         self.asked: list[Any] = []
 
     def next_view(self) -> None:
@@ -48,7 +51,7 @@ def controls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Controls:
     source = MovingFaceSource(width=WIDTH, height=HEIGHT, frame_count=60)
     record = functools.partial(open_sink, settings=EncodeSettings(), threads=1, shared=True)
     run: Any = SimpleNamespace(
-        source=source, sink=TeeSink(), view=View(), width=WIDTH, height=HEIGHT
+        source=source, segment=None, sink=TeeSink(), view=View(), width=WIDTH, height=HEIGHT
     )
     return Controls(run, record=record)
 
@@ -100,3 +103,11 @@ def test_keys_change_the_view_and_show_help(controls: Controls, tmp_path: Path):
     controls.handle("snapshot")
     (path,) = tmp_path.glob("rtseg-*.png")
     assert any(path.name in line for line in controls.notice())
+
+
+def test_a_page_changes_the_view_or_nothing(controls: Controls) -> None:
+    controls.handle(ViewChange(fields={"view": "mask", "opacity": 0.25}))
+    assert controls.view.settings == ViewSettings(view="mask", opacity=0.25)
+    controls.handle(ViewChange(fields={"view": "overlay", "opacity": 7.0}))
+    assert controls.view.settings == ViewSettings(view="mask", opacity=0.25)
+    assert "out of range" in controls.notice()[0]

@@ -65,9 +65,9 @@ def command(
     address = parse_address(web)
     from rtseg.backends import open_backend_for
     from rtseg.runtime.channel import StopFlag
-    from rtseg.runtime.stream_server import StreamServer
+    from rtseg.serving.stream_server import StreamServer
+    from rtseg.serving.visitors import VisitorPage
     from rtseg.system.threads import half, shares_processor
-    from rtseg.visitors import VisitorPage
 
     over = StopFlag()
     with open_backend_for(model) as backend:

@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from rtseg.runtime.stream_server import StreamServer
+from rtseg.serving.stream_server import StreamServer
+from rtseg.serving.visitors import VisitorPage
 from rtseg.sinks.web import WebAddress
-from rtseg.visitors import VisitorPage
 from tests.browser.conftest import FAKE_CAMERA
 from tests.support.painted import PaintedBackend, scene
 

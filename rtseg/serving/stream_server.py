@@ -12,8 +12,8 @@ from rtseg.backends.base import Backend
 from rtseg.errors import RtsegError
 from rtseg.frames import Frame, Picture
 from rtseg.runtime.statistics import LiveStatistics
-from rtseg.runtime.view_controls import ViewControls
 from rtseg.segmenter import Segmenter
+from rtseg.serving.view_controls import ViewControls
 from rtseg.settings import FaceSettings, ViewSettings
 from rtseg.timing import RateMeter
 from rtseg.views.live import LiveView

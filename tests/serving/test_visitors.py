@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from rtseg.runtime.stream_server import StreamServer
+from rtseg.serving.stream_server import StreamServer
+from rtseg.serving.visitors import LARGEST_PIXELS, VisitorPage, frame_of
 from rtseg.settings import WebSettings
 from rtseg.sinks.web import WebAddress
-from rtseg.visitors import LARGEST_PIXELS, VisitorPage, frame_of
 from tests.support.callers import DrawnCamera, call, post
 from tests.support.painted import PaintedBackend, scene
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rtseg.backends.base import Backend
 from rtseg.effects import EFFECTS, ColourMemory, Effect, parse_effect
 from rtseg.frames import Frame, Image, Segmentation
 from rtseg.segmenter import Segmenter
@@ -75,3 +76,8 @@ def _on_a_stream(effect: Effect) -> Callable[[Frame, Segmentation], Image]:
         return picture
 
     return changed
+
+
+def described(backend: Backend) -> str:
+    """A backend for people: `openvino on cpu, bf16`."""
+    return f"{backend.name} on {backend.device}, {backend.precision}"

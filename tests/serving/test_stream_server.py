@@ -11,7 +11,7 @@ import pytest
 
 from rtseg.errors import SourceError
 from rtseg.frames import Frame, Picture
-from rtseg.runtime.stream_server import ServerFullError, StreamServer
+from rtseg.serving.stream_server import ServerFullError, StreamServer
 from tests.support.painted import PaintedBackend, frame, scene
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
-from rtseg.controls import described
 from rtseg.errors import RtsegError
 from rtseg.frames import Frame, Picture
-from rtseg.runtime.stream_server import ServedStream, ServerFullError, StreamServer
+from rtseg.serving.stream_server import ServedStream, ServerFullError, StreamServer
+from rtseg.serving.view_controls import described
 from rtseg.settings import ViewSettings, WebSettings
 from rtseg.sinks.base import ViewChange
 from rtseg.sinks.web.address import WebAddress
