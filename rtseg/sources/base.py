@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rtseg.frames import Frame, Packet
 from rtseg.media.info import SourceInfo
@@ -19,6 +20,8 @@ class Source(ABC):
     else is an error of `rtseg.errors`. A stream that ends in the middle delivers every frame it
     has, then raises TruncatedError. No read waits without a time limit.
 
+    `next(source)` takes one at a time; a loop after it goes on where it left off.
+
     One thread iterates; `close` may be called from another one, more than once.
 
     Attributes:
@@ -30,9 +33,21 @@ class Source(ABC):
     info: SourceInfo
     reconnects: int = 0
     status: str = ""
+    _begun: Iterator[Frame | Packet] | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__iter__" in vars(cls):
+            cls.__iter__ = _going_on(cls.__iter__)  # type: ignore[method-assign]
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame | Packet]: ...
+
+    def __next__(self) -> Frame | Packet:
+        """The next frame or packet."""
+        if self._begun is None:
+            self._begun = iter(self)
+        return next(self._begun)
 
     @abstractmethod
     def close(self) -> None:
@@ -48,3 +63,16 @@ class Source(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+_Iter = Callable[[Any], Iterator[Frame | Packet]]
+
+
+def _going_on(deliver: _Iter) -> _Iter:
+    """A source's `__iter__` that goes on with what `next` began."""
+
+    @functools.wraps(deliver)
+    def __iter__(self: Source) -> Iterator[Frame | Packet]:  # noqa: N807
+        return deliver(self) if self._begun is None else self._begun
+
+    return __iter__
