@@ -33,7 +33,8 @@ class StandInSegmenter:
         self._count = 0
 
     def __call__(self, frame: Frame) -> Segmentation:
-        labels = frame.image[..., 0] * 0
+        image = getattr(frame, "image", frame)  # a still comes as an array
+        labels = image[..., 0] * 0
         labels[labels.shape[0] // 4 : -labels.shape[0] // 4] = 1
         self._count += 1
         time.sleep(self.seconds if self._count > 1 else 0)
