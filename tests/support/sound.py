@@ -19,6 +19,7 @@ HEARD_RATE = 48_000
 
 _USUAL_VIDEO = {
     ".mpg": "mpeg2video",
+    ".vob": "mpeg2video",
     ".webm": "libvpx-vp9",
     ".wmv": "msmpeg4v3",
     ".mxf": "mpeg2video",
