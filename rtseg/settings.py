@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rtseg.errors import SettingError, listed
 
+HardwareDecoding = Literal["off", "auto", "cuda"]
 ViewName = Literal[
     "overlay", "mask", "side-by-side", "contour", "cutout", "blur", "pixelate", "none"
 ]
@@ -17,7 +18,9 @@ DeviceName = str
 DeviceKind = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 BackendName = Literal["auto", "torch", "openvino", "onnxruntime", "tensorrt"]
-Codec = Literal["auto", "h264", "hevc", "av1", "vp9", "ffv1"]
+Codec = Literal[
+    "auto", "h264", "hevc", "av1", "vp9", "ffv1", "h264_nvenc", "hevc_nvenc", "av1_nvenc"
+]
 AudioChoice = Literal["auto", "copy", "transcode", "none"]
 SubtitleChoice = Literal["auto", "copy", "convert", "none"]
 MetadataChoice = Literal["auto", "keep", "drop"]
@@ -177,6 +180,9 @@ class ReadSettings(Settings):
     allow_nested_urls: bool = setting(
         False, "read playlists (HLS, DASH, SDP …), which name other files and hosts to read"
     )
+    hardware_decoding: HardwareDecoding = setting(
+        "off", "decode on an NVIDIA GPU: cuda; auto where there is one"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -206,7 +212,9 @@ class StreamSettings(Settings):
 class EncodeSettings(Settings):
     """How a video is written."""
 
-    codec: Codec = setting("auto", "video codec; auto is h264, or vp9 in .webm")
+    codec: Codec = setting(
+        "auto", "video codec; auto is h264, or vp9 in .webm; *_nvenc encode on an NVIDIA GPU"
+    )
     crf: int | None = setting(
         None,
         "quality: lower is better and larger; the codec's own default if not given",

@@ -29,6 +29,7 @@ class VideoCodec:
         presets: names of the speed presets, as the encoder has them.
         preset: the default one.
         needs_even: sizes are rounded up to even ones, by repeating the last row or column.
+        software: the codec that the processor encodes instead, for a GPU's encoder; "" for others.
         smallest: side that a picture must have, in pixels.
         pixel_format, alpha_format: what RGB and RGBA pictures become; None where transparency
             is not held.
@@ -40,6 +41,7 @@ class VideoCodec:
     presets: tuple[str, ...] = ()
     preset: str = ""
     needs_even: bool = False
+    software: str = ""
     smallest: int = 1
     pixel_format: str = "yuv420p"
     alpha_format: str | None = None
@@ -60,6 +62,7 @@ _X26X_PRESETS = (
 )
 
 _FAST_PRESETS = _X26X_PRESETS[:3]
+_NVENC_PRESETS = tuple(f"p{number}" for number in range(1, 8))
 _QUICKLY_ENCODED_PIXELS = 1280 * 720
 
 CODECS: Mapping[str, VideoCodec] = MappingProxyType(
@@ -99,6 +102,36 @@ CODECS: Mapping[str, VideoCodec] = MappingProxyType(
             preset="8",
             alpha_format="yuva420p",
             options={"row-mt": "1", "lag-in-frames": "0", "auto-alt-ref": "0"},
+        ),
+        "h264_nvenc": VideoCodec(
+            encoder="h264_nvenc",
+            suffixes=(".mp4", ".mov", ".mkv"),
+            crf=(1, 23, 51),
+            presets=_NVENC_PRESETS,
+            preset="p4",
+            needs_even=True,
+            software="h264",
+            smallest=160,
+        ),
+        "hevc_nvenc": VideoCodec(
+            encoder="hevc_nvenc",
+            suffixes=(".mp4", ".mov", ".mkv"),
+            crf=(1, 28, 51),
+            presets=_NVENC_PRESETS,
+            preset="p4",
+            needs_even=True,
+            software="hevc",
+            smallest=160,
+        ),
+        "av1_nvenc": VideoCodec(
+            encoder="av1_nvenc",
+            suffixes=(".mp4", ".mkv", ".webm"),
+            crf=(1, 35, 63),
+            presets=_NVENC_PRESETS,
+            preset="p4",
+            needs_even=True,
+            software="av1",
+            smallest=160,
         ),
         "ffv1": VideoCodec(
             encoder="ffv1",
@@ -197,6 +230,11 @@ def encoder_options(
     """The options that the encoder is opened with."""
     options = dict(codec.options)
     preset = settings.preset or codec.preset
+    if codec.software:
+        quality = codec.crf[1] if codec.crf and settings.crf is None else settings.crf
+        # NVENC's constant quality: a variable rate whose target is left out
+        options |= {"rc": "vbr", "cq": str(quality), "b": "0", "preset": preset}
+        return options
     if codec.crf is not None:
         options["crf"] = str(codec.crf[1] if settings.crf is None else settings.crf)
     if codec.encoder == "libvpx-vp9":

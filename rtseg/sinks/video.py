@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rtseg.errors import DiskFullError, SettingError, SinkError, listed
 from rtseg.frames import Frame, Packet, Picture, Segmentation
 from rtseg.media.colour import FULL_RANGE, LIMITED_RANGE, RGB_MATRIX
+from rtseg.media.hardware import check_hardware_encoder
 from rtseg.media.info import SourceInfo
 from rtseg.media.truncation import whole_length
 from rtseg.settings import EncodeSettings
@@ -100,6 +101,8 @@ class VideoSink(Sink):
         self._output = output
         self._settings = settings or EncodeSettings()
         self._codec = choose_codec(output, self._settings)
+        if self._codec.software:
+            check_hardware_encoder(self._codec.encoder, instead=self._codec.software)
         self._format = CONTAINERS[suffix_of(output)]
         self._threads, self._shared = threads, shared
         self._to_standard_output = output == STANDARD_OUTPUT
@@ -268,9 +271,9 @@ class VideoSink(Sink):
             threads=self._threads,
             shared=self._shared,
         )
-        if codec.encoder in ("libx264", "libx265"):
+        if codec.encoder in ("libx264", "libx265") or codec.software:
             context.max_b_frames = 0
-        if codec.encoder == "libx265" and self._format in ("mp4", "mov"):
+        if codec.encoder in ("libx265", "hevc_nvenc") and self._format in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # Apple's players read no other.
         if info.sample_aspect_ratio != 1:
             context.sample_aspect_ratio = info.sample_aspect_ratio

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from rtseg.errors import LostError, SourceError
+from rtseg.media.hardware import hardware_decoder
 from rtseg.media.truncation import is_cut_short
 from rtseg.media.urls import LIVE_SCHEMES, STANDARD_INPUT, local_path, scheme_of
 
@@ -62,6 +63,7 @@ def open_container(
         silence_seconds: what a read may take, where that is less than the settings allow.
 
     Raises:
+        BackendError: decoding on a GPU was asked for, and there is none.
         SourceError: naming what was found and what to do.
         LostError: nobody answers, or a live one is not sending yet.
     """
@@ -94,6 +96,7 @@ def open_container(
             container_options=options,
             metadata_errors="replace",
             timeout=(settings.timeout, silence_seconds or settings.timeout),
+            hwaccel=hardware_decoder(settings.hardware_decoding, name=name),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         # A live one that hangs up or talks nonsense may not be ready yet.
