@@ -3,6 +3,7 @@ could fail badly: a TensorRT without a driver ends the process at its first use.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -16,7 +17,7 @@ from typing import Literal
 from rtseg.backends.registry import ONNX_RUNTIME, OPENVINO, TENSORRT, TORCH, Runtime
 from rtseg.errors import RtsegError
 from rtseg.system.machine import cpu_flags, processor_name
-from rtseg.system.nvidia import NO_DRIVER, find_gpu, nvidia_driver_problem
+from rtseg.system.nvidia import NO_DRIVER, find_gpus, nvidia_driver_problem
 
 State = Literal["ok", "missing", "broken"]
 
@@ -101,13 +102,17 @@ def _torch(subject: str) -> Finding:
 def _nvidia(subject: str) -> Finding:
     problem = nvidia_driver_problem()
     if problem is None:
-        gpu = find_gpu()
+        gpus = find_gpus()
+        about = "; ".join(
+            f"cuda:{gpu.index} {gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB, compute capability "
+            f"{gpu.compute_capability}"
+            for gpu in gpus
+        )
         return Finding(
             subject=subject,
             state="ok",
-            found=f"{gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB, compute capability "
-            f"{gpu.compute_capability}, driver {gpu.driver or 'of unknown version'}, "
-            f"CUDA up to {gpu.cuda}",
+            found=f"{about}; driver {gpus[0].driver or 'of unknown version'}, "
+            f"CUDA up to {gpus[0].cuda}",
         )
     if problem != NO_DRIVER:
         return Finding(
@@ -125,7 +130,7 @@ def _nvidia(subject: str) -> Finding:
 
 
 def _tensorrt(subject: str) -> Finding:
-    from rtseg.backends.tensorrt.library import installed_flavours
+    from rtseg.backends.tensorrt.library import installed_flavours, title_of
 
     if not installed_flavours():
         return Finding(
@@ -136,23 +141,29 @@ def _tensorrt(subject: str) -> Finding:
         )
     problem = nvidia_driver_problem()
     if problem is not None:
+        names = " and ".join(title_of(flavour) for flavour in installed_flavours())
+        remedy = "with an NVIDIA GPU: install its driver; nothing else here needs TensorRT"
+        if "tensorrt-rtx" in installed_flavours():
+            remedy += "; `rtseg engine build --for sm89` builds for other machines"
         return Finding(
             subject=subject,
             state="broken",
-            found=f"{_version('tensorrt') or 'a version unknown'} is installed, but {problem}",
-            remedy="with an NVIDIA GPU: install its driver; nothing else here needs TensorRT",
+            found=f"{names} is installed, but {problem}",
+            remedy=remedy,
         )
     # only now: without a driver its first use would end this process
     from rtseg.backends.tensorrt import engine_folder, list_engines
-    from rtseg.backends.tensorrt.builder import tensorrt_library
+    from rtseg.backends.tensorrt.cuda_device import open_cuda_device
+    from rtseg.backends.tensorrt.target import this_machine
 
-    version = tensorrt_library().__version__
-    importlib.import_module("pycuda.driver")
+    library = this_machine().library
+    device = open_cuda_device(0)
+    device.close()
     count = len(list_engines())
     return Finding(
         subject=subject,
         state="ok",
-        found=f"{version}, {count} engines built in {engine_folder()}",
+        found=f"{library.title} by {device.library}, {count} engines built in {engine_folder()}",
         remedy="" if count else "rtseg engine build",
     )
 
@@ -204,23 +215,37 @@ def _opencv(subject: str) -> Finding:
     return Finding(subject=subject, state="ok", found=str(cv2.__version__))
 
 
+_ENCODERS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1")
+
+
 def _av(subject: str) -> Finding:
     import av
-    from av.codec.codec import UnknownCodecError
 
-    encoders = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "h264_nvenc")
-    usable = []
-    for name in encoders:
-        if name.endswith("nvenc") and nvidia_driver_problem() is not None:
-            continue
-        try:
-            av.Codec(name, "w")
-        except UnknownCodecError:
-            continue
-        usable.append(name)
+    usable = [name for name in _ENCODERS if _has_encoder(name)]
+    if nvidia_driver_problem() is None:
+        from rtseg.errors import BackendError
+        from rtseg.media.hardware import check_hardware_encoder, hardware_decoder
+
+        for codec in ("h264_nvenc", "hevc_nvenc", "av1_nvenc"):
+            with contextlib.suppress(BackendError):
+                check_hardware_encoder(codec, instead="")
+                usable.append(codec)
+        decodes = hardware_decoder("auto", name="doctor") is not None
+        usable.append("decoding on the GPU" if decodes else "no decoding on the GPU")
     return Finding(
         subject=subject, state="ok", found=f"{av.__version__}, encoders: {', '.join(usable)}"
     )
+
+
+def _has_encoder(name: str) -> bool:
+    import av
+    from av.codec.codec import UnknownCodecError
+
+    try:
+        av.Codec(name, "w")
+    except UnknownCodecError:
+        return False
+    return True
 
 
 def _display(subject: str) -> Finding:

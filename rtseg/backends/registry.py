@@ -78,7 +78,7 @@ def _open_tensorrt(request: Request) -> Backend:
     model = request.model
     recipe = recipe_for(model.name, precision=request.settings.precision)
     return open_tensorrt(
-        model.exported,
+        model.quantized if recipe.precision == "int8" else model.exported,
         recipe,
         weights=model.weights_path,
         device_index=device_index(request.settings.device),
@@ -137,7 +137,7 @@ TENSORRT = Runtime(
     distribution="tensorrt",
     modules=("tensorrt",),
     install="pip install 'rtseg[tensorrt]'",
-    precisions={"cuda": ("fp16", "fp32")},
+    precisions={"cuda": ("fp16", "fp32", "int8")},
     open=_open_tensorrt,
 )
 OPENVINO = Runtime(
@@ -190,7 +190,8 @@ def _auto_tensorrt(request: Request) -> Backend:
     recipe = recipe_for(model.name, precision=request.settings.precision)
     try:
         index = device_index(request.settings.device)
-        backend = open_built(model.exported, recipe, device_index=index)
+        exported = model.quantized if recipe.precision == "int8" else model.exported
+        backend = open_built(exported, recipe, device_index=index)
     except StaleEngineError as error:
         raise BackendError(f"{error}; `rtseg engine build --rebuild` builds it anew") from error
     if backend is None:

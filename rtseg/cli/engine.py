@@ -55,7 +55,7 @@ def build(what: str, rebuild: bool, architectures: str | None, device: str, verb
 
     set_up_logging(verbose=verbose, quiet=False)
     recipe = read_recipe(what)
-    exported, weights = find_exported(recipe.model)
+    exported, weights = find_exported(recipe.model, int8=recipe.precision == "int8")
     if architectures is None:
         target = this_machine(_gpu_index(device))
     else:
@@ -223,8 +223,9 @@ def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
     click.echo(f"wrote {target} ({precision}, {target.stat().st_size / 1e6:.1f} MB)")
 
 
-def find_exported(model: str) -> tuple[OnnxModel, Path | None]:
-    """The exported form of a model, and the weights it was made from, where they are at hand.
+def find_exported(model: str, *, int8: bool = False) -> tuple[OnnxModel, Path | None]:
+    """The exported form of a model, or its INT8 form, and the weights that it was made from, where
+    they are at hand.
 
     Raises:
         SettingError: the name is no model's.
@@ -235,12 +236,12 @@ def find_exported(model: str) -> tuple[OnnxModel, Path | None]:
 
     if model == BUILT_IN:
         path = default_checkpoint_path()
-        return find_onnx(path), path
+        return find_onnx(path, int8=int8), path
     path = Path(model)
     if path.suffix == ".onnx":
         return read_onnx(path), None
     if path.suffix == ".safetensors":
-        return find_onnx(path), path
+        return find_onnx(path, int8=int8), path
     raise SettingError(
         f"{model!r} is no model; allowed: {listed((BUILT_IN, '*.safetensors', '*.onnx'))}"
     )

@@ -80,7 +80,8 @@ def seeds() -> dict[str, bytes]:
     words = "name key sha256 onnx_digest weights_digest asked_precision precision tensorrt cuda"
     about: dict[str, object] = dict.fromkeys(words.split(), "x")
     about |= dict.fromkeys(["driver", "gpu", "compute_capability", "built"], "x")
-    about |= {"usual_batch": 1, "largest_batch": 8, "workspace_mib": 1, "build_seconds": 1.0}
+    about |= {"flavour": "tensorrt-rtx", "architectures": ["sm89"], "largest_batch": 8}
+    about |= {"workspace_mib": 1, "build_seconds": 1.0}
     about |= {"agreement": None, "header": header}
 
     def message(number: int, content: bytes) -> bytes:

@@ -19,6 +19,7 @@ from rtseg.backends.tensorrt.recipe import EngineRecipe
 from rtseg.errors import BackendError
 from rtseg.export.onnx_file import INPUT, LABELS, OnnxModel
 from rtseg.export.onnx_outputs import without_output
+from rtseg.export.quantize import with_signed_activations
 
 SMALLEST_WORKSPACE_MIB = 64
 
@@ -177,7 +178,7 @@ def _build_once(
     builder = made(logger, "a builder", module.Builder, logger)
     network = made(logger, "a network", builder.create_network, _network_flags(library))
     parser = made(logger, "a parser", module.OnnxParser, network, logger)
-    if not parser.parse(without_output(exported.data, LABELS)):
+    if not parser.parse(_for_tensorrt(exported)):
         reasons = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
         raise BackendError(
             f"{library.title} does not take the exported model: "
@@ -187,7 +188,7 @@ def _build_once(
     config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, workspace_mib * 2**20)
     config.builder_optimization_level = recipe.optimisation_level
     config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
-    if exported.precision == "fp32":
+    if exported.precision != "fp16":
         # or "FP32" would mean ten bits of mantissa
         config.clear_flag(module.BuilderFlag.TF32)
     if library.is_rtx:
@@ -213,6 +214,12 @@ def _build_once(
         workspace_mib=workspace_mib,
         layers=logger.layers,
     )
+
+
+def _for_tensorrt(exported: OnnxModel) -> bytes:
+    """The model without what engines do not need, and as TensorRT wants INT8."""
+    data = without_output(exported.data, LABELS)
+    return with_signed_activations(data) if exported.precision == "int8" else data
 
 
 def _network_flags(library: Library) -> int:

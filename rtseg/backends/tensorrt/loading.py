@@ -32,7 +32,9 @@ def recipe_for(name: str, *, precision: Precision = "auto") -> EngineRecipe:
     if precision == "auto":
         return recipe
     if precision == "bf16":
-        raise SettingError("precision 'bf16' does not run with tensorrt; allowed: auto, fp32, fp16")
+        raise SettingError(
+            "precision 'bf16' does not run with tensorrt; allowed: auto, fp32, fp16, int8"
+        )
     return replace(recipe, precision=precision)
 
 
@@ -46,10 +48,14 @@ def in_precision(exported: OnnxModel, recipe: EngineRecipe) -> OnnxModel:
         return exported
     if recipe.precision == "fp32" and exported.precision == "fp16":
         return parse_onnx(widen(exported.data), name=recipe.name)
+    remedy = (
+        "`python -m training quantize` makes one in INT8"
+        if recipe.precision == "int8"
+        else f"`rtseg engine export --precision {recipe.precision}` makes it anew"
+    )
     raise ModelError(
         f"engine {recipe.name!r} is to compute in {recipe.precision}, but its model was exported "
-        f"in {exported.precision}; `rtseg engine export --precision {recipe.precision}` makes it "
-        "anew"
+        f"in {exported.precision}; {remedy}"
     )
 
 

@@ -6,12 +6,14 @@ import tomllib
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rtseg.backends.batching import BATCHES
 from rtseg.errors import SettingError, listed
-from rtseg.export.onnx_file import MAX_BATCH, OnnxPrecision
+from rtseg.export.onnx_file import MAX_BATCH
 from rtseg.settings import Settings, setting
+
+EnginePrecision = Literal["fp32", "fp16", "int8"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class EngineRecipe(Settings):
     model: str = setting(
         "face-parts", "the model: face-parts (built in), or a .safetensors or .onnx file"
     )
-    precision: OnnxPrecision = setting("fp16", "what the engine computes in")  # noqa: RUF009
+    precision: EnginePrecision = setting("fp16", "what the engine computes in")  # noqa: RUF009
     largest_batch: int = setting(8, "the largest batch that it takes", low=1, high=MAX_BATCH)
     workspace_mib: int = setting(1024, "memory for trying and running kernels", low=16, high=65536)
     optimisation_level: int = setting(3, "how long TensorRT searches for kernels", low=0, high=5)
