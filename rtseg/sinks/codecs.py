@@ -11,7 +11,14 @@ from rtseg.settings import EncodeSettings
 from rtseg.system.threads import half
 
 CONTAINERS: Mapping[str, str] = MappingProxyType(
-    {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+    {
+        ".mp4": "mp4",
+        ".mov": "mov",
+        ".mkv": "matroska",
+        ".webm": "webm",
+        ".m4v": "mp4",
+        ".ts": "mpegts",
+    }
 )
 """FFmpeg's muxer by the suffix of the output."""
 
@@ -69,7 +76,7 @@ CODECS: Mapping[str, VideoCodec] = MappingProxyType(
     {
         "h264": VideoCodec(
             encoder="libx264",
-            suffixes=(".mp4", ".mov", ".mkv"),
+            suffixes=(".mp4", ".mov", ".mkv", ".m4v", ".ts"),
             crf=(0, 23, 51),
             presets=_X26X_PRESETS,
             preset="veryfast",
@@ -77,7 +84,7 @@ CODECS: Mapping[str, VideoCodec] = MappingProxyType(
         ),
         "hevc": VideoCodec(
             encoder="libx265",
-            suffixes=(".mp4", ".mov", ".mkv"),
+            suffixes=(".mp4", ".mov", ".mkv", ".m4v", ".ts"),
             crf=(0, 28, 51),
             presets=_X26X_PRESETS,
             preset="veryfast",

@@ -16,6 +16,7 @@ from rtseg.media.urls import display_name, url_scheme
 from rtseg.settings import EncodeSettings, StreamSettings
 from rtseg.sinks.base import Sink
 from rtseg.sinks.codecs import CONTAINERS, STANDARD_OUTPUT
+from rtseg.sinks.image_sequence import IMAGE_SUFFIXES
 from rtseg.sinks.protocols import HLS_SUFFIX, PROTOCOLS
 
 ENTRY_POINTS = "rtseg.sinks"
@@ -97,6 +98,8 @@ def find_factory(output: str) -> SinkFactory:
     suffix = path.suffix.lower()
     if not suffix or output.endswith(("/", "\\")) or path.is_dir():
         return _images
+    if "%" in path.name and suffix in IMAGE_SUFFIXES:
+        return _images  # out/%06d.webp is pictures, out.webp an animation
     if suffix not in _by_suffix and "%" not in path.name:
         _load_plugins()
     if suffix in _by_suffix:
@@ -156,6 +159,12 @@ def _images(output: str, options: SinkOptions) -> Sink:
     return ImagesSink(output, settings=options.encode)
 
 
+def _animation(output: str, options: SinkOptions) -> Sink:
+    from rtseg.sinks.animation import AnimationSink
+
+    return AnimationSink(output, settings=options.encode)
+
+
 def _stream(output: str, options: SinkOptions) -> Sink:
     from rtseg.sinks.stream import StreamSink
 
@@ -163,4 +172,5 @@ def _stream(output: str, options: SinkOptions) -> Sink:
 
 
 register_sink(_video, suffixes=CONTAINERS)
+register_sink(_animation, suffixes=(".gif", ".webp"))
 register_sink(_stream, schemes=PROTOCOLS, suffixes=(HLS_SUFFIX,))

@@ -47,6 +47,8 @@ _MUXER_OPTIONS = {
     # AAC begins before zero, by its priming; that must not move everything else.
     "matroska": {"cluster_time_limit": "500", "avoid_negative_ts": "disabled"},
     "webm": {"cluster_time_limit": "500", "avoid_negative_ts": "disabled"},
+    # Times as they are, instead of 1.4 s later.
+    "mpegts": {"mpegts_copyts": "1", "avoid_negative_ts": "disabled"},
 }
 _COMMON_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "1000000"}
 
