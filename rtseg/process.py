@@ -51,7 +51,7 @@ from rtseg.timing import StageTimes
 from rtseg.views import SOFT_VIEWS
 from rtseg.wiring import AnyEffect, Run, wire
 
-Location = str | Path
+Location = str | Path | int
 Model = ModelSettings | Checkpoint | Path | str
 
 

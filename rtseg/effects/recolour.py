@@ -33,6 +33,10 @@ _DEVIATION = 0.25
 _TOE = 0.8
 """L*, see `lightened`."""
 
+_LEAST_LIGHTER, _PLAIN_SPREAD = 0.35, 11.0
+"""Of the way to a lighter colour, what a part without any spread goes, and the spread (L*) over
+which the rest is added."""
+
 _LARGE_PIXELS = 40_000
 
 _STRANGE_HUE = (28.0, 50.0)
@@ -61,9 +65,7 @@ class Style:
     most_deviations: float | None = None
 
 
-LIPS = Style(
-    lighter=0.55, darker=0.6, low=0.15, high=0.75, keeps_highlights=True, needs_colour=True
-)
+LIPS = Style(lighter=0.4, darker=0.6, low=0.15, high=0.75, keeps_highlights=True, needs_colour=True)
 HAIR = Style(lighter=0.58, darker=0.82, low=0.3, high=0.8, most_deviations=3.0)
 BROWS = Style(lighter=0.55, darker=0.6, low=0.25, high=0.85, most_deviations=2.5)
 
@@ -118,7 +120,7 @@ def _recolour_face(
         return
     if memory is not None:
         measured = memory.steadied(part, face.track_id, measured)
-    move = style.lighter if target[0] > measured[0] else style.darker
+    move = _move(target[0], measured, style)
     tables = _tables(target, tuple(np.round(measured[:3], 1)), move)
     weight = smooth_step(face.alpha, style.low, style.high)
     for tile in touched_tiles(weight):
@@ -129,6 +131,19 @@ def _recolour_face(
             measured=measured,
             style=style,
         )
+
+
+def _move(goal: float, measured: Statistics, style: Style) -> float:
+    """How far a part of this kind goes towards a lightness, 0..1, in steps of a twentieth.
+
+    What has no strands to show, as black hair in the dark, would look like clay if it became
+    light.
+    """
+    mean, spread = float(measured[0]), float(measured[3])
+    if goal <= mean:
+        return style.darker
+    held = min(1.0, _LEAST_LIGHTER + spread / _PLAIN_SPREAD)
+    return round(20 * style.lighter * held) / 20
 
 
 def _paint(
@@ -229,7 +244,7 @@ def _tables(
     chroma = np.minimum(light / max(goal, 1.0), 1.1) ** 0.8
     chroma *= 1 - smooth_step(light, 72, 100)
     # a pale target is pale on dark strands as well, a dark one is dark
-    chroma *= min(1.0, (goal + 12) / (target[0] + 12))
+    chroma *= min(1.0, (goal + 4) / (target[0] + 4))
     return (
         _levels(2.55 * light),
         _levels(128 + chroma * target[1]),

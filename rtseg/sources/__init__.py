@@ -19,7 +19,7 @@ SYNTHETIC = "synthetic:"
 
 
 def open_source(
-    location: str | Path,
+    location: str | Path | int,
     *,
     settings: ReadSettings | None = None,
     with_streams: bool | Collection[StreamKind] = False,
@@ -32,7 +32,7 @@ def open_source(
     """Open whatever a location names.
 
     Args:
-        location: a video file, a URL, `-` for standard input; a camera's index or `/dev/video…`;
+        location: a video file, a URL, `-` for standard input; a camera's index (0) or `/dev/video…`;
             a still image, a folder of them, a glob or a printf pattern; `synthetic:` for a moving
             face.
         settings: the part that is wanted of a video, and the time limit of every read.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtseg.frames import LabelMap, Region, Segmentation
+from rtseg.frames import Alpha, LabelMap, Region, Segmentation
 from rtseg.views.selection import Chosen
+
+_DOUBT = 0.05
+"""Soft mask values below this count as nothing, and above one less this as all."""
 
 
 class Cover:
@@ -50,9 +53,14 @@ class Cover:
             cover = np.maximum(cover, ramp.clip(0, 255).astype(np.uint8))
             if self._alpha is None:
                 return cover
-            soft = cv2.convertScaleAbs(self._alpha[region], alpha=255)
+            soft = _levels(self._alpha[region])
             # inside, the mask is full: the fading is all outwards
-            return np.maximum(cover, np.asarray(soft, np.uint8))
-        if self._alpha is None:
-            return cover
-        return np.asarray(cv2.convertScaleAbs(self._alpha[region], alpha=255), np.uint8)
+            return np.maximum(cover, soft)
+        return cover if self._alpha is None else _levels(self._alpha[region])
+
+
+def _levels(alpha: Alpha) -> LabelMap:
+    """A soft mask from 0 to 255, without the network's faint doubts on either side."""
+    scaled = (alpha - _DOUBT) * np.float32(255 / (1 - 2 * _DOUBT))
+    scaled.clip(0, 255, out=scaled)
+    return np.rint(scaled).astype(np.uint8)
