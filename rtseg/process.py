@@ -51,13 +51,13 @@ from rtseg.timing import StageTimes
 from rtseg.views import SOFT_VIEWS
 from rtseg.wiring import AnyEffect, Run, wire
 
-Location = str | Path | int
+Location = str | Path
 Model = ModelSettings | Checkpoint | Path | str
 
 
 @contextmanager
 def open_run(
-    source: Location | Source,
+    source: Location | int | Source,
     output: Location | Sink | None = None,
     *,
     labels: Location | None = None,
@@ -202,7 +202,7 @@ def open_run(
 
 
 def process_video(
-    source: Location | Source,
+    source: Location | int | Source,
     output: Location | Sink | None = None,
     *,
     labels: Location | None = None,
@@ -265,7 +265,7 @@ def process_video(
 
 
 def stream(
-    source: Location | Source,
+    source: Location | int | Source,
     *,
     model: Model | None = None,
     faces: FaceSettings | None = None,
@@ -316,7 +316,7 @@ def stream(
 
 
 def _destinations(
-    source: Location | Source,
+    source: Location | int | Source,
     output: Location | Sink | None,
     labels: Location | None,
     records: Location | None,

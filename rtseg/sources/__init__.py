@@ -32,9 +32,9 @@ def open_source(
     """Open whatever a location names.
 
     Args:
-        location: a video file, a URL, `-` for standard input; a camera's index (0) or `/dev/video…`;
-            a still image, a folder of them, a glob or a printf pattern; `synthetic:` for a moving
-            face.
+        location: a video file, a URL, `-` for standard input; a camera's index (0, or "0") or
+            `/dev/video…`; a still image, a folder of them, a glob or a printf pattern;
+            `synthetic:` for a moving face.
         settings: the part that is wanted of a video, and the time limit of every read.
         with_streams: also yield audio and subtitle packets, for copying, or those of one kind.
         real_time: play a file by its clock, as a live source.
