@@ -85,6 +85,22 @@ def rgb_from_yuv16(encoding: YuvEncoding) -> npt.NDArray[np.float32]:
     return np.column_stack([linear, offset]).astype(np.float32)
 
 
+def yuv_from_rgb(encoding: YuvEncoding) -> npt.NDArray[np.float32]:
+    """The affine map from full-range R'G'B' to Y'CbCr, both in 8 bits: float32 (3, 4)."""
+    red, blue = _LUMA_WEIGHTS[encoding.matrix]
+    full = encoding.range == FULL_RANGE
+    black, luma, chroma = (0, 255, 255) if full else (16, 219, 224)
+    weights = np.array([red, 1 - red - blue, blue])
+    linear = np.array(
+        [
+            weights * luma,
+            (np.array([0, 0, 1]) - weights) / (2 - 2 * blue) * chroma,
+            (np.array([1, 0, 0]) - weights) / (2 - 2 * red) * chroma,
+        ]
+    )
+    return np.column_stack([linear / 255, [black, 128, 128]]).astype(np.float32)
+
+
 def colour_tags(picture: VideoFrame) -> ColourTags:
     """The tags of a decoded picture; RGB pictures have no YUV matrix or range."""
     if picture.format.is_rgb or picture.colorspace == RGB_MATRIX:

@@ -26,6 +26,7 @@ from rtseg.runtime.channel import Channel, Nothing, StopFlag
 from rtseg.runtime.statistics import EndedBy, LiveStatistics, Progress, RunCounter, RunSummary
 from rtseg.sinks.base import Event, Outcome, Picture, Sink
 from rtseg.sources.base import Source
+from rtseg.system.threads import quick_thread_switches
 from rtseg.timing import StageTimes
 
 __all__ = ["EndedBy", "LiveStatistics", "Pipeline", "Progress", "RunSummary"]
@@ -198,7 +199,7 @@ class Pipeline:
             if on_start is not None:
                 on_start()
             self._counter.restart(dropped=0)
-            with closing(self._items(workers)) as items:
+            with quick_thread_switches(), closing(self._items(workers)) as items:
                 ended_by = self._drive(items, on_progress, on_event)
         except BaseException as error:  # noqa: BLE001  raised again below, once all is closed
             ended_by = "error"

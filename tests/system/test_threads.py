@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from rtseg.settings import (
 )
 from rtseg.sinks.codecs import CODECS, encoder_threads
 from rtseg.sources.video import VideoSource
-from rtseg.system.threads import decoder_threads, half, shares_processor
+from rtseg.system.threads import (
+    SWITCH_SECONDS,
+    decoder_threads,
+    half,
+    quick_thread_switches,
+    shares_processor,
+)
 from tests.support.clips import make_clip
 
 
@@ -121,3 +128,26 @@ def test_the_ceiling_that_the_benchmark_measures_has_all_threads(
         model=ModelSettings(model="null", threads=4),
     )
     assert used == {"decode": 4, "encode": 4}
+
+
+def test_threads_switch_quickly_while_any_run_goes_on():
+    before = sys.getswitchinterval()
+    with quick_thread_switches():
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+        with quick_thread_switches():
+            pass
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+        with pytest.raises(KeyError), quick_thread_switches():
+            raise KeyError
+    assert sys.getswitchinterval() == before
+
+
+def test_an_interval_that_is_shorter_already_is_left():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0001)
+    try:
+        with quick_thread_switches():
+            assert sys.getswitchinterval() == pytest.approx(0.0001)
+        assert sys.getswitchinterval() == pytest.approx(0.0001)
+    finally:
+        sys.setswitchinterval(before)
