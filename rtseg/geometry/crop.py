@@ -130,8 +130,14 @@ def _cut_upright(image: Image, box: Box, *, out: Image) -> None:
     while (
         part.shape[0] + band[0] + band[1] >= 2 * out.shape[0]
         and part.shape[1] + band[2] + band[3] >= 2 * out.shape[1]
-        and not any(side % 2 for side in (*part.shape[:2], *band))
+        and (part.shape[0] + band[0] + band[1]) % 2 == 0
+        and (part.shape[1] + band[2] + band[3]) % 2 == 0
     ):
+        if any(side % 2 for side in band):
+            # A block that lies half in the picture needs its other half. Shrinking odd sides in
+            # one step instead takes OpenCV ten times as long.
+            edge = (band[0] % 2, band[1] % 2, band[2] % 2, band[3] % 2)
+            part = cv2.copyMakeBorder(part, *edge, cv2.BORDER_CONSTANT, value=_OUTSIDE)
         part = cv2.resize(
             part, (part.shape[1] // 2, part.shape[0] // 2), interpolation=cv2.INTER_AREA
         )

@@ -153,3 +153,18 @@ class TestTurned:
         assert bounds.right == pytest.approx(corners[0].max())
         assert bounds.top == pytest.approx(corners[1].min())
         assert bounds.bottom == pytest.approx(corners[1].max())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    left=st.integers(-90, 200),
+    top=st.integers(-90, 200),
+    side=st.integers(24, 80).map(lambda quarters: 4 * quarters),
+)
+def test_what_lies_beyond_the_edges_changes_no_pixel_inside(left, top, side):
+    """As if the picture went on in grey, whether it ends in the middle of a block or not."""
+    image = np.random.default_rng(0).integers(0, 256, (201, 203, 3), np.uint8)
+    wide = cv2.copyMakeBorder(image, *(4 * [400]), cv2.BORDER_CONSTANT, value=(114, 114, 114))
+    found = cut_to(image, Box(left=left, top=top, right=left + side, bottom=top + side))
+    moved = Box(left=left + 400, top=top + 400, right=left + 400 + side, bottom=top + 400 + side)
+    np.testing.assert_array_equal(found, cut_to(wide, moved))
