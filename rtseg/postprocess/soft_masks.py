@@ -88,11 +88,16 @@ class SoftMasks:
         A face that lies behind another is covered by it; the faces' shares add up to `alpha`, up
         to the pixels that are held at one half there.
         """
-        found = []
+        by_track: dict[int, list[_Layer]] = {}
         for layer in self._layers(ids):
+            by_track.setdefault(layer.track_id, []).append(layer)
+        found = []
+        for track_id, layers in by_track.items():
+            # hair may go on beyond a face's own crop, in a second one
+            layer = layers[0] if len(layers) == 1 else _together(layers)
             left, top, right, bottom = layer.box
             region = (slice(top, bottom), slice(left, right))
-            found.append(FaceAlpha(track_id=layer.track_id, region=region, alpha=layer.alpha))
+            found.append(FaceAlpha(track_id=track_id, region=region, alpha=layer.alpha))
         return found
 
     def _layers(self, ids: Sequence[int]) -> list[_Layer]:
@@ -162,6 +167,19 @@ class SoftMasks:
         if wrong.any():
             rows, columns = np.divmod(np.flatnonzero(wrong), wrong.shape[1])
             part[rows, columns] = 0.5
+
+
+def _together(layers: Sequence[_Layer]) -> _Layer:
+    """One face's layers as one, on the pixels around them all."""
+    boxes = np.array([layer.box for layer in layers])
+    left, top = (int(edge) for edge in boxes[:, :2].min(0))
+    right, bottom = (int(edge) for edge in boxes[:, 2:].max(0))
+    alpha: Alpha = np.zeros((bottom - top, right - left), np.float32)
+    for layer in layers:
+        x, y = layer.box[0] - left, layer.box[1] - top
+        height, width = layer.alpha.shape
+        alpha[y : y + height, x : x + width] += layer.alpha
+    return _Layer(layers[0].track_id, (left, top, right, bottom), alpha)
 
 
 def _share(probabilities: Probabilities, ids: Sequence[int]) -> Alpha:
