@@ -16,6 +16,7 @@ from typing import Literal
 
 from rtseg.backends.registry import ONNX_RUNTIME, OPENVINO, TENSORRT, TORCH, Runtime
 from rtseg.errors import RtsegError
+from rtseg.system.libraries import missing_library
 from rtseg.system.machine import cpu_flags, processor_name
 from rtseg.system.nvidia import NO_DRIVER, find_gpus, nvidia_driver_problem
 
@@ -202,16 +203,15 @@ def _backend(subject: str) -> Finding:
         with open_backend("auto") as backend:
             backend.warm_up()
             return Finding(subject=subject, state="ok", found=backend.reason)
-    except RtsegError as error:
-        return Finding(subject=subject, state="broken", found=str(error))
+    except (RtsegError, ImportError) as error:
+        return Finding(subject=subject, state="broken", found=str(missing_library(error) or error))
 
 
 def _opencv(subject: str) -> Finding:
     try:
         import cv2
     except ImportError as error:
-        remedy = "on Debian: apt-get install libgl1 libglib2.0-0" if "lib" in str(error) else ""
-        return Finding(subject=subject, state="broken", found=str(error), remedy=remedy)
+        return Finding(subject=subject, state="broken", found=str(missing_library(error) or error))
     return Finding(subject=subject, state="ok", found=str(cv2.__version__))
 
 

@@ -151,6 +151,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever read our standard output has gone: end quietly, as other tools do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except (ImportError, OSError) as error:
+        from rtseg.system.libraries import missing_library
+
+        missing = missing_library(error)
+        if missing is None:
+            raise
+        _complain(missing)
+        code = missing.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 
 

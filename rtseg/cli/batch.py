@@ -15,6 +15,7 @@ from rtseg.errors import DiskFullError, RtsegError, SettingError, SinkError, Sou
 from rtseg.outputs import STANDARD_STREAM, check_outputs, shown
 from rtseg.settings import EncodeSettings
 from rtseg.system.files import FileId, create_part, file_id
+from rtseg.system.libraries import missing_library
 
 _INTERRUPTED = 128
 """Exit codes from here on stand for a signal."""
@@ -156,7 +157,9 @@ def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, q
         except RtsegError:
             _summarise(jobs, done, skipped, failures, quiet=quiet)
             raise
-        except Exception as error:  # noqa: BLE001  a bug: shown whole, and the others go on
+        except Exception as error:  # a bug: shown whole, and the others go on
+            if missing_library(error) is not None:
+                raise
             click.echo(traceback.format_exc(), err=True)
             failures.append((job, f"a bug: {type(error).__name__}; please report it", 1))
             continue

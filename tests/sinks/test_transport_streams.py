@@ -19,7 +19,7 @@ from tests.support.clips import MakeClip, convert, frame_times
 def test_frames_and_sound(make_clip: MakeClip, tmp_path: Path, suffix: str, codec: str) -> None:
     source = make_clip("in.mp4", ticks=[0, 1, 2, 5, 9, 12, 20, 30], audio="aac")
     out = tmp_path / f"out{suffix}"
-    convert(source, str(out), settings=EncodeSettings(codec=codec))  # type: ignore[arg-type]
+    convert(source, str(out), codec=codec)
     for wrote, wanted in zip(frame_times(out), frame_times(source), strict=True):
         assert abs(wrote - wanted) <= Fraction(1, 90000)
     with av.open(str(out)) as container:
