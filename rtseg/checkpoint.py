@@ -1,7 +1,7 @@
 """One model in one file: a safetensors file whose header says everything needed to run it.
 
 Read with NumPy: no torch, no pickle, nothing in the file can run code. The header's metadata
-holds one JSON object under the key `rtseg`; its fields are those of `Checkpoint`.
+holds one JSON object under the key `rtseg`; its fields are those of `ModelSpec`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Tensors = Mapping[str, npt.NDArray[np.generic]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Checkpoint:
-    """A trained model and what is known of it.
+class ModelSpec:
+    """What a network sees and what its outputs mean; everything but its weights.
 
     Attributes:
         architecture: a name that `rtseg.models` knows.
@@ -55,8 +55,9 @@ class Checkpoint:
         provenance: what it was trained on, when and with which command; plain JSON values.
         accuracy: measured figures; plain JSON values.
         terms: under what terms the weights may be used.
-        tensors: the weights by name.
-        digest: SHA-256 of the file it was read from, or "" where it was not read from one.
+
+    Raises:
+        ModelError: a value is out of range.
     """
 
     architecture: str
@@ -73,8 +74,6 @@ class Checkpoint:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     terms: str = ""
-    tensors: Tensors = field(default_factory=dict, repr=False)
-    digest: str = ""
 
     def __post_init__(self) -> None:
         for name, side in (("height", self.input_height), ("width", self.input_width)):
@@ -100,16 +99,11 @@ class Checkpoint:
                 f"a model's label_offset must be within {-MAX_LABEL_OFFSET}..{MAX_LABEL_OFFSET} "
                 f"pixels; found {self.label_offset}"
             )
-        for name in ("options", "provenance", "accuracy", "tensors"):
+        for name in ("options", "provenance", "accuracy"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
-    @property
-    def parameter_count(self) -> int:
-        """How many numbers the weights hold."""
-        return sum(int(tensor.size) for tensor in self.tensors.values())
-
     def header(self) -> dict[str, Any]:
-        """Everything but the weights, as plain JSON values."""
+        """The fields as plain JSON values, for a file's header."""
         return {
             "format": FORMAT_VERSION,
             "architecture": self.architecture,
@@ -127,6 +121,29 @@ class Checkpoint:
             "accuracy": dict(self.accuracy),
             "terms": self.terms,
         }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A trained model: what it is, and its weights.
+
+    Attributes:
+        spec: what the network sees and means.
+        tensors: the weights by name.
+        digest: SHA-256 of the file it was read from, or "" where it was not read from one.
+    """
+
+    spec: ModelSpec
+    tensors: Tensors = field(default_factory=dict, repr=False)
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the weights hold."""
+        return sum(int(tensor.size) for tensor in self.tensors.values())
 
 
 def _all(choices: Any) -> str:
@@ -147,16 +164,17 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         tensors = load(data)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path}: the weights are damaged: {_one_line(error)}") from None
-    return _from_header(header, path=path, tensors=tensors, digest=hashlib.sha256(data).hexdigest())
+    spec = spec_from_header(header, path=path)
+    return Checkpoint(spec=spec, tensors=tensors, digest=hashlib.sha256(data).hexdigest())
 
 
-def read_header(path: Path | str) -> Checkpoint:
+def read_spec(path: Path | str) -> ModelSpec:
     """Read what a model file says of itself, without its weights.
 
     Raises:
         ModelError: as `read_checkpoint`.
     """
-    return checkpoint_from_header(_metadata(Path(path)), path=path)
+    return spec_from_header(_metadata(Path(path)), path=path)
 
 
 def read_digest(path: Path | str) -> str:
@@ -169,17 +187,6 @@ def read_digest(path: Path | str) -> str:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def checkpoint_from_header(
-    header: Mapping[str, Any], *, path: Path | str, digest: str = ""
-) -> Checkpoint:
-    """The description in a header (`Checkpoint.header`), without weights; errors name `path`.
-
-    Raises:
-        ModelError: a field is missing or wrong.
-    """
-    return _from_header(header, path=path, tensors={}, digest=digest)
 
 
 def read_header_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -223,11 +230,14 @@ def _metadata(path: Path) -> dict[str, Any]:
     return inner
 
 
-def _from_header(
-    header: Mapping[str, Any], *, path: Path | str, tensors: Tensors, digest: str
-) -> Checkpoint:
+def spec_from_header(header: Mapping[str, Any], *, path: Path | str) -> ModelSpec:
+    """The specification in a header (`ModelSpec.header`); errors name `path`.
+
+    Raises:
+        ModelError: a field is missing or wrong.
+    """
     try:
-        return Checkpoint(
+        return ModelSpec(
             architecture=str(header["architecture"]),
             options=dict(header["options"]),
             label_set=LabelSet.from_header(header["label_set"]),
@@ -243,8 +253,6 @@ def _from_header(
             provenance=dict(header["provenance"]),
             accuracy=dict(header["accuracy"]),
             terms=str(header["terms"]),
-            tensors=tensors,
-            digest=digest,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: its header is damaged: {error!r}") from None
@@ -284,7 +292,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path | str, *, half: bool = F
         )
         for name, tensor in sorted(checkpoint.tensors.items())
     }
-    metadata = {METADATA_KEY: json.dumps(checkpoint.header(), sort_keys=True)}
+    metadata = {METADATA_KEY: json.dumps(checkpoint.spec.header(), sort_keys=True)}
     try:
         write_whole(target, save(tensors, metadata=metadata))
     except OSError as error:

@@ -317,10 +317,10 @@ def _virtual_camera(subject: str) -> Finding:
 
 
 def _model(subject: str) -> Finding:
-    from rtseg.checkpoint import read_header
+    from rtseg.checkpoint import read_spec
     from rtseg.weights import default_checkpoint_path
 
-    model = read_header(default_checkpoint_path())
+    model = read_spec(default_checkpoint_path())
     return Finding(
         subject=subject,
         state="ok",

@@ -11,9 +11,10 @@ from safetensors.numpy import save
 from rtseg.checkpoint import (
     METADATA_KEY,
     Checkpoint,
-    checkpoint_from_header,
+    ModelSpec,
     read_checkpoint,
-    read_header,
+    read_spec,
+    spec_from_header,
     write_checkpoint,
 )
 from rtseg.errors import ModelError
@@ -37,7 +38,9 @@ def checkpoint(**changes):
             "stem.steps": np.array(7, np.int64),
         },
     }
-    return Checkpoint(**(fields | changes))
+    given = fields | changes
+    tensors = given.pop("tensors")
+    return Checkpoint(spec=ModelSpec(**given), tensors=tensors)
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def written(tmp_path):
 
 def assert_refused(path):
     """Both ways of reading say no in one line that names the file."""
-    for read in (read_checkpoint, read_header):
+    for read in (read_checkpoint, read_spec):
         with pytest.raises(ModelError) as caught:
             read(path)
         assert "\n" not in str(caught.value)
@@ -59,7 +62,7 @@ def assert_refused(path):
 
 def test_what_is_written_is_read(written):
     before, after = checkpoint(), read_checkpoint(written)
-    assert after.header() == before.header()
+    assert after.spec.header() == before.spec.header()
     assert after.parameter_count == 7
     assert set(after.tensors) == set(before.tensors)
     for name, tensor in before.tensors.items():
@@ -70,15 +73,14 @@ def test_what_is_written_is_read(written):
 
 
 def test_a_file_of_before_has_no_label_offset():
-    header = checkpoint().header()
+    header = checkpoint().spec.header()
     del header["label_offset"]
-    assert checkpoint_from_header(header, path="x").label_offset == 0
+    assert spec_from_header(header, path="x").label_offset == 0
 
 
 def test_the_header_can_be_read_alone(written):
-    header = read_header(written)
-    assert header.header() == checkpoint().header()
-    assert not header.tensors
+    header = read_spec(written)
+    assert header.header() == checkpoint().spec.header()
 
 
 def test_half_precision_halves_the_weights_only(tmp_path):
@@ -92,7 +94,7 @@ def test_half_precision_halves_the_weights_only(tmp_path):
 
 def test_writing_replaces_whole_files_and_leaves_nothing_else(written):
     write_checkpoint(checkpoint(terms="others"), written)
-    assert read_header(written).terms == "others"
+    assert read_spec(written).terms == "others"
     assert [path.name for path in written.parent.iterdir()] == [written.name]
 
 
@@ -171,10 +173,10 @@ class TestHostileFiles:
         assert_refused(described(tmp_path, {"format": 2}))
 
     @pytest.mark.parametrize(
-        "field", sorted(set(checkpoint().header()) - {"format", "label_offset"})
+        "field", sorted(set(checkpoint().spec.header()) - {"format", "label_offset"})
     )
     def test_a_missing_field(self, tmp_path, field):
-        header = checkpoint().header()
+        header = checkpoint().spec.header()
         del header[field]
         assert_refused(described(tmp_path, header))
 
@@ -198,7 +200,7 @@ class TestHostileFiles:
         ],
     )
     def test_a_field_of_another_kind(self, tmp_path, field, value):
-        assert_refused(described(tmp_path, checkpoint().header() | {field: value}))
+        assert_refused(described(tmp_path, checkpoint().spec.header() | {field: value}))
 
     @pytest.mark.parametrize(
         "tensor",
@@ -214,7 +216,7 @@ class TestHostileFiles:
     )
     def test_absurd_tensors(self, tmp_path, tensor):
         header = {
-            "__metadata__": {METADATA_KEY: json.dumps(checkpoint().header())},
+            "__metadata__": {METADATA_KEY: json.dumps(checkpoint().spec.header())},
             "a": tensor,
         }
         raw = json.dumps(header).encode()
@@ -249,7 +251,7 @@ def test_damaged_bytes_are_read_or_refused_never_worse(data, tmp_path_factory):
     for _ in range(data.draw(st.integers(1, 8))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(raw))
-    for read in (read_checkpoint, read_header):
+    for read in (read_checkpoint, read_spec):
         try:
             read(path)
         except ModelError as error:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtseg.checkpoint import Checkpoint
+from rtseg.checkpoint import Checkpoint, ModelSpec
 from rtseg.errors import BackendError, ModelError, SettingError
 from rtseg.frames import Frame
 from rtseg.labels import HELEN, LabelSet
@@ -336,11 +336,13 @@ def test_a_segmenter_closes_the_backend_that_it_made(tmp_path):
     path = tmp_path / "tiny.safetensors"
     write_checkpoint(
         Checkpoint(
-            architecture="residual-pyramid",
-            options=options,
-            label_set=HELEN,
-            input_height=64,
-            input_width=64,
+            spec=ModelSpec(
+                architecture="residual-pyramid",
+                options=options,
+                label_set=HELEN,
+                input_height=64,
+                input_width=64,
+            ),
             tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()},
         ),
         path,

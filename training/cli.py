@@ -49,8 +49,8 @@ def show_command(recipe: str) -> None:
     click.echo(f"{chosen.name}: {chosen.summary}")
     for name in ("architecture", "input_height", "input_width", "fit", "view", "stride"):
         click.echo(f"  {name:16} {getattr(chosen, name)}")
-    click.echo(f"  {'options':16} {dict(chosen.options)}")
-    click.echo(f"  {'classes':16} {', '.join(chosen.label_set.names)}")
+    click.echo(f"  {'options':16} {dict(chosen.spec.options)}")
+    click.echo(f"  {'classes':16} {', '.join(chosen.spec.label_set.names)}")
     if chosen.first is not None:
         click.echo(f"  {'starts from':16} {chosen.first.name}")
     click.echo("settings:")
@@ -61,7 +61,7 @@ def show_command(recipe: str) -> None:
         click.echo(f"  {name:16} {value}")
     for note in chosen.notes:
         click.echo(f"note: {note}")
-    click.echo(f"terms: {chosen.terms}")
+    click.echo(f"terms: {chosen.spec.terms}")
 
 
 @main.command("check")
@@ -86,7 +86,7 @@ def check_command(recipe: str, data: Path) -> None:
         if found.shares:
             shares = ", ".join(f"{name} {share}%" for name, share in found.shares.items())
             click.echo(f"  pixels: {shares}")
-    click.echo(f"terms: {recipe_of(recipe).terms}")
+    click.echo(f"terms: {recipe_of(recipe).spec.terms}")
     if broken:
         sys.exit(3)
 
@@ -220,7 +220,7 @@ def evaluate_command(
     from training.evaluation.predictor import evaluated
 
     model = read_checkpoint(checkpoint)
-    chosen = recipe_of(recipe or str(model.provenance.get("recipe", "")))
+    chosen = recipe_of(recipe or str(model.spec.provenance.get("recipe", "")))
     wanted = split or chosen.splits[0]
     if wanted not in chosen.splits:
         raise SettingError(f"unknown split {wanted!r}; allowed: {', '.join(chosen.splits)}")
@@ -231,17 +231,20 @@ def evaluate_command(
         return
     result: dict[str, Any] = {
         "split": wanted,
-        "size": f"{model.input_width}x{model.input_height}",
+        "size": f"{model.spec.input_width}x{model.spec.input_height}",
         "pixel_accuracy": round(pixel_accuracy(matrix), 4),
-        "f1": f1_table(matrix, model.label_set),
-        "pixels": pixel_counts(matrix, model.label_set),
+        "f1": f1_table(matrix, model.spec.label_set),
+        "pixels": pixel_counts(matrix, model.spec.label_set),
     }
     if write:
-        write_checkpoint(dataclasses.replace(model, accuracy=result), checkpoint)
+        write_checkpoint(
+            dataclasses.replace(model, spec=dataclasses.replace(model.spec, accuracy=result)),
+            checkpoint,
+        )
     if as_json:
         click.echo(json.dumps(result))
     else:
-        _print_result(result, matrix, model.label_set, chosen.published)
+        _print_result(result, matrix, model.spec.label_set, chosen.published)
 
 
 @main.command("robustness")
@@ -272,7 +275,7 @@ def robustness_command(
     def say(what: str) -> None:
         click.echo(f"measuring: {what}", err=True)
 
-    measured = measure(predictor, model.label_set, data, split=split, crops=crops, say=say)
+    measured = measure(predictor, model.spec.label_set, data, split=split, crops=crops, say=say)
     click.echo(f"split {split}\n\n{measured.markdown()}", nl=False)
     if json_path is not None:
         try:
@@ -296,10 +299,10 @@ def skin_tones_command(checkpoint: Path, data: Path, split: str, device: str) ->
 
     model = read_checkpoint(checkpoint)
     chosen = recipe_of("face-parts")
-    if model.label_set.names != chosen.label_set.names:
+    if model.spec.label_set.names != chosen.spec.label_set.names:
         raise SettingError(
-            f"{checkpoint}: has the classes of {model.label_set.name}; skin tones are measured on "
-            "those of face-parts"
+            f"{checkpoint}: has the classes of {model.spec.label_set.name}; skin tones are "
+            "measured on those of face-parts"
         )
     predictor = Predictor.of_checkpoint(model)
     predictor.model.to(device)
@@ -354,14 +357,15 @@ def quantize_command(
     model = read_checkpoint(checkpoint)
     dataset, name = None, ""
     if data is not None:
-        chosen = recipe_of(recipe or str(model.provenance.get("recipe", "")))
+        chosen = recipe_of(recipe or str(model.spec.provenance.get("recipe", "")))
         name = split or chosen.splits[0]
         if name not in chosen.splits:
             raise SettingError(f"unknown split {name!r}; allowed: {', '.join(chosen.splits)}")
-        if chosen.label_set.names != model.label_set.names:
+        if chosen.spec.label_set.names != model.spec.label_set.names:
             raise SettingError(
-                f"{checkpoint}: has the classes of {model.label_set.name}; recipe {chosen.name} "
-                f"labels those of {chosen.label_set.name}: give --recipe, or --pictures alone"
+                f"{checkpoint}: has the classes of {model.spec.label_set.name}; recipe "
+                f"{chosen.name} labels those of {chosen.spec.label_set.name}: give --recipe, or "
+                "--pictures alone"
             )
         dataset = chosen.evaluation(data, name)
     if folder is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rtseg.backends.openvino import OpenVinoBackend
-from rtseg.checkpoint import Checkpoint, read_checkpoint
+from rtseg.checkpoint import Checkpoint, ModelSpec, read_checkpoint
 from rtseg.errors import ModelError, SettingError, SourceError
 from rtseg.export import OnnxModel, Quantization, exported_path, parse_onnx
 from rtseg.export.onnx import export_onnx
@@ -58,7 +58,7 @@ def recipe_crops(
         SourceError: a picture is missing or broken.
     """
     views = recipe.training(data, dataclasses.replace(recipe.settings, seed=seed)).views
-    return [_fitted(views[index][0], model) for index in range(count)]
+    return [_fitted(views[index][0], model.spec) for index in range(count)]
 
 
 def folder_crops(folder: Path, model: Checkpoint, *, count: int, seed: int) -> list[Image]:
@@ -79,9 +79,9 @@ def folder_crops(folder: Path, model: Checkpoint, *, count: int, seed: int) -> l
         if index % len(paths) == 0:
             order = rng.permutation(len(paths))
         image = read_image(paths[order[index % len(paths)]])
-        if model.view == "face":
+        if model.spec.view == "face":
             image = _square(image, rng)
-        crops.append(_fitted(image, model))
+        crops.append(_fitted(image, model.spec))
     return crops
 
 
@@ -139,7 +139,7 @@ def table(quantized: Quantized, checkpoint: Checkpoint) -> str:
     lines = ["| class | FP32 | INT8 | change |", "| --- | --- | --- | --- |"]
     if quantized.fp32 is None or quantized.int8 is None:
         raise SettingError("only what was measured on labelled pictures has a table")
-    label_set = checkpoint.label_set
+    label_set = checkpoint.spec.label_set
     rows = {label: (place,) for place, label in enumerate(label_set.names)}
     for label, ids in {**rows, **label_set.groups}.items():
         before, after = (f1_of(matrix, ids) for matrix in (quantized.fp32, quantized.int8))
@@ -201,10 +201,10 @@ class _Labeller:
         return inner
 
 
-def _fitted(image: Image, model: Checkpoint) -> Image:
+def _fitted(image: Image, spec: ModelSpec) -> Image:
     """A picture as the network takes it."""
     sample = Sample(name="", image=image, labels=np.zeros(image.shape[:2], np.uint8))
-    return fitted(sample, height=model.input_height, width=model.input_width, fit=model.fit)[0]
+    return fitted(sample, height=spec.input_height, width=spec.input_width, fit=spec.fit)[0]
 
 
 def _square(image: Image, rng: np.random.Generator) -> Image:

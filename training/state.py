@@ -140,16 +140,16 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
 def _start_from(model: nn.Module, path: Path, recipe: Recipe) -> None:
     before = read_checkpoint(path)
     state: Mapping[str, torch.Tensor] = create_model(before).state_dict()
-    if isinstance(model, PyramidNet) and before.architecture == recipe.architecture:
+    if isinstance(model, PyramidNet) and before.spec.architecture == recipe.spec.architecture:
         state = model.grown(state)
     try:
         model.load_state_dict(state)
     except RuntimeError:
         raise SettingError(
-            f"start_from {path}: holds another network ({before.architecture} "
-            f"{dict(before.options)}, {len(before.label_set)} classes) than the recipe "
-            f"{recipe.name}'s ({recipe.architecture} {dict(recipe.options)}, "
-            f"{len(recipe.label_set)} classes)"
+            f"start_from {path}: holds another network ({before.spec.architecture} "
+            f"{dict(before.spec.options)}, {len(before.spec.label_set)} classes) than the recipe "
+            f"{recipe.name}'s ({recipe.spec.architecture} {dict(recipe.spec.options)}, "
+            f"{len(recipe.spec.label_set)} classes)"
         ) from None
 
 
@@ -162,12 +162,14 @@ def fresh_state(recipe: Recipe, settings: FitSettings, *, device: str) -> RunSta
         SettingError: the encoder's weights cannot be fetched, or there is no encoder.
     """
     torch.manual_seed(settings.seed)
-    model = build_model(recipe.architecture, classes=len(recipe.label_set), options=recipe.options)
+    model = build_model(
+        recipe.spec.architecture, classes=len(recipe.spec.label_set), options=recipe.spec.options
+    )
     loaded = ""
     if settings.start_from is not None:
         _start_from(model, settings.start_from, recipe)
     elif settings.encoder_weights == "imagenet":
-        loaded = load_imagenet(model, recipe.architecture, recipe.options)
+        loaded = load_imagenet(model, recipe.spec.architecture, recipe.spec.options)
     if settings.freeze_encoder:
         freeze(encoder_of(model))
     model = model.to(device).to(memory_format=torch.channels_last)

@@ -85,7 +85,7 @@ class Stepper:
     def _backward(self, part: Part, *, share: float) -> float:
         recipe, settings, device = self.recipe, self.settings, self.group.device
         images, targets = part[0].to(device), part[1].to(device)
-        inputs = normalised(images, mean=recipe.mean, std=recipe.std)
+        inputs = normalised(images, mean=recipe.spec.mean, std=recipe.spec.std)
         kind = torch.float16 if settings.precision == "fp16" else torch.bfloat16
         with torch.autocast(
             torch.device(device).type, dtype=kind, enabled=settings.precision != "fp32"

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from rtseg.checkpoint import read_header, write_checkpoint
+from rtseg.checkpoint import read_spec, write_checkpoint
 from rtseg.errors import SinkError, SourceError
 from training.data.base import Dataset
 from training.distributed import Group
@@ -174,7 +174,7 @@ class _Run:
         return LossContext(
             sets=self.learned_from.sets,
             regions=self.recipe.regions,
-            background=self.recipe.label_set.background,
+            background=self.recipe.spec.label_set.background,
             class_shares=self.learned_from.class_shares,
         )
 
@@ -226,7 +226,7 @@ class _Run:
         matrix = self.group.summed(
             measured(self.recipe, self.state.average.module, self.group.part(self.validation))
         )
-        label_set = self.recipe.label_set
+        label_set = self.recipe.spec.label_set
         mean_iou = mean_of([iou_of(matrix, [i]) for i in range(len(label_set))])
         self.tell(
             {
@@ -275,7 +275,7 @@ class _Run:
             "epochs": round(self.state.step / self.per_epoch, 2),
         }
         if self.settings.start_from is not None:
-            provenance["started_from"] = dict(read_header(self.settings.start_from).provenance)
+            provenance["started_from"] = dict(read_spec(self.settings.start_from).provenance)
         if self.state.loaded:
             provenance["encoder"] = self.state.loaded
         if self.broken:
@@ -288,9 +288,9 @@ def accuracy_of(recipe: Recipe, matrix: Matrix) -> dict[str, Any]:
     """What a model's header says of its accuracy on the recipe's first split."""
     return {
         "split": recipe.splits[0],
-        "size": f"{recipe.input_width}x{recipe.input_height}",
-        "f1": f1_table(matrix, recipe.label_set),
-        "pixels": pixel_counts(matrix, recipe.label_set),
+        "size": f"{recipe.spec.input_width}x{recipe.spec.input_height}",
+        "f1": f1_table(matrix, recipe.spec.label_set),
+        "pixels": pixel_counts(matrix, recipe.spec.label_set),
     }
 
 
@@ -298,14 +298,14 @@ def measured(recipe: Recipe, model: nn.Module, dataset: Dataset) -> Matrix:
     """The confusion matrix of a network under the recipe's protocol."""
     predictor = Predictor(
         model,
-        height=recipe.input_height,
-        width=recipe.input_width,
-        fit=recipe.fit,
-        mean=recipe.mean,
-        std=recipe.std,
+        height=recipe.spec.input_height,
+        width=recipe.spec.input_width,
+        fit=recipe.spec.fit,
+        mean=recipe.spec.mean,
+        std=recipe.spec.std,
     )
-    size = (recipe.input_height, recipe.input_width)
-    return evaluate(predictor, dataset, size=size, fit=recipe.fit)
+    size = (recipe.spec.input_height, recipe.spec.input_width)
+    return evaluate(predictor, dataset, size=size, fit=recipe.spec.fit)
 
 
 def _batches(

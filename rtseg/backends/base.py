@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from rtseg.checkpoint import Checkpoint
+from rtseg.checkpoint import ModelSpec
 from rtseg.errors import BackendError, SettingError
 from rtseg.export.onnx_file import OnnxModel
 from rtseg.settings import Precision
@@ -48,7 +48,7 @@ class Backend(ABC):
     name: str
     device: str
     precision: str
-    model: Checkpoint
+    model: ModelSpec
     max_batch: int = 8
     reason: str = ""
     device_seconds: float | None = None

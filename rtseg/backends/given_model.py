@@ -32,7 +32,7 @@ class GivenModel:
     def name(self) -> str:
         """For recipes and messages."""
         given = self._given
-        return given.architecture if isinstance(given, Checkpoint) else given.stem
+        return given.spec.architecture if isinstance(given, Checkpoint) else given.stem
 
     @property
     def weights_path(self) -> Path | None:

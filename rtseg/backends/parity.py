@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
-from rtseg.checkpoint import Checkpoint, read_checkpoint
+from rtseg.checkpoint import ModelSpec, read_checkpoint
 from rtseg.errors import BackendError
 from rtseg.export import OnnxModel
 
@@ -24,7 +24,7 @@ _SQUARES = (
 )
 
 
-def portrait_crops(model: Checkpoint) -> Crops:
+def portrait_crops(model: ModelSpec) -> Crops:
     """Eight views of scikit-image's portrait, at a model's input size: uint8 (8, h, w, 3)."""
     import cv2
     from skimage import data

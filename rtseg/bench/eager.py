@@ -6,8 +6,6 @@ normalised pictures to softmax. `rtseg bench --backend all` runs it; nothing els
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -36,11 +34,11 @@ class EagerBackend(Backend):
 
     def __init__(self, checkpoint: Checkpoint, *, threads: int = 0) -> None:
         self.threads = set_thread_budget(threads)
-        self.model = replace(checkpoint, tensors={})
+        self.model = checkpoint.spec
         self.reason = f"eager on cpu, fp32 (the module as it is), {self.threads} threads"
         self._network: torch.nn.Module | None = create_model(checkpoint).eval()
-        self._mean = torch.tensor(checkpoint.mean).view(1, 3, 1, 1)
-        self._std = torch.tensor(checkpoint.std).view(1, 3, 1, 1)
+        self._mean = torch.tensor(self.model.mean).view(1, 3, 1, 1)
+        self._std = torch.tensor(self.model.std).view(1, 3, 1, 1)
 
     @torch.inference_mode()
     def infer(self, crops: Crops) -> ProbabilityBatch:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rtseg.checkpoint import Checkpoint
+from rtseg.checkpoint import ModelSpec
 
 
 @click.command(short_help="List the models that can be run.")
@@ -16,20 +16,20 @@ def command(paths: tuple[str, ...]) -> None:
     accuracy, size, terms."""
     from rich.console import Console
 
-    from rtseg.checkpoint import read_header
+    from rtseg.checkpoint import read_spec
     from rtseg.weights import default_checkpoint_path
 
     console = Console(highlight=False)
     if not paths:
-        _show(console, "face-parts (built in, the default)", read_header(default_checkpoint_path()))
+        _show(console, "face-parts (built in, the default)", read_spec(default_checkpoint_path()))
         console.print("Another one: [bold]--model FILE.safetensors[/], made by training/.")
     for path in paths:
         found = sorted(Path(path).glob("*.safetensors")) if Path(path).is_dir() else [Path(path)]
         for file in found:
-            _show(console, str(file), read_header(file))
+            _show(console, str(file), read_spec(file))
 
 
-def _show(console: object, title: str, model: Checkpoint) -> None:
+def _show(console: object, title: str, model: ModelSpec) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -51,8 +51,8 @@ class ExportedNetwork(nn.Module):
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.network = create_model(checkpoint)
-        self.stride = checkpoint.stride
-        mean, std = torch.tensor(checkpoint.mean), torch.tensor(checkpoint.std)
+        self.stride = checkpoint.spec.stride
+        mean, std = torch.tensor(checkpoint.spec.mean), torch.tensor(checkpoint.spec.std)
         self.register_buffer("mean", mean.view(1, 3, 1, 1) * 255)
         self.register_buffer("scale", 1 / (std.view(1, 3, 1, 1) * 255))
 
@@ -120,7 +120,9 @@ def write_onnx(
 
 
 def _trace(checkpoint: Checkpoint) -> onnx.ModelProto:
-    example = torch.zeros(2, checkpoint.input_height, checkpoint.input_width, 3, dtype=torch.uint8)
+    example = torch.zeros(
+        2, checkpoint.spec.input_height, checkpoint.spec.input_width, 3, dtype=torch.uint8
+    )
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     try:
         with _quiet():
@@ -139,7 +141,7 @@ def _trace(checkpoint: Checkpoint) -> onnx.ModelProto:
     except torch.onnx.errors.OnnxExporterError as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"architecture {checkpoint.architecture!r} cannot be exported: {reason}"
+            f"architecture {checkpoint.spec.architecture!r} cannot be exported: {reason}"
         ) from error
     assert program is not None
     model: onnx.ModelProto = program.model_proto
@@ -181,7 +183,7 @@ def _describe(model: onnx.ModelProto, checkpoint: Checkpoint) -> None:
     from onnx import helper
 
     graph = model.graph
-    graph.name = checkpoint.architecture
+    graph.name = checkpoint.spec.architecture
     model.ClearField("doc_string")
     for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("metadata_props")
@@ -190,7 +192,7 @@ def _describe(model: onnx.ModelProto, checkpoint: Checkpoint) -> None:
     model.producer_name = "rtseg"
     model.ClearField("producer_version")
     metadata = {
-        METADATA_KEY: json.dumps(checkpoint.header(), sort_keys=True),
+        METADATA_KEY: json.dumps(checkpoint.spec.header(), sort_keys=True),
         WEIGHTS_KEY: checkpoint.digest,
         PRECISION_KEY: "fp32",
     }

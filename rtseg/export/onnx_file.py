@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from rtseg.checkpoint import METADATA_KEY, Checkpoint, checkpoint_from_header, read_digest
+from rtseg.checkpoint import METADATA_KEY, ModelSpec, read_digest, spec_from_header
 from rtseg.errors import ModelError
 
 WEIGHTS_KEY = "rtseg.weights"
@@ -72,14 +72,16 @@ class OnnxModel:
 
     Attributes:
         data: the whole file.
-        model: the checkpoint's header; no weights; its digest is that of the weights file.
+        model: what the network sees and means.
+        weights_digest: SHA-256 of the weights file that it was made from.
         precision: what the network between normalisation and softmax computes in.
         digest: SHA-256 of `data`.
         quantization: of an INT8 model; None for the others.
     """
 
     data: bytes = field(repr=False)
-    model: Checkpoint
+    model: ModelSpec
+    weights_digest: str
     precision: FilePrecision
     digest: str
     quantization: Quantization | None = None
@@ -125,7 +127,8 @@ def parse_onnx(data: bytes, *, name: str) -> OnnxModel:
         raise ModelError(f"{name}: its description is damaged; `rtseg engine export` makes it anew")
     return OnnxModel(
         data=data,
-        model=checkpoint_from_header(header, path=name, digest=weights),
+        model=spec_from_header(header, path=name),
+        weights_digest=weights,
         precision=cast("FilePrecision", precision),
         digest=hashlib.sha256(data).hexdigest(),
         quantization=quantization,
@@ -168,7 +171,7 @@ def find_onnx(weights_path: Path | str, *, int8: bool = False) -> OnnxModel:
     if not path.is_file():
         raise ModelError(f"{path}: there is no {kind} model beside {weights.name}; {remedy}")
     exported = read_onnx(path)
-    if exported.model.digest != read_digest(weights):
+    if exported.weights_digest != read_digest(weights):
         raise ModelError(
             f"{path}: was made from other weights than those in {weights.name}; {remedy} anew"
         )

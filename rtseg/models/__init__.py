@@ -66,9 +66,9 @@ def create_model(checkpoint: Checkpoint) -> nn.Module:
     """
     with torch.device("meta"):
         model = build_model(
-            checkpoint.architecture,
-            classes=len(checkpoint.label_set),
-            options=checkpoint.options,
+            checkpoint.spec.architecture,
+            classes=len(checkpoint.spec.label_set),
+            options=checkpoint.spec.options,
         )
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
@@ -78,7 +78,7 @@ def create_model(checkpoint: Checkpoint) -> nn.Module:
     if wrong:
         name = wrong[0]
         raise ModelError(
-            f"the weights do not fit the architecture {checkpoint.architecture!r}: "
+            f"the weights do not fit the architecture {checkpoint.spec.architecture!r}: "
             f"{len(wrong)} tensors differ, first {name!r}: "
             f"expected {expected.get(name)}, found {found.get(name)}"
         )

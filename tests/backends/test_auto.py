@@ -222,7 +222,7 @@ def test_an_onnx_file_alone_is_enough_but_not_for_pytorch(model, tmp_path, witho
         open_backend(model=path)
     pytest.importorskip("openvino")
     with open_backend("openvino", model=path, threads=1) as backend:
-        assert backend.model.header() == tiny_checkpoint().header()
+        assert backend.model.header() == tiny_checkpoint().spec.header()
 
 
 def test_a_model_in_memory_runs_in_pytorch(lines):

@@ -109,4 +109,4 @@ def test_export(run, tmp_path):
     result = run("engine", "export", "-o", path)
     assert result.code == 0
     assert f"wrote {path} (fp16," in result.out
-    assert read_onnx(path).model.digest == read_digest(default_checkpoint_path())
+    assert read_onnx(path).weights_digest == read_digest(default_checkpoint_path())

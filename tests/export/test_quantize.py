@@ -56,8 +56,8 @@ def test_it_is_symmetric_as_tensorrt_demands():
 def test_it_says_what_it_is_and_nothing_of_the_machine():
     exported = tiny_int8()
     assert exported.precision == "int8"
-    assert exported.model.header() == tiny_checkpoint().header()
-    assert exported.model.digest == tiny_onnx().model.digest
+    assert exported.model.header() == tiny_checkpoint().spec.header()
+    assert exported.weights_digest == tiny_onnx().weights_digest
     assert exported.quantization == Quantization(pictures=16, seed=0)
     model = onnx.load_model_from_string(exported.data)
     assert [output.name for output in model.graph.output] == ["probabilities"]

@@ -29,13 +29,13 @@ def one_line(error: Exception) -> None:
 
 def checkpoint(data: bytes) -> None:
     """Any file in a model's place."""
-    from rtseg.checkpoint import read_checkpoint, read_header
+    from rtseg.checkpoint import read_checkpoint, read_spec
     from rtseg.errors import ModelError
 
     path = FOLDER / "fuzzed.safetensors"
     for content in (data, described(data)):
         path.write_bytes(content)
-        for read in (read_checkpoint, read_header):
+        for read in (read_checkpoint, read_spec):
             try:
                 read(path)
             except ModelError as error:
@@ -73,10 +73,10 @@ def onnx(data: bytes) -> None:
 
 def seeds() -> dict[str, bytes]:
     """What each target takes, for the fuzzer to begin with."""
-    from rtseg.checkpoint import Checkpoint
+    from rtseg.checkpoint import ModelSpec
     from rtseg.labels import HELEN
 
-    header = Checkpoint(architecture="a", label_set=HELEN, input_height=64, input_width=64).header()
+    header = ModelSpec(architecture="a", label_set=HELEN, input_height=64, input_width=64).header()
     words = "name key sha256 onnx_digest weights_digest asked_precision precision tensorrt cuda"
     about: dict[str, object] = dict.fromkeys(words.split(), "x")
     about |= dict.fromkeys(["driver", "gpu", "compute_capability", "built"], "x")

@@ -26,12 +26,12 @@ def test_the_fuzzer_begins_with_what_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rtseg.backends.tensorrt import list_engines
-    from rtseg.checkpoint import read_header
+    from rtseg.checkpoint import read_spec
     from rtseg.export.onnx_file import parse_onnx
 
     path = tmp_path / "seed.safetensors"
     path.write_bytes(described(seeds()["checkpoint"]))
-    assert read_header(path).architecture == "a"
+    assert read_spec(path).architecture == "a"
     monkeypatch.setenv("RTSEG_ENGINE_DIR", str(tmp_path))
     (tmp_path / "seed.engine").touch()
     (tmp_path / "seed.engine.json").write_bytes(seeds()["manifest"])

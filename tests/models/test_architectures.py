@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rtseg.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from rtseg.checkpoint import Checkpoint, ModelSpec, read_checkpoint, write_checkpoint
 from rtseg.errors import ModelError
 from rtseg.labels import BDD_DRIVABLE
 from rtseg.models import ARCHITECTURES, build_model, create_model
@@ -131,13 +131,15 @@ def test_contract(case: Case, tmp_path: Path) -> None:
         assert torch.equal(model(images), logits)
     # through a checkpoint and back: the same net, built without the libraries' own weights
     checkpoint = Checkpoint(
-        architecture=case.architecture,
-        options=case.options,
-        label_set=BDD_DRIVABLE,
-        input_height=case.height,
-        input_width=case.width,
-        stride=case.stride,
-        view="frame",
+        spec=ModelSpec(
+            architecture=case.architecture,
+            options=case.options,
+            label_set=BDD_DRIVABLE,
+            input_height=case.height,
+            input_width=case.width,
+            stride=case.stride,
+            view="frame",
+        ),
         tensors={name: value.numpy() for name, value in model.state_dict().items()},
     )
     if parameters(model) < 5e6:
@@ -161,12 +163,14 @@ def test_a_missing_tensor_is_named(case: Case) -> None:
     missing = sorted(tensors)[0]
     del tensors[missing]
     checkpoint = Checkpoint(
-        architecture=case.architecture,
-        options=case.options,
-        label_set=BDD_DRIVABLE,
-        input_height=case.height,
-        input_width=case.width,
-        stride=case.stride,
+        spec=ModelSpec(
+            architecture=case.architecture,
+            options=case.options,
+            label_set=BDD_DRIVABLE,
+            input_height=case.height,
+            input_width=case.width,
+            stride=case.stride,
+        ),
         tensors=tensors,
     )
     with pytest.raises(ModelError, match=f"1 tensors differ, first '{missing}'"):

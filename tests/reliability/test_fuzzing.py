@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtseg.backends.tensorrt.store import Manifest, list_engines
-from rtseg.checkpoint import read_checkpoint, read_header
+from rtseg.checkpoint import read_checkpoint, read_spec
 from rtseg.errors import ModelError
 from rtseg.export.onnx_file import OnnxModel, parse_onnx
 from tests.fuzz.parsers import described, seeds
@@ -67,7 +67,7 @@ def test_a_checkpoint_that_says_anything(tmp_path: Path, changes: dict[str, Any]
     path = tmp_path / "model.safetensors"
     text = json.dumps(changed(CHECKPOINT, changes, "label_set"))
     path.write_bytes(described(text.encode()))
-    check(lambda: read_header(path))
+    check(lambda: read_spec(path))
     check(lambda: read_checkpoint(path))
 
 

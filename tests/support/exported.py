@@ -9,7 +9,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from rtseg.checkpoint import Checkpoint
+from rtseg.checkpoint import Checkpoint, ModelSpec
 from rtseg.export import OnnxModel, parse_onnx
 from rtseg.labels import HELEN
 
@@ -40,14 +40,16 @@ def tiny_checkpoint(fine: int = 0) -> Checkpoint:
             elif "running_mean" in name or name == "refine.2.weight":
                 tensor.normal_(0, 0.3)
     return Checkpoint(
-        architecture="residual-pyramid",
-        options=options,
-        label_set=HELEN,
-        input_height=HEIGHT,
-        input_width=WIDTH,
-        stride=2 if fine else 4,
-        mean=(0.4, 0.5, 0.6),
-        std=(0.2, 0.25, 0.3),
+        spec=ModelSpec(
+            architecture="residual-pyramid",
+            options=options,
+            label_set=HELEN,
+            input_height=HEIGHT,
+            input_width=WIDTH,
+            stride=2 if fine else 4,
+            mean=(0.4, 0.5, 0.6),
+            std=(0.2, 0.25, 0.3),
+        ),
         tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()},
         digest=hashlib.sha256(f"tiny {fine}".encode()).hexdigest(),
     )

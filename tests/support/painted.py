@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from rtseg.backends.base import Backend
-from rtseg.checkpoint import Checkpoint
+from rtseg.checkpoint import ModelSpec
 from rtseg.errors import BackendError
 from rtseg.frames import Frame
 from rtseg.labels import HELEN
@@ -35,7 +35,7 @@ PARTS = {
 
 
 def model(**changes):
-    """A checkpoint without weights."""
+    """What the painted network sees and means."""
     fields = {
         "architecture": "painted",
         "label_set": HELEN,
@@ -43,7 +43,7 @@ def model(**changes):
         "input_width": 256,
         "fit": "letterbox",
     }
-    return Checkpoint(**(fields | changes))
+    return ModelSpec(**(fields | changes))
 
 
 def paint(labels, x, y, height, *, parts=tuple(PARTS)):

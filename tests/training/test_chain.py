@@ -79,24 +79,24 @@ def test_from_check_to_predict(name: str, layout_data: Path, tmp_path: Path) -> 
     assert f"# {name}, split {recipe_of(name).splits[0]}" in (run / "results.md").read_text()
 
     model = read_checkpoint(run / "model.safetensors")
-    assert "--data DIR --out RUN" in model.provenance["command"]
+    assert "--data DIR --out RUN" in model.spec.provenance["command"]
     measured = call("evaluate", run / "model.safetensors", "--data", layout_data, "--json")
     assert measured.exit_code == 0, measured.output
     result = json.loads(measured.output)
     # the figure of the run's end, but for the rounding of the weights in the file
-    assert result["f1"] == pytest.approx(model.accuracy["f1"], abs=0.02)
+    assert result["f1"] == pytest.approx(model.spec.accuracy["f1"], abs=0.02)
 
     image = next(path for path in layout_data.rglob("*") if path.suffix in (".jpg", ".bmp"))
     predicted = call("predict", run / "model.safetensors", image, "-o", tmp_path / "masks")
     assert predicted.exit_code == 0, predicted.output
     mask = cv2.imread(str(tmp_path / "masks" / f"{image.stem}.png"), cv2.IMREAD_UNCHANGED)
     assert mask.shape == cv2.imread(str(image)).shape[:2]
-    assert mask.max() < len(model.label_set)
+    assert mask.max() < len(model.spec.label_set)
 
     seen = rtseg_image(run / "model.safetensors", image, tmp_path)
     assert seen.shape == mask.shape
-    assert seen.max() < len(model.label_set)
-    if model.view == "frame":  # the whole picture through the net, as `predict` does
+    assert seen.max() < len(model.spec.label_set)
+    if model.spec.view == "frame":  # the whole picture through the net, as `predict` does
         assert (seen == mask).mean() > 0.9
 
 

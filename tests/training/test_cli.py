@@ -35,16 +35,20 @@ def test_fit_evaluate_predict(toy_data: Path, tmp_path: Path):
     assert "end at step 2" in fitted.output
     model = out / "model.safetensors"
     checkpoint = read_checkpoint(model)
-    assert checkpoint.provenance["command"].startswith("python -m training fit face-parts")
-    assert str(toy_data) not in json.dumps(checkpoint.header())
-    assert checkpoint.view == "face"
+    assert checkpoint.spec.provenance["command"].startswith("python -m training fit face-parts")
+    assert str(toy_data) not in json.dumps(checkpoint.spec.header())
+    assert checkpoint.spec.view == "face"
     # it starts from other recipes' weights, trained just before
     coarse = read_checkpoint(out / "face-parts-128" / "model.safetensors")
     begun = read_checkpoint(out / "face-parts-192" / "model.safetensors")
-    assert (coarse.input_width, begun.input_width, checkpoint.input_width) == (128, 192, 256)
-    assert checkpoint.provenance["started_from"] == begun.provenance
-    assert begun.provenance["started_from"] == coarse.provenance
-    assert coarse.provenance["command"].startswith("python -m training fit face-parts-128")
+    assert (coarse.spec.input_width, begun.spec.input_width, checkpoint.spec.input_width) == (
+        128,
+        192,
+        256,
+    )
+    assert checkpoint.spec.provenance["started_from"] == begun.spec.provenance
+    assert begun.spec.provenance["started_from"] == coarse.spec.provenance
+    assert coarse.spec.provenance["command"].startswith("python -m training fit face-parts-128")
 
     again = tmp_path / "again"
     start = ("--set", f"start_from={out / 'face-parts-192' / 'model.safetensors'}")
@@ -54,11 +58,11 @@ def test_fit_evaluate_predict(toy_data: Path, tmp_path: Path):
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")
     measured = json.loads(invoke(*words).output)
-    assert read_checkpoint(model).accuracy["f1"] == measured["f1"]
+    assert read_checkpoint(model).spec.accuracy["f1"] == measured["f1"]
     before = checkpoint.tensors["head.2.weight"]
     np.testing.assert_array_equal(read_checkpoint(model).tensors["head.2.weight"], before)
     assert measured["split"] == "celebamask-val"
-    assert measured["f1"] == pytest.approx(checkpoint.accuracy["f1"], abs=0.02)
+    assert measured["f1"] == pytest.approx(checkpoint.spec.accuracy["f1"], abs=0.02)
 
     picture = toy_data / "backgrounds" / "000.jpg"
     invoke("predict", model, picture, "-o", tmp_path / "masks")

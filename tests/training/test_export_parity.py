@@ -73,7 +73,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             checkpoint = read_checkpoint(path)
             small = recipe.with_input(case.height, case.width)
             matrix = measured(small, create_model(checkpoint), learnt)
-            scale = (checkpoint.input_width, checkpoint.input_height)
+            scale = (checkpoint.spec.input_width, checkpoint.spec.input_height)
             seen = np.stack([cv2.resize(learnt[i].image, scale) for i in range(len(learnt))])
             crops = views_of(seen.astype(np.uint8))
             with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as backend:
@@ -81,9 +81,9 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         finally:
             torch.set_num_threads(before)
     # weights that learnt little are sure of little, and those of one class agree with anything
-    mean_iou = mean_of([iou_of(matrix, [i]) for i in range(len(recipe.label_set))])
+    mean_iou = mean_of([iou_of(matrix, [i]) for i in range(len(recipe.spec.label_set))])
     assert mean_iou >= LEAST_MEAN_IOU
-    assert len(np.unique(expected.argmax(-1))) == len(recipe.label_set)
+    assert len(np.unique(expected.argmax(-1))) == len(recipe.spec.label_set)
     sys.stdout.write(f"\n{case.recipe}: mean IoU {mean_iou:.4f}")
     return Trained(recipe=case.recipe, checkpoint=checkpoint, crops=crops, expected=expected)
 
@@ -104,7 +104,7 @@ def test_trained_weights_agree(trained: Trained, precision: Literal["fp32", "fp1
     finished = np.stack([whole_labels(p, height=height, width=width) for p in trained.expected])
     agreement = label_agreement(found, trained.expected)
     whole = float((labels == finished).mean())
-    said = f"{trained.recipe} ({trained.checkpoint.architecture}) {precision}"
+    said = f"{trained.recipe} ({trained.checkpoint.spec.architecture}) {precision}"
     sys.stdout.write(f"\n{said}: cells {agreement:.4%}, pixels {whole:.4%}")
     assert agreement >= LEAST_AGREEMENT[precision]
     assert whole >= LEAST_AGREEMENT[precision]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rtseg.checkpoint import read_checkpoint
+from rtseg.checkpoint import ModelSpec, read_checkpoint
 from rtseg.errors import SettingError, SourceError
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
@@ -66,20 +66,22 @@ def recipe(
     return Recipe(
         name="halves",
         summary="a test",
-        architecture=architecture,
-        options=options,
-        label_set=SHADES,
-        input_height=32,
-        input_width=32,
-        fit="stretch",
-        stride=1,
+        spec=ModelSpec(
+            architecture=architecture,
+            options=options,
+            label_set=SHADES,
+            input_height=32,
+            input_width=32,
+            fit="stretch",
+            stride=1,
+            terms="none",
+        ),
         settings=SETTINGS,
         training=lambda data, settings: learn_from(
             shown, settings, height=32, width=32, fit="stretch", description="halves"
         ),
         evaluation=lambda data, split: Halves(),
         downloads=lambda data: {},
-        terms="none",
     )
 
 
@@ -200,7 +202,7 @@ def test_broken_pictures_end_a_run_with_their_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_broken_pictures_are_skipped_and_counted_when_asked(tmp_path: Path, workers: int) -> None:
     weights(tmp_path, recipe(Halves(broken=(3, 5))), skip_broken=True, epochs=2, workers=workers)
-    provenance = read_checkpoint(tmp_path / "model.safetensors").provenance
+    provenance = read_checkpoint(tmp_path / "model.safetensors").spec.provenance
     assert [line.partition(":")[0] for line in provenance["skipped"]] == [
         "picture-3.jpg",
         "picture-5.jpg",
@@ -221,7 +223,7 @@ def test_the_best_checkpoint_is_kept_when_asked(tmp_path: Path) -> None:
 
     events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     scores = [event["mean_iou"] for event in events if "mean_iou" in event]
-    kept = read_checkpoint(tmp_path / "model.safetensors").provenance["epochs"]
+    kept = read_checkpoint(tmp_path / "model.safetensors").spec.provenance["epochs"]
     assert scores[min(int(kept), len(scores)) - 1] == max(scores)
 
 
@@ -245,7 +247,7 @@ def test_a_frozen_encoder_stays_as_it_was_built(tmp_path: Path) -> None:
 def test_input_size_reaches_views_and_checkpoint(tmp_path: Path) -> None:
     weights(tmp_path, input_height=16, input_width=48, epochs=1)
     checkpoint = read_checkpoint(tmp_path / "model.safetensors")
-    assert (checkpoint.input_height, checkpoint.input_width) == (16, 48)
+    assert (checkpoint.spec.input_height, checkpoint.spec.input_width) == (16, 48)
 
 
 def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:

@@ -106,10 +106,10 @@ def test_a_video_with_a_model_that_was_just_trained(
         rtseg_main([str(word) for word in words])
     assert stopped.value.code == 0
 
-    label_set = recipe.label_set
+    label_set = recipe.spec.label_set
     header, *lines = [json.loads(line) for line in records.read_text().splitlines()]
     assert header["labels"] == list(label_set.names)
-    assert read_checkpoint(model).view == case.view
+    assert read_checkpoint(model).spec.view == case.view
     assert [len(line["faces"]) for line in lines] == [int(case.view == "face")] * FRAMES
     found = np.load(masks)["labels"]
     assert found.shape == (FRAMES, *truths[0].shape)

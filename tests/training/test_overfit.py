@@ -100,8 +100,8 @@ def test_four_pictures_are_learnt_by_heart(case: Case, layout_data: Path, tmp_pa
     assert len(learnt) == 4
     small = recipe.with_input(case.height, case.width)
     matrix = measured(small, create_model(checkpoint), learnt)
-    scores = [iou_of(matrix, [i]) for i in range(len(recipe.label_set))]
-    assert mean_of(scores) >= 0.95, dict(zip(recipe.label_set.names, scores, strict=True))
-    assert checkpoint.provenance["recipe"] == case.recipe
-    assert checkpoint.label_set == recipe.label_set
+    scores = [iou_of(matrix, [i]) for i in range(len(recipe.spec.label_set))]
+    assert mean_of(scores) >= 0.95, dict(zip(recipe.spec.label_set.names, scores, strict=True))
+    assert checkpoint.spec.provenance["recipe"] == case.recipe
+    assert checkpoint.spec.label_set == recipe.spec.label_set
     logging.getLogger(__name__).info("%s: mean IoU %.4f", case.recipe, mean_of(scores))

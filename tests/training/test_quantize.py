@@ -29,7 +29,9 @@ def invoke(*words: object) -> Result:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
-    write_checkpoint(dataclasses.replace(tiny_checkpoint(2), input_width=64), path)
+    tiny = tiny_checkpoint(2)
+    spec = dataclasses.replace(tiny.spec, input_width=64)
+    write_checkpoint(dataclasses.replace(tiny, spec=spec), path)
     write_onnx(read_checkpoint(path), path.with_suffix(".onnx"))
     return path
 

@@ -45,7 +45,7 @@ def test_the_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     small = recipe.with_options(["width=4"])
     path = fit(small, data=tmp_path, out=tmp_path / "run", settings=settings, command="test")
     checkpoint = read_checkpoint(path)
-    assert checkpoint.view == "frame"
+    assert checkpoint.spec.view == "frame"
     assert np.isfinite(checkpoint.tensors["head.weight"]).all()
     assert {name.rpartition("-")[0] for name in recipe.downloads(tmp_path)} == {"mine"}
 

@@ -44,7 +44,7 @@ def test_published_settings(name: str, expected: tuple[object, ...]) -> None:
     recipe = recipe_of(name)
     s = recipe.settings
     assert expected == (
-        *(len(recipe.label_set), recipe.input_height, recipe.input_width),
+        *(len(recipe.spec.label_set), recipe.spec.input_height, recipe.spec.input_width),
         *(s.optimizer, s.learning_rate, s.batch, s.epochs, s.loss),
     )
     assert s.beta2 == 0.999  # Adam's default
@@ -76,27 +76,36 @@ def test_every_published_figure_is_one_that_we_measure(name: str) -> None:
     import numpy as np
 
     recipe = recipe_of(name)
-    classes = len(recipe.label_set)
-    assert set(recipe.published) <= set(scores(np.eye(classes, dtype=np.int64), recipe.label_set))
+    classes = len(recipe.spec.label_set)
+    assert set(recipe.published) <= set(
+        scores(np.eye(classes, dtype=np.int64), recipe.spec.label_set)
+    )
 
 
 @pytest.mark.parametrize("name", ["fasseg-fcn", "helen-unet", "bdd-drivable-unet"])
 def test_a_recipes_stride_is_its_networks(name: str) -> None:
     recipe = recipe_of(name).with_options(["width=4"] if "unet" in name else [])
-    model = build_model(recipe.architecture, classes=len(recipe.label_set), options=recipe.options)
+    model = build_model(
+        recipe.spec.architecture, classes=len(recipe.spec.label_set), options=recipe.spec.options
+    )
     with torch.inference_mode():
         logits = model.eval()(torch.zeros(1, 3, 64, 96))
-    assert logits.shape == (1, len(recipe.label_set), 64 // recipe.stride, 96 // recipe.stride)
+    assert logits.shape == (
+        1,
+        len(recipe.spec.label_set),
+        64 // recipe.spec.stride,
+        96 // recipe.spec.stride,
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_headers_are_plain_json_and_terms_are_said(name: str) -> None:
     recipe = recipe_of(name)
     checkpoint = recipe.checkpoint({}, provenance={}, accuracy={})
-    assert json.loads(json.dumps(checkpoint.header()))["options"] == dict(recipe.options)
-    assert recipe.terms
+    assert json.loads(json.dumps(checkpoint.spec.header()))["options"] == dict(recipe.spec.options)
+    assert recipe.spec.terms
     views = {"cihp": "frame", "bdd": "frame", "face-finder": "finder"}
-    assert recipe.view == next((v for n, v in views.items() if name.startswith(n)), "face")
+    assert recipe.spec.view == next((v for n, v in views.items() if name.startswith(n)), "face")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -114,7 +123,7 @@ def test_no_recipe_learns_from_lapa_what_it_measures_on_helen() -> None:
 
 def test_options_are_json() -> None:
     changed = recipe_of("helen-unet").with_options(["width=16", "slope=0.1"])
-    assert dict(changed.options) == {"width": 16, "slope": 0.1}
+    assert dict(changed.spec.options) == {"width": 16, "slope": 0.1}
     with pytest.raises(SettingError, match="JSON value"):
         changed.with_options(["width"])
     with pytest.raises(SettingError, match="JSON value"):
@@ -123,5 +132,5 @@ def test_options_are_json() -> None:
 
 def test_input_size_can_be_changed() -> None:
     changed = recipe_of("bdd-drivable-unet").with_input(384, 0)
-    assert (changed.input_height, changed.input_width) == (384, 320)
-    assert recipe_of("bdd-drivable-unet").with_input(0, 0).input_height == 192
+    assert (changed.spec.input_height, changed.spec.input_width) == (384, 320)
+    assert recipe_of("bdd-drivable-unet").with_input(0, 0).spec.input_height == 192

@@ -22,14 +22,14 @@ def test_it_is_small_and_says_what_it_is():
     assert path.stat().st_size <= 8_000_000
     checkpoint = read_checkpoint(path)
     assert checkpoint.parameter_count <= 3_200_000
-    assert checkpoint.label_set.names == HELEN.names
-    assert (checkpoint.input_height, checkpoint.input_width) == (256, 256)
-    assert checkpoint.view == "face"
-    assert checkpoint.accuracy["f1"]["parts"] >= 0.80
+    assert checkpoint.spec.label_set.names == HELEN.names
+    assert (checkpoint.spec.input_height, checkpoint.spec.input_width) == (256, 256)
+    assert checkpoint.spec.view == "face"
+    assert checkpoint.spec.accuracy["f1"]["parts"] >= 0.80
     for field in ("data", "date", "command", "epochs", "recipe"):
-        assert checkpoint.provenance[field]
-    assert "research" in checkpoint.terms
-    assert "/" + "work" not in json.dumps(checkpoint.header())
+        assert checkpoint.spec.provenance[field]
+    assert "research" in checkpoint.spec.terms
+    assert "/" + "work" not in json.dumps(checkpoint.spec.header())
     create_model(checkpoint)
 
 
@@ -39,5 +39,5 @@ def test_its_figures_are_measured_again():
     checkpoint = read_checkpoint(default_checkpoint_path())
     dataset = Helen(root=Path(os.environ["RTSEG_DATA"]), split="val")
     matrix = evaluate(Predictor.of_checkpoint(checkpoint), dataset, size=(256, 256))
-    again = f1_table(matrix, checkpoint.label_set)
-    assert again == pytest.approx(dict(checkpoint.accuracy["f1"]), abs=2e-3)
+    again = f1_table(matrix, checkpoint.spec.label_set)
+    assert again == pytest.approx(dict(checkpoint.spec.accuracy["f1"]), abs=2e-3)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from rtseg.checkpoint import read_checkpoint
+from rtseg.checkpoint import ModelSpec, read_checkpoint
 from rtseg.errors import RtsegError, SettingError, SinkError
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
@@ -61,16 +61,19 @@ SETTINGS = FitSettings(
 RECIPE = Recipe(
     name="halves",
     summary="a test",
-    architecture="residual-pyramid",
-    options={"stem": 8, "widths": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "pyramid": 8},
-    label_set=SHADES,
-    input_height=64,
-    input_width=64,
+    spec=ModelSpec(
+        architecture="residual-pyramid",
+        options={"stem": 8, "widths": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "pyramid": 8},
+        label_set=SHADES,
+        input_height=64,
+        input_width=64,
+        terms="none",
+        fit="letterbox",
+    ),
     settings=SETTINGS,
     training=lambda data, settings: TrainingData(views=HalfViews(settings.seed), pictures=24),
     evaluation=lambda data, split: HalfSamples(99),
     downloads=lambda data: {},
-    terms="none",
 )
 
 
@@ -87,17 +90,17 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 def test_it_learns_and_its_checkpoint_loads(tmp_path: Path):
     path = run(tmp_path / "run", epochs=6)
     checkpoint = read_checkpoint(path)
-    assert checkpoint.label_set == SHADES
-    assert checkpoint.provenance["recipe"] == "halves"
-    assert checkpoint.provenance["epochs"] == 6
-    assert checkpoint.accuracy["f1"]["light"] > 0.95
+    assert checkpoint.spec.label_set == SHADES
+    assert checkpoint.spec.provenance["recipe"] == "halves"
+    assert checkpoint.spec.provenance["epochs"] == 6
+    assert checkpoint.spec.accuracy["f1"]["light"] > 0.95
     assert checkpoint.tensors["head.2.weight"].dtype == np.float16
     model = create_model(checkpoint)
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 2, 16, 16)
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     events = [json.loads(line) for line in lines]
     assert events[-1]["event"] == "end"
-    assert events[-1]["f1"] == checkpoint.accuracy["f1"]
+    assert events[-1]["f1"] == checkpoint.spec.accuracy["f1"]
 
 
 def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(tmp_path: Path):
@@ -193,11 +196,11 @@ def test_a_run_can_start_from_a_checkpoint(tmp_path: Path):
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path):
     first = run(tmp_path / "first", epochs=1)
-    wider = dataclasses.replace(RECIPE, options={**RECIPE.options, "stem": 16})
+    wider = RECIPE.with_spec(options={**RECIPE.spec.options, "stem": 16})
     with pytest.raises(SettingError, match="holds another network"):
         run(tmp_path / "second", recipe=wider, start_from=first)
     again = run(tmp_path / "third", epochs=1, start_from=first)
-    assert read_checkpoint(again).provenance["started_from"]["recipe"] == "halves"
+    assert read_checkpoint(again).spec.provenance["started_from"]["recipe"] == "halves"
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path):

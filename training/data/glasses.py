@@ -38,9 +38,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     checkpoint = read_checkpoint(arguments.checkpoint)
-    if "glasses" not in checkpoint.label_set.names:
+    if "glasses" not in checkpoint.spec.label_set.names:
         raise SettingError(f"{arguments.checkpoint}: this model knows no glasses")
-    glasses = checkpoint.label_set.names.index("glasses")
+    glasses = checkpoint.spec.label_set.names.index("glasses")
     predictor = Predictor.of_checkpoint(checkpoint)
     helen = Helen(root=arguments.data, split="train")
     for sample in samples_of(helen):

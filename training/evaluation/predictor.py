@@ -55,11 +55,11 @@ class Predictor:
         model = create_model(checkpoint).to(memory_format=torch.channels_last)
         return cls(
             model,
-            height=checkpoint.input_height,
-            width=checkpoint.input_width,
-            fit=checkpoint.fit,
-            mean=checkpoint.mean,
-            std=checkpoint.std,
+            height=checkpoint.spec.input_height,
+            width=checkpoint.spec.input_width,
+            fit=checkpoint.spec.fit,
+            mean=checkpoint.spec.mean,
+            std=checkpoint.spec.std,
         )
 
     def __call__(self, images: Sequence[Image], *, offset: float = 0.0) -> list[LabelMap]:
@@ -173,8 +173,8 @@ def evaluated(
     """The summed confusion matrix of a checkpoint's network, at its own input size."""
     predictor = Predictor.of_checkpoint(checkpoint)
     predictor.model.to(device)
-    size = (checkpoint.input_height, checkpoint.input_width)
-    return evaluate(predictor, dataset, size=size, fit=checkpoint.fit)
+    size = (checkpoint.spec.input_height, checkpoint.spec.input_width)
+    return evaluate(predictor, dataset, size=size, fit=checkpoint.spec.fit)
 
 
 def _seen(image: Image, size: tuple[int, int], fit: Fit) -> tuple[int, int]:

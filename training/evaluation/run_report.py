@@ -35,12 +35,12 @@ def write_report(checkpoint: Path, recipe: Recipe, *, data: Path) -> list[Path]:
     validation = recipe.evaluation(data, recipe.splits[0])
     matrix = evaluated(model, validation)
     files = [folder / name for name in ("results.md", "confusion.png", "predictions.png")]
-    table = results_table(matrix, recipe.label_set, recipe.published)
-    size = f"{model.input_width}x{model.input_height}"
+    table = results_table(matrix, recipe.spec.label_set, recipe.published)
+    size = f"{model.spec.input_width}x{model.spec.input_height}"
     heading = f"# {recipe.name}, split {recipe.splits[0]} at {size}\n\n"
     weight = f"\n{checkpoint.stat().st_size / 1e6:.1f} MB, {model.parameter_count:,} numbers\n"
     write_whole(files[0], (heading + table + weight).encode())
-    draw_confusion(matrix, recipe.label_set, files[1])
+    draw_confusion(matrix, recipe.spec.label_set, files[1])
     draw_predictions(Predictor.of_checkpoint(model), validation, files[2])
     log = folder / "log.jsonl"
     if log.exists():

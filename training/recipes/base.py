@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from rtseg.checkpoint import Checkpoint, Fit, View
+from rtseg.checkpoint import Checkpoint, ModelSpec
 from rtseg.errors import SettingError
 from rtseg.frames import Image
-from rtseg.labels import LabelSet
 from training.data.base import Dataset
 from training.data.check import Pictures
 from training.losses.functions import Sets
@@ -55,9 +54,7 @@ class Recipe:
 
     Attributes:
         name, summary: for `list` and `show`.
-        architecture, options: of `rtseg.models`.
-        label_set, input_height, input_width, fit, mean, std, stride, view, label_offset: as in
-            `Checkpoint`.
+        spec: what its network sees and means, and under what terms its weights may be used.
         settings: the run's defaults.
         training: (data folder, settings) -> what to learn from.
         evaluation: (data folder, split) -> what to measure on.
@@ -67,24 +64,13 @@ class Recipe:
         published: a figure's name -> what the source published.
         notes: where the source's code and text differ: what was chosen, and why.
         first: the recipe whose weights this one starts from, unless `start_from` says which.
-        terms: under what terms its weights may be used.
         figures: (network, data folder, split) -> what is measured of it, with a `mean` to keep
             the best by, where that is not a confusion matrix of labels.
     """
 
     name: str
     summary: str
-    architecture: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    label_set: LabelSet
-    input_height: int
-    input_width: int
-    fit: Fit = "letterbox"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    stride: int = 4
-    view: View = "face"
-    label_offset: float = 0.0
+    spec: ModelSpec
     settings: FitSettings
     training: Callable[[Path, FitSettings], TrainingData]
     evaluation: Callable[[Path, str], Dataset]
@@ -94,7 +80,6 @@ class Recipe:
     published: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     first: Recipe | None = None
-    terms: str = ""
     figures: Callable[[nn.Module, Path, str], Mapping[str, Any]] | None = None
 
     def before(self) -> list[Recipe]:
@@ -103,14 +88,17 @@ class Recipe:
             return []
         return [*self.first.before(), self.first]
 
+    def with_spec(self, **changes: Any) -> Recipe:
+        """The recipe with some fields of its specification changed."""
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, **changes))
+
     def with_input(self, height: int, width: int) -> Recipe:
         """The recipe at another input size; 0 leaves a side as it is."""
         if not height and not width:
             return self
-        return dataclasses.replace(
-            self,
-            input_height=height or self.input_height,
-            input_width=width or self.input_width,
+        return self.with_spec(
+            input_height=height or self.spec.input_height,
+            input_width=width or self.spec.input_width,
         )
 
     def with_options(self, assignments: Iterable[str]) -> Recipe:
@@ -119,7 +107,7 @@ class Recipe:
         Raises:
             SettingError: one is no assignment, or its value is not JSON.
         """
-        options = dict(self.options)
+        options = dict(self.spec.options)
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
             try:
@@ -131,7 +119,7 @@ class Recipe:
                     f"--option {assignment!r} sets nothing; use NAME=VALUE with a JSON value, "
                     "such as width=16"
                 ) from None
-        return dataclasses.replace(self, options=options)
+        return self.with_spec(options=options)
 
     def checkpoint(
         self,
@@ -141,20 +129,5 @@ class Recipe:
         accuracy: Mapping[str, Any],
     ) -> Checkpoint:
         """A model file's content with these weights."""
-        return Checkpoint(
-            architecture=self.architecture,
-            options=dict(self.options),
-            label_set=self.label_set,
-            input_height=self.input_height,
-            input_width=self.input_width,
-            fit=self.fit,
-            mean=self.mean,
-            std=self.std,
-            stride=self.stride,
-            view=self.view,
-            label_offset=self.label_offset,
-            provenance=provenance,
-            accuracy=accuracy,
-            terms=self.terms,
-            tensors=tensors,
-        )
+        spec = dataclasses.replace(self.spec, provenance=provenance, accuracy=accuracy)
+        return Checkpoint(spec=spec, tensors=tensors)

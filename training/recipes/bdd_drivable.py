@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from rtseg.checkpoint import ModelSpec
 from rtseg.labels import BDD_DRIVABLE
 from training.data.bdd100k import ORIGIN, open_bdd_drivable
 from training.recipes.base import Recipe
@@ -43,14 +44,17 @@ def _recipe(
     return Recipe(
         name=f"bdd-drivable-{name}",
         summary=f"{summary} on BDD100K's drivable area, 3 classes, 180x320",
-        architecture=architecture,
-        options=options,
-        label_set=BDD_DRIVABLE,
-        input_height=HEIGHT,
-        input_width=WIDTH,
-        fit="letterbox",
-        stride=stride,
-        view="frame",
+        spec=ModelSpec(
+            architecture=architecture,
+            options=options,
+            label_set=BDD_DRIVABLE,
+            input_height=HEIGHT,
+            input_width=WIDTH,
+            fit="letterbox",
+            stride=stride,
+            view="frame",
+            terms=terms_of(ORIGIN),
+        ),
         settings=dataclasses.replace(
             PLAIN,
             epochs=12,
@@ -74,7 +78,6 @@ def _recipe(
         splits=("published-val", "published-test", "val"),
         published={"mean-iou": published},
         notes=(*NOTES, note) if note else NOTES,
-        terms=terms_of(ORIGIN),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rtseg.checkpoint import ModelSpec
 from rtseg.labels import CELEBAMASK
 from training.data.celebamask import ORIGIN, CelebAMask
 from training.recipes.base import Recipe
@@ -17,13 +18,16 @@ from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictu
 RECIPE = Recipe(
     name="celebamask-deeplab",
     summary="DeepLabV3+ on ResNet-50 cut at its fourth stage, CelebAMask-HQ, 19 classes, 256x256",
-    architecture="deeplab-cut",
-    label_set=CELEBAMASK,
-    input_height=256,
-    input_width=256,
-    fit="stretch",
-    stride=4,
-    view="face",
+    spec=ModelSpec(
+        architecture="deeplab-cut",
+        label_set=CELEBAMASK,
+        input_height=256,
+        input_width=256,
+        fit="stretch",
+        stride=4,
+        view="face",
+        terms=terms_of(ORIGIN),
+    ),
     settings=dataclasses.replace(
         PLAIN,
         epochs=10,
@@ -45,5 +49,4 @@ RECIPE = Recipe(
         "it publishes no score; on the official test split others reach a mean F1 of 0.8607 "
         "(DML-CSR) to 0.8956 (FaRL)",
     ),
-    terms=terms_of(ORIGIN),
 )

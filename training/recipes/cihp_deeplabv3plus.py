@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rtseg.checkpoint import ModelSpec
 from rtseg.labels import CIHP
 from training.data.cihp import ORIGIN, open_cihp
 from training.recipes.base import Recipe
@@ -15,13 +16,16 @@ from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictu
 RECIPE = Recipe(
     name="cihp-deeplabv3plus",
     summary="DeepLabV3+ on ResNet-50 cut at its fourth stage, CIHP, 20 classes, 11.86 M, 512x512",
-    architecture="deeplab-cut",
-    label_set=CIHP,
-    input_height=512,
-    input_width=512,
-    fit="stretch",
-    stride=4,
-    view="frame",
+    spec=ModelSpec(
+        architecture="deeplab-cut",
+        label_set=CIHP,
+        input_height=512,
+        input_width=512,
+        fit="stretch",
+        stride=4,
+        view="frame",
+        terms=terms_of(ORIGIN),
+    ),
     settings=dataclasses.replace(
         PLAIN,
         epochs=25,
@@ -42,5 +46,4 @@ RECIPE = Recipe(
         "convolutions; taken: torchvision's, without and in the 3x3; the counted 11.86 M include "
         "those biases and the running statistics",
     ),
-    terms=terms_of(ORIGIN),
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from rtseg.checkpoint import ModelSpec
 from rtseg.faces.centres import FACE_CENTRES, STRIDE
 from training.augment.face_scenes import FaceScenes, SceneSettings
 from training.data.backgrounds import Backgrounds
@@ -53,7 +54,7 @@ def _held_out(data: Path, split: str) -> FaceScenes:
 def figures(model: nn.Module, data: Path, split: str) -> Mapping[str, Any]:
     """Recall and false faces on 384 views of held-out people and pictures, at a score of .5."""
     found = measure_finding(
-        model, _held_out(data, split), count=384, mean=RECIPE.mean, std=RECIPE.std
+        model, _held_out(data, split), count=384, mean=RECIPE.spec.mean, std=RECIPE.spec.std
     )
     values = found.figures(0.5)
     recalls = [
@@ -85,12 +86,20 @@ def downloads(data: Path) -> dict[str, Pictures]:
 RECIPE = Recipe(
     name="face-finder",
     summary="finds faces: 0.44 M parameters, 0.22 GMAC at 384x224",
-    architecture="face-finder",
-    label_set=FACE_CENTRES,
-    input_height=224,
-    input_width=384,
-    stride=STRIDE,
-    view="finder",
+    spec=ModelSpec(
+        architecture="face-finder",
+        label_set=FACE_CENTRES,
+        input_height=224,
+        input_width=384,
+        stride=STRIDE,
+        view="finder",
+        terms=(
+            "Weights trained on research-use data (CelebAMask-HQ, Helen*, FASSEG, MFSD). The code "
+            "that made them is Apache-2.0; judge for yourself whether your use of the weights is "
+            "covered."
+        ),
+        fit="letterbox",
+    ),
     settings=FitSettings(
         epochs=24,
         batch=32,
@@ -107,10 +116,5 @@ RECIPE = Recipe(
     evaluation=evaluation,
     downloads=downloads,
     splits=("val", "report"),
-    terms=(
-        "Weights trained on research-use data (CelebAMask-HQ, Helen*, FASSEG, MFSD). The code "
-        "that made them is Apache-2.0; judge for yourself whether your use of the weights is "
-        "covered."
-    ),
     figures=figures,
 )

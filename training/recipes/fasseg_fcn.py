@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from rtseg.checkpoint import ModelSpec
 from rtseg.labels import FASSEG
 from training.data.base import Dataset
 from training.data.check import Pictures
@@ -22,15 +23,18 @@ from training.settings import FitSettings
 RECIPE = Recipe(
     name="fasseg-fcn",
     summary="encoder-decoder 12..768 on FASSEG V2, 6 classes, 2.1 M parameters, 256x256",
-    architecture="fasseg-fcn",
-    label_set=FASSEG,
-    input_height=256,
-    input_width=256,
-    fit="stretch",
-    mean=(0.0, 0.0, 0.0),
-    std=(1.0, 1.0, 1.0),
-    stride=1,
-    view="face",
+    spec=ModelSpec(
+        architecture="fasseg-fcn",
+        label_set=FASSEG,
+        input_height=256,
+        input_width=256,
+        fit="stretch",
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        stride=1,
+        view="face",
+        terms=terms_of(ORIGIN),
+    ),
     settings=dataclasses.replace(
         PLAIN,
         epochs=100,
@@ -48,7 +52,6 @@ RECIPE = Recipe(
         "lists, which hold out 4, because 2 photos say little",
         "it publishes no figure but its loss",
     ),
-    terms=terms_of(ORIGIN),
 )
 
 
@@ -76,10 +79,9 @@ def _downloads(data: Path) -> dict[str, Pictures]:
 
 
 BOTH = dataclasses.replace(
-    RECIPE,
+    RECIPE.with_spec(fit="letterbox", terms=terms_of(ORIGIN, ORIGIN_V3)),
     name="fasseg-fcn-both",
     summary="fasseg-fcn on FASSEG V2 and V3 (13 yaws), with our augmentation",
-    fit="letterbox",
     settings=dataclasses.replace(
         RECIPE.settings,
         schedule="one-cycle",
@@ -93,5 +95,4 @@ BOTH = dataclasses.replace(
     downloads=_downloads,
     splits=("val", "v2-val", "v3-val", "v2-test", "v3-test"),
     notes=("no published run: what our augmentation and the profile views add to fasseg-fcn",),
-    terms=terms_of(ORIGIN, ORIGIN_V3),
 )

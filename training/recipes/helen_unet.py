@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rtseg.checkpoint import ModelSpec
 from rtseg.labels import HELEN
 from training.data.helen import ORIGIN, open_helen
 from training.recipes.base import Recipe
@@ -15,16 +16,19 @@ from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictu
 RECIPE = Recipe(
     name="helen-unet",
     summary="U-Net 64..1024 with leaky ReLU on Helen*, 11 classes, 31.0 M parameters, 256x256",
-    architecture="unet",
-    options={"width": 64, "slope": 0.05},
-    label_set=HELEN,
-    input_height=256,
-    input_width=256,
-    fit="stretch",
-    mean=(0.0, 0.0, 0.0),
-    std=(1.0, 1.0, 1.0),
-    stride=1,
-    view="face",
+    spec=ModelSpec(
+        architecture="unet",
+        options={"width": 64, "slope": 0.05},
+        label_set=HELEN,
+        input_height=256,
+        input_width=256,
+        fit="stretch",
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        stride=1,
+        view="face",
+        terms=terms_of(ORIGIN),
+    ),
     settings=dataclasses.replace(
         PLAIN,
         epochs=30,
@@ -63,5 +67,4 @@ RECIPE = Recipe(
         "its sister project, the same net, publishes 0.8556 for what is called `parts` here",
         "its test pictures are Helen*'s 100; `val` and `report` here are held out of the 1,999",
     ),
-    terms=terms_of(ORIGIN),
 )

@@ -74,8 +74,7 @@ NETWORKS: Mapping[str, tuple[str, dict[str, Any], int]] = {
 
 def _trial(name: str) -> Trial:
     architecture, options, stride = NETWORKS[name]
-    recipe = dataclasses.replace(
-        recipe_of("helen-unet"),
+    recipe = recipe_of("helen-unet").with_spec(
         architecture=architecture,
         options=options,
         stride=stride,
@@ -93,11 +92,11 @@ def multiplications(checkpoint: Checkpoint) -> int:
 
     with torch.device("meta"):
         network = build_model(
-            checkpoint.architecture,
-            classes=len(checkpoint.label_set),
-            options=checkpoint.options,
+            checkpoint.spec.architecture,
+            classes=len(checkpoint.spec.label_set),
+            options=checkpoint.spec.options,
         )
-        picture = torch.zeros(1, 3, checkpoint.input_height, checkpoint.input_width)
+        picture = torch.zeros(1, 3, checkpoint.spec.input_height, checkpoint.spec.input_width)
     counter = FlopCounterMode(display=False)
     with counter, torch.inference_mode():
         network.to("meta").eval()(picture)
@@ -133,8 +132,8 @@ def latencies(
                     smallest[row, column] = np.nan
                     continue
                 opened.append((row, column, stack.enter_context(backend)))
-        model = checkpoints[0]
-        crops = rng.integers(0, 256, (1, model.input_height, model.input_width, 3), np.uint8)
+        spec = checkpoints[0].spec
+        crops = rng.integers(0, 256, (1, spec.input_height, spec.input_width, 3), np.uint8)
         for _ in range(rounds + 5):
             for row, column, backend in opened:
                 start = time.perf_counter()
@@ -147,7 +146,12 @@ def latencies(
 def report(outcomes: Sequence[Outcome], out: Path, threads: int) -> str:
     """The table, and `architectures.png`: accuracy against milliseconds."""
     large = [
-        dataclasses.replace(o.checkpoint, input_height=TIMED_SIZE, input_width=TIMED_SIZE)
+        dataclasses.replace(
+            o.checkpoint,
+            spec=dataclasses.replace(
+                o.checkpoint.spec, input_height=TIMED_SIZE, input_width=TIMED_SIZE
+            ),
+        )
         for o in outcomes
     ]
     times = latencies(large, threads=threads)

@@ -49,7 +49,7 @@ class Trial:
         """All that decides what the run learns, as JSON values."""
         settings = {n: v for n, v in self.settings.plain().items() if n not in FREE}
         recipe = self.recipe
-        network = {"architecture": recipe.architecture, "options": dict(recipe.options)}
+        network = {"architecture": recipe.spec.architecture, "options": dict(recipe.spec.options)}
         plain: dict[str, Any] = json.loads(
             json.dumps({"recipe": recipe.name, **network, "settings": settings, **self.cells})
         )

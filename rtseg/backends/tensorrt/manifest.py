@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from rtseg.checkpoint import Checkpoint, checkpoint_from_header
+from rtseg.checkpoint import ModelSpec, spec_from_header
 from rtseg.errors import BackendError, ModelError
 
 MAX_MANIFEST_BYTES = 2**20
@@ -75,9 +75,9 @@ class Manifest:
     build_seconds: float
 
     @property
-    def model(self) -> Checkpoint:
+    def model(self) -> ModelSpec:
         """The model's description; no weights."""
-        return checkpoint_from_header(self.header, path=self.name, digest=self.weights_digest)
+        return spec_from_header(self.header, path=self.name)
 
     @property
     def library(self) -> str:

@@ -187,7 +187,7 @@ def _build(
         key=key,
         sha256=hashlib.sha256(built.plan).hexdigest(),
         onnx_digest=exported.digest,
-        weights_digest=exported.model.digest,
+        weights_digest=exported.weights_digest,
         header=exported.model.header(),
         largest_batch=recipe.largest_batch,
         asked_precision=exported.precision,

@@ -14,7 +14,6 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -100,7 +99,7 @@ class TorchBackend(Backend):
         self.uses_cuda_graphs = cuda_graphs and kind == "cuda"
         self._graphed: dict[int, GraphedBatch] = {}
         # the weights live in the network from here on
-        self.model = replace(checkpoint, tensors={})
+        self.model = checkpoint.spec
         network = fold_batch_norms(create_model(checkpoint))
         try:
             self._choose(network, precision)

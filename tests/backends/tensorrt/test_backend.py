@@ -25,7 +25,7 @@ from tests.support.fakes.machine import install
 from tests.support.fakes.tensorrt import probabilities_of
 
 RECIPE = EngineRecipe(name="tiny")
-STRIDE = tiny_checkpoint().stride
+STRIDE = tiny_checkpoint().spec.stride
 VERSIONS = ("10.13.0.35", "11.4.0.106", "1.7.1.116")  # the last is TensorRT-RTX's
 
 

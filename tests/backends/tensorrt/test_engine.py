@@ -95,7 +95,7 @@ def test_a_build_leaves_an_engine_a_manifest_and_nothing_else(machine, folder):
     assert manifest.tensorrt in VERSIONS
     assert (manifest.precision, manifest.agreement, manifest.workspace_mib) == ("fp16", 1.0, 512)
     assert manifest.onnx_digest == tiny_onnx().digest
-    assert manifest.weights_digest == tiny_onnx().model.digest
+    assert manifest.weights_digest == tiny_onnx().weights_digest
     assert manifest.model.label_set == tiny_onnx().model.label_set
     shares = [share for share, _phase in seen]
     assert shares == sorted(shares)

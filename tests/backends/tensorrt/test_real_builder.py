@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -113,23 +112,12 @@ def test_every_gpu_architecture_is_built_for_alone_and_together(library):
 def test_the_network_of_every_recipe_is_built_at_its_full_size(library, name):
     """With random weights: what matters to the builder is the architecture."""
     recipe = RECIPES[name]
-    require_library(recipe.architecture)
-    checkpoint = Checkpoint(
-        architecture=recipe.architecture,
-        options=recipe.options,
-        label_set=recipe.label_set,
-        input_height=recipe.input_height,
-        input_width=recipe.input_width,
-        stride=recipe.stride,
-        mean=recipe.mean,
-        std=recipe.std,
-        digest="0" * 64,
-    )
-    network = build_model(
-        recipe.architecture, classes=len(recipe.label_set), options=checkpoint.options
-    )
+    spec = recipe.spec
+    require_library(spec.architecture)
+    network = build_model(spec.architecture, classes=len(spec.label_set), options=spec.options)
     tensors = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
-    exported = parse_onnx(export_onnx(replace(checkpoint, tensors=tensors)), name=name)
+    checkpoint = Checkpoint(spec=spec, tensors=tensors, digest="0" * 64)
+    exported = parse_onnx(export_onnx(checkpoint), name=name)
     built = build_plan(library, exported, RECIPE, architectures=("sm89",))
     layers = parse_layers(built.layers)
     assert {layer.reads for layer in convolutions(layers)} == {"Half"}

@@ -14,7 +14,7 @@ from torch import nn
 from rtseg.backends import open_backend
 from rtseg.backends.base import CompilerError
 from rtseg.backends.torch.backend import TorchBackend, fold_batch_norms
-from rtseg.checkpoint import Checkpoint, write_checkpoint
+from rtseg.checkpoint import Checkpoint, ModelSpec, write_checkpoint
 from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
 from rtseg.labels import HELEN
 from rtseg.models import build_model, create_model
@@ -33,13 +33,15 @@ def checkpoint():
             tensor.normal_(0, 0.3)
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     return Checkpoint(
-        architecture="residual-pyramid",
-        options=OPTIONS,
-        label_set=HELEN,
-        input_height=64,
-        input_width=96,
-        mean=(0.4, 0.5, 0.6),
-        std=(0.2, 0.25, 0.3),
+        spec=ModelSpec(
+            architecture="residual-pyramid",
+            options=OPTIONS,
+            label_set=HELEN,
+            input_height=64,
+            input_width=96,
+            mean=(0.4, 0.5, 0.6),
+            std=(0.2, 0.25, 0.3),
+        ),
         tensors=tensors,
     )
 
@@ -66,7 +68,7 @@ def test_it_computes_what_the_network_says(backend, checkpoint):
     """Against the network as written: float64, batch norms unfolded, normalised by hand."""
     pictures = crops(2)
     network = create_model(checkpoint).double()
-    normalised = (pictures / 255 - np.array(checkpoint.mean)) / np.array(checkpoint.std)
+    normalised = (pictures / 255 - np.array(checkpoint.spec.mean)) / np.array(checkpoint.spec.std)
     with torch.inference_mode():
         logits = network(torch.from_numpy(normalised).permute(0, 3, 1, 2))
     expected = logits.softmax(1).permute(0, 2, 3, 1).numpy()
@@ -167,7 +169,7 @@ def test_a_missing_gpu_is_one_line(checkpoint, monkeypatch):
 def test_what_a_processor_cannot_do_is_refused(checkpoint):
     with pytest.raises(SettingError, match="'fp16' does not run on cpu; allowed: auto, fp32, bf16"):
         TorchBackend(checkpoint, device="cpu", precision="fp16")
-    with pytest.raises(SettingError, match="--device"):
+    with pytest.raises(SettingError, match="`device`"):
         TorchBackend(checkpoint, device="npu")
 
 
@@ -224,7 +226,12 @@ def test_open_backend_refuses_what_it_does_not_know(checkpoint, tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         open_backend(model=tmp_path / "missing.safetensors")
     wrong = Checkpoint(
-        architecture="residual-pyramid", label_set=HELEN, input_height=64, input_width=64
+        spec=ModelSpec(
+            architecture="residual-pyramid",
+            label_set=HELEN,
+            input_height=64,
+            input_width=64,
+        ),
     )
     with pytest.raises(ModelError, match="do not fit"):
         open_backend(model=wrong)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rtseg.checkpoint import read_header
+from rtseg.checkpoint import read_spec
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
 from rtseg.postprocess.smoothing import LONGEST_SECONDS, TrackSmoother
@@ -60,7 +60,7 @@ def measure(data: Path, *, count: int) -> Report:
 
 
 def _time_constant(data: Path, seed: int, fps: int, levels_per_second: float) -> float:
-    shipped = read_header(default_checkpoint_path())
+    shipped = read_spec(default_checkpoint_path())
     cells = (shipped.input_height // shipped.stride, shipped.input_width // shipped.stride)
     scene = still_head(data, seed=seed, fps=fps)
     smoother = TrackSmoother(FaceSettings().smoothing)
