@@ -17,6 +17,7 @@ COMMANDS = {
     "camera": "Segment a camera live, in a window or into a file.",
     "serve": "Serve a page that segments each visitor's own camera.",
     "image": "Segment still pictures.",
+    "batch": "Segment thousands of files, here or on a Ray cluster.",
     "bench": "Measure frames a second, latency and every stage, on the real pipeline.",
     "demo": "Make a clip with a moving face, segment it, and say how fast it went.",
     "engine": "Build, list, verify and delete TensorRT engines; export models to ONNX.",

@@ -1,222 +1,182 @@
-"""Many videos in one run: one that fails does not stop the others, and none is done twice."""
+"""`rtseg batch`: thousands of files, on this machine or on a cluster."""
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from rtseg.cli.options import with_options_named
-from rtseg.destination import NUMBERED, container_for, is_folder, stem_of
-from rtseg.errors import DiskFullError, RtsegError, SettingError, SinkError, SourceError
-from rtseg.outputs import STANDARD_STREAM, check_outputs, shown
-from rtseg.settings import EncodeSettings
-from rtseg.system.files import FileId, create_part, file_id
-from rtseg.system.libraries import missing_library
+from rtseg.cli.options import with_settings
+from rtseg.settings import (
+    EncodeSettings,
+    FaceSettings,
+    ModelSettings,
+    ReadSettings,
+    ViewSettings,
+)
 
-_INTERRUPTED = 128
-"""Exit codes from here on stand for a signal."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One input, and the files that it becomes."""
-
-    source: str
-    output: str | None
-    labels: str | None
-    records: str | None
-    coco: str | None = None
-
-    @property
-    def files(self) -> list[Path]:
-        """What it writes."""
-        return [Path(name) for name in (self.output, self.labels, self.records, self.coco) if name]
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether all of it is there: a file bears its name only once it is whole.
-
-        Of numbered pictures nobody can tell.
-        """
-        return all(path.exists() for path in self.files)
+if TYPE_CHECKING:
+    from rtseg.batch import BadInput, BatchReport, BatchTask, Runner, TaskResult
 
 
-def plan_batch(
-    inputs: Sequence[str],
-    *,
-    output: str | None,
-    labels: str | None,
-    records: str | None,
-    coco: str | None = None,
+@click.command(short_help="Segment thousands of files, here or on a Ray cluster.")
+@click.argument("inputs", metavar="INPUT…", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    required=True,
+    help="Where everything goes: a folder that every worker sees, or a URL of fsspec (s3://, gs://).",
+)
+@click.option(
+    "--on",
+    default="local",
+    show_default=True,
+    metavar="WHERE",
+    help="local:N processes of this machine, ray (the cluster that it is part of), or "
+    "ray://HOST:PORT.",
+)
+@click.option(
+    "--pictures/--no-pictures", default=True, show_default=True, help="A video of the view each."
+)
+@click.option("--labels", is_flag=True, help="A lossless video of label ids each (FFV1).")
+@click.option("--json", "records", is_flag=True, help="One JSON line a frame each.")
+@click.option(
+    "--tries",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="Starts of a task whose worker dies, before it is given up.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and end.")
+@with_settings(
+    omit=("overwrite", "hud"),
+    view=ViewSettings,
+    read=ReadSettings,
+    encode=EncodeSettings,
+    model=ModelSettings,
+    faces=FaceSettings,
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def command(
+    inputs: tuple[str, ...],
+    output: str,
+    on: str,
+    pictures: bool,
+    labels: bool,
+    records: bool,
+    tries: int,
+    dry_run: bool,
+    view: ViewSettings,
+    read: ReadSettings,
     encode: EncodeSettings,
-    only_lossless: bool = False,
-    resume: bool,
-    frames: bool = False,
-) -> list[Job]:
-    """Which files each input becomes: `a.mov`, in the labels' folder `a.mkv`, then `a.jsonl`,
-    and `a.json` for COCO.
-
-    An input whose container cannot be written, or not with the codec, becomes a `.mkv`, and so
-    does every one whose soft masks are written (`only_lossless`).
-
-    Raises:
-        SettingError: an output is no folder, two inputs would become one file, or an output would
-            be an input.
-    """
-    if not any((output, labels, records, coco)):
-        raise SettingError(
-            "no output; give -o FOLDER, --labels FOLDER, --json FOLDER or --coco FOLDER"
-        )
-    if resume and encode.overwrite:
-        raise SettingError("--resume keeps what --overwrite replaces; give one of them")
-    folders = {"-o": output, "--labels": labels, "--json": records, "--coco": coco}
-    for option, folder in folders.items():
-        _check_folder(option, folder)
-    jobs = []
-    for source in inputs:
-        stem = stem_of(source)
-        suffix = ".mkv" if only_lossless else container_for(source, encode)
-        view = f"{stem}/{NUMBERED}" if frames else stem + suffix
-        jobs.append(
-            Job(
-                source=source,
-                output=_within(output, view),
-                labels=_within(labels, f"{stem}.{'labels.' if labels == output else ''}mkv"),
-                records=_within(records, f"{stem}.jsonl"),
-                coco=_within(coco, f"{stem}.json"),
-            )
-        )
-    outputs: dict[str, str | None] = {}
-    for job in jobs:
-        outputs |= {f"{shown(job.source)} ({path.name})": str(path) for path in job.files}
-    if len({job.source for job in jobs}) < len(jobs):
-        raise SettingError("an input is named twice; name each once")
-    check_outputs([job.source for job in jobs], outputs)
-    return jobs
-
-
-def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], bool]:
-    """The inputs, each folder or pattern of videos replaced by its videos.
-
-    Returns:
-        The inputs, and whether there was such a folder or pattern: it may have come to one file.
-
-    Raises:
-        SourceError: a folder or pattern holds both stills and videos, or neither.
-    """
-    from rtseg.sources.listing import is_listing, list_files, stills_of
-
-    sources: list[str] = []
-    has_expanded = False
-    for name in inputs:
-        if not is_listing(name):
-            sources.append(name)
-            continue
-        listing = list_files(name)
-        if listing.videos and not listing.is_mixed:
-            listing.say_others()
-            sources += [str(path) for path in listing.videos]
-            has_expanded = True
-        else:
-            stills_of(listing)
-            sources.append(name)
-    return sources, has_expanded
-
-
-def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, quiet: bool) -> int:
-    """Run every job; the exit code: 0, the first failure's, or the signal's that ended it.
-
-    Args:
-        run: does one job, and returns its exit code.
-        resume: whether a finished job is left as it is.
-
-    Raises:
-        RtsegError: what would fail for every other input as well.
-    """
-    failures: list[tuple[Job, str, int]] = []
-    done = skipped = code = 0
-    for job in jobs:
-        if resume and job.is_finished:
-            skipped += 1
-            continue
-        before = {path: file_id(path) for path in job.files}
-        try:
-            code = run(job)
-        except (DiskFullError, SettingError):
-            _summarise(jobs, done, skipped, failures, quiet=quiet)
-            raise
-        except (SourceError, SinkError) as error:
-            reason = with_options_named(str(error))
-            click.echo(f"error: {reason}", err=True)
-            failures.append((job, reason, error.exit_code))
-            continue
-        except RtsegError:
-            _summarise(jobs, done, skipped, failures, quiet=quiet)
-            raise
-        except Exception as error:  # a bug: shown whole, and the others go on
-            if missing_library(error) is not None:
-                raise
-            click.echo(traceback.format_exc(), err=True)
-            failures.append((job, f"a bug: {type(error).__name__}; please report it", 1))
-            continue
-        if code >= _INTERRUPTED:
-            _mark_unfinished(job, before)
-            break
-        done += 1
-    _summarise(jobs, done, skipped, failures, quiet=quiet)
-    if code >= _INTERRUPTED:
-        return code
-    return failures[0][2] if failures else 0
-
-
-def _summarise(
-    jobs: Sequence[Job],
-    done: int,
-    skipped: int,
-    failures: Sequence[tuple[Job, str, int]],
-    *,
+    model: ModelSettings,
+    faces: FaceSettings,
     quiet: bool,
-) -> None:
-    if quiet:
-        return
-    parts = [f"{done} of {len(jobs)} videos done"]
-    if skipped:
-        parts.append(f"{skipped} finished before")
-    if failures:
-        parts.append(f"{len(failures)} failed")
-    left = len(jobs) - done - skipped - len(failures)
-    if left:
-        parts.append(f"{left} left; --resume goes on with them")
-    click.echo(", ".join(parts), err=True)
-    for job, reason, _code in failures:
-        click.echo(f"  failed: {shown(job.source)}: {reason}", err=True)
+) -> int:
+    """Segment every INPUT into FOLDER, and say what became of each in FOLDER/results.parquet.
 
+    INPUT is a file, a folder, a quoted pattern, a URL, or a manifest: a text file with one input a
+    line, or a CSV or Parquet table with a column `input`. What is finished is not done again: the
+    same command goes on where it was stopped.
 
-def _mark_unfinished(job: Job, before: Mapping[Path, FileId | None]) -> None:
-    """Give what an interrupted job wrote a temporary name again, so that it counts as partial.
-
-    What was there before it stays as it is.
+    \b
+    rtseg batch clips/ -o done --labels --no-pictures
+    rtseg batch manifest.csv -o s3://bucket/masks --on ray://head:10001
     """
-    for path in job.files:
-        if file_id(path) not in {None, before.get(path)}:
-            path.replace(create_part(path))
+    from rtseg.batch import BatchSettings, plan_tasks, read_inputs, runner_of
+
+    found = read_inputs(inputs)
+    if model.threads == 0:
+        model = dataclasses.replace(model, threads=_threads(on))
+    settings = BatchSettings(
+        pictures=pictures,
+        labels=labels,
+        records=records,
+        view=view,
+        read=read,
+        encode=encode,
+        model=model,
+        faces=faces,
+    )
+    tasks = plan_tasks(found.sources, folder=output, settings=settings)
+    runner = runner_of(on, threads=model.threads, tries=tries)
+    for item in found.bad:
+        click.echo(f"error: {item.message}", err=True)
+    if dry_run:
+        return _dry_run(tasks, output)
+    return _run(tasks, runner, output=output, bad=found.bad, quiet=quiet)
 
 
-def _check_folder(option: str, folder: str | None) -> None:
-    if folder is None:
-        return
-    from rtseg.sinks.disk_space import check_is_path
-
-    check_is_path(folder)
-    path = Path(folder)
-    is_named_as_file = bool(path.suffix) and not is_folder(folder)
-    if folder == STANDARD_STREAM or is_named_as_file or path.is_file():
-        raise SettingError(f"{option}: {folder} is no folder; several inputs need one")
+def _threads(on: str) -> int:
+    """What one task may take, where all of them share a machine."""
+    cores = os.cpu_count() or 1
+    kind, _, count = on.partition(":")
+    if kind != "local":
+        return 1
+    return max(1, cores // int(count)) if count.isdigit() and int(count) else 1
 
 
-def _within(folder: str | None, name: str) -> str | None:
-    return None if folder is None else str(Path(folder) / name)
+def _dry_run(tasks: Sequence[BatchTask], output: str) -> int:
+    from rtseg.batch import pending
+    from rtseg.batch.storage import open_storage
+    from rtseg.outputs import shown
+
+    left, done = pending(tasks, open_storage(output))
+    for task in left:
+        click.echo(f"{shown(task.source)} -> {', '.join(task.files.values())}")
+    click.echo(f"{len(left)} to do, {len(done)} done before", err=True)
+    return 0
+
+
+def _run(
+    tasks: Sequence[BatchTask],
+    runner: Runner,
+    *,
+    output: str,
+    bad: Sequence[BadInput],
+    quiet: bool,
+) -> int:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from rtseg.batch import run_batch
+    from rtseg.outputs import shown
+
+    console = Console(stderr=True, highlight=False)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=quiet, transient=True
+    ) as progress:
+        bar = progress.add_task("files", total=len(tasks))
+
+        def tell(result: TaskResult) -> None:
+            progress.advance(bar)
+            if result.status != "done" or result.message:
+                word = "error" if result.status != "done" else "note"
+                line = f"{word}: {shown(result.source)}: {result.message}"
+                progress.console.print(line, markup=False, soft_wrap=True)
+
+        report = run_batch(tasks, runner, folder=output, bad=bad, on_result=tell)
+    if not quiet:
+        click.echo(_summary(report), err=True)
+    return report.exit_code
+
+
+def _summary(report: BatchReport) -> str:
+    counts = report.counts
+    frames = sum(result.frames for result in report.results)
+    parts = [f"{counts['done']} of {len(report.results)} done ({frames} frames)"]
+    if report.skipped:
+        parts.append(f"{report.skipped} of them before")
+    parts += [f"{counts[name]} {name}" for name in ("failed", "given up", "left") if counts[name]]
+    return ", ".join(parts) + "; what became of each: results.parquet"

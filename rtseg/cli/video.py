@@ -170,7 +170,7 @@ def command(
         raise SettingError("no input; give a file, a URL, a folder or a pattern, or - (stdin)")
     if output is None and len(named) == 2 and is_meant_as_output(named[1]):
         named, output = named[:1], named[1]
-    from rtseg.cli.batch import Job, expand_inputs, plan_batch, run_batch
+    from rtseg.cli.several import Job, expand_inputs, plan_batch, run_batch
     from rtseg.destination import video_destination
 
     sources, are_many = expand_inputs(named)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import rtseg.backends
-from rtseg.cli.batch import Job, plan_batch, run_batch
+from rtseg.cli.several import Job, plan_batch, run_batch
 from rtseg.errors import ModelError, SettingError, SinkError, SourceError
 from rtseg.settings import EncodeSettings
 from tests.cli.conftest import Run

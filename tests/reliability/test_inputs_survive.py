@@ -404,7 +404,7 @@ def test_the_output_of_one_is_the_input_of_another(
 
 
 def test_an_interrupted_batch_keeps_what_was_finished_before(tmp_path: Path) -> None:
-    from rtseg.cli.batch import plan_batch, run_batch
+    from rtseg.cli.several import plan_batch, run_batch
 
     out = tmp_path / "out"
     out.mkdir()

@@ -15,7 +15,7 @@ from typing import Any
 import av
 import pytest
 
-from rtseg.cli.batch import plan_batch, run_batch
+from rtseg.cli.several import plan_batch, run_batch
 from rtseg.errors import SettingError, SourceError
 from rtseg.settings import EncodeSettings
 from tests.cli.conftest import run as run

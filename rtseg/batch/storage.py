@@ -1,0 +1,201 @@
+"""Where a batch's files lie: a folder of this machine, or anything that fsspec reaches."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from rtseg.errors import DiskFullError, SettingError, SinkError, SourceError
+from rtseg.media.urls import display_name, local_path, url_scheme
+from rtseg.system.files import publish, write_whole
+
+FFMPEG_SCHEMES = frozenset({"http", "https", "rtsp", "rtmp", "tcp", "udp", "file"})
+"""What FFmpeg reads by itself; other schemes are fetched through fsspec first."""
+
+
+class Storage(ABC):
+    """A folder of results. A file has its name there once it is whole."""
+
+    @abstractmethod
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes | None:
+        """A small file's content; None where there is none."""
+
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small file, whole or not at all; what is there is replaced."""
+
+    @abstractmethod
+    def put(self, local: Path, name: str) -> None:
+        """Move a whole file there under that name; what is there is replaced."""
+
+    @abstractmethod
+    def scratch(self) -> Path | None:
+        """A folder on the same file system to work in; None where any temporary one will do."""
+
+
+class FolderStorage(Storage):
+    """A folder that every worker sees."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"{folder}: cannot be created: {error.strerror}") from None
+
+    def exists(self, name: str) -> bool:
+        """See `Storage`."""
+        return (self.folder / name).is_file()
+
+    def read(self, name: str) -> bytes | None:
+        """See `Storage`."""
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SinkError(f"{self.folder / name}: cannot be read: {error.strerror}") from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `Storage`."""
+        path = self.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
+        except OSError as error:
+            raise _write_error(path, error) from None
+
+    def put(self, local: Path, name: str) -> None:
+        """See `Storage`."""
+        path = self.folder / name
+        try:
+            publish(local, path, overwrite=True)
+        except OSError as error:
+            raise _write_error(path, error) from None
+
+    def scratch(self) -> Path | None:
+        """See `Storage`."""
+        return self.folder
+
+
+class RemoteStorage(Storage):
+    """A folder behind a URL of fsspec."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._files, self._root = _filesystem(self.url)
+
+    def exists(self, name: str) -> bool:
+        """See `Storage`."""
+        return bool(self._tried(lambda: self._files.isfile(self._path(name)), name))
+
+    def read(self, name: str) -> bytes | None:
+        """See `Storage`."""
+        try:
+            data: bytes = self._files.cat_file(self._path(name))
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001  every storage has errors of its own
+            raise self._error(name, error) from None
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `Storage`."""
+        path = self._path(name)
+        self._tried(lambda: self._files.makedirs(path.rpartition("/")[0], exist_ok=True), name)
+        self._tried(lambda: self._files.pipe_file(path, data), name)
+
+    def put(self, local: Path, name: str) -> None:
+        """See `Storage`."""
+        path = self._path(name)
+        # object stores show a file once it is whole; others may not, so that it is renamed there
+        part = f"{path}.{secrets.token_hex(4)}.part"
+        self._tried(lambda: self._files.makedirs(path.rpartition("/")[0], exist_ok=True), name)
+        self._tried(lambda: self._files.put_file(str(local), part), name)
+        self._tried(lambda: self._files.mv(part, path), name)
+        local.unlink()
+
+    def scratch(self) -> Path | None:
+        """See `Storage`."""
+        return None
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _tried(self, work: Any, name: str) -> Any:
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001  every storage has errors of its own
+            raise self._error(name, error) from None
+
+    def _error(self, name: str, error: Exception) -> SinkError:
+        place = f"{display_name(self.url)}/{name}"
+        return SinkError(f"{place}: cannot be reached: {_reason(error)}")
+
+
+def open_storage(folder: str) -> Storage:
+    """The folder or URL that results go to.
+
+    Raises:
+        SettingError: nothing is known of the URL's scheme, or fsspec is not installed.
+        SinkError: the folder cannot be made.
+    """
+    path = local_path(folder)
+    return FolderStorage(path) if path is not None else RemoteStorage(folder)
+
+
+def fetch(source: str, into: Path) -> str:
+    """What to open for an input: itself, or a copy in `into` of what only fsspec reaches.
+
+    Raises:
+        SettingError: nothing is known of the URL's scheme, or fsspec is not installed.
+        SourceError: it cannot be fetched.
+    """
+    if local_path(source) is not None or url_scheme(source) in FFMPEG_SCHEMES:
+        return source
+    files, path = _filesystem(source)
+    local = into / (Path(display_name(source)).name or "input")
+    try:
+        files.get_file(path, str(local))
+    except Exception as error:  # noqa: BLE001  every storage has errors of its own
+        raise SourceError(f"{display_name(source)}: cannot be fetched: {_reason(error)}") from None
+    return str(local)
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    shown = display_name(url)
+    try:
+        import fsspec
+    except ImportError:
+        raise SettingError(
+            f"{shown}: needs fsspec; pip install fsspec, and the package of its scheme"
+        ) from None
+    try:
+        files, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise SettingError(f"{shown}: {_reason(error)}") from None
+    return files, str(path).rstrip("/")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _write_error(path: Path, error: OSError) -> SinkError:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(f"{path}: the disk is full")
+    return SinkError(f"{path}: cannot be written: {error.strerror}")
+
+
+def remove_folder(folder: Path) -> None:
+    """Take away a working folder, whatever is left in it."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,28 @@
+"""Small clips, and the settings that make small files of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rtseg.batch import BatchSettings
+from rtseg.settings import ModelSettings
+from tests.support.clips import MakeClip
+
+
+@pytest.fixture
+def settings() -> BatchSettings:
+    """Label ids and lines of JSON, on one thread, without the finder's network in the way."""
+    return BatchSettings(
+        pictures=False,
+        labels=True,
+        records=True,
+        model=ModelSettings(backend="openvino", device="cpu", precision="fp32", threads=1),
+    )
+
+
+@pytest.fixture
+def clips(make_clip: MakeClip, tmp_path: Path) -> list[str]:
+    """Three clips of different lengths."""
+    return [str(make_clip(f"clip-{count}.mp4", ticks=range(count))) for count in (4, 5, 6)]

@@ -1,0 +1,286 @@
+"""A batch on this machine: everything is done, once, whatever is killed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from rtseg.batch import (
+    BadInput,
+    BatchSettings,
+    BatchTask,
+    LocalRunner,
+    Runner,
+    TaskResult,
+    pending,
+    plan_tasks,
+    read_results,
+    run_batch,
+    runner_of,
+)
+from rtseg.batch.runners import RayRunner
+from rtseg.batch.storage import open_storage
+from rtseg.batch.tasks import RECORDS_FOLDER
+from rtseg.batch.worker import run_task
+from rtseg.errors import SettingError
+from tests.batch.contents import content_of
+
+
+class HereRunner(Runner):
+    """Runs tasks in the test's own process, so that most tests start no other."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def results(self, tasks: Sequence[BatchTask]) -> Iterator[TaskResult]:
+        for task in tasks:
+            self.ran.append(task.name)
+            yield run_task(task)
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    """Checksums of what the files hold: a Matroska file has random numbers in it as well."""
+    return {
+        str(path.relative_to(folder)): content_of(path)
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix in (".mkv", ".jsonl", ".mp4")
+    }
+
+
+def test_every_input_becomes_its_files_and_a_row(
+    clips: list[str], settings: BatchSettings, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    tasks = plan_tasks(clips, folder=str(out), settings=settings)
+    report = run_batch(tasks, HereRunner(), folder=str(out))
+    assert report.exit_code == 0
+    assert set(files_in(out)) == {
+        f"clip-{n}{suffix}" for n in (4, 5, 6) for suffix in (".labels.mkv", ".jsonl")
+    }
+    rows = read_results(str(out))
+    assert [row["input"] for row in rows] == clips
+    assert [row["frames"] for row in rows] == [4, 5, 6]
+    assert {row["status"] for row in rows} == {"done"}
+    assert all(sum(row["pixels"].values()) == row["frames"] * 64 * 48 for row in rows)
+    assert all(len(sum_) == 64 for row in rows for sum_ in row["checksums"].values())
+    assert "rtseg" in rows[0]["versions"]
+    assert not list((out / RECORDS_FOLDER).glob("work-*"))
+
+
+def test_a_rerun_does_only_what_is_missing(
+    clips: list[str], settings: BatchSettings, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+    tasks = plan_tasks(clips, folder=out, settings=settings)
+    run_batch(tasks, HereRunner(), folder=out)
+    before = files_in(tmp_path / "out")
+    (tmp_path / "out" / "clip-5.jsonl").unlink()
+    again = HereRunner()
+    report = run_batch(tasks, again, folder=out)
+    assert again.ran == ["clip-5"]
+    assert report.skipped == 2
+    assert files_in(tmp_path / "out") == before
+    # another view is another batch
+    other = dataclasses.replace(settings, labels=False)
+    left, done = pending(plan_tasks(clips, folder=out, settings=other), open_storage(out))
+    assert (len(left), len(done)) == (3, 0)
+
+
+def test_what_fails_is_a_row_and_the_rest_goes_on(
+    clips: list[str], settings: BatchSettings, tmp_path: Path
+) -> None:
+    poor, cut = tmp_path / "poor.mp4", tmp_path / "cut.mp4"
+    poor.write_bytes(b"no video")
+    whole = Path(clips[2]).read_bytes()
+    cut.write_bytes(whole[: len(whole) * 2 // 3])
+    out = str(tmp_path / "out")
+    tasks = plan_tasks([str(poor), clips[0], str(cut)], folder=out, settings=settings)
+    bad = [BadInput(origin="list.csv:3", message="list.csv:3: gone.mp4: no such file")]
+    seen: list[str] = []
+    report = run_batch(
+        tasks, HereRunner(), folder=out, bad=bad, on_result=lambda r: seen.append(r.name)
+    )
+    assert report.exit_code == 3
+    assert seen == ["poor", "clip-4", "cut"]
+    rows = {str(row["input"]): row for row in read_results(out)}
+    assert rows[str(poor)]["status"] == "failed"
+    assert "poor.mp4" in str(rows[str(poor)]["message"])
+    assert rows["list.csv:3"]["message"] == bad[0].message
+    assert rows[clips[0]]["status"] == "done"
+    assert not [name for name in files_in(tmp_path / "out") if name.startswith("poor")]
+
+
+def test_a_bug_in_a_task_is_said_and_stops_no_other(
+    clips: list[str],
+    settings: BatchSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    import rtseg.process
+
+    real = rtseg.process.process_video
+
+    def broken(source: str, *rest: object, **more: object) -> object:
+        if "clip-5" in source:
+            raise TypeError("nothing to add")
+        return real(source, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rtseg.process, "process_video", broken)
+    out = str(tmp_path / "out")
+    report = run_batch(plan_tasks(clips, folder=out, settings=settings), HereRunner(), folder=out)
+    assert [result.status for result in report.results] == ["done", "failed", "done"]
+    assert report.results[1].message.startswith("a bug: TypeError: nothing to add")
+    assert "Traceback" in capfd.readouterr().err
+    assert report.exit_code == 1
+
+
+def test_inputs_of_one_name_do_not_share_files(settings: BatchSettings) -> None:
+    names = ["a/clip.mp4", "b/clip.mov", "b/CLIP.mkv", "c.mp4"]
+    tasks = plan_tasks(names, folder="out", settings=settings)
+    stems = [task.name for task in tasks]
+    assert len({stem.casefold() for stem in stems}) == 4
+    assert stems[3] == "c"
+    turned = plan_tasks(names[::-1], folder="out", settings=settings)
+    assert {t.source: t.name for t in turned} == {t.source: t.name for t in tasks}
+
+
+def test_an_output_that_would_be_an_input_is_refused(clips: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="is the input itself"):
+        plan_tasks(clips, folder=str(tmp_path), settings=BatchSettings())
+
+
+def test_two_batches_do_not_share_a_folder(
+    clips: list[str], settings: BatchSettings, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+    tasks = plan_tasks(clips[:1], folder=out, settings=settings)
+
+    class Nested(HereRunner):
+        def results(self, tasks: Sequence[BatchTask]) -> Iterator[TaskResult]:
+            with pytest.raises(SettingError, match="another batch is at work"):
+                run_batch(tasks, HereRunner(), folder=out)
+            yield from super().results(tasks)
+
+    assert run_batch(tasks, Nested(), folder=out).exit_code == 0
+
+
+def test_a_folder_of_fsspec_holds_the_same(
+    clips: list[str], settings: BatchSettings, tmp_path: Path
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    here = str(tmp_path / "out")
+    run_batch(plan_tasks(clips[:1], folder=here, settings=settings), HereRunner(), folder=here)
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/inputs/clip-4.mp4", Path(clips[0]).read_bytes())
+    far = "memory://results"
+    tasks = plan_tasks(["memory://inputs/clip-4.mp4"], folder=far, settings=settings)
+    assert run_batch(tasks, HereRunner(), folder=far).exit_code == 0
+    fetched = tmp_path / "fetched.mkv"
+    fetched.write_bytes(memory.cat_file("/results/clip-4.labels.mkv"))
+    assert content_of(fetched) == content_of(tmp_path / "out" / "clip-4.labels.mkv")
+    assert not [name for name in memory.find("/results") if ".part" in name]
+    assert read_results(far)[0]["frames"] == 4
+    again = HereRunner()
+    run_batch(tasks, again, folder=far)
+    assert again.ran == []
+    missing = plan_tasks(["memory://inputs/none.mp4"], folder=far, settings=settings)
+    result = run_task(missing[0])
+    assert (result.status, result.exit_code) == ("failed", 3)
+    assert "memory://inputs/none.mp4: cannot be fetched" in result.message
+    unknown = plan_tasks(["nowhere://x/none.mp4"], folder=far, settings=settings)
+    assert run_task(unknown[0]).exit_code == 2
+
+
+@pytest.mark.parametrize("on", ["local:0", "nowhere", "local:x", "http://host:1"])
+def test_an_unknown_place_is_refused(on: str) -> None:
+    with pytest.raises(SettingError, match="`on`"):
+        runner_of(on, threads=1, tries=3)
+
+
+def test_places_have_names() -> None:
+    local = runner_of("local:3", threads=1, tries=2)
+    assert isinstance(local, LocalRunner)
+    assert (local.processes, local.tries) == (3, 2)
+    pytest.importorskip("ray")
+    for on, address in (("ray", None), ("ray://head:10001", "ray://head:10001")):
+        ray = runner_of(on, threads=2, tries=2)
+        assert isinstance(ray, RayRunner)
+        assert (ray.address, ray.threads) == (address, 2)
+
+
+def kill_once(task: BatchTask) -> TaskResult:
+    """As `run_task`, but the first time its process is killed."""
+    mark = Path(task.folder).parent / f"{task.name}.killed"
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run_task(task)
+
+
+def kill_always(task: BatchTask) -> TaskResult:
+    """Poison."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("kill", [kill_once, kill_always])
+def test_a_worker_that_is_killed_costs_its_task_a_try(
+    clips: list[str],
+    settings: BatchSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kill: object,
+) -> None:
+    monkeypatch.setattr("rtseg.batch.runners.run_task", kill)
+    out = str(tmp_path / "out")
+    tasks = plan_tasks(clips[:1], folder=out, settings=settings)
+    report = run_batch(tasks, LocalRunner(1, tries=2), folder=out)
+    (result,) = report.results
+    assert result.attempts == 2
+    if kill is kill_once:
+        assert result.status == "done"
+        assert len(files_in(tmp_path / "out")) == 2
+    else:
+        assert result.status == "given up"
+        assert "given up after 2 tries: its worker process died" in result.message
+        assert report.exit_code == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_driver_that_is_killed_leaves_no_worker_and_goes_on(
+    clips: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = [
+        *(sys.executable, "-m", "rtseg", "batch", *clips, "-o", str(out), "--on", "local:1"),
+        *("--no-pictures", "--labels", "--backend", "openvino", "--precision", "fp32", "-q"),
+    ]
+    driver = subprocess.Popen(words, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list((out / RECORDS_FOLDER).glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(driver.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    else:
+        raise AssertionError("a worker outlives its driver")
+    done = subprocess.run(words, timeout=100, check=False)
+    assert done.returncode == 0
+    assert {row["status"] for row in read_results(str(out))} == {"done"}
+    assert len(files_in(out)) == 3
+    assert not list((out / RECORDS_FOLDER).glob("work-*"))

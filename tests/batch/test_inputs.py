@@ -1,0 +1,87 @@
+"""Files, folders, patterns and manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from rtseg.batch import read_inputs
+from rtseg.errors import SettingError, SourceError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    clips = tmp_path / "clips"
+    (clips / "deep").mkdir(parents=True)
+    for name in ("b.mp4", "a.MOV", "notes.txt.bak", "deep/c.webm"):
+        (clips / name).write_bytes(b"x")
+    return clips
+
+
+def names_of(sources: tuple[str, ...]) -> list[str]:
+    return [Path(source).name for source in sources]
+
+
+def test_a_folders_videos_are_found_at_any_depth(folder: Path) -> None:
+    assert names_of(read_inputs([str(folder)]).sources) == ["a.MOV", "b.mp4", "c.webm"]
+
+
+def test_what_is_named_twice_is_done_once(folder: Path) -> None:
+    twice = read_inputs([str(folder / "*.mp4"), str(folder / "b.mp4"), str(folder)])
+    assert names_of(twice.sources) == ["b.mp4", "a.MOV", "c.webm"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "txt"])
+def test_a_bad_line_is_named_and_the_rest_goes_on(folder: Path, kind: str) -> None:
+    lines = ["clips/b.mp4", "clips/none.mp4", "s3://bucket/far.mp4", str(folder / "a.MOV")]
+    manifest = folder.parent / f"list.{kind}"
+    if kind == "csv":
+        manifest.write_text("input,note\n" + "".join(f"{line},\n" for line in lines))
+    elif kind == "parquet":
+        parquet.write_table(pa.table({"input": lines}), manifest)
+    else:
+        manifest.write_text("\n".join([*lines[:1], "", "# a remark", *lines[1:]]))
+    found = read_inputs([str(manifest)])
+    assert found.sources == (str(folder / "b.mp4"), "s3://bucket/far.mp4", str(folder / "a.MOV"))
+    (bad,) = found.bad
+    number = {"csv": 2, "parquet": 2, "txt": 4}[kind]
+    assert bad.message == f"{manifest}:{number}: clips/none.mp4: no such file"
+
+
+def test_names_that_lead_nowhere_stop_nothing(folder: Path) -> None:
+    (folder.parent / "empty").mkdir()
+    found = read_inputs(
+        [str(folder / "b.mp4"), "no.mp4", str(folder / "*.avi"), str(folder.parent / "empty")]
+    )
+    assert names_of(found.sources) == ["b.mp4"]
+    assert [item.message.partition(": ")[2] for item in found.bad] == [
+        "no such file",
+        "the pattern matches no file",
+        "holds no video",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"file,size\nx,1\n", "needs a column 'input'; found file, size"),
+        ("a.csv", b"", "needs a column 'input'; found none"),
+        ("a.parquet", b"no table", "is no Parquet file"),
+        ("a.txt", b"\xff\xfe\x00", "is no text in UTF-8"),
+    ],
+)
+def test_what_is_no_manifest_is_one_line(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=message) as caught:
+        read_inputs([str(tmp_path / name)])
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_at_all_is_a_wrong_option() -> None:
+    with pytest.raises(SettingError, match="no input"):
+        read_inputs([])

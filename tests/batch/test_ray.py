@@ -1,0 +1,172 @@
+"""A real Ray cluster of several nodes on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtseg.batch import BatchSettings, BatchTask, TaskResult, plan_tasks, read_results, run_batch
+from rtseg.batch.runners import RayRunner
+from rtseg.batch.worker import run_task
+from tests.batch.contents import content_of
+from tests.support.clips import make_clip
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+ray: Any = pytest.importorskip("ray", reason="Ray is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    """Ray leaves sockets and files to the garbage collector."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A head without processors, and three nodes of one each, on the loopback address."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    made = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 0,
+            "node_ip_address": "127.0.0.1",
+            "include_dashboard": False,
+            "object_store_memory": 80_000_000,
+        },
+    )
+    try:
+        for _ in range(3):
+            made.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=80_000_000)
+        yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
+def moving(count: int, *, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    still = rng.integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    return [np.roll(still, 2 * index, axis=1) for index in range(count)]
+
+
+def many(folder: Path, count: int) -> list[str]:
+    folder.mkdir()
+    paths = []
+    for index in range(count):
+        path = folder / f"clip-{index:02d}.mp4"
+        make_clip(path, ticks=range(6 + index % 3), images=moving(6 + index % 3, seed=index))
+        paths.append(str(path))
+    return paths
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: content_of(path) for path in folder.glob("*.*") if path.suffix == ".mkv"}
+
+
+def alone(clips: list[str], settings: BatchSettings, folder: Path) -> dict[str, str]:
+    """What one process makes of them."""
+    for task in plan_tasks(clips, folder=str(folder), settings=settings):
+        assert run_task(task).status == "done"
+    return contents(folder)
+
+
+@pytest.fixture
+def labels_only(settings: BatchSettings) -> BatchSettings:
+    return dataclasses.replace(settings, records=False)
+
+
+@pytest.mark.parametrize("count", [12, pytest.param(40, marks=pytest.mark.slow)])
+def test_a_node_that_dies_loses_nothing(
+    cluster: Any, labels_only: BatchSettings, tmp_path: Path, count: int
+) -> None:
+    clips = many(tmp_path / "in", count)
+    expected = alone(clips, labels_only, tmp_path / "alone")
+    out = tmp_path / "out"
+    tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
+    seen: list[str] = []
+
+    def tell(result: TaskResult) -> None:
+        seen.append(result.name)
+        if len(seen) == 3:
+            cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+
+    runner = RayRunner(cluster.address, threads=1, tries=4)
+    report = run_batch(tasks, runner, folder=str(out), on_result=tell)
+    assert report.exit_code == 0
+    assert contents(out) == expected
+    assert sorted(seen) == sorted(task.name for task in tasks)  # each once
+    rows = read_results(str(out))
+    assert [row["status"] for row in rows] == ["done"] * count
+    assert not list(out.glob("*.part*"))
+
+
+def die_of_memory_once(task: BatchTask) -> TaskResult:
+    """As `run_task`, but the first time the system kills the process, as for its memory."""
+    mark = Path(task.folder).parent / f"{task.name}.killed"
+    if task.name in ("clip-01", "clip-02") and (task.name == "clip-02" or not mark.exists()):
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run_task(task)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_poison_is_given_up(
+    cluster: Any, labels_only: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtseg.batch.runners.run_task", die_of_memory_once)
+    clips = many(tmp_path / "in", 4)
+    out = tmp_path / "out"
+    tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
+    report = run_batch(tasks, RayRunner(cluster.address, threads=1, tries=2), folder=str(out))
+    states = {result.name: result.status for result in report.results}
+    assert states == {
+        "clip-00": "done",
+        "clip-01": "done",
+        "clip-02": "given up",
+        "clip-03": "done",
+    }
+    (poison,) = [result for result in report.results if result.status == "given up"]
+    assert "given up after 2 tries" in poison.message
+    assert len(contents(out)) == 3
+
+
+def test_a_driver_that_is_killed_goes_on_where_it_was(
+    cluster: Any, labels_only: BatchSettings, tmp_path: Path
+) -> None:
+    clips = many(tmp_path / "in", 8)
+    expected = alone(clips, labels_only, tmp_path / "alone")
+    out = tmp_path / "out"
+    words = [
+        *(sys.executable, "-m", "rtseg", "batch", str(tmp_path / "in"), "-o", str(out)),
+        *("--on", str(cluster.address), "--no-pictures", "--labels", "--threads", "1"),
+        *("--backend", "openvino", "--precision", "fp32", "-q"),
+    ]
+    driver = subprocess.Popen(words)
+    deadline = time.monotonic() + 200
+    while len(contents(out)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.mkv")}
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert 2 <= len(before) < len(clips)
+    done = subprocess.run(words, timeout=300, check=False)
+    assert done.returncode == 0
+    assert contents(out) == expected
+    assert {row["status"] for row in read_results(str(out))} == {"done"}
+    for path, written in before.items():
+        assert path.stat().st_mtime_ns == written, f"{path.name} was done twice"
