@@ -44,6 +44,10 @@ test-browser: $(VENV)/.installed-dev
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
+test-cluster: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray]'
+	$(BIN)/python -m pytest -m "cluster and not slow"
+
 mutants: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.mutants --count 60 --seed 1
 

@@ -22,6 +22,9 @@ from rtseg.batch.worker import run_task
 from tests.batch.contents import content_of
 from tests.support.clips import make_clip
 
+# what Ray does on macOS and Windows: everything on the loopback address, which no firewall asks about
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 ray: Any = pytest.importorskip("ray", reason="Ray is not installed")
@@ -40,7 +43,6 @@ def cluster() -> Iterator[Any]:
     """A head without processors, and three nodes of one each, on the loopback address."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     made = Cluster(
         initialize_head=True,
         head_node_args={
