@@ -22,7 +22,7 @@ from rtseg.batch.worker import run_task
 from tests.batch.contents import content_of
 from tests.support.clips import make_clip
 
-# what Ray does on macOS and Windows: everything on the loopback address, which no firewall asks about
+# as Ray does on macOS and Windows: everything on the loopback address
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
