@@ -1,6 +1,8 @@
 # make demo   install, segment a moving face, write demo.mp4
 # make test   install, run the tests
 # make test-browser  the live page in a real Chromium (apt-get install chromium)
+# make test-builder  our recipes' networks through NVIDIA's builder; PyCUDA compiled, over a stub
+# make gpu-check   the first half hour on an NVIDIA GPU: results in gpu-check/
 # make lint   style, types, import directions, tracked media
 # make mutants  small faults put into the code: which ones do the tests notice?
 # make bench  the FPS benchmarking mode on this machine
@@ -10,7 +12,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-all mutants lint format bench clean
+.PHONY: help demo test test-browser test-builder gpu-check test-all mutants lint format bench clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -40,6 +42,12 @@ test: $(VENV)/.installed-dev
 
 test-browser: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/browser -m "browser and not slow"
+
+test-builder: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/backends/tensorrt -m "builder and not slow"
+
+gpu-check: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.gpu_check -o gpu-check
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

@@ -79,7 +79,12 @@ def pycuda(stub, tmp_path_factory):
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
         subprocess.run(
             [*pip, "--no-binary", "pycuda", "--target", str(folder), *PYCUDA],
-            env={**os.environ, "LIBRARY_PATH": str(stub)},
+            env={
+                **os.environ,
+                "LIBRARY_PATH": str(stub),
+                "CPATH": str(header_folder()),
+                "CUDA_ROOT": str(header_folder().parent),
+            },
             check=True,
             timeout=500,
         )

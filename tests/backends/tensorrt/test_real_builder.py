@@ -106,9 +106,18 @@ def test_every_gpu_architecture_is_built_for_alone_and_together(library):
     assert len({*alone.values(), together}) == 3
 
 
+SMALL = ("residual-pyramid", "lite-pyramid", "face-finder")
+
+
 @pytest.mark.builder
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if recipe.architecture in SMALL else pytest.mark.slow)
+        for name, recipe in sorted(RECIPES.items())
+    ],
+)
 def test_the_network_of_every_recipe_is_built_at_its_full_size(library, name):
     """With random weights: what matters to the builder is the architecture."""
     recipe = RECIPES[name]

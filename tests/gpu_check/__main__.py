@@ -1,0 +1,230 @@
+"""Runs every step of the check on a GPU, and writes `gpu-check.json` and `gpu-check.md`.
+
+A step that fails, hangs or crashes does not keep the others from running: each is a process of its
+own, and is killed with its children when its time is up. Exit code 0 where all steps passed or do
+not apply to this GPU, 1 otherwise, 7 where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rtseg.system.nvidia import find_gpus, nvidia_driver_problem
+
+NOT_HERE = 77
+"""A step's exit code where it does not apply to this machine; its last line says why."""
+
+_TAIL_LINES = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing that is checked.
+
+    Attributes:
+        name: as `--only` takes it.
+        what: one line for the report.
+        command: what runs; its last line of output may be JSON, which becomes the figures.
+        seconds: its time limit.
+    """
+
+    name: str
+    what: str
+    command: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a step went: `passed`, `failed`, `timed out`, `not here`."""
+
+    name: str
+    what: str
+    outcome: str
+    exit_code: int | None
+    seconds: float
+    figures: Any
+    output: str
+
+
+def _python(step: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "tests.gpu_check.steps", step)
+
+
+_PYTEST = (sys.executable, "-m", "pytest", "-q", "-rs")
+
+STEPS = (
+    Step(
+        name="doctor",
+        what="what the machine has",
+        command=(sys.executable, "-m", "rtseg", "doctor", "--json"),
+        seconds=120,
+    ),
+    Step(
+        name="names",
+        what="every name of TensorRT's that rtseg uses, in the installed bindings",
+        command=(*_PYTEST, "tests/backends/tensorrt/test_names.py"),
+        seconds=120,
+    ),
+    Step(
+        name="build",
+        what="the shipped engines are built, timed, verified and inspected",
+        command=_python("build"),
+        seconds=900,
+    ),
+    Step(
+        name="interrupt",
+        what="Ctrl-C in the middle of a build ends it with 130 and leaves nothing",
+        command=_python("interrupt"),
+        seconds=300,
+    ),
+    Step(
+        name="life-cycle",
+        what="opened, called and closed on three threads, over and over, with memory flat",
+        command=_python("life_cycle"),
+        seconds=300,
+    ),
+    Step(
+        name="capture",
+        what="graphs are recorded while another thread uses the default stream",
+        command=_python("capture"),
+        seconds=300,
+    ),
+    Step(
+        name="tests",
+        what="the tests that need a GPU",
+        command=(*_PYTEST, "-m", "gpu", "-s", "tests/backends"),
+        seconds=900,
+    ),
+    Step(
+        name="parity",
+        what="labels beside FP32 on the processor, by backend and precision",
+        command=_python("parity"),
+        seconds=300,
+    ),
+    Step(
+        name="faces",
+        what="faces a second by backend, precision and batch",
+        command=_python("faces"),
+        seconds=300,
+    ),
+    Step(
+        name="encode",
+        what="videos encoded and decoded by the GPU",
+        command=_python("encode"),
+        seconds=180,
+    ),
+    Step(
+        name="sanitizer",
+        what="compute-sanitizer's memcheck over a short run",
+        command=_python("sanitizer"),
+        seconds=600,
+    ),
+)
+
+
+def run_step(step: Step, *, environment: dict[str, str]) -> Result:
+    """Run one step within its time."""
+    start = time.monotonic()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(
+            step.command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        code: int | None
+        try:
+            code = process.wait(step.seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            # what the step started as well
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        output.seek(0)
+        lines = output.read().splitlines()
+    outcome = {0: "passed", NOT_HERE: "not here", None: "timed out"}.get(code, "failed")
+    figures = None
+    with contextlib.suppress(ValueError, IndexError):
+        figures = json.loads(lines[-1])
+    if step.name == "doctor":
+        with contextlib.suppress(ValueError):
+            figures = json.loads("\n".join(lines))
+    return Result(
+        name=step.name,
+        what=step.what,
+        outcome=outcome,
+        exit_code=code,
+        seconds=round(time.monotonic() - start, 1),
+        figures=figures,
+        output="\n".join(lines[-_TAIL_LINES:]),
+    )
+
+
+def report(results: Sequence[Result], *, machine: str) -> str:
+    """The results as Markdown."""
+    lines = [f"# GPU check on {machine}", "", "| step | what | outcome | seconds |"]
+    lines.append("| --- | --- | --- | --- |")
+    lines += [f"| {one.name} | {one.what} | {one.outcome} | {one.seconds} |" for one in results]
+    for one in results:
+        lines += ["", f"## {one.name}: {one.outcome}", ""]
+        if isinstance(one.figures, list) and one.figures and one.name != "doctor":
+            keys = list(one.figures[0])
+            lines += [f"| {' | '.join(keys)} |", f"|{' --- |' * len(keys)}"]
+            lines += [
+                f"| {' | '.join(str(row.get(key, '')) for key in keys)} |" for row in one.figures
+            ]
+        else:
+            lines += ["```", one.output, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEPS) -> int:
+    """Run the steps; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu_check", description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("gpu-check"))
+    parser.add_argument("--only", action="append", choices=[step.name for step in steps])
+    chosen = parser.parse_args(arguments)
+    problem = nvidia_driver_problem()
+    if problem is not None:
+        sys.stderr.write(f"error: {problem}: there is nothing to check\n")
+        return 7
+    gpus = find_gpus()
+    machine = "; ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in gpus)
+    machine += f", driver {gpus[0].driver}, CUDA {gpus[0].cuda}"
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    engines = str((chosen.output / "engines").resolve())
+    environment = {**os.environ, "RTSEG_ENGINE_DIR": engines, "RTSEG_REQUIRE_GPU": "1"}
+    results: list[Result] = []
+    for step in steps:
+        if chosen.only and step.name not in chosen.only:
+            continue
+        sys.stdout.write(f"{step.name}: {step.what} (at most {step.seconds:.0f} s) …\n")
+        sys.stdout.flush()
+        result = run_step(step, environment=environment)
+        sys.stdout.write(f"  {result.outcome} in {result.seconds} s\n")
+        results.append(result)
+        # after each step, so that a machine that goes away leaves what it has shown
+        whole = {"machine": machine, "steps": [asdict(one) for one in results]}
+        (chosen.output / "gpu-check.json").write_text(json.dumps(whole, indent=2))
+        (chosen.output / "gpu-check.md").write_text(report(results, machine=machine))
+    return 0 if all(one.outcome in ("passed", "not here") for one in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,350 @@
+"""What the steps of the GPU check do, each in a process of its own: `python -m
+tests.gpu_check.steps NAME`. The last line of output is the figures, as JSON."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtseg.backends import open_backend
+from rtseg.backends.base import Backend
+from rtseg.backends.parity import label_agreement, portrait_crops
+from rtseg.errors import BackendError, ModelError, RtsegError
+from rtseg.system.nvidia import cuda_driver, find_gpu
+from tests.gpu_check.__main__ import NOT_HERE
+
+COMBINATIONS = (
+    ("torch", "fp32"),
+    ("torch", "fp16"),
+    ("tensorrt", "fp32"),
+    ("tensorrt", "fp16"),
+    ("tensorrt", "int8"),
+)
+FACES = (1, 2, 4, 8, 16)
+
+
+def not_here(why: str) -> None:
+    """End the step: it does not apply to this machine."""
+    sys.stdout.write(f"{why}\n")
+    sys.exit(NOT_HERE)
+
+
+def give(figures: Any) -> None:
+    """Print the figures as the last line."""
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+def opened(name: str, precision: str) -> Backend:
+    """A backend on the GPU; TensorRT's engine is built where it is not yet."""
+    return open_backend(name, device="cuda", precision=precision)  # type: ignore[arg-type]
+
+
+def tensorrt() -> Backend:
+    """TensorRT in FP16, or the end of the step."""
+    try:
+        return opened("tensorrt", "fp16")
+    except BackendError as error:
+        if "installed" not in str(error) and "does not run on" not in str(error):
+            raise
+        not_here(str(error))
+        raise
+
+
+def build() -> None:
+    """Build every shipped recipe anew; then verify and inspect."""
+    tensorrt().close()
+    figures = []
+    for recipe in ("face-parts", "face-parts-fp32", "face-parts-int8"):
+        start = time.perf_counter()
+        done = _rtseg("engine", "build", recipe, "--rebuild")
+        seconds = round(time.perf_counter() - start, 1)
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        figures.append(
+            {
+                "recipe": recipe,
+                "exit": done.returncode,
+                "seconds": seconds,
+                "said": lines[-1] if lines else "",
+            }
+        )
+    for command in ("verify", "inspect"):
+        done = _rtseg("engine", command)
+        figures.append(
+            {
+                "recipe": command,
+                "exit": done.returncode,
+                "seconds": 0,
+                "said": done.stdout.replace("\n", "; "),
+            }
+        )
+        sys.stdout.write(done.stdout + done.stderr)
+    give(figures)
+    # INT8 may be refused for its agreement, which is an answer too
+    required = [row for row in figures if row["recipe"] != "face-parts-int8"]
+    sys.exit(any(row["exit"] for row in required))
+
+
+def interrupt() -> None:
+    """SIGINT at several moments of a build."""
+    tensorrt().close()
+    figures = []
+    for seconds in (1.0, 3.0, 6.0):
+        process = subprocess.Popen([*_RTSEG, "engine", "build", "--rebuild"])
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        sent = time.perf_counter()
+        code = process.wait(120)
+        figures.append(
+            {"after": seconds, "exit": code, "until it ended": round(time.perf_counter() - sent, 2)}
+        )
+    give(figures)
+    # a build may be over before the signal comes
+    sys.exit(any(row["exit"] not in (130, 0) for row in figures))
+
+
+def life_cycle() -> None:
+    """Three threads for opening, calling and closing; the device's memory stays flat."""
+    figures = []
+    for name in ("torch", "tensorrt"):
+        if name == "tensorrt":
+            tensorrt().close()
+        used = []
+        for _ in range(12):
+            held: list[Backend] = []
+            _on_its_own(lambda name=name, held=held: held.append(opened(name, "fp16")))
+            crops = portrait_crops(held[0].model)
+            _on_its_own(lambda held=held, crops=crops: held[0].infer(crops))
+            _on_its_own(held[0].close)
+            held.clear()
+            used.append(_memory_used())
+        growth = (used[-1] - used[2]) / 2**20
+        figures.append(
+            {
+                "backend": name,
+                "MiB after two rounds": used[2] >> 20,
+                "MiB in the end": used[-1] >> 20,
+                "grown": round(growth, 1),
+            }
+        )
+    give(figures)
+    sys.exit(any(row["grown"] > 8 for row in figures))
+
+
+def capture() -> None:
+    """A thread copies on the default stream the whole time that backends are opened."""
+    import torch
+
+    stop, copies, problems = threading.Event(), [0], []
+
+    def copy() -> None:
+        there = torch.zeros(1 << 20)
+        try:
+            while not stop.is_set():
+                there.to("cuda")
+                copies[0] += 1
+        except RuntimeError as error:
+            problems.append(str(error))
+
+    thread = threading.Thread(target=copy)
+    thread.start()
+    figures = []
+    try:
+        for name in ("torch", "tensorrt"):
+            try:
+                backend = opened(name, "fp16")
+            except BackendError as error:
+                figures.append({"backend": name, "graphs": str(error)})
+                continue
+            with backend:
+                backend.warm_up()
+                current: Any = backend
+                figures.append({"backend": name, "graphs": current.uses_cuda_graphs})
+    finally:
+        stop.set()
+        thread.join()
+    figures.append({"backend": "copies beside", "graphs": f"{copies[0]}, {problems or 'no error'}"})
+    give(figures)
+    sys.exit(bool(problems) or any(row["graphs"] is False for row in figures))
+
+
+def parity() -> None:
+    """The share of labels that are those of FP32 on the processor."""
+    with open_backend("torch", device="cpu", precision="fp32") as reference:
+        crops = portrait_crops(reference.model)
+        expected = reference.infer(crops)
+    figures = []
+    for name, precision in COMBINATIONS:
+        row: dict[str, Any] = {"backend": name, "precision": precision}
+        try:
+            with opened(name, precision) as backend:
+                row["agreement"] = round(label_agreement(backend.infer(crops), expected), 5)
+        except (BackendError, ModelError) as error:
+            row["agreement"] = str(error)
+        figures.append(row)
+    give(figures)
+    least = {"fp32": 0.999, "fp16": 0.995, "int8": 0.98}
+    wrong = [
+        row
+        for row in figures
+        if isinstance(row["agreement"], float) and row["agreement"] < least[row["precision"]]
+    ]
+    sys.exit(bool(wrong))
+
+
+def faces() -> None:
+    """Faces a second, by the host's clock and by the device's."""
+    gpu = find_gpu()
+    figures = []
+    for name, precision in COMBINATIONS:
+        try:
+            backend = opened(name, precision)
+        except RtsegError as error:
+            figures.append(
+                {"GPU": gpu.name, "backend": name, "precision": precision, "faces": str(error)}
+            )
+            continue
+        with backend:
+            backend.warm_up()
+            crops = np.concatenate([portrait_crops(backend.model)] * 2)
+            for count in FACES:
+                samples, device = [], []
+                for _ in range(60):
+                    start = time.perf_counter()
+                    backend.infer(crops[:count])
+                    samples.append(time.perf_counter() - start)
+                    device.append(backend.device_seconds or 0.0)
+                median = float(np.median(samples[10:]))
+                figures.append(
+                    {
+                        "GPU": gpu.name,
+                        "backend": name,
+                        "precision": precision,
+                        "faces": count,
+                        "ms": round(median * 1e3, 3),
+                        "ms by CUDA": round(float(np.median(device[10:])) * 1e3, 3),
+                        "faces a second": round(count / median),
+                    }
+                )
+    give(figures)
+
+
+def encode() -> None:
+    """Each codec once, read back on the GPU and on the processor."""
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.mp4"
+        done = _rtseg("demo", "-o", str(clip))
+        if done.returncode:
+            sys.stdout.write(done.stderr)
+            sys.exit(1)
+        for codec in ("h264_nvenc", "hevc_nvenc", "av1_nvenc"):
+            output = Path(folder) / f"{codec}.mp4"
+            start = time.perf_counter()
+            written = _rtseg("video", str(clip), "-o", str(output), "--codec", codec)
+            seconds = round(time.perf_counter() - start, 1)
+            read = None
+            if written.returncode == 0:
+                again = Path(folder) / f"{codec}-again.mp4"
+                arguments = ("video", str(output), "-o", str(again))
+                read = _rtseg(*arguments, "--hardware-decoding", "cuda").returncode
+            lines = written.stderr.strip().splitlines()
+            figures.append(
+                {
+                    "codec": codec,
+                    "exit": written.returncode,
+                    "seconds": seconds,
+                    "decoded": read,
+                    "said": lines[-1] if lines else "",
+                }
+            )
+    give(figures)
+    if all(row["exit"] == 7 for row in figures):
+        sys.exit(NOT_HERE)
+    sys.exit(any(row["exit"] not in (0, 7) for row in figures))
+
+
+def sanitizer() -> None:
+    """compute-sanitizer over one call of each backend."""
+    program = shutil.which("compute-sanitizer")
+    if program is None:
+        not_here("compute-sanitizer is not installed")
+    done = subprocess.run(
+        [
+            str(program),
+            "--error-exitcode",
+            "3",
+            sys.executable,
+            "-m",
+            "tests.gpu_check.steps",
+            "one_call",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sys.stdout.write(done.stdout[-4000:] + done.stderr[-2000:])
+    sys.exit(done.returncode)
+
+
+def one_call() -> None:
+    """For the sanitizer: little work, every kind of it."""
+    for name in ("torch", "tensorrt"):
+        try:
+            backend = opened(name, "fp16")
+        except BackendError:
+            continue
+        with backend:
+            backend.infer(portrait_crops(backend.model)[:3])
+
+
+_RTSEG = (sys.executable, "-m", "rtseg")
+
+
+def _rtseg(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*_RTSEG, *arguments], capture_output=True, text=True, check=False)
+
+
+def _on_its_own(work: Callable[[], Any]) -> None:
+    """Run in a thread of its own; what it raises is raised here."""
+    problems: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            problems.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    thread.join()
+    if problems:
+        raise problems[0]
+
+
+def _memory_used() -> int:
+    """Bytes of the first GPU that are taken, by whomever."""
+    import torch
+
+    torch.cuda.empty_cache()
+    driver = cuda_driver()
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    torch.cuda.current_stream().synchronize()
+    code = driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
+    assert code == 0, code
+    return total.value - free.value
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()

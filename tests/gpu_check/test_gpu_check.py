@@ -1,0 +1,82 @@
+"""The runner of the GPU check, with steps that fail, hang and have children; no GPU is needed."""
+
+import json
+import sys
+import time
+
+import pytest
+
+from rtseg.system.nvidia import Gpu
+from tests.gpu_check import __main__ as gpu_check
+from tests.gpu_check.__main__ import NOT_HERE, STEPS, Step, main
+
+GPU = Gpu(name="NVIDIA Fake", compute_capability="8.9", memory_bytes=1, cuda="13.0", driver="1")
+
+
+def python(name, code, seconds=60.0):
+    return Step(name=name, what=name, command=(sys.executable, "-c", code), seconds=seconds)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr(gpu_check, "nvidia_driver_problem", lambda: None)
+    monkeypatch.setattr(gpu_check, "find_gpus", lambda: (GPU,))
+
+
+def test_each_step_runs_whatever_became_of_those_before_it(gpu, tmp_path):
+    late = tmp_path / "late"
+    child = f"import time, pathlib; time.sleep(6); pathlib.Path({str(late)!r}).touch()"
+    children = (
+        "import subprocess, sys, time\n"
+        f"subprocess.Popen([sys.executable, '-c', {child!r}])\n"
+        "time.sleep(60)"
+    )
+    steps = (
+        python("crash", "import os; os.abort()"),
+        python("hang", children, seconds=2.0),
+        python("absent", f"print('no encoder'); raise SystemExit({NOT_HERE})"),
+        python("figures", "print('noise'); print('[{\"faces\": 1, \"ms\": 2.5}]')"),
+    )
+    start = time.monotonic()
+    assert main(["-o", str(tmp_path)], steps=steps) == 1
+    assert time.monotonic() - start < 30
+    written = json.loads((tmp_path / "gpu-check.json").read_text())
+    assert written["machine"] == "NVIDIA Fake (8.9), driver 1, CUDA 13.0"
+    outcomes = {step["name"]: step["outcome"] for step in written["steps"]}
+    assert outcomes == {
+        "crash": "failed",
+        "hang": "timed out",
+        "absent": "not here",
+        "figures": "passed",
+    }
+    assert written["steps"][3]["figures"] == [{"faces": 1, "ms": 2.5}]
+    text = (tmp_path / "gpu-check.md").read_text()
+    assert "| faces | ms |" in text
+    assert "| 1 | 2.5 |" in text
+    assert "no encoder" in text
+    time.sleep(max(0.0, 7 - (time.monotonic() - start)))
+    assert not late.exists(), "a step's children end with it"
+
+
+def test_what_does_not_apply_is_no_failure(gpu, tmp_path):
+    steps = (
+        python("absent", f"raise SystemExit({NOT_HERE})"),
+        python("fails", "raise SystemExit(1)"),
+    )
+    assert main(["-o", str(tmp_path), "--only", "absent"], steps=steps) == 0
+
+
+def test_every_step_has_a_limit_and_there_is_one_for_each_name():
+    assert sum(step.seconds for step in STEPS) <= 90 * 60
+    from tests.gpu_check import steps
+
+    for step in STEPS:
+        if "tests.gpu_check.steps" in step.command:
+            assert callable(getattr(steps, step.command[-1]))
+
+
+def test_without_a_gpu_it_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(gpu_check, "nvidia_driver_problem", lambda: "no NVIDIA driver")
+    assert main(["-o", str(tmp_path / "out")]) == 7
+    assert "no NVIDIA driver" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
