@@ -148,7 +148,7 @@ def _tensorrt(subject: str) -> Finding:
             remedy += "; `rtseg engine build --for sm89` builds for other machines"
         return Finding(
             subject=subject,
-            state="broken",
+            state="missing" if "tensorrt-rtx" in installed_flavours() else "broken",
             found=f"{names} is installed, but {problem}",
             remedy=remedy,
         )
