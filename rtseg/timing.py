@@ -64,6 +64,10 @@ class _Samples:
         if place < KEPT_SAMPLES:
             self._kept[place] = seconds
 
+    @property
+    def kept(self) -> tuple[float, ...]:
+        return tuple(self._kept)
+
     def percentiles(self) -> Percentiles:
         of_kept = Percentiles.of(self._kept)
         return Percentiles(
@@ -124,6 +128,12 @@ class StageTimes:
         with self._lock:
             samples = self._samples.get(stage)
             return samples.total if samples else 0.0
+
+    def milliseconds(self, stage: str) -> tuple[float, ...]:
+        """The samples of one stage that were kept: all, or a uniform choice of very many."""
+        with self._lock:
+            samples = self._samples.get(stage)
+            return tuple(seconds * 1e3 for seconds in samples.kept) if samples else ()
 
     def percentiles(self, stage: str) -> Percentiles:
         """The distribution of one stage's samples; all zero where there are none."""

@@ -43,6 +43,13 @@ TABLE_COLUMNS = 132
     envvar="RTSEG_BENCH_JSON",
     help="Also write the figures as JSON.",
 )
+@click.option(
+    "--plot",
+    "plot_path",
+    metavar="FILE",
+    envvar="RTSEG_BENCH_PLOT",
+    help="Also draw stages and latencies as a PNG, SVG or PDF.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
     bench: BenchSettings,
@@ -52,6 +59,7 @@ def command(
     effects: tuple[str, ...],
     backend: BackendName | Literal["all"],
     json_path: str | None,
+    plot_path: str | None,
     verbose: bool,
 ) -> None:
     """Run the real pipeline on a moving face (or --input FILE) and print what each stage takes,
@@ -60,7 +68,7 @@ def command(
     \b
     rtseg bench
     rtseg bench --output encode --resolution 1920x1080
-    rtseg bench --no-overlap --json figures.json
+    rtseg bench --no-overlap --json figures.json --plot stages.png
     rtseg bench --effect lips=#b0122a --effect skin=0.5
     rtseg bench --backend all
     """
@@ -68,9 +76,12 @@ def command(
 
     from rtseg.bench.backends import BackendReport, bench_backends
     from rtseg.bench.pipeline import BenchReport, run_bench
+    from rtseg.bench.plot import check_plot, plot
 
     set_up_logging(verbose=verbose, quiet=False)
-    check_outputs([bench.input or "", model.model], {"--json": json_path})
+    check_outputs([bench.input or "", model.model], {"--json": json_path, "--plot": plot_path})
+    if plot_path is not None:
+        check_plot(plot_path)
     result: BenchReport | BackendReport
     if backend == "all":
         ruled_out = [name for name in ("device", "precision") if getattr(model, name) != "auto"]
@@ -101,3 +112,5 @@ def command(
             write_whole(Path(json_path), text.encode())
         except OSError as error:
             raise SinkError(f"--json {json_path}: cannot be written: {error.strerror}") from None
+    if plot_path is not None:
+        plot(result, plot_path)

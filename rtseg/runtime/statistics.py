@@ -68,6 +68,7 @@ class RunSummary:
             closing of the sink (an encoder writes what it held back).
         ended_by: why the run is over.
         reconnects: how often a live source was away and came (back).
+        latencies_ms: the frames' latencies; a uniform choice where there are very many.
     """
 
     frames: int
@@ -80,6 +81,7 @@ class RunSummary:
     stages: dict[str, Percentiles] = field(repr=False)
     ended_by: EndedBy
     reconnects: int = 0
+    latencies_ms: tuple[float, ...] = field(default=(), repr=False)
 
 
 class RunCounter:
@@ -169,4 +171,5 @@ class RunCounter:
             stages={stage: self._times.percentiles(stage) for stage in self._times.stages},
             ended_by=ended_by,
             reconnects=reconnects,
+            latencies_ms=self._latency.milliseconds("latency"),
         )

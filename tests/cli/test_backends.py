@@ -67,3 +67,14 @@ def test_bench_of_all_backends_runs_on_what_was_asked_for(
     written = json.loads(figures.read_text())
     assert written["backends"][0]["frames_per_second"] == 12.5
     assert written["backends"][1]["problem"] == "no NVIDIA driver"
+
+
+def test_bench_draws_what_it_found(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    small = ("--model", "null", "--resolution", "160x120", "--frames", "3", "--warmup", "1")
+    path = tmp_path / "bench.png"
+    assert run("bench", *small, "--plot", path).code == 0
+    assert path.stat().st_size > 5000
+    refused = run("bench", *small, "--plot", tmp_path / "bench.txt")
+    assert refused.code == 2
+    assert "FPS" not in refused.out

@@ -1,0 +1,108 @@
+"""What a benchmark found, as a picture: where a frame's time goes, and how latencies are spread."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtseg.bench.backends import BackendReport
+from rtseg.bench.pipeline import BenchReport
+from rtseg.errors import SettingError, SinkError
+from rtseg.timing import STAGES, Percentiles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg", "pdf")
+
+_HALF, _NEARLY_ALL = "#2f6f8f", "#a8cbd8"
+_BINS = 40
+
+
+def check_plot(path: str) -> None:
+    """Refuse, before anything is measured, what `plot` could not write.
+
+    Raises:
+        SettingError: another kind of file, or matplotlib is not installed.
+    """
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise SettingError(f"--plot {path}: a picture's name ends in .{', .'.join(FORMATS)}")
+    if find_spec("matplotlib") is None:
+        raise SettingError("--plot: drawing needs matplotlib; pip install 'rtseg[plot]'")
+
+
+def plot(report: BenchReport | BackendReport, path: str) -> None:
+    """Draw a report into a file.
+
+    Args:
+        report: of one configuration: its stages, and the latencies of its frames; of several
+            backends: the milliseconds of one crop in each.
+        path: PNG, SVG or PDF by its suffix.
+
+    Raises:
+        SettingError: as `check_plot`.
+        SinkError: the file cannot be written.
+    """
+    check_plot(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained", dpi=120)
+    if isinstance(report, BackendReport):
+        _draw_backends(figure, report)
+    else:
+        _draw_pipeline(figure, report)
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise SinkError(f"--plot {path}: cannot be written: {error.strerror}") from None
+
+
+def _draw_pipeline(figure: Figure, report: BenchReport) -> None:
+    summary = report.summary
+    stages, latency = figure.subplots(1, 2)
+    found = {stage: summary.stages[stage] for stage in STAGES if stage in summary.stages}
+    _bars(stages, found)
+    stages.set_title("stages" + (", which overlap" if report.settings.overlap else ""))
+    latency.hist(summary.latencies_ms, bins=_BINS, color=_HALF)
+    for value, name in ((summary.latency.p50, "p50"), (summary.latency.p99, "p99")):
+        latency.axvline(value, color="black", linewidth=0.8, linestyle="--")
+        latency.annotate(
+            f" {name} {value:.1f}", (value, 1), xycoords=("data", "axes fraction"), va="top"
+        )
+    latency.set(title="latency, from capture to output", xlabel="ms", ylabel="frames")
+    engine = report.engine
+    network = f"{engine.backend} {engine.precision}" if engine.backend else "no network"
+    figure.suptitle(
+        f"{summary.frames_per_second:.1f} FPS end to end: {report.source}, "
+        f"{report.width}x{report.height}, {network}, {report.machine.processor}, "
+        f"{report.threads} threads",
+        fontsize=10,
+    )
+
+
+def _draw_backends(figure: Figure, report: BackendReport) -> None:
+    axes = figure.subplots()
+    _bars(
+        axes,
+        {
+            figures.candidate.label: figures.batches[1]
+            for figures in report.figures
+            if not figures.problem
+        },
+    )
+    axes.set_title("one crop: uint8 in, probabilities out")
+    figure.suptitle(report.machine.line(), fontsize=10)
+
+
+def _bars(axes: Axes, found: dict[str, Percentiles]) -> None:
+    """One bar a name: as far as p50 in one colour, on to p95 in a lighter one; the first on top."""
+    names = list(found)
+    axes.barh(names, [times.p95 for times in found.values()], color=_NEARLY_ALL, label="p95")
+    bars = axes.barh(names, [times.p50 for times in found.values()], color=_HALF, label="p50")
+    axes.bar_label(bars, fmt=" %.1f", label_type="center", color="white", fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("ms")
+    axes.legend(loc="lower right")
