@@ -48,6 +48,10 @@ FinderChoice = FaceFinder | Backend | Checkpoint | Path | Literal["auto", "parsi
 """What finds faces: see `Segmenter`."""
 
 
+_STILLS_TOGETHER = 4
+"""Of a list; each holds the answers on some twenty crops while it is at work."""
+
+
 class Segmenter:
     """Labels every pixel of pictures, or of the frames of one stream.
 
@@ -181,7 +185,8 @@ class Segmenter:
 
         Args:
             picture: a stream's next `Frame`, or a still of any size: uint8 (height, width, 3), a
-                file's path, or a Pillow picture; or a list of stills.
+                file's path, or a Pillow picture; or a list of stills, which share the
+                network's batches.
             channels: the order of the arrays' colours.
 
         Returns:
@@ -200,15 +205,42 @@ class Segmenter:
             return self._segment(picture.image, self._stream)
         if isinstance(picture, (list, tuple)):
             images = [as_image(still, channels=channels) for still in picture]
-            return [self._segment_still(image) for image in images]
+            return self._segment_stills(images)
         return self._segment_still(as_image(picture, channels=channels))
 
     def _segment_still(self, image: Image) -> Segmentation:
         found = self._segment(image, _Stream(self._new_follower(), 0.0))
         return replace(found, image=image)
 
-    def _segment(self, image: Image, stream: _Stream) -> Segmentation:
-        run = _Run(self.backend, self.finder_backend, image, stream)
+    def _segment_stills(self, images: Sequence[Image]) -> list[Segmentation]:
+        """Several stills, in rounds: what each of them asks of the network next is one batch.
+
+        A still is a pure function of the network's answers, so one that lacks some is begun anew
+        once they are there.
+        """
+        results: list[Segmentation] = []
+        for first in range(0, len(images), _STILLS_TOGETHER):
+            together = images[first : first + _STILLS_TOGETHER]
+            answers = [_Answers() for _ in together]
+            done: dict[int, Segmentation] = {}
+            while len(done) < len(together):
+                questions: list[tuple[_Answers, _AskedError]] = []
+                for index, (image, known) in enumerate(zip(together, answers, strict=True)):
+                    if index in done:
+                        continue
+                    try:
+                        stream = _Stream(self._new_follower(), 0.0)
+                        done[index] = replace(self._segment(image, stream, known), image=image)
+                    except _AskedError as asked:
+                        questions.append((known, asked))
+                _answer(questions)
+            results += [done[index] for index in range(len(together))]
+        return results
+
+    def _segment(
+        self, image: Image, stream: _Stream, answers: _Answers | None = None
+    ) -> Segmentation:
+        run = _Run(self.backend, self.finder_backend, image, stream, answers)
         segmentation = run.frame_view() if self._sees_frames else run.face_view()
         if self.soft:
             segmentation = replace(segmentation, soft=run.soft_masks(segmentation.labels))
@@ -303,20 +335,59 @@ class _Stream:
         return smoother(probabilities, picture=picture, crop=crop, seconds=self.seconds)
 
 
+class _Answers:
+    """What the network said of the crops of one still so far."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, Crop], tuple[Image, Probabilities]] = {}
+        self.infer_seconds = 0.0
+
+
+class _AskedError(Exception):
+    """A still cannot go on without the network's answer on some crops."""
+
+    def __init__(self, backend: Backend, crops: Sequence[Crop], pictures: Crops) -> None:
+        super().__init__("what the network says of some crops is not known yet")
+        self.backend = backend
+        self.crops = tuple(crops)
+        self.pictures = pictures
+
+
+def _answer(questions: Sequence[tuple[_Answers, _AskedError]]) -> None:
+    """Ask each network once about all that was asked of it."""
+    backends = {id(asked.backend): asked.backend for _, asked in questions}
+    for key, backend in backends.items():
+        mine = [(known, asked) for known, asked in questions if asked.backend is backend]
+        before = time.perf_counter()
+        maps = list(backend.infer(np.concatenate([asked.pictures for _, asked in mine])))
+        seconds = time.perf_counter() - before
+        for known, asked in mine:
+            known.infer_seconds += seconds * len(asked.crops) / sum(len(a.crops) for _, a in mine)
+            for crop, picture in zip(asked.crops, asked.pictures, strict=True):
+                # a copy, so that no result keeps the whole batch
+                known.known[key, crop] = picture, maps.pop(0).copy()
+
+
 class _Run:
     """One picture on its way through: its crops, and where the time went."""
 
     def __init__(
-        self, backend: Backend, finder_backend: Backend | None, image: Image, stream: _Stream
+        self,
+        backend: Backend,
+        finder_backend: Backend | None,
+        image: Image,
+        stream: _Stream,
+        answers: _Answers | None = None,
     ) -> None:
+        self.answers = answers
         self.backend = backend
         self.finder_backend = finder_backend
         self.image = image
         self.stream = stream
         self.pictures: dict[Crop, Image] = {}
         self.labelled: list[CropProbabilities] = []
-        self.infer_seconds = 0.0
-        self.start = time.perf_counter()
+        self.infer_seconds = 0.0 if answers is None else answers.infer_seconds
+        self.start = time.perf_counter() - self.infer_seconds
         self.found = self.start
 
     def infer_crops(self, crops: Sequence[Crop]) -> list[Probabilities]:
@@ -332,12 +403,18 @@ class _Run:
         return self._infer(self.finder_backend, crops)[1]
 
     def _infer(self, backend: Backend, crops: Sequence[Crop]) -> tuple[Crops, list[Probabilities]]:
+        known = None if self.answers is None else self.answers.known
+        if known is not None and all((id(backend), crop) in known for crop in crops):
+            found = [known[id(backend), crop] for crop in crops]
+            return np.array([picture for picture, _ in found]), [map_ for _, map_ in found]
         model = backend.model
         pictures: Crops = np.empty((len(crops), model.input_height, model.input_width, 3), np.uint8)
         for picture, crop in zip(pictures, crops, strict=True):
             cut(self.image, crop, out=picture)
         if not len(crops):
             return pictures, []
+        if known is not None:
+            raise _AskedError(backend, crops, pictures)
         before = time.perf_counter()
         maps = backend.infer(pictures)
         self.infer_seconds += time.perf_counter() - before

@@ -387,6 +387,27 @@ def test_soft_masks_go_with_the_labels_of_every_face_and_frame(degrees):
     assert segmenter()(COLOURS[truth]).soft is None
 
 
+def test_a_list_of_stills_shares_batches_and_each_is_as_alone():
+    stills = [
+        scene(180, 320, (160, 90, 120))[0],
+        scene(240, 240)[0],  # nobody
+        scene(360, 640, (180, 180, 140), (470, 200, 200))[0],
+        scene(180, 320, (100, 90, 90))[0],
+        scene(180, 320, (200, 90, 60))[0],
+    ]
+    one_by_one = segmenter()
+    expected = [one_by_one(still) for still in stills]
+    together = segmenter(times=StageTimes())
+    results = together(stills)
+    for result, other in zip(results, expected, strict=True):
+        assert (result.labels == other.labels).all()
+        assert result.faces == other.faces
+    alone, shared = one_by_one.backend.batches, together.backend.batches
+    assert sum(shared) <= sum(alone)
+    assert len(shared) < 0.6 * len(alone)
+    assert together.times.percentiles("infer").count == len(stills)
+
+
 def test_soft_masks_are_steadied_as_labels_are():
     class Unsure(PaintedBackend):
         """Its probabilities tremble from frame to frame."""
