@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from rtseg.media.urls import url_scheme
+from rtseg.media.urls import display_name, url_scheme
 
 HLS_SUFFIX = ".m3u8"
 
@@ -79,6 +79,18 @@ def protocol_of(output: str) -> Protocol:
     """The protocol of a URL that `PROTOCOLS` knows, or of an .m3u8 file."""
     scheme = url_scheme(output)
     return HLS if scheme is None else PROTOCOLS[scheme]
+
+
+def shown_output(output: str) -> str:
+    """An output for people: a URL without its secrets, of which RTMP's stream key is one."""
+    scheme = url_scheme(output)
+    if scheme is None:
+        return output
+    shown = display_name(output)
+    if PROTOCOLS[scheme] is not _RTMP:
+        return shown
+    application, slash, key = shown.rpartition("/")
+    return f"{application}/***" if slash and key and application.count("/") > 2 else shown
 
 
 def with_query(url: str, protocol: Protocol) -> str:

@@ -13,13 +13,12 @@ from typing import Any
 from rtseg.errors import DiskFullError, SinkError
 from rtseg.frames import Frame, Packet, Picture, Segmentation
 from rtseg.media.info import SourceInfo, StreamInfo
-from rtseg.media.urls import display_name
 from rtseg.settings import StreamSettings
 from rtseg.sinks.base import Event, Outcome, Sink
 from rtseg.sinks.disk_space import is_full
 from rtseg.sinks.hls import HlsFolder
 from rtseg.sinks.live_encoder import TIME_BASE, EncodedPicture, LiveEncoder, check_live_settings
-from rtseg.sinks.protocols import HLS, protocol_of, with_query
+from rtseg.sinks.protocols import HLS, protocol_of, shown_output, with_query
 from rtseg.sinks.registry import SinkOptions
 from rtseg.sinks.stream_link import StreamLink
 from rtseg.sinks.stream_process import Plan, Report
@@ -72,7 +71,7 @@ class StreamSink(Sink):
         self._settings: StreamSettings = options.stream
         self._threads = options.threads
         self._protocol = protocol_of(output)
-        self._name = display_name(output) if self._protocol is not HLS else output
+        self._name = shown_output(output)
         self._folder = HlsFolder(output, overwrite=self._encode.overwrite)
         self.wants_real_time = self._protocol.by_the_clock
         self._link: StreamLink | None = None

@@ -11,7 +11,7 @@ import pytest
 from rtseg.errors import OutputExistsError, SettingError, SinkError
 from rtseg.settings import EncodeSettings
 from rtseg.sinks import open_sink
-from rtseg.sinks.protocols import PROTOCOLS, with_query
+from rtseg.sinks.protocols import PROTOCOLS, shown_output, with_query
 from rtseg.sinks.stream import StreamSink
 from tests.support.clips import MakeClip, read_frames
 from tests.support.receivers import Received, free_port, receive, receiving, send_clip
@@ -33,7 +33,7 @@ def test_every_frame_arrives_at_its_time_with_its_sound(scheme: str, make_clip: 
     assert len(received.sound) >= 40, "a second of AAC is 47 packets"
     assert abs(received.sound[0]) < 0.05
     assert sink.dropped == 0
-    assert sink.describe() == url
+    assert sink.describe() == url.replace("/live/x", "/live/***")
 
 
 def test_a_file_is_sent_in_real_time(make_clip: MakeClip) -> None:
@@ -127,3 +127,17 @@ def test_the_packets_of_udp_fit_a_frame_unless_asked_otherwise() -> None:
     assert with_query("udp://h:1?ttl=4", udp) == "udp://h:1?ttl=4&pkt_size=1316"
     assert with_query("udp://h:1?pkt_size=188", udp) == "udp://h:1?pkt_size=188"
     assert with_query("tcp://h:1", PROTOCOLS["tcp"]) == "tcp://h:1"
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        ("rtmp://host/live2/abcd-1234", "rtmp://host/live2/***"),
+        ("rtmps://maria:s3cret@host:443/app/key?token=1", "rtmps://host:443/app/***"),
+        ("rtmp://host/live", "rtmp://host/live"),
+        ("rtsp://maria:s3cret@host/live/camera", "rtsp://host/live/camera"),
+        ("out/live.m3u8", "out/live.m3u8"),
+    ],
+)
+def test_a_stream_key_is_a_secret(output: str, shown: str) -> None:
+    assert shown_output(output) == shown
