@@ -8,6 +8,8 @@ const POLL_MS = 1000;
 const FIRST_PICTURE_MS = 5000;
 const FROZEN_MS = 5000;
 const RETRY_MS = 1500;
+const LATE_MS = 1000; // a browser that holds pictures back for longer begins anew
+const LATE_LOOKS = 3;
 
 let page = null; // the last /stats
 let visit = null; // this visitor's own camera, where the page serves those
@@ -144,13 +146,43 @@ async function watchWebrtc(mine) {
   if (mine !== attempt) return connection.close();
   ourNumber = answer.viewer;
   guard(mine, connection, () => {
+    if (mine !== attempt) return;
     if (wanted === "auto" && !$("video").videoWidth) watchMjpeg(mine);
     else watch();
   });
 }
 
-// Calls `lost` once, when no picture comes any more.
+// How long the browser holds pictures back, in milliseconds, from one call to the next: a browser
+// that had no time for a while keeps what came meanwhile, and would show it late for ever.
+function lateness(connection) {
+  let delay = 0;
+  let emitted = 0;
+  return async () => {
+    let late = 0;
+    (await connection.getStats()).forEach((entry) => {
+      if (entry.type !== "inbound-rtp" || entry.kind !== "video") return;
+      const count = entry.jitterBufferEmittedCount - emitted;
+      if (count > 0) late = (1000 * (entry.jitterBufferDelay - delay)) / count;
+      delay = entry.jitterBufferDelay;
+      emitted = entry.jitterBufferEmittedCount;
+      late = Math.max(late, 33 * (entry.framesReceived - entry.framesDecoded - (entry.framesDropped || 0)));
+    });
+    return late;
+  };
+}
+
+// Calls `lost` once, when no picture comes any more, or only old ones do.
 function guard(mine, connection, lost) {
+  const held = lateness(connection);
+  let late = 0;
+  const watchful = setInterval(async () => {
+    if (mine !== attempt || connection !== peer) return clearInterval(watchful);
+    late = (await held().catch(() => 0)) > LATE_MS ? late + 1 : 0;
+    if (late >= LATE_LOOKS && mine === attempt && connection === peer && using) {
+      clearInterval(watchful);
+      lost();
+    }
+  }, 1000);
   const video = $("video");
   let shown = 0;
   let at = performance.now();
@@ -233,7 +265,7 @@ async function startVisit() {
     $("invite").hidden = true;
     $("empty").hidden = false;
     $("stop").hidden = false;
-    guard(mine, connection, () => stopVisit("The connection was lost."));
+    guard(mine, connection, () => mine === attempt && stopVisit("The connection was lost."));
     poll();
   } catch (error) {
     for (const track of camera.getTracks()) track.stop();

@@ -51,6 +51,21 @@ window.probe = {
     return (Date.now() % 2 ** bits) - shown;
   },
 
+  // From now on the connection's figures say that pictures wait for three seconds.
+  holdBack() {
+    const connection = peer;
+    const original = connection.getStats.bind(connection);
+    connection.getStats = async () => {
+      const changed = new Map();
+      (await original()).forEach((entry, key) => {
+        const copy = { ...entry };
+        if (copy.type === "inbound-rtp") copy.jitterBufferDelay = 3 * copy.jitterBufferEmittedCount;
+        changed.set(key, copy);
+      });
+      return changed;
+    };
+  },
+
   outside() {
     return [...document.querySelectorAll("main > *, aside > section, #actions > *")]
       .filter((element) => element.offsetParent)

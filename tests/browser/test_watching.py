@@ -243,3 +243,18 @@ def _processes(argument: str) -> list[int]:
         found |= more
     assert found
     return sorted(found)
+
+
+def test_a_browser_that_shows_old_pictures_begins_anew(open_page: OpenPage) -> None:
+    """As one does that had no time for a while: its own figures say that it holds them back."""
+    with serving_page(width=640, height=360) as page:
+        tab = open_page(page.sink.url)
+        plays(tab)
+        before = [viewer["number"] for viewer in page.stats()["viewers"]]
+        tab.evaluate("() => probe.holdBack()")
+        until(
+            lambda: [viewer["number"] for viewer in page.stats()["viewers"]] not in (before, []),
+            seconds=30,
+            tab=tab,
+        )
+        plays(tab)

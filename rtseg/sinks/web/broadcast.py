@@ -235,7 +235,9 @@ class Broadcast:
         key = (joined or self._key_wanted) and now > self._last_key + _SHORTEST_BETWEEN_KEYS_SECONDS
         if key:
             self._key_wanted, self._last_key = False, now
-        return self._encoder.encode(shown.picture, shown.captured_ns / 1e9, key=key)
+        # The time of sending, not of capture: a browser takes uneven work in between for a bad
+        # line, and holds every picture back to even it out.
+        return self._encoder.encode(shown.picture, now, key=key)
 
 
 def as_jpeg(picture: Picture) -> bytes:
