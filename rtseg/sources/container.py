@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import errno
-import io
-import os
-import select
 import stat
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from rtseg.errors import LostError, SourceError
 from rtseg.media.hardware import hardware_decoder
 from rtseg.media.truncation import is_cut_short
 from rtseg.media.urls import LIVE_SCHEMES, STANDARD_INPUT, local_path, scheme_of
+from rtseg.sources.standard_input import StandardInput
 
 if TYPE_CHECKING:
     from av.container.input import InputContainer
@@ -77,6 +75,7 @@ def open_container(
     pipe: StandardInput | None = None
     if location == STANDARD_INPUT:
         pipe = StandardInput(sys.stdin.buffer, name=name, timeout=settings.timeout)
+        pipe.prepare()
     file = pipe or (f"file:{path}" if path is not None else location)
     scheme = scheme_of(location)
     begun = time.monotonic()
@@ -181,13 +180,7 @@ def _explain(error: Exception, location: str, *, name: str, settings: ReadSettin
                 "can be read; get the complete file"
             )
         return f"{name}: is not a video that FFmpeg can read; found {_looks_like(path)}"
-    hint = ""
-    if location == STANDARD_INPUT:
-        hint = (
-            "; an mp4 whose index is at its end cannot be read from a pipe: give the file itself, "
-            "or remux it with ffmpeg -movflags +faststart"
-        )
-    return f"{name}: sent nothing that FFmpeg can read as a video{hint}"
+    return f"{name}: sent nothing that FFmpeg can read as a video"
 
 
 def _lacks_index(path: Path) -> bool:
@@ -203,55 +196,3 @@ def _looks_like(path: Path) -> str:
     except UnicodeDecodeError:
         return f"{path.stat().st_size} bytes of unknown data"
     return "text"
-
-
-class StandardInput:
-    """Standard input as PyAV reads it: with a time limit, and seekable only if it is a file.
-
-    Attributes:
-        first_byte_ns: when the first of it came, `time.monotonic_ns`; None before.
-    """
-
-    def __init__(self, file: BinaryIO, *, name: str, timeout: float) -> None:
-        self.name = name
-        self._file = file
-        self._timeout = timeout
-        self._descriptor: int | None = None
-        self._is_seekable = False
-        self.first_byte_ns: int | None = None
-        try:
-            self._descriptor = file.fileno()
-            self._is_seekable = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        except (OSError, io.UnsupportedOperation):
-            pass  # Not a real descriptor (a test's BytesIO): plain reads never block.
-
-    def seekable(self) -> bool:
-        """Whether it is a file, and not a pipe or a terminal."""
-        return self._is_seekable
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """As of a file."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """As of a file."""
-        return self._file.tell()
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes, as soon as there are any; none at the end."""
-        data = self._read(size)
-        if self.first_byte_ns is None:
-            self.first_byte_ns = time.monotonic_ns()
-        return data
-
-    def _read(self, size: int) -> bytes:
-        if self._descriptor is None or self._is_seekable:
-            return self._file.read(size)
-        if sys.platform != "win32":  # select takes only sockets there
-            ready, _, _ = select.select([self._descriptor], [], [], self._timeout)
-            if not ready:
-                raise SourceError(
-                    f"{self.name}: said nothing for {self._timeout:g} s; check what writes to it, "
-                    "or allow more with --timeout"
-                )
-        return os.read(self._descriptor, size)

@@ -1,0 +1,131 @@
+"""Standard input as a video is read from it: a pipe with a time limit, or a file."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import select
+import stat
+import sys
+import tempfile
+import time
+import weakref
+from typing import BinaryIO
+
+from rtseg.errors import SourceError
+
+_BEFORE_CONTENT = frozenset({b"ftyp", b"free", b"skip", b"wide", b"uuid", b"pdin", b"prfl"})
+"""Boxes of an mp4 that may lie before its content or its index, and are small."""
+
+_LARGEST_PEEK = 1 << 20
+
+_PIECE = 1 << 20
+
+_log = logging.getLogger("rtseg")
+
+
+class StandardInput:
+    """Standard input as PyAV reads it: with a time limit, and seekable only if it is a file.
+
+    An mp4 whose index lies behind its content, as most programs and rtseg itself write it, cannot
+    be read as it comes. `prepare` keeps it in a temporary file until it is whole.
+
+    Attributes:
+        first_byte_ns: when the first of it came, `time.monotonic_ns`; None before.
+    """
+
+    def __init__(self, file: BinaryIO, *, name: str, timeout: float) -> None:
+        self.name = name
+        self._file = file
+        self._timeout = timeout
+        self._descriptor: int | None = None
+        self._is_seekable = False
+        self.first_byte_ns: int | None = None
+        self._ahead = b""
+        try:
+            self._descriptor = file.fileno()
+            self._is_seekable = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        except (OSError, io.UnsupportedOperation):
+            pass  # Not a real descriptor (a test's BytesIO): plain reads never block.
+
+    def prepare(self) -> None:
+        """Look at what comes first, and keep all of it where it cannot be read as it comes.
+
+        Raises:
+            SourceError: nothing comes in time, or there is no room for it.
+        """
+        if self._descriptor is None or self._is_seekable or not self._has_index_behind():
+            return
+        _log.info(
+            "%s: an mp4 whose index lies at its end: it is read to the end first, into a temporary "
+            "file",
+            self.name,
+        )
+        try:
+            # It has no name, and goes when this object does.
+            kept: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115
+            weakref.finalize(self, kept.close)
+            while data := self.read(_PIECE):
+                kept.write(data)
+            kept.seek(0)
+        except OSError as error:
+            raise SourceError(
+                f"{self.name}: cannot be kept in {tempfile.gettempdir()}: {error.strerror}; give "
+                "the file itself, set TMPDIR to a folder with room, or remux it with ffmpeg "
+                "-movflags +faststart"
+            ) from None
+        self._file, self._is_seekable = kept, True
+
+    def _has_index_behind(self) -> bool:
+        """Whether this is an mp4 whose content (`mdat`) comes before its index (`moov`)."""
+        place = 0
+        while place + 8 <= _LARGEST_PEEK:
+            while len(self._ahead) < place + 8:
+                data = self._read_pipe(_PIECE)
+                if not data:
+                    return False
+                self._ahead += data
+            size = int.from_bytes(self._ahead[place : place + 4], "big")
+            kind = self._ahead[place + 4 : place + 8]
+            if kind == b"mdat":
+                return True
+            if kind not in _BEFORE_CONTENT or size < 8:
+                return False
+            place += size
+        return False
+
+    def seekable(self) -> bool:
+        """Whether it is a file, and not a pipe or a terminal."""
+        return self._is_seekable
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of a file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self._file.tell()
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, as soon as there are any; none at the end."""
+        if self._ahead:
+            data, self._ahead = self._ahead[:size], self._ahead[size:]
+            return data
+        if self._descriptor is None or self._is_seekable:
+            return self._file.read(size)
+        return self._read_pipe(size)
+
+    def _read_pipe(self, size: int) -> bytes:
+        assert self._descriptor is not None
+        if sys.platform != "win32":  # select takes only sockets there
+            ready, _, _ = select.select([self._descriptor], [], [], self._timeout)
+            if not ready:
+                raise SourceError(
+                    f"{self.name}: said nothing for {self._timeout:g} s; check what writes to it, "
+                    "or allow more with --timeout"
+                )
+        data = os.read(self._descriptor, size)
+        if self.first_byte_ns is None:
+            self.first_byte_ns = time.monotonic_ns()
+        return data
