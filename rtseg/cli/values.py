@@ -64,7 +64,7 @@ class Device(click.ParamType):  # type: ignore[type-arg]
         return word
 
 
-class Seconds(click.ParamType):  # type: ignore[type-arg]  (generic from click 8.2 on)
+class Seconds(click.ParamType):  # type: ignore[type-arg]
     """A time: `62.5`, `62.5s`, `01:02.5` or `00:01:02.5`."""
 
     name = "time"
@@ -92,7 +92,7 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  (generic from click 8
         return 3600 * hours + 60 * minutes + seconds
 
 
-class Place(click.ParamType):  # type: ignore[type-arg]  (generic from click 8.2 on)
+class Place(click.ParamType):  # type: ignore[type-arg]
     """A file's name, as people write it: `~` and file:// are resolved; URLs stay as they are."""
 
     name = "place"

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtseg.frames import Segmentation
+from rtseg.frames import LabelMap, Segmentation
 from rtseg.labels import LabelSet
-from rtseg.results.instances import instances
+from rtseg.results.instances import labels_by_face
 
 _BITS, _MORE, _SIGN, _FIRST = 5, 0x20, 0x10, 48
 _MOST_GROUPS = 7
@@ -36,6 +36,24 @@ def run_lengths(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
     if flat.size and flat[0]:
         counts = np.concatenate(([0], counts))
     return {"size": [height, width], "counts": _compressed(counts)}
+
+
+def class_run_lengths(labels: LabelMap) -> dict[int, dict[str, Any]]:
+    """`run_lengths` of every class of a label map, from one pass over it."""
+    height, width = labels.shape
+    flat = np.ascontiguousarray(labels.T).reshape(-1)
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    ends = np.concatenate((starts[1:], [flat.size]))
+    values = flat[starts]
+    found = {}
+    for label_id in np.unique(values):
+        mine = values == label_id
+        edges = np.column_stack((starts[mine], ends[mine])).reshape(-1)
+        counts = np.diff(edges, prepend=0)
+        if edges[-1] < flat.size:
+            counts = np.append(counts, flat.size - edges[-1])
+        found[int(label_id)] = {"size": [height, width], "counts": _compressed(counts)}
+    return found
 
 
 def _compressed(counts: npt.NDArray[np.int64]) -> str:
@@ -77,17 +95,26 @@ def coco_annotations(
         image_id: what `image_id` is to be.
         first_id: the first annotation's id; the others count up from it.
     """
-    for index, found in enumerate(instances(segmentation)):
-        annotation: dict[str, Any] = {
-            "id": first_id + index,
-            "image_id": image_id,
-            "category_id": found.label_id,
-            "segmentation": run_lengths(found.mask),
-            "area": found.area,
-            "bbox": [float(edge) for edge in found.box],
-            "iscrowd": 0,
-        }
-        if found.face is not None:
-            annotation["score"] = round(found.face.score, 4)
-            annotation["track_id"] = found.face.track_id
-        yield annotation
+    import cv2
+
+    number = first_id
+    for face, labels in labels_by_face(segmentation):
+        runs = class_run_lengths(labels)
+        for label_id in segmentation.label_set.foreground:
+            if label_id not in runs:
+                continue
+            mask = (labels == label_id).view(np.uint8)
+            annotation: dict[str, Any] = {
+                "id": number,
+                "image_id": image_id,
+                "category_id": label_id,
+                "segmentation": runs[label_id],
+                "area": cv2.countNonZero(mask),
+                "bbox": [float(edge) for edge in cv2.boundingRect(mask)],
+                "iscrowd": 0,
+            }
+            if face is not None:
+                annotation["score"] = round(face.score, 4)
+                annotation["track_id"] = face.track_id
+            number += 1
+            yield annotation

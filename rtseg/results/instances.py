@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.errors import SettingError
-from rtseg.frames import Face, Segmentation
+from rtseg.frames import Face, LabelMap, Segmentation
 
 Mask = npt.NDArray[np.bool_]
 """bool (height, width) of a frame."""
@@ -66,19 +66,24 @@ def _distance(
     return farther
 
 
+def labels_by_face(segmentation: Segmentation) -> Iterator[tuple[Face | None, LabelMap]]:
+    """Each face with the labels of its own pixels, 255 elsewhere; a whole frame has no face."""
+    if not segmentation.faces:
+        yield None, segmentation.labels
+    for face in segmentation.faces:
+        if len(segmentation.faces) == 1:
+            yield face, segmentation.labels
+        else:
+            own = face_mask(segmentation, face, segmentation.label_set.foreground)
+            yield face, np.where(own, segmentation.labels, np.uint8(255))
+
+
 def instances(segmentation: Segmentation) -> Iterator[Instance]:
     """Every class that has a pixel, face by face, in the order of faces and ids."""
     import cv2
 
-    label_set = segmentation.label_set
-    faces: Sequence[Face | None] = segmentation.faces or (None,)
-    for face in faces:
-        if face is None:
-            labels = segmentation.labels
-        else:
-            own = face_mask(segmentation, face, label_set.foreground)
-            labels = np.where(own, segmentation.labels, 255)
-        for label_id in label_set.foreground:
+    for face, labels in labels_by_face(segmentation):
+        for label_id in segmentation.label_set.foreground:
             mask = labels == label_id
             pixels = mask.view(np.uint8)
             area = cv2.countNonZero(pixels)
@@ -86,7 +91,7 @@ def instances(segmentation: Segmentation) -> Iterator[Instance]:
                 left, top, width, height = cv2.boundingRect(pixels)
                 yield Instance(
                     label_id=label_id,
-                    name=label_set.names[label_id],
+                    name=segmentation.label_set.names[label_id],
                     face=face,
                     mask=mask,
                     area=area,

@@ -55,7 +55,7 @@ class Cover:
                 return cover
             soft = _levels(self._alpha[region])
             # inside, the mask is full: the fading is all outwards
-            return np.maximum(cover, soft)
+            return np.asarray(np.maximum(cover, soft), np.uint8)
         return cover if self._alpha is None else _levels(self._alpha[region])
 
 

@@ -11,7 +11,7 @@ from pycocotools import mask as pycoco
 from rtseg.errors import SettingError, SinkError
 from rtseg.frames import Box, Face, Segmentation
 from rtseg.labels import BDD_DRIVABLE, HELEN
-from rtseg.results.coco import run_lengths
+from rtseg.results.coco import class_run_lengths, run_lengths
 from tests.views.drawn import scene
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' own
@@ -102,6 +102,16 @@ def test_run_lengths_are_byte_equal_to_pycocotools(mask):
     assert made["size"] == reference["size"]
     assert made["counts"].encode() == reference["counts"]
     assert (pycoco.decode(made).astype(bool) == mask).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (37, 53), (200, 3)])
+def test_run_lengths_of_all_classes_are_those_of_each(shape):
+    labels = RNG.integers(0, 5, shape).astype(np.uint8)
+    labels[: shape[0] // 2] = 3
+    made = class_run_lengths(labels)
+    assert set(made) == set(np.unique(labels).tolist())
+    for label_id, runs in made.items():
+        assert runs == run_lengths(labels == label_id)
 
 
 def test_coco_annotations_say_what_the_labels_say():
