@@ -90,4 +90,4 @@ def _configuration(context: Any) -> bytes:
     rate, channels = context.sample_rate, context.layout.nb_channels
     index = _RATES.index(rate) if rate in _RATES else 3
     bits = _LOW_COMPLEXITY << 11 | index << 7 | min(channels, 7) << 3
-    return bits.to_bytes(2, "big")
+    return int(bits).to_bytes(2, "big")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -126,8 +127,19 @@ def _encoded(stream: StreamInfo, *, muxer: str, output: str) -> StreamPlan | Non
         return None
     plan = StreamPlan(stream=stream, treatment="encode", encoder=encoder)
     try:
-        with av.open(BytesIO(), "w", format=muxer) as trial:
-            _open_lane(trial, plan).close()
+        with (
+            av.open(BytesIO(), "w", format=muxer) as trial,
+            closing(_open_lane(trial, plan)) as lane,
+        ):
+            trial.start_encoding()
+            made = [
+                encoded
+                for packet in stream.first_packets
+                for encoded in lane.packets(packet, shift_seconds=Fraction(0))
+            ]
+            for encoded in made + lane.flush():
+                encoded.stream = lane.stream
+                trial.mux(encoded)
     except (av.error.FFmpegError, OSError, ValueError):
         return None
     return plan
@@ -163,7 +175,8 @@ class OtherStreams:
         self._container = container
         self._keep_tags = keep_tags
         self._hidden: set[int] = set()
-        self._last_dts: dict[int, int] = {}
+        self._next_dts: dict[int, int] = {}
+        self._refused: dict[int, int] = {}
         self._lanes: dict[int, _Lane] = {}
         for plan in plans:
             lane = _open_lane(container, plan)
@@ -195,6 +208,9 @@ class OtherStreams:
         for index, lane in self._lanes.items():
             for made in lane.flush():
                 self._write(index, lane, made)
+        for index, count in self._refused.items():
+            kind = self._lanes[index].stream.type
+            _log.warning("%d damaged packets of %s could not be written", count, kind)
 
     def close(self) -> None:
         """Give decoders back. After it nothing is written."""
@@ -202,19 +218,32 @@ class OtherStreams:
             lane.close()
 
     def _write(self, index: int, lane: _Lane, made: Any) -> None:
-        if made.dts is not None:
-            # A decoding time that does not increase ends the file; one tick is not heard.
-            ticks = made.dts * made.time_base
-            tick = lane.stream.time_base or made.time_base
-            dts = round(ticks / tick)
-            late = max(0, self._last_dts.get(index, dts - 1) + 1 - dts)
-            self._last_dts[index] = dts + late
-            if late:
-                moved = -(-late * tick // made.time_base)
-                made.dts += moved
-                made.pts = None if made.pts is None else max(made.pts, made.dts)
+        import av
+
+        self._put_in_order(index, lane, made)
         made.stream = lane.stream
-        self._container.mux(made)
+        try:
+            self._container.mux(made)
+        except (av.error.InvalidDataError, av.error.ArgumentError, av.error.PermissionError):
+            # The muxer refuses this packet; pictures and the next packets still have a place.
+            self._refused[index] = self._refused.get(index, 0) + 1
+
+    def _put_in_order(self, index: int, lane: _Lane, made: Any) -> None:
+        """Give a packet a decoding time that follows the last: without, the muxer ends the file."""
+        tick = lane.stream.time_base or made.time_base
+        following = self._next_dts.get(index)
+        if made.dts is None:
+            seconds = made.pts * made.time_base if made.pts is not None else Fraction(0)
+            first = round(seconds / made.time_base)
+            made.dts = first if following is None else -(-following * tick // made.time_base)
+            made.pts = made.dts if made.pts is None else max(made.pts, made.dts)
+        dts = round(made.dts * made.time_base / tick)
+        if following is not None and dts < following:
+            # One tick is not heard.
+            made.dts += -(-(following - dts) * tick // made.time_base)
+            made.pts = None if made.pts is None else max(made.pts, made.dts)
+            dts = round(made.dts * made.time_base / tick)
+        self._next_dts[index] = dts + 1
 
 
 def _describe(copy: Any, stream: StreamInfo, *, keep_tags: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rtseg.media.info import StreamInfo
 from rtseg.media.packets import duplicate, move
@@ -52,7 +52,7 @@ class SubtitleConverter:
         self._decoder: Any = self._scratch.add_stream_from_template(template).codec_context
         self._decoder.open()  # which makes the header that the encoder needs
         self.stream: Any = container.add_stream(encoder)
-        self._encoder = self.stream.codec_context
+        self._encoder: Any = cast("Any", self.stream.codec_context)
         self._encoder.time_base = self.stream.time_base = template.time_base
         self._encoder.subtitle_header = self._decoder.subtitle_header
 

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rtseg.media.info import StreamInfo
 from rtseg.sinks.copied_stream import default_layout
@@ -70,12 +70,13 @@ class AudioTranscoder:
         self._scratch = av.open(os.devnull, "w", format="framecrc")
         self._decoder: Any = self._scratch.add_stream_from_template(template).codec_context
         rate, layout = _accepted(encoder, template.codec_context)
-        self.stream: Any = container.add_stream(encoder, rate=rate)
-        self.stream.layout = layout
-        channels = self.stream.codec_context.layout.nb_channels
+        stream_out: Any = cast("Any", container.add_stream(encoder, rate=rate))
+        stream_out.layout = layout
+        channels = stream_out.codec_context.layout.nb_channels
         if encoder in _BITS_A_CHANNEL:
-            self.stream.bit_rate = _BITS_A_CHANNEL[encoder] * channels
-        self.stream.time_base = Fraction(1, rate)
+            stream_out.bit_rate = _BITS_A_CHANNEL[encoder] * channels
+        stream_out.time_base = Fraction(1, rate)
+        self.stream: Any = stream_out
         self._rate = rate
         self._layout = layout
         self._resampler: Any = None

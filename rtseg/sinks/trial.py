@@ -11,14 +11,11 @@ import os
 from collections.abc import Mapping
 from fractions import Fraction
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from rtseg.media.info import StreamInfo
 from rtseg.media.packets import duplicate
 from rtseg.sinks.copied_stream import CopiedStream
-
-if TYPE_CHECKING:
-    from av.container.input import InputContainer
 
 _DEMUXERS = {"webm": "matroska", "ipod": "mov"}
 """FFmpeg's reader of what a muxer writes, where they bear different names."""
@@ -67,7 +64,7 @@ def _to_zero(stream: StreamInfo) -> Fraction:
         return Fraction(0)
     first: Any = stream.first_packets[0]
     ticks = first.dts if first.dts is not None else first.pts
-    return -(ticks or 0) * first.time_base
+    return Fraction(-(ticks or 0) * first.time_base)
 
 
 def _is_same(found: Any, template: Any) -> bool:
@@ -82,7 +79,7 @@ def _is_same(found: Any, template: Any) -> bool:
     return bool(one.layout.nb_channels == other.layout.nb_channels)
 
 
-def _decodes(container: InputContainer, found: Any, stream: StreamInfo) -> bool:
+def _decodes(container: Any, found: Any, stream: StreamInfo) -> bool:
     """Whether what was written comes out as the sound that the source's packets are."""
     if found.type != "audio":
         return True

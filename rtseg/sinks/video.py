@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rtseg.errors import DiskFullError, SettingError, SinkError, listed
 from rtseg.frames import Frame, Packet, Picture, Segmentation
-from rtseg.media.colour import FULL_RANGE, LIMITED_RANGE, RGB_MATRIX
 from rtseg.media.hardware import check_hardware_encoder
 from rtseg.media.info import SourceInfo
 from rtseg.media.truncation import whole_length
@@ -32,6 +31,7 @@ from rtseg.sinks.other_streams import OtherStreams, plan_streams
 from rtseg.sinks.partial_file import PartialFile
 from rtseg.sinks.scheduling import ordinary_scheduling
 from rtseg.sinks.standard_output import StandardOutput, check_standard_output
+from rtseg.sinks.tags import describe_container, say_what_is_dropped, tag_colour
 from rtseg.sinks.yuv import YuvConverter
 
 if TYPE_CHECKING:
@@ -58,11 +58,6 @@ _LARGEST_TIMESCALE = (1 << 31) - 1
 
 _LONGEST_SAMPLE = (1 << 31) - 1
 """Ticks from one frame to the next; only nanosecond clocks come near it (2 s)."""
-
-_OWN_TAGS = frozenset(
-    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "creation_time"}
-)
-"""Container tags that describe the old file, not its content."""
 
 
 class VideoSink(Sink):
@@ -121,6 +116,7 @@ class VideoSink(Sink):
         self._shift_seconds = Fraction(0)
         self._waiting: list[Packet] | None = []
         self._kept = ""
+        self._drops_tags = self._settings.metadata == "drop"
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
         """Create the file and write its header. See `Sink.open`."""
@@ -142,7 +138,8 @@ class VideoSink(Sink):
             options=self._trial_options(),
             output=self._name,
         )
-        self._say_what_is_dropped()
+        if self._drops_tags:
+            say_what_is_dropped(info, output=self._name)
         self._start(alpha=False)
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
@@ -206,9 +203,9 @@ class VideoSink(Sink):
             )
             self._video = self._add_video(self._container, alpha=alpha)
             self._others = OtherStreams(
-                self._container, self._plans, keep_tags=self._settings.metadata != "drop"
+                self._container, self._plans, keep_tags=not self._drops_tags
             )
-            self._describe(self._container)
+            describe_container(self._container, self._info, keep_tags=not self._drops_tags)
             with ordinary_scheduling():
                 self._container.start_encoding()
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -235,15 +232,6 @@ class VideoSink(Sink):
 
     def _trial_options(self) -> dict[str, str]:
         return {**_COMMON_OPTIONS, **_MUXER_OPTIONS.get(self._format, {})}
-
-    def _say_what_is_dropped(self) -> None:
-        tags = sorted(key for key in self._info.metadata if key.lower() not in _OWN_TAGS)
-        if self._settings.metadata == "drop" and tags:
-            _log.info(
-                "%s: the tags of the input are left out (%s); --metadata keep copies them",
-                self._name,
-                listed(tags),
-            )
 
     def _add_video(self, container: OutputContainer, *, alpha: bool) -> VideoStream:
         codec, info = self._codec, self._info
@@ -279,7 +267,7 @@ class VideoSink(Sink):
             context.codec_tag = "hvc1"  # Apple's players read no other.
         if info.sample_aspect_ratio != 1:
             context.sample_aspect_ratio = info.sample_aspect_ratio
-        self._tag_colour(context, is_yuv=stream.pix_fmt.startswith("yuv"))
+        tag_colour(context, info.colour, is_yuv=stream.pix_fmt.startswith("yuv"))
         self._converter = YuvConverter(
             pixel_format=stream.pix_fmt,
             width=stream.width,
@@ -288,39 +276,6 @@ class VideoSink(Sink):
             picture_size=self._size,
         )
         return cast("VideoStream", stream)
-
-    def _tag_colour(self, context: Any, *, is_yuv: bool) -> None:
-        colour = self._info.colour
-        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
-        if not is_yuv:
-            context.colorspace, context.color_range = RGB_MATRIX, FULL_RANGE
-            return
-        context.colorspace = colour.matrix
-        if colour.full_range is not None:
-            context.color_range = FULL_RANGE if colour.full_range else LIMITED_RANGE
-
-    def _describe(self, container: OutputContainer) -> None:
-        """Copy the container's tags and chapters."""
-        if self._settings.metadata != "drop":
-            container.metadata.update(
-                (key, value)
-                for key, value in self._info.metadata.items()
-                if key.lower() not in _OWN_TAGS
-            )
-        if self._info.chapters:
-            tick = Fraction(1, 1_000_000)
-            container.set_chapters(
-                [
-                    {
-                        "id": number,
-                        "start": round(chapter.start_seconds / tick),
-                        "end": round(chapter.end_seconds / tick),
-                        "time_base": tick,
-                        "metadata": {"title": chapter.title} if chapter.title else {},
-                    }
-                    for number, chapter in enumerate(self._info.chapters, start=1)
-                ]
-            )
 
     def _begin(self, frame: Frame, *, transparent: bool) -> None:
         """The first frame says where zero lies and whether there is transparency."""

@@ -148,7 +148,7 @@ class Demuxer:
         Reads ahead until a read waits for the sender. The last one of the list is the one that it
         waited for, if it waited at all.
         """
-        times = []
+        times: list[int] = []
         before = time.monotonic_ns()
         while len(times) < _BURST_PACKETS:
             if self._read_ahead() is None:
@@ -162,20 +162,22 @@ class Demuxer:
     def packets(self) -> Iterator[av.Packet[Any]]:
         """Every packet in the file's order, with the empty ones at the end that flush decoders.
 
+        They come before an error too: what a decoder holds back is not lost with the rest.
+
         Raises:
             LostError: nothing came for too long.
             InterruptedReadError: FFmpeg cannot read on.
         """
         while True:
-            if self._ahead:
-                packet = self._ahead.popleft()
-            elif self._failure is not None:
+            if not self._ahead and self._failure is None:
+                self._read_ahead()
+            if not self._ahead and self._failure is None:
+                return
+            if not self._ahead and self._failure is not None:
+                if isinstance(self._failure, InterruptedReadError):
+                    yield self._flushing_packet()
                 raise self._failure
-            else:
-                following = next(self._opened(), None)
-                if following is None:
-                    return
-                packet = following
+            packet = self._ahead.popleft()
             if packet.stream_index == self.video.index and packet.size:
                 self.packet_count += 1
             if self._joins is not None and packet.size:
@@ -196,6 +198,13 @@ class Demuxer:
             return None
         if packet is not None:
             self._ahead.append(packet)
+        return packet
+
+    def _flushing_packet(self) -> av.Packet[Any]:
+        import av
+
+        packet: av.Packet[Any] = av.Packet()
+        packet.stream = self.video
         return packet
 
     def _demux(self) -> Iterator[av.Packet[Any]]:

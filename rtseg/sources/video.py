@@ -24,33 +24,25 @@ from rtseg.media.streams import (
     stream_info,
 )
 from rtseg.media.truncation import is_cut_short
-from rtseg.media.urls import (
-    LIVE_SCHEMES,
-    STANDARD_INPUT,
-    display_name,
-    local_path,
-    scheme_of,
-)
+from rtseg.media.urls import LIVE_SCHEMES, STANDARD_INPUT, display_name, local_path, scheme_of
 from rtseg.settings import ReadSettings
 from rtseg.sources.arrival import TIME_BASE as ARRIVAL_TIME_BASE
 from rtseg.sources.arrival import ArrivalTimes, arrival_times
 from rtseg.sources.base import Source
 from rtseg.sources.container import open_container
-from rtseg.sources.deinterlace import Deinterlacer
+from rtseg.sources.decoder import Decoder
 from rtseg.sources.demuxer import TIMESTAMPS_JUMP, Demuxer, InterruptedReadError
 from rtseg.sources.opening import open_in_time
 from rtseg.sources.passthrough import Passthrough
 from rtseg.sources.playback import PlaybackClock
 from rtseg.sources.read_files import read_by
 from rtseg.sources.rgb import RgbConverter
-from rtseg.sources.timestamps import Timeline
 from rtseg.system.files import file_ids
 
 if TYPE_CHECKING:
     import av
     from av.container.input import InputContainer
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 _log = logging.getLogger(__name__)
 
@@ -177,7 +169,6 @@ class VideoSource(Source):
         self._converter: RgbConverter | None = None
         self._index = 0
         self._size_seen = (0, 0)
-        self._is_damaged = False
         self._has_begun = False
         self._has_seen_before_start = False
         # Where a format's clock starts anywhere (MPEG-TS), seconds count from its beginning.
@@ -217,8 +208,7 @@ class VideoSource(Source):
         if self._is_stream:
             # Frame threads hold back one frame a thread, which a live stream must not.
             self._video.codec_context.thread_type = "SLICE"
-        self._timeline = Timeline(self._time_base, frame_rate(self._video))
-        self._deinterlacer = Deinterlacer(self._time_base)
+        self._decoder = Decoder(self._video, self._time_base)
 
     def _seek(self, container: InputContainer) -> bool:
         """Go to before `start`, if that saves anything; whether the place was changed."""
@@ -294,10 +284,9 @@ class VideoSource(Source):
             if packet.stream_index in self._others:
                 yield from self._others.take(packet)
             elif packet.stream_index == self._video.index and not reached_end:
-                for picture in self._decode(packet):
+                for picture, pts in self._decoder.pictures(packet):
                     if self._converter is None:
                         self._converter = self._describe(picture)
-                    pts = self._timeline.place(picture)
                     seconds = pts * self._time_base
                     if self._start is None or seconds <= self._start:
                         self._has_seen_before_start = True
@@ -320,8 +309,6 @@ class VideoSource(Source):
                     self._arrival.stamp(packet)
                 yield packet
         except InterruptedReadError as error:
-            # What the decoder still holds back comes first.
-            yield _flushing_packet(self._video)
             if not error.may_be_the_end:
                 raise self._cut_off(str(error)) from None
 
@@ -335,20 +322,6 @@ class VideoSource(Source):
             self._opened(), self._start, self._end, zero=self._others.shift_seconds
         )
         self.info = replace(self.info, chapters=chapters)
-
-    def _decode(self, packet: av.Packet[Any]) -> list[VideoFrame]:
-        import av
-
-        decoded: list[VideoFrame] = []
-        try:
-            decoded = self._video.codec_context.decode(packet if packet.size else None)
-        except EOFError:
-            pass  # it was drained before; what follows it may still hold a picture
-        except av.error.FFmpegError:
-            # One damaged packet: the decoder goes on with the next, and so do we.
-            self._is_damaged = True
-        pictures = [whole for picture in decoded for whole in self._deinterlacer.push(picture)]
-        return pictures if packet.size else pictures + self._deinterlacer.flush()
 
     def _check_completeness(self) -> None:
         """Raise TruncatedError if a clean end came too early."""
@@ -410,7 +383,7 @@ class VideoSource(Source):
         index, self._index = self._index, self._index + 1
         size = (picture.width, picture.height)
         resized, self._size_seen = size != self._size_seen, size
-        damaged, self._is_damaged = self._is_damaged, False
+        damaged = self._decoder.was_damaged()
         jumped, self._demuxer.has_jumped = self._demuxer.has_jumped, False
         return Frame(
             image=converter.convert(picture),
@@ -419,14 +392,6 @@ class VideoSource(Source):
             time_base=self._time_base,
             duration=picture.duration if picture.duration and picture.duration > 0 else None,
             captured_ns=time.monotonic_ns(),
-            discontinuity=resized or jumped or self._timeline.jumped,
+            discontinuity=resized or jumped or self._decoder.jumped,
             is_corrupt=bool(picture.is_corrupt) or damaged,
         )
-
-
-def _flushing_packet(stream: VideoStream) -> av.Packet[Any]:
-    import av
-
-    packet: av.Packet[Any] = av.Packet()
-    packet.stream = stream
-    return packet

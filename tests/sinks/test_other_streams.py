@@ -398,6 +398,56 @@ def test_subtitles_that_tell_the_place_go_with_the_metadata(
         assert line.encode() not in (tmp_path / f"bare{suffix}").read_bytes()
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+@pytest.mark.parametrize("channels", [3, 9, 16])
+def test_unusual_numbers_of_channels_never_cost_the_pictures(
+    tmp_path: Path, channels: int, suffix: str
+) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as container:
+        video: Any = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "bgr0"
+        sound: Any = container.add_stream("pcm_s16le", rate=48000)
+        sound.layout = {3: "2.1"}.get(channels, f"{channels}C")
+        samples = np.random.default_rng(1).integers(-99, 99, (1, channels * 1920), np.int16)
+        for number in range(12):
+            frame = av.VideoFrame(64, 48, "bgr0")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+            piece: Any = av.AudioFrame.from_ndarray(samples, format="s16", layout=sound.layout.name)
+            piece.sample_rate, piece.pts, piece.time_base = 48000, 1920 * number, Fraction(1, 48000)
+            container.mux(sound.encode(piece))
+        container.mux(video.encode(None))
+    output = tmp_path / f"out{suffix}"
+    convert(source, output)
+    assert len(frame_times(output)) == 12
+
+
+def test_a_packet_that_the_muxer_refuses_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rtseg.sinks.copied_stream import CopiedStream
+
+    whole = CopiedStream.packets
+    count = 0
+
+    def broken(self: CopiedStream, packet: Any, *, shift_seconds: Fraction) -> list[Any]:
+        nonlocal count
+        count += 1
+        made = whole(self, packet, shift_seconds=shift_seconds)
+        if count == 40:
+            for copy in made:  # It is shown before it is decoded: no muxer takes that.
+                copy.pts = copy.dts - 10_000
+        return made
+
+    monkeypatch.setattr(CopiedStream, "packets", broken)
+    source = make_sound_clip(tmp_path / "in.mp4")
+    convert(source, tmp_path / "out.mp4")
+    assert len(frame_times(tmp_path / "out.mp4")) == 50
+    assert "1 damaged packets of audio could not be written" in caplog.text
+    assert len(copied_packets(tmp_path / "out.mp4")) == len(copied_packets(source)) - 1
+
+
 def test_digital_video_of_a_camcorder(tmp_path: Path) -> None:
     """DV: 720x576 and two channels of PCM that say nothing of their layout."""
     source = tmp_path / "in.dv"
