@@ -201,6 +201,17 @@ def open_run(
         )
 
 
+def _both(first: OnResult | None, second: OnResult | None) -> OnResult | None:
+    if first is None or second is None:
+        return first or second
+
+    def call(frame: Frame, segmentation: Segmentation) -> None:
+        first(frame, segmentation)
+        second(frame, segmentation)
+
+    return call
+
+
 def process_video(
     source: Location | int | Source,
     output: Location | Sink | None = None,
@@ -220,6 +231,7 @@ def process_video(
     reconnect: StreamSettings | None = None,
     encode: EncodeSettings | None = None,
     overlap: bool = True,
+    on_frame: OnResult | None = None,
     on_result: OnResult | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> RunSummary:
@@ -230,6 +242,7 @@ def process_video(
         output: a video by its suffix, a folder for a video of the input's name, a pattern
             (`out/%06d.png`) for images, a URL, or a `Sink`.
         on_progress: called at most ten times a second, on this thread.
+        on_frame: another name of `on_result`; both are called where both are given.
         labels, records, coco, alpha, alpha_bits, view, effects, model, faces, soft, backend, read,
             reconnect, encode, overlap, on_result: as `open_run` takes them.
 
@@ -259,7 +272,7 @@ def process_video(
         reconnect=reconnect,
         encode=encode,
         overlap=overlap,
-        on_result=on_result,
+        on_result=_both(on_frame, on_result),
     ) as run:
         return run.run(on_progress=on_progress)
 

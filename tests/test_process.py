@@ -39,6 +39,7 @@ def test_a_video_to_every_kind_of_output(
 ) -> None:
     clip = make_clip(audio="aac")
     seen: list[object] = []
+    also: list[int] = []
     ticks: list[int] = []
     summary = process_video(
         clip,
@@ -47,7 +48,8 @@ def test_a_video_to_every_kind_of_output(
         records=tmp_path / "out.jsonl",
         view="mask",
         backend=backend,
-        on_result=lambda frame, found: seen.append((frame.index, found.labels.shape)),
+        on_frame=lambda frame, found: seen.append((frame.index, found.labels.shape)),
+        on_result=lambda frame, _found: also.append(frame.index),
         on_progress=lambda progress: ticks.append(progress.frames),
     )
     frames = read_frames(clip)
@@ -55,6 +57,7 @@ def test_a_video_to_every_kind_of_output(
     assert summary.frames == len(frames)
     assert summary.ended_by == "end"
     assert seen == [(index, size) for index in range(len(frames))]
+    assert also == list(range(len(frames)))
     assert ticks[-1] == len(frames)
     written = read_frames(tmp_path / "out.mp4")
     assert [frame.pts_seconds for frame in written] == [frame.pts_seconds for frame in frames]
