@@ -205,13 +205,15 @@ def _gate(
         most = mean + style.most_deviations * spread
         by_light *= 1 - 0.9 * smooth_step(light, most, most + 2 * spread)
     if style.keeps_highlights:
-        by_light *= 1 - 0.85 * smooth_step(light, mean + 1.6 * spread, mean + 3.2 * spread)
+        # smooth lips are lighter where they are full: shine is lighter than that
+        shine = mean + 1.8 * max(spread, 7.0)
+        by_light *= 1 - 0.85 * smooth_step(light, shine, shine + 14)
     if style.needs_colour:
         by_light *= smooth_step(light, 0.3 * mean, 0.6 * mean)
     gate = np.asarray(cv2.LUT(lightness, by_light), np.float32)
     if style.needs_colour:
         # teeth and gums have less red than the lips beside them
-        by_red = smooth_step(levels - 128, 0.3 * mean_red, 0.75 * mean_red)
+        by_red = smooth_step(levels - 128, 0.25 * mean_red, 0.6 * mean_red)
         gate *= cv2.LUT(red, by_red)
     else:
         apart = np.abs(levels - 128 - float(measured[2]))

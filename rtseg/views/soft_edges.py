@@ -63,4 +63,5 @@ def _levels(alpha: Alpha) -> LabelMap:
     """A soft mask from 0 to 255, without the network's faint doubts on either side."""
     scaled = (alpha - _DOUBT) * np.float32(255 / (1 - 2 * _DOUBT))
     scaled.clip(0, 255, out=scaled)
-    return np.rint(scaled).astype(np.uint8)
+    levels: LabelMap = np.rint(scaled).astype(np.uint8)
+    return levels
