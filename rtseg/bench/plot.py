@@ -67,10 +67,18 @@ def _draw_pipeline(figure: Figure, report: BenchReport) -> None:
     _bars(stages, found)
     stages.set_title("stages" + (", which overlap" if report.settings.overlap else ""))
     latency.hist(summary.latencies_ms, bins=_BINS, color=_HALF)
-    for value, name in ((summary.latency.p50, "p50"), (summary.latency.p99, "p99")):
+    latency.margins(y=0.12)
+    for value, name, side in (
+        (summary.latency.p50, "p50", "left"),
+        (summary.latency.p99, "p99", "right"),
+    ):
         latency.axvline(value, color="black", linewidth=0.8, linestyle="--")
         latency.annotate(
-            f" {name} {value:.1f}", (value, 1), xycoords=("data", "axes fraction"), va="top"
+            f" {name} {value:.1f} ",
+            (value, 0.98),
+            xycoords=("data", "axes fraction"),
+            va="top",
+            ha=side,
         )
     latency.set(title="latency, from capture to output", xlabel="ms", ylabel="frames")
     engine = report.engine
@@ -100,9 +108,11 @@ def _draw_backends(figure: Figure, report: BackendReport) -> None:
 def _bars(axes: Axes, found: dict[str, Percentiles]) -> None:
     """One bar a name: as far as p50 in one colour, on to p95 in a lighter one; the first on top."""
     names = list(found)
-    axes.barh(names, [times.p95 for times in found.values()], color=_NEARLY_ALL, label="p95")
-    bars = axes.barh(names, [times.p50 for times in found.values()], color=_HALF, label="p50")
-    axes.bar_label(bars, fmt=" %.1f", label_type="center", color="white", fontsize=8)
+    bars = axes.barh(names, [t.p95 for t in found.values()], color=_NEARLY_ALL, label="p95")
+    axes.barh(names, [t.p50 for t in found.values()], color=_HALF, label="p50")
+    texts = [f" {times.p50:.1f}, {times.p95:.1f}" for times in found.values()]
+    axes.bar_label(bars, texts, fontsize=8)
+    axes.margins(x=0.15)
     axes.invert_yaxis()
     axes.set_xlabel("ms")
     axes.legend(loc="lower right")
