@@ -123,12 +123,11 @@ class MovingFaceSource(Source):
         matrix[:, 2] += to_frame[:, :2] @ np.array((left, top), np.float64)
         matrix[:, 2] += matrix[:, :2] @ np.array((0.5, 0.5)) - 0.5
         size = (self.info.width, self.info.height)
-        return np.asarray(
-            cv2.warpAffine(
-                level.image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-            ),
-            np.uint8,
+        # with a fourth channel, which nobody needs, it takes half as long and gives the same
+        turned = cv2.warpAffine(
+            level.image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
+        return np.asarray(cv2.cvtColor(turned, cv2.COLOR_RGBA2RGB), np.uint8)
 
     def face_box(self, index: int) -> Box | None:
         """The true box around the head, hair included, in frame pixels; it may reach over an edge.
@@ -212,7 +211,7 @@ def _level(matrix: Matrix) -> float:
 class _Painting:
     """Portrait and backdrop at one scale: `origin` is its corner, in portrait pixels (x, y)."""
 
-    image: Image
+    image: npt.NDArray[np.uint8]  # RGBA, opaque
     scale: float
     origin: tuple[int, int]
 
@@ -221,6 +220,8 @@ def _paint_levels(
     transforms: list[Matrix], level_of: list[float], width: int, height: int
 ) -> dict[float, _Painting]:
     """What the camera sees at each scale, and no more than that."""
+    import cv2
+
     corners = np.array(((0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)), np.float64)
     seen: dict[float, list[npt.NDArray[np.float64]]] = {}
     for matrix, scale in zip(transforms, level_of, strict=True):
@@ -235,7 +236,8 @@ def _paint_levels(
         right, bottom = (math.ceil(v) + 4 for v in everything.max(axis=0))
         image = _canvas(scale, (left, top, right, bottom), glow)
         _hang(image, portrait, cover, scale, left, top)
-        paintings[scale] = _Painting(image, scale, (left, top))
+        opaque = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), np.uint8)
+        paintings[scale] = _Painting(opaque, scale, (left, top))
     return paintings
 
 
