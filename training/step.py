@@ -10,8 +10,8 @@ from torch import nn
 
 from rtseg.errors import RtsegError
 from rtseg.labels import IGNORED
+from rtseg.models.normalisation import normalised
 from training.distributed import Group
-from training.evaluation.predictor import normalised
 from training.losses.functions import upsample_at
 from training.losses.named import Loss
 from training.optimizers import encoder_of, freeze

@@ -62,7 +62,7 @@ def open_backend(
         backend=name, device=device, precision=precision, threads=threads, compile=compiled
     )
     if compiled and name not in ("auto", "torch"):
-        raise SettingError(f"--compile: goes with --backend torch, not with {name}")
+        raise SettingError(f"`compile`: goes with `backend` torch, not with {name}")
     request = Request(model=GivenModel(model), settings=settings)
     return _choose(request) if name == "auto" else runtime(name).open(request)
 
@@ -129,7 +129,7 @@ def _choose(request: Request) -> Backend:
             continue
         passed_over = _lines(reasons)
         if request.settings.compile and (backend.name, backend.device) != ("torch", "cpu"):
-            passed_over.append("not compiled: --compile is for torch on cpu")
+            passed_over.append("not compiled: `compile` is for torch on cpu")
         backend.reason = "; ".join([backend.reason, *passed_over])
         _log.info("%s", backend.reason)
         if candidate.devices != ("cuda",):

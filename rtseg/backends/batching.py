@@ -14,7 +14,7 @@ BATCHES = (1, 2, 4, 8)
 """The batch sizes that GPUs run; a call is padded up to the next."""
 
 MEMORY_IS_FULL = (
-    "the GPU's memory is full; close other programs, lower --max-faces, or use --device cpu"
+    "the GPU's memory is full; close other programs, lower `max_faces`, or use `device` cpu"
 )
 
 _log = logging.getLogger("rtseg")

@@ -81,7 +81,7 @@ class GivenModel:
             return find_onnx(weights, int8=True)
         if self.exported.precision != "int8":
             raise ModelError(
-                f"{self.name}: is in {self.exported.precision}; --precision int8 needs a quantised "
+                f"{self.name}: is in {self.exported.precision}; `precision` int8 needs a quantised "
                 "model: `python -m training quantize` makes one"
             )
         return self.exported

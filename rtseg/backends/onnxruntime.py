@@ -151,7 +151,7 @@ class OnnxRuntimeBackend(Backend):
         if self._provider not in session.get_providers():
             raise BackendError(
                 f"onnxruntime cannot use {self._provider} here: it went on without; its libraries "
-                "are missing or of another version; --device cpu runs without it"
+                "are missing or of another version; `device` cpu runs without it"
             )
         return session
 

@@ -191,7 +191,7 @@ def run_bench(
     """
     model, view = model or ModelSettings(), view or ViewSettings()
     if effects and model.model == NULL_MODEL:
-        raise SettingError(f"--effect: needs a network's masks; --model {NULL_MODEL} runs none")
+        raise SettingError(f"`effect`: needs a network's masks; `model` {NULL_MODEL} runs none")
     soft = bool(effects) or view.view in SOFT_VIEWS
     times = StageTimes()
     with ExitStack() as stack:
@@ -282,7 +282,7 @@ def measure(
     if summary.frames == 0:
         raise SourceError(
             f"{source.info.name}: is over before the warm-up of {settings.warmup} frames is; "
-            "give a longer input, or a smaller --warmup"
+            "give a longer input, or a smaller `warmup`"
         )
     return summary
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from rtseg.cli.options import with_options_named
+
 
 @click.command(short_help="Say what this machine can do.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -28,8 +30,8 @@ def command(as_json: bool) -> None:
     table.add_column()
     table.add_column(overflow="fold")
     for finding in findings:
-        text = escape(finding.found)
+        text = escape(with_options_named(finding.found))
         if finding.remedy:
-            text += f"\n[dim]→ {escape(finding.remedy)}[/]"
+            text += f"\n[dim]→ {escape(with_options_named(finding.remedy))}[/]"
         table.add_row(finding.subject, marks[finding.state], text)
     Console(highlight=False).print(table)

@@ -26,7 +26,7 @@ _OTHER_NAMES = {
 }
 """Arguments of the library whose options are called something else, or are not settings."""
 
-_MORE_OPTIONS = {"labels", "coco", "alpha", "alpha_bits"}
+_MORE_OPTIONS = {"effect", "labels", "coco", "alpha", "alpha_bits"}
 """Options of the same name that are no settings."""
 
 

@@ -27,10 +27,19 @@ class Reporter(Protocol):
         """Called after every frame."""
 
 
+class _OptionsNamed(logging.Formatter):
+    """Shows the library's `fields` as the command line's options."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from rtseg.cli.options import with_options_named
+
+        return with_options_named(super().format(record))
+
+
 def set_up_logging(*, verbose: bool, quiet: bool) -> None:
     """Show rtseg's own log on standard error: choices and warnings; with `verbose`, everything."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_OptionsNamed("%(message)s"))
     logger = logging.getLogger("rtseg")
     logger.handlers[:] = [handler]
     logger.propagate = False

@@ -156,7 +156,7 @@ class Background(Effect):
         """See `Effect.check`. Reads the file, so that a damaged one is told before a run."""
         if label_set.background is None:
             raise SettingError(
-                f"--effect background: the label set {label_set.name!r} has no background"
+                f"`effect` background: the label set {label_set.name!r} has no background"
             )
         if self.file is not None:
             self._behind.shape  # noqa: B018
@@ -199,13 +199,13 @@ def parse_effect(text: str) -> Effect:
     name = name.strip().lower()
     kind = EFFECTS.get(name)
     if kind is None:
-        raise SettingError(f"--effect: {name!r} is unknown; allowed: {listed(EFFECTS)}")
+        raise SettingError(f"`effect`: {name!r} is unknown; allowed: {listed(EFFECTS)}")
     if not sign or not value.strip():
-        raise SettingError(f"--effect {name}: has no value; allowed: {name}={kind.value}")
+        raise SettingError(f"`effect` {name}: has no value; allowed: {name}={kind.value}")
     try:
         return kind.parse(value.strip())
     except ValueError as error:
-        raise SettingError(f"--effect {text}: {error}; allowed: {name}={kind.value}") from None
+        raise SettingError(f"`effect` {text}: {error}; allowed: {name}={kind.value}") from None
 
 
 def colour_of(text: str) -> Colour:

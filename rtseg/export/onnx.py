@@ -33,6 +33,7 @@ from rtseg.export.onnx_file import (
 )
 from rtseg.export.precision import narrow
 from rtseg.models import create_model
+from rtseg.models.normalisation import input_scaling
 from rtseg.system.files import write_whole
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class ExportedNetwork(nn.Module):
         super().__init__()
         self.network = create_model(checkpoint)
         self.stride = checkpoint.spec.stride
-        mean, std = torch.tensor(checkpoint.spec.mean), torch.tensor(checkpoint.spec.std)
-        self.register_buffer("mean", mean.view(1, 3, 1, 1) * 255)
-        self.register_buffer("scale", 1 / (std.view(1, 3, 1, 1) * 255))
+        shift, scale = input_scaling(checkpoint.spec.mean, checkpoint.spec.std)
+        self.register_buffer("mean", shift.view(1, 3, 1, 1))
+        self.register_buffer("scale", scale.view(1, 3, 1, 1))
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes), uint8 (n, h, w)."""
@@ -84,7 +85,7 @@ def export_onnx(checkpoint: Checkpoint, *, precision: OnnxPrecision = "fp16") ->
         ModelError: the packages that export are missing, or the architecture cannot be exported.
     """
     if precision not in ("fp32", "fp16"):
-        raise SettingError(f"--precision: {precision!r} is unknown; allowed: fp32, fp16")
+        raise SettingError(f"`precision`: {precision!r} is unknown; allowed: fp32, fp16")
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise ModelError(

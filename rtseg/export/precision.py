@@ -149,7 +149,7 @@ def _convert(tensor: onnx.TensorProto, source: int, target: int) -> None:
     if np.isfinite(before).all() and not np.isfinite(after).all():
         raise ModelError(
             f"weight {tensor.name!r} reaches {np.abs(before).max():.3g}, beyond FP16's 65504; "
-            "export it with --precision fp32"
+            "export it with `precision` fp32"
         )
     tensor.CopyFrom(numpy_helper.from_array(after, tensor.name))
 

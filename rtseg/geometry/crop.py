@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.frames import Box, Image
+from rtseg.geometry.fit import PADDING
 
 CROP_FACTOR = 1.6
 """Side of a crop over the height of the head (face and hair) in it: what face models train at."""
 
 _CROP_WIDTHS = 1.25  # and never less than so many widths of the head
-_OUTSIDE = (114, 114, 114)
-"""RGB beyond the picture's edges: a flat grey, as in a part of the training views."""
+_OUTSIDE = (PADDING, PADDING, PADDING)
+"""RGB beyond the picture's edges, as in a part of the training views."""
 
 Points = npt.NDArray[np.float64]
 

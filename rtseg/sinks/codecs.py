@@ -167,7 +167,7 @@ def choose_codec(output: str, settings: EncodeSettings) -> VideoCodec:
     if suffix not in codec.suffixes:
         fitting = [other for other, candidate in CODECS.items() if suffix in candidate.suffixes]
         raise SettingError(
-            f"--codec: {suffix} cannot hold {name}; allowed in {suffix}: {listed(fitting)}; "
+            f"`codec`: {suffix} cannot hold {name}; allowed in {suffix}: {listed(fitting)}; "
             f"{name} goes into {listed(codec.suffixes)}"
         )
     _check_quality(name, codec, settings)
@@ -194,16 +194,16 @@ def suffix_of(output: str) -> str:
 def _check_quality(name: str, codec: VideoCodec, settings: EncodeSettings) -> None:
     if settings.crf is not None:
         if codec.crf is None:
-            raise SettingError(f"--crf: {name} is lossless and takes none; leave it out")
+            raise SettingError(f"`crf`: {name} is lossless and takes none; leave it out")
         low, _, high = codec.crf
         if not low <= settings.crf <= high:
             raise SettingError(
-                f"--crf: {settings.crf} is out of range for {name}; allowed: {low} to {high}"
+                f"`crf`: {settings.crf} is out of range for {name}; allowed: {low} to {high}"
             )
     if settings.preset is not None and settings.preset not in codec.presets:
         allowed = listed(codec.presets) if codec.presets else "none; leave it out"
         raise SettingError(
-            f"--preset: {settings.preset!r} is unknown to {name}; allowed: {allowed}"
+            f"`preset`: {settings.preset!r} is unknown to {name}; allowed: {allowed}"
         )
 
 

@@ -31,7 +31,7 @@ class HlsFolder:
         if self._playlist.is_dir():
             raise SinkError(f"{self._playlist}: is a folder; a file's name is needed")
         if self._playlist.exists() and not self._overwrite:
-            raise OutputExistsError(f"{self._playlist} exists; --overwrite replaces it")
+            raise OutputExistsError(f"{self._playlist} exists; `overwrite` replaces it")
         try:
             self._playlist.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -86,7 +86,7 @@ class ImageSequence:
         for path in self._in_the_way():
             self._refuse_input(path)
             if not self._overwrite:
-                raise OutputExistsError(f"{path} exists; --overwrite replaces it")
+                raise OutputExistsError(f"{path} exists; `overwrite` replaces it")
         self._made_folder = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

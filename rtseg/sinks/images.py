@@ -86,6 +86,6 @@ def write_picture(
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, data, overwrite=overwrite, durable=False)
     except FileExistsError:
-        raise OutputExistsError(f"{target} exists; --overwrite replaces it") from None
+        raise OutputExistsError(f"{target} exists; `overwrite` replaces it") from None
     except OSError as error:
         raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -155,7 +155,7 @@ def _cannot_copy(stream: StreamInfo, *, output: str) -> str:
     option, other = ("audio", "transcode") if stream.kind == "audio" else ("subtitles", "convert")
     return (
         f"{output}: cannot hold the {stream.codec} {_kind(stream)} of the input; {instead}"
-        f"make it anew with --{option} {other}, or leave it out with --{option} none"
+        f"make it anew with `{option}` {other}, or leave it out with `{option}` none"
     )
 
 
@@ -200,7 +200,7 @@ class OtherStreams:
             return False
         if packet.stream_index not in self._hidden:
             self._hidden.add(packet.stream_index)
-            _log.info("subtitles that tell the place are left out; --metadata keep copies them")
+            _log.info("subtitles that tell the place are left out; `metadata` keep copies them")
         return True
 
     def flush(self) -> None:

@@ -64,7 +64,7 @@ class PartialFile:
             raise SinkError(f"{self.final}: is a folder; a file's name is needed")
         self._refuse_input()
         if self.final.exists() and not self._overwrite:
-            raise OutputExistsError(f"{self.final} exists; --overwrite replaces it")
+            raise OutputExistsError(f"{self.final} exists; `overwrite` replaces it")
         if self.final.exists() and not self.final.is_file():
             raise SinkError(f"{self.final}: is a device or a pipe; a file's name is needed")
         try:

@@ -47,7 +47,7 @@ def say_what_is_dropped(info: SourceInfo, *, output: str) -> None:
     tags = _content_tags(info)
     if tags:
         _log.info(
-            "%s: the tags of the input are left out (%s); --metadata keep copies them",
+            "%s: the tags of the input are left out (%s); `metadata` keep copies them",
             output,
             listed(tags),
         )

@@ -243,7 +243,7 @@ class VideoSink(Sink):
             stream: Any = container.add_stream(codec.encoder, rate=frame_rate, options=options)
         except (ValueError, LookupError):
             raise SettingError(
-                f"--codec: this PyAV has no encoder {codec.encoder}; choose another: "
+                f"`codec`: this PyAV has no encoder {codec.encoder}; choose another: "
                 f"{listed(name for name in CODECS if CODECS[name] is not codec)}"
             ) from None
         odd = 1 if codec.needs_even else 0

@@ -59,7 +59,7 @@ class AnimationSource(Source):
         if self._first is None:
             self.close()
             raise NoVideoError(
-                f"{self._name}: no frame lies in the part that was asked for (--start "
+                f"{self._name}: no frame lies in the part that was asked for (`start` "
                 f"{settings.start or 0:g} s); choose an earlier start"
             )
         height, width = self._first[2].shape[:2]

@@ -154,11 +154,11 @@ def _explain(error: Exception, location: str, *, name: str, settings: ReadSettin
     if getattr(error, "errno", None) == errno.EINVAL and not settings.allow_nested_urls:
         return (
             f"{name}: cannot be opened: it is a playlist (HLS, DASH, SDP …), which names other "
-            "files and hosts to read; --allow-nested-urls permits it, where you trust it"
+            "files and hosts to read; `allow_nested_urls` permits it, where you trust it"
         )
 
     if isinstance(error, av.error.ExitError):
-        return f"{name}: did not answer within {timeout:g} s; check the address, or raise --timeout"
+        return f"{name}: did not answer within {timeout:g} s; check the address, or raise `timeout`"
     if isinstance(error, av.error.ProtocolNotFoundError):
         return (
             f"{name}: the protocol {scheme_of(location)!r} is unknown; allowed: file, http, "

@@ -251,5 +251,5 @@ class Demuxer:
     def _silence(self) -> LostError:
         return LostError(
             f"{self._name}: said nothing for {self._silence_seconds or 0:g} s; check that it is "
-            "still sending, or allow more with --timeout"
+            "still sending, or allow more with `timeout`"
         )

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from rtseg.errors import NoVideoError, TruncatedError
-from rtseg.frames import Frame, Image
+from rtseg.frames import Frame
+from rtseg.geometry.fit import letterboxed
 from rtseg.media.info import SourceInfo
 from rtseg.settings import ReadSettings
 from rtseg.sources.base import Source
@@ -31,7 +30,6 @@ __all__ = [
     "SUFFIXES",
     "ImagesSource",
     "find_images",
-    "letterboxed",
     "named_files",
     "read_image",
     "read_size",
@@ -134,24 +132,7 @@ def _within(paths: tuple[Path, ...], settings: ReadSettings, location: str) -> t
     if not kept:
         seconds = float(len(paths) / FRAME_RATE)
         raise NoVideoError(
-            f"{location}: no picture between --start and --end; {len(paths)} pictures last "
+            f"{location}: no picture between `start` and `end`; {len(paths)} pictures last "
             f"{seconds:g} s"
         )
     return kept
-
-
-def letterboxed(image: Image, height: int, width: int) -> Image:
-    """The picture fitted into another size, centred on black, its proportions kept."""
-    import cv2
-
-    scale = min(height / image.shape[0], width / image.shape[1])
-    size = (
-        min(width, max(1, round(image.shape[1] * scale))),
-        min(height, max(1, round(image.shape[0] * scale))),
-    )
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    fitted = cv2.resize(image, size, interpolation=method)
-    boxed = np.zeros((height, width, 3), np.uint8)
-    left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    boxed[top : top + size[1], left : left + size[0]] = fitted
-    return boxed

@@ -54,7 +54,7 @@ def open_in_time(
     begun = time.monotonic()
     threading.Thread(target=run, name="rtseg-open", daemon=True).start()
     late = LostError(
-        f"{name}: did not answer within {seconds:g} s; check the address, or raise --timeout"
+        f"{name}: did not answer within {seconds:g} s; check the address, or raise `timeout`"
     )
     try:
         error = ended.get(timeout=seconds + _OWN_WORK_SECONDS)

@@ -154,7 +154,7 @@ class ReconnectingSource(Source):
             return False
         raise TruncatedError(
             f"{reason}; it did not come back in {most} attempts; what came before is kept, and "
-            "--max-reconnects allows more"
+            "`max_reconnects` allows more"
         )
 
 
@@ -191,7 +191,7 @@ class _Splice:
             yield self._moved(item)
 
     def _place_frame(self, frame: Frame) -> Iterator[Frame | Packet]:
-        from rtseg.sources.images import letterboxed
+        from rtseg.geometry.fit import letterboxed
 
         tick = self._info.time_base
         ticks = frame.pts if frame.time_base == tick else round(frame.pts_seconds / tick)

@@ -123,7 +123,7 @@ class StandardInput:
             if not ready:
                 raise SourceError(
                     f"{self.name}: said nothing for {self._timeout:g} s; check what writes to it, "
-                    "or allow more with --timeout"
+                    "or allow more with `timeout`"
                 )
         data = os.read(self._descriptor, size)
         if self.first_byte_ns is None:

@@ -235,7 +235,7 @@ class VideoSource(Source):
         if self._converter is not None:
             raise NoVideoError(
                 f"{self._name}: no frame lies in the part that was asked for "
-                f"(--start {self._settings.start or 0:g} s); choose an earlier start"
+                f"(`start` {self._settings.start or 0:g} s); choose an earlier start"
             )
         if self._is_stream:
             raise LostError(f"{self._name}: hung up before the first picture; is it sending?")

@@ -107,7 +107,7 @@ def find_gpu(index: int = 0) -> Gpu:
     problem = nvidia_driver_problem()
     if problem is not None:
         raise BackendError(
-            f"{problem}; TensorRT needs an NVIDIA GPU and its driver, `--device cpu` needs neither"
+            f"{problem}; TensorRT needs an NVIDIA GPU and its driver, `device` cpu needs neither"
         )
     driver = cuda_driver()
     count = ctypes.c_int(0)

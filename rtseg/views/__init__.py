@@ -124,6 +124,6 @@ def check_view(settings: ViewSettings, label_set: LabelSet, *, alpha: bool) -> N
     background_colour(settings.background, alpha=alpha)
     if settings.view == "cutout" and settings.background == "transparent" and not alpha:
         raise SettingError(
-            "--background transparent: this output cannot hold transparency; "
+            "`background` transparent: this output cannot hold transparency; "
             "write PNG or WebP files, or give a colour (#rrggbb)"
         )

@@ -29,7 +29,7 @@ def background_colour(background: str, *, alpha: bool) -> Colour | None:
         return None if alpha else _BLACK
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", background):
         raise SettingError(
-            f"--background: {background!r} is no colour; allowed: auto, transparent, #rrggbb"
+            f"`background`: {background!r} is no colour; allowed: auto, transparent, #rrggbb"
         )
     red, green, blue = bytes.fromhex(background[1:])
     return red, green, blue

@@ -23,7 +23,7 @@ def default_checkpoint_path() -> Path:
     if not isinstance(path, Path) or not path.is_file():
         raise ModelError(
             f"the shipped model {DEFAULT_CHECKPOINT} is not in this installation ({path}); "
-            "reinstall rtseg from its wheel, or give a model of your own with --model"
+            "reinstall rtseg from its wheel, or give a model of your own with `model`"
         )
     return path
 

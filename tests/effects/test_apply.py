@@ -83,7 +83,7 @@ def test_a_model_without_the_part_is_refused_before_a_run(name):
     ],
 )
 def test_a_wrong_effect_is_one_line_that_says_what_is_allowed(text):
-    with pytest.raises(SettingError, match=r"^--effect.*allowed: ") as caught:
+    with pytest.raises(SettingError, match=r"^`effect`.*allowed: ") as caught:
         parse_effect(text)
     assert "\n" not in str(caught.value)
 

@@ -254,7 +254,7 @@ def test_weights_beyond_fp16_are_refused():
     tensors = dict(tiny_checkpoint().tensors)
     name = next(n for n in tensors if n.endswith("head.2.weight"))
     tensors[name] = tensors[name] + 1e6
-    with pytest.raises(ModelError, match=r"beyond FP16's 65504; export it with --precision fp32"):
+    with pytest.raises(ModelError, match=r"beyond FP16's 65504; export it with `precision` fp32"):
         export_onnx(dataclasses.replace(tiny_checkpoint(), tensors=tensors), precision="fp16")
 
 

@@ -78,7 +78,7 @@ def test_names_take_the_place_of_numbers(tmp_path):
 
 def test_files_that_are_there_are_not_replaced_unless_allowed(tmp_path):
     (tmp_path / "000007.png").write_bytes(b"precious")
-    with pytest.raises(OutputExistsError, match=r"000007\.png exists; --overwrite"):
+    with pytest.raises(OutputExistsError, match=r"000007\.png exists; `overwrite`"):
         sink_to(tmp_path).open(info(), width=WIDTH, height=HEIGHT)
     assert (tmp_path / "000007.png").read_bytes() == b"precious"
     (tmp_path / "note.txt").write_text("not ours")

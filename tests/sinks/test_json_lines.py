@@ -75,7 +75,7 @@ def test_a_file_that_is_there_is_not_replaced_unless_allowed(tmp_path):
     path = tmp_path / "out.jsonl"
     path.write_text("precious")
     sink = JsonLinesSink(str(path))
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="`overwrite`"):
         sink.open(info(), width=WIDTH, height=HEIGHT)
     sink.close("failed")
     assert path.read_text() == "precious"

@@ -62,7 +62,7 @@ def test_close_without_open_is_harmless(tmp_path, output):
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_what_is_there_is_not_replaced_unless_allowed(tmp_path, output):
     write_run(sink_to(tmp_path, output), 2)
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="`overwrite`"):
         write_run(sink_to(tmp_path, output), 1)
     place = (tmp_path / output).parent if "%" in output else tmp_path / output
     assert len(list(read_labels(str(place)))) == 2

@@ -31,6 +31,6 @@ def test_what_cannot_be_written(name: str) -> None:
 
 
 def test_a_codec_that_does_not_fit_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="--codec"):
+    with pytest.raises(SettingError, match="`codec`"):
         open_sink(str(tmp_path / "a.webm"), settings=EncodeSettings(codec="hevc"))
     assert list(tmp_path.iterdir()) == []

@@ -200,7 +200,7 @@ def test_a_choice_of_none_and_of_transcoding(tmp_path: Path) -> None:
 
 def test_what_is_only_to_be_copied_is_refused_at_the_start(tmp_path: Path) -> None:
     source = make_sound_clip(tmp_path / "in.mp4")
-    with pytest.raises(SinkError, match=r"cannot hold the aac .*write \.mp4, .*--audio transcode"):
+    with pytest.raises(SinkError, match=r"cannot hold the aac .*write \.mp4, .*`audio` transcode"):
         convert(source, tmp_path / "out.webm", audio="copy")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
@@ -348,7 +348,7 @@ def test_subtitles_of_pictures_are_kept_or_left_out_never_the_sound_with_them(
         assert len(container.streams.subtitles) == kept
     said = [r.message for r in caplog.records if "dvb_subtitle subtitles" in r.message]
     assert len(said) == (not kept)
-    with pytest.raises(SinkError, match="--subtitles convert"):
+    with pytest.raises(SinkError, match="`subtitles` convert"):
         convert(source, tmp_path / "copy.mp4", subtitles="copy")
     convert(source, tmp_path / "none.mkv", subtitles="none")
     with av.open(str(tmp_path / "none.mkv")) as container:

@@ -90,7 +90,7 @@ def test_what_is_there_is_not_damaged(make_clip: MakeClip, tmp_path: Path) -> No
     earlier = tmp_path / "live-000007.ts"
     earlier.write_bytes(b"from another day")
     output.write_text("mine")
-    with pytest.raises(OutputExistsError, match="--overwrite replaces it"):
+    with pytest.raises(OutputExistsError, match="`overwrite` replaces it"):
         send_clip(clip, open_sink(str(output), threads=1))
     assert output.read_text() == "mine"
     send_clip(clip, open_sink(str(output), settings=EncodeSettings(overwrite=True), threads=1))

@@ -360,13 +360,13 @@ def test_transparency_where_it_can_be_held(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "says"),
     [
-        ("o.webm", {"codec": "h264"}, r"--codec: \.webm cannot hold h264; allowed in \.webm: av1"),
+        ("o.webm", {"codec": "h264"}, r"`codec`: \.webm cannot hold h264; allowed in \.webm: av1"),
         ("o.mp4", {"codec": "ffv1"}, r"ffv1 goes into \.mkv"),
         ("o.mov", {"codec": "vp9"}, r"\.mov cannot hold vp9"),
         ("o.avi", {}, r"\.avi is no video that can be written; allowed: \.mp4"),
-        ("o.mp4", {"crf": 55}, "--crf: 55 is out of range for h264; allowed: 0 to 51"),
+        ("o.mp4", {"crf": 55}, "`crf`: 55 is out of range for h264; allowed: 0 to 51"),
         ("o.mkv", {"codec": "ffv1", "crf": 3}, "ffv1 is lossless"),
-        ("o.mp4", {"preset": "quick"}, "--preset: 'quick' is unknown to h264; allowed: ultrafast"),
+        ("o.mp4", {"preset": "quick"}, "`preset`: 'quick' is unknown to h264; allowed: ultrafast"),
         ("o.mp4", {"codec": "av1", "preset": "veryfast"}, "allowed: 0, 1"),
         ("o.mkv", {"codec": "ffv1", "preset": "1"}, "none; leave it out"),
     ],
@@ -380,7 +380,7 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_text("mine")
     sink = VideoSink(str(path))
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="`overwrite`"):
         sink.open(
             SourceInfo(name="t", width=64, height=48, time_base=Fraction(1, 25)),
             width=64,

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from rtseg.errors import NoVideoError, SourceError
+from rtseg.geometry.fit import letterboxed
 from rtseg.settings import ReadSettings
 from rtseg.sources.images import (
     MOST_PIXELS,
     ImagesSource,
     find_images,
-    letterboxed,
     read_image,
     read_size,
 )
@@ -83,7 +83,7 @@ def test_start_and_end_choose_and_time_begins_at_zero(tmp_path):
     assert info.frame_count == 20
     assert [frame.image[0, 0, 0] for frame in frames] == list(range(10, 30))
     assert frames[0].pts == 0
-    with pytest.raises(NoVideoError, match="--start"):
+    with pytest.raises(NoVideoError, match="`start`"):
         frames_of(tmp_path, start=2.0)
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.frames import Image
+from rtseg.geometry.fit import PADDING
 from training.augment import drawing, transforms
 from training.augment.busts import Bust, Points, middle_of, upright_size
 from training.augment.face_maps import PlacedFace, TargetMap, target_map
 
-PADDING = 114
 """The grey beyond a picture's edges, as `rtseg` fills a letterbox."""
 
 _VISIBLE, _UNCERTAIN = 0.5, 0.08  # shares of a face from which it counts, and may count

@@ -16,15 +16,14 @@ import numpy.typing as npt
 from rtseg.checkpoint import Fit
 from rtseg.errors import SettingError
 from rtseg.frames import Image, LabelMap
+from rtseg.geometry.fit import PADDING, fitted_place
+from rtseg.geometry.fit import fitted as fit_picture
 from rtseg.labels import IGNORED
 from training.augment import transforms
 from training.data.base import Dataset, Sample, resize_labels
 
 Augmentation = Literal["none", "flip", "full"]
 Sampling = Literal["uniform", "class-balanced"]
-
-PADDING = 114
-"""The grey beyond a letterboxed picture, as rtseg's own crops have it."""
 
 
 REMEMBERED_BYTES = 200_000_000
@@ -108,30 +107,21 @@ class PictureViews:
         return int(self._order[1][within])
 
 
-def letterboxed(height: int, width: int, *, into: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) of a picture scaled to fit into a size, its shape kept."""
-    scale = min(into[0] / height, into[1] / width)
-    return max(1, min(into[0], round(height * scale))), max(1, min(into[1], round(width * scale)))
-
-
 def fitted(sample: Sample, *, height: int, width: int, fit: Fit) -> tuple[Image, LabelMap]:
-    """The picture (averaged when it shrinks) and its labels (nearest) at (height, width)."""
-    image, labels = sample.image, sample.labels
-    inner_height, inner_width = height, width
-    if fit == "letterbox":
-        inner_height, inner_width = letterboxed(*labels.shape, into=(height, width))
-    if image.shape[:2] != (inner_height, inner_width):
-        how = cv2.INTER_AREA if inner_height < image.shape[0] else cv2.INTER_LINEAR
-        image = cv2.resize(image, (inner_width, inner_height), interpolation=how)
+    """The picture as a network sees it, and its labels (nearest), at (height, width); what lies
+    around a letterboxed picture is ignored."""
+    labels = sample.labels
+    image = fit_picture(sample.image, height=height, width=width, fit=fit)
+    top, left, inner_height, inner_width = fitted_place(
+        *labels.shape, into=(height, width), fit=fit
+    )
+    if labels.shape != (inner_height, inner_width):
         labels = resize_labels(labels, height=inner_height, width=inner_width)
     if (inner_height, inner_width) == (height, width):
         return image, labels
-    top, left = (height - inner_height) // 2, (width - inner_width) // 2
-    whole = np.full((height, width, 3), PADDING, np.uint8)
-    whole[top : top + inner_height, left : left + inner_width] = image
     ids = np.full((height, width), IGNORED, np.uint8)
     ids[top : top + inner_height, left : left + inner_width] = labels
-    return whole, ids
+    return image, ids
 
 
 def moved(image: Image, labels: LabelMap, rng: np.random.Generator) -> tuple[Image, LabelMap]:

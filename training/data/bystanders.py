@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.errors import SettingError
+from rtseg.geometry.fit import PADDING
 from rtseg.labels import HELEN, LabelSet
 from training.data.base import Sample, samples_of
 from training.data.helen import Helen
@@ -50,7 +51,7 @@ def bystanders(predictor: Predictor, samples: Sequence[Sample], label_set: Label
         chunk = samples[start : start + predictor.batch]
         own = [_widened(np.isin(sample.labels, head_ids), 9) for sample in chunk]
         covered = [
-            np.where(mask[:, :, None], np.uint8(114), sample.image)
+            np.where(mask[:, :, None], np.uint8(PADDING), sample.image)
             for mask, sample in zip(own, chunk, strict=True)
         ]
         for mask, predicted in zip(own, predictor.probabilities(covered), strict=True):

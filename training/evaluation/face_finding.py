@@ -16,9 +16,9 @@ from rtseg.faces.base import FaceDetection
 from rtseg.faces.finder import read_centres
 from rtseg.frames import Box, Image
 from rtseg.geometry.crop import Crop
+from rtseg.models.normalisation import normalised
 from training.augment.face_maps import PlacedFace
 from training.augment.face_scenes import FaceScenes
-from training.evaluation.predictor import normalised
 
 HIT = 0.5
 """Overlap (intersection over union) from which a detection is a hit."""

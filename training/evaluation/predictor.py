@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -12,23 +11,15 @@ from torch.nn import functional
 
 from rtseg.checkpoint import Checkpoint, Fit
 from rtseg.frames import Image, LabelMap
+from rtseg.geometry.fit import fitted, fitted_place, resized
 from rtseg.models import create_model
-from training.augment.pictures import PADDING, letterboxed
+from rtseg.models.normalisation import normalised
 from training.data.base import Dataset, resize_labels
 from training.evaluation.metrics import Matrix, confusion_matrix, without_sets
 
 Labeller = Callable[..., list[LabelMap]]
 """Pictures of any size in, their label ids at the same sizes out; where labels are displaced it is
 also given their `offset` (`Predictor.probabilities`)."""
-
-
-def normalised(
-    images: torch.Tensor, *, mean: Sequence[float], std: Sequence[float]
-) -> torch.Tensor:
-    """uint8 (batch, height, width, 3) -> float32 (batch, 3, height, width), channels last."""
-    scale = 1.0 / (255.0 * torch.tensor(std, device=images.device))
-    shift = torch.tensor(mean, device=images.device) / torch.tensor(std, device=images.device)
-    return (images.permute(0, 3, 1, 2).float() * scale.view(1, 3, 1, 1)) - shift.view(1, 3, 1, 1)
 
 
 class Predictor:
@@ -93,21 +84,10 @@ class Predictor:
 
     def _inside(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Where in the input a picture of that size lies: top, left, height, width."""
-        if self.fit == "stretch":
-            return 0, 0, self.height, self.width
-        inner_height, inner_width = letterboxed(height, width, into=(self.height, self.width))
-        top, left = (self.height - inner_height) // 2, (self.width - inner_width) // 2
-        return top, left, inner_height, inner_width
+        return fitted_place(height, width, into=(self.height, self.width), fit=self.fit)
 
     def _fitted(self, image: Image) -> Image:
-        top, left, height, width = self._inside(image.shape[0], image.shape[1])
-        if image.shape[:2] == (self.height, self.width):
-            return image
-        how = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_LINEAR
-        inner = cv2.resize(image, (width, height), interpolation=how)
-        fitted = np.full((self.height, self.width, 3), PADDING, np.uint8)
-        fitted[top : top + height, left : left + width] = inner
-        return fitted
+        return fitted(image, height=self.height, width=self.width, fit=self.fit)
 
     def _restored(self, probabilities: torch.Tensor, height: int, width: int) -> np.ndarray:
         top, left, inner_height, inner_width = self._inside(height, width)
@@ -153,7 +133,7 @@ def evaluate(
     total = np.zeros((classes, classes), np.int64)
     for start in range(0, len(dataset), batch):
         samples = [dataset[i] for i in range(start, min(start + batch, len(dataset)))]
-        images = [_resized(sample.image, _seen(sample.image, size, fit)) for sample in samples]
+        images = [resized(sample.image, *_seen(sample.image, size, fit)) for sample in samples]
         offset = samples[0].label_offset * images[0].shape[0] / samples[0].image.shape[0]
         labelled = label(images, offset=offset) if offset else label(images)
         for sample, image, predicted in zip(samples, images, labelled, strict=True):
@@ -178,14 +158,4 @@ def evaluated(
 
 
 def _seen(image: Image, size: tuple[int, int], fit: Fit) -> tuple[int, int]:
-    if fit == "stretch":
-        return size
-    return letterboxed(image.shape[0], image.shape[1], into=size)
-
-
-def _resized(image: Image, size: tuple[int, int]) -> Image:
-    if image.shape[:2] == size:
-        return image
-    how = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
-    resized: Image = cv2.resize(image, (size[1], size[0]), interpolation=how)
-    return resized
+    return fitted_place(image.shape[0], image.shape[1], into=size, fit=fit)[2:]

@@ -85,7 +85,7 @@ class GraphedBatch:
             # that is how TensorRT reports it
             raise DeviceMemoryError(
                 f"the GPU's memory is too full for a batch of {batch} ({why}); close other "
-                "programs, or use --device cpu"
+                "programs, or use `device` cpu"
             ) from None
         shape = (batch, *buffers.crops.shape[1:])
         context = self._context

@@ -79,7 +79,7 @@ def library_to_run() -> Library:
     problem = nvidia_driver_problem()
     if problem is not None:
         raise BackendError(
-            f"TensorRT cannot run here: {problem}; `--device cpu` runs on the processor"
+            f"TensorRT cannot run here: {problem}; `device` cpu runs on the processor"
         )
     flavours = installed_flavours()
     if not flavours:

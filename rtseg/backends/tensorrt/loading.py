@@ -151,5 +151,5 @@ def open_tensorrt(
     except StaleEngineError as error:
         raise BackendError(
             f"{error}; it was just built here, so TensorRT's installation does not fit the "
-            "driver: `rtseg doctor` shows both; --backend torch runs without TensorRT"
+            "driver: `rtseg doctor` shows both; `backend` torch runs without TensorRT"
         ) from error

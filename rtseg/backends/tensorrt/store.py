@@ -237,7 +237,7 @@ def _compared(
         raise BackendError(
             f"the {exported.precision.upper()} engine labels only {agreement:.2%} of pixels as "
             f"PyTorch does; at least {recipe.least_agreement:.2%} are needed; it was not kept: "
-            "use --device cpu"
+            "use `device` cpu"
         )
     _log.warning(
         "in FP16 only %.2f%% of pixels are labelled as in FP32 (%.2f%% are needed): "

@@ -35,6 +35,7 @@ from rtseg.backends.turns import fastest_in_turns
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import BackendError, DeviceMemoryError, SettingError, listed
 from rtseg.models import create_model
+from rtseg.models.normalisation import input_scaling
 from rtseg.settings import DeviceName, ModelSettings, Precision, device_index, device_kind
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -90,7 +91,7 @@ class TorchBackend(Backend):
                 f"precision {precision!r} does not run on {kind}; allowed: {listed(_ALLOWED[kind])}"
             )
         if compiled and kind != "cpu":
-            raise SettingError(f"--compile goes with --device cpu; the network would run on {kind}")
+            raise SettingError(f"`compile` goes with `device` cpu; the network would run on {kind}")
         self.threads = set_thread_budget(threads)
         self.device = kind
         if kind == "cuda":
@@ -110,8 +111,9 @@ class TorchBackend(Backend):
 
     def _choose(self, network: nn.Module, precision: Precision) -> None:
         """Settle on a precision, and say why."""
-        self._mean = torch.tensor(self.model.mean, device=self._device) * 255
-        self._scale = 1 / (torch.tensor(self.model.std, device=self._device) * 255)
+        self._mean, self._scale = input_scaling(
+            self.model.mean, self.model.std, device=self._device
+        )
         why = "asked for"
         if precision == "auto" and self._device.type == "cuda":
             precision, why = "fp16", "a GPU is there"
@@ -307,7 +309,7 @@ def _find_device(device: DeviceName) -> torch.device:
     has_gpu = torch.cuda.is_available()
     if kind == "cuda" and not has_gpu:
         raise BackendError(
-            f"device {device}: PyTorch sees no NVIDIA GPU here; use --device cpu, or install a "
+            f"device {device}: PyTorch sees no NVIDIA GPU here; use `device` cpu, or install a "
             "driver and a PyTorch built for CUDA"
         )
     if kind == "cpu" or not has_gpu:

@@ -37,12 +37,12 @@ def open_labels_sink(output: str, *, overwrite: bool, names: Sequence[str] | Non
         return LabelsVideoSink(output, overwrite=overwrite)
     if re.fullmatch(r"\.[a-z][a-z0-9]{1,4}", suffix) and suffix != ".png":
         raise SettingError(
-            f"--labels {output}: {suffix} cannot hold labels without loss; "
+            f"`labels` {output}: {suffix} cannot hold labels without loss; "
             "allowed: a folder, a pattern (masks/%06d.png), .mkv, .npz"
         )
     if suffix == ".png" and "%" not in Path(output).name:
         raise SettingError(
-            f"--labels {output}: one file for many frames; give a folder, or a pattern "
+            f"`labels` {output}: one file for many frames; give a folder, or a pattern "
             "(masks/%06d.png)"
         )
     return LabelImagesSink(output, overwrite=overwrite, names=names)

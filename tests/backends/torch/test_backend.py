@@ -380,7 +380,7 @@ def test_a_compiler_that_fails_under_auto_is_one_line(checkpoint, compiler, capl
 
 def test_compiling_goes_with_pytorch_on_a_processor(checkpoint, compiler):
     for name in ("openvino", "tensorrt"):
-        with pytest.raises(SettingError, match=f"goes with --backend torch, not with {name}"):
+        with pytest.raises(SettingError, match=f"goes with `backend` torch, not with {name}"):
             open_backend(name, model=checkpoint, compiled=True)
     assert compiler["compiled"] == 0
 

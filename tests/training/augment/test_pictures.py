@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from rtseg.errors import SettingError
+from rtseg.geometry.fit import PADDING
 from rtseg.labels import CELEBAMASK, HELEN, IGNORED, LabelSet
-from training.augment.pictures import PADDING, PictureViews, balanced_weights, class_pixels, fitted
+from training.augment.pictures import PictureViews, balanced_weights, class_pixels, fitted
 from training.data.base import Sample
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from rtseg.labels import LabelSet
+from rtseg.models.normalisation import normalised
 from training.data.base import Sample
-from training.evaluation.predictor import Predictor, evaluate, normalised
+from training.evaluation.predictor import Predictor, evaluate
 
 LIGHT = LabelSet(name="light", names=("dark", "light"), colours=((0, 0, 0), (255, 255, 255)))
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from rtseg.frames import Box, Image, LabelMap
 from rtseg.geometry.crop import crop_around, crop_side, cut
+from rtseg.geometry.fit import PADDING
 from rtseg.labels import IGNORED, LabelSet
 from training.augment import drawing, transforms
 from training.augment.canvas import Stage
 from training.augment.heads import Head, head_of, portrait
-from training.augment.pictures import PADDING
 from training.data.base import Dataset, resize_labels
 from training.evaluation.metrics import Matrix, confusion_matrix, f1_of, without_sets
 from training.evaluation.predictor import Labeller

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from rtseg.frames import Image
+from rtseg.geometry.fit import PADDING
 from rtseg.labels import IGNORED, LabelSet
 from training.augment import drawing, transforms
 from training.augment.heads import head_of
-from training.augment.pictures import PADDING, fitted
+from training.augment.pictures import fitted
 from training.data.base import Dataset, Sample
 from training.evaluation.metrics import f1_of
 from training.evaluation.predictor import Labeller, evaluate
