@@ -248,7 +248,7 @@ def spec_from_header(header: Mapping[str, Any], *, path: Path | str) -> ModelSpe
             std=_three(header["std"]),
             stride=int(header["stride"]),
             view=header["view"],
-            # files of before have none
+            # files written before this field existed
             label_offset=float(header.get("label_offset", 0.0)),
             provenance=dict(header["provenance"]),
             accuracy=dict(header["accuracy"]),

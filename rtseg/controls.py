@@ -1,4 +1,4 @@
-"""What a person may ask of a live run while it goes on, and what is said back."""
+"""Control a running pipeline: views, opacity, snapshots, recording, and on-screen messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an output goes that is named by its folder only, and what else a name without a suffix is.
+"""Resolve an output that names only a folder, or has no suffix.
 
 A folder (one that is there, or a name that ends in `/`) holds the outputs under the names of their
 inputs. Pictures are asked for by a pattern (`out/%06d.png`).

@@ -1,4 +1,4 @@
-"""What this machine has, and what to install for more. Looks without importing where importing
+"""What this machine has, and what to install for more. Checks without importing where importing
 could fail badly: a TensorRT without a driver ends the process at its first use."""
 
 from __future__ import annotations

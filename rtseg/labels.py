@@ -1,4 +1,4 @@
-"""Label sets: which id means what, in which colour, and what a mirror image swaps."""
+"""Label sets: the name, colour and role of each label id, and the pairs that a flip exchanges."""
 
 from __future__ import annotations
 

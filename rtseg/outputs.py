@@ -1,4 +1,4 @@
-"""What may be written where: an output is never an input, and nothing is replaced unasked."""
+"""Check outputs before a run: an output must not be an input or another output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole pipeline: `process_video` from an input to outputs, `stream` for a loop of one's own.
+"""Run the whole pipeline: `process_video` writes outputs, `stream` yields results to a loop.
 
 Both, and every command, open what they are given by name and hand it to `rtseg.wiring.wire`.
 """

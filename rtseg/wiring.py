@@ -1,4 +1,4 @@
-"""How a source, a segmenter, a view and sinks become a run: the one place where that is done."""
+"""Wire a source, a segmenter, a view and sinks into a run: the one place that does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told what a run does: TensorBoard, and a progress bar or plain lines."""
+"""Listeners of a run's events: TensorBoard, a progress bar or plain lines."""
 
 from __future__ import annotations
 

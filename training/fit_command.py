@@ -1,4 +1,4 @@
-"""Runs as the terminal sees them: progress, the model, and what there is to see of it."""
+"""Run a recipe from the command line: progress, the model, and its report."""
 
 from __future__ import annotations
 

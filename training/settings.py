@@ -1,4 +1,4 @@
-"""Everything that a training run can be told, with its defaults and ranges."""
+"""The settings of a training run, with their defaults and ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a resumed run needs, in one file."""
+"""The saved state of a run, from which it can be resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of everything that runs a network."""
+"""The interface of every backend: what runs a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches as a device takes them: cut, padded, and smaller ones where its memory is full."""
+"""Split and pad batches to the sizes a device supports; retry smaller ones when memory is full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `auto` chose on a GPU, and what takes over where the GPU fails or its memory runs out."""
+"""The backend that `auto` chose on a GPU, and the one that takes over when the GPU fails."""
 
 from __future__ import annotations
 

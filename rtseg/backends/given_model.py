@@ -1,4 +1,4 @@
-"""A model as it was given, in the form that each run-time needs."""
+"""Load a model in whatever form a backend needs: weights or an exported file."""
 
 from __future__ import annotations
 

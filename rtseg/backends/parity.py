@@ -1,4 +1,4 @@
-"""How far two backends agree, on pictures of a real face."""
+"""Compare the labels of two backends on pictures of a real face."""
 
 from __future__ import annotations
 

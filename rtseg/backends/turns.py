@@ -1,4 +1,4 @@
-"""What is faster here, measured in turns."""
+"""Measure which of several choices is fastest on this machine, by alternating runs."""
 
 from __future__ import annotations
 

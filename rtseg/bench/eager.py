@@ -1,4 +1,4 @@
-"""The network as a repository of models would run it: the measure of the other backends.
+"""The network run the plain way, as a model repository would: the baseline for the backends.
 
 Nothing is folded, nothing is laid out anew: the module in PyTorch, FP32, channels first, from
 normalised pictures to softmax. `rtseg bench --backend all` runs it; nothing else does.

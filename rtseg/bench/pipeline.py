@@ -1,4 +1,4 @@
-"""The FPS benchmarking mode: the real pipeline, measured stage by stage and end to end."""
+"""Benchmark the real pipeline: the time of each stage, latency, and end-to-end frames a second."""
 
 from __future__ import annotations
 

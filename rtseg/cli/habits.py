@@ -1,4 +1,4 @@
-"""What fingers type that learned other tools: it works, or one line says what does."""
+"""Options that users of other tools try: accept them, or say what to use instead."""
 
 from __future__ import annotations
 

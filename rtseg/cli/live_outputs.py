@@ -1,4 +1,4 @@
-"""Live outputs that are no file: the page (`--web`) and the virtual camera."""
+"""Live outputs other than files: the web page (`--web`) and the virtual camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run shows itself: a progress bar on a terminal, plain lines elsewhere; a summary."""
+"""Progress and summaries: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

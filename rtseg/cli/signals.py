@@ -1,4 +1,4 @@
-"""Ctrl-C and friends end a run in order; a second Ctrl-C ends it at once."""
+"""Stop a run cleanly on Ctrl-C and similar signals, and immediately on a second one."""
 
 from __future__ import annotations
 

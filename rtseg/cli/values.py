@@ -1,4 +1,4 @@
-"""How people write values: times, places, devices and codecs, by the names other tools use."""
+"""Parse option values: times, positions, devices and codecs, in the notations of other tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The effects of one stream, one after the other, with what is remembered between its frames."""
+"""Apply a stream's effects in order, keeping each effect's state between frames."""
 
 from __future__ import annotations
 

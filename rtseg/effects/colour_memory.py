@@ -1,4 +1,4 @@
-"""What colour a part of a face has, held steady from frame to frame."""
+"""Track the natural colour of a face part, smoothed from frame to frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contracts of finding faces and of following them."""
+"""Interfaces of face finders and trackers."""
 
 from __future__ import annotations
 

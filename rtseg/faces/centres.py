@@ -1,4 +1,4 @@
-"""What a finder network's outputs mean: where the middles of faces are, and how the faces lie.
+"""The outputs of a finder network: face centres, sizes and rotations.
 
 Each cell of its map holds one softmax. The first class is "no face's middle"; the others are
 several groups of bins, one group a quantity: the face's size, its shape, its roll, and where in

@@ -1,4 +1,4 @@
-"""Which cells of a probability map make up a face, and which hair is whose."""
+"""Connected components of a probability map: the cells of each face, and of its hair."""
 
 from __future__ import annotations
 

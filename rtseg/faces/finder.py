@@ -1,4 +1,4 @@
-"""The finder network as a `FaceFinder`: from its maps to faces."""
+"""A `FaceFinder` that runs the finder network and decodes its maps into faces."""
 
 from __future__ import annotations
 

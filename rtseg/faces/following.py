@@ -1,4 +1,4 @@
-"""From picture to picture: look where faces were, look around for others, tell who is who.
+"""Follow faces through a stream: search near known faces, search for new ones, match both.
 
 What runs the networks comes in as callables. Everything depends only on the pictures and their
 times, so the same input gives the same faces twice.

@@ -1,4 +1,4 @@
-"""The cells of a crop that show somebody else."""
+"""The cells of a crop that belong to another person."""
 
 from __future__ import annotations
 

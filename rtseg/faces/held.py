@@ -1,4 +1,4 @@
-"""Privacy fails safe: where a face was lost from sight, its place is held for a while."""
+"""Keep the region of a lost face for a while, so that privacy views fail safe."""
 
 from __future__ import annotations
 

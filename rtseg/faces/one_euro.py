@@ -1,4 +1,4 @@
-"""A filter that is steady at rest and quick in motion."""
+"""The one-euro filter: smooth at rest, responsive in motion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two boxes are about one face."""
+"""Decide whether two boxes enclose the same face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading faces off a probability map."""
+"""Detect faces in a face-parsing model's probability map."""
 
 from __future__ import annotations
 

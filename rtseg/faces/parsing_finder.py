@@ -1,4 +1,4 @@
-"""Any network that labels faces as a `FaceFinder`: for those that have no finder beside them."""
+"""A `FaceFinder` made of any face-parsing model, for models without a finder of their own."""
 
 from __future__ import annotations
 

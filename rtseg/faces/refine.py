@@ -1,4 +1,4 @@
-"""Closer looks: what the coarse pass has seen, each in a crop of its own."""
+"""Refine coarse detections by running the network on a crop around each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a closer look found no face, so that it is not taken again and again."""
+"""Remember where refinement found no face, so that it is not repeated on every frame."""
 
 from __future__ import annotations
 

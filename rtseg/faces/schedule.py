@@ -1,4 +1,4 @@
-"""When and where to look over the whole picture, so that it costs little and misses nobody long."""
+"""Schedule the search of the whole picture: cheap per frame, and new faces are found soon."""
 
 from __future__ import annotations
 

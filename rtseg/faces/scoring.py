@@ -1,4 +1,4 @@
-"""What speaks for a face: how sure its cells are, which parts it has, and how they lie."""
+"""Score a face candidate by its confidence, the parts it has, and their arrangement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FaceScore:
     Attributes:
         sure: mean probability of "face" on them, 0..1.
         parts: how many of the parts that make a face a face are there, 1 for enough, 0 for none;
-            less where eyes, nose and mouth lie as in no face.
+            less where eyes, nose and mouth are arranged unlike a face.
         certain: how surely its upper parts (brows, eyes) and its lower ones (nose, mouth) are
             seen, 0..1: the lesser of both, each where it is surest. Of what only looks like a
             face, such as a cat, one of the two is vague; 1 where the label set has no such parts.
@@ -113,7 +113,7 @@ def _in_order(
     *,
     size: float,
 ) -> bool:
-    """Whether eyes, nose and mouth lie as in a face that is not turned much.
+    """Whether eyes, nose and mouth are arranged as in a face that is not rotated much.
 
     The nose lies about half-way from the eyes down to the mouth, and the three fill a fair part
     of the face; patterns that are taken for a face seldom get this right.

@@ -1,4 +1,4 @@
-"""Where a look over the whole picture goes: all of it, and tiles for small faces."""
+"""Tile a picture for the search: the whole of it, and smaller tiles for small faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One face from frame to frame: where it is, and the crop in which it is looked for next."""
+"""The state of one tracked face: its box, and the crop for the next frame."""
 
 from __future__ import annotations
 

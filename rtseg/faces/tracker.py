@@ -1,4 +1,4 @@
-"""Which detection is whose: ids that stay from picture to picture. Geometry and times only."""
+"""Match detections to tracks, so that ids persist. Uses geometry and times only."""
 
 from __future__ import annotations
 

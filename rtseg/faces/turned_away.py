@@ -1,4 +1,4 @@
-"""A head that turns away: no face shows any more, but its hair goes on where it was."""
+"""Keep tracking a head that turns away, by its hair, once its face is no longer visible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the network looks at: a rectangle of the picture, upright or turned, and cutting it out."""
+"""Crops: a rectangle of the picture, upright or rotated, and how to cut it out."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""How a picture of one shape comes into another: stretched, or letterboxed. The one place for both,
-so that a network sees the same pictures wherever it is trained, measured and run.
+"""Fit a picture into another size: stretched or letterboxed.
+
+The one place for both, so that a network gets the same input in training, evaluation and use.
 """
 
 from __future__ import annotations

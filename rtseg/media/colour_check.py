@@ -1,4 +1,4 @@
-"""Whether the colours of a video can be read rightly."""
+"""Check whether a video's colours can be converted correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which kind of Dolby Vision a video is: whether its pictures can be seen without a Dolby decoder.
+"""The Dolby Vision profile of a video, and whether it can be shown without a Dolby decoder.
 
 Profiles 7 and 8 lay their data beside pictures that are HDR10, HLG or SDR by themselves. Those of
 profile 5, and of 10 without such a base, are in a colour space of Dolby's own.

@@ -1,4 +1,4 @@
-"""Compressed packets that can be changed without changing those that they came from."""
+"""Copy compressed packets, so that a change leaves the originals as they are."""
 
 from __future__ import annotations
 

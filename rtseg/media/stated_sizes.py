@@ -1,4 +1,4 @@
-"""Whether a file of one of the older containers ends before it says it does.
+"""Tell whether a file in an older container is shorter than its header states.
 
 Each of them states its length in a way of its own: AVI in the size of its RIFF chunks, FLV in its
 metadata and at the end of each tag, ASF (WMV) in its properties, MXF in the place of its footer,

@@ -1,4 +1,4 @@
-"""What a container holds: the video, what can be copied beside it, and how long it says it is."""
+"""The streams of a container: the video, those that can be copied, and the stated duration."""
 
 from __future__ import annotations
 

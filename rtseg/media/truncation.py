@@ -1,4 +1,4 @@
-"""Whether a file was cut off, from the sizes that its container states.
+"""Tell whether a file is truncated, from the sizes that its container states.
 
 A demuxer that meets the end of a file early often reports a clean end. The containers that most
 videos come in say how long they are: ISO media files (mp4, mov) box by box (ISO/IEC 14496-12),

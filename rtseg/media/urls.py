@@ -1,4 +1,4 @@
-"""What an input's name stands for, and how it may be shown to people."""
+"""Parse the names of inputs and outputs (paths, URLs), and hide secrets when showing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pixels become a network's input: the one place, in training as in every run-time."""
+"""Normalise pixels for a network: the one place, for training and every backend."""
 
 from __future__ import annotations
 

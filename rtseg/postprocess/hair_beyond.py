@@ -1,4 +1,4 @@
-"""Hair that goes on beyond the crop around its face: a second, wider crop shows where it ends.
+"""Label hair that extends beyond the face's crop, by running the network on a wider crop.
 
 Only hair is taken from it, only what hangs together with the face's own at the crop's edge, and
 only beyond that edge: there the crop around the face knows better.

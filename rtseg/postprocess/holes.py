@@ -1,4 +1,4 @@
-"""Holes in hair: a network's doubt, far more often than a sight of what lies behind it."""
+"""Fill holes in hair, which are nearly always the network's uncertainty and not a gap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Temporal stability: what stands still is averaged over time, what moves is not.
+"""Temporal smoothing: average probabilities over time where the picture is still.
 
 Averaging blindly draws ghosts behind everything that moves, and is then worse than nothing. So
 each cell's average is gated by how much the picture changed there, and everything is forgotten

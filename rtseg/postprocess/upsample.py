@@ -1,4 +1,4 @@
-"""Labels on a grid of pixels that is parallel to the cells: exact, and computed only at borders.
+"""Upsample probabilities to labels on an axis-aligned pixel grid: exact, computed only at borders.
 
 Bilinear values are convex combinations of a cell's four corners, so where one class leads at all
 four corners it leads everywhere in between; only the cells that a border runs through are

@@ -1,4 +1,4 @@
-"""Labels of a turned crop on the frame's pixels: as exact as upright ones, border by border.
+"""Upsample a rotated crop's probabilities to labels on the frame's pixels, as exactly as upright.
 
 As in `upright`, a cell whose four corners have the same leading class has it everywhere. Here the
 pixels of a cell are no rectangle, so OpenCV's nearest-neighbour warp says for every pixel which

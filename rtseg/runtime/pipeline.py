@@ -1,4 +1,4 @@
-"""Runs a source through a segmenter into a sink. The only room with threads.
+"""Run a source through a segmenter into a sink. The only package with threads.
 
     source -> channel -> segment -> channel -> render -> sink
     `---- capture ----´  `- infer -´           `- the calling thread -´

@@ -1,4 +1,4 @@
-"""What a run says of itself: `Progress`, `LiveStatistics`; once it is over, `RunSummary`."""
+"""A run's figures: `Progress` and `LiveStatistics` while it runs, `RunSummary` at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipeline's results as an iterator, for those who want a loop of their own."""
+"""Iterate over a pipeline's results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of everything that results go to."""
+"""The interface of every sink: where results go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an encoder must not change: how the operating system schedules this process."""
+"""Undo the real-time scheduling that an encoder may give this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard output as a place for a video, which then carries nothing else."""
+"""Write a video to standard output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One sink that serves several, and owns their closing."""
+"""A sink that writes to several sinks, and closes each exactly once."""
 
 from __future__ import annotations
 

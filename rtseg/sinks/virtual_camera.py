@@ -1,4 +1,4 @@
-"""What is rendered as a camera of its own, for calls and recorders, by pyvirtualcam."""
+"""Present the rendered picture as a camera to other programs, through pyvirtualcam."""
 
 from __future__ import annotations
 

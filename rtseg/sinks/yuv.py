@@ -1,4 +1,4 @@
-"""From rendered pictures to what an encoder takes.
+"""Convert rendered pictures to an encoder's pixel format.
 
 RGB to 4:2:0, which nearly every output needs, is done by OpenCV: it takes 1.8 ms a picture of
 1920x1080 where swscale takes 4.8, and is as exact. Everything else is swscale's.

@@ -1,4 +1,4 @@
-"""Times for live streams that carry none: each picture is there when it arrives."""
+"""Timestamp the frames of live streams without timestamps by their arrival."""
 
 from __future__ import annotations
 

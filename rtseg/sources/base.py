@@ -1,4 +1,4 @@
-"""The contract of everything that frames come from."""
+"""The interface of every source of frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clocks that are set anew within one stream, joined so that sound and picture stay together."""
+"""Join timestamps where a stream's clock is reset, keeping sound and picture in sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening an input container, and saying in one line why it cannot be opened."""
+"""Open an input container, or explain in one line why it cannot be opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interlaced pictures made whole: a moving face has no comb, which no model was trained on."""
+"""Deinterlace video: models were not trained on combing artefacts."""
 
 from __future__ import annotations
 

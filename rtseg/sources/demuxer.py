@@ -1,4 +1,4 @@
-"""The packets of a container's video and of what rides along with it, read ahead where it helps."""
+"""Demux a container: packets of the video and of the streams copied with it, with read-ahead."""
 
 from __future__ import annotations
 

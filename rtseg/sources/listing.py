@@ -1,4 +1,4 @@
-"""What lies behind a folder or a pattern: stills, videos, and what can be neither."""
+"""List the files of a folder or pattern: stills, videos, and unsupported files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening what may never answer, within one time limit for all steps of it."""
+"""Open an input within one overall time limit, even if it never answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a still may be given as, as an RGB array."""
+"""Convert any accepted form of a still picture to an RGB array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The times of decoded pictures: taken as they are, repaired only where they are unusable."""
+"""Timestamps of decoded pictures: kept as they are, repaired only where unusable."""
 
 from __future__ import annotations
 

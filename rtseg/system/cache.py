@@ -1,4 +1,4 @@
-"""Folders and files that rtseg keeps for its own later runs: private, locked, written whole."""
+"""The cache folder: private files that later runs reuse."""
 
 from __future__ import annotations
 

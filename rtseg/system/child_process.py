@@ -1,4 +1,4 @@
-"""Starting child processes of our own from any script."""
+"""Start child processes safely, whatever script rtseg is imported by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Libraries of the operating system that a Python package needs and that are not there."""
+"""Find system libraries that a Python package needs and that are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the NVIDIA driver says of itself and its devices, asked without any of NVIDIA's packages.
+"""Query the NVIDIA driver and its devices, without any of NVIDIA's packages.
 
 TensorRT ends the process at its first use where there is no driver, so this is asked before.
 """

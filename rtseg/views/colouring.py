@@ -1,4 +1,4 @@
-"""The views that lay the classes' colours down: overlay, mask, side by side."""
+"""The views that show class colours: overlay, mask, side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classes that a view shows: their ids, their colours, and where in a frame they may be."""
+"""The classes selected for a view: their ids, colours, and regions of the frame."""
 
 from __future__ import annotations
 

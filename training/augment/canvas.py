@@ -1,4 +1,4 @@
-"""The canvas that training views are painted on, and everything on it that is no face.
+"""The canvas that training views are painted on, and everything on it other than faces.
 
 Labels are painted along: whatever lies over a face makes its pixels background.
 """

@@ -1,4 +1,4 @@
-"""What is painted by rule: bodies under cut-out heads, hands and things before faces, textures.
+"""Procedural drawing: bodies under cut-out heads, hands and objects before faces, textures.
 
 All of it is background to the label set. Positions and lengths in pixels, images RGB uint8.
 """

@@ -1,4 +1,4 @@
-"""What a finder network is to say of a view: the maps of its faces."""
+"""Target maps of a finder network for the faces of a view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faces that a data set leaves unlabelled, so that composites need not deny them.
+"""Faces that a data set leaves unlabelled, so that composites do not treat them as background.
 
 `splits/helen-bystanders.txt` holds them as boxes, so that training starts from nothing but the
 data. It was written by

@@ -1,4 +1,4 @@
-"""Walk a download: what is there, what is missing or broken, what stands in it twice."""
+"""Check a download: what is present, missing, broken or duplicated."""
 
 from __future__ import annotations
 

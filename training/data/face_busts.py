@@ -1,4 +1,4 @@
-"""Everybody that a finder learns from or is measured on, and pictures without anybody.
+"""The people that a finder is trained and measured on, and pictures without people.
 
 The face of a bust is its box from forehead to chin and from ear to ear, whatever its data set
 labels.

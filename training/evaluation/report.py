@@ -1,4 +1,4 @@
-"""What a finished run leaves to look at: curves, a confusion matrix, predictions and a table.
+"""The report of a finished run: curves, a confusion matrix, predictions and a table.
 
 The three pictures need matplotlib (the extra `training`); the table needs nothing.
 """

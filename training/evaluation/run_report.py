@@ -1,4 +1,4 @@
-"""After a run: what it leaves beside its checkpoint."""
+"""Write a run's report beside its checkpoint."""
 
 from __future__ import annotations
 

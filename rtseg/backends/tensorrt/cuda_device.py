@@ -1,4 +1,4 @@
-"""What the backend needs of CUDA, behind one small interface: PyCUDA does it where it is installed,
+"""The CUDA calls that the backend needs, behind one small interface: PyCUDA where it is installed,
 else NVIDIA's own cuda-bindings, which need no compiler to install."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an engine is made of: its kernels, and what they compute in.
+"""Inspect an engine: its layers and the precision each one computes in.
 
 Builders report it while they build, and the report is kept beside the engine; so it can be read
 without a GPU, which loading an engine needs.

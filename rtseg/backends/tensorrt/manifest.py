@@ -1,4 +1,4 @@
-"""What is known of a built engine, and the engine's file checked against it."""
+"""The manifest of a built engine, against which the engine file is checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an engine's build has come, and how it is stopped in the middle."""
+"""Report the progress of an engine build, and cancel it on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CUDA by PyCUDA, whose habits differ from the driver's in ways that matter here.
+"""CUDA through PyCUDA, which differs from the driver API in ways that matter here.
 
 PyCUDA keeps a stack of contexts of its own beside the driver's, and ends the process at exit if
 something is left on it. An object that is dropped while its context is not current is not given

@@ -1,4 +1,4 @@
-"""What an engine is built with and for: this machine's GPU, or architectures of other machines."""
+"""The target of an engine build: this machine's GPU, or GPU architectures of other machines."""
 
 from __future__ import annotations
 

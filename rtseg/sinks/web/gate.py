@@ -1,4 +1,4 @@
-"""Who may ask what of the page: the token, the host that was meant, the page that asks.
+"""Access control of the page: the token, and checks of the host and origin.
 
 Without a token (on this machine's own address) another site in the same browser is the danger: it
 may send requests here, or point a name of its own at 127.0.0.1 (DNS rebinding). So the host's name

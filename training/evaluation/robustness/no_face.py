@@ -1,4 +1,4 @@
-"""What is labelled where no face is."""
+"""Measure false labels in pictures without faces."""
 
 from __future__ import annotations
 
