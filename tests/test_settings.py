@@ -48,7 +48,7 @@ def test_settings_cannot_be_changed(group):
     ("make", "message"),
     [
         (lambda: ModelSettings(device="tpu"), "`device`: 'tpu' is unknown; allowed: auto, cpu"),
-        (lambda: ModelSettings(precision="int8"), "`precision`: 'int8'"),
+        (lambda: ModelSettings(precision="int4"), "`precision`: 'int4'"),
         (lambda: ModelSettings(threads=-1), "`threads`: -1 is out of range; allowed: 0 to 1024"),
         (lambda: FaceSettings(detect_every=0), "`detect_every`: 0 .* allowed: 1 or more"),
         (lambda: FaceSettings(max_faces=65), "`max_faces`: 65 .* allowed: 1 to 64"),
