@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtseg.errors import TruncatedError
@@ -89,6 +89,7 @@ MAGIC = [b"RIFF", b"FLV\x01", b"GIF89a", b"OggS", b"DKIF", b"\x06\x0e\x2b\x34"]
 MAGIC.append(bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(MAGIC))
 def test_any_bytes_are_survived(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, head: bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtseg.media.truncation import is_cut_short, whole_length
@@ -49,6 +49,7 @@ def test_whole_length_ends_a_fragment(make_clip: MakeClip) -> None:
     assert not is_cut_short(path)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\0\0\0\x10ftyp", b"\x1a\x45\xdf\xa3"]))
 def test_any_bytes_are_survived(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, head: bytes
