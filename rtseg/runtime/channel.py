@@ -89,39 +89,49 @@ class Channel(Generic[T]):
         stop: once set, puts and gets return at once, or within 50 ms where they wait.
         max_bytes: how much the waiting riders may hold under `block`. One rider alone may be
             larger: it passes when no other waits.
+        max_item_bytes: how much the waiting items, riders aside, may hold under `block`, likewise.
 
     Raises:
         SettingError: a bound below 1, or an unknown policy.
     """
 
     def __init__(
-        self, *, capacity: int, policy: Policy, stop: Stopping, max_bytes: int | None = None
+        self,
+        *,
+        capacity: int,
+        policy: Policy,
+        stop: Stopping,
+        max_bytes: int | None = None,
+        max_item_bytes: int | None = None,
     ) -> None:
         if capacity < 1:
             raise SettingError(f"a channel's capacity must be 1 or more; found {capacity}")
-        if max_bytes is not None and max_bytes < 1:
-            raise SettingError(f"a channel's max_bytes must be 1 or more; found {max_bytes}")
+        for name, bound in (("max_bytes", max_bytes), ("max_item_bytes", max_item_bytes)):
+            if bound is not None and bound < 1:
+                raise SettingError(f"a channel's {name} must be 1 or more; found {bound}")
         if policy not in ("block", "newest"):
             raise SettingError(f"a channel's policy is {policy!r}; allowed: block, newest")
         self._capacity = capacity
         self._policy = policy
         self._stop = stop
         self._max_bytes = max_bytes
+        self._max_item_bytes = max_item_bytes
         self._lock = threading.Lock()
-        self._items: deque[tuple[T, int | None]] = deque()
-        self._droppable = 0
+        self._items: deque[tuple[T, int | None, int]] = deque()
+        self._droppable = self._item_bytes = 0
         self._bytes = 0
         self._dropped = 0
         self._closed = False
         self._arrival = _Bell()
         self._room = _Bell()
 
-    def put(self, item: T, *, size_bytes: int | None = None) -> bool:
+    def put(self, item: T, *, size_bytes: int | None = None, item_bytes: int = 0) -> bool:
         """Hand over one item; under `block`, wait until there is room.
 
         Args:
             item: what the consumer gets.
             size_bytes: given for a rider only: what it holds in memory.
+            item_bytes: what any other item holds in memory.
 
         Returns:
             Whether the channel took it; False once the run was stopped.
@@ -133,8 +143,8 @@ class Channel(Generic[T]):
             with self._lock:
                 if self._closed:
                     raise RuntimeError("an item was put into a closed channel")
-                if self._make_room(size_bytes):
-                    self._append(item, size_bytes)
+                if self._make_room(size_bytes, item_bytes):
+                    self._append(item, size_bytes, item_bytes)
                     return True
                 self._room.expected = True
             self._room.wait(_SLICE_SECONDS)
@@ -170,13 +180,17 @@ class Channel(Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def _make_room(self, size_bytes: int | None) -> bool:
+    def _make_room(self, size_bytes: int | None, item_bytes: int) -> bool:
         if self._policy == "newest":
             while size_bytes is None and self._droppable >= self._capacity:
                 self._drop_oldest()
             return True
         if size_bytes is None:
-            return self._droppable < self._capacity
+            return self._droppable < self._capacity and (
+                self._max_item_bytes is None
+                or self._droppable == 0
+                or self._item_bytes + item_bytes <= self._max_item_bytes
+            )
         return (
             self._max_bytes is None
             or self._bytes == 0
@@ -184,23 +198,26 @@ class Channel(Generic[T]):
         )
 
     def _drop_oldest(self) -> None:
-        oldest = next(i for i, (_, size) in enumerate(self._items) if size is None)
+        oldest = next(i for i, (_, size, _) in enumerate(self._items) if size is None)
+        self._item_bytes -= self._items[oldest][2]
         del self._items[oldest]
         self._droppable -= 1
         self._dropped += 1
 
-    def _append(self, item: T, size_bytes: int | None) -> None:
-        self._items.append((item, size_bytes))
+    def _append(self, item: T, size_bytes: int | None, item_bytes: int) -> None:
+        self._items.append((item, size_bytes, item_bytes))
         if size_bytes is None:
             self._droppable += 1
+            self._item_bytes += item_bytes
         else:
             self._bytes += size_bytes
         self._arrival.ring()
 
     def _take(self) -> T:
-        item, size_bytes = self._items.popleft()
+        item, size_bytes, item_bytes = self._items.popleft()
         if size_bytes is None:
             self._droppable -= 1
+            self._item_bytes -= item_bytes
         else:
             self._bytes -= size_bytes
         self._room.ring()

@@ -50,8 +50,11 @@ INFER_GRACE_SECONDS = 30.0
 """How long the inference of one frame may go on: computing ends by itself, and its caller is about
 to close the device that it uses."""
 
+_WAITING_FRAMES = 4
 _WAITING_BYTES = 64 << 20
 _PACKET_BYTES = 16 << 20
+"""What may wait in each of the two channels of a file: so many frames if they are small, so many
+bytes if they are large (but one frame always), and so many bytes of sound."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +68,18 @@ class _Captured:
     captured_ns: int
     cuts: int
     segmentation: Segmentation | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in memory: the picture, the labels, and a copy of the picture for stills
+        or soft masks where the segmentation keeps one."""
+        size = self.frame.image.nbytes
+        if self.segmentation is not None:
+            size += self.segmentation.labels.nbytes
+            kept = self.segmentation.image
+            if kept is not None and kept is not self.frame.image:
+                size += kept.nbytes
+        return size
 
 
 _Item = _Captured | Packet
@@ -156,11 +171,10 @@ class Pipeline:
                 Channel(capacity=1, policy="newest", stop=self._over),
                 Channel(capacity=1, policy="newest", stop=self._over),
             )
-        info = self._source.info
-        capacity = max(1, min(4, _WAITING_BYTES // max(1, 3 * info.width * info.height)))
+        bounds = {"max_bytes": _PACKET_BYTES, "max_item_bytes": _WAITING_BYTES}
         return (
-            Channel(capacity=capacity, policy="block", stop=self._over, max_bytes=_PACKET_BYTES),
-            Channel(capacity=capacity, policy="block", stop=self._over, max_bytes=_PACKET_BYTES),
+            Channel(capacity=_WAITING_FRAMES, policy="block", stop=self._over, **bounds),
+            Channel(capacity=_WAITING_FRAMES, policy="block", stop=self._over, **bounds),
         )
 
     # --- what others call ---
@@ -481,7 +495,11 @@ def _raise_first(errors: list[BaseException]) -> None:
 
 def _pass_on(items: Iterator[_Item], channel: Channel[_Item]) -> None:
     for item in items:
-        if not channel.put(item, size_bytes=item.size_bytes if isinstance(item, Packet) else None):
+        if isinstance(item, Packet):
+            taken = channel.put(item, size_bytes=item.size_bytes)
+        else:
+            taken = channel.put(item, item_bytes=item.size_bytes)
+        if not taken:
             return
 
 

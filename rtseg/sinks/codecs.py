@@ -72,6 +72,17 @@ _FAST_PRESETS = _X26X_PRESETS[:3]
 _NVENC_PRESETS = tuple(f"p{number}" for number in range(1, 8))
 _QUICKLY_ENCODED_PIXELS = 1280 * 720
 
+_X265_LOOKAHEAD: Mapping[str, int] = MappingProxyType(
+    dict(zip(_X26X_PRESETS, (5, 10, 15, 15, 15, 20, 25, 40, 40, 60), strict=True))
+)
+"""Frames that x265's presets look ahead."""
+
+_AHEAD_BYTES = 256 << 20
+_BYTES_A_PIXEL = 4
+"""What x265 and x264 hold for each pixel of a picture that waits: its planes, padded, in half size
+as well, and what was estimated of its motion; measured with x265."""
+_LEAST_AHEAD, _MOST_AHEAD = 3, 60
+
 CODECS: Mapping[str, VideoCodec] = MappingProxyType(
     {
         "h264": VideoCodec(
@@ -232,9 +243,21 @@ def encoder_threads(
 
 
 def encoder_options(
-    codec: VideoCodec, settings: EncodeSettings, *, frames_a_second: float, threads: int
+    codec: VideoCodec,
+    settings: EncodeSettings,
+    *,
+    frames_a_second: float,
+    threads: int,
+    pixels: int = 0,
 ) -> dict[str, str]:
-    """The options that the encoder is opened with."""
+    """The options that the encoder is opened with.
+
+    Args:
+        codec, settings: what is asked for.
+        frames_a_second: nominal.
+        threads: how many may encode; 0 lets the encoder choose.
+        pixels: of a picture: how far an encoder looks ahead is bounded by what that holds.
+    """
     options = dict(codec.options)
     preset = settings.preset or codec.preset
     if codec.software:
@@ -251,9 +274,20 @@ def encoder_options(
         options["preset"] = preset
     if codec.encoder == "libx264":
         # Frames that wait in the encoder are lost if the program is killed: a third of a second.
-        options["rc-lookahead"] = str(max(1, min(10, round(frames_a_second / 3))))
+        third = max(1, min(10, round(frames_a_second / 3)))
+        options["rc-lookahead"] = str(min(third, _frames_ahead(pixels)))
+    if codec.encoder == "libx265":
+        usual = _X265_LOOKAHEAD[preset]
+        options["x265-params"] += f":rc-lookahead={min(usual, _frames_ahead(pixels))}"
     if threads and codec.encoder == "libx265":
         options["x265-params"] += f":pools={threads}"
     if threads and codec.encoder == "libsvtav1":
         options["svtav1-params"] = f"lp={threads}"
     return options
+
+
+def _frames_ahead(pixels: int) -> int:
+    """How many pictures may wait in an encoder that looks ahead: at most `_AHEAD_BYTES` of them."""
+    if pixels < 1:
+        return _MOST_AHEAD
+    return max(_LEAST_AHEAD, min(_MOST_AHEAD, _AHEAD_BYTES // (_BYTES_A_PIXEL * pixels)))

@@ -237,7 +237,11 @@ class VideoSink(Sink):
         codec, info = self._codec, self._info
         frame_rate = info.frame_rate or Fraction(25)
         options = encoder_options(
-            codec, self._settings, frames_a_second=float(frame_rate), threads=self._threads
+            codec,
+            self._settings,
+            frames_a_second=float(frame_rate),
+            threads=self._threads,
+            pixels=self._size[0] * self._size[1],
         )
         try:
             stream: Any = container.add_stream(codec.encoder, rate=frame_rate, options=options)

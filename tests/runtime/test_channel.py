@@ -236,9 +236,40 @@ def test_closing_wakes_the_consumer_at_once() -> None:
     [
         ({"capacity": 0}, "capacity must be 1 or more; found 0"),
         ({"max_bytes": 0}, "max_bytes must be 1 or more; found 0"),
+        ({"max_item_bytes": 0}, "max_item_bytes must be 1 or more; found 0"),
         ({"policy": "oldest"}, "'oldest'; allowed: block, newest"),
     ],
 )
 def test_bad_bounds_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         Channel(**{"capacity": 1, "policy": "block", "stop": StopFlag(), **options})  # type: ignore[arg-type]
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(sizes=st.lists(st.integers(0, 30), max_size=20), bound=st.integers(1, 40))
+def test_items_are_bounded_by_what_they_hold(sizes: list[int], bound: int) -> None:
+    """At no time does more wait than the bound, or one item that is larger by itself."""
+    channel: Channel[int] = Channel(
+        capacity=4, policy="block", stop=StopFlag(), max_item_bytes=bound
+    )
+    waiting: list[int] = []
+    most = 0
+    for size in sizes:
+        while waiting and (len(waiting) == 4 or sum(waiting) + size > bound):
+            assert channel.get(timeout_seconds=0) == waiting.pop(0)
+        assert channel.put(size, item_bytes=size)
+        waiting.append(size)
+        most = max(most, sum(waiting))
+    assert most <= max(bound, *sizes, 0)
+
+
+def test_a_large_item_waits_until_there_is_room() -> None:
+    stop = StopFlag()
+    channel: Channel[int] = Channel(capacity=4, policy="block", stop=stop, max_item_bytes=10)
+    assert channel.put(1, item_bytes=25)  # alone, whatever its size
+    producer = in_thread(lambda: channel.put(2, item_bytes=1))
+    time.sleep(0.15)
+    assert len(channel) == 1
+    assert channel.get() == 1
+    producer.join(5)
+    assert channel.get() == 2
