@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rtseg.backends.base import Backend
 from rtseg.backends.openvino import OpenVinoBackend
 from rtseg.checkpoint import Checkpoint, ModelSpec, read_checkpoint
 from rtseg.errors import ModelError, SettingError, SourceError
@@ -161,7 +162,7 @@ def _measured(
     labels: list[list[LabelMap]] = []
     for model, precision in ((plain, "fp32"), (quantized, "int8")):
         with OpenVinoBackend(model, precision=precision) as backend:  # type: ignore[arg-type]
-            labeller = _Labeller(backend)
+            labeller = BackendLabeller(backend)
             size = (plain.model.input_height, plain.model.input_width)
             found.append(evaluate(labeller, dataset, size=size, fit=plain.model.fit))
             labels.append(labeller.seen)
@@ -180,14 +181,15 @@ def _measured(
     )
 
 
-class _Labeller:
-    """Labels pictures through a backend, and remembers what it said."""
+class BackendLabeller:
+    """Labels pictures through a backend, and remembers what it said in `seen`."""
 
-    def __init__(self, backend: OpenVinoBackend) -> None:
+    def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.seen: list[LabelMap] = []
 
     def __call__(self, images: Sequence[Image]) -> list[LabelMap]:
+        """Label ids, uint8, each at its picture's size, at most the network's."""
         return [self._label(image) for image in images]
 
     def _label(self, image: Image) -> LabelMap:

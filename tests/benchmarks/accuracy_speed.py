@@ -1,0 +1,157 @@
+"""Accuracy against milliseconds: the shipped model in every precision of every run-time of this
+processor, and the speed of a published peer.
+
+    python -m tests.benchmarks.accuracy_speed --data DIR -o docs/pictures/accuracy-speed.png
+
+All take turns, so that a busy moment meets each; the median of 30 turns counts. F1 is the mean
+over the classes but the background, on the recipe's `val` pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+
+from rtseg.backends import open_backend
+from rtseg.backends.registry import RUNTIMES
+from rtseg.checkpoint import read_checkpoint
+from rtseg.errors import RtsegError
+from rtseg.system.machine import this_machine
+from rtseg.weights import default_checkpoint_path
+from training.data.base import Dataset
+from training.evaluation.predictor import evaluate
+from training.quantize import BackendLabeller, mean_f1
+from training.recipes import recipe_of
+
+TURNS, WARM_UP = 30, 4
+
+
+def main() -> None:
+    """Measure, print a table, draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--recipe", help="whose val pictures [default: the model's own]")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="PNG, SVG or PDF")
+    options = parser.parse_args()
+    model = read_checkpoint(default_checkpoint_path())
+    recipe = recipe_of(options.recipe or str(model.provenance["recipe"]))
+    times, scores = measure(recipe.evaluation(options.data, "val"), threads=options.threads)
+    click.echo("| network | ms, median | mean F1 |\n| --- | --- | --- |")
+    for name, ms in times.items():
+        score = f"{scores[name]:.4f}" if name in scores else "–"
+        click.echo(f"| {name} | {ms:.1f} | {score} |")
+    click.echo(this_machine().line())
+    draw(times, scores, options.output)
+
+
+def measure(dataset: Dataset, *, threads: int) -> tuple[dict[str, float], dict[str, float]]:
+    """(milliseconds a crop, mean F1) by name; a peer has no F1 here."""
+    calls: dict[str, Callable[[], object]] = {}
+    scores = {}
+    for runtime in RUNTIMES:
+        for precision in runtime.precisions.get("cpu", ()):
+            try:
+                backend = open_backend(
+                    runtime.name, device="cpu", precision=precision, threads=threads
+                )
+            except RtsegError as error:
+                click.echo(f"not measured: {runtime.name} {precision}: {error}")
+                continue
+            name, seen = f"{runtime.name} {precision}", backend.model
+            crop = np.full((1, seen.input_height, seen.input_width, 3), 114, np.uint8)
+            calls[name] = lambda backend=backend, crop=crop: backend.infer(crop)
+            size = (seen.input_height, seen.input_width)
+            matrix = evaluate(BackendLabeller(backend), dataset, size=size, fit=seen.fit)
+            scores[name] = mean_f1(matrix, seen.label_set.background)
+    calls |= peers(threads)
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(WARM_UP + TURNS):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if turn >= WARM_UP:
+                taken[name].append((time.perf_counter() - start) * 1e3)
+    return {name: statistics.median(times) for name, times in taken.items()}, scores
+
+
+def peers(threads: int) -> dict[str, Callable[[], object]]:
+    """BiSeNet-R18 at 512x512 with random weights, in PyTorch and in ONNX Runtime, in FP32."""
+    import onnxruntime
+    import torch
+
+    from tests.benchmarks.bisenet import SIDE, BiSeNet
+
+    torch.manual_seed(0)
+    network = BiSeNet().eval()
+    picture = torch.zeros(1, 3, SIDE, SIDE)
+    file = io.BytesIO()
+    program = torch.onnx.export(network, (picture,), dynamo=True, verbose=False)
+    assert program is not None
+    file.write(program.model_proto.SerializeToString())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        file.getvalue(), options, providers=["CPUExecutionProvider"]
+    )
+    (given,) = (value.name for value in session.get_inputs())
+
+    def eager() -> object:
+        with torch.inference_mode():
+            return network(picture)
+
+    return {
+        "BiSeNet-R18@512, torch fp32": eager,
+        "BiSeNet-R18@512, onnxruntime fp32": lambda: session.run(None, {given: picture.numpy()}),
+    }
+
+
+def draw(times: dict[str, float], scores: dict[str, float], path: Path) -> None:
+    """Milliseconds to the right, F1 upwards; a network without an F1 here is a line."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4.5), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    above = False
+    for name, ms in sorted(times.items(), key=lambda item: item[1]):
+        if name not in scores:
+            axes.axvline(ms, color="#b06060", linestyle="--", linewidth=1)
+            axes.annotate(
+                f" {name}, {ms:.0f} ms",
+                (ms, 0.02),
+                xycoords=("data", "axes fraction"),
+                rotation=90,
+                fontsize=8,
+            )
+            continue
+        axes.plot(ms, scores[name], "o", color="#2f6f8f")
+        above = not above  # neighbours' names do not meet
+        axes.annotate(
+            f"{name}, {ms:.1f} ms",
+            (ms, scores[name]),
+            xytext=(2, 5 if above else -5),
+            textcoords="offset points",
+            rotation=55 if above else -55,
+            va="bottom" if above else "top",
+            fontsize=8,
+        )
+    middle = statistics.mean(scores.values())
+    # what differs by less than a hundredth shall look as if it did
+    room = max(0.01, 2 * (max(scores.values()) - min(scores.values())))
+    axes.set_ylim(middle - room, middle + room)
+    axes.set_xscale("log")
+    axes.set(xlabel="ms a crop (logarithmic)", ylabel="mean F1")
+    axes.set_title(this_machine().line(), fontsize=10)
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()
