@@ -70,7 +70,7 @@ function begin() {
     $("empty").hidden = true;
     $("invite").hidden = false;
     $("stop").hidden = true;
-    for (const key of ["record", "snapshot", "pause"]) button(key).hidden = true;
+    for (const key of ["record", "snapshot", "pause", "hud"]) button(key).hidden = true;
     $("download").hidden = true;
     $("transport").closest("label").hidden = true;
     return;
@@ -265,6 +265,7 @@ async function startVisit() {
     $("invite").hidden = true;
     $("empty").hidden = false;
     $("stop").hidden = false;
+    button("hud").hidden = false;
     guard(mine, connection, () => mine === attempt && stopVisit("The connection was lost."));
     poll();
   } catch (error) {
@@ -288,6 +289,7 @@ function stopVisit(words) {
   visit = null;
   end();
   $("stop").hidden = true;
+  button("hud").hidden = true;
   $("start").disabled = false;
   $("refusal").textContent = words;
   $("refusal").hidden = !words;

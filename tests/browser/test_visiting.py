@@ -84,12 +84,20 @@ def test_a_camera_comes_back_segmented_and_keeps_its_size(
     raise AssertionError("the visit does not end")
 
 
-def test_a_camera_that_is_refused_is_explained(page: VisitorPage, open_page: OpenPage) -> None:
-    tab = open_page(page.url, "--deny-permission-prompts")
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--use-fake-device-for-media-stream", "--deny-permission-prompts"), "was not allowed"),
+        (("--use-fake-ui-for-media-stream",), "has no camera"),
+    ],
+)
+def test_a_camera_that_is_not_given_is_explained(
+    page: VisitorPage, open_page: OpenPage, flags: tuple[str, ...], says: str
+) -> None:
+    tab = open_page(page.url, *flags)
     tab.click("#start")
     tab.wait_for_selector("#refusal", state="visible")
-    words = tab.inner_text("#refusal")
-    assert "not allowed" in words or "no camera" in words
+    assert says in tab.inner_text("#refusal")
     assert tab.is_enabled("#start")
     assert page.visitors == ()
 

@@ -7,6 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from rtseg.sinks import live_encoder
 from rtseg.sinks.web import broadcast as broadcast_module
 from rtseg.sinks.web import peers
 from rtseg.sinks.web.sink import WebSink
@@ -51,8 +52,9 @@ def test_pictures_come_as_they_are_drawn_from_one_encoder(
     assert len(made) == 1
 
 
-def test_who_joins_late_sees_something_at_once() -> None:
-    """Not only once the next group begins, which may take two seconds."""
+def test_who_joins_late_sees_something_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only once the next group begins, which here never comes by itself."""
+    monkeypatch.setattr(live_encoder, "LONGEST_GROUP_SECONDS", 1000.0)
 
     async def watch(page: Page) -> float:
         async def second() -> float:
