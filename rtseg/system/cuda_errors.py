@@ -80,9 +80,6 @@ _MEANINGS = {
     999: _Meaning("UNKNOWN", "the driver does not say why; its log may: dmesg | grep -i nvrm"),
 }
 
-# After these nothing works any more in the process's context of that GPU.
-_STICKY = frozenset({214, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999})
-
 
 def describe_cuda_error(code: int) -> str:
     """A code in words: `CUDA error 700, ILLEGAL_ADDRESS: a kernel used memory …`."""
@@ -90,8 +87,3 @@ def describe_cuda_error(code: int) -> str:
     if meaning is None:
         return f"CUDA error {code}"
     return f"CUDA error {code}, {meaning.name}: {meaning.words}"
-
-
-def is_sticky(code: int) -> bool:
-    """Whether the GPU is of no use to this process after the error."""
-    return code in _STICKY

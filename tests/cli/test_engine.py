@@ -1,5 +1,7 @@
 """`rtseg engine` through the command line, on a fake GPU and on none."""
 
+import json
+
 import pytest
 
 from rtseg.checkpoint import read_digest
@@ -110,3 +112,36 @@ def test_export(run, tmp_path):
     assert result.code == 0
     assert f"wrote {path} (fp16," in result.out
     assert read_onnx(path).weights_digest == read_digest(default_checkpoint_path())
+
+
+def test_inspect_shows_what_engines_are_made_of_without_a_gpu(run, model, machine, monkeypatch):
+    assert run("engine", "inspect").out == "no engine is built\n"
+    run("engine", "build", model)
+    for name in ("rtseg.system.nvidia", "rtseg.backends.tensorrt.library"):
+        monkeypatch.setattr(f"{name}.nvidia_driver_problem", lambda: "no NVIDIA driver")
+    shown = run("engine", "inspect")
+    assert shown.code == 0
+    assert "fp16, batches of 1 to 8" in shown.out
+    assert "for NVIDIA Fake 4000 (8.9)" in shown.out
+    assert "1 correlation on Half" in shown.out
+    (layers,) = json.loads(run("engine", "inspect", "--json").out).values()
+    assert layers[0]["name"] == "conv_1"
+    assert layers[0]["inputs"] == ["Half"]
+
+
+def test_engines_for_other_machines(run, model, monkeypatch, folder):
+    install(monkeypatch, version="1.7.1.116")
+    for name in ("rtseg.system.nvidia", "rtseg.backends.tensorrt.library"):
+        monkeypatch.setattr(f"{name}.nvidia_driver_problem", lambda: "no NVIDIA driver")
+    built = run("engine", "build", model, "--for", "sm120, sm86")
+    assert built.code == 0
+    assert "by TensorRT-RTX 1.7.1.116 for sm86, sm120" in built.out
+    assert "not compared with FP32" in built.out
+    assert ".engine.json into that machine's folder" in built.out
+    assert "already built" in run("engine", "build", model, "--for", "sm86,sm120").out
+    refused = run("engine", "build", model, "--for", "sm90")
+    assert (refused.code, "allowed: sm75, sm80" in refused.error) == (2, True)
+    assert run("engine", "build", model, "--device", "cpu").code == 2
+    assert run("engine", "verify").code == 0
+    run("engine", "clean")
+    assert list(folder.iterdir()) == []

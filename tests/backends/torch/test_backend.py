@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -430,3 +431,48 @@ def test_the_real_compiler_without_a_cpp_compiler(tmp_path):
     failed, fallen_back = done.stdout.splitlines()
     assert failed.startswith("torch.compile failed: ")
     assert f"not compiled ({failed})" in fallen_back
+
+
+def test_a_gpu_by_its_number(monkeypatch):
+    from rtseg.backends.torch.backend import _find_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert _find_device("cuda") == torch.device("cuda", 0)
+    assert _find_device("cuda:1") == torch.device("cuda", 1)
+    assert _find_device("cpu") == torch.device("cpu")
+    with pytest.raises(SettingError, match="cuda:2: there is none; found: cuda:0, cuda:1"):
+        _find_device("cuda:2")
+    for wrong in ("cuda:", "cuda:x", "gpu", "cuda:-1", "cpu:0", "cuda:²"):
+        with pytest.raises(SettingError, match=r"`device`: .* allowed: auto, cpu, cuda, cuda:N"):
+            _find_device(wrong)
+
+
+def test_fp32_on_a_gpu_is_no_tf32_and_kernels_are_not_chosen_by_chance():
+    from rtseg.backends.torch.backend import reproducible_arithmetic
+
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")
+    try:
+        with reproducible_arithmetic():
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert not torch.backends.cudnn.allow_tf32
+            assert not torch.backends.cudnn.benchmark
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+    assert torch.backends.cudnn.allow_tf32 == before[1]
+
+
+def test_the_stream_waits_for_the_weights(monkeypatch, checkpoint):
+    """They are put on the device by the default stream, which a stream of our own does not see."""
+    events, real = [], torch.tensor
+    monkeypatch.setattr(torch, "tensor", lambda data, device: real(data))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: "the default stream")
+    backend = TorchBackend.__new__(TorchBackend)
+    backend._device = SimpleNamespace(type="cuda")
+    backend.model, backend.device, backend.threads = checkpoint.spec, "cuda:0", 1
+    backend._prepared = lambda network, precision: events.append(f"weights in {precision}")
+    backend._stream = SimpleNamespace(wait_stream=lambda other: events.append(f"wait for {other}"))
+    backend._choose(None, "auto")
+    assert events == ["weights in fp16", "wait for the default stream"]
