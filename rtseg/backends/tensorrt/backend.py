@@ -222,7 +222,7 @@ class _Held:
         model = manifest.model
         rows, columns = model.input_height, model.input_width
         stride, classes = model.stride, len(model.label_set)
-        shapes = {
+        shapes: dict[str, tuple[int, ...]] = {
             INPUT: (rows, columns, 3),
             PROBABILITIES: (rows // stride, columns // stride, classes),
         }

@@ -194,4 +194,5 @@ def host_array(address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np
 
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = (ctypes.c_uint8 * size).from_address(address)
-    return np.frombuffer(memory, dtype=dtype).reshape(shape)
+    array: npt.NDArray[Any] = np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
+    return array

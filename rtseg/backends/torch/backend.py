@@ -266,7 +266,7 @@ def reproducible_arithmetic() -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):  # type: ignore[no-untyped-call]
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
             yield
     finally:
         torch.set_float32_matmul_precision(before)
