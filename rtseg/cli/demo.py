@@ -10,6 +10,7 @@ import click
 from rtseg.cli.options import with_settings
 from rtseg.cli.progress import reporting, set_up_logging
 from rtseg.cli.signals import ending_in_order
+from rtseg.errors import OutputExistsError
 from rtseg.settings import (
     EncodeSettings,
     FaceSettings,
@@ -19,17 +20,28 @@ from rtseg.settings import (
 )
 
 SECONDS = 10
+DEFAULT_OUTPUT = "demo.mp4"
 FRAME_RATE = Fraction(30)
 
 
 @click.command(short_help="Segment a made clip with a moving face.")
 @click.option(
-    "-o", "--output", default="demo.mp4", show_default=True, help="The segmented clip (replaced)."
+    "-o",
+    "--output",
+    metavar="FILE",
+    help=f"The segmented clip; {DEFAULT_OUTPUT}, which is replaced, if not given.",
 )
+@click.option("--overwrite/--no-overwrite", default=False, help="Replace -o FILE if it exists.")
 @with_settings(
     view=ViewSettings, model=ModelSettings, faces=FaceSettings, defaults={"legend": True}
 )
-def command(output: str, view: ViewSettings, model: ModelSettings, faces: FaceSettings) -> int:
+def command(
+    output: str | None,
+    overwrite: bool,
+    view: ViewSettings,
+    model: ModelSettings,
+    faces: FaceSettings,
+) -> int:
     """Make a ten-second 1280x720 clip in which the camera moves over a portrait (the face grows
     from small to large, leaves the picture once and comes back), run `rtseg video` on it, and say
     where the result is and how fast it went.
@@ -39,8 +51,11 @@ def command(output: str, view: ViewSettings, model: ModelSettings, faces: FaceSe
     from rtseg.cli.video import segment_video
 
     set_up_logging(verbose=False, quiet=False)
-    target = Path(output)
+    target = Path(output or DEFAULT_OUTPUT)
     clip = target.with_name(f"{target.stem}-input{target.suffix}")
+    for path in (target, clip):
+        if output is not None and path.exists() and not overwrite:
+            raise OutputExistsError(f"{path} exists; --overwrite replaces it")
     click.echo(f"1/2  {clip}: {SECONDS} s of a camera moving over a portrait, 1280x720", err=True)
     code = make_clip(clip, threads=model.threads)
     if code:

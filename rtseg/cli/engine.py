@@ -12,6 +12,7 @@ from rtseg.cli.progress import reporting_phases, set_up_logging
 from rtseg.errors import BackendError, SettingError, listed
 from rtseg.export import OnnxPrecision
 from rtseg.settings import device_index, device_kind
+from rtseg.system.files import file_id
 
 if TYPE_CHECKING:
     from rtseg.backends.tensorrt import Engine
@@ -219,6 +220,8 @@ def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
     target = Path(output) if output is not None else source.with_suffix(".onnx")
     if target.suffix != ".onnx":
         raise SettingError(f"-o {target}: an exported model is named *.onnx")
+    if file_id(source) is not None and file_id(target) == file_id(source):
+        raise SettingError(f"-o {target}: is the model itself; give another name")
     write_onnx(read_checkpoint(source), target, precision=precision)
     click.echo(f"wrote {target} ({precision}, {target.stat().st_size / 1e6:.1f} MB)")
 

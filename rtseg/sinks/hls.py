@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from rtseg.errors import OutputExistsError, SinkError
 from rtseg.sinks.disk_space import DiskSpace, cannot_write
+from rtseg.system.files import FileId, file_id
 
 
 class HlsFolder:
@@ -22,14 +24,22 @@ class HlsFolder:
         self._overwrite = overwrite
         self._place = DiskSpace(self._playlist.parent, output=output)
 
-    def claim(self) -> None:
+    def claim(self, inputs: AbstractSet[FileId] = frozenset()) -> None:
         """Check that it may be created, and make its folder.
+
+        Args:
+            inputs: the files that the run reads (`SourceInfo.read_files`).
 
         Raises:
             OutputExistsError, SinkError, DiskFullError: as other outputs do.
         """
         if self._playlist.is_dir():
             raise SinkError(f"{self._playlist}: is a folder; a file's name is needed")
+        if file_id(self._playlist) in inputs:
+            raise SinkError(
+                f"{self._playlist}: is the input itself, which is never replaced; give another "
+                "name for the output"
+            )
         if self._playlist.exists() and not self._overwrite:
             raise OutputExistsError(f"{self._playlist} exists; `overwrite` replaces it")
         try:

@@ -93,7 +93,7 @@ class StreamSink(Sink):
         """Connect, or find out that it cannot be done now. See `Sink.open`."""
         self._info = info
         if self._protocol is HLS:
-            self._folder.claim()
+            self._folder.claim(info.read_files)
         self._audio = self._choose_audio(info.streams if self._encode.audio != "none" else ())
         self._encoder = LiveEncoder(
             width=width,

@@ -640,6 +640,27 @@ def test_an_output_that_is_no_file(run: Run, make_clip: MakeClip, tmp_path: Path
     assert pipe.is_fifo()
 
 
+def test_the_demo_replaces_only_its_own(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "holiday.mp4").write_bytes(b"mine")
+    (tmp_path / "x-input.mp4").write_bytes(b"mine")
+    with unharmed(tmp_path):
+        for name in ("holiday.mp4", "x.mp4"):
+            result = run("demo", "-o", tmp_path / name)
+            assert result.code == 5
+            assert "exists; --overwrite replaces it" in result.error
+
+
+@posix
+def test_an_exported_model_spares_its_checkpoint(run: Run, tmp_path: Path) -> None:
+    model = Path(rtseg.__file__).parent / "weights" / "face-parts.safetensors"
+    (tmp_path / "model.safetensors").write_bytes(model.read_bytes())
+    (tmp_path / "model.onnx").symlink_to(tmp_path / "model.safetensors")
+    with unharmed(tmp_path):
+        result = run("engine", "export", tmp_path / "model.safetensors")
+    assert result.code == 2
+    assert "is the model itself" in result.error
+
+
 def test_predictions_of_training_spare_their_pictures(tmp_path: Path) -> None:
     photos = pictures(tmp_path / "photos", ["a.png"])
     checkpoint = Path(rtseg.__file__).parent / "weights" / "face-parts.safetensors"
