@@ -3,7 +3,7 @@
 # make test-browser  the live page in a real Chromium (apt-get install chromium)
 # make test-builder  our recipes' networks through NVIDIA's builder; PyCUDA compiled, over a stub
 # make gpu-check   the first half hour on an NVIDIA GPU: results in gpu-check/
-# make lint   style, types, import directions, tracked media
+# make lint   style, types, import directions, tracked media, documentation
 # make mutants  small faults put into the code: which ones do the tests notice?
 # make bench  the FPS benchmarking mode on this machine
 
@@ -65,6 +65,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m tests.support.tracked_media
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
