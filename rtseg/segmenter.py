@@ -16,7 +16,7 @@ from rtseg.backends.base import Backend, Crops
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import ModelError, SettingError
 from rtseg.faces import FaceFinder, FaceFollower, TrackedFace
-from rtseg.faces.finder import NetworkFinder
+from rtseg.faces.finder import SUGGESTED_SCORE, NetworkFinder
 from rtseg.faces.parsing_finder import ParsingFinder
 from rtseg.faces.schedule import Schedule
 from rtseg.faces.tiles import tile_picture
@@ -260,7 +260,7 @@ class Segmenter:
         if self._finder is not None:
             finder = self._finder
         elif self.finder_backend is not None:
-            finder = NetworkFinder(min_score=self.faces.min_score)
+            finder = NetworkFinder(min_score=min(self.faces.min_score, SUGGESTED_SCORE))
             model = self.finder_backend.model
             looks, stretch = model.input_width / model.input_height, model.fit == "stretch"
         else:

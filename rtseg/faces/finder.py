@@ -17,14 +17,19 @@ from rtseg.geometry.crop import Crop, box_around
 _HEAD_WIDTH, _HEAD_HEIGHT, _HEAD_ABOVE = 1.35, 1.45, 0.12
 
 
+SUGGESTED_SCORE = 0.2
+"""From it on a place is worth a look by the network that labels faces."""
+
+
 class NetworkFinder:
     """Finds faces with a network of the classes `FACE_CENTRES`.
 
     Args:
-        min_score: detections that are less likely a face are left out, 0..1.
+        min_score: detections that are less likely a face are left out, 0..1. Those below a
+            follower's own threshold are suggestions, which the labels must bear out.
     """
 
-    def __init__(self, *, min_score: float) -> None:
+    def __init__(self, *, min_score: float = SUGGESTED_SCORE) -> None:
         self.min_score = min_score
 
     def reset(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
+from rtseg.faces.confirmation import is_surely_a_face
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
 from rtseg.faces.overlap import is_one_of
@@ -136,7 +137,7 @@ class FaceFollower:
         if regions:
             known = _expected(tracks, views)
             found = self.finder(picture, infer_finder or infer_crops, regions=regions, known=known)
-            views += self._fresh(found, known, infer_crops, exhaustive=exhaustive)
+            views += self._fresh(found, known, infer_crops, picture=picture, exhaustive=exhaustive)
         owners = self.tracker.update([view.detection for view in views], seconds=seconds)
         seen = [
             (view, track) for view, track in zip(views, owners, strict=True) if track is not None
@@ -199,19 +200,19 @@ class FaceFollower:
         known: Sequence[Box],
         infer_crops: InferCrops,
         *,
+        picture: Image,
         exhaustive: bool,
     ) -> list[_View]:
         """Look closely at what a finder has found beside the known faces."""
         fresh = [
             seen
             for seen in found
-            if seen.score >= self.settings.min_score
-            and not is_one_of(seen.box, known)
-            and not self._rejected.is_left_alone(seen.box)
+            if not is_one_of(seen.box, known) and not self._rejected.is_left_alone(seen.box)
         ]
         if not exhaustive:
             fresh = fresh[:_NEW_A_FRAME]
         looked: list[_View | None] = [None] * len(fresh)
+        size = picture.shape[:2]
         again = [(index, _crop_of(seen, self.aspect)) for index, seen in enumerate(fresh)]
         for attempt in range(1 + _CORRECTIONS):
             crops = [crop for _, crop in again]
@@ -230,10 +231,21 @@ class FaceFollower:
                     side = crop_side(view.own.head, self.aspect)
                     anew = crop_around(*view.own.head.centre, side, self.aspect, roll)
                     again.append((index, anew))
+        found_again = []
         for seen, view in zip(fresh, looked, strict=True):
-            if view is None:
+            if view is not None and self._is_believed(seen, view, *size):
+                found_again.append(view)
+            else:
                 self._rejected.add(seen.box)
-        return [view for view in looked if view is not None]
+        return found_again
+
+    def _is_believed(self, seen: FaceDetection, view: _View, height: int, width: int) -> bool:
+        """Whether the finder is sure enough, or the labels leave no doubt."""
+        if seen.score >= self.settings.min_score:
+            return True
+        return view.detection.score >= self.settings.min_score and is_surely_a_face(
+            view.own, view.crop, height=height, width=width
+        )
 
     def _looked(
         self, seen: FaceDetection, crop: Crop, probabilities: Probabilities

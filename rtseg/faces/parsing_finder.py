@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rtseg.faces.base import FaceDetection, InferCrops
+from rtseg.faces.confirmation import is_surely_a_face
 from rtseg.faces.overlap import is_one_of
 from rtseg.faces.parsed_faces import (
     MIN_COARSE_CELLS,
@@ -23,14 +24,6 @@ from rtseg.labels import LabelSet
 # validation heads and on held-out pictures without a face (`tests.benchmarks.faces`, finding).
 _SEEN = 0.3  # promise from which a coarse look is worth a closer one
 _MOST, _MOST_EXHAUSTIVE = 2, 12  # closer looks
-_CONFIRMED = 0.87  # score in its own crop from which it is a face
-# … and how surely its upper and its lower parts must be seen, where the frame does not cut it: a
-# cat may pass for a face, by its eyes, and has neither nose nor mouth
-_CERTAIN = 0.55
-_CONFIRMED_TURNED = 0.94  # more is asked of what is a face only when one turns the picture
-# A crop of fewer pixels than cells are read shows little: a logo passes for a face in it.
-_CONFIRMED_TINY = 0.94
-_CUT = 0.05  # of its height from the frame's edge, a face is cut
 _MIN_HEAD = 0.04  # of the frame's shorter side; what is smaller is a pattern more often than a face
 _EXHAUSTIVE_REGIONS = 4  # from so many regions on, every doubtful place is looked at from all sides
 
@@ -115,21 +108,9 @@ class ParsingFinder:
 
 
 def _is_face(closer: Refined, height: int, width: int) -> bool:
-    wanted = _CONFIRMED if closer.crop.is_upright else _CONFIRMED_TURNED
-    if closer.own is not None and closer.crop.box.height < closer.own.cells.shape[0]:
-        wanted = max(wanted, _CONFIRMED_TINY)
-    return closer.score >= wanted and (
-        closer.own is None
-        or closer.own.certain >= _CERTAIN
-        or _is_cut_by(closer.own.face, height, width)
+    return closer.own is not None and is_surely_a_face(
+        closer.own, closer.crop, height=height, width=width
     )
-
-
-def _is_cut_by(face: Box, height: int, width: int) -> bool:
-    """Whether part of a face lies beyond the frame."""
-    slack = _CUT * face.height
-    inside = face.left > slack and face.right < width - slack
-    return not (inside and face.top > slack and face.bottom < height - slack)
 
 
 def _reaches_into(head: Box, height: int, width: int) -> bool:

@@ -1,6 +1,5 @@
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,12 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rtseg.faces import FaceFollower
-from rtseg.faces.parsing_finder import ParsingFinder, _is_face
-from rtseg.faces.refine import Refined
+from rtseg.faces.parsing_finder import ParsingFinder
 from rtseg.faces.schedule import Schedule
 from rtseg.faces.track import planned_roll
 from rtseg.frames import Box
-from rtseg.geometry.crop import CROP_FACTOR, Crop, crop_around, crop_side, wrapped
+from rtseg.geometry.crop import CROP_FACTOR, Crop, crop_side, wrapped
 from rtseg.labels import HELEN
 from rtseg.settings import FaceSettings
 from tests.support.painted import COLOURS, PaintedBackend, paint, scene
@@ -387,33 +385,6 @@ class TestRoll:
         assert planned_roll(8, crop) == 0
         assert planned_roll(14, replace(crop, roll_degrees=0)) == 0
         assert planned_roll(16, replace(crop, roll_degrees=0)) == 16
-
-
-@pytest.mark.parametrize(
-    ("side", "score", "certain", "left", "accepted"),
-    [
-        (28, 0.93, 1.0, 90, False),  # a crop of fewer pixels than cells are read
-        (28, 0.95, 1.0, 90, True),
-        (40, 0.9, 1.0, 90, True),
-        (40, 0.8, 1.0, 90, False),
-        (40, 0.97, 0.4, 90, False),  # half of what makes a face is vague
-        (40, 0.97, 0.4, 0, True),  # … or lies beyond the frame
-    ],
-)
-def test_what_is_asked_of_a_new_face(side, score, certain, left, accepted):
-    own = SimpleNamespace(
-        score=score,
-        certain=certain,
-        cells=np.zeros((32, 32), bool),
-        face=Box(left=left, top=90, right=110, bottom=110),
-    )
-    looked = Refined(
-        crop=crop_around(100, 100, side, 1.0),
-        probabilities=np.zeros((128, 128, len(HELEN)), np.float32),
-        own=own,  # type: ignore[arg-type]
-        here=[],
-    )
-    assert _is_face(looked, 200, 300) is accepted
 
 
 def turned_away(x, y, height):

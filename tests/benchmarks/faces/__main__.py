@@ -24,11 +24,12 @@ from tests.benchmarks.faces import (
     finding,
     flicker,
     gain,
+    hair,
     time_constant,
 )
 from tests.benchmarks.faces.report import Report
 
-NAMES = ("finding", "gain", "flicker", "cost", "clips")
+NAMES = ("finding", "gain", "hair", "flicker", "cost", "clips")
 
 
 def main() -> int:
@@ -79,6 +80,7 @@ def run(chosen: list[str], options: argparse.Namespace) -> list[Report]:
         measures: dict[str, Callable[[], list[Report]]] = {
             "finding": lambda: finding.measure(backend, data, count=count),
             "gain": lambda: gain.measure(backend, data, count=count),
+            "hair": lambda: [hair.measure(backend, data, count=count)],
             "flicker": lambda: [
                 flicker.measure(backend, data, count=few),
                 blink.measure(backend, data, count=few),

@@ -1,0 +1,43 @@
+"""What is asked of labels before they are called a face."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rtseg.faces.confirmation import is_surely_a_face
+from rtseg.frames import Box
+from rtseg.geometry.crop import crop_around
+
+
+@pytest.mark.parametrize(
+    ("side", "score", "certain", "left", "accepted"),
+    [
+        (28, 0.93, 1.0, 90, False),  # a crop of fewer pixels than cells are read
+        (28, 0.95, 1.0, 90, True),
+        (40, 0.9, 1.0, 90, True),
+        (40, 0.8, 1.0, 90, False),
+        (40, 0.97, 0.4, 90, False),  # half of what makes a face is vague
+        (40, 0.97, 0.4, 0, True),  # … or lies beyond the frame
+    ],
+)
+def test_what_is_asked_of_a_face(side, score, certain, left, accepted):
+    own = SimpleNamespace(
+        score=score,
+        certain=certain,
+        cells=np.zeros((32, 32), bool),
+        face=Box(left=left, top=90, right=110, bottom=110),
+    )
+    crop = crop_around(100, 100, side, 1.0)
+    assert is_surely_a_face(own, crop, height=200, width=300) is accepted  # type: ignore[arg-type]
+
+
+def test_more_is_asked_of_what_is_a_face_only_when_turned():
+    own = SimpleNamespace(
+        score=0.9,
+        certain=1.0,
+        cells=np.zeros((32, 32), bool),
+        face=Box(left=90, top=90, right=110, bottom=110),
+    )
+    turned = crop_around(100, 100, 40, 1.0, 60.0)
+    assert not is_surely_a_face(own, turned, height=200, width=300)  # type: ignore[arg-type]
