@@ -14,7 +14,7 @@ from rtseg.faces.confirmation import is_surely_a_face
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
 from rtseg.faces.overlap import is_one_of
-from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
+from rtseg.faces.parsed_faces import ParsedFace, distinct_parsed, faces_in_crop, nearest
 from rtseg.faces.refine import fits
 from rtseg.faces.rejected import Rejected
 from rtseg.faces.schedule import Schedule
@@ -28,6 +28,7 @@ from rtseg.labels import LabelSet
 from rtseg.settings import FaceSettings
 
 _NEW_A_FRAME = 2  # at most so many new faces are looked at closely in a frame of a stream
+_SUGGESTED = 0.3  # promise from which a face beside a followed one is worth a look
 _AGREES = 0.3  # score of a face in its own crop from which a finder is believed
 _CORRECTIONS = 1  # at most so many further looks, where a new face's crop was off
 
@@ -137,6 +138,7 @@ class FaceFollower:
         if regions:
             known = _expected(tracks, views)
             found = self.finder(picture, infer_finder or infer_crops, regions=regions, known=known)
+            found = [*found, *_beside(views, known)]
             views += self._fresh(found, known, infer_crops, picture=picture, exhaustive=exhaustive)
         owners = self.tracker.update([view.detection for view in views], seconds=seconds)
         seen = [
@@ -306,6 +308,18 @@ def _expected(tracks: Sequence[Track], views: Sequence[_View]) -> list[Box]:
         if own is not None:
             known.append(own.face)
     return known
+
+
+def _beside(views: Sequence[_View], known: Sequence[Box]) -> list[FaceDetection]:
+    """Other people's faces in the crops of followed ones: suggestions, which score nothing."""
+    others = [
+        view.own
+        for view in views
+        if not view.detection.is_turned_away
+        and view.own.promise >= _SUGGESTED
+        and not is_one_of(view.own.face, known)
+    ]
+    return [replace(own.detection(), score=0.0) for own in distinct_parsed(others)]
 
 
 def _crop_of(seen: FaceDetection, aspect: float) -> Crop:
