@@ -368,8 +368,8 @@ def test_coco_beside_json(run: Run, portrait_clip: Path, tmp_path: Path) -> None
 
 def test_a_cutout_with_a_feather_is_wider(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
     cut = ("--view", "cutout", "--classes", "hair,face", *FAST)
-    assert run("video", portrait_clip, "-o", "hard", *cut).code == 0
-    assert run("video", portrait_clip, "-o", "soft", "--feather", "8", *cut).code == 0
+    assert run("video", portrait_clip, "-o", "hard", "--frames", *cut).code == 0
+    assert run("video", portrait_clip, "-o", "soft", "--frames", "--feather", "8", *cut).code == 0
     covers = []
     for folder in ("hard", "soft"):
         with Image.open(tmp_path / folder / "000000.png") as made:
