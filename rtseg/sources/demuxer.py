@@ -222,6 +222,10 @@ class Demuxer:
                     # This was held back: FFmpeg's time was up, and it would wait once more.
                     raise self._silence()
                 heard = time.monotonic()
+        except IndexError:
+            # PyAV, once all is read, flushes streams that appeared on the way and that it has no
+            # object for. Those that are wanted may not have been flushed.
+            yield self._flushing_packet()
         except av.error.ExitError:
             raise self._silence() from None
         except (av.error.FFmpegError, OSError) as error:

@@ -414,6 +414,49 @@ def test_the_sound_of_the_videos_programme(tmp_path: Path) -> None:
         assert [stream.language for stream in container.streams.audio] == ["eng"]
 
 
+def test_streams_that_appear_on_the_way(make_clip: MakeClip, tmp_path: Path) -> None:
+    """A recording that begins before its channel's sound: the video is read to its end."""
+    silent = make_clip("silent.ts", ticks=range(40))
+    sounding = make_sound_clip(
+        tmp_path / "sound.ts", languages=("eng", "deu"), muxer_options={"mpegts_start_pid": "0x100"}
+    )
+    path = tmp_path / "joined.ts"
+    path.write_bytes(silent.read_bytes() + sounding.read_bytes())
+    for _ in range(5):
+        assert len(read_frames(path)) == 90
+
+
+def test_a_reader_that_meets_an_unknown_stream_at_the_end(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Container:
+        """Ends as PyAV does where a stream appeared while it read."""
+
+        def __init__(self, container: Any) -> None:
+            self._container = container
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._container, name)
+
+        def demux(self, streams: Any) -> Iterator[Any]:
+            for packet in self._container.demux(streams):
+                if not packet.size:
+                    raise IndexError("list index out of range")
+                yield packet
+
+    from rtseg.sources import video
+
+    opened = video.open_container
+
+    def open_container(*arguments: Any, **options: Any) -> Any:
+        container, pipe = opened(*arguments, **options)
+        return Container(container), pipe
+
+    path = make_clip(ticks=range(30), options={"preset": "medium", "bf": "3"})
+    monkeypatch.setattr(video, "open_container", open_container)
+    assert len(read_frames(path)) == 30
+
+
 # --- servers that state no length ---
 
 
