@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +28,9 @@ SLOW_SECONDS = 5.0
 
 SNAPSHOT_SECONDS = 10.0
 """How long a snapshot may wait for a picture: the run may have to wake up for it."""
+
+SEND_BUFFER_BYTES = 256 << 10
+"""Of an MJPEG connection: a few pictures of 1280x720."""
 
 _MOST_EVENTS = 32
 _TOO_MANY = "too many watch already; try again later, or have --max-viewers raised\n"
@@ -242,6 +246,13 @@ class WebSink(Sink):
             await peer.close()
 
 
+def _bound_buffer(request: web.Request) -> None:
+    """Keep the system from holding seconds of pictures back for one that reads slowly."""
+    connection = None if request.transport is None else request.transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+
 async def send_mjpeg(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """Send a viewer's pictures until it has gone, or is too slow: then it is dropped."""
     response = web.StreamResponse(
@@ -254,6 +265,7 @@ async def send_mjpeg(request: web.Request, viewer: Viewer) -> web.StreamResponse
         }
     )
     await response.prepare(request)
+    _bound_buffer(request)
     try:
         while isinstance(jpeg := await viewer.next(), bytes):
             head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"

@@ -146,13 +146,14 @@ def test_too_many_are_refused_clearly() -> None:
     with serving_page(max_viewers=1) as page:
         connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=10)
         connection.request("GET", "/stream.mjpg")
-        connection.getresponse()
+        answer = connection.getresponse()
         page.wait(lambda: page.stats()["viewers"])
         status, headers, body = page.ask("/snapshot.jpg")
         assert (status, headers["Retry-After"]) == (503, "10")
         assert body.startswith(b"too many watch already")
         status, _, _ = page.ask("/offer", method="POST", body={"sdp": "v=0"})
         assert status == 503
+        answer.close()
         connection.close()
         page.wait(lambda: not page.stats()["viewers"])
         assert page.ask("/snapshot.jpg")[0] == 200
