@@ -91,21 +91,22 @@ def open_beside(backend: Backend, model: Checkpoint | Path) -> Backend | None:
     Raises:
         ModelError: the model is missing or damaged.
     """
-    if backend.name not in {found.name for found in RUNTIMES}:
+    found = next((runtime for runtime in RUNTIMES if runtime.name == backend.name), None)
+    if found is None:
         return None
     device: DeviceName = "cuda" if backend.device.startswith("cuda") else "cpu"
     precision: Precision = "auto"
     if backend.precision in get_args(Precision) and backend.precision != "int8":
         precision = cast(Precision, backend.precision)
     settings = ModelSettings(
-        backend=cast(BackendName, backend.name),
+        backend=found.name,
         device=device,
         precision=precision,
         threads=getattr(backend, "threads", 0),
     )
     request = Request(model=GivenModel(model), settings=settings)
     try:
-        return runtime(backend.name).open(request)
+        return found.open(request)
     except BackendError as error:
         _log.warning("%s does not run beside it: %s", request.model.name, error)
         return None

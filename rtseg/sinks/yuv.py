@@ -6,7 +6,7 @@ RGB to 4:2:0, which nearly every output needs, is done by OpenCV: it takes 1.8 m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,5 +100,6 @@ class YuvConverter:
 
 def _pixels(plane: VideoPlane) -> npt.NDArray[np.uint8]:
     """A plane's pixels, to be written."""
-    lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-    return lines[:, : plane.width]
+    buffer: Any = plane
+    lines: npt.NDArray[np.uint8] = np.frombuffer(buffer, np.uint8)
+    return lines.reshape(plane.height, plane.line_size)[:, : plane.width]
