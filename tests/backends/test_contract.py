@@ -84,8 +84,9 @@ def open_fake_tensorrt(_precision, fine, tmp_path):
 
 def open_tensorrt(precision, fine, tmp_path):
     require_gpu()
-    for package in ("tensorrt", "pycuda"):
-        pytest.importorskip(package)
+    from tests.backends.test_gpu import require_tensorrt
+
+    require_tensorrt()
     from rtseg.backends.tensorrt.loading import open_tensorrt as open_
     from rtseg.backends.tensorrt.loading import recipe_for
 
