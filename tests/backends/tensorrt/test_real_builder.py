@@ -114,7 +114,7 @@ SMALL = ("residual-pyramid", "lite-pyramid", "face-finder")
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if recipe.architecture in SMALL else pytest.mark.slow)
+        pytest.param(name, marks=() if recipe.spec.architecture in SMALL else pytest.mark.slow)
         for name, recipe in sorted(RECIPES.items())
     ],
 )
