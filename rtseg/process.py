@@ -12,16 +12,11 @@ from pathlib import Path
 from rtseg.backends import open_backend, open_backend_for
 from rtseg.backends.base import Backend
 from rtseg.checkpoint import Checkpoint
-from rtseg.destination import (
-    is_folder,
-    labels_destination,
-    records_destination,
-    video_destination,
-)
 from rtseg.errors import SettingError
 from rtseg.frames import Frame, Segmentation
 from rtseg.media.info import SourceInfo
 from rtseg.outputs import check_outputs
+from rtseg.run_outputs import Location, destinations, open_sinks
 from rtseg.runtime.pipeline import Pipeline
 from rtseg.runtime.statistics import Progress, RunSummary
 from rtseg.runtime.stream import iterate
@@ -36,22 +31,16 @@ from rtseg.settings import (
     ViewName,
     ViewSettings,
 )
-from rtseg.sinks import open_sink
 from rtseg.sinks.base import Sink
 from rtseg.sinks.callback import CallbackSink, OnResult
-from rtseg.sinks.coco import CocoSink
-from rtseg.sinks.json_lines import JsonLinesSink
-from rtseg.sinks.labels.alpha import AlphaBits, open_alpha_sink
-from rtseg.sinks.labels.images import open_labels_sink
+from rtseg.sinks.labels.alpha import AlphaBits
 from rtseg.sources import open_source
 from rtseg.sources.base import Source
-from rtseg.system.files import unused_path
-from rtseg.system.threads import decoder_threads, shares_processor
+from rtseg.system.threads import decoder_threads
 from rtseg.timing import StageTimes
 from rtseg.views import SOFT_VIEWS
 from rtseg.wiring import AnyEffect, Run, wire
 
-Location = str | Path
 Model = ModelSettings | Checkpoint | Path | str
 
 
@@ -126,7 +115,7 @@ def open_run(
         raise SettingError("no output; give `output`, `labels`, `records`, `coco` or `on_result`")
     if alpha is not None and (output is None or isinstance(output, Sink)):
         raise SettingError("`alpha`: needs an output to go to; give `output`")
-    output, labels, records = _destinations(
+    output, labels, records = destinations(
         source,
         output,
         labels,
@@ -146,7 +135,7 @@ def open_run(
     )
     encode = encode.for_view(view.view)
     times = StageTimes()
-    sinks = _open_sinks(
+    sinks = open_sinks(
         output,
         labels,
         records,
@@ -328,85 +317,7 @@ def stream(
         yield from iterate(make_pipeline, is_live=source.info.is_live)
 
 
-def _destinations(
-    source: Location | int | Source,
-    output: Location | Sink | None,
-    labels: Location | None,
-    records: Location | None,
-    *,
-    encode: EncodeSettings,
-    real_time: bool,
-    is_lossless: bool,
-) -> tuple[Location | Sink | None, Location | None, Location | None]:
-    """The outputs with folders filled in: `out/` is `out/clip.mp4`."""
-    name = source.info.name if isinstance(source, Source) else str(source)
-    in_folder = False
-    if output is not None and not isinstance(output, Sink):
-        in_folder = is_folder(str(output))
-        output = video_destination(str(output), source=name, encode=encode)
-        if in_folder and is_lossless:
-            output = str(Path(output).with_suffix(".mkv"))
-        if in_folder and real_time and not encode.overwrite:
-            output = unused_path(Path(output))  # a recording after another
-    if labels is not None:
-        labels = labels_destination(str(labels), source=name, in_folder=in_folder)
-    if records is not None:
-        records = records_destination(str(records), source=name)
-    return output, labels, records
-
-
 def _open_backend(model: Model | None) -> Backend:
     if isinstance(model, ModelSettings):
         return open_backend_for(model)
     return open_backend(model=model)
-
-
-def _open_sinks(
-    output: Location | Sink | None,
-    labels: Location | None,
-    records: Location | None,
-    coco: Location | None,
-    *,
-    alpha: Sequence[str] | None,
-    alpha_bits: AlphaBits,
-    encode: EncodeSettings,
-    model: ModelSettings,
-    reconnect: StreamSettings,
-) -> list[Sink]:
-    sinks: list[Sink] = []
-    if isinstance(output, Sink):
-        sinks.append(output)
-    elif output is not None and alpha is not None:
-        sinks.append(
-            open_alpha_sink(str(output), classes=alpha, bits=alpha_bits, overwrite=encode.overwrite)
-        )
-    elif output is not None:
-        sinks.append(video_sink(str(output), encode=encode, model=model, reconnect=reconnect))
-    if labels is not None:
-        sinks.append(open_labels_sink(str(labels), overwrite=encode.overwrite))
-    if records is not None:
-        sinks.append(JsonLinesSink(str(records), overwrite=encode.overwrite))
-    if coco is not None:
-        sinks.append(CocoSink(str(coco), overwrite=encode.overwrite))
-    return sinks
-
-
-def video_sink(
-    output: str,
-    *,
-    encode: EncodeSettings,
-    model: ModelSettings,
-    reconnect: StreamSettings | None = None,
-) -> Sink:
-    """The sink of an output's name, its encoder sharing the processor with the network.
-
-    Raises:
-        SettingError: as `open_sink`.
-    """
-    return open_sink(
-        output,
-        settings=encode,
-        stream=reconnect,
-        threads=model.threads,
-        shared=shares_processor(model),
-    )

@@ -11,41 +11,24 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from rtseg.backends.registry import RUNTIMES
+from rtseg.bench.backend_report import BATCHES, BackendFigures, BackendReport, Candidate
 from rtseg.errors import BackendError, ModelError
 from rtseg.settings import BenchSettings, FaceSettings, ModelSettings, ViewSettings
-from rtseg.system.machine import Machine, this_machine
+from rtseg.system.machine import this_machine
 from rtseg.timing import Percentiles
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from rtseg.backends import BackendName
     from rtseg.backends.base import Backend
 
-BATCHES = (1, 2, 4)
 ROUNDS = 60
 WARM_UP_ROUNDS = 8
 TIMEOUT_SECONDS = 600.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One backend as it is asked for; `eager` is `rtseg.bench.eager`."""
-
-    backend: BackendName | Literal["eager"]
-    device: str
-    precision: str
-
-    @property
-    def label(self) -> str:
-        """For tables: `torch cpu fp32`."""
-        return f"{self.backend} {self.device} {self.precision}"
 
 
 CANDIDATES = (
@@ -58,111 +41,6 @@ CANDIDATES = (
     ),
 )
 """What is tried; the first is the measure of the others."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackendFigures:
-    """What one backend does.
-
-    Attributes:
-        candidate: as it was asked for.
-        device, precision: as it answered.
-        batches: milliseconds a call by batch size: uint8 crops in, probabilities out.
-        device_ms: the same by the device's own clock, medians, where it has one.
-        frames_per_second: of the whole pipeline, from the first read to the closed output.
-        latency: of the pipeline's frames, milliseconds.
-        finish: milliseconds to make the labels of one crop, at its size, of its probabilities.
-        agreement: share of labels equal to PyTorch's in FP32, on real pictures of a face, 0..1.
-        peak_mib: the most memory its process held, libraries and all; without that of Python.
-        start_seconds: from a fresh interpreter to its first result, imports and all.
-        ratio: how many times as fast as the first candidate, one crop a call, by medians.
-        problem: why it cannot run here, or "".
-    """
-
-    candidate: Candidate
-    device: str = ""
-    precision: str = ""
-    batches: dict[int, Percentiles]
-    device_ms: dict[int, float] | None = None
-    frames_per_second: float | None = None
-    latency: Percentiles | None = None
-    finish: Percentiles | None = None
-    agreement: float | None = None
-    peak_mib: float | None = None
-    start_seconds: float | None = None
-    ratio: float | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackendReport:
-    """All of them, on one machine.
-
-    Attributes:
-        figures: in the order of `CANDIDATES`.
-        threads: the processor threads each was allowed; 0 is one a core.
-        bench: what the pipelines ran on.
-        machine: where it all ran.
-    """
-
-    figures: tuple[BackendFigures, ...]
-    threads: int
-    bench: BenchSettings
-    machine: Machine
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; times are milliseconds but `start_seconds`."""
-        return {
-            "schema": 3,
-            "settings": asdict(self.bench),
-            "threads": self.threads,
-            "backends": [asdict(figures) for figures in self.figures],
-            "machine": self.machine.to_json(),
-        }
-
-    def table(self) -> RenderableType:
-        """For a terminal."""
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("backend", no_wrap=True)
-        for batch in BATCHES:
-            table.add_column(f"{batch} crop{'s'[: batch > 1]}", justify="right")
-        for title in ("× first", "FPS", "same labels", "MiB", "start s"):
-            table.add_column(title, justify="right")
-        reasons: dict[str, list[str]] = {}
-        for figures in self.figures:
-            if figures.problem:
-                reasons.setdefault(figures.problem, []).append(figures.candidate.label)
-                continue
-            table.add_row(
-                figures.candidate.label,
-                *(_three(figures.batches[batch]) for batch in BATCHES),
-                _shown(figures.ratio, "{:.2f}"),
-                _shown(figures.frames_per_second, "{:.1f}"),
-                _shown(figures.agreement, "{:.2%}"),
-                _shown(figures.peak_mib, "{:.0f}"),
-                _shown(figures.start_seconds, "{:.2f}"),
-            )
-        skipped = [Text(f"not run: {', '.join(who)}: {why}") for why, who in reasons.items()]
-        heading = Text("milliseconds a call, p50/p95/p99: uint8 crops in, probabilities out")
-        return Group(heading, table, *skipped, *map(Text, self._lines()))
-
-    def _lines(self) -> Iterator[str]:
-        first = self.figures[0]
-        yield f"× first: one crop a call, beside {first.candidate.label}, by medians"
-        source = self.bench.input or f"the moving face, {self.bench.resolution}"
-        yield f"FPS: the whole pipeline, end to end, on {source}, output {self.bench.output}"
-        for figures in self.figures:
-            if figures.device_ms:
-                shown = ", ".join(f"{batch}: {ms:.2f}" for batch, ms in figures.device_ms.items())
-                yield f"{figures.candidate.label}, by the device's own clock, ms a call: {shown}"
-        if first.finish is not None:
-            times = _three(first.finish, digits=2)
-            yield f"finish: {times} ms from one crop's probabilities to its labels (p50/p95/p99)"
-        yield self.machine.line()
 
 
 def bench_backends(
@@ -380,14 +258,6 @@ def _peak_mib() -> float | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def _three(times: Percentiles, *, digits: int = 1) -> str:
-    return "/".join(f"{value:.{digits}f}" for value in (times.p50, times.p95, times.p99))
-
-
-def _shown(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
 
 
 def main(order: str) -> None:

@@ -11,7 +11,7 @@ from rtseg.errors import SettingError, SourceError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.labels import HELEN
 from rtseg.media.info import SourceInfo
-from rtseg.process import video_sink
+from rtseg.run_outputs import video_sink
 from rtseg.runtime.statistics import Progress, RunSummary
 from rtseg.settings import (
     BenchSettings,

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtseg.bench.backends import BackendReport
+from rtseg.bench.backend_report import BackendReport
 from rtseg.bench.pipeline import BenchReport
 from rtseg.errors import SettingError, SinkError
 from rtseg.timing import STAGES, Percentiles

@@ -74,7 +74,8 @@ def command(
     """
     from rich.console import Console
 
-    from rtseg.bench.backends import BackendReport, bench_backends
+    from rtseg.bench.backend_report import BackendReport
+    from rtseg.bench.backends import bench_backends
     from rtseg.bench.pipeline import BenchReport, run_bench
     from rtseg.bench.plot import check_plot, plot
 

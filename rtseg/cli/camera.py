@@ -131,7 +131,8 @@ def command(
         # window of OpenCV's hangs with PyAV's.
         import cv2 as _  # noqa: F401
     from rtseg.controls import Controls
-    from rtseg.process import open_run, video_sink
+    from rtseg.process import open_run
+    from rtseg.run_outputs import video_sink
     from rtseg.sinks.window import WindowSink
 
     windows: list[WindowSink] = []

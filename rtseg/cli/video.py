@@ -272,7 +272,8 @@ def segment_video(
         RtsegError: anything that went wrong, after what could be kept was kept.
     """
     from rtseg.controls import Controls
-    from rtseg.process import open_run, video_sink
+    from rtseg.process import open_run
+    from rtseg.run_outputs import video_sink
 
     is_written = any(place is not None for place in (output, labels, records, coco))
     if not is_written and web is None:

@@ -14,6 +14,9 @@ from rtseg.geometry.fit import PADDING
 CROP_FACTOR = 1.6
 """Side of a crop over the height of the head (face and hair) in it: what face models train at."""
 
+LARGEST_SIDE = 8192.0
+"""No crop is larger, in pixels: a network that labels noise may claim a head of any size."""
+
 _CROP_WIDTHS = 1.25  # and never less than so many widths of the head
 _OUTSIDE = (PADDING, PADDING, PADDING)
 """RGB beyond the picture's edges, as in a part of the training views."""
@@ -205,6 +208,7 @@ def crop_side(head: Box, aspect: float = 1.0) -> float:
 
 def crop_around(x: float, y: float, side: float, aspect: float, roll_degrees: float = 0.0) -> Crop:
     """A crop about a point, its edges on pixel borders, so that cutting it out is exact."""
+    side = min(side, LARGEST_SIDE / max(1.0, aspect))
     # in steps of four pixels, so that halving and halving again is exact, and fast
     height = max(8, 4 * round(side / 4))
     width = max(8, 4 * round(side * aspect / 4))

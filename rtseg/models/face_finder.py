@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rtseg.models.residual_pyramid import ResidualBlock, conv_bn
+from rtseg.models.pyramid import conv_bn
+from rtseg.models.residual_pyramid import ResidualBlock
 
 
 class FaceFinderNet(nn.Module):

@@ -57,6 +57,7 @@ class AnimationSink(Sink):
         self._part = PartialFile(output, overwrite=settings.overwrite)
         self._container: Any = None
         self._graph: Any = None
+        self._graph_format = ""
         self._frames = self._dropped = 0
         self._zero = Fraction(0)
         self._last_ticks = 0

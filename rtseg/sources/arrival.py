@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rtseg.media.streams import frame_rate
 
 if TYPE_CHECKING:
-    from rtseg.sources.container import StandardInput
     from rtseg.sources.demuxer import Demuxer
+    from rtseg.sources.standard_input import StandardInput
 
 TIME_BASE = Fraction(1, 1_000_000)
 

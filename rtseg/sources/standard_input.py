@@ -64,7 +64,7 @@ class StandardInput:
         )
         try:
             # It has no name, and goes when this object does.
-            kept: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115
+            kept: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
             weakref.finalize(self, kept.close)
             while data := self.read(_PIECE):
                 kept.write(data)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtseg.frames import Box
-from rtseg.geometry.crop import Crop, box_around, cut
+from rtseg.geometry.crop import LARGEST_SIDE, Crop, box_around, crop_around, cut
 
 
 def ramp(height, width):
@@ -168,3 +168,11 @@ def test_what_lies_beyond_the_edges_changes_no_pixel_inside(left, top, side):
     found = cut_to(image, Box(left=left, top=top, right=left + side, bottom=top + side))
     moved = Box(left=left + 400, top=top + 400, right=left + 400 + side, bottom=top + 400 + side)
     np.testing.assert_array_equal(found, cut_to(wide, moved))
+
+
+def test_no_crop_is_too_large_to_be_cut_out():
+    crop = crop_around(50.0, 40.0, 1e9, 1.5)
+    assert max(crop.box.width, crop.box.height) <= LARGEST_SIDE
+    out = np.empty((16, 24, 3), np.uint8)
+    cut(np.full((80, 100, 3), 200, np.uint8), crop, out=out)
+    assert (out[0, 0] == 114).all()

@@ -33,6 +33,11 @@ def test_a_picture_without_a_time_follows_the_one_before() -> None:
     assert placed(picture(None, dts=5), picture(None, dts=45)) == [5, 45]
 
 
+@pytest.mark.parametrize("duration", [0, -7, None])
+def test_a_duration_that_cannot_be_is_ignored(duration: int | None) -> None:
+    assert placed(picture(10, duration=duration), picture(None)) == [10, 50]  # type: ignore[arg-type]
+
+
 def test_the_step_is_one_tick_at_least() -> None:
     assert placed(picture(3), picture(None), rate=Fraction(5000)) == [3, 4]
 

@@ -1,0 +1,108 @@
+"""The outputs of a run: names completed where they are folders, and the sinks behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rtseg.destination import (
+    is_folder,
+    labels_destination,
+    records_destination,
+    video_destination,
+)
+from rtseg.settings import (
+    EncodeSettings,
+    ModelSettings,
+    StreamSettings,
+)
+from rtseg.sinks import open_sink
+from rtseg.sinks.base import Sink
+from rtseg.sinks.coco import CocoSink
+from rtseg.sinks.json_lines import JsonLinesSink
+from rtseg.sinks.labels.alpha import AlphaBits, open_alpha_sink
+from rtseg.sinks.labels.images import open_labels_sink
+from rtseg.sources.base import Source
+from rtseg.system.files import unused_path
+from rtseg.system.threads import shares_processor
+
+Location = str | Path
+
+
+def destinations(
+    source: Location | int | Source,
+    output: Location | Sink | None,
+    labels: Location | None,
+    records: Location | None,
+    *,
+    encode: EncodeSettings,
+    real_time: bool,
+    is_lossless: bool,
+) -> tuple[Location | Sink | None, Location | None, Location | None]:
+    """The outputs with folders filled in: `out/` is `out/clip.mp4`."""
+    name = source.info.name if isinstance(source, Source) else str(source)
+    in_folder = False
+    if output is not None and not isinstance(output, Sink):
+        in_folder = is_folder(str(output))
+        output = video_destination(str(output), source=name, encode=encode)
+        if in_folder and is_lossless:
+            output = str(Path(output).with_suffix(".mkv"))
+        if in_folder and real_time and not encode.overwrite:
+            output = unused_path(Path(output))  # a recording after another
+    if labels is not None:
+        labels = labels_destination(str(labels), source=name, in_folder=in_folder)
+    if records is not None:
+        records = records_destination(str(records), source=name)
+    return output, labels, records
+
+
+def open_sinks(
+    output: Location | Sink | None,
+    labels: Location | None,
+    records: Location | None,
+    coco: Location | None,
+    *,
+    alpha: Sequence[str] | None,
+    alpha_bits: AlphaBits,
+    encode: EncodeSettings,
+    model: ModelSettings,
+    reconnect: StreamSettings,
+) -> list[Sink]:
+    """The sinks of a run's outputs, in the order in which they are written; closed ones."""
+    sinks: list[Sink] = []
+    if isinstance(output, Sink):
+        sinks.append(output)
+    elif output is not None and alpha is not None:
+        sinks.append(
+            open_alpha_sink(str(output), classes=alpha, bits=alpha_bits, overwrite=encode.overwrite)
+        )
+    elif output is not None:
+        sinks.append(video_sink(str(output), encode=encode, model=model, reconnect=reconnect))
+    if labels is not None:
+        sinks.append(open_labels_sink(str(labels), overwrite=encode.overwrite))
+    if records is not None:
+        sinks.append(JsonLinesSink(str(records), overwrite=encode.overwrite))
+    if coco is not None:
+        sinks.append(CocoSink(str(coco), overwrite=encode.overwrite))
+    return sinks
+
+
+def video_sink(
+    output: str,
+    *,
+    encode: EncodeSettings,
+    model: ModelSettings,
+    reconnect: StreamSettings | None = None,
+) -> Sink:
+    """The sink of an output's name, its encoder sharing the processor with the network.
+
+    Raises:
+        SettingError: as `open_sink`.
+    """
+    return open_sink(
+        output,
+        settings=encode,
+        stream=reconnect,
+        threads=model.threads,
+        shared=shares_processor(model),
+    )
