@@ -120,7 +120,7 @@ def test_what_would_fail_for_all_ends_the_run(tmp_path: Path) -> None:
 def test_names_and_containers(tmp_path: Path) -> None:
     planned = jobs(tmp_path, "x/a.mp4", "b.MOV", "c.avi", "http://u:p@host/d.ts?token=x")
     names = [job.files[0].name for job in planned]
-    assert names == ["a.mp4", "b.mov", "c.mkv", "d.mkv"]
+    assert names == ["a.mp4", "b.mov", "c.mkv", "d.ts"]
 
 
 @pytest.mark.parametrize(
