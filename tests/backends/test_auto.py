@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from rtseg.backends import open_backend
+from rtseg.backends import open_backend, open_beside
 from rtseg.checkpoint import read_checkpoint, write_checkpoint
 from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
-from tests.support.exported import tiny_checkpoint, tiny_crops, tiny_onnx
+from tests.support.exported import tiny_checkpoint, tiny_crops, tiny_int8, tiny_onnx
 from tests.support.fakes.machine import install
 
 
@@ -283,3 +283,15 @@ def test_half_installed_packages_do_not_end_the_doctor(tmp_path, torch_too):
     assert states["PyTorch"].startswith("ok ")
     assert states["backend (auto)"].startswith("ok torch on cpu")
     assert "not openvino:" in states["backend (auto)"]
+
+
+def test_beside_int8_a_model_that_is_not_quantised_runs_too(model, tmp_path):
+    pytest.importorskip("openvino")
+    from rtseg.backends.openvino import OpenVinoBackend
+
+    with OpenVinoBackend(tiny_int8(), threads=1, cache=tmp_path / "cache") as first:
+        beside = open_beside(first, model)
+    assert beside is not None
+    with beside:
+        assert (beside.name, beside.threads) == ("openvino", 1)
+        assert beside.precision != "int8"
