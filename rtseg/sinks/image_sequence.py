@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rtseg.errors import OutputExistsError, SettingError, SinkError, listed
 from rtseg.sinks.disk_space import DiskSpace, cannot_write, check_is_path
 from rtseg.sinks.partial_file import locked_output
-from rtseg.system.files import FileId, create_part, file_id, write_whole
+from rtseg.system.files import FileId, create_part, file_id, release_lock, write_whole
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -155,7 +155,7 @@ class ImageSequence:
         """Take the folder away again if it was made here and nothing is in it."""
         lock, self._lock = self._lock, None
         if lock is not None:
-            lock.release()
+            release_lock(lock)
         if self._made_folder and self.count == 0 and self.folder.is_dir():
             try:
                 self.folder.rmdir()

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from rtseg.errors import OutputExistsError, SinkError
 from rtseg.sinks.base import Outcome
 from rtseg.sinks.disk_space import DiskSpace, cannot_write, check_is_path
-from rtseg.system.files import FileId, create_part, earlier_parts, file_id, publish, try_lock
+from rtseg.system.files import (
+    FileId,
+    create_part,
+    earlier_parts,
+    file_id,
+    publish,
+    release_lock,
+    try_lock,
+)
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -120,7 +128,7 @@ class PartialFile:
     def _release(self) -> None:
         lock, self._lock = self._lock, None
         if lock is not None:
-            lock.release()
+            release_lock(lock)
 
 
 def locked_output(target: Path, *, overwrite: bool) -> BaseFileLock | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rtseg.errors import BackendError
-from rtseg.system.files import lock_folder, take_lock, write_whole
+from rtseg.system.files import lock_folder, release_lock, take_lock, write_whole
 
 
 def user_cache(name: str) -> Path:
@@ -77,4 +77,4 @@ def locked(path: Path, *, timeout_seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        release_lock(lock)

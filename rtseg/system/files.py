@@ -180,7 +180,7 @@ def lock_folder() -> Path:
 def try_lock(target: Path) -> BaseFileLock | None:
     """The lock that stands for a file, taken; None where another run holds it.
 
-    The system lets go of it when its process ends, however it ends; else `release` does.
+    The system lets go of it when its process ends, however it ends; else `release_lock` does.
 
     Raises:
         OSError: no lock can be made in the cache folder.
@@ -202,3 +202,14 @@ def take_lock(target: Path, *, timeout_seconds: float) -> BaseFileLock | None:
     except Timeout:
         return None
     return lock
+
+
+def release_lock(lock: BaseFileLock) -> None:
+    """Give a lock back, and take its file away, of which there would be one for every output.
+
+    Whoever tries to take it in this very moment may get a file that is no longer there, and so may
+    do the same work twice; what is written stays whole.
+    """
+    with suppress(OSError):  # Windows removes no file that is open
+        Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release()

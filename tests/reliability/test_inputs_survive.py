@@ -618,14 +618,14 @@ def test_a_picture_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     sink.close("failed")
 
 
-@pytest.mark.parametrize("patterns", [("%06d.png", ""), ("", "%06d.png"), ("%06d.png", "./")])
+@pytest.mark.parametrize("patterns", [("%06d.png", ""), ("%06d.png",) * 2, ("%06d.png", "./")])
 def test_views_and_labels_in_one_folder(
     run: Run, make_clip: MakeClip, tmp_path: Path, patterns: tuple[str, str]
 ) -> None:
     clip, out = make_clip("in.mp4", ticks=range(3)), tmp_path / "out"
     out.mkdir()
     views, labels = (f"{out}/{pattern}" for pattern in patterns)
-    result = run("video", clip, "-o", views, "--labels", labels, "--overwrite", "--json", "j")
+    result = run("video", clip, "-o", views, "--labels", labels, "--overwrite")
     assert result.code in (2, 5)
     assert not list(out.iterdir())
 
