@@ -76,11 +76,14 @@ def pycuda(stub, tmp_path_factory):
     kept = os.environ.get("RTSEG_PYCUDA_BUILD")
     folder = Path(kept) if kept else tmp_path_factory.mktemp("pycuda")
     if not (folder / "pycuda").is_dir():
+        # where its build looks for settings: cuRAND is not needed, and not everywhere
+        (folder / ".aksetup-defaults.py").write_text("CUDA_ENABLE_CURAND = False\n")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
         subprocess.run(
             [*pip, "--no-binary", "pycuda", "--target", str(folder), *PYCUDA],
             env={
                 **os.environ,
+                "HOME": str(folder),
                 "LIBRARY_PATH": str(stub),
                 "CPATH": str(header_folder()),
                 "CUDA_ROOT": str(header_folder().parent),
