@@ -23,13 +23,15 @@ from rtseg.faces.track import Track, planned_roll
 from rtseg.faces.tracker import FaceTracker
 from rtseg.faces.turned_away import head_without_face
 from rtseg.frames import Box, Image, Probabilities
-from rtseg.geometry.crop import Crop, crop_around, crop_side
+from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 from rtseg.labels import LabelSet
 from rtseg.settings import FaceSettings
 
 _NEW_A_FRAME = 2  # at most so many new faces are looked at closely in a frame of a stream
 _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth a look
 _AGREES = 0.3  # score of a face in its own crop from which a finder is believed
+_OTHER_TURNS = (90.0, -90.0, 180.0)  # degrees, of a doubtful face's crop
+_TURNED_A_FRAME, _TURNED_EXHAUSTIVE = 0, 3  # so many doubtful faces are looked at turned
 _CORRECTIONS = 1  # at most so many further looks, where a new face's crop was off
 
 
@@ -213,9 +215,45 @@ class FaceFollower:
         ]
         if not exhaustive:
             fresh = fresh[:_NEW_A_FRAME]
-        looked: list[_View | None] = [None] * len(fresh)
         size = picture.shape[:2]
-        again = [(index, _crop_of(seen, self.aspect)) for index, seen in enumerate(fresh)]
+        looked = self._closer(fresh, [_crop_of(seen, self.aspect) for seen in fresh], infer_crops)
+        believed = [
+            view is not None and self._is_believed(seen, view, *size)
+            for seen, view in zip(fresh, looked, strict=True)
+        ]
+        # a finder may be sure of a place and wrong about the roll there
+        doubtful = [index for index, is_face in enumerate(believed) if not is_face]
+        doubtful = doubtful[: _TURNED_EXHAUSTIVE if exhaustive else _TURNED_A_FRAME]
+        turned = [(index, turn) for index in doubtful for turn in _OTHER_TURNS]
+        again = self._closer(
+            [fresh[index] for index, _ in turned],
+            [_crop_of(fresh[index], self.aspect, turn=turn) for index, turn in turned],
+            infer_crops,
+        )
+        for (index, _), view in zip(turned, again, strict=True):
+            before = looked[index] if believed[index] else None
+            if view is None or not self._is_believed(fresh[index], view, *size):
+                continue
+            if before is None or view.own.score > before.own.score:
+                looked[index], believed[index] = view, True
+        for seen, is_face in zip(fresh, believed, strict=True):
+            if not is_face:
+                self._rejected.add(seen.box)
+        return [
+            view
+            for view, is_face in zip(looked, believed, strict=True)
+            if view is not None and is_face
+        ]
+
+    def _closer(
+        self,
+        fresh: Sequence[FaceDetection],
+        plans: Sequence[Crop],
+        infer_crops: InferCrops,
+    ) -> list[_View | None]:
+        """What the labels of a crop around each show, and of a better one where it was off."""
+        looked: list[_View | None] = [None] * len(fresh)
+        again = list(enumerate(plans))
         for attempt in range(1 + _CORRECTIONS):
             crops = [crop for _, crop in again]
             maps = infer_crops(crops) if crops else []
@@ -233,13 +271,7 @@ class FaceFollower:
                     side = crop_side(view.own.head, self.aspect)
                     anew = crop_around(*view.own.head.centre, side, self.aspect, roll)
                     again.append((index, anew))
-        found_again = []
-        for seen, view in zip(fresh, looked, strict=True):
-            if view is not None and self._is_believed(seen, view, *size):
-                found_again.append(view)
-            else:
-                self._rejected.add(seen.box)
-        return found_again
+        return looked
 
     def _is_believed(self, seen: FaceDetection, view: _View, height: int, width: int) -> bool:
         """Whether the finder is sure enough, or the labels leave no doubt."""
@@ -322,9 +354,9 @@ def _beside(views: Sequence[_View], known: Sequence[Box]) -> list[FaceDetection]
     return [replace(own.detection(), score=0.0) for own in distinct_parsed(others)]
 
 
-def _crop_of(seen: FaceDetection, aspect: float) -> Crop:
-    """The crop around a detection."""
+def _crop_of(seen: FaceDetection, aspect: float, *, turn: float = 0.0) -> Crop:
+    """The crop around a detection, turned further by some degrees."""
     head = seen.head or seen.box
-    upright = Crop(box=head)
-    roll = planned_roll(seen.roll_degrees, upright)
-    return crop_around(*head.centre, crop_side(head, aspect), aspect, roll)
+    roll = planned_roll(seen.roll_degrees, Crop(box=head))
+    side = crop_side(head, aspect)
+    return crop_around(*head.centre, side, aspect, wrapped(roll + turn))
