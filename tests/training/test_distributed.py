@@ -27,6 +27,7 @@ COMMON = """
     from training.distributed import joined
     from training.evaluation.predictor import evaluate
     from training.losses.named import LossContext, make_loss
+    from rtseg.checkpoint import ModelSpec
     from training.recipes.base import Recipe
     from training.settings import FitSettings
     from training.state import RunState, moving_average
@@ -62,8 +63,10 @@ STEP_AND_EVALUATION = """
         loss="cross-entropy", loss_step=1, clip=0.0, average=0.0, batch=4,
     )
     recipe = Recipe(
-        name="t", summary="", architecture="unet", label_set=SET, input_height=8, input_width=8,
-        stride=1, settings=settings, training=None, evaluation=None, downloads=None,
+        name="t", summary="", settings=settings, training=None, evaluation=None, downloads=None,
+        spec=ModelSpec(
+            architecture="unet", label_set=SET, input_height=16, input_width=16, stride=1
+        ),
     )
     with joined("cpu") as group:
         matrix = group.summed(evaluate(guess, group.part(Noise(7)), size=(8, 8)))
