@@ -60,6 +60,7 @@ def _missing(include: Path) -> list[str]:
     # programs link the newest form of a function, which the header names by a macro
     newest = dict(re.findall(r"#\s*define\s+(cu\w+)\s+(?:__\w+\()?(cu\w+_v\d+)\b", header))
     declared = set(re.findall(r"\bCUDAAPI\s+(cu\w+)\s*\(", header))
+    declared |= {"cuProfilerInitialize", "cuProfilerStart", "cuProfilerStop"}  # cudaProfiler.h's
     source = SOURCE.read_text(encoding="utf-8")
     own = set(re.findall(r"\bCUDAAPI\s+(cu\w+)\s*\(", source))
     own |= {newest.get(name, name) for name in own}
