@@ -26,7 +26,7 @@ class Stub(Backend):
     max_batch = 8
 
     def __init__(self, name, *, answer, calls=10**6, error=DeviceMemoryError):
-        self.name, self.reason, self.model = name, f"{name} runs", tiny_checkpoint()
+        self.name, self.reason, self.model = name, f"{name} runs", tiny_checkpoint().spec
         self.answer, self.left, self.error = answer, calls, error
         self.closed = 0
 

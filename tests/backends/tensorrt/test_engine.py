@@ -564,7 +564,7 @@ def test_the_shipped_recipes():
         ("largest_batch = 3", "largest_batch is 3; allowed: 1, 2, 4, 8"),
         ("largest_batch = '8'", "must be of type int"),
         ("usual_batch = 4", "usual_batch is gone"),
-        ("precision = 'int8'", "'int8' is unknown; allowed: fp32, fp16"),
+        ("precision = 'int4'", "'int4' is unknown; allowed: fp32, fp16, int8"),
         ("optimisation_level = 9", "allowed: 0 to 5"),
     ],
 )
