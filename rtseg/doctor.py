@@ -149,7 +149,7 @@ def _tensorrt(subject: str) -> Finding:
         return Finding(
             subject=subject,
             state="missing" if "tensorrt-rtx" in installed_flavours() else "broken",
-            found=f"{names} is installed, but {problem}",
+            found=f"installed: {names}; but {problem}",
             remedy=remedy,
         )
     # only now: without a driver its first use would end this process
