@@ -48,7 +48,7 @@ def show_command(recipe: str) -> None:
     chosen = recipe_of(recipe)
     click.echo(f"{chosen.name}: {chosen.summary}")
     for name in ("architecture", "input_height", "input_width", "fit", "view", "stride"):
-        click.echo(f"  {name:16} {getattr(chosen, name)}")
+        click.echo(f"  {name:16} {getattr(chosen.spec, name)}")
     click.echo(f"  {'options':16} {dict(chosen.spec.options)}")
     click.echo(f"  {'classes':16} {', '.join(chosen.spec.label_set.names)}")
     if chosen.first is not None:

@@ -54,7 +54,7 @@ def test_a_playlist_reaches_nothing(
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        ("m3u8", r"playlist .* --allow-nested-urls permits it"),
+        ("m3u8", r"playlist .* `allow_nested_urls` permits it"),
         ("mpd", r"list\.mpd: "),  # not every FFmpeg knows DASH
     ],
 )

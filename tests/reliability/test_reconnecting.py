@@ -272,7 +272,12 @@ def test_the_window_says_reconnecting_instead_of_a_frozen_face() -> None:
 
     source = fake(1)
     run: Any = SimpleNamespace(
-        source=source, sink=TeeSink(), view=SimpleNamespace(), width=320, height=180
+        source=source,
+        sink=TeeSink(),
+        view=SimpleNamespace(effects=()),
+        segment=None,
+        width=320,
+        height=180,
     )
     controls = Controls(run, record=open_sink, show=shown.append)
     controls.show_status()

@@ -137,9 +137,9 @@ def test_titles_and_snapshots(
         url = with_secrets(server.url(scheme="tcp"))
         with open_source(url, settings=settings) as source:
             source.status = "reconnecting…"
-            view = SimpleNamespace(last_picture=np.zeros((4, 4, 3), np.uint8))
+            view = SimpleNamespace(last_picture=np.zeros((4, 4, 3), np.uint8), effects=())
             run: Any = SimpleNamespace(
-                source=source, sink=TeeSink(), view=view, width=64, height=48
+                source=source, sink=TeeSink(), view=view, segment=None, width=64, height=48
             )
             controls = Controls(run, record=open_sink, show=lambda _picture: None)
             controls.show_status()

@@ -234,9 +234,8 @@ def test_freezing_needs_an_encoder(tmp_path: Path) -> None:
 
 def test_a_frozen_encoder_stays_as_it_was_built(tmp_path: Path) -> None:
     pytest.importorskip("segmentation_models_pytorch")
-    chosen = dataclasses.replace(
-        recipe(architecture="smp-fpn", encoder_name="mobilenet_v2"), stride=4
-    )
+    chosen = recipe(architecture="smp-fpn", encoder_name="mobilenet_v2")
+    chosen = dataclasses.replace(chosen, spec=dataclasses.replace(chosen.spec, stride=4))
     first = weights(tmp_path / "first", chosen, epochs=1, freeze_encoder=True)
     second = weights(tmp_path / "second", chosen, epochs=2, freeze_encoder=True)
     moved = {name for name in first if not torch.equal(first[name], second[name])}

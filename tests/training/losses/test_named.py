@@ -75,11 +75,15 @@ BY_HAND = {
 }
 
 
+# the finder's learns places and sizes, not classes: test_face_centres.py
+CLASS_LOSSES = tuple(name for name in LOSSES if name != "face-centres")
+
+
 def test_every_loss_has_a_hand_computed_case() -> None:
-    assert set(BY_HAND) == set(LOSSES)
+    assert set(BY_HAND) == set(CLASS_LOSSES)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_by_hand(name: str) -> None:
     context = LossContext(class_shares=lambda: (0.25, 0.75), regions=((1,),))
     assert value_of(name, context) == pytest.approx(BY_HAND[name], rel=1e-4)
@@ -91,7 +95,7 @@ def random_case(classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     return logits, torch.randint(0, classes, (2, 6, 5), generator=generator)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_ignored_pixels_change_nothing(name: str) -> None:
     if name in LIBRARY:
         pytest.importorskip("segmentation_models_pytorch")
@@ -103,7 +107,7 @@ def test_ignored_pixels_change_nothing(name: str) -> None:
     torch.testing.assert_close(loss(other, targets), loss(logits, targets))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_the_truth_is_the_minimum_and_the_gradient_leads_there(name: str) -> None:
     if name in LIBRARY:
         pytest.importorskip("segmentation_models_pytorch")
@@ -121,7 +125,7 @@ def test_the_truth_is_the_minimum_and_the_gradient_leads_there(name: str) -> Non
         assert float(loss(step, targets)) < float(loss(logits, targets))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_nothing_to_learn_from_gives_a_finite_loss(name: str) -> None:
     if name in LIBRARY:
         pytest.importorskip("segmentation_models_pytorch")
