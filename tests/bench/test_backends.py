@@ -65,7 +65,7 @@ def test_each_backend_has_every_figure(report):
 
 def test_what_cannot_run_says_why(report):
     impossible, tensorrt = report.figures[3:]
-    assert "'int8' is unknown; allowed: auto, fp32" in impossible.problem
+    assert "there is no quantised model beside tiny.safetensors" in impossible.problem
     assert impossible.batches == {}
     if nvidia_driver_problem() is not None:
         assert tensorrt.problem == nvidia_driver_problem()
@@ -87,7 +87,7 @@ def test_the_report_as_json_and_as_a_table(report):
     assert "finish: " in text
     assert "beside eager cpu fp32" in text
     assert f"{report.figures[1].frames_per_second:.1f}" in text
-    assert "not run: openvino cpu int8: `precision`" in text
+    assert "not run: openvino cpu int8:" in " ".join(text.split())
 
 
 def test_an_exported_file_alone_cannot_be_compared(tmp_path):

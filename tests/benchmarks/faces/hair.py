@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-import rtseg.segmenter
+import rtseg.picture_pass
 from rtseg import Segmenter
 from rtseg.backends.base import Backend
 from rtseg.faces import TrackedFace
@@ -99,13 +99,13 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
         :count
     ]
     rows: list[list[Cell]] = []
-    kept = rtseg.segmenter.wider_crop
+    kept = rtseg.picture_pass.wider_crop
     for name, chosen in (("crop alone", lambda *_, **__: None), ("with a wider crop", kept)):
-        rtseg.segmenter.wider_crop = chosen
+        rtseg.picture_pass.wider_crop = chosen
         try:
             rows.append([name, *_row(backend, samples)])
         finally:
-            rtseg.segmenter.wider_crop = kept
+            rtseg.picture_pass.wider_crop = kept
     return Report(
         name="hair",
         title="Hair beyond the crop",

@@ -1,0 +1,280 @@
+"""One picture's way through the networks: its crops, its labels, and what a stream remembers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from rtseg.backends.base import Backend, Crops
+from rtseg.faces import FaceFollower, TrackedFace
+from rtseg.faces.tiles import tile_picture
+from rtseg.frames import (
+    Box,
+    Face,
+    Frame,
+    Image,
+    LabelMap,
+    Probabilities,
+    Segmentation,
+)
+from rtseg.geometry.crop import Crop, cut
+from rtseg.postprocess import paste
+from rtseg.postprocess.hair_beyond import hair_beyond, wider_crop
+from rtseg.postprocess.holes import filled
+from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
+from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
+from rtseg.timing import StageTimes
+
+
+class StreamMemory:
+    """What is remembered from frame to frame."""
+
+    def __init__(self, follower: FaceFollower, smoothing: float) -> None:
+        self.follower = follower
+        self.smoothing = smoothing
+        self.smoothers: dict[int, TrackSmoother] = {}
+        self.is_live = False
+        self.seconds = 0.0
+        self._cuts = CutDetector()
+        self._size: tuple[int, ...] = ()
+
+    def begin(self, frame: Frame) -> None:
+        """Note the next frame's time, and forget what does not hold any more."""
+        self.is_live = True
+        self.seconds = float(frame.pts_seconds)
+        is_cut = self._cuts(frame.image)
+        if frame.discontinuity or is_cut or frame.image.shape != self._size:
+            self.follower.reset()
+            self.smoothers.clear()
+        self._size = frame.image.shape
+
+    def smoothed(
+        self, track_id: int, probabilities: Probabilities, *, picture: Image, crop: Crop
+    ) -> Probabilities:
+        """Through the track's own average."""
+        if self.smoothing == 0:
+            return probabilities
+        smoother = self.smoothers.get(track_id)
+        if smoother is None:
+            smoother = self.smoothers[track_id] = TrackSmoother(self.smoothing)
+        return smoother(probabilities, picture=picture, crop=crop, seconds=self.seconds)
+
+
+class Answers:
+    """What the network said of the crops of one still so far."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, Crop], tuple[Image, Probabilities]] = {}
+        self.infer_seconds = 0.0
+
+
+class AskedError(Exception):
+    """A still cannot go on without the network's answer on some crops."""
+
+    def __init__(self, backend: Backend, crops: Sequence[Crop], pictures: Crops) -> None:
+        super().__init__("what the network says of some crops is not known yet")
+        self.backend = backend
+        self.crops = tuple(crops)
+        self.pictures = pictures
+
+
+def answer_all(questions: Sequence[tuple[Answers, AskedError]]) -> None:
+    """Ask each network once about all that was asked of it."""
+    backends = {id(asked.backend): asked.backend for _, asked in questions}
+    for key, backend in backends.items():
+        mine = [(known, asked) for known, asked in questions if asked.backend is backend]
+        before = time.perf_counter()
+        maps = list(backend.infer(np.concatenate([asked.pictures for _, asked in mine])))
+        seconds = time.perf_counter() - before
+        for known, asked in mine:
+            known.infer_seconds += seconds * len(asked.crops) / sum(len(a.crops) for _, a in mine)
+            for crop, picture in zip(asked.crops, asked.pictures, strict=True):
+                # a copy, so that no result keeps the whole batch
+                known.known[key, crop] = picture, maps.pop(0).copy()
+
+
+class PicturePass:
+    """One picture on its way through: its crops, and where the time went."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        finder_backend: Backend | None,
+        image: Image,
+        stream: StreamMemory,
+        answers: Answers | None = None,
+    ) -> None:
+        self.answers = answers
+        self.backend = backend
+        self.finder_backend = finder_backend
+        self.image = image
+        self.stream = stream
+        self.pictures: dict[Crop, Image] = {}
+        self.labelled: list[CropProbabilities] = []
+        self.infer_seconds = 0.0 if answers is None else answers.infer_seconds
+        self.start = time.perf_counter() - self.infer_seconds
+        self.found = self.start
+
+    def infer_crops(self, crops: Sequence[Crop]) -> list[Probabilities]:
+        """Probabilities of parts of the picture, one map a crop."""
+        pictures, maps = self._infer(self.backend, crops)
+        self.pictures.update(zip(crops, pictures, strict=True))
+        return maps
+
+    def infer_finder(self, crops: Sequence[Crop]) -> list[Probabilities]:
+        """What the finder's network says of parts of the picture, one map a crop."""
+        if self.finder_backend is None:
+            return self.infer_crops(crops)
+        return self._infer(self.finder_backend, crops)[1]
+
+    def _infer(self, backend: Backend, crops: Sequence[Crop]) -> tuple[Crops, list[Probabilities]]:
+        known = None if self.answers is None else self.answers.known
+        if known is not None and all((id(backend), crop) in known for crop in crops):
+            found = [known[id(backend), crop] for crop in crops]
+            return np.array([picture for picture, _ in found]), [map_ for _, map_ in found]
+        model = backend.model
+        pictures: Crops = np.empty((len(crops), model.input_height, model.input_width, 3), np.uint8)
+        for picture, crop in zip(pictures, crops, strict=True):
+            cut(self.image, crop, out=picture)
+        if not len(crops):
+            return pictures, []
+        if known is not None:
+            raise AskedError(backend, crops, pictures)
+        before = time.perf_counter()
+        maps = backend.infer(pictures)
+        self.infer_seconds += time.perf_counter() - before
+        return pictures, list(maps)
+
+    def frame_view(self) -> Segmentation:
+        """The whole picture at once."""
+        model = self.backend.model
+        height, width = self.image.shape[:2]
+        whole = tile_picture(
+            height,
+            width,
+            aspect=model.input_width / model.input_height,
+            stretch=model.fit == "stretch",
+        ).whole
+        (probabilities,) = self.infer_crops([whole])
+        self.found = time.perf_counter()
+        probabilities = self.stream.smoothed(
+            0, probabilities, picture=self.pictures[whole], crop=whole
+        )
+        labels = np.zeros((height, width), np.uint8)
+        paste(labels, probabilities, whole, transparent=None)
+        self.labelled.append(CropProbabilities(probabilities=probabilities, crop=whole, track_id=0))
+        return Segmentation(labels=labels, label_set=model.label_set)
+
+    def face_view(self) -> Segmentation:
+        """Face by face."""
+        label_set = self.backend.model.label_set
+        height, width = self.image.shape[:2]
+        stream = self.stream
+        tracked = stream.follower.step(
+            self.image,
+            self.infer_crops,
+            seconds=stream.seconds,
+            infer_finder=self.infer_finder,
+            exhaustive=not stream.is_live,
+        )
+        self.found = time.perf_counter()
+        present = {face.track_id for face in tracked}
+        for track_id in [known for known in stream.smoothers if abs(known) not in present]:
+            del stream.smoothers[track_id]
+        background = label_set.background
+        labels = np.full((height, width), background or 0, np.uint8)
+        self._paste_hair_beyond(labels, tracked)
+        for face in reversed(tracked):  # the largest last: where faces overlap, it wins
+            probabilities = stream.smoothed(
+                face.track_id, face.probabilities, picture=self.pictures[face.crop], crop=face.crop
+            )
+            probabilities = filled(probabilities, label_set)
+            if face.foreign is not None and background is not None:
+                probabilities = probabilities.copy()
+                probabilities[face.foreign] = np.eye(len(label_set), dtype=np.float32)[background]
+            crop = self._labelled(face.crop)
+            paste(labels, probabilities, crop, transparent=background)
+            self.labelled.append(
+                CropProbabilities(probabilities=probabilities, crop=crop, track_id=face.track_id)
+            )
+        faces = (_face(face, labels) for face in tracked)
+        return Segmentation(
+            labels=labels,
+            label_set=label_set,
+            faces=tuple(face for face in faces if face is not None),
+            held=tuple(
+                inside
+                for inside in (_inside(box, height, width) for box in stream.follower.held)
+                if inside is not None
+            ),
+        )
+
+    def _paste_hair_beyond(self, labels: LabelMap, tracked: Sequence[TrackedFace]) -> None:
+        """Write the hair that goes on beyond the crops of its faces, which are written over it."""
+        label_set = self.backend.model.label_set
+        height, width = labels.shape
+        wider: list[tuple[TrackedFace, Crop]] = []
+        for face in tracked:
+            crop = wider_crop(face.probabilities, face.crop, label_set, height=height, width=width)
+            if crop is not None:
+                wider.append((face, crop))
+        maps = self.infer_crops([crop for _, crop in wider])
+        for (face, crop), probabilities in zip(wider, maps, strict=True):
+            # a smoother of its own: track ids count from 1
+            steadied = self.stream.smoothed(
+                -face.track_id, probabilities, picture=self.pictures[crop], crop=crop
+            )
+            others = [other.head for other in tracked if other is not face]
+            hair = hair_beyond(steadied, crop, face, label_set, others=others)
+            if hair is None:
+                continue
+            crop = self._labelled(crop)
+            paste(labels, hair, crop, transparent=label_set.background)
+            self.labelled.append(
+                CropProbabilities(probabilities=hair, crop=crop, track_id=face.track_id)
+            )
+
+    def soft_masks(self, labels: LabelMap) -> SoftMasks:
+        """What soft masks of this picture are made from."""
+        return SoftMasks(
+            self.labelled, labels=labels, background=self.backend.model.label_set.background
+        )
+
+    def _labelled(self, crop: Crop) -> Crop:
+        """What the labels of a crop lie on: the crop, but for the model's own offset."""
+        model = self.backend.model
+        offset = model.label_offset
+        if not offset:
+            return crop
+        return crop.moved(-offset / model.input_width, -offset / model.input_height)
+
+    def report(self, times: StageTimes) -> None:
+        """One sample a stage."""
+        end = time.perf_counter()
+        times.add("prepare", self.found - self.start - self.infer_seconds)
+        times.add("infer", self.infer_seconds)
+        times.add("finish", end - self.found)
+
+
+def _face(tracked: TrackedFace, labels: LabelMap) -> Face | None:
+    """What the caller sees of a track; None where all of it lies outside the picture."""
+    box = _inside(tracked.head, *labels.shape)
+    if box is None:
+        return None
+    return Face(
+        box=box,
+        face_box=_inside(tracked.face, *labels.shape) or box,
+        track_id=tracked.track_id,
+        score=tracked.score,
+    )
+
+
+def _inside(box: Box, height: int, width: int) -> Box | None:
+    """What of a box lies in the picture; None where nothing does."""
+    left, right = max(0.0, box.left), min(float(width), box.right)
+    top, bottom = max(0.0, box.top), min(float(height), box.bottom)
+    if right <= left or bottom <= top:
+        return None
+    return Box(left=left, top=top, right=right, bottom=bottom)
