@@ -154,7 +154,7 @@ def check_display() -> None:
 
     if sys.platform.startswith("linux"):
         _check_linux()
-        _check_libraries(Path(cv2.__file__).parent.parent)
+        _check_libraries(Path(cv2.__file__).resolve().parent.parent)
     if not getattr(cv2, "currentUIFramework", lambda: "unknown")():
         raise DisplayError(
             "this OpenCV was built without windows (opencv-python-headless?); "
