@@ -13,13 +13,17 @@ import numpy.typing as npt
 from rtseg.frames import Image
 from rtseg.geometry.fit import PADDING
 from training.augment import drawing, transforms
-from training.augment.busts import Bust, Points, middle_of, upright_size
+from training.augment.busts import Bust, middle_of
 from training.augment.face_maps import PlacedFace, TargetMap, target_map
+from training.augment.face_pasting import (
+    Canvas,
+    degraded,
+    oval_mask,
+    placed_faces,
+    soft_edges,
+    warped_bust,
+)
 
-"""The grey beyond a picture's edges, as `rtseg` fills a letterbox."""
-
-_VISIBLE, _UNCERTAIN = 0.5, 0.08  # shares of a face from which it counts, and may count
-_LEAST_SIZE = 5.0  # pixels; smaller faces count neither way
 _SHAPES = ((16 / 9, 0.55), (4 / 3, 0.2), (1.0, 0.1), (9 / 16, 0.08), (0.0, 0.07))
 """Width over height of the frames that are seen, and how often; 0 fills the view, as a tile."""
 
@@ -44,15 +48,6 @@ class SceneSettings:
     whole: float = 0.24
     upside: float = 0.14
     degraded: float = 0.5
-
-
-@dataclass(eq=False)
-class _Canvas:
-    """A frame that is being painted, and who is seen where."""
-
-    image: Image
-    owners: npt.NDArray[np.uint8]
-    faces: list[tuple[Points, float]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +81,7 @@ class FaceScenes:
             height = min(height, round(width / shape))
             width = min(width, round(height * shape))
         kind = rng.random()
-        canvas = _Canvas(
+        canvas = Canvas(
             image=self.background(rng, height=height, width=width),
             owners=np.zeros((height, width), np.uint8),
             faces=[],
@@ -103,7 +98,7 @@ class FaceScenes:
         top, left = (settings.height - height) // 2, (settings.width - width) // 2
         view = np.full((settings.height, settings.width, 3), PADDING, np.uint8)
         view[top : top + height, left : left + width] = image
-        faces, uncertain = _placed(canvas, left=left, top=top)
+        faces, uncertain = placed_faces(canvas, left=left, top=top)
         return view, faces, uncertain
 
     def background(self, rng: np.random.Generator, *, height: int, width: int) -> Image:
@@ -138,7 +133,7 @@ class FaceScenes:
             return float(rng.uniform(-180, 180))
         return float(rng.normal(0, 35 if chance < 0.35 else 9))
 
-    def _people(self, canvas: _Canvas, rng: np.random.Generator) -> None:
+    def _people(self, canvas: Canvas, rng: np.random.Generator) -> None:
         settings = self.settings
         height, width = canvas.image.shape[:2]
         count = int(rng.choice([1, 2, 3, 4, 8, 14], p=[0.4, 0.22, 0.13, 0.1, 0.1, 0.05]))
@@ -169,7 +164,7 @@ class FaceScenes:
             taken.append((x, y, tall))
             self.paste(canvas, rng, self.any_bust(rng), x=x, y=y, tall=tall, roll=self._roll(rng))
 
-    def _photo(self, canvas: _Canvas, rng: np.random.Generator) -> None:
+    def _photo(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """One picture as it is: filling the frame, or on its own edges repeated."""
         height, width = canvas.image.shape[:2]
         for _ in range(20):
@@ -184,7 +179,7 @@ class FaceScenes:
 
     def paste(
         self,
-        canvas: _Canvas,
+        canvas: Canvas,
         rng: np.random.Generator,
         bust: Bust,
         *,
@@ -220,19 +215,21 @@ class FaceScenes:
                 style = "rectangle"
         if style in ("cut", "head") and rng.random() < 0.75:
             self._body(canvas, rng, bust, linear, offset, style=style)
-        layer, cover, region = _warped(bust, canvas.image.shape[:2], linear, offset, style=style)
+        layer, cover, region = warped_bust(
+            bust, canvas.image.shape[:2], linear, offset, style=style
+        )
         if layer is None or cover is None or region is None:
             return
         if style == "photo":
             cover = np.full_like(cover, 255) if rng.random() < 0.7 else cover
         elif style == "oval":
-            cover = _oval(cover, region, outline, rng)
+            cover = oval_mask(cover, region, outline, rng)
         elif style in ("cut", "head"):
             wide = max(0.0, tall * float(rng.choice([0.004, 0.01, 0.03])))
             if wide >= 0.5:
                 cover = cv2.GaussianBlur(cover, (0, 0), wide)
         elif rng.random() < 0.6:
-            cover = _soft_edges(cover, tall * float(rng.choice([0.02, 0.1, 0.25])))
+            cover = soft_edges(cover, tall * float(rng.choice([0.02, 0.1, 0.25])))
         if rng.random() < 0.35:
             layer = transforms.colour_shift(np.ascontiguousarray(layer), rng, gamma=1.5)
         if rng.random() < 0.08:  # against the light
@@ -249,7 +246,7 @@ class FaceScenes:
 
     def _body(
         self,
-        canvas: _Canvas,
+        canvas: Canvas,
         rng: np.random.Generator,
         bust: Bust,
         linear: npt.NDArray[np.float64],
@@ -304,7 +301,7 @@ class FaceScenes:
         canvas.owners[shown] = 0
 
     def _occlude(
-        self, canvas: _Canvas, rng: np.random.Generator, *, x: float, y: float, tall: float
+        self, canvas: Canvas, rng: np.random.Generator, *, x: float, y: float, tall: float
     ) -> None:
         """A hand or a thing before a face or beside it."""
         height, width = canvas.owners.shape
@@ -325,7 +322,7 @@ class FaceScenes:
         drawing.blend(canvas.image, layer, cover)
         canvas.owners[cover > 0.5] = 0
 
-    def _clutter(self, canvas: _Canvas, rng: np.random.Generator) -> None:
+    def _clutter(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """Hands, bodies without a head, cloth: what has a skin's colour and no face."""
         height, width = canvas.owners.shape
         side = max(height, width)
@@ -345,7 +342,7 @@ class FaceScenes:
             offset = np.array([x, y]) - linear @ np.array(middle_of(bust.outline, 0.0))
             self._body(canvas, rng, bust, linear, offset, style="head")
 
-    def _printed(self, canvas: _Canvas, rng: np.random.Generator) -> None:
+    def _printed(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """A drawn mask, as shirts and walls show them: no face."""
         height, width = canvas.owners.shape
         side = max(height, width)
@@ -355,138 +352,3 @@ class FaceScenes:
         drawn = drawing.draw_mask(square, rng, centre=place, height=rng.uniform(0.06, 0.5) * height)
         canvas.image[:] = square[:height, :width]
         canvas.owners[drawn[:height, :width] > 0.5] = 0
-
-
-def _warped(
-    bust: Bust,
-    size: tuple[int, int],
-    linear: npt.NDArray[np.float64],
-    offset: npt.NDArray[np.float64],
-    *,
-    style: str,
-) -> tuple[Image | None, npt.NDArray[np.uint8] | None, tuple[int, int, int, int] | None]:
-    """A bust's picture and mask where they lie in the frame: (top, bottom, left, right)."""
-    rows, columns = bust.shape
-    height, width = size
-    scale = math.sqrt(abs(float(np.linalg.det(linear))))
-    level = int(
-        np.clip(math.floor(math.log2(1 / max(scale, 1e-6)) + 0.35), 0, len(bust.levels) - 1)
-    )
-    picture = bust.levels[level]
-    factor_y, factor_x = rows / picture.shape[0], columns / picture.shape[1]
-    if style == "photo":
-        left, top, right, bottom = 0, 0, width, height
-    else:
-        corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)]) @ linear.T + offset
-        left, top = np.floor(np.maximum(corners.min(0), 0)).astype(int)
-        right, bottom = np.ceil(np.minimum(corners.max(0), (width, height))).astype(int)
-    if right - left < 2 or bottom - top < 2:
-        return None, None, None
-    # pixel centres: x + 0.5 of both grids belong together
-    matrix = np.column_stack((linear @ np.diag([factor_x, factor_y]), offset))
-    matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5 - np.array([left, top])
-    frame = (int(right - left), int(bottom - top))
-    colours = np.ascontiguousarray(picture[..., :3])
-    layer = cv2.warpAffine(
-        colours, matrix, frame, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    shown = (
-        picture[..., 3] if style in ("cut", "head") else np.full(picture.shape[:2], 255, np.uint8)
-    )
-    cover = cv2.warpAffine(np.ascontiguousarray(shown), matrix, frame, flags=cv2.INTER_LINEAR)
-    return layer, cover, (int(top), int(bottom), int(left), int(right))
-
-
-def _oval(
-    cover: npt.NDArray[np.uint8],
-    region: tuple[int, int, int, int],
-    outline: Points,
-    rng: np.random.Generator,
-) -> npt.NDArray[np.uint8]:
-    """A portrait's soft oval around a face."""
-    top, _, left, _ = region
-    x, y = outline.mean(0) - (left, top)
-    wide, tall = np.ptp(outline, axis=0) * rng.uniform(0.75, 1.3)
-    mask = np.zeros_like(cover)
-    centre = (round(float(x)), round(float(y - 0.1 * tall)))
-    cv2.ellipse(mask, centre, (max(2, round(wide)), max(2, round(tall))), 0, 0, 360, 255, -1)
-    soft = max(0.6, float(tall) * float(rng.choice([0.01, 0.05, 0.15])))
-    softened: npt.NDArray[np.uint8] = np.minimum(cv2.GaussianBlur(mask, (0, 0), soft), cover)
-    return softened
-
-
-def _soft_edges(cover: npt.NDArray[np.uint8], softness: float) -> npt.NDArray[np.uint8]:
-    if softness < 0.5:
-        return cover
-    framed = cv2.copyMakeBorder(cover, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    inside = cv2.distanceTransform((framed > 127).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-    soft: npt.NDArray[np.uint8] = (
-        (inside[1:-1, 1:-1] * (255 / softness)).clip(0, 255).astype(np.uint8)
-    )
-    return soft
-
-
-def _placed(canvas: _Canvas, *, left: int, top: int) -> tuple[list[PlacedFace], list[PlacedFace]]:
-    """What is to be found, and what may be."""
-    height, width = canvas.owners.shape
-    faces: list[PlacedFace] = []
-    uncertain: list[PlacedFace] = []
-    for owner, (outline, roll) in enumerate(canvas.faces, 1):
-        wide, tall = upright_size(outline, roll)
-        low, high = np.floor(outline.min(0)).astype(int), np.ceil(outline.max(0)).astype(int)
-        mask = np.zeros((max(1, high[1] - low[1]), max(1, high[0] - low[0])), np.uint8)
-        cv2.fillConvexPoly(mask, np.floor(outline - low).astype(np.int32), 1)
-        x0, y0 = max(0, low[0]), max(0, low[1])
-        x1, y1 = min(width, high[0]), min(height, high[1])
-        if x1 <= x0 or y1 <= y0:
-            continue
-        inside = mask[y0 - low[1] : y1 - low[1], x0 - low[0] : x1 - low[0]] > 0
-        shown = inside & (canvas.owners[y0:y1, x0:x1] == owner)
-        visible = float(shown.sum()) / max(1.0, float(mask.sum()))
-        if visible < _UNCERTAIN:
-            continue
-        x, y = middle_of(outline, roll)
-        face = PlacedFace(
-            x=min(max(x, 1.0), width - 1.0) + left,
-            y=min(max(y, 1.0), height - 1.0) + top,
-            width=wide,
-            height=tall,
-            roll_degrees=(roll + 180) % 360 - 180,
-            visible=visible,
-            box=(x0 + left, y0 + top, x1 + left, y1 + top),
-        )
-        counts = visible >= _VISIBLE and face.size >= _LEAST_SIZE
-        (faces if counts else uncertain).append(face)
-    return faces, uncertain
-
-
-def degraded(image: Image, rng: np.random.Generator) -> Image:
-    """A frame as a bad camera or a thrifty encoder leaves it."""
-    height, width = image.shape[:2]
-    if rng.random() < 0.2:
-        image = (image * rng.uniform(0.12, 0.6)).astype(np.uint8)
-    elif rng.random() < 0.3:
-        image = transforms.colour_shift(image, rng, gamma=1.8)
-    if rng.random() < 0.2:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))
-    elif rng.random() < 0.12:
-        length = int(rng.integers(3, 9))
-        kernel = np.zeros((length, length), np.float32)
-        kernel[length // 2] = 1 / length
-        turn = cv2.getRotationMatrix2D((length / 2 - 0.5,) * 2, rng.uniform(0, 180), 1)
-        kernel = cv2.warpAffine(kernel, turn, (length, length))
-        image = cv2.filter2D(image, -1, kernel / max(1e-3, float(kernel.sum())))
-    elif rng.random() < 0.12:
-        small = (max(8, round(width * rng.uniform(0.4, 0.8))), max(8, round(height * 0.6)))
-        image = cv2.resize(cv2.resize(image, small), (width, height))
-    if rng.random() < 0.3:
-        noise = rng.standard_normal((height, width, 3), np.float32) * rng.uniform(2, 14)
-        image = (image + noise).clip(0, 255).astype(np.uint8)
-    if rng.random() < 0.06:
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        image = np.repeat(grey[..., None], 3, axis=2)
-    if rng.random() < 0.3:
-        quality = int(rng.integers(15, 80))
-        packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
-    return np.ascontiguousarray(image)

@@ -1,0 +1,181 @@
+"""The commands of `python -m training` that measure a model, and have it label pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rtseg.errors import SettingError, SinkError
+from rtseg.labels import LabelSet
+from rtseg.system.files import file_id, file_ids, write_whole
+from training.distributed import joined
+from training.evaluation.metrics import Matrix
+from training.recipes import recipe_of
+
+DATA = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="RTSEG_DATA",
+    required=True,
+    metavar="DIR",
+    help="Folder of the data sets; also taken from $RTSEG_DATA.",
+)
+
+
+@click.command("evaluate")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@DATA
+@click.option("--recipe", help="Whose data and splits [default: the checkpoint's own].")
+@click.option("--split", help="Which split [default: the recipe's first].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+@click.option("--write", is_flag=True, help="Put the figures into the checkpoint's header.")
+def evaluate_command(
+    checkpoint: Path,
+    data: Path,
+    recipe: str | None,
+    split: str | None,
+    as_json: bool,
+    device: str,
+    write: bool,
+) -> None:
+    """Measure CHECKPOINT: one pass, argmax of the upsampled logits, one confusion matrix."""
+    from rtseg.checkpoint import read_checkpoint, write_checkpoint
+    from training.evaluation.metrics import f1_table, pixel_accuracy, pixel_counts
+    from training.evaluation.predictor import evaluated
+
+    model = read_checkpoint(checkpoint)
+    chosen = recipe_of(recipe or str(model.spec.provenance.get("recipe", "")))
+    wanted = split or chosen.splits[0]
+    if wanted not in chosen.splits:
+        raise SettingError(f"unknown split {wanted!r}; allowed: {', '.join(chosen.splits)}")
+    with joined(device) as group:
+        dataset = group.part(chosen.evaluation(data, wanted))
+        matrix = group.summed(evaluated(model, dataset, device=device))
+    if not group.leads:
+        return
+    result: dict[str, Any] = {
+        "split": wanted,
+        "size": f"{model.spec.input_width}x{model.spec.input_height}",
+        "pixel_accuracy": round(pixel_accuracy(matrix), 4),
+        "f1": f1_table(matrix, model.spec.label_set),
+        "pixels": pixel_counts(matrix, model.spec.label_set),
+    }
+    if write:
+        write_checkpoint(
+            dataclasses.replace(model, spec=dataclasses.replace(model.spec, accuracy=result)),
+            checkpoint,
+        )
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        _print_result(result, matrix, model.spec.label_set, chosen.published)
+
+
+@click.command("robustness")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@DATA
+@click.option(
+    "--split",
+    type=click.Choice(["val", "report"]),
+    default="val",
+    show_default=True,
+    help="Of Helen*: whose pictures and heads; report is for a released model, once.",
+)
+@click.option("--crops", default=100, show_default=True, help="Of each kind without a face.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON there.")
+@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+def robustness_command(
+    checkpoint: Path, data: Path, split: str, crops: int, json_path: Path | None, device: str
+) -> None:
+    """Measure a face-part CHECKPOINT on bad pictures, small faces, no faces and profiles."""
+    from rtseg.checkpoint import read_checkpoint
+    from training.evaluation.predictor import Predictor
+    from training.evaluation.robustness import measure
+
+    model = read_checkpoint(checkpoint)
+    predictor = Predictor.of_checkpoint(model)
+    predictor.model.to(device)
+
+    def say(what: str) -> None:
+        click.echo(f"measuring: {what}", err=True)
+
+    measured = measure(predictor, model.spec.label_set, data, split=split, crops=crops, say=say)
+    click.echo(f"split {split}\n\n{measured.markdown()}", nl=False)
+    if json_path is not None:
+        try:
+            if file_id(json_path) == file_id(checkpoint):
+                raise SinkError(f"--json {json_path}: is the checkpoint itself; give another name")
+            write_whole(json_path, json.dumps(measured.plain(), indent=1).encode())
+        except OSError as error:
+            raise SinkError(f"{json_path}: cannot be written: {error.strerror}") from None
+
+
+@click.command("skin-tones")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@DATA
+@click.option("--split", type=click.Choice(["val", "report"]), default="val", show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+def skin_tones_command(checkpoint: Path, data: Path, split: str, device: str) -> None:
+    """Measure a `face-parts` CHECKPOINT by skin tone, CelebAMask-HQ and Helen* pooled."""
+    from rtseg.checkpoint import read_checkpoint
+    from training.evaluation.predictor import Predictor
+    from training.evaluation.skin_tone import measure_skin_tones, tone_table
+
+    model = read_checkpoint(checkpoint)
+    chosen = recipe_of("face-parts")
+    if model.spec.label_set.names != chosen.spec.label_set.names:
+        raise SettingError(
+            f"{checkpoint}: has the classes of {model.spec.label_set.name}; skin tones are "
+            "measured on those of face-parts"
+        )
+    predictor = Predictor.of_checkpoint(model)
+    predictor.model.to(device)
+    datasets = [chosen.evaluation(data, f"{name}-{split}") for name in ("celebamask", "helen")]
+    click.echo(f"split {split}\n\n{tone_table(measure_skin_tones(predictor, datasets))}", nl=False)
+
+
+@click.command("predict")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder.")
+def predict_command(checkpoint: Path, images: tuple[Path, ...], out: Path) -> None:
+    """Write NAME.png, 8-bit label ids, for each of IMAGES into the folder."""
+    import cv2
+
+    from rtseg.checkpoint import read_checkpoint
+    from training.data.base import read_image
+    from training.evaluation.predictor import Predictor
+
+    predictor = Predictor.of_checkpoint(read_checkpoint(checkpoint))
+    inputs = file_ids([checkpoint, *images])
+    for path in images:
+        target = out / f"{path.stem}.png"
+        if file_id(target) in inputs:
+            raise SinkError(f"{target}: is one of the inputs; give another folder")
+    for path in images:
+        (labels,) = predictor([read_image(path)])
+        target = out / f"{path.stem}.png"
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            write_whole(target, bytes(cv2.imencode(".png", labels)[1]), durable=False)
+        except OSError as error:
+            raise SinkError(f"{target}: cannot be written: {error.strerror}") from None
+        click.echo(f"wrote {target}")
+
+
+def _print_result(
+    result: Mapping[str, Any], matrix: Matrix, label_set: LabelSet, published: Mapping[str, float]
+) -> None:
+    from training.evaluation.report import results_table
+
+    click.echo(f"split {result['split']} at {result['size']}\n")
+    click.echo(results_table(matrix, label_set, published), nl=False)
+
+
+COMMANDS = (evaluate_command, robustness_command, skin_tones_command, predict_command)
