@@ -269,7 +269,8 @@ Left and right are the viewer's: id 2 lies in the left half of an upright pictur
 `parts` pools what Helen's own protocol calls "overall": brows, eyes, nose and mouth.
 """
 
-FACE_PARTS = LabelSet(
+FACE_PARTS = replace(
+    HELEN,
     name="face-parts",
     names=(
         *HELEN.names,
@@ -279,27 +280,14 @@ FACE_PARTS = LabelSet(
         *HELEN.colours[:9],
         *_colours("d259af 9254d6 cfcea2 c3957b c6f9fa 5a4000 e0fe93 a6cc78 967877 342379"),
     ),
-    face=(1, 2, 3, 4, 5, 6, 7, 8, 9, 13),
-    skin=(1,),
-    brows=(2, 3),
-    eyes=(4, 5),
-    nose=(6,),
-    mouth=(7, 8, 9),
-    hair=(10,),
-    head=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-    left_eye=4,
-    right_eye=5,
-    left_means="viewer",
-    flip_pairs=((2, 3), (4, 5), (11, 12)),
+    face=(*HELEN.face, 13),
+    head=(*HELEN.face, 10, 11, 12, 13, 14, 15),
+    flip_pairs=(*HELEN.flip_pairs, (11, 12)),
     groups={
-        "brows": (2, 3),
-        "eyes": (4, 5),
+        **HELEN.groups,
         "ears": (11, 12),
-        "lips": (7, 9),
-        "mouth": (7, 8, 9),
-        "face": (1, 2, 3, 4, 5, 6, 7, 8, 9, 13),
-        "parts": (2, 3, 4, 5, 6, 7, 8, 9),
-        "head": (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+        "face": (*HELEN.face, 13),
+        "head": (*HELEN.face, 10, 11, 12, 13, 14, 15),
         "jewellery": (15, 16),
         "body": (17, 18),
     },
