@@ -232,7 +232,8 @@ def test_an_interruption_in_a_report_of_progress_ends_the_build(library):
 
 
 SLOWED = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from pathlib import Path
 from rtseg.backends.tensorrt import progress
 from rtseg.cli import main
