@@ -5,6 +5,7 @@ import dataclasses
 import json
 import logging
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -411,8 +412,13 @@ def test_an_interruption_while_tensorrt_is_busy_ends_the_build(machine, monkeypa
             _thread.interrupt_main()
 
     machine.behaviour.step_seconds = 0.3
-    with pytest.raises(KeyboardInterrupt):
-        prepare_engine(tiny_onnx(), RECIPE, on_progress=interrupt)
+    # a shell's background job, and all that it starts, ignores the signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            prepare_engine(tiny_onnx(), RECIPE, on_progress=interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (machine.behaviour.builds, len(sent)) == (0, 1)
     assert not [thread for thread in threading.enumerate() if thread.name == "engine build"]
 
