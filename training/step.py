@@ -11,6 +11,7 @@ from torch import nn
 from rtseg.errors import RtsegError
 from rtseg.labels import IGNORED
 from rtseg.models.normalisation import normalised
+from training.depthwise import compute_depthwise_gradients_in_fp32
 from training.distributed import Group
 from training.losses.functions import upsample_at
 from training.losses.named import Loss
@@ -55,6 +56,8 @@ class Stepper:
         state.model.train()
         if settings.freeze_encoder:
             freeze(encoder_of(state.model))
+        if settings.precision == "bf16" and torch.device(group.device).type == "cpu":
+            compute_depthwise_gradients_in_fp32(state.model)
         self.wrapped = group.wrapped(state.model)
 
     def __call__(self, parts: Sequence[Part]) -> tuple[float, float]:

@@ -212,7 +212,7 @@ SMALL = Recipe(
         fit="letterbox",
     ),
     settings=FitSettings(
-        epochs=20,
+        epochs=10,
         batch=32,
         learning_rate=2.5e-3,
         weight_decay=0.03,
@@ -241,7 +241,7 @@ MIDDLE = dataclasses.replace(
     summary="face-parts before its last run: the second, at 192x192",
     settings=dataclasses.replace(
         SMALL.settings,
-        epochs=14,
+        epochs=6,
         batch=24,
         learning_rate=1.5e-3,
         encoder_weights="none",
@@ -256,7 +256,7 @@ RECIPE = dataclasses.replace(
     name="face-parts",
     summary="the shipped model: 19 classes, 3.2 M parameters, at 256x256",
     settings=dataclasses.replace(
-        MIDDLE.settings, epochs=16, batch=16, learning_rate=1.2e-3, average=0.999
+        MIDDLE.settings, epochs=6, batch=16, learning_rate=1.2e-3, average=0.999
     ),
     training=partial(training, size=256),
     first=MIDDLE,
