@@ -85,6 +85,48 @@ def oval_mask(
     return softened
 
 
+def wear_mask(
+    layer: Image,
+    region: tuple[int, int, int, int],
+    outline: Points,
+    roll_degrees: float,
+    rng: np.random.Generator,
+) -> None:
+    """Cover a face from the nose down with cloth, as a medical mask or a scarf does.
+
+    Args:
+        layer: the picture that holds the face; painted in place.
+        region: (top, bottom, left, right) of the frame that it covers.
+        outline: of the face, pixels of the frame.
+        roll_degrees: how far the face is turned, clockwise as one sees it.
+    """
+    top, bottom, left, right = region
+    angle = math.radians(roll_degrees)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    x = np.arange(left, right, dtype=np.float32) + 0.5
+    y = np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5
+    across, down = cosine * x + sine * y, cosine * y - sine * x
+    upright = outline @ np.array([[cosine, -sine], [sine, cosine]])
+    (low_x, low_y), (high_x, high_y) = upright.min(0), upright.max(0)
+    wide, tall = high_x - low_x, high_y - low_y
+    middle = (low_x + high_x) / 2 + wide * rng.normal(0, 0.06)
+    bridge = np.exp(-(((across - middle) / (0.22 * wide)) ** 2))
+    edge = low_y + tall * (rng.uniform(0.5, 0.62) - rng.uniform(0, 0.12) * bridge)
+    grown = (outline - outline.mean(0)) * rng.uniform(1.0, 1.1) + outline.mean(0) - (left, top)
+    cover = np.zeros(layer.shape[:2], np.uint8)
+    cv2.fillConvexPoly(cover, np.rint(grown * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    share = np.clip((down - edge) / max(0.5, 0.02 * tall) + 0.5, 0, 1) * (cover / np.float32(255))
+    colours = ((235, 235, 240), (150, 190, 215), (90, 150, 190), (30, 30, 35))
+    colour = np.array(colours[int(rng.integers(len(colours)))], np.float32)
+    if rng.random() < 0.3:
+        colour = rng.uniform(0, 255, 3).astype(np.float32)
+    light = cv2.GaussianBlur(layer.mean(2).astype(np.float32), (0, 0), max(0.5, 0.06 * tall))
+    shade = 0.55 + 0.45 * light / max(1.0, float(light.max()))
+    folds = 1 + 0.06 * np.sin((down - low_y) / tall * rng.uniform(20, 60))
+    cloth = np.clip(colour * (shade * folds)[..., None], 0, 255)
+    layer[:] = layer + (cloth - layer) * share[..., None] + 0.5
+
+
 def soft_edges(cover: npt.NDArray[np.uint8], softness: float) -> npt.NDArray[np.uint8]:
     """How much of a bust shows, 0..255, its edge softened over `softness` pixels."""
     if softness < 0.5:

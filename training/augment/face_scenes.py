@@ -22,6 +22,7 @@ from training.augment.face_pasting import (
     placed_faces,
     soft_edges,
     warped_bust,
+    wear_mask,
 )
 
 _SHAPES = ((16 / 9, 0.55), (4 / 3, 0.2), (1.0, 0.1), (9 / 16, 0.08), (0.0, 0.07))
@@ -37,6 +38,7 @@ class SceneSettings:
         smallest, largest: a face's height as a share of the frame's.
         empty, whole: shares of the views without anyone, and with one whole picture.
         upside: share of the faces that are turned any way at all.
+        masked: share of the faces that wear a drawn mask or scarf.
         degraded: share of the views that are dark, blurred, noisy or compressed.
     """
 
@@ -47,6 +49,7 @@ class SceneSettings:
     empty: float = 0.1
     whole: float = 0.24
     upside: float = 0.14
+    masked: float = 0.07
     degraded: float = 0.5
 
 
@@ -232,6 +235,9 @@ class FaceScenes:
             cover = soft_edges(cover, tall * float(rng.choice([0.02, 0.1, 0.25])))
         if rng.random() < 0.35:
             layer = transforms.colour_shift(np.ascontiguousarray(layer), rng, gamma=1.5)
+        if rng.random() < self.settings.masked:
+            layer = np.ascontiguousarray(layer)
+            wear_mask(layer, region, outline, rolled, rng)
         if rng.random() < 0.08:  # against the light
             layer = (layer * rng.uniform(0.2, 0.6)).astype(np.uint8)
         top, bottom, left, right = region

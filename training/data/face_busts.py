@@ -72,7 +72,7 @@ def busts(data: Path, split: str) -> list[tuple[list[Bust], float]]:
     """The busts of a split, by where they come from, and how often each is taken."""
     others = read_boxes()
     kinds: list[tuple[Iterator[Bust | None], float]] = [
-        ((celebamask_bust(sample) for sample in samples_of(open_celebamask(data, split))), 0.55),
+        ((celebamask_bust(sample) for sample in samples_of(open_celebamask(data, split))), 0.5),
         (
             (
                 helen_bust(sample, shows_others=sample.name in others)
@@ -80,7 +80,7 @@ def busts(data: Path, split: str) -> list[tuple[list[Bust], float]]:
             ),
             0.24,
         ),
-        ((masked_bust(sample) for sample in samples_of(MaskedFaces(root=data, split=split))), 0.07),
+        ((masked_bust(sample) for sample in samples_of(MaskedFaces(root=data, split=split))), 0.12),
     ]
     if split != "report":
         profiles = Fasseg(root=data, version="v3", split=split)

@@ -25,7 +25,7 @@ def painted_bust(*, tilt=0.0):
 
 
 def scenes(**options):
-    settings = SceneSettings(degraded=0, empty=0, whole=0, **options)
+    settings = SceneSettings(**{"degraded": 0, "empty": 0, "whole": 0, "masked": 0} | options)
     backgrounds = [np.full((200, 300, 3), 200, np.uint8)]
     return FaceScenes(
         busts=[([painted_bust()], 1.0)], backgrounds=backgrounds, settings=settings, seed=3
@@ -73,6 +73,23 @@ def test_the_boxes_of_a_view_hold_what_is_green(index):
         left, top, right, bottom = (round(edge) for edge in face.box)
         green[max(0, top - 3) : bottom + 3, max(0, left - 3) : right + 3] = 0
     assert green.sum() < 60  # nothing green is left out, but for what is nearly hidden
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_mask_hides_the_lower_part_of_a_face_that_counts_as_ever(index):
+    bare, faces, _ = scenes(smallest=0.3, largest=0.5).scene(index)
+    masked, same, _ = scenes(smallest=0.3, largest=0.5, masked=1.0).scene(index)
+    # what is drawn takes chance too, so that only the first face of a view is where it was
+    assert [face.box for face in faces[:1]] == [face.box for face in same[:1]]
+    whole = [face for face in same if face.visible > 0.97 and abs(face.roll_degrees) < 20]
+    for face in whole:
+        left, top, right, bottom = (round(edge) for edge in face.box)
+        shown = masked[top:bottom, left:right].astype(int)
+        green = shown[..., 1] > 1.6 * np.maximum(shown[..., 0], shown[..., 2]) + 5
+        third = len(green) // 3
+        assert green[:third].mean() > 0.45
+        assert green[-third:].mean() < 0.3
+    assert not np.array_equal(bare, masked)
 
 
 def test_a_view_is_a_function_of_its_index():
