@@ -13,11 +13,11 @@ import numpy as np
 from rtseg.errors import RtsegError
 from rtseg.frames import Picture
 from rtseg.segmenter import Segmenter
-from rtseg.serving.view_controls import ViewControls, described
 from rtseg.sinks.base import Event, Sink, ViewChange
 from rtseg.sinks.images import write_picture
 from rtseg.sinks.web.page_state import PageState
 from rtseg.system.files import unused_path
+from rtseg.view_controls import ViewControls, described
 from rtseg.views.hud import draw_hud
 from rtseg.wiring import Run
 

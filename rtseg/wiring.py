@@ -11,6 +11,7 @@ from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.labels import LabelSet
 from rtseg.runtime.pipeline import Pipeline
 from rtseg.runtime.statistics import Progress, RunSummary
+from rtseg.runtime.turns import Turn
 from rtseg.segmenter import Segmenter
 from rtseg.settings import ViewSettings
 from rtseg.sinks.base import Event, Sink
@@ -87,6 +88,7 @@ def wire(
     max_seconds: float | None = None,
     max_frames: int | None = None,
     warmup_frames: int = 0,
+    turn: Turn | None = None,
 ) -> Run:
     """Put a run together.
 
@@ -99,7 +101,7 @@ def wire(
             `"lips=#b0122a"` or another of `rtseg.effects`, or a function from a frame and its
             segmentation to a picture.
         times: where the stages are recorded; give the segmenter the same one.
-        overlap, max_seconds, max_frames, warmup_frames: as `Pipeline` takes them.
+        overlap, max_seconds, max_frames, warmup_frames, turn: as `Pipeline` takes them.
 
     Raises:
         SettingError: the view cannot be drawn as asked, an effect is unknown or not for this
@@ -133,6 +135,7 @@ def wire(
         max_seconds=max_seconds,
         max_frames=max_frames,
         warmup_frames=warmup_frames,
+        turn=turn,
     )
     return Run(
         source=source,

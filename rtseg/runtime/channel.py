@@ -166,6 +166,16 @@ class Channel(Generic[T]):
             self._arrival.wait(min(left, _SLICE_SECONDS))
         return Nothing.EVER
 
+    def wait(self) -> bool:
+        """Wait until an item can be taken, and leave it; False where none will come."""
+        while not self._stop.is_set():
+            with self._lock:
+                if self._items or self._closed:
+                    return bool(self._items)
+                self._arrival.expected = True
+            self._arrival.wait(_SLICE_SECONDS)
+        return False
+
     def close(self) -> None:
         """Say that nothing more will be put; what waits can still be taken. Never waits."""
         with self._lock:

@@ -24,6 +24,7 @@ from rtseg.errors import SettingError, TruncatedError
 from rtseg.frames import Frame, Packet, Segmentation
 from rtseg.runtime.channel import Channel, Nothing, StopFlag
 from rtseg.runtime.statistics import EndedBy, LiveStatistics, Progress, RunCounter, RunSummary
+from rtseg.runtime.turns import Turn
 from rtseg.sinks.base import Event, Outcome, Picture, Sink
 from rtseg.sources.base import Source
 from rtseg.system.threads import quick_thread_switches
@@ -103,6 +104,8 @@ class Pipeline:
         max_seconds: ends the run after this long.
         max_frames: ends the run after this many written frames, the warm-up aside.
         warmup_frames: frames that are processed and written before the clock and the counts start.
+        turn: this run's place in the line, where it shares a network with others: it is taken
+            before a frame is, so that the frame is the newest.
 
     Raises:
         SettingError: a size or a limit is out of range.
@@ -122,6 +125,7 @@ class Pipeline:
         max_seconds: float | None = None,
         max_frames: int | None = None,
         warmup_frames: int = 0,
+        turn: Turn | None = None,
     ) -> None:
         if width < 1 or height < 1:
             raise SettingError(f"a view must be 1x1 or larger; found {width}x{height}")
@@ -141,6 +145,7 @@ class Pipeline:
         self._max_seconds = max_seconds
         self._max_frames = max_frames
         self._warmup_left = warmup_frames
+        self._turn = turn
         self._is_live = source.info.is_live
 
         self._over = StopFlag()
@@ -378,11 +383,24 @@ class Pipeline:
 
     def _infer_work(self) -> None:
         try:
-            _pass_on(self._segment_all(_taken_from(self._captured)), self._segmented)
+            with closing(self._taken()) as taken:
+                _pass_on(self._segment_all(taken), self._segmented)
         except BaseException as error:  # noqa: BLE001  raised again on the calling thread
             self._worker_errors.append(error)
         finally:
             self._segmented.close()
+
+    def _taken(self) -> Generator[_Item]:
+        if self._turn is None:
+            yield from _taken_from(self._captured)
+            return
+        while self._captured.wait() and self._turn.take(self._over):
+            try:
+                item = self._captured.get(timeout_seconds=0)
+                if not isinstance(item, Nothing):
+                    yield item
+            finally:
+                self._turn.give_back()
 
     def _capture(self) -> Generator[_Item]:
         iterator = iter(self._source)
@@ -433,7 +451,10 @@ class Pipeline:
                 # The frame that said so gave way to a newer one, or nobody looked for a while.
                 frame = replace(frame, discontinuity=True)
             cuts, was_away = item.cuts, False
-            yield _Captured(frame, item.captured_ns, cuts, self._segment(frame))
+            segmentation = self._segment(frame)
+            if self._turn is not None:
+                self._turn.give_back()  # others need not wait for what takes the result
+            yield _Captured(frame, item.captured_ns, cuts, segmentation)
 
     # --- the end ---
 

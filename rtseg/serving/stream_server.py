@@ -5,204 +5,288 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
+from rtseg.backends import open_beside
 from rtseg.backends.base import Backend
-from rtseg.errors import RtsegError
-from rtseg.frames import Frame, Picture
-from rtseg.runtime.statistics import LiveStatistics
+from rtseg.backends.shared import SharedBackend
+from rtseg.errors import RtsegError, SettingError
+from rtseg.runtime.turns import Turns
 from rtseg.segmenter import Segmenter
-from rtseg.serving.view_controls import ViewControls
+from rtseg.serving.pushed_stream import Deliver, MakeFrame, PushedStream
+from rtseg.serving.source_stream import SourceStream
+from rtseg.serving.stream_definition import StreamDefinition
 from rtseg.settings import FaceSettings, ViewSettings
-from rtseg.timing import RateMeter
-from rtseg.views.live import LiveView
+from rtseg.weights import finder_checkpoint_path
 
-MakeFrame = Callable[[], Frame]
-Deliver = Callable[[Picture, Frame], None]
+if TYPE_CHECKING:
+    from rtseg.sinks.web.live_page import LivePage
 
-_LONGEST_WAIT_SECONDS = 0.2
-_JOIN_SECONDS = 30.0
+STOP_SECONDS = 20.0
+"""How long streams may take to finish their files before they are left behind."""
 
-_log = logging.getLogger(__name__)
+GPU_STREAMS_AT_ONCE = 8
+PROCESSOR_STREAMS_AT_ONCE = 2
+"""Frames under way at once: a GPU's largest batch; on a processor one is cut out and pasted while
+the other is in the network."""
+
+_log = logging.getLogger("rtseg")
+
+__all__ = ["PushedStream", "ServerFullError", "SourceStream", "StreamDefinition", "StreamServer"]
 
 
 class ServerFullError(RtsegError):
     """No more streams are taken now."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Waiting:
-    make: MakeFrame
-    captured_ns: int
-
-
-class ServedStream:
-    """One stream of a server: its own tracker, smoothing and view. Made by `StreamServer.add`.
-
-    Attributes:
-        name: for people.
-        view, controls: what is drawn, and how it is changed while it runs.
-        faces: in the newest frame.
-        error: what ended it, where something did; the others go on.
-    """
-
-    def __init__(
-        self, name: str, *, segmenter: Segmenter, view: ViewSettings, deliver: Deliver
-    ) -> None:
-        self.name = name
-        self.segmenter = segmenter
-        self.view = LiveView(view, alpha=False, statistics=lambda: self.statistics)
-        self.controls = ViewControls(self.view, segmenter)
-        self.faces = 0
-        self.error: Exception | None = None
-        self.served_at = 0.0
-        self._deliver = deliver
-        self._rate = RateMeter()
-        self._frames = self._dropped = 0
-        self._latency_ms = 0.0
-        self._waiting: _Waiting | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def statistics(self) -> LiveStatistics:
-        """Where it stands now."""
-        return LiveStatistics(
-            frames=self._frames,
-            dropped=self._dropped,
-            frames_per_second=self._rate.per_second,
-            latency_ms=self._latency_ms,
-        )
-
-    def put(self, make: MakeFrame) -> bool:
-        """Leave the newest frame; the one before it gives way. See `StreamServer.put`."""
-        with self._lock:
-            was_waiting = self._waiting is not None
-            self._dropped += was_waiting
-            self._waiting = _Waiting(make, time.monotonic_ns())
-        return not was_waiting
-
-    @property
-    def has_waiting(self) -> bool:
-        """Whether a frame waits."""
-        return self._waiting is not None
-
-    def serve(self) -> None:
-        """Segment, draw and deliver the frame that waits, on the server's thread."""
-        with self._lock:
-            waiting, self._waiting = self._waiting, None
-        if waiting is None:
-            return
-        self.served_at = time.monotonic()
-        frame = waiting.make()
-        segmentation = self.segmenter(frame)
-        self.faces = len(segmentation.faces)
-        self._deliver(self.view(frame, segmentation), frame)
-        self._frames += 1
-        self._rate.tick()
-        self._latency_ms = (time.monotonic_ns() - waiting.captured_ns) / 1e6
-
-
 class StreamServer:
     """Segments live streams with one backend, each by a segmenter of its own.
 
-    The stream that was served longest ago comes next, with its newest frame: none starves, and none
-    lags. What fails in one ends that one; the others go on.
+    Of each stream only the newest frame is looked at. The one that was served longest ago comes
+    next: none starves, and none lags. What several ask of the network at nearly the same time is
+    one batch. What fails in one stream is that stream's matter; the others go on.
+
+    Streams are either started with a source and outputs (`start`, `replace`), or added, and then
+    get the frames that are put (`add`, `put`).
 
     Args:
         backend: what runs the network; it stays open.
-        faces: how faces are found, followed and steadied, in every stream.
+        faces: how faces are found, followed and steadied, in streams that are added.
         most_streams: more are refused.
+        at_once: how many streams' frames may be under way together; 0 is what suits the device.
+        make_page: makes what shows a started stream on a page.
+
+    Raises:
+        SettingError: a number is out of range.
     """
 
     def __init__(
-        self, backend: Backend, *, faces: FaceSettings | None = None, most_streams: int = 4
+        self,
+        backend: Backend,
+        *,
+        faces: FaceSettings | None = None,
+        most_streams: int = 4,
+        at_once: int = 0,
+        make_page: Callable[[SourceStream], LivePage] | None = None,
     ) -> None:
-        self.backend = backend
         self.most_streams = most_streams
-        self._faces = faces
-        self._streams: list[ServedStream] = []
-        self._arrival = threading.Condition()
-        self._is_over = False
-        self._thread = threading.Thread(target=self._work, name="rtseg-serve", daemon=True)
-        self._thread.start()
+        self.make_page = make_page
+        is_gpu = backend.device.startswith("cuda")
+        usual = GPU_STREAMS_AT_ONCE if is_gpu else PROCESSOR_STREAMS_AT_ONCE
+        self.turns = Turns(at_once or usual)
+        self.backend = SharedBackend(backend, expected=self._expected)
+        self._faces = faces or FaceSettings()
+        self._lock = threading.Lock()
+        self._pushed: list[PushedStream] = []
+        self._started: dict[str, SourceStream] = {}
+        self._leaving: list[SourceStream] = []
+        self._stack = ExitStack()
+        self._finder = self._open_finder(backend)
+
+    def _expected(self) -> int:
+        return self.turns.active
+
+    def _open_finder(self, backend: Backend) -> Backend | None:
+        """One finder network for all streams, as a segmenter alone would open it."""
+        path = finder_checkpoint_path()
+        if backend.model.view != "face" or path is None:
+            return None
+        finder = open_beside(backend, path)
+        if finder is None:
+            return None
+        self._stack.enter_context(finder)
+        return SharedBackend(finder, expected=self._expected)
 
     @property
-    def streams(self) -> tuple[ServedStream, ...]:
+    def streams(self) -> tuple[PushedStream | SourceStream, ...]:
         """Those that are served now."""
-        return tuple(self._streams)
+        return (*self._pushed, *self._started.values())
 
-    def add(self, name: str, *, deliver: Deliver, view: ViewSettings | None = None) -> ServedStream:
-        """Take one stream more.
+    @property
+    def started(self) -> tuple[SourceStream, ...]:
+        """Those with a source of their own, in their order."""
+        return tuple(self._started.values())
+
+    # --- streams with a source ---
+
+    def start(self, definition: StreamDefinition) -> SourceStream:
+        """Serve one stream more, from its source to its outputs. Does not wait for it to open.
+
+        Raises:
+            SettingError: there is one of that name.
+            ServerFullError: there are as many as are allowed.
+        """
+        with self._lock:
+            if definition.name in self._started:
+                raise SettingError(f"`name`: a stream {definition.name!r} is served already")
+            self._check_room()
+            return self._begin(definition)
+
+    def _begin(
+        self, definition: StreamDefinition, after: SourceStream | None = None
+    ) -> SourceStream:
+        stream = SourceStream(
+            definition,
+            make_segmenter=self._new_segmenter,
+            turn=self.turns.join(),
+            make_page=self.make_page,
+            after=after,
+        )
+        self._started[definition.name] = stream
+        return stream
+
+    def stop(self, name: str) -> None:
+        """End a stream in order, and serve it no more. Does not wait for its files; `close` does.
+
+        Raises:
+            SettingError: there is none of that name.
+        """
+        with self._lock:
+            stream = self._started.pop(name, None)
+            if stream is None:
+                raise SettingError(f"`name`: no stream {name!r} is served")
+            self._end(stream)
+
+    def _end(self, stream: SourceStream) -> None:
+        stream.stop()
+        self._leaving = [left for left in self._leaving if not left.join(0)] + [stream]
+
+    def replace(self, definitions: Iterable[StreamDefinition]) -> dict[str, list[str]]:
+        """Serve these streams, and no others. One that is the same goes on without a gap.
+
+        One that ended or failed is started anew even where it is the same. One that differs ends
+        in order, and begins anew once it has.
+
+        Returns:
+            Names of what was `added`, `removed`, `changed`, `kept`, `restarted`.
+
+        Raises:
+            ServerFullError: they are more than are allowed; nothing was changed.
+            SettingError: two have one name; nothing was changed.
+        """
+        wanted: dict[str, StreamDefinition] = {}
+        for definition in definitions:
+            if definition.name in wanted:
+                raise SettingError(f"`name`: {definition.name!r} stands twice; give each its own")
+            wanted[definition.name] = definition
+        done: dict[str, list[str]] = {
+            kind: [] for kind in ("added", "removed", "changed", "kept", "restarted")
+        }
+        with self._lock:
+            if len(wanted) + len(self._pushed) > self.most_streams:
+                raise ServerFullError(
+                    f"{len(wanted)} streams; allowed: {self.most_streams} at once"
+                )
+            before = self._started
+            self._started = {}
+            for name in before.keys() - wanted.keys():
+                self._end(before[name])
+                done["removed"].append(name)
+            for name, definition in wanted.items():
+                old = before.get(name)
+                if old is None:
+                    self._begin(definition)
+                    done["added"].append(name)
+                    continue
+                is_over = old.state in ("ended", "failed")
+                if old.definition == definition and not is_over:
+                    self._started[name] = old
+                    done["kept"].append(name)
+                    continue
+                self._end(old)
+                self._begin(definition, after=old)
+                done["restarted" if old.definition == definition else "changed"].append(name)
+        return done
+
+    # --- streams whose frames are put ---
+
+    def add(self, name: str, *, deliver: Deliver, view: ViewSettings | None = None) -> PushedStream:
+        """Take one stream more, whose frames `put` gives.
 
         Args:
             name: for people.
-            deliver: gets each drawn picture and its frame, on the server's thread; must not wait.
+            deliver: gets each drawn picture and its frame, on the stream's thread; must not wait.
             view: what is drawn at first.
 
         Raises:
             ServerFullError: there are as many as are allowed.
         """
-        if len(self._streams) >= self.most_streams:
-            raise ServerFullError(
-                f"{len(self._streams)} are served already, which is as many as are allowed; "
-                "try again later"
+        with self._lock:
+            self._check_room()
+            stream = PushedStream(
+                name,
+                segmenter=self._new_segmenter(self._faces, soft=False),
+                turn=self.turns.join(),
+                view=view or ViewSettings(),
+                deliver=deliver,
+                on_error=self.remove,
             )
-        segmenter = Segmenter(backend=self.backend, faces=self._faces)
-        stream = ServedStream(
-            name, segmenter=segmenter, view=view or ViewSettings(), deliver=deliver
-        )
-        with self._arrival:
-            self._streams.append(stream)
-        return stream
+            self._pushed.append(stream)
+            return stream
 
-    def put(self, stream: ServedStream, make: MakeFrame) -> None:
+    def put(self, stream: PushedStream, make: MakeFrame) -> None:
         """Leave a stream's newest frame, from any thread; never waits.
 
         Args:
             stream: that `add` gave.
-            make: makes the frame, on the server's thread: what gives way is never converted.
+            make: makes the frame, on the stream's thread: what gives way is never converted.
         """
-        if stream.put(make):
-            with self._arrival:
-                self._arrival.notify()
+        stream.put(make)
 
-    def remove(self, stream: ServedStream) -> None:
+    def remove(self, stream: PushedStream) -> None:
         """Serve it no more. May be called twice."""
-        with self._arrival:
-            if stream not in self._streams:
+        with self._lock:
+            if stream not in self._pushed:
                 return
-            self._streams.remove(stream)
-        stream.segmenter.close()
+            self._pushed.remove(stream)
+        stream.close()
+
+    # --- all of them ---
+
+    def _new_segmenter(self, faces: FaceSettings, *, soft: bool) -> Segmenter:
+        return Segmenter(
+            backend=self.backend,
+            faces=faces,
+            soft=soft,
+            finder="parsing" if self._finder is None else self._finder,
+        )
+
+    def _check_room(self) -> None:
+        if len(self.streams) >= self.most_streams:
+            raise ServerFullError(
+                f"{len(self.streams)} are served already, which is as many as are allowed; "
+                "try again later"
+            )
 
     def close(self) -> None:
-        """Serve nobody any more, and end the thread."""
-        with self._arrival:
-            self._is_over = True
-            self._arrival.notify()
-        self._thread.join(_JOIN_SECONDS)
-        for stream in self.streams:
-            self.remove(stream)
+        """End every stream in order: files are finished. May be called twice."""
+        with self._lock:
+            leaving = [*self._leaving, *self._started.values()]
+            pushed, self._pushed = self._pushed, []
+            self._started = {}
+        for source in leaving:
+            source.stop()
+        for stream in pushed:
+            stream.close()
+        deadline = time.monotonic() + STOP_SECONDS
+        for source in leaving:
+            # one that is only being opened has nothing to finish, and is not waited for
+            while not source.join(0.05) and source.holds_outputs:
+                if time.monotonic() > deadline:
+                    _log.warning("%s does not end; left behind", source.name)
+                    break
+        self._stack.close()
 
-    def _work(self) -> None:
-        while (stream := self._next()) is not None:
-            try:
-                stream.serve()
-            except Exception as error:  # noqa: BLE001  told, and one stream ends by it
-                # A bug is shown with its trace; either way it is one stream's matter.
-                if isinstance(error, RtsegError):
-                    _log.warning("%s: ended: %s", stream.name, error)
-                else:
-                    _log.exception("%s: ended by a bug", stream.name)
-                stream.error = error
-                self.remove(stream)
+    def __enter__(self) -> Self:
+        return self
 
-    def _next(self) -> ServedStream | None:
-        """The stream to serve now; None at the end."""
-        with self._arrival:
-            while not self._is_over:
-                ready = [stream for stream in self._streams if stream.has_waiting]
-                if ready:
-                    return min(ready, key=lambda stream: stream.served_at)
-                self._arrival.wait(_LONGEST_WAIT_SECONDS)
-        return None
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from rtseg.errors import RtsegError
 from rtseg.frames import Frame, Picture
-from rtseg.serving.stream_server import ServedStream, ServerFullError, StreamServer
-from rtseg.serving.view_controls import described
+from rtseg.serving.pushed_stream import PushedStream
+from rtseg.serving.stream_server import ServerFullError, StreamServer
 from rtseg.settings import ViewSettings, WebSettings
 from rtseg.sinks.base import ViewChange
 from rtseg.sinks.web.address import WebAddress
@@ -21,6 +21,7 @@ from rtseg.sinks.web.broadcast import Broadcast
 from rtseg.sinks.web.page_state import PageState, event_of, view_json
 from rtseg.sinks.web.peers import OfferError, Peer
 from rtseg.sinks.web.server import Route, WebServer, json_of
+from rtseg.view_controls import described
 
 ANSWER_SECONDS = 5.0
 
@@ -50,7 +51,7 @@ class Visitor:
         self._broadcast = Broadcast(
             loop, most_viewers=1, threads=threads, name="rtseg-visitor-encode"
         )
-        self.stream: ServedStream | None = None
+        self.stream: PushedStream | None = None
         viewer = self._broadcast.join("webrtc")
         assert viewer is not None
         self.viewer = viewer
@@ -267,7 +268,7 @@ class VisitorPage:
             await visitor.peer.close()
 
 
-def _picture(stream: ServedStream) -> dict[str, Any]:
+def _picture(stream: PushedStream) -> dict[str, Any]:
     state = PageState(
         settings=stream.view.settings,
         effects=stream.controls.choices,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ def open_source(
     camera: CameraSettings | None = None,
     stream: StreamSettings | None = None,
     exact_colour: bool = True,
+    await_start: bool = True,
     threads: int = 0,
 ) -> Source:
     """Open whatever a location names.
@@ -43,6 +45,8 @@ def open_source(
             http URL is live with `real_time`, else a file, whose download is taken up again.
         exact_colour: refuse a video whose colours cannot be read rightly; False where only labels
             are written.
+        await_start: try a live input that is busy or silent again before it was ever open; else
+            that is an error at once.
         threads: for decoding; 0 is one a core.
 
     Raises:
@@ -58,6 +62,7 @@ def open_source(
     reconnects = stream is not None and stream.reconnect
     # A live input that sends nothing shows a frozen picture as well.
     silence_seconds = (stream.stale_after if stream and reconnects else 0) or None
+    keep = functools.partial(_kept_open, stream=stream, await_start=await_start)
     if is_camera(name):
         from rtseg.sources.camera import CameraSource
 
@@ -70,7 +75,7 @@ def open_source(
                 closed=closed,
             )
 
-        return _kept_open(open_camera, stream) if reconnects else open_camera()
+        return keep(open_camera) if reconnects else open_camera()
     if name.startswith(SYNTHETIC):
         from rtseg.sources.synthetic import MovingFaceSource
 
@@ -103,23 +108,26 @@ def open_source(
     if not reconnects:
         return open_video()
     if is_live:
-        return _kept_open(open_video, stream)
+        return keep(open_video)
     source = open_video()
     if not source.info.is_live or scheme is None:
         return source
     # A camera whose pictures come over http without an end, as one sees once it is open.
     is_live = True
     opened: list[Source] = [source]
-    return _kept_open(lambda closed: opened.pop() if opened else open_video(closed), stream)
+    return keep(lambda closed: opened.pop() if opened else open_video(closed))
 
 
 def _kept_open(
-    connect: Callable[[threading.Event], Source], stream: StreamSettings | None
+    connect: Callable[[threading.Event], Source],
+    *,
+    stream: StreamSettings | None,
+    await_start: bool,
 ) -> Source:
     from rtseg.settings import StreamSettings
     from rtseg.sources.reconnecting import ReconnectingSource
 
-    return ReconnectingSource(connect, settings=stream or StreamSettings())
+    return ReconnectingSource(connect, settings=stream or StreamSettings(), await_start=await_start)
 
 
 def is_camera(location: str) -> bool:

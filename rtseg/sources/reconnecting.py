@@ -40,6 +40,7 @@ class ReconnectingSource(Source):
         connect: opens the source. Gets an event that is set when it is no longer wanted.
         settings: whether and how often it is tried, and when a picture counts as frozen.
         first_delay_seconds: the wait before the first attempt.
+        await_start: whether what is busy or silent at the start is tried again.
 
     Attributes:
         reconnects: how often it came back, a start that took several attempts included.
@@ -56,6 +57,7 @@ class ReconnectingSource(Source):
         *,
         settings: StreamSettings,
         first_delay_seconds: float = FIRST_DELAY_SECONDS,
+        await_start: bool = True,
     ) -> None:
         self._connect = connect
         self._settings = settings
@@ -64,7 +66,7 @@ class ReconnectingSource(Source):
         self._lock = threading.Lock()
         self.reconnects = 0
         self.status = ""
-        self._source = self._start()
+        self._source = self._start() if await_start else connect(self._closed)
         self.info = self._source.info
         self._splice = _Splice(self._source)
         self._stillness = _Stillness()

@@ -16,7 +16,7 @@ from rtseg.frames import Picture
 from rtseg.sinks.live_encoder import EncodedPicture, LiveEncoder
 from rtseg.timing import Percentiles, RateMeter
 
-Kind = Literal["webrtc", "mjpeg", "snapshot"]
+Kind = Literal["webrtc", "mjpeg", "snapshot", "tile"]
 
 JPEG_QUALITY = 80
 
@@ -34,6 +34,7 @@ class Viewer:
     Attributes:
         number: counts up; `kind`, `since`: how, and since when (monotonic seconds).
         dropped: pictures that it was too slow for.
+        width: of a tile's picture, at most.
     """
 
     def __init__(self, number: int, kind: Kind, loop: asyncio.AbstractEventLoop) -> None:
@@ -42,6 +43,7 @@ class Viewer:
         self.since = time.monotonic()
         self.dropped = 0
         self.delivered = 0
+        self.width = 0
         self.is_closed = False
         self._loop = loop
         self._waiting: deque[EncodedPicture | bytes] = deque()
@@ -213,7 +215,8 @@ class Broadcast:
     def _encode(self, shown: _Shown) -> None:
         viewers = self.viewers
         watching = [viewer for viewer in viewers if viewer.kind == "webrtc"]
-        looking = [viewer for viewer in viewers if viewer.kind != "webrtc"]
+        looking = [viewer for viewer in viewers if viewer.kind in ("mjpeg", "snapshot")]
+        glancing = [viewer for viewer in viewers if viewer.kind == "tile" and viewer.width]
         if watching:
             encoded = self._as_h264(shown, joined=any(viewer.needs_key for viewer in watching))
             for viewer in watching:
@@ -223,6 +226,11 @@ class Broadcast:
             jpeg = as_jpeg(shown.picture)
             for viewer in looking:
                 viewer.deliver(jpeg)
+        for width in {viewer.width for viewer in glancing}:
+            jpeg = as_jpeg(_narrowed(shown.picture, width))
+            for viewer in glancing:
+                if viewer.width == width:
+                    viewer.deliver(jpeg)
         self._rate.tick()
         self._ages.append((time.monotonic_ns() - shown.captured_ns) / 1e9)
 
@@ -238,6 +246,17 @@ class Broadcast:
         # The time of sending, not of capture: a browser takes uneven work in between for a bad
         # line, and holds every picture back to even it out.
         return self._encoder.encode(shown.picture, now, key=key)
+
+
+def _narrowed(picture: Picture, width: int) -> Picture:
+    """A picture of that width at most, in its own proportions."""
+    import cv2
+
+    rows, columns = picture.shape[:2]
+    if columns <= width:
+        return picture
+    size = (width, max(1, round(rows * width / columns)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def as_jpeg(picture: Picture) -> bytes:

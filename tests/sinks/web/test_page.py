@@ -19,7 +19,7 @@ from rtseg.errors import SettingError, SinkError
 from rtseg.settings import WebSettings
 from rtseg.sinks.base import ViewChange
 from rtseg.sinks.web import WebAddress, parse_address
-from rtseg.sinks.web import sink as sink_module
+from rtseg.sinks.web import live_page
 from rtseg.sinks.web.sink import WebSink
 from tests.sinks.drawn import info
 from tests.support.pages import serving_page
@@ -130,7 +130,7 @@ def test_what_cannot_be_asked_is_refused(asked: object) -> None:
 def test_one_that_does_not_read_is_dropped_and_nobody_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sink_module, "SLOW_SECONDS", 0.5)
+    monkeypatch.setattr(live_page, "SLOW_SECONDS", 0.5)
     with serving_page(width=1280, height=720, always=True) as page:
         with socket.create_connection(("127.0.0.1", page.port)) as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -219,7 +219,7 @@ def test_no_addresses(text: str) -> None:
 
 
 def test_a_snapshot_of_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink_module, "SNAPSHOT_SECONDS", 0.2)
+    monkeypatch.setattr(live_page, "SNAPSHOT_SECONDS", 0.2)
     sink = WebSink(WebAddress(host="127.0.0.1", port=0), settings=WebSettings())
     sink.open(info(), width=64, height=48)
     try:

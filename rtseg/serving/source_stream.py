@@ -1,0 +1,314 @@
+"""A served stream with a source and outputs: it is run, watched, and started again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from rtseg.controls import Controls
+from rtseg.destination import is_folder, video_destination
+from rtseg.errors import RtsegError, SettingError, TruncatedError
+from rtseg.frames import Frame, Segmentation
+from rtseg.media.urls import local_path
+from rtseg.outputs import shown
+from rtseg.run_outputs import video_sink
+from rtseg.runtime.statistics import LiveStatistics
+from rtseg.runtime.turns import Turn
+from rtseg.segmenter import Segmenter
+from rtseg.serving.guarded_output import GuardedOutput
+from rtseg.serving.stream_definition import StreamDefinition, is_sent, virtual_camera_of
+from rtseg.settings import FaceSettings, ModelSettings
+from rtseg.sinks import open_sink
+from rtseg.sinks.base import Sink
+from rtseg.sinks.callback import CallbackSink
+from rtseg.sinks.web.page_state import PageState
+from rtseg.sources import open_source
+from rtseg.sources.base import Source
+from rtseg.sources.reconnecting import ReconnectingSource
+from rtseg.system.files import unused_path
+from rtseg.timing import Percentiles
+from rtseg.views import SOFT_VIEWS
+from rtseg.wiring import Run, wire
+
+if TYPE_CHECKING:
+    from rtseg.media.info import StreamKind
+    from rtseg.sinks.web.live_page import LivePage
+
+StreamState = Literal[
+    "starting", "live", "resting", "reconnecting", "waiting", "ended", "failed", "stopped"
+]
+"""`resting`: nobody would see it; `waiting`: it could not be opened, or broke, and is tried again;
+`ended`: its file is over; `failed`: it was asked for wrongly, and is not tried again."""
+
+FIRST_RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 30.0
+"""The wait before a stream is started again doubles from the first of these to the second."""
+
+_KEPT_AGES = 300
+
+_log = logging.getLogger("rtseg")
+
+
+class MakeSegmenter(Protocol):
+    """Makes a segmenter on the server's backend."""
+
+    def __call__(self, faces: FaceSettings, *, soft: bool) -> Segmenter:
+        """How faces are followed, and whether soft masks are wanted."""
+        ...
+
+
+class SourceStream:
+    """One stream of a server, on threads of its own. Made by `StreamServer.start`.
+
+    Args:
+        definition: what it is.
+        make_segmenter: makes its segmenter, anew for each run.
+        turn: its place in the line for the network.
+        make_page: makes what shows it on a page; None without one.
+        after: the stream whose place it takes, and which must have ended before it begins.
+
+    Attributes:
+        name: as defined.
+        page: what shows it now; None while it does not run, or without a page.
+        starts: how often it was started.
+    """
+
+    def __init__(
+        self,
+        definition: StreamDefinition,
+        *,
+        make_segmenter: MakeSegmenter,
+        turn: Turn,
+        make_page: Callable[[SourceStream], LivePage] | None = None,
+        after: SourceStream | None = None,
+    ) -> None:
+        self.definition = definition
+        self.name = definition.name
+        self.page: LivePage | None = None
+        self.starts = 0
+        self.faces = 0
+        self.outputs: tuple[GuardedOutput, ...] = ()
+        self._make_segmenter = make_segmenter
+        self._turn = turn
+        self._make_page = make_page
+        self._after = after
+        self._run: Run | None = None
+        self._controls: Controls | None = None
+        self._state: StreamState = "starting"
+        self._reason = ""
+        self._before = LiveStatistics()
+        self._ages: deque[float] = deque(maxlen=_KEPT_AGES)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"rtseg-{self.name}", daemon=True)
+        self._thread.start()
+
+    # --- any thread ---
+
+    @property
+    def state(self) -> StreamState:
+        """How it stands now."""
+        run = self._run
+        if self._state != "live" or run is None:
+            return self._state
+        if run.source.status:
+            return "reconnecting"
+        return "live" if run.sink.is_wanted else "resting"
+
+    @property
+    def reason(self) -> str:
+        """Why it stands so, where that needs a word."""
+        run = self._run
+        status = run.source.status if run is not None else ""
+        return status or self._reason
+
+    @property
+    def statistics(self) -> LiveStatistics:
+        """Of all its runs together; rate and latency of the newest."""
+        before, run = self._before, self._run
+        now = LiveStatistics() if run is None else run.pipeline.statistics
+        return _together(before, now)
+
+    @property
+    def ages(self) -> Percentiles:
+        """How old its pictures were once they were written, of the last ten seconds or so."""
+        return Percentiles.of(tuple(self._ages))
+
+    def stop(self) -> None:
+        """End it in order: its files are finished. Does not wait; see `join`."""
+        self._over.set()
+        run = self._run
+        if run is not None:
+            run.stop()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for its end; whether it has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def holds_outputs(self) -> bool:
+        """Whether outputs are open that are to be finished."""
+        return self._run is not None
+
+    # --- its own thread ---
+
+    def _work(self) -> None:
+        if self._after is not None:
+            self._after.join(60.0)
+            self._after = None
+        delay = FIRST_RETRY_SECONDS
+        while not self._over.is_set():
+            began = time.monotonic()
+            try:
+                self._run_once()
+            except Exception as error:  # noqa: BLE001  told; one stream's matter
+                self._note(error)
+            if self._state in ("ended", "failed") or self._over.is_set():
+                break
+            if time.monotonic() - began > LONGEST_RETRY_SECONDS:
+                delay = FIRST_RETRY_SECONDS
+            self._state = "waiting"
+            self._over.wait(delay)
+            delay = min(LONGEST_RETRY_SECONDS, 2 * delay)
+        if self._over.is_set():
+            self._state, self._reason = "stopped", ""
+
+    def _note(self, error: Exception) -> None:
+        """Say what went wrong, once, and whether it is tried again."""
+        # what goes wrong later was not asked for wrongly
+        is_wrong = isinstance(error, SettingError) and self._state != "live"
+        words = str(error) if isinstance(error, RtsegError) else f"a bug: {error!r}"
+        if words != self._reason or is_wrong:
+            again = "" if is_wrong else "; trying again"
+            if isinstance(error, RtsegError):
+                _log.warning("%s: %s%s", self.name, words, again)
+            else:
+                _log.error("%s: ended by a bug%s", self.name, again, exc_info=error)
+        self._reason = words
+        self._state = "failed" if is_wrong else "waiting"
+
+    def _run_once(self) -> None:
+        definition = self.definition
+        with ExitStack() as stack:
+            source = stack.enter_context(self._open_source())
+            if self._over.is_set():  # asked to stop while it was being opened
+                return
+            soft = bool(definition.effects) or definition.view.view in SOFT_VIEWS
+            segmenter = self._make_segmenter(definition.faces, soft=soft)
+            stack.callback(segmenter.close)
+            outputs = [self._guarded(output) for output in definition.outputs]
+            shown_on = []
+            if self._make_page is not None:
+                shown_on.append(GuardedOutput(self.name, "the page", self._new_page))
+                stack.callback(self._leave_page)
+            run = wire(
+                source,
+                segmenter,
+                [*shown_on, *outputs, CallbackSink(self._count)],
+                view=definition.view,
+                effects=definition.effects,
+                turn=self._turn,
+            )
+            self._controls = controls = Controls(
+                run,
+                record=partial(
+                    video_sink,
+                    encode=definition.encode.for_view(definition.view.view),
+                    model=ModelSettings(threads=1),
+                ),
+            )
+            self.outputs = (*shown_on, *outputs)
+            self._run = run
+            if self._over.is_set():
+                run.stop()
+            self._state, self._reason = "live", ""
+            self.starts += 1
+            try:
+                run.run(on_event=controls.handle)
+            except TruncatedError as error:
+                if isinstance(source, ReconnectingSource):
+                    raise
+                self._state, self._reason = "ended", str(error)
+            else:
+                if run.summary is not None and run.summary.ended_by == "end":
+                    self._state, self._reason = "ended", "its source is over"
+            finally:
+                self._before = _together(self._before, run.pipeline.statistics)
+                self._run = None
+
+    def _open_source(self) -> Source:
+        definition = self.definition
+        if callable(definition.source):
+            return definition.source()
+        is_heard = definition.encode.audio != "none" and any(map(is_sent, definition.outputs))
+        kept: tuple[StreamKind, ...] = ("audio",) if is_heard else ()
+        return open_source(
+            definition.source,
+            settings=definition.read,
+            with_streams=kept,
+            real_time=True,
+            camera=definition.camera,
+            stream=definition.reconnect,
+            await_start=False,
+            threads=1,
+        )
+
+    def _guarded(self, output: str) -> GuardedOutput:
+        definition = self.definition
+        device = virtual_camera_of(output)
+        encode = definition.encode.for_view(definition.view.view)
+
+        def make() -> Sink:
+            if device is not None:
+                from rtseg.sinks.virtual_camera import VirtualCameraSink
+
+                return VirtualCameraSink(device[0], settings=definition.virtual)
+            place = output
+            if is_folder(output):
+                place = video_destination(output, source=definition.name, encode=encode)
+            path = local_path(place)
+            if path is not None and "%" not in path.name and path.suffix != ".m3u8":
+                path.parent.mkdir(parents=True, exist_ok=True)
+                place = str(unused_path(Path(place)))  # a recording after another
+            return open_sink(
+                place, settings=encode, stream=definition.reconnect, threads=1, shared=True
+            )
+
+        return GuardedOutput(self.name, shown(output), make, with_streams=is_sent(output))
+
+    def _new_page(self) -> Sink:
+        assert self._make_page is not None
+        self.page = self._make_page(self)
+        self.page.state = self._page_state
+        return self.page
+
+    def _page_state(self) -> PageState:
+        return PageState() if self._controls is None else self._controls.page_state()
+
+    def _leave_page(self) -> None:
+        page, self.page = self.page, None
+        if page is not None:
+            page.leave()
+
+    def _count(self, frame: Frame, segmentation: Segmentation) -> None:
+        self.faces = len(segmentation.faces)
+        if frame.captured_ns:
+            self._ages.append((time.monotonic_ns() - frame.captured_ns) / 1e9)
+
+
+def _together(before: LiveStatistics, now: LiveStatistics) -> LiveStatistics:
+    return LiveStatistics(
+        frames=before.frames + now.frames,
+        dropped=before.dropped + now.dropped,
+        corrupt=before.corrupt + now.corrupt,
+        frames_per_second=now.frames_per_second,
+        latency_ms=now.latency_ms,
+        reconnects=before.reconnects + now.reconnects,
+    )

@@ -1,0 +1,114 @@
+"""What one served stream is: where it comes from, how it is drawn, where it goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rtseg.errors import SettingError
+from rtseg.media.urls import url_scheme
+from rtseg.outputs import STANDARD_STREAM
+from rtseg.settings import (
+    CameraSettings,
+    EncodeSettings,
+    FaceSettings,
+    ReadSettings,
+    StreamSettings,
+    ViewSettings,
+    VirtualCameraSettings,
+)
+from rtseg.sources.base import Source
+
+VIRTUAL_CAMERA = "virtual-camera"
+"""An output of this name, or `virtual-camera:DEVICE`, is a camera of its own."""
+
+PATIENT = StreamSettings(max_reconnects=1_000_000)
+"""A server goes on trying."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamDefinition:
+    """One stream of a server. Two that are equal are the same stream.
+
+    Attributes:
+        name: letters, digits, `_`, `.` and `-`; it stands in the page's addresses.
+        source: what `open_source` takes, played by its clock; or a function that opens a source.
+        outputs: what `open_sink` takes, and `virtual-camera` or `virtual-camera:DEVICE`. A file
+            that is there is not replaced: the next one is numbered.
+        view, effects: what is drawn.
+        faces, read, camera, reconnect, encode, virtual: as for `open_run`.
+
+    Raises:
+        SettingError: a name or an output is not allowed.
+    """
+
+    name: str
+    source: str | int | Callable[[], Source]
+    outputs: tuple[str, ...] = ()
+    view: ViewSettings = field(default_factory=ViewSettings)
+    effects: tuple[str, ...] = ()
+    faces: FaceSettings = field(default_factory=FaceSettings)
+    read: ReadSettings = field(default_factory=ReadSettings)
+    camera: CameraSettings = field(default_factory=CameraSettings)
+    reconnect: StreamSettings = PATIENT
+    encode: EncodeSettings = field(default_factory=EncodeSettings)
+    virtual: VirtualCameraSettings = field(default_factory=VirtualCameraSettings)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise SettingError(
+                f"`name`: {self.name[:80]!r} is not allowed; letters, digits, _, . and - are, the "
+                "first a letter or digit, at most 64"
+            )
+        if self.encode.overwrite:
+            raise SettingError("`overwrite`: a server replaces no file; the next one is numbered")
+        for output in self.outputs:
+            check_output(output)
+        if len(set(self.outputs)) < len(self.outputs):
+            raise SettingError("`outputs`: one is named twice; name each once")
+
+    @property
+    def shown_source(self) -> str:
+        """The source for people, without its secrets."""
+        from rtseg.outputs import shown
+
+        if callable(self.source):
+            return getattr(self.source, "__name__", "a source")
+        return shown(str(self.source))
+
+
+def check_output(output: str) -> None:
+    """Raise SettingError where nothing writes such an output."""
+    from rtseg.destination import is_folder
+    from rtseg.sinks.registry import find_factory
+
+    if output == STANDARD_STREAM:
+        raise SettingError("`outputs`: standard output cannot hold streams; give a file or a URL")
+    if virtual_camera_of(output) is None and not is_folder(output):
+        find_factory(output)
+
+
+def virtual_camera_of(output: str) -> tuple[str | None] | None:
+    """The device behind `virtual-camera:DEVICE`, in a tuple; None of any other output."""
+    name, _, device = output.partition(":")
+    return (device or None,) if name == VIRTUAL_CAMERA else None
+
+
+def is_sent(output: str) -> bool:
+    """Whether an output goes to the network, and takes the source's sound along."""
+    return url_scheme(output) is not None and virtual_camera_of(output) is None
+
+
+def plain(definition: StreamDefinition) -> dict[str, Any]:
+    """What a page says of it."""
+    from rtseg.media.urls import display_name
+
+    return {
+        "name": definition.name,
+        "source": definition.shown_source,
+        "outputs": [display_name(o) if is_sent(o) else o for o in definition.outputs],
+    }

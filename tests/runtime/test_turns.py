@@ -1,0 +1,114 @@
+"""Fair turns: who waited longest comes next, no more at once than allowed, nobody is forgotten."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from rtseg.errors import SettingError
+from rtseg.runtime.channel import Channel, StopFlag
+from rtseg.runtime.turns import Turns
+
+
+def test_the_one_that_was_served_longest_ago_comes_next() -> None:
+    turns = Turns(1)
+    never = StopFlag()
+    first, second, third = (turns.join() for _ in range(3))
+    order: list[str] = []
+
+    def serve(name: str, turn: object) -> None:
+        assert turn.take(never)  # type: ignore[attr-defined]
+        order.append(name)
+        turn.give_back()  # type: ignore[attr-defined]
+
+    for name, turn in (("first", first), ("second", second), ("third", third)):
+        serve(name, turn)
+    order.clear()
+    holder = turns.join()
+    assert holder.take(never)
+    waiting = []
+    # they ask in another order than they were served
+    for name, turn in (("third", third), ("first", first), ("second", second)):
+        thread = threading.Thread(target=serve, args=(name, turn), daemon=True)
+        thread.start()
+        waiting.append(thread)
+        time.sleep(0.02)
+    holder.give_back()
+    for thread in waiting:
+        thread.join(5)
+    assert order == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_no_more_than_allowed_at_once_and_all_alike(at_once: int) -> None:
+    turns = Turns(at_once)
+    over = StopFlag()
+    served: Counter[int] = Counter()
+    most = 0
+    lock = threading.Lock()
+    active = 0
+
+    def work(number: int) -> None:
+        nonlocal active, most
+        turn = turns.join()
+        while turn.take(over):
+            with lock:
+                active += 1
+                most = max(most, active)
+            # one of them takes longer than the others together
+            time.sleep(0.006 if number == 0 else 0.001)
+            with lock:
+                active -= 1
+                served[number] += 1
+            turn.give_back()
+
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.6)
+    over.set()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert most == at_once
+    assert turns.active == 0
+    assert min(served.values()) > 5
+    if at_once == 1:
+        assert max(served.values()) - min(served.values()) <= 2, served
+
+
+def test_a_stop_ends_the_wait_and_frees_the_place() -> None:
+    turns = Turns(1)
+    holder, waiter, next_one = turns.join(), turns.join(), turns.join()
+    assert holder.take(StopFlag())
+    stopped = StopFlag()
+    stopped.set()
+    assert not waiter.take(stopped)
+    holder.give_back()
+    holder.give_back()
+    assert next_one.take(StopFlag())
+    assert turns.active == 1
+    next_one.give_back()
+    assert turns.active == 0
+
+
+def test_less_than_one_is_refused() -> None:
+    with pytest.raises(SettingError, match="at_once must be 1 or more; found 0"):
+        Turns(0)
+
+
+def test_a_channel_is_waited_for_without_taking() -> None:
+    over = StopFlag()
+    channel: Channel[int] = Channel(capacity=1, policy="newest", stop=over)
+    threading.Timer(0.05, lambda: channel.put(1)).start()
+    assert channel.wait()
+    channel.put(2)
+    assert channel.get() == 2
+    threading.Timer(0.05, channel.close).start()
+    assert not channel.wait()
+    waiting: Channel[int] = Channel(capacity=1, policy="newest", stop=over)
+    threading.Timer(0.05, over.set).start()
+    assert not waiting.wait()

@@ -1,0 +1,375 @@
+"""Streams with a source and outputs: faults stay where they are, files are whole, gaps are none."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from rtseg.errors import SettingError, SinkError
+from rtseg.frames import Frame
+from rtseg.serving import guarded_output, source_stream
+from rtseg.serving.guarded_output import GuardedOutput
+from rtseg.serving.stream_server import (
+    ServerFullError,
+    SourceStream,
+    StreamDefinition,
+    StreamServer,
+)
+from rtseg.settings import ViewSettings
+from rtseg.sinks.registry import SinkOptions, register_sink
+from tests.support.clips import make_clip
+from tests.support.live_sources import Camera, Kept, disk_full
+from tests.support.painted import PaintedBackend, scene
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StreamServer]:
+    monkeypatch.setattr(source_stream, "FIRST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(guarded_output, "FIRST_RETRY_SECONDS", 0.05)
+    backend = PaintedBackend(input_height=96, input_width=96)
+    with StreamServer(backend, most_streams=6) as server:
+        yield server
+    assert not backend.is_closed, "the backend is whoever's that opened it"
+
+
+@pytest.fixture
+def kept() -> dict[str, list[Kept]]:
+    """What `kept://NAME` made, each time that it was opened."""
+    made: dict[str, list[Kept]] = {}
+
+    def make(output: str, _options: SinkOptions) -> Kept:
+        sink = Kept()
+        made.setdefault(output.removeprefix("kept://"), []).append(sink)
+        return sink
+
+    register_sink(make, schemes=("kept",))
+    return made
+
+
+def wait(until: Callable[[], object], *, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.005)
+
+
+def goes_on(stream: SourceStream) -> None:
+    """Wait for a few frames more."""
+    before = stream.statistics.frames
+    wait(lambda: stream.statistics.frames > before + 3)
+
+
+def one(name: str, source: object, *outputs: str, **changes: object) -> StreamDefinition:
+    made: StreamDefinition = StreamDefinition(
+        name=name,
+        source=source,  # type: ignore[arg-type]
+        outputs=outputs,
+        **changes,  # type: ignore[arg-type]
+    )
+    return made
+
+
+def frames_in(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_a_stream_goes_from_its_source_to_its_outputs(
+    server: StreamServer, kept: dict[str, list[Kept]], tmp_path: Path
+) -> None:
+    camera = Camera()
+    stream = server.start(one("door", camera, "kept://a", str(tmp_path / "rec" / "door.mkv")))
+    wait(lambda: stream.statistics.frames > 5)
+    assert (stream.state, stream.reason, stream.faces) == ("live", "", 1)
+    assert stream.ages.p95 > 0
+    picture = kept["a"][0].pictures[-1]
+    assert np.abs(picture.astype(int) - camera.image).max() > 10, "it is drawn upon"
+    server.stop("door")
+    assert stream.join(10)
+    assert stream.state == "stopped"
+    assert kept["a"][0].outcome == "finished"
+    assert frames_in(tmp_path / "rec" / "door.mkv") == stream.statistics.frames
+    assert [path.name for path in (tmp_path / "rec").iterdir()] == ["door.mkv"]
+
+
+def test_each_has_its_own_view_and_faces(server: StreamServer, kept: dict[str, list[Kept]]) -> None:
+    server.start(one("a", Camera(x=90), "kept://a", view=ViewSettings(view="mask")))
+    server.start(one("b", Camera(x=230), "kept://b"))
+    wait(lambda: "a" in kept and "b" in kept and kept["a"][0].pictures and kept["b"][0].pictures)
+    mask, overlay = kept["a"][0].pictures[-1], kept["b"][0].pictures[-1]
+    assert (mask[:, 200:] == mask[0, -1]).all()
+    assert not np.array_equal(overlay[:, 200:], np.broadcast_to(overlay[0, -1], (240, 120, 3)))
+
+
+def test_a_recording_never_replaces_another(server: StreamServer, tmp_path: Path) -> None:
+    (tmp_path / "door.mkv").write_text("yesterday's")
+    for _ in range(2):
+        stream = server.start(one("door", Camera(), str(tmp_path / "door.mkv")))
+        goes_on(stream)
+        server.stop("door")
+        assert stream.join(10)
+    assert (tmp_path / "door.mkv").read_text() == "yesterday's"
+    assert frames_in(tmp_path / "door-2.mkv") > 3
+    assert frames_in(tmp_path / "door-3.mkv") > 3
+
+
+def test_a_folder_holds_recordings_by_the_streams_name(
+    server: StreamServer, tmp_path: Path
+) -> None:
+    stream = server.start(one("door", Camera(), f"{tmp_path}/"))
+    goes_on(stream)
+    server.close()
+    (file,) = tmp_path.iterdir()
+    assert file.stem == "door"
+    assert frames_in(file) > 3
+
+
+@pytest.mark.parametrize("fault", ["gone", "stalls", "never there", "a bug"])
+def test_a_camera_that_fails_touches_no_other(
+    server: StreamServer, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    good, bad = Camera(), Camera()
+    if fault == "never there":
+        bad.is_there.clear()
+    fine = server.start(one("fine", good))
+    broken = server.start(one("broken", bad))
+    goes_on(fine)
+    if fault == "gone":
+        goes_on(broken)
+        bad.is_there.clear()
+        wait(lambda: broken.state == "waiting")
+        assert broken.reason in ("a drawn camera: has gone", "a drawn camera: is not there")
+    elif fault == "never there":
+        wait(lambda: broken.state == "waiting")
+        assert broken.reason == "a drawn camera: is not there"
+    elif fault == "stalls":
+        goes_on(broken)
+        bad.stalls.set()
+    else:
+        goes_on(broken)
+        bad.has_bug = True
+        wait(lambda: broken.state == "waiting")
+        assert "a bug" in broken.reason
+        assert "Traceback" in caplog.text
+    goes_on(fine)
+    assert (fine.state, fine.starts) == ("live", 1)
+    # and it comes back
+    bad.has_bug = False
+    bad.stalls.clear()
+    bad.is_there.set()
+    wait(lambda: broken.state == "live")
+    goes_on(broken)
+    assert broken.reason == ""
+    goes_on(fine)
+
+
+@pytest.mark.parametrize("error", [disk_full(), ZeroDivisionError("0")])
+def test_an_output_that_fails_ends_no_other_and_is_opened_again(
+    server: StreamServer, kept: dict[str, list[Kept]], error: Exception
+) -> None:
+    stream = server.start(one("door", Camera(), "kept://a", "kept://b"))
+    other = server.start(one("yard", Camera(), "kept://c"))
+    goes_on(stream)
+    kept["a"][0].fails_with = error
+    wait(lambda: len(kept["a"]) > 1 and kept["a"][1].pictures)
+    assert kept["a"][0].outcome == "failed"
+    assert stream.outputs[0].failures == 1
+    assert stream.outputs[0].error == "", "it works again"
+    goes_on(stream)
+    goes_on(other)
+    assert (stream.starts, other.starts) == (1, 1)
+    assert len(kept["b"]) == len(kept["c"]) == 1
+
+
+def test_an_output_that_cannot_be_made_is_said_and_the_rest_goes_on(
+    server: StreamServer, kept: dict[str, list[Kept]], tmp_path: Path
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    stream = server.start(one("door", Camera(), str(blocked / "door.mkv"), "kept://a"))
+    goes_on(stream)
+    assert stream.outputs[0].error
+    assert stream.outputs[1].error == ""
+    assert kept["a"][0].pictures
+
+
+def test_a_slow_output_holds_up_its_own_stream_only(
+    server: StreamServer, kept: dict[str, list[Kept]]
+) -> None:
+    slow = server.start(one("slow", Camera(), "kept://slow"))
+    fast = server.start(one("fast", Camera(), "kept://fast"))
+    goes_on(slow)
+    kept["slow"][0].seconds = 0.4
+    wait(lambda: slow.ages.p95 > 300)
+    before = slow.statistics.frames, fast.statistics.frames
+    began = time.monotonic()
+    time.sleep(1.2)
+    passed = time.monotonic() - began
+    written = slow.statistics.frames - before[0], fast.statistics.frames - before[1]
+    assert written[0] <= passed / 0.4 + 1
+    assert written[1] > 3 * written[0]
+    assert slow.statistics.dropped > 10, "what came too late gave way"
+
+
+def test_turns_are_fair(server: StreamServer) -> None:
+    """With more than can be done, all get alike."""
+    streams = [server.start(one(f"s{i}", Camera(rate=200), view=ViewSettings())) for i in range(5)]
+    for stream in streams:
+        goes_on(stream)
+    before = [stream.statistics.frames for stream in streams]
+    time.sleep(2.0)
+    written = [s.statistics.frames - b for s, b in zip(streams, before, strict=True)]
+    assert min(written) > 0.6 * max(written), written
+
+
+def test_what_several_ask_at_once_is_one_batch(server: StreamServer) -> None:
+    for i in range(4):
+        goes_on(server.start(one(f"s{i}", Camera(rate=200))))
+    wait(lambda: server.backend.crops > server.backend.batches)
+
+
+def test_a_file_ends_and_says_so(server: StreamServer, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    images = [scene(240, 320, (160, 120, 160))[0]] * 12
+    make_clip(clip, ticks=range(12), images=images)
+    stream = server.start(one("clip", str(clip), str(tmp_path / "out.mkv")))
+    wait(lambda: stream.state == "ended")
+    assert stream.reason == "its source is over"
+    assert frames_in(tmp_path / "out.mkv") > 0
+    gone = server.start(one("gone", str(tmp_path / "none.mp4")))
+    wait(lambda: gone.state == "waiting")
+    assert "none.mp4" in gone.reason
+
+
+def test_what_was_asked_for_wrongly_is_not_tried_again(server: StreamServer) -> None:
+    stream = server.start(one("door", Camera(), view=ViewSettings(classes=("nosee",))))
+    wait(lambda: stream.state == "failed")
+    assert "nosee" in stream.reason
+
+
+def test_replacing_changes_what_differs_and_nothing_else(
+    server: StreamServer, kept: dict[str, list[Kept]], tmp_path: Path
+) -> None:
+    cameras = {name: Camera() for name in "abcd"}
+    first = {name: one(name, cameras[name], f"kept://{name}") for name in "abc"}
+    server.replace(first.values())
+    streams = {stream.name: stream for stream in server.started}
+    for stream in streams.values():
+        goes_on(stream)
+    changed = dataclasses.replace(first["b"], view=ViewSettings(view="mask"))
+    done = server.replace([first["a"], changed, one("d", cameras["d"], "kept://d")])
+    assert done == {
+        "kept": ["a"],
+        "changed": ["b"],
+        "added": ["d"],
+        "removed": ["c"],
+        "restarted": [],
+    }
+    now = {stream.name: stream for stream in server.started}
+    assert list(now) == ["a", "b", "d"]
+    assert now["a"] is streams["a"], "what is the same goes on"
+    for stream in now.values():
+        goes_on(stream)
+    assert streams["c"].join(10)
+    assert kept["c"][0].outcome == kept["b"][0].outcome == "finished"
+    assert len(kept["a"]) == 1
+    assert (kept["b"][1].pictures[-1][0, 0] == kept["b"][1].pictures[-1][0, -1]).all()
+    assert cameras["a"].opened == 1
+
+
+def test_a_stream_begins_only_once_the_one_before_it_has_ended(
+    server: StreamServer, kept: dict[str, list[Kept]]
+) -> None:
+    """A camera or a file cannot be opened twice."""
+    camera = Camera()
+    definition = one("a", camera, "kept://a")
+    goes_on(server.start(definition))
+    kept["a"][0].seconds = 0.5
+    time.sleep(0.1)
+    server.replace([dataclasses.replace(definition, view=ViewSettings(view="mask"))])
+    wait(lambda: len(kept["a"]) == 2)
+    assert kept["a"][0].outcome == "finished"
+
+
+def test_what_ended_is_started_anew_by_a_reload(server: StreamServer) -> None:
+    camera = Camera(frames=5)
+    definition = one("a", camera)
+    stream = server.start(definition)
+    wait(lambda: stream.state == "ended")
+    assert server.replace([definition])["restarted"] == ["a"]
+    wait(lambda: camera.opened == 2)
+
+
+def test_names_and_numbers_are_kept(server: StreamServer) -> None:
+    server.start(one("a", Camera()))
+    with pytest.raises(SettingError, match="'a' is served already"):
+        server.start(one("a", Camera()))
+    with pytest.raises(SettingError, match="no stream 'b' is served"):
+        server.stop("b")
+    with pytest.raises(SettingError, match="'b' stands twice"):
+        server.replace([one("b", Camera()), one("b", Camera())])
+    with pytest.raises(ServerFullError, match="7 streams; allowed: 6"):
+        server.replace([one(f"s{i}", Camera()) for i in range(7)])
+    assert [stream.name for stream in server.started] == ["a"]
+
+
+def test_closing_finishes_every_file(server: StreamServer, tmp_path: Path) -> None:
+    outputs = [tmp_path / f"{i}.mp4" for i in range(3)]
+    for i, output in enumerate(outputs):
+        goes_on(server.start(one(f"s{i}", Camera(), str(output))))
+    lost = Camera()
+    lost.is_there.clear()
+    server.start(one("lost", lost))
+    server.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.mp4", "1.mp4", "2.mp4"]
+    assert all(frames_in(output) > 3 for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": "a/b"}, "`name`: 'a/b' is not allowed"),
+        ({"name": ""}, "`name`: '' is not allowed"),
+        ({"outputs": ("-",)}, "standard output"),
+        ({"outputs": ("a.xyz",)}, ".xyz cannot be written"),
+        ({"outputs": ("srt://host:1",)}, "srt:// cannot be written"),
+        ({"outputs": ("a.mkv", "a.mkv")}, "named twice"),
+    ],
+)
+def test_a_wrong_definition_is_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        StreamDefinition(**({"name": "a", "source": "0"} | changes))  # type: ignore[arg-type]
+    assert words in str(refused.value)
+
+
+def test_a_failed_output_waits_longer_each_time() -> None:
+    now = [0.0]
+    made: list[Kept] = []
+
+    def make() -> Kept:
+        made.append(Kept())
+        made[-1].fails_with = SinkError("kept: no")
+        return made[-1]
+
+    output = GuardedOutput("door", "kept", make, clock=lambda: now[0])
+    info = Camera()().info
+    output.open(info, width=320, height=240)
+    frame = Frame(image=Camera().image, index=0, pts=0, time_base=info.time_base)
+    attempts = []
+    for second in range(400):
+        now[0] = float(second)
+        before = len(made)
+        output.write(frame, None, frame.image)  # type: ignore[arg-type]
+        if len(made) > before:
+            attempts.append(second)
+    gaps = np.diff([0, *attempts])
+    assert list(gaps[:5]) == [5, 10, 20, 40, 60]
+    assert set(gaps[4:]) == {60}
+    assert not output.is_wanted
+    assert all(sink.outcome == "failed" for sink in made)
