@@ -18,8 +18,7 @@ import pytest
 from rtseg.errors import SettingError, SinkError
 from rtseg.settings import WebSettings
 from rtseg.sinks.base import ViewChange
-from rtseg.sinks.web import WebAddress, parse_address
-from rtseg.sinks.web import live_page
+from rtseg.sinks.web import WebAddress, live_page, parse_address
 from rtseg.sinks.web.sink import WebSink
 from tests.sinks.drawn import info
 from tests.support.pages import serving_page
