@@ -1,14 +1,22 @@
-"""`rtseg serve`: a page that segments each visitor's own camera."""
+"""`rtseg serve`: many streams through one network, of visitors' cameras or of a file's sources."""
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from rtseg.cli.options import with_settings
+from rtseg.cli.options import with_options_named, with_settings
 from rtseg.cli.progress import set_up_logging
 from rtseg.cli.signals import ending_in_order
+from rtseg.cli.values import Place
+from rtseg.errors import RtsegError, SettingError
 from rtseg.settings import (
     FaceSettings,
     ModelSettings,
@@ -17,10 +25,23 @@ from rtseg.settings import (
     WebSettings,
 )
 
+if TYPE_CHECKING:
+    from rtseg.serving.stream_server import StreamServer
+    from rtseg.serving.wall import WallPage
+    from rtseg.sinks.web import WebAddress
+
 _LOOK_EVERY_SECONDS = 0.2
 
+_FOR_VISITORS = ("max_visitors",)
+_FOR_STREAMS = ("max_viewers", "always")
 
-@click.command(short_help="Serve a page that segments each visitor's own camera.")
+_RELOAD = "SIGHUP"
+
+MOST_STREAMS = 64
+
+
+@click.command(short_help="Serve visitors' cameras, or the streams of a file, through one network.")
+@click.argument("streams", required=False, metavar="[STREAMS.TOML]", type=Place())
 @click.option(
     "--web",
     default="8000",
@@ -35,12 +56,11 @@ _LOOK_EVERY_SECONDS = 0.2
     view=ViewSettings,
     model=ModelSettings,
     faces=FaceSettings,
-    # Each visitor is the only one who watches, and nothing runs without visitors.
-    omit=("max_viewers", "always"),
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
+    streams: str | None,
     web: str,
     serve: ServeSettings,
     page: WebSettings,
@@ -52,17 +72,50 @@ def command(
 ) -> int:
     """Serve a page to which visitors give their camera, and get it back segmented.
 
-    All share one network; each has an own view. Pictures are kept nowhere.
+    With STREAMS.TOML, serve its streams instead: each from its source to its outputs, and all on
+    one page, a wall of their pictures. SIGHUP has the file read again: what differs is changed,
+    the rest goes on. All share one network; each has an own view and own faces.
 
     \b
     rtseg serve
     rtseg serve --web 0.0.0.0:8443 --ssl-cert cert.pem --ssl-key key.pem --max-visitors 2
+    rtseg serve streams.toml
     """
     from rtseg.sinks.web import check_web_installed, parse_address
 
     set_up_logging(verbose=verbose, quiet=quiet)
+    _check_goes_with(streams)
     check_web_installed()
     address = parse_address(web)
+    if streams is None:
+        return _serve_visitors(
+            address, serve=serve, page=page, view=view, model=model, faces=faces, quiet=quiet
+        )
+    return _serve_streams(
+        streams, address, page=page, view=view, model=model, faces=faces, quiet=quiet
+    )
+
+
+def _check_goes_with(streams: str | None) -> None:
+    """Refuse an option that would have no effect."""
+    context = click.get_current_context()
+    without = _FOR_VISITORS if streams is not None else _FOR_STREAMS
+    for name in without:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            with_what = "a file of streams" if streams is None else "visitors, without a file"
+            raise SettingError(f"`{name}`: goes with {with_what}")
+
+
+def _serve_visitors(
+    address: WebAddress,
+    *,
+    serve: ServeSettings,
+    page: WebSettings,
+    view: ViewSettings,
+    model: ModelSettings,
+    faces: FaceSettings,
+    quiet: bool,
+) -> int:
     from rtseg.backends import open_backend_for
     from rtseg.runtime.channel import StopFlag
     from rtseg.serving.stream_server import StreamServer
@@ -85,3 +138,112 @@ def command(
             visitors.close()
             streams.close()
     return 0 if interruption.exit_code == 130 else interruption.exit_code
+
+
+def _serve_streams(
+    path: str,
+    address: WebAddress,
+    *,
+    page: WebSettings,
+    view: ViewSettings,
+    model: ModelSettings,
+    faces: FaceSettings,
+    quiet: bool,
+) -> int:
+    from rtseg.backends import open_backend_for
+    from rtseg.runtime.channel import StopFlag
+    from rtseg.serving.stream_server import StreamServer
+    from rtseg.serving.streams_file import read_streams
+    from rtseg.serving.wall import WallPage
+
+    asked = read_streams(path, view=view, faces=faces)
+    _tell(asked.problems)
+    if not asked.definitions:
+        raise SettingError(f"{path}: no stream of it can be served")
+    over = StopFlag()
+    with (
+        open_backend_for(model) as backend,
+        StreamServer(backend, most_streams=MOST_STREAMS) as server,
+    ):
+        wall = WallPage(address, server, settings=page)
+        wall.problems = asked.problems
+        try:
+            with (
+                ending_in_order(over.set, but=(_RELOAD,)) as interruption,
+                _noting_reloads() as reload,
+            ):
+                wall.open()
+                server.replace(asked.definitions)
+                if not quiet or page.token is None:
+                    click.echo(f"live at {wall.url}", err=True)
+                while not over.is_set():
+                    time.sleep(_LOOK_EVERY_SECONDS)
+                    if reload.take():
+                        _read_again(path, server, wall, view=view, faces=faces, quiet=quiet)
+        finally:
+            server.close()
+            wall.close()
+    return 0 if interruption.exit_code == 130 else interruption.exit_code
+
+
+class _Reload:
+    """Whether the file is to be read again. Set by a signal handler, so it takes no lock."""
+
+    def __init__(self) -> None:
+        self.is_wanted = False
+
+    def take(self) -> bool:
+        """Whether it was wanted since the last call."""
+        was_wanted, self.is_wanted = self.is_wanted, False
+        return was_wanted
+
+
+@contextmanager
+def _noting_reloads() -> Iterator[_Reload]:
+    """Within the block, SIGHUP asks for the file to be read again. Windows has no SIGHUP."""
+    reload = _Reload()
+    number = getattr(signal, _RELOAD, None)
+    if number is None:
+        yield reload
+        return
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        reload.is_wanted = True
+
+    before = signal.signal(number, note)
+    try:
+        yield reload
+    finally:
+        signal.signal(number, before)
+
+
+def _read_again(
+    path: str,
+    server: StreamServer,
+    wall: WallPage,
+    *,
+    view: ViewSettings,
+    faces: FaceSettings,
+    quiet: bool,
+) -> None:
+    """Change the streams to what the file says now; where it is no good, they go on as they are."""
+    from rtseg.serving.streams_file import read_streams
+
+    try:
+        asked = read_streams(path, view=view, faces=faces)
+        # one whose lines are wrong now goes on as it was
+        kept = [s.definition for s in server.started if s.name in asked.problems]
+        done = server.replace([*asked.definitions, *kept])
+    except RtsegError as error:
+        click.echo(f"error: {with_options_named(str(error))}; all go on as they were", err=True)
+        return
+    wall.problems = asked.problems
+    _tell(asked.problems)
+    if not quiet:
+        parts = [f"{len(names)} {what}" for what, names in done.items() if names]
+        click.echo(f"{path}, read again: {', '.join(parts) or 'no stream'}", err=True)
+
+
+def _tell(problems: Mapping[str, str]) -> None:
+    for problem in problems.values():
+        click.echo(f"error: {problem}", err=True)

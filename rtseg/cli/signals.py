@@ -6,7 +6,7 @@ import _thread
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -30,7 +30,9 @@ class Interruption:
 
 
 @contextmanager
-def ending_in_order(stop: Callable[[], None]) -> Iterator[Interruption]:
+def ending_in_order(
+    stop: Callable[[], None], *, but: Collection[str] = ()
+) -> Iterator[Interruption]:
     """Within the block, the first signal calls `stop`, and a second one ends the process.
 
     At once, that is: by KeyboardInterrupt, and where that does not get through (a long inference,
@@ -38,6 +40,7 @@ def ending_in_order(stop: Callable[[], None]) -> Iterator[Interruption]:
 
     Args:
         stop: ends the run in order; called inside a signal handler, so it must not wait.
+        but: signals that mean something else here, by name.
     """
     interruption = Interruption()
 
@@ -52,7 +55,7 @@ def ending_in_order(stop: Callable[[], None]) -> Iterator[Interruption]:
     before = {}
     for name in NAMES:  # Windows has no SIGHUP, others no SIGBREAK
         number = getattr(signal, name, None)
-        if number is not None:
+        if number is not None and name not in but:
             before[number] = signal.signal(number, handle)
     try:
         yield interruption

@@ -58,6 +58,7 @@ class GuardedOutput(Sink):
         self._retry_at = float("inf")
         self._delay = FIRST_RETRY_SECONDS
         self._closed_place = ""
+        self._said = ""
         self._guard(self._new)
 
     def _new(self) -> None:
@@ -99,7 +100,7 @@ class GuardedOutput(Sink):
             return
         self._guard(lambda: sink.write(frame, segmentation, picture))
         if self._sink is not None:
-            self._delay = FIRST_RETRY_SECONDS
+            self._delay, self._said = FIRST_RETRY_SECONDS, ""
 
     def copy(self, packet: Packet) -> None:
         """Pass sound on, where it is kept."""
@@ -138,9 +139,12 @@ class GuardedOutput(Sink):
 
     def _note(self, error: Exception) -> None:
         self.failures += 1
-        if isinstance(error, RtsegError):
-            self.error = str(error)
-            _log.warning("%s: %s", self._stream, error)
-        else:
-            self.error = f"a bug: {type(error).__name__}: {error}"
-            _log.error("%s: %s failed by a bug", self._stream, self.name, exc_info=error)
+        is_known = isinstance(error, RtsegError)
+        words = str(error) if is_known else f"a bug: {type(error).__name__}: {error}"
+        if words != self._said:  # once, however often it is tried again
+            self._said = words
+            if is_known:
+                _log.warning("%s: %s; its other outputs go on", self._stream, words)
+            else:
+                _log.error("%s: %s failed by a bug", self._stream, self.name, exc_info=error)
+        self.error = words

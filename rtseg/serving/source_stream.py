@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from rtseg.controls import Controls
 from rtseg.destination import is_folder, video_destination
-from rtseg.errors import RtsegError, SettingError, TruncatedError
+from rtseg.errors import RtsegError, SettingError, SinkError, TruncatedError
 from rtseg.frames import Frame, Segmentation
 from rtseg.media.urls import local_path
 from rtseg.outputs import shown
@@ -50,6 +50,9 @@ StreamState = Literal[
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
 """The wait before a stream is started again doubles from the first of these to the second."""
+
+PAGE = "the page"
+"""The output that shows a stream on the server's page."""
 
 _KEPT_AGES = 300
 
@@ -206,12 +209,15 @@ class SourceStream:
             outputs = [self._guarded(output) for output in definition.outputs]
             shown_on = []
             if self._make_page is not None:
-                shown_on.append(GuardedOutput(self.name, "the page", self._new_page))
+                shown_on.append(GuardedOutput(self.name, PAGE, self._new_page))
                 stack.callback(self._leave_page)
+            counting = CallbackSink(self._count)
+            # nobody sees a stream by its figures, unless it has nothing else
+            counting.is_wanted = not shown_on and not outputs
             run = wire(
                 source,
                 segmenter,
-                [*shown_on, *outputs, CallbackSink(self._count)],
+                [*shown_on, *outputs, counting],
                 view=definition.view,
                 effects=definition.effects,
                 turn=self._turn,
@@ -275,7 +281,7 @@ class SourceStream:
                 place = video_destination(output, source=definition.name, encode=encode)
             path = local_path(place)
             if path is not None and "%" not in path.name and path.suffix != ".m3u8":
-                path.parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(path.parent)
                 place = str(unused_path(Path(place)))  # a recording after another
             return open_sink(
                 place, settings=encode, stream=definition.reconnect, threads=1, shared=True
@@ -301,6 +307,13 @@ class SourceStream:
         self.faces = len(segmentation.faces)
         if frame.captured_ns:
             self._ages.append((time.monotonic_ns() - frame.captured_ns) / 1e9)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{folder}: cannot be created: {error.strerror}") from None
 
 
 def _together(before: LiveStatistics, now: LiveStatistics) -> LiveStatistics:

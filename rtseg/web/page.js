@@ -485,5 +485,6 @@ $("full").addEventListener("click", () => {
 });
 $("start").addEventListener("click", startVisit);
 $("stop").addEventListener("click", () => stopVisit(""));
+$("home").hidden = !location.pathname.includes("/streams/");
 addEventListener("pagehide", () => peer && peer.close());
 poll();

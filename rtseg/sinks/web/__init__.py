@@ -45,6 +45,7 @@ def check_web_installed(option: str = "web") -> None:
     try:
         import aiohttp  # noqa: F401
         import aiortc  # noqa: F401
+        import prometheus_client  # noqa: F401
     except ImportError as error:
         raise SettingError(
             f"`{option}`: {error.name} is not installed; pip install 'rtseg[web]'"

@@ -28,6 +28,9 @@ SLOW_SECONDS = 5.0
 SNAPSHOT_SECONDS = 10.0
 """How long a snapshot may wait for a picture: the run may have to wake up for it."""
 
+GLANCE_SECONDS = 3.0
+"""Who looked at one small picture is about to look at the next: the run goes on so long."""
+
 SEND_BUFFER_BYTES = 256 << 10
 """Of an MJPEG connection: a few pictures of 1280x720."""
 
@@ -76,6 +79,7 @@ class LivePage(Sink):
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
         self._labels: LabelSet | None = None
         self._faces = 0
+        self._glanced = float("-inf")
         self.handlers: Mapping[tuple[str, str], Handler] = {
             ("GET", "stream.mjpg"): self._mjpeg,
             ("GET", "snapshot.jpg"): self._snapshot,
@@ -86,8 +90,15 @@ class LivePage(Sink):
 
     @property
     def is_wanted(self) -> bool:  # type: ignore[override]
-        """Whether anybody watches, or `always` is set."""
-        return self._always or (self._broadcast is not None and self._broadcast.is_watched)
+        """Whether anybody watches, or glanced at it just now, or `always` is set."""
+        if self._always or time.monotonic() < self._glanced + GLANCE_SECONDS:
+            return True
+        return self._broadcast is not None and self._broadcast.is_watched
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there can be viewers."""
+        return self._broadcast is not None
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
         """Be ready for viewers. See `Sink.open`."""
@@ -126,6 +137,7 @@ class LivePage(Sink):
         Args:
             width: of the picture, at most, in pixels.
         """
+        self._glanced = time.monotonic()
         return self._one("tile", width=width)
 
     def leave(self) -> None:

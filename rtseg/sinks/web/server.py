@@ -36,12 +36,13 @@ CONNECTIONS_A_VIEWER = 8
 
 _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
-_ASSETS = {
+PAGE_ASSETS: Mapping[str, tuple[str, str]] = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+"""The live page of one run: file and kind of each path."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class WebServer:
     Args:
         address: where.
         settings: token, certificate, how many may watch.
+        assets: the page's own files, and their kinds, by path.
 
     Attributes:
         address: with the port that it really has, once it is open.
@@ -71,7 +73,14 @@ class WebServer:
         SettingError: the certificate cannot be used.
     """
 
-    def __init__(self, address: WebAddress, settings: WebSettings) -> None:
+    def __init__(
+        self,
+        address: WebAddress,
+        settings: WebSettings,
+        *,
+        assets: Mapping[str, tuple[str, str]] = PAGE_ASSETS,
+    ) -> None:
+        self._assets = assets
         self.address = address
         self._settings = settings
         self.token = settings.token
@@ -154,7 +163,7 @@ class WebServer:
             return await gate.check(request, handler)
 
         app = web.Application(middlewares=[gatekeeper], client_max_size=LARGEST_REQUEST_BYTES)
-        for path, (name, kind) in _ASSETS.items():
+        for path, (name, kind) in self._assets.items():
             app.router.add_get(path, _asset(name, kind))
         for route in routes:
             app.router.add_route(route.method, route.path, route.handler)

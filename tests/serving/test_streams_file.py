@@ -1,0 +1,182 @@
+"""A file of streams: what it says, and one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from rtseg.errors import SettingError
+from rtseg.serving.streams_file import StreamsFile, read_streams
+from rtseg.settings import FaceSettings, ViewSettings
+
+
+def read(folder: Path, text: str, **defaults: object) -> StreamsFile:
+    path = folder / "streams.toml"
+    path.write_text(text)
+    return read_streams(path, **defaults)  # type: ignore[arg-type]
+
+
+def problem(folder: Path, table: str) -> str:
+    """What is said of one stream's table, beside one that is right."""
+    read_file = read(folder, f'[streams.fine]\nsource = "0"\n[streams.door]\n{table}\n')
+    assert [one.name for one in read_file.definitions] == ["fine"]
+    assert list(read_file.problems) == ["door"]
+    words = read_file.problems["door"]
+    start = f"{folder / 'streams.toml'}: [streams.door] "
+    assert words.startswith(start)
+    assert "\n" not in words
+    assert "`" not in words
+    return words.removeprefix(start)
+
+
+def test_a_stream_has_what_it_says_and_the_rest_from_above(tmp_path: Path) -> None:
+    asked = read(
+        tmp_path,
+        """
+        view = "mask"
+        max-faces = 2
+        stale_after = 7
+
+        [streams.door]
+        source = 1
+        outputs = ["rec/", "/srv/door.mkv", "rtsp://host/door", "virtual-camera:/dev/video9"]
+        opacity = 0.25
+        classes = ["skin", "hair"]
+        width = 640
+        crf = 28
+        mirror = true
+
+        [streams."yard.2"]
+        source = "clips/yard.mp4"
+        outputs = "yard.mp4"
+        view = "blur"
+        classes = "face"
+        effects = []
+
+        [streams.net]
+        source = "rtsp://user:pw@host/net"
+        """,
+        view=ViewSettings(opacity=0.9, legend=True),
+        faces=FaceSettings(smoothing=0.25),
+    )
+    assert not asked.problems
+    door, yard, net = asked.definitions
+    assert (door.name, door.source) == ("door", "1")
+    assert door.outputs == (
+        f"{tmp_path}/rec/",
+        "/srv/door.mkv",
+        "rtsp://host/door",
+        "virtual-camera:/dev/video9",
+    )
+    assert (door.view.view, door.view.opacity, door.view.legend) == ("mask", 0.25, True)
+    assert door.view.classes == ("skin", "hair")
+    assert (door.faces.max_faces, door.faces.smoothing) == (2, 0.25)
+    assert (door.camera.width, door.encode.crf, door.virtual.mirror) == (640, 28, True)
+    assert door.reconnect.stale_after == 7.0
+    assert door.reconnect.max_reconnects > 1000, "a server goes on trying"
+    assert yard.source == str(tmp_path / "clips/yard.mp4")
+    assert (yard.view.view, yard.view.opacity, yard.view.classes) == ("blur", 0.9, ("face",))
+    assert net.shown_source == "rtsp://host/net", "no password"
+
+
+def test_an_effect_is_seen_on_the_picture_itself(tmp_path: Path) -> None:
+    asked = read(tmp_path, '[streams.a]\nsource = 0\neffects = ["lips=#b0122a"]\n')
+    assert asked.definitions[0].view.view == "none"
+    asked = read(tmp_path, 'effects = ["skin=0.5"]\nview = "mask"\n[streams.a]\nsource = 0\n')
+    assert asked.definitions[0].effects == ("skin=0.5",)
+    assert asked.definitions[0].view.view == "mask"
+
+
+def test_the_same_file_gives_equal_streams(tmp_path: Path) -> None:
+    text = '[streams.a]\nsource = 0\n[streams.b]\nsource = 1\nview = "mask"\n'
+    first = read(tmp_path, text).definitions
+    assert first == read(tmp_path, text).definitions
+    assert first[1] != dataclasses.replace(first[1], view=ViewSettings())
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("", "has no source; give a camera's index"),
+        ("source = true", "source: found True; allowed: a text, or a camera's index"),
+        ('source = ""', "source: found ''"),
+        ('source = "0"\nviev = "mask"', "viev: there is no such setting; did you mean view?"),
+        ('source = "0"\noverwrite = true', "overwrite: there is no such setting"),
+        ('source = "0"\nview = "blurr"', "view: 'blurr' is unknown; allowed: overlay, mask"),
+        ('source = "0"\nview = 3', "view: found 3; allowed: overlay"),
+        ('source = "0"\nopacity = 3.0', "opacity: 3.0 is out of range; allowed: 0.0 to 1.0"),
+        ('source = "0"\nopacity = "much"', "opacity: found 'much'; allowed: a number"),
+        ('source = "0"\nopacity = true', "opacity: found True; allowed: a number"),
+        ('source = "0"\nmax_faces = 2.5', "max_faces: found 2.5; allowed: a whole number"),
+        ('source = "0"\ninvert = "yes"', "invert: found 'yes'; allowed: true or false"),
+        ('source = "0"\nclasses = [1]', "classes: found [1]; allowed: a list of texts"),
+        ('source = "0"\nbackground = 7', "background: found 7; allowed: a text"),
+        ('source = "0"\noutputs = [""]', "outputs: found ['']; allowed: a list of texts"),
+        ('source = "0"\noutputs = "out.xyz"', "out.xyz: .xyz cannot be written"),
+        ('source = "0"\noutputs = "-"', "outputs: standard output cannot hold streams"),
+        ('source = "0"\neffects = ["lips=nocolour"]', "nocolour"),
+        ('source = "0"\neffects = "lips=#b0122a"', "effects: found 'lips=#b0122a'; allowed"),
+    ],
+)
+def test_what_is_wrong_with_one_is_said_in_one_line(tmp_path: Path, table: str, words: str) -> None:
+    assert words in problem(tmp_path, table)
+
+
+def test_a_name_that_is_none(tmp_path: Path) -> None:
+    asked = read(tmp_path, '[streams."a/b"]\nsource = 0\n')
+    assert "name: 'a/b' is not allowed" in asked.problems["a/b"]
+
+
+def test_an_output_is_nobody_elses_and_no_source(tmp_path: Path) -> None:
+    (tmp_path / "in.mp4").touch()
+    asked = read(
+        tmp_path,
+        """
+        [streams.a]
+        source = "in.mp4"
+        outputs = ["out.mp4", "rec/"]
+        [streams.b]
+        source = 0
+        outputs = ["./out.mp4"]
+        [streams.c]
+        source = 0
+        outputs = ["in.mp4"]
+        [streams.d]
+        source = 0
+        outputs = ["rec/"]
+        """,
+    )
+    assert [one.name for one in asked.definitions] == ["a", "d"]
+    assert "is also outputs of [streams.a]" in asked.problems["b"]
+    assert "is the input itself" in asked.problems["c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no stream; write [streams.NAME]"),
+        ("streams = 3", "streams must be tables"),
+        ("[streams]\ndoor = 3", "streams must be tables"),
+        ("[streams.a\nsource = 0", "is no TOML: "),
+        ("[streams.a]\nsource = 0\n[streams.a]\n", "is no TOML: "),
+        ("opacity = 5\n[streams.a]\nsource = 0", "opacity: 5.0 is out of range"),
+        ("source = 0\n[streams.a]\nsource = 0", "source: there is no such setting"),
+        ("[stream.a]\nsource = 0", "holds no stream"),
+    ],
+)
+def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        read(tmp_path, text)
+    assert words in str(refused.value)
+    assert str(refused.value).startswith(f"{tmp_path / 'streams.toml'}: ")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"none\.toml: cannot be read: No such file"):
+        read_streams(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b'view = "\xff"')
+    with pytest.raises(SettingError, match="is no TOML"):
+        read_streams(tmp_path / "latin.toml")
