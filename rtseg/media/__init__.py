@@ -1,1 +1,1 @@
-"""What is known of video files and streams: colour, rotation, length, names."""
+"""Properties of video files and streams: colour, orientation, length, URLs."""

@@ -1,4 +1,4 @@
-"""From colour tags to swscale: one rule for reading and for writing, so that a round trip is true.
+"""Map colour tags to swscale's settings, identically for reading and writing.
 
 Code points are those of ITU-T H.273 (primaries, transfer characteristics, matrix coefficients).
 """
@@ -32,7 +32,7 @@ LIMITED_RANGE, FULL_RANGE = 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class YuvEncoding:
-    """What swscale must be told to convert between RGB and YUV.
+    """swscale's settings for converting between RGB and YUV.
 
     Attributes:
         matrix: SWS_CS number.
@@ -44,10 +44,10 @@ class YuvEncoding:
 
 
 def yuv_encoding(tags: ColourTags, *, width: int, height: int) -> YuvEncoding:
-    """How pixels with these tags are encoded.
+    """Return the encoding of pixels with these tags.
 
-    An unspecified matrix is BT.709 for pictures of 1280x720 and more in either direction, and
-    BT.601 below, as players assume; an unspecified range is the limited one.
+    As in players, an unspecified matrix means BT.709 for pictures of at least 1280 pixels in width
+    or 720 in height, and BT.601 for smaller ones; an unspecified range means limited range.
     """
     matrix = tags.matrix
     if matrix not in _SWSCALE_MATRIX:
@@ -116,16 +116,16 @@ def colour_tags(picture: VideoFrame) -> ColourTags:
 def _is_full_range(picture: VideoFrame) -> bool | None:
     if picture.color_range in (LIMITED_RANGE, FULL_RANGE):
         return picture.color_range == FULL_RANGE
-    # The pixel formats of the "J" family, and grey ones, mean the full range by their names.
+    # The pixel formats of the "J" family, and grey ones, imply full range.
     return True if picture.format.name.startswith(("yuvj", "gray", "ya", "pal8")) else None
 
 
 def unreadable_colour(tags: ColourTags) -> str:
-    """What is wrong with colours that cannot be read rightly, in words; "" for all others."""
-    found = _OTHER_MATRICES.get(tags.matrix)
-    if found is None:
+    """Say why these colours cannot be read correctly; "" if they can."""
+    matrix = _OTHER_MATRICES.get(tags.matrix)
+    if matrix is None:
         return ""
     return (
-        f"its colour matrix is {found}; RGB, BT.601, BT.709, SMPTE 240M and BT.2020 can be read; "
+        f"its colour matrix is {matrix}; RGB, BT.601, BT.709, SMPTE 240M and BT.2020 can be read; "
         "convert it first: ffmpeg -i IN -vf zscale=m=bt709 OUT.mp4"
     )

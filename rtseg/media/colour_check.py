@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def colour_problem(video: VideoStream, picture: VideoFrame, *, path: Path | None) -> str:
-    """What would come out wrong, in words, and what to do; "" where all is well.
+    """Say what would come out wrong and what to do about it; "" if nothing would.
 
     Args:
-        video: the stream.
-        picture: its first one.
-        path: of the file that it comes from, where it does.
+        video: the video stream.
+        picture: its first picture.
+        path: the file that it comes from, if any.
     """
     try:
         codec_tag = video.codec_context.codec_tag
     except UnicodeDecodeError:
-        codec_tag = ""  # Not every tag is four letters.
+        codec_tag = ""  # Not every tag consists of four letters.
     dolby = DolbyVision.of(picture, path=path, codec_tag=codec_tag)
     if dolby is not None and not dolby.has_base:
         return (

@@ -1,7 +1,7 @@
-"""The Dolby Vision profile of a video, and whether it can be shown without a Dolby decoder.
+"""Find the Dolby Vision profile of a video, and whether it displays without a Dolby decoder.
 
-Profiles 7 and 8 lay their data beside pictures that are HDR10, HLG or SDR by themselves. Those of
-profile 5, and of 10 without such a base, are in a colour space of Dolby's own.
+Profiles 7 and 8 add their data to pictures that are HDR10, HLG or SDR by themselves. Pictures of
+profile 5, and of profile 10 without such a base layer, use a proprietary colour space.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _BOXES = (b"dvcC", b"dvvC", b"dvwC")
-"""What holds the configuration: a box of ISO files, or an addition of Matroska by that name."""
+"""Names of the configuration record: an ISO box, or a Matroska block addition."""
 
 _MATROSKA_DATA = b"\x41\xed"
 """BlockAddIDExtraData (RFC 9559)."""
@@ -23,7 +23,7 @@ _MATROSKA_DATA = b"\x41\xed"
 _TRANSPORT_REGISTRATION, _TRANSPORT_DESCRIPTOR = b"\x05\x04DOVI", b"\xb0"
 
 _ENTRY_POINTS = frozenset({"dvh1", "dvhe", "dav1", "dva1", "dvav"})
-"""Codec tags of streams that need a Dolby decoder, or at least say so."""
+"""Codec tags of streams that need a Dolby decoder, or claim to."""
 
 _HEAD_BYTES = 1 << 20
 _LARGEST_MOOV = 64 << 20
@@ -31,12 +31,12 @@ _LARGEST_MOOV = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class DolbyVision:
-    """What a video says of its Dolby Vision.
+    """A video's Dolby Vision configuration.
 
     Attributes:
         profile: 4, 5, 7, 8, 9, 10 or 20.
-        base: what the pictures are by themselves: 0 nothing, 1 HDR10, 2 SDR, 4 HLG, 6 as on
-            Ultra HD Blu-ray.
+        base: the base layer that the pictures are compatible with: 0 none, 1 HDR10, 2 SDR,
+            4 HLG, 6 Ultra HD Blu-ray.
     """
 
     profile: int
@@ -44,22 +44,22 @@ class DolbyVision:
 
     @property
     def has_base(self) -> bool:
-        """Whether the pictures can be seen without a Dolby decoder."""
+        """Whether the pictures display correctly without a Dolby decoder."""
         return self.base != 0 or self.profile in (4, 7, 8, 9)
 
     @classmethod
     def of(cls, picture: VideoFrame, *, path: Path | None, codec_tag: str) -> Self | None:
-        """What the first picture and its file say; None where it is no Dolby Vision."""
-        found = None if path is None else cls.in_file(path)
-        if found is None:
-            found = cls._of_picture(picture)
-        if found is None and codec_tag in _ENTRY_POINTS and picture.color_trc == 2:
-            found = cls(profile=5, base=0)
-        return found
+        """Read the configuration from the first picture or its file; None if not Dolby Vision."""
+        configuration = None if path is None else cls.in_file(path)
+        if configuration is None:
+            configuration = cls._of_picture(picture)
+        if configuration is None and codec_tag in _ENTRY_POINTS and picture.color_trc == 2:
+            configuration = cls(profile=5, base=0)
+        return configuration
 
     @classmethod
     def in_file(cls, path: Path) -> Self | None:
-        """What the configuration in a file says: ISO media, Matroska or MPEG-TS."""
+        """Read the configuration from an ISO media, Matroska or MPEG-TS file."""
         try:
             data = _header(path)
         except OSError:
@@ -68,9 +68,9 @@ class DolbyVision:
             place = data.find(name)
             while place >= 0:
                 record = _record(data, place + 4)
-                found = None if record is None else cls._parsed(record)
-                if found is not None:
-                    return found
+                configuration = None if record is None else cls._parsed(record)
+                if configuration is not None:
+                    return configuration
                 place = data.find(name, place + 4)
         place = data.find(_TRANSPORT_REGISTRATION)
         if data[:1] == b"\x47" and place >= 0:
@@ -81,20 +81,20 @@ class DolbyVision:
 
     @classmethod
     def _parsed(cls, record: bytes, *, is_transport: bool = False) -> Self | None:
-        """A configuration record: versions, 7 bits profile, 6 level, flags, 4 bits of base."""
+        """Parse a configuration record: versions, profile (7 bits), level (6), flags, base (4)."""
         if len(record) < 7 or not 1 <= record[0] <= 3:
             return None
         bits = int.from_bytes(record[2:4], "big")
         profile, has_base_layer = bits >> 9, bits & 1
         base = record[4] >> 4
         if is_transport and not has_base_layer:
-            base = record[6] >> 4  # after the number of the stream that it depends on
+            base = record[6] >> 4  # preceded by the number of the stream that it depends on
         known = profile in (4, 5, 7, 8, 9, 10, 20)
         return cls(profile=profile, base=base) if known else None
 
     @classmethod
     def _of_picture(cls, picture: VideoFrame) -> Self | None:
-        """What FFmpeg's decoder found in the picture's own data (AVDOVIMetadata)."""
+        """Read what FFmpeg's decoder attached to the picture (AVDOVIMetadata)."""
         side_data: Any = picture.side_data
         for item in side_data:
             if item.type.name != "DOVI_METADATA":
@@ -111,7 +111,7 @@ class DolbyVision:
 
 
 def _header(path: Path) -> bytes:
-    """The part of a file that describes it."""
+    """Read the part of a file that holds its metadata."""
     from rtseg.media.truncation import boxes
 
     size = path.stat().st_size

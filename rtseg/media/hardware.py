@@ -1,6 +1,6 @@
-"""An NVIDIA GPU's own video encoder and decoder (NVENC, NVDEC), through PyAV.
+"""Use an NVIDIA GPU's video encoder and decoder (NVENC, NVDEC) through PyAV.
 
-Not every GPU has them: data-centre cards have no encoder, and each generation its own codecs.
+Not every GPU has them: data-centre cards have no encoder, and the codecs differ by generation.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _log = logging.getLogger("rtseg")
 
 
 def check_hardware_encoder(encoder: str, *, instead: str) -> None:
-    """Open an encoder once, so that a GPU without it is found before anything is read.
+    """Try to open an encoder, so that its absence is noticed before anything is read.
 
     Args:
-        encoder: FFmpeg's name of it, `h264_nvenc`.
-        instead: the codec that the processor encodes, for the message.
+        encoder: FFmpeg's name, such as `h264_nvenc`.
+        instead: the codec to suggest for encoding on the processor.
 
     Raises:
-        BackendError: there is no NVIDIA GPU, or it does not encode that.
+        BackendError: there is no NVIDIA GPU, or it lacks this encoder.
     """
     import av
 
@@ -51,15 +51,14 @@ def check_hardware_encoder(encoder: str, *, instead: str) -> None:
 
 
 def hardware_decoder(decoding: HardwareDecoding, *, name: str) -> HWAccel | None:
-    """What PyAV is opened with to decode on a GPU, and to bring the pictures to the host's memory;
-    None to decode on the processor.
+    """Return PyAV's settings for decoding on a GPU into host memory; None for the processor.
 
     Args:
-        decoding: `auto` takes a GPU where there is one, and the processor for what it cannot do.
-        name: of the input, for messages.
+        decoding: `auto` uses a GPU if there is one, and the processor for what it cannot decode.
+        name: the input's name in messages.
 
     Raises:
-        BackendError: `cuda` was asked for, and there is no NVIDIA GPU that decodes.
+        BackendError: `cuda` was requested, and no NVIDIA GPU can decode.
     """
     if decoding == "off":
         return None
@@ -78,5 +77,5 @@ def hardware_decoder(decoding: HardwareDecoding, *, name: str) -> HWAccel | None
         raise BackendError(
             f"hardware decoding: {problem}; it needs an NVIDIA GPU, `off` and `auto` do not"
         )
-    _log.info("%s: is decoded on the processor: %s", name, problem)
+    _log.info("%s: decoding on the processor: %s", name, problem)
     return None

@@ -1,4 +1,4 @@
-"""What is known of a source before its first frame."""
+"""Describe a source before its first frame: size, times, colour, streams, chapters."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Literal
 from rtseg.system.files import FileId
 
 StreamKind = Literal["audio", "subtitle"]
-"""What can ride along with a video."""
+"""Kinds of stream that are copied beside a video."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColourTags:
-    """How a stream's pixels encode colour: the code points of ITU-T H.273; 2 is "unspecified".
+    """A stream's colour encoding as code points of ITU-T H.273, where 2 is "unspecified".
 
-    `full_range` is None where the stream does not say.
+    `full_range` is None if the stream does not state it.
     """
 
     primaries: int = 2
@@ -28,16 +28,16 @@ class ColourTags:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamInfo:
-    """A stream that rides along with the video and may be copied.
+    """An audio or subtitle stream beside the video, which may be copied.
 
     Attributes:
-        index: what `Packet.stream_index` refers to.
-        kind: what it carries.
-        codec: FFmpeg's name of it (`aac`, `opus`, `subrip` …).
+        index: the index that `Packet.stream_index` refers to.
+        kind: audio or subtitle.
+        codec: FFmpeg's name (`aac`, `opus`, `subrip` …).
         language: ISO 639-2 code, or None.
-        template: the demuxer's own stream; only the sink that copies it looks inside.
-        first_packets: the demuxer's packets that it begins with, a few, as a sample: whether a
-            container holds a stream can depend on them. Empty where none came soon.
+        template: the demuxer's stream object; only the sink that copies it uses it.
+        first_packets: its first few packets as a sample, since these can determine whether a
+            container supports the stream. Empty if none arrived soon.
     """
 
     index: int
@@ -59,23 +59,23 @@ class Chapter:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceInfo:
-    """What a source says of itself once it is open.
+    """A source's description of itself, once it is open.
 
     Attributes:
         name: for people: a file's name, a URL without its secrets, `camera 0`.
-        width, height: of every frame delivered, in pixels, rotation applied.
-        time_base: seconds a tick of `Frame.pts`.
-        is_live: frames arrive by the clock and old ones lose their worth.
-        frame_rate: nominal, frames a second; None where unknown. Never for computing times.
-        frame_count: an estimate, for progress only; None where unknown.
-        duration_seconds: an estimate, for progress only; None where unknown.
-        colour: how the source encoded colour.
+        width, height: size of every frame in pixels, after rotation.
+        time_base: seconds per tick of `Frame.pts`.
+        is_live: frames arrive in real time, and old ones become worthless.
+        frame_rate: nominal frames per second; None if unknown. Never used to compute times.
+        frame_count: an estimate, for progress only; None if unknown.
+        duration_seconds: an estimate, for progress only; None if unknown.
+        colour: the source's colour encoding.
         sample_aspect_ratio: a pixel's width over its height.
-        streams: what can be copied beside the video.
-        chapters: as in the container.
+        streams: the streams that can be copied beside the video.
+        chapters: the container's chapters.
         metadata: the container's tags, for copying.
-        read_files: the local files that are read, every one that a list or pattern names; no sink
-            of the run writes over them.
+        read_files: every local file that is read, including those named by a list or pattern;
+            no sink of the run overwrites them.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The display matrix of a stream, and how it turns a picture upright."""
+"""Turn pictures upright as a stream's display matrix says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MATRIX = "DISPLAYMATRIX"
 
 @dataclass(frozen=True, kw_only=True)
 class Orientation:
-    """One of the eight ways to lay a picture: transposed first, then mirrored."""
+    """One of the eight orientations of a picture: transposed first, then mirrored."""
 
     transposed: bool = False
     mirrored_x: bool = False
@@ -26,11 +26,13 @@ class Orientation:
 
     @classmethod
     def of(cls, picture: VideoFrame) -> Self:
-        """The orientation that a picture's display matrix asks for, to the nearest quarter turn.
+        """The orientation given by a picture's display matrix, to the nearest quarter turn.
 
         The matrix is ISO/IEC 14496-12's: x' = a x + c y, y' = b x + d y, y downwards.
         """
-        side_data: Any = picture.side_data  # typed as a dictionary, but it iterates its values
+        side_data: Any = (
+            picture.side_data
+        )  # typed as a dictionary, but iterating it yields its values
         matrix = next((bytes(data) for data in side_data if data.type.name == _MATRIX), None)
         if matrix is None:
             return cls()
@@ -40,7 +42,7 @@ class Orientation:
         return cls(mirrored_x=a < 0, mirrored_y=d < 0)
 
     def apply(self, image: Image) -> Image:
-        """The picture laid upright: uint8 (height, width, 3), contiguous."""
+        """Turn the picture upright: uint8 (height, width, 3), contiguous."""
         import cv2
 
         turned = cv2.transpose(image) if self.transposed else image

@@ -1,4 +1,4 @@
-"""Copy compressed packets, so that a change leaves the originals as they are."""
+"""Copy compressed packets, so that changes leave the originals intact."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def duplicate(packet: Any, content: bytes | None = None) -> Any:
-    """A packet of the same times, and the same content unless another is given."""
+    """Copy a packet, optionally with other content."""
     import av
 
     copy: Any = av.Packet(bytes(packet) if content is None else content)
@@ -20,7 +20,7 @@ def duplicate(packet: Any, content: bytes | None = None) -> Any:
 
 
 def move(packet: Any, seconds: Fraction) -> Any:
-    """The packet itself, its times moved."""
+    """Shift a packet's times in place, and return it."""
     shift = round(seconds / packet.time_base)
     packet.pts = None if packet.pts is None else packet.pts + shift
     packet.dts = None if packet.dts is None else packet.dts + shift

@@ -1,8 +1,8 @@
 """Tell whether a file in an older container is shorter than its header states.
 
-Each of them states its length in a way of its own: AVI in the size of its RIFF chunks, FLV in its
-metadata and at the end of each tag, ASF (WMV) in its properties, MXF in the place of its footer,
-IVF frame by frame, GIF and Ogg by a mark at their end.
+Each format states its length differently: AVI in the sizes of its RIFF chunks, FLV in its metadata
+and at the end of each tag, ASF (WMV) in its properties, MXF in its footer's position, IVF frame by
+frame, GIF and Ogg with an end marker.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _MXF_PARTITION = bytes.fromhex("060e2b34020501010d01020101")
 _MXF_RUN_IN = 65536
 
 _MOST_STEPS = 1_000_000
-"""Pieces of a file that are looked at; what has more is not followed to its end."""
+"""The most chunks of a file that are visited; longer files are not checked to the end."""
 
 _FLV_SLACK_SECONDS = 2
 
 
 def ends_early(path: Path) -> bool:
-    """Whether the file is shorter than it says. What states nothing, and what is unknown: False."""
+    """Whether the file is shorter than it states; False if it states no length or is unknown."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(16)
@@ -39,7 +39,7 @@ def ends_early(path: Path) -> bool:
 
 
 def _riff_reaches_beyond(file: BinaryIO, size: int) -> bool:
-    """RIFF, and the further chunks of OpenDML; 0 is what a killed writer leaves."""
+    """RIFF with OpenDML's further chunks; a killed writer leaves a size of 0."""
     position = 0
     while position + 8 <= size:
         file.seek(position)
@@ -60,13 +60,13 @@ def _flv_reaches_beyond(file: BinaryIO, size: int) -> bool:
         return size < stated
     last = _last_flv_tag(file, size)
     if last is None:
-        return True  # Each tag is followed by its length, and the last one's is not there.
+        return True  # Each tag is followed by its length; the last one's is missing.
     duration = _amf_number(head, b"duration")
     return duration is not None and last / 1000 + _FLV_SLACK_SECONDS < duration
 
 
 def _amf_number(head: bytes, name: bytes) -> float | None:
-    """A number of the metadata: its name, a zero byte for the kind, and a double."""
+    """Read a number from the metadata: its name, a zero byte for its type, a double."""
     place = head.find(struct.pack(">H", len(name)) + name + b"\0")
     if place < 0:
         return None
@@ -76,7 +76,7 @@ def _amf_number(head: bytes, name: bytes) -> float | None:
 
 
 def _last_flv_tag(file: BinaryIO, size: int) -> int | None:
-    """The time of the last tag, milliseconds; None where the file does not end with one."""
+    """The time of the last tag in milliseconds; None if the file does not end with one."""
     if size < 13 + 11 + 4:
         return None
     file.seek(size - 4)
@@ -98,7 +98,7 @@ def _asf_reaches_beyond(file: BinaryIO, size: int) -> bool:
         (stated,) = struct.unpack_from("<Q", head, place + 40)
         (flags,) = struct.unpack_from("<I", head, place + 88)
         if flags & 1:
-            return False  # A broadcast, whose header was written before its end was known.
+            return False  # A broadcast: its header was written before its end was known.
         if stated:
             return bool(size < stated)
     position = 0
@@ -114,7 +114,7 @@ def _asf_reaches_beyond(file: BinaryIO, size: int) -> bool:
 
 
 def _mxf_reaches_beyond(file: BinaryIO, size: int) -> bool:
-    """Key, length, value, one after the other (SMPTE ST 377)."""
+    """A sequence of key, length and value (SMPTE ST 377)."""
     file.seek(0)
     position = file.read(_MXF_RUN_IN).find(_MXF_KEY)
     if position < 0:
@@ -137,7 +137,7 @@ def _mxf_reaches_beyond(file: BinaryIO, size: int) -> bool:
 
 
 def _ber_length(data: bytes) -> tuple[int, int]:
-    """A length and the bytes that it takes."""
+    """Parse a BER length; return it and the number of bytes it occupies."""
     if data[0] < 0x80:
         return data[0], 1
     width = data[0] & 0x7F
@@ -145,7 +145,7 @@ def _ber_length(data: bytes) -> tuple[int, int]:
 
 
 def _gif_reaches_beyond(file: BinaryIO, size: int) -> bool:
-    """Blocks up to the trailer, none of which may end in the middle."""
+    """Blocks up to the trailer, each of which must be complete."""
     file.seek(10)
     flags = (file.read(1) or b"\0")[0]
     position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
@@ -163,7 +163,7 @@ def _gif_reaches_beyond(file: BinaryIO, size: int) -> bool:
             flags = descriptor[8]
             position += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
         else:
-            return False  # the trailer, or what is no block
+            return False  # the trailer, or not a block
         while True:
             file.seek(position)
             length = file.read(1)
@@ -176,7 +176,7 @@ def _gif_reaches_beyond(file: BinaryIO, size: int) -> bool:
 
 
 def _ogg_reaches_beyond(file: BinaryIO, size: int) -> bool:
-    """The last page must be whole, and end its stream."""
+    """The last page must be complete and end its stream."""
     file.seek(max(0, size - (1 << 17)))
     tail = file.read()
     place = tail.rfind(b"OggS")
@@ -211,4 +211,4 @@ _CONTAINERS = {
     b"OggS": _ogg_reaches_beyond,
     b"DKIF": _ivf_reaches_beyond,
 }
-"""By what their files begin with."""
+"""Checks by file signature."""

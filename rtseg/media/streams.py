@@ -1,4 +1,4 @@
-"""The streams of a container: the video, those that can be copied, and the stated duration."""
+"""Choose a container's video stream and the streams to copy; read durations and chapters."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def choose_video(container: InputContainer, name: str) -> VideoStream:
-    """The main video stream: never a cover picture; the default one, else the largest.
+    """Choose the main video stream: the default one, else the largest; never a cover picture.
 
     Raises:
         NoVideoError: there is none.
-        SourceError: there is one, but nothing to decode it with.
+        SourceError: there is one, but no decoder for it.
     """
     from av.stream import Disposition
 
@@ -37,24 +37,24 @@ def choose_video(container: InputContainer, name: str) -> VideoStream:
         )
     if moving:
         raise SourceError(f"{name}: this FFmpeg build has no decoder for its video")
-    found = [
+    others = [
         f"{stream.type} ({stream.codec_context.name})"
         for stream in container.streams
         if stream.codec_context is not None and stream.type != "video"
     ]
-    found += ["a cover picture"] * len(container.streams.video)
+    others += ["a cover picture"] * len(container.streams.video)
     raise NoVideoError(
-        f"{name}: holds no video (found: {', '.join(found) or 'nothing'}); give a file with one"
+        f"{name}: holds no video (found: {', '.join(others) or 'nothing'}); give a file with one"
     )
 
 
 def streams_beside(
     container: InputContainer, video: VideoStream, kinds: Collection[str]
 ) -> dict[int, Any]:
-    """The streams of the video's programme that are of some kinds (audio, subtitle), by index.
+    """The streams of certain kinds (audio, subtitle) in the video's programme, by index.
 
-    Others (data, fonts) cannot be copied. A broadcast carries several programmes, each with its
-    own sound.
+    Other kinds (data, fonts) cannot be copied. A broadcast carries several programmes, each with
+    its own sound.
     """
     programme = _programme(container, video)
     return {
@@ -65,17 +65,17 @@ def streams_beside(
 
 
 def _programme(container: InputContainer, stream: Any) -> tuple[int | None, ...]:
-    """What tells the programmes of a container apart: the best video and sound of a stream's own.
+    """Identify a stream's programme by that programme's best video and audio streams.
 
-    FFmpeg looks for the best stream within the programme of a related one, and in the whole
-    container where there are no programmes.
+    FFmpeg looks for the best stream within the programme of a related one, or in the whole
+    container if there are no programmes.
     """
     best = (container.streams.best(kind, related=stream) for kind in ("video", "audio"))
-    return tuple(None if found is None else found.index for found in best)
+    return tuple(None if candidate is None else candidate.index for candidate in best)
 
 
 def stream_info(stream: Any, first_packets: Sequence[object] = ()) -> StreamInfo:
-    """What a stream beside the video is."""
+    """Describe a stream beside the video."""
     context = stream.codec_context
     return StreamInfo(
         index=stream.index,
@@ -88,7 +88,7 @@ def stream_info(stream: Any, first_packets: Sequence[object] = ()) -> StreamInfo
 
 
 def start_seconds(stream: Any, first_packets: Sequence[Any] = ()) -> Fraction | None:
-    """When a stream's sound or picture begins, without what only primes a decoder."""
+    """When a stream's audible or visible content begins, after any decoder priming."""
     if stream.start_time is not None:
         return Fraction(stream.start_time * stream.time_base)
     for packet in first_packets:
@@ -98,7 +98,7 @@ def start_seconds(stream: Any, first_packets: Sequence[Any] = ()) -> Fraction | 
 
 
 def frame_rate(video: VideoStream) -> Fraction | None:
-    """The nominal rate, frames a second; None where what is stated makes no sense."""
+    """The nominal frames per second; None if the stated rate makes no sense."""
     for rate in (video.average_rate, video.guessed_rate):
         if rate is not None and 0 < rate <= 1000:
             return Fraction(rate)
@@ -106,7 +106,7 @@ def frame_rate(video: VideoStream) -> Fraction | None:
 
 
 def duration_seconds(container: InputContainer) -> float | None:
-    """The stated duration; None where there is none or it makes no sense."""
+    """The stated duration; None if there is none or it makes no sense."""
     duration = container.duration
     return duration / 1e6 if duration is not None and 0 < duration < 1 << 53 else None
 
@@ -114,7 +114,7 @@ def duration_seconds(container: InputContainer) -> float | None:
 def stated_length(
     container: InputContainer, video: VideoStream, start: float | None, end: float | None
 ) -> tuple[int | None, float | None]:
-    """Estimates of the number of frames and of the seconds of a part; None where unknown."""
+    """Estimate the frame count and duration in seconds of a part; None where unknown."""
     duration = duration_seconds(container)
     is_windowed = start is not None or end is not None
     if duration is not None and is_windowed:
@@ -133,11 +133,11 @@ def chapters_within(
     *,
     zero: Fraction = Fraction(0),
 ) -> tuple[Chapter, ...]:
-    """The chapters that reach into the window, cut to it.
+    """The chapters that overlap a time window, cut to it.
 
     Args:
-        start, end: of the window, in the container's time; None where nothing is cut off.
-        zero: what becomes zero in the times that are returned.
+        start, end: the window in the container's time; None for no limit.
+        zero: the time that becomes zero in the result.
     """
     kept = []
     for entry in container.chapters():

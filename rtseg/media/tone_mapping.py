@@ -1,8 +1,8 @@
-"""High dynamic range (HLG and PQ of ITU-R BT.2100) made into BT.709 by a published curve.
+"""Convert high dynamic range (HLG and PQ of ITU-R BT.2100) to BT.709 with a published curve.
 
-The curve is method A of Report ITU-R BT.2446-1 (section 4), which was made for broadcasters: it
-leaves skin and mid-tones where they are and rolls highlights off. Around it stand the transfer
-functions of BT.2100-2 and, for the colours, BT.2087. What BT.709 cannot hold is clipped.
+The curve is method A of Report ITU-R BT.2446-1 (section 4), made for broadcasters: it preserves
+skin and mid-tones and rolls off highlights. The transfer functions are those of BT.2100-2, and the
+colour conversion is that of BT.2087. Colours outside BT.709 are clipped.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PQ, HLG = 16, 18
 """H.273 transfer characteristics."""
 
 SDR_NITS = 100.0
-"""Peak luminance of the result, cd/m²."""
+"""Peak luminance of the result in cd/m²."""
 
 HLG_NITS = 1000.0
-"""Nominal peak of an HLG display, whose system gamma is 1.2."""
+"""Nominal peak luminance of an HLG display, for a system gamma of 1.2."""
 
 USUAL_NITS = 1000.0
-"""Peak luminance of PQ pictures that do not state their mastering display's."""
+"""Assumed peak luminance of PQ pictures that do not state that of their mastering display."""
 
 _LUMA = np.array((0.2627, 0.6780, 0.0593))
 _RED_DIFFERENCE = 1.4746
@@ -43,23 +43,23 @@ _CHROMATICITIES = {
     9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
 }
-"""Red, green and blue of BT.709, BT.2020 and Display P3 (x, y), by H.273's number."""
+"""Chromaticities (x, y) of BT.709, BT.2020 and Display P3 primaries, by H.273 number."""
 
 _D65 = (0.3127, 0.3290)
 
 _STRIP_PIXELS = 1 << 16
-"""What is worked on at a time: so many pixels stay in the processor's cache."""
+"""Pixels processed at a time, so that they stay in the processor's cache."""
 
 
 def hlg_scene_light(signal: Table) -> Table:
-    """BT.2100's inverse OETF of HLG: from the signal, 0..1, to light of the scene, 0..1."""
+    """BT.2100's inverse OETF of HLG: signal 0..1 to scene light 0..1."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     dark, bright = signal**2 / 3, (np.exp((signal - c) / a) + b) / 12
     return np.asarray(np.where(signal <= 0.5, dark, bright))
 
 
 def pq_nits(signal: Table) -> Table:
-    """BT.2100's EOTF of PQ: from the signal, 0..1, to cd/m²."""
+    """BT.2100's EOTF of PQ: signal 0..1 to cd/m²."""
     m1, m2 = 2610 / 16384, 2523 / 4096 * 128
     c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
     power = signal ** (1 / m2)
@@ -68,7 +68,7 @@ def pq_nits(signal: Table) -> Table:
 
 
 def tone_curve(luma: Table, peak_nits: float) -> Table:
-    """BT.2446 method A, steps 1 to 3: from the luma of HDR to that of SDR, both 0..1, gamma 2.4."""
+    """BT.2446 method A, steps 1 to 3: HDR luma to SDR luma, both 0..1 with gamma 2.4."""
     hdr = 1 + 32 * (peak_nits / 10_000) ** (1 / 2.4)
     sdr = 1 + 32 * (SDR_NITS / 10_000) ** (1 / 2.4)
     perceived = np.log1p((hdr - 1) * luma) / np.log(hdr)
@@ -81,7 +81,7 @@ def tone_curve(luma: Table, peak_nits: float) -> Table:
 
 
 def stated_peak_nits(picture: VideoFrame) -> float | None:
-    """The peak luminance of the display that a picture was mastered on; None if not stated."""
+    """The peak luminance of a picture's mastering display; None if not stated."""
     import struct
 
     side_data: Any = picture.side_data
@@ -99,8 +99,8 @@ class ToneMapper:
 
     Args:
         transfer: `PQ` or `HLG`.
-        primaries: H.273 colour primaries; what is not known counts as BT.2020.
-        peak_nits: of PQ pictures; brighter ones are clipped.
+        primaries: H.273 colour primaries; unknown ones count as BT.2020.
+        peak_nits: peak luminance of PQ pictures; anything brighter is clipped.
     """
 
     def __init__(self, transfer: int, *, primaries: int = 9, peak_nits: float = USUAL_NITS) -> None:
@@ -125,7 +125,7 @@ class ToneMapper:
         self._mapped, self._scale = mapped.astype(np.float32), scale.astype(np.float32)
 
     def map(self, signal: npt.NDArray[np.uint16]) -> Image:
-        """From R'G'B' of the transfer function to that of BT.709.
+        """Map R'G'B' of the transfer function to R'G'B' of BT.709.
 
         Args:
             signal: uint16 (height, width, 3), full range.
@@ -135,12 +135,12 @@ class ToneMapper:
         """
         height, width = signal.shape[:2]
         if min(height, width) < 2:
-            # OpenCV takes what is so small for a scalar.
+            # OpenCV takes an array this small for a scalar.
             return self.map(np.pad(signal, ((0, 1), (0, 1), (0, 0)), "edge"))[:height, :width]
         image: Image = np.empty((height, width, 3), np.uint8)
         rows = max(2, _STRIP_PIXELS // width)
         for top in range(0, height - 1, rows):
-            # A last row by itself belongs to the strip before it.
+            # A single last row is added to the strip before it.
             strip = slice(top, height if height - top - rows < 2 else top + rows)
             image[strip] = self._map_strip(signal[strip])
         return image
@@ -152,7 +152,7 @@ class ToneMapper:
         luma = _weighted(colours, _LUMA)
         index = np.rint(np.clip(luma, 0, 1) * 65535).astype(np.uint16)
         mapped, scale = _look_up(index, self._mapped), _look_up(index, self._scale)
-        # The colour differences keep their proportions, and red ones darken (step 4).
+        # Colour differences keep their proportions, and reds are darkened (step 4).
         red = scale * (colours[..., 0] - luma)
         mapped -= np.maximum(0.1 / _RED_DIFFERENCE * red, 0)
         offset = mapped - scale * luma
@@ -162,7 +162,7 @@ class ToneMapper:
         return np.asarray(cv2.convertScaleAbs(coded, alpha=255), np.uint8)  # rounds, and saturates
 
     def _display_signal(self, signal: npt.NDArray[np.uint16]) -> Floats:
-        """R'G'B' in BT.2020's primaries for a display of gamma 2.4, 1 being its peak."""
+        """R'G'B' with BT.2020 primaries for a display of gamma 2.4, where 1 is its peak."""
         import cv2
 
         if self._to_2020 is not None:
@@ -175,7 +175,7 @@ class ToneMapper:
             light = _look_up(signal, self._light) if self._is_hlg else None
             colours = _look_up(signal, self._nonlinear)
         if self._is_hlg:
-            # BT.2100's OOTF: the display's light grows with the scene's luminance.
+            # BT.2100's OOTF: display light depends on scene luminance.
             luminance = _weighted(light, _LUMA)
             gain = cv2.pow(luminance, (_HLG_GAMMA - 1) / _DISPLAY_GAMMA)
             colours = np.asarray(cv2.multiply(colours, cv2.merge([gain] * 3)), np.float32)
@@ -206,7 +206,7 @@ def _lookup_of_this_opencv() -> Callable[[npt.NDArray[np.uint16], Floats], Float
         try:
             by_opencv(np.zeros((1, 1), np.uint16), np.zeros(1 << 16, np.float32))
         except cv2.error:
-            _lookup = by_numpy  # OpenCV 4 has tables of 256 only.
+            _lookup = by_numpy  # OpenCV 4 supports tables of 256 entries only.
         else:
             _lookup = by_opencv
     return _lookup
@@ -216,7 +216,7 @@ _lookup: Callable[[npt.NDArray[np.uint16], Floats], Floats] | None = None
 
 
 def _conversion(source: int, target: int) -> Table:
-    """The matrix from linear light in one set of primaries to that in another."""
+    """The matrix that converts linear light between two sets of primaries."""
     return np.asarray(np.linalg.inv(_to_xyz(target)) @ _to_xyz(source))
 
 

@@ -1,9 +1,8 @@
 """Tell whether a file is truncated, from the sizes that its container states.
 
-A demuxer that meets the end of a file early often reports a clean end. The containers that most
-videos come in say how long they are: ISO media files (mp4, mov) box by box (ISO/IEC 14496-12),
-Matroska and WebM in the size of their segment (RFC 9559). What others say is read in
-`stated_sizes.py`.
+A demuxer that reaches the end of a file early often reports a clean end. The most common containers
+state their length: ISO media files (mp4, mov) box by box (ISO/IEC 14496-12), Matroska and WebM in
+the size of their segment (RFC 9559). `stated_sizes.py` covers older containers.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _SEGMENT = b"\x18\x53\x80\x67"
 
 
 def is_cut_short(path: Path) -> bool:
-    """Whether the file ends before its container says it does. Unknown containers: False."""
+    """Whether the file ends before its container says; False for unknown containers."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
@@ -36,7 +35,7 @@ def is_cut_short(path: Path) -> bool:
 
 
 def whole_length(path: Path) -> int | None:
-    """Where the last whole piece of media in a cut ISO file ends, in bytes; None if none is."""
+    """The offset in bytes where the last complete box of a truncated ISO file ends, or None."""
     size = path.stat().st_size
     with path.open("rb") as file:
         ends = [end for kind, end, _ in boxes(file, size) if kind == b"mdat" and end <= size]
@@ -47,22 +46,22 @@ def _boxes_reach_beyond(file: BinaryIO, size: int) -> bool:
     last, last_end = b"", 0
     for kind, end, _ in boxes(file, size):
         last, last_end = kind, end
-    # Or: a fragment's header without its data, or the first bytes of a box.
+    # Or a fragment's header without its data, or only the first bytes of a box.
     return last_end > size or last == b"moof" or 0 < size - last_end < 8
 
 
 def boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, end and length of each box of an ISO file's top level, up to the first that is none."""
+    """Yield type, end and length of each top-level box of an ISO file, up to the first invalid."""
     position = 0
     while position + 8 <= size:
         file.seek(position)
         head = file.read(16)
         length, kind = int.from_bytes(head[:4], "big"), head[4:8]
         if length == 1:
-            # The real length follows; if it is cut off, the box certainly is.
+            # A 64-bit length follows; if that is cut off, so is the box.
             length = int.from_bytes(head[8:16], "big") if len(head) == 16 else size + 1
         if kind not in _BOXES or length < 8:
-            return  # Length 0 is "to the end of the file".
+            return  # Length 0 means "to the end of the file".
         position += length
         yield kind, position, length
 
@@ -79,5 +78,5 @@ def _segment_reaches_beyond(file: BinaryIO, size: int) -> bool:
     field = int.from_bytes(head[position : position + width], "big")
     mask = (1 << 7 * width) - 1
     if field & mask == mask:
-        return False  # A stream of unknown length, as live writers and killed ones leave it.
+        return False  # Unknown length, as left by live and killed writers.
     return position + width + (field & mask) > size

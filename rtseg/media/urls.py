@@ -11,7 +11,7 @@ STANDARD_INPUT = "-"
 LIVE_SCHEMES = frozenset(
     {"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srtp", "udp", "srt", "tcp", "mms", "mmsh"}
 )
-"""URL schemes whose frames arrive by the clock."""
+"""URL schemes whose frames arrive in real time."""
 
 _SECRET_IN_PATH = re.compile(
     r"(?:user(?:name)?|login|pass(?:word|wd)?|pwd|token|key|auth|secret)=.*", re.IGNORECASE
@@ -19,22 +19,23 @@ _SECRET_IN_PATH = re.compile(
 
 
 def scheme_of(location: str) -> str | None:
-    """The scheme of a URL in lower case, None for a path. One letter is a Windows drive."""
+    """The scheme of a URL in lower case; None for a path. One letter is a Windows drive."""
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", location)
     return match[1].lower() if match else None
 
 
 def url_scheme(name: str) -> str | None:
-    """The scheme of what is written like a URL, a slash short or not, in lower case; else None.
+    """The scheme in lower case of anything written like a URL, even with a slash missing.
 
-    `rtmp:/host/live` is a slip, and no folder of that name; one letter is a Windows drive.
+    None otherwise. `rtmp:/host/live` is a typing error rather than a folder of that name; one
+    letter is a Windows drive.
     """
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", name)
     return match[1].lower() if match else None
 
 
 def local_path(location: str) -> Path | None:
-    """The file that a location names, `~` resolved; None for other URLs and standard input."""
+    """The file that a location names, with `~` expanded; None for other URLs and `-`."""
     if location == STANDARD_INPUT:
         return None
     scheme = scheme_of(location)
@@ -44,7 +45,7 @@ def local_path(location: str) -> Path | None:
 
 
 def display_name(location: str) -> str:
-    """The location for people: a file's name, or a URL without user, password and query."""
+    """The location as shown to people: a file name, or a URL without credentials and query."""
     if location == STANDARD_INPUT:
         return "standard input"
     path = local_path(location)
@@ -52,7 +53,7 @@ def display_name(location: str) -> str:
         return path.name or str(path)
     scheme, _, rest = location.partition("://")
     address, slash, path_and_query = rest.partition("/")
-    # A password may hold "/", "?" and "#" unescaped; nothing before the last "@" is shown.
+    # A password may contain "/", "?" and "#" unescaped, so nothing before the last "@" is shown.
     if "@" in path_and_query and "@" not in address and ":" in address:
         address, slash, path_and_query = path_and_query.rpartition("@")[2].partition("/")
     host = address.rpartition("@")[2].partition("?")[0].partition("#")[0]

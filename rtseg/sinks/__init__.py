@@ -1,4 +1,4 @@
-"""Where results go: `open_sink` finds the right kind by the output's name."""
+"""Sinks for results. `open_sink` picks the right one from the output's name."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ def open_sink(
     threads: int = 0,
     shared: bool = False,
 ) -> Sink:
-    """The sink that an output's name asks for. It is opened by `Sink.open`.
+    """Make the sink for an output's name, closed; `Sink.open` opens it.
 
     Args:
-        output: a URL by its scheme, a video file by its suffix, `-` for a Matroska stream on
-            standard output, else a folder or a pattern (`out/%06d.png`) for pictures. What else
-            there is was registered: see `rtseg.sinks.registry.register_sink`.
-        settings: how a video is encoded, and whether what exists may be replaced.
-        stream: what is done about a network output that goes away; it is opened again if not given.
-        threads: for encoding; 0 lets the encoder choose.
-        shared: the network runs on the same cores, see `rtseg.sinks.codecs.encoder_threads`.
+        output: a URL, a video file, `-` for a Matroska stream on standard output, or a folder or
+            pattern (`out/%06d.png`) for pictures. More kinds can be added with
+            `rtseg.sinks.registry.register_sink`.
+        settings: how to encode video, and whether to replace existing files.
+        stream: how to reconnect a network output that goes away; by default it is reconnected.
+        threads: encoder threads; 0 lets the encoder choose.
+        shared: whether the network runs on the same cores; see
+            `rtseg.sinks.codecs.encoder_threads`.
 
     Raises:
-        SettingError: nothing writes such outputs, or the name does not go with the codec, quality
-            or preset.
+        SettingError: no sink writes such outputs, or the name does not match the codec, quality or
+            preset.
     """
     from rtseg.settings import EncodeSettings, StreamSettings
     from rtseg.sinks.registry import SinkOptions, find_factory

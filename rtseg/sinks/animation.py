@@ -1,4 +1,4 @@
-"""Short videos as animated pictures: GIF and WebP, without sound."""
+"""Write short silent videos as animated GIF or WebP."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from rtseg.sinks.disk_space import cannot_write
 from rtseg.sinks.partial_file import PartialFile
 
 _TICK = {".gif": Fraction(1, 100), ".webp": Fraction(1, 1000)}
-"""How finely the formats tell times."""
+"""Time resolution of each format."""
 
 _LEAST_TICKS = {".gif": 2, ".webp": 1}
-"""The shortest time between two frames. Browsers take a GIF's hundredth for a tenth of a second."""
+"""The shortest time between two frames: browsers slow a GIF's 1/100 s down to 1/10 s."""
 
 _LARGEST = {".gif": 65535, ".webp": 16383}
 
@@ -29,18 +29,18 @@ _log = logging.getLogger("rtseg")
 
 
 class AnimationSink(Sink):
-    """An animated GIF (256 colours a frame, chosen for each) or WebP.
+    """Writes an animated GIF (with its own 256 colours for each frame) or WebP.
 
-    Times are rounded to the hundredth and the thousandth of a second. A GIF shows at most 50
-    frames a second; what comes closer is left out, counted and said at the end. Transparency is
-    kept, in a GIF as all or nothing.
+    Times are rounded to 1/100 s in a GIF and 1/1000 s in a WebP. A GIF shows at most 50 frames per
+    second; frames beyond that are dropped, counted and reported at the end. Transparency is kept;
+    in a GIF, a pixel is either opaque or fully transparent.
 
     Args:
-        output: the path, by whose suffix the format is chosen.
+        output: the path; its suffix selects the format.
         settings: only `overwrite` matters here; there is no choice of codec and quality.
 
     Raises:
-        SettingError: a codec, quality or preset was asked for.
+        SettingError: a codec, quality or preset is set.
     """
 
     wants_pixels = True
@@ -51,9 +51,9 @@ class AnimationSink(Sink):
         self._suffix = Path(output).suffix.lower()
         for name, value in (("crf", settings.crf), ("preset", settings.preset)):
             if value is not None:
-                raise SettingError(f"{name}: {self._suffix} takes none; leave it out")
+                raise SettingError(f"{name}: {self._suffix} takes none; omit it")
         if settings.codec != "auto":
-            raise SettingError(f"codec: {self._suffix} has one of its own; leave it out")
+            raise SettingError(f"codec: {self._suffix} has its own; omit it")
         self._part = PartialFile(output, overwrite=settings.overwrite)
         self._container: Any = None
         self._graph: Any = None
@@ -75,7 +75,7 @@ class AnimationSink(Sink):
                 f"{largest} pixels a side"
             )
         if any(stream.kind == "audio" for stream in info.streams):
-            _log.info("%s: the sound is left out: %s holds none", self._output, self._suffix)
+            _log.info("%s: written without sound: %s cannot hold any", self._output, self._suffix)
         self._part.claim(info.read_files)
         self._size = (width, height)
         try:
@@ -93,7 +93,7 @@ class AnimationSink(Sink):
             if self._suffix == ".webp":
                 stream.codec_context.options = {"quality": "85", "compression_level": "2"}
             self._stream = stream
-        except (OSError, ValueError) as error:  # PyAV's errors of the system are OSErrors too
+        except (OSError, ValueError) as error:  # PyAV's system errors are OSErrors too
             raise self._failure(error) from None
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
@@ -107,7 +107,7 @@ class AnimationSink(Sink):
             )
         self._part.check()
         if self._frames == 0:
-            # An animation has no time before its first frame.
+            # An animation starts with its first frame.
             self._zero = frame.pts_seconds
         ticks = round((frame.pts_seconds - self._zero) / _TICK[self._suffix])
         if self._frames and ticks < self._last_ticks + _LEAST_TICKS[self._suffix]:
@@ -142,7 +142,7 @@ class AnimationSink(Sink):
             self._container.mux(packet)
 
     def _in_256_colours(self, picture: Any) -> Any:
-        """The picture with a palette of its own, dithered by a pattern that stands still."""
+        """Reduce the picture to its own palette, with a dither pattern that does not flicker."""
         import av
 
         if self._graph is None or self._graph_format != picture.format.name:
@@ -192,11 +192,11 @@ class AnimationSink(Sink):
         except (OSError, ValueError) as error:
             self._part.settle("failed", frames=self._frames)
             if self._is_broken:
-                return  # said when it came up
+                return  # reported when it occurred
             raise self._failure(error) from None
         if self._dropped:
             _log.warning(
-                "%s: %d of %d frames are left out: %s shows at most %d frames a second",
+                "%s: dropped %d of %d frames: %s shows at most %d frames per second",
                 *(self._output, self._dropped, self._dropped + self._frames, self._suffix),
                 1 / (_TICK[self._suffix] * _LEAST_TICKS[self._suffix]),
             )
@@ -213,11 +213,12 @@ class AnimationSink(Sink):
 
 
 def _replace_frames(path: Path) -> None:
-    """Have each frame of an animated WebP replace the one before, where FFmpeg has it laid over
-    that: what was shown would shine through transparent places.
+    """Make each frame of an animated WebP replace the one before.
 
-    The format: RIFF chunks, each a name of 4 bytes, its size in 4, its content, padded to an even
-    size; in a frame's (`ANMF`) byte 15, bit 1 says "do not blend".
+    FFmpeg has them blended, so that earlier frames would show through transparent areas.
+
+    The file consists of RIFF chunks: a name of 4 bytes, a size in 4 bytes, and the content, padded
+    to an even size. In a frame's chunk (`ANMF`), bit 1 of byte 15 means "do not blend".
     """
     with path.open("r+b") as file:
         file.seek(12)

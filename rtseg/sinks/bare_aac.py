@@ -1,4 +1,4 @@
-"""AAC as files hold it, from AAC as broadcasts send it: one header takes the place of many."""
+"""Convert broadcast AAC (a header on each packet) to the form that files use (one header)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def bare_aac(stream: StreamInfo) -> AdtsAac | LatmAac | None:
-    """What takes the headers off the packets of a broadcast's AAC; None for any other stream."""
+    """Return a converter that strips a broadcast AAC stream's headers; None for other streams."""
     template: Any = stream.template
     context = template.codec_context
     if context is None:
@@ -38,11 +38,11 @@ def bare_aac(stream: StreamInfo) -> AdtsAac | LatmAac | None:
 
 
 class AdtsAac:
-    """Takes the ADTS header (ISO/IEC 13818-7) off each packet of a stream.
+    """Strips the ADTS header (ISO/IEC 13818-7) from each packet of a stream.
 
     Args:
-        stream: of the source, in ADTS.
-        configuration: the AudioSpecificConfig (ISO/IEC 14496-3) that takes the headers' place.
+        stream: the source's ADTS stream.
+        configuration: the AudioSpecificConfig (ISO/IEC 14496-3) that replaces the headers.
     """
 
     def __init__(self, stream: StreamInfo, configuration: bytes) -> None:
@@ -51,12 +51,12 @@ class AdtsAac:
         self._filter = _filter(stream)
 
     def packets(self, packet: Any) -> list[Any]:
-        """The packet without its header; a damaged one is left out."""
+        """Return the packet without its header, or nothing for a damaged one."""
         if not is_adts(bytes(packet)):
             return []
         bare = _filtered(self._filter, packet)
         if not bare:
-            _log.debug("a damaged AAC packet was left out")
+            _log.debug("dropped a damaged AAC packet")
             self._filter = _filter(self._stream)
         return bare
 
@@ -86,7 +86,7 @@ def _filtered(bitstream_filter: Any, packet: Any) -> list[Any]:
 
 
 def _configuration(context: Any) -> bytes:
-    """The configuration of a stream of which no packet has come: what the demuxer says of it."""
+    """The demuxer's configuration of a stream that has delivered no packet yet."""
     rate, channels = context.sample_rate, context.layout.nb_channels
     index = _RATES.index(rate) if rate in _RATES else 3
     bits = _LOW_COMPLEXITY << 11 | index << 7 | min(channels, 7) << 3

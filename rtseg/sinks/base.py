@@ -1,4 +1,4 @@
-"""The interface of every sink: where results go."""
+"""The interface of every sink, which receives frames with their results."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ Key = Literal[
     "record",
     "help",
 ]
-"""What a person asked of a window by one key."""
+"""What a key press in a window requests."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewChange:
-    """A person asked for another picture: fields of `ViewSettings`, and their new values."""
+    """A request to change the view: fields of `ViewSettings` and their new values."""
 
     fields: Mapping[str, Any]
 
 
 Event = Key | ViewChange
-"""What a person asked."""
+"""A user's request."""
 
 Outcome = Literal["finished", "failed"]
-"""`finished`: the run ended in order (end of stream, asked to stop, a truncated input).
+"""`finished`: the run ended normally (end of stream, stopped, or a truncated input).
 `failed`: an error ended it."""
 
 
@@ -45,12 +45,13 @@ class Sink(ABC):
     """Takes each frame with its segmentation and rendered view, in order.
 
     Attributes:
-        wants_pixels: whether `write` needs the rendered view; where no sink of a run does,
-            nothing is rendered and `picture` is None.
-        has_alpha: whether an RGBA view is stored with its transparency.
-        wants_real_time: who receives it sees it when it comes: a file is to be read by its clock.
-        is_wanted: whether anybody would see what is written now; where no sink of a live run is
-            wanted, its frames are let go before the network.
+        wants_pixels: whether `write` needs the rendered view. If no sink of a run does, nothing is
+            rendered and `picture` is None.
+        has_alpha: whether it stores the transparency of an RGBA view.
+        wants_real_time: whether its viewers watch as it is written, so that a file must be read
+            at its own speed.
+        is_wanted: whether anybody is watching now. If no sink of a live run is wanted, frames are
+            discarded before the network runs.
     """
 
     wants_pixels: bool = True
@@ -60,40 +61,40 @@ class Sink(ABC):
 
     @abstractmethod
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        """Create the output, before the run is reported as started.
+        """Create the output. Called before the run is reported as started.
 
         Args:
             info: the source's description (times, colour, streams to copy, chapters).
-            width, height: of every rendered view, in pixels.
+            width, height: size of every rendered view in pixels.
 
         Raises:
             OutputExistsError: it exists and may not be replaced.
-            SinkError: it cannot be created, or cannot hold what the source has.
+            SinkError: it cannot be created, or cannot hold the source's streams.
         """
 
     @abstractmethod
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Take one frame.
+        """Write one frame.
 
         Raises:
             SinkError: it cannot be written (disk full, encoder failed).
         """
 
     def copy(self, packet: Packet) -> None:
-        """Take one packet of a stream that rides along. Sinks that keep none ignore it."""
+        """Copy one audio or subtitle packet. Sinks that store none ignore it."""
 
     def poll(self) -> tuple[Event, ...]:
-        """What a person asked since the last call. Called often, on the main thread."""
+        """Return the user's requests since the last call. Called often, on the main thread."""
         return ()
 
     @abstractmethod
     def close(self, outcome: Outcome) -> None:
-        """Finish the output; called exactly once, also where `open` failed.
+        """Finish the output. Called exactly once, even if `open` failed.
 
-        A `finished` output lies under its final name. A `failed` one keeps what was written, valid,
-        under its temporary name (`out.1f0c9a3e.part.mp4`), or nothing where no frame was written.
+        A `finished` output has its final name. A `failed` one is left, valid, under its temporary
+        name (`out.1f0c9a3e.part.mp4`), or removed if no frame was written.
         """
 
     def describe(self) -> str:
-        """Where the output is, for the summary: a path, or "" where there is none."""
+        """Say where the output is, for the summary: a path, or "" if there is none."""
         return ""

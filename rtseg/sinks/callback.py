@@ -1,4 +1,4 @@
-"""A function that is called with each frame, as a sink."""
+"""A sink that calls a function with each frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OnResult = Callable[[Frame, Segmentation], object]
 
 
 class CallbackSink(Sink):
-    """Calls a function with each frame and its segmentation; what it raises ends the run."""
+    """Calls a function with each frame and its segmentation; an exception in it ends the run."""
 
     wants_pixels = False
 

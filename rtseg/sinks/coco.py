@@ -1,4 +1,4 @@
-"""COCO annotations of a whole run: one file with every frame's masks as run lengths."""
+"""Write a run's masks as one file of COCO annotations, in run-length encoding."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rtseg.sinks.partial_file import PartialFile
 class CocoSink(Sink):
     """Writes a COCO data set: `annotations`, then `images`, `categories` and `info`.
 
-    Each frame is an image whose `id` counts from 1; `frame` and `seconds` say which one it is.
-    Annotations are written as they come, so that memory holds a few numbers a frame.
+    Each frame is an image with an `id` counting from 1; `frame` and `seconds` identify it.
+    Annotations are written immediately, so only a few numbers per frame are kept in memory.
 
     Args:
         output: the file's path.
@@ -91,7 +91,7 @@ class CocoSink(Sink):
         self._part.settle(outcome, frames=len(self._images))
 
     def _rest(self) -> str:
-        """The other keys of the file, up to its last brace."""
+        """The remaining keys of the file, up to its last brace."""
         label_set, info = self._label_set, self._info
         rest = {
             "images": self._images,

@@ -1,4 +1,4 @@
-"""The video codecs that can be written: their containers, their options, and what they refuse."""
+"""The supported video codecs: containers, encoder options and limits."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ CONTAINERS: Mapping[str, str] = MappingProxyType(
         ".ts": "mpegts",
     }
 )
-"""FFmpeg's muxer by the suffix of the output."""
+"""FFmpeg's muxer for each output suffix."""
 
 STANDARD_OUTPUT = "-"
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoCodec:
-    """How one codec is encoded.
+    """How to encode one codec.
 
     Attributes:
         encoder: FFmpeg's name of the encoder.
-        suffixes: the containers that hold it and that players read.
-        crf: the lowest, the default and the highest quality number; None where it has none.
-        presets: names of the speed presets, as the encoder has them.
-        preset: the default one.
-        needs_even: sizes are rounded up to even ones, by repeating the last row or column.
-        software: the codec that the processor encodes instead, for a GPU's encoder; "" for others.
-        smallest: side that a picture must have, in pixels.
-        pixel_format, alpha_format: what RGB and RGBA pictures become; None where transparency
-            is not held.
+        suffixes: the containers that support it and that players can read.
+        crf: the lowest, default and highest quality number; None if it has none.
+        presets: the encoder's names of its speed presets.
+        preset: the default preset.
+        needs_even: sizes are rounded up to even numbers by repeating the last row or column.
+        software: for a GPU's encoder, the codec to use on the processor instead; else "".
+        smallest: the shortest side that a picture may have, in pixels.
+        pixel_format, alpha_format: the formats for RGB and RGBA pictures; None if transparency
+            is not supported.
     """
 
     encoder: str
@@ -75,12 +75,12 @@ _QUICKLY_ENCODED_PIXELS = 1280 * 720
 _X265_LOOKAHEAD: Mapping[str, int] = MappingProxyType(
     dict(zip(_X26X_PRESETS, (5, 10, 15, 15, 15, 20, 25, 40, 40, 60), strict=True))
 )
-"""Frames that x265's presets look ahead."""
+"""Lookahead of x265's presets in frames."""
 
 _AHEAD_BYTES = 256 << 20
 _BYTES_A_PIXEL = 4
-"""What x265 and x264 hold for each pixel of a picture that waits: its planes, padded, in half size
-as well, and what was estimated of its motion; measured with x265."""
+"""Bytes per pixel that x265 and x264 hold for each queued picture: padded planes, half-size copies
+and motion estimates. Measured with x265."""
 _LEAST_AHEAD, _MOST_AHEAD = 3, 60
 
 CODECS: Mapping[str, VideoCodec] = MappingProxyType(
@@ -101,7 +101,7 @@ CODECS: Mapping[str, VideoCodec] = MappingProxyType(
             preset="veryfast",
             needs_even=True,
             smallest=16,
-            # x265 writes to the terminal by itself.
+            # x265 would write to the terminal.
             options={"x265-params": "log-level=none"},
         ),
         "av1": VideoCodec(
@@ -164,11 +164,11 @@ CODECS: Mapping[str, VideoCodec] = MappingProxyType(
 
 
 def choose_codec(output: str, settings: EncodeSettings) -> VideoCodec:
-    """The codec for an output, with its quality and preset checked.
+    """Choose the codec for an output, and check its quality and preset.
 
     Raises:
-        SettingError: the container is unknown or cannot hold the codec, or the codec takes no
-            such quality or preset.
+        SettingError: the container is unknown or does not support the codec, or the quality or
+            preset is invalid for the codec.
     """
     suffix = suffix_of(output)
     name: str = settings.codec
@@ -186,17 +186,17 @@ def choose_codec(output: str, settings: EncodeSettings) -> VideoCodec:
 
 
 def suffix_of(output: str) -> str:
-    """The suffix that decides the container; standard output carries Matroska.
+    """The suffix that determines the container; standard output carries Matroska.
 
     Raises:
-        SettingError: no container is known by it.
+        SettingError: no container has this suffix.
     """
     from pathlib import Path
 
     suffix = ".mkv" if output == STANDARD_OUTPUT else Path(output).suffix.lower()
     if suffix not in CONTAINERS:
         raise SettingError(
-            f"{output}: {suffix or 'no suffix'} is no video that can be written; "
+            f"{output}: {suffix or 'no suffix'} is not a supported video format; "
             f"allowed: {listed(CONTAINERS)}"
         )
     return suffix
@@ -205,14 +205,14 @@ def suffix_of(output: str) -> str:
 def _check_quality(name: str, codec: VideoCodec, settings: EncodeSettings) -> None:
     if settings.crf is not None:
         if codec.crf is None:
-            raise SettingError(f"`crf`: {name} is lossless and takes none; leave it out")
+            raise SettingError(f"`crf`: {name} is lossless and takes none; omit it")
         low, _, high = codec.crf
         if not low <= settings.crf <= high:
             raise SettingError(
                 f"`crf`: {settings.crf} is out of range for {name}; allowed: {low} to {high}"
             )
     if settings.preset is not None and settings.preset not in codec.presets:
-        allowed = listed(codec.presets) if codec.presets else "none; leave it out"
+        allowed = listed(codec.presets) if codec.presets else "none; omit it"
         raise SettingError(
             f"`preset`: {settings.preset!r} is unknown to {name}; allowed: {allowed}"
         )
@@ -227,14 +227,14 @@ def encoder_threads(
     threads: int,
     shared: bool,
 ) -> int:
-    """How many threads encode; 0 lets the encoder choose.
+    """Choose the number of encoder threads; 0 lets the encoder choose.
 
     Args:
-        width, height: of the pictures, pixels.
-        threads: how many may; 0 is as many as it likes.
-        shared: the network runs on the same cores. Then x264's fast presets get half of them for
-            pictures of up to 1280x720, which it encodes faster than the network looks at them;
-            larger ones take longer than the network, and get all.
+        width, height: picture size in pixels.
+        threads: the most threads; 0 for no limit.
+        shared: whether the network runs on the same cores. If so, x264's fast presets get half
+            of them for pictures up to 1280x720, which they encode faster than the network runs.
+            Larger pictures take longer to encode than to segment, and get all cores.
     """
     is_fast = codec.encoder == "libx264" and (settings.preset or codec.preset) in _FAST_PRESETS
     if shared and is_fast and width * height <= _QUICKLY_ENCODED_PIXELS:
@@ -250,19 +250,19 @@ def encoder_options(
     threads: int,
     pixels: int = 0,
 ) -> dict[str, str]:
-    """The options that the encoder is opened with.
+    """Return the options for opening the encoder.
 
     Args:
-        codec, settings: what is asked for.
-        frames_a_second: nominal.
-        threads: how many may encode; 0 lets the encoder choose.
-        pixels: of a picture: how far an encoder looks ahead is bounded by what that holds.
+        codec, settings: the requested codec, quality and preset.
+        frames_a_second: nominal frame rate.
+        threads: encoder threads; 0 lets the encoder choose.
+        pixels: pixels per picture; bounds the lookahead so that it stays within memory.
     """
     options = dict(codec.options)
     preset = settings.preset or codec.preset
     if codec.software:
         quality = codec.crf[1] if codec.crf and settings.crf is None else settings.crf
-        # NVENC's constant quality: a variable rate whose target is left out
+        # NVENC's constant quality mode: a variable rate without a target
         options |= {"rc": "vbr", "cq": str(quality), "b": "0", "preset": preset}
         return options
     if codec.crf is not None:
@@ -273,7 +273,7 @@ def encoder_options(
     elif preset:
         options["preset"] = preset
     if codec.encoder == "libx264":
-        # Frames that wait in the encoder are lost if the program is killed: a third of a second.
+        # Frames queued in the encoder are lost if the program is killed: a third of a second.
         third = max(1, min(10, round(frames_a_second / 3)))
         options["rc-lookahead"] = str(min(third, _frames_ahead(pixels)))
     if codec.encoder == "libx265":
@@ -287,7 +287,7 @@ def encoder_options(
 
 
 def _frames_ahead(pixels: int) -> int:
-    """How many pictures may wait in an encoder that looks ahead: at most `_AHEAD_BYTES` of them."""
+    """The most pictures that a lookahead may hold: those that fit in `_AHEAD_BYTES`."""
     if pixels < 1:
         return _MOST_AHEAD
     return max(_LEAST_AHEAD, min(_MOST_AHEAD, _AHEAD_BYTES // (_BYTES_A_PIXEL * pixels)))

@@ -1,4 +1,4 @@
-"""A stream of an output whose packets are the source's, bit for bit."""
+"""Copy a stream of the source into an output, bit for bit."""
 
 from __future__ import annotations
 
@@ -25,27 +25,26 @@ _PLACEHOLDERS: Mapping[str, Mapping[str, str]] = {
     },
 }
 _USUAL_PLACEHOLDER = {"audio": "aac", "subtitle": "subrip"}
-"""An encoder whose codec the muxer certainly takes, to make the stream of."""
+"""Encoders that the muxers certainly accept, used to create a placeholder stream."""
 
 _NO_TAG = "\0\0\0\0"
 
 
 class CopiedStream:
-    """Adds a stream with the parameters of the source's, whatever its codec.
+    """Adds a stream with the source stream's parameters, whatever its codec.
 
-    AAC in ADTS or LATM, which only broadcasts carry, loses the header of each packet. Sound that
-    says how many channels it has and not which (PCM of AVI and DV) gets the usual layout of so
-    many.
+    AAC in ADTS or LATM, as in broadcasts, has the header stripped from each packet. Audio that
+    states only its number of channels (PCM in AVI and DV) gets the usual layout for that number.
 
     Args:
         container: the output, before its header is written.
-        source: the stream.
+        source: the stream to copy.
 
     Attributes:
-        stream: of the output.
+        stream: the output's stream.
 
     Raises:
-        ValueError: the muxer takes no stream of this kind at all.
+        ValueError: the muxer supports no stream of this kind.
     """
 
     def __init__(self, container: OutputContainer, source: StreamInfo) -> None:
@@ -61,16 +60,16 @@ class CopiedStream:
             context.layout = default_layout(context.layout.nb_channels)
 
     def packets(self, packet: Any, *, shift_seconds: Fraction) -> list[Any]:
-        """What is written for one packet of the source, its times moved."""
+        """Return the packets to write for one packet of the source, with shifted times."""
         copies = [duplicate(packet)] if self._bare is None else self._bare.packets(packet)
         return [move(copy, shift_seconds) for copy in copies]
 
     def flush(self) -> list[Any]:
-        """Nothing: packets are written as they come."""
+        """Return nothing, since packets are written immediately."""
         return []
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
 
 def _add(container: OutputContainer, source: StreamInfo) -> Any:
@@ -81,12 +80,12 @@ def _add(container: OutputContainer, source: StreamInfo) -> Any:
     with av.open(os.devnull, "w", format="framecrc") as scratch:
         rate = {"rate": 48000} if source.kind == "audio" else {}
         placeholder: Any = scratch.add_stream(encoder, **rate)  # type: ignore[call-overload]
-        # PyAV asks FFmpeg's list of codecs, here about the placeholder. The list does not know
-        # what Matroska holds by Microsoft's numbers (G.711, WMA, ADPCM).
+        # PyAV consults FFmpeg's list of codecs for a muxer, here for the placeholder. That list
+        # lacks what Matroska stores under Microsoft's codec numbers (G.711, WMA, ADPCM).
         stream: Any = container.add_stream_from_template(placeholder)
-    # The filter that does nothing hands every parameter on.
+    # The null filter copies every parameter.
     av.BitStreamFilterContext("null", template, stream)
-    stream.codec_context.codec_tag = _NO_TAG  # Each container has its own.
+    stream.codec_context.codec_tag = _NO_TAG  # Each container has its own tags.
     stream.time_base = template.time_base
     return stream
 
@@ -106,12 +105,12 @@ def _add_aac(container: OutputContainer, source: StreamInfo) -> Any:
 
 
 def lacks_layout(context: Any) -> bool:
-    """Whether sound says how many channels it has, and not which they are."""
+    """Whether an audio stream states its number of channels but not their layout."""
     words = str(context.layout.name).split()
     return len(words) == 2 and words[1] == "channels" and words[0] != "0"
 
 
 def default_layout(channels: int) -> str:
-    """The usual layout of so many channels, by FFmpeg's name."""
+    """FFmpeg's name of the usual layout for a number of channels."""
     names = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
     return names.get(channels, f"{channels}C")

@@ -1,4 +1,4 @@
-"""Where an output lies, watched while it is written: it has room, and it is still there."""
+"""Watch an output's folder while it is written: is there space, does the file still exist?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtseg.errors import DiskFullError, SettingError, SinkError
 from rtseg.media.urls import display_name, url_scheme
 
 RESERVE_BYTES = 32 << 20
-"""Room that is left free, so that a file can be finished and the system goes on."""
+"""Bytes kept free, so that the file can be finished and the system keeps working."""
 
 INTERVAL_SECONDS = 1.0
 
@@ -24,7 +24,7 @@ class DiskSpace:
     """The folder of one output.
 
     Args:
-        folder: exists once `check` is called.
+        folder: must exist once `check` is called.
         output: the output's name in messages.
     """
 
@@ -35,20 +35,20 @@ class DiskSpace:
         self._was_there = False
 
     def check(self, part: Path | None = None) -> None:
-        """Look, at most once a second, whether one can write on.
+        """Check, at most once per second, that writing can continue.
 
         Args:
-            part: the file being written, which must not have been taken away.
+            part: the file being written, which must still exist.
 
         Raises:
-            DiskFullError: there is hardly any room left.
+            DiskFullError: hardly any space is left.
             SinkError: the folder or the file is gone.
         """
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + INTERVAL_SECONDS
-        # Some are created with their first frame only.
+        # Some outputs are created only with their first frame.
         is_there = part is not None and part.exists()
         if not self._folder.exists() or (self._was_there and not is_there):
             raise SinkError(
@@ -64,10 +64,10 @@ class DiskSpace:
 
 
 def check_is_path(output: str | Path) -> None:
-    """Refuse a URL where a file or folder is written: it would make a folder of that name.
+    """Reject a URL for an output that is a file or folder; it would be taken as a folder's name.
 
     Raises:
-        SettingError: it is one.
+        SettingError: it is a URL.
     """
     scheme = url_scheme(str(output))
     if scheme is not None:
@@ -78,11 +78,11 @@ def check_is_path(output: str | Path) -> None:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether a system error says that there is no room: disk, quota, largest file."""
+    """Whether a system error means that space ran out: disk, quota or maximum file size."""
     return getattr(error, "errno", None) in _FULL
 
 
 def cannot_write(path: str | Path, error: OSError) -> SinkError:
-    """The error of an output that the system refuses."""
+    """The error for an output that the system refuses to write."""
     kind = DiskFullError if is_full(error) else SinkError
     return kind(f"{path}: cannot be written: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""Where an HLS output lies: a playlist, and its segments beside it."""
+"""The files of an HLS output: a playlist and its segments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtseg.system.files import FileId, file_id
 
 
 class HlsFolder:
-    """An .m3u8 file and the segments beside it; none that is there already is written over.
+    """An .m3u8 file and the segments beside it. Existing segments are never overwritten.
 
     Args:
         output: the playlist's path.
@@ -25,13 +25,13 @@ class HlsFolder:
         self._place = DiskSpace(self._playlist.parent, output=output)
 
     def claim(self, inputs: AbstractSet[FileId] = frozenset()) -> None:
-        """Check that it may be created, and make its folder.
+        """Check that the output may be created, and make its folder.
 
         Args:
             inputs: the files that the run reads (`SourceInfo.read_files`).
 
         Raises:
-            OutputExistsError, SinkError, DiskFullError: as other outputs do.
+            OutputExistsError, SinkError, DiskFullError: as for other outputs.
         """
         if self._playlist.is_dir():
             raise SinkError(f"{self._playlist}: is a folder; a file's name is needed")
@@ -49,15 +49,15 @@ class HlsFolder:
         self._place.check()
 
     def check(self) -> None:
-        """Look, at most once a second, whether one can write on. See `DiskSpace.check`."""
+        """Check, at most once per second, that writing can continue. See `DiskSpace.check`."""
         self._place.check()
 
     def options(self, *, is_live: bool, again: bool) -> dict[str, str]:
-        """The muxer's options: all segments of a file, the last twelve seconds of a camera.
+        """The muxer's options: keep all segments of a file, the last twelve seconds of a camera.
 
         Args:
-            is_live: whether old segments lose their worth.
-            again: whether the playlist of this run is to be gone on with.
+            is_live: whether to delete old segments.
+            again: whether to continue this run's playlist after reconnecting.
         """
         flags = ["independent_segments", "temp_file"]
         if is_live:
@@ -66,7 +66,7 @@ class HlsFolder:
             flags += ["append_list", "discont_start"]
         stem = self._playlist.stem.replace("%", "%%")
         return {
-            # Cut at the first key frame after that, which is less than two seconds away.
+            # Segments end at the next key frame, which is less than two seconds away.
             "hls_time": "1.5",
             "hls_list_size": "6" if is_live else "0",
             "hls_flags": "+".join(flags),
@@ -76,7 +76,7 @@ class HlsFolder:
         }
 
     def _first_free(self) -> int:
-        """The number after the highest one that a segment of this name has."""
+        """One more than the highest number among existing segments of this name."""
         ours = re.compile(re.escape(self._playlist.stem) + r"-(\d+)\.ts(\.tmp)?")
-        found = [ours.fullmatch(path.name) for path in self._playlist.parent.iterdir()]
-        return max((int(match[1]) + 1 for match in found if match), default=0)
+        segments = [ours.fullmatch(path.name) for path in self._playlist.parent.iterdir()]
+        return max((int(match[1]) + 1 for match in segments if match), default=0)

@@ -1,4 +1,4 @@
-"""Numbered picture files in a folder: `000000.png`, or any printf pattern."""
+"""Write numbered picture files into a folder: `000000.png`, or any printf pattern."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ _NUMBER = re.compile(r"%(0?)(\d*)d")
 
 
 class ImageSequence:
-    """The files of one output, each written whole or not at all.
+    """The files of one output. Each is written completely or not at all.
 
     Args:
-        output: a folder (`out`), or a pattern with one `%d` or `%06d` in the file's name.
-        suffixes: the formats that the output may have; the first is a folder's.
-        names: what to call the files instead of numbers, in order; without a suffix, the folder's.
+        output: a folder (`out`), or a pattern with one `%d` or `%06d` in the file name.
+        suffixes: the allowed formats; the first is used for a folder.
+        names: file names to use instead of numbers, in order; those without a suffix get the
+            folder's.
         overwrite: whether files that exist may be replaced.
     """
 
@@ -70,14 +71,14 @@ class ImageSequence:
             )
 
     def claim(self, inputs: AbstractSet[FileId] = frozenset()) -> None:
-        """Make the folder, and check that no file stands in the way.
+        """Make the folder, and check that no existing file is in the way.
 
         Args:
             inputs: the files that the run reads (`SourceInfo.read_files`).
 
         Raises:
-            OutputExistsError: a file that may be written exists and may not be replaced, or
-                another run is writing these.
+            OutputExistsError: a file that might be written exists and may not be replaced, or
+                another run is writing here.
             SinkError: one of them is an input, or the folder cannot be made.
         """
         self._inputs = inputs
@@ -97,7 +98,7 @@ class ImageSequence:
         self._place.check()
 
     def _in_the_way(self) -> list[Path]:
-        """The files there whose names this output may give to its own, in order."""
+        """Existing files whose names this output might use, in order."""
         if self._names is not None:
             paths = (self.path(i) for i in range(len(self._names)))
             return [path for path in paths if path.exists()]
@@ -115,7 +116,7 @@ class ImageSequence:
             )
 
     def path(self, number: int) -> Path:
-        """Where the picture of this number goes.
+        """The path of the picture with this number.
 
         Raises:
             SinkError: there are fewer names than pictures.
@@ -129,30 +130,30 @@ class ImageSequence:
         return self.folder / (name if has_suffix else name + self.suffix)
 
     def write(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Write the next picture: grey, RGB or RGBA.
+        """Write the next picture (grey, RGB or RGBA).
 
         Raises:
-            OutputExistsError: a file of this name was made by someone else meanwhile.
+            OutputExistsError: another program has created a file of this name meanwhile.
             SinkError: it is an input, or cannot be encoded or written.
-            DiskFullError: there is hardly any room left.
+            DiskFullError: hardly any space is left.
         """
         self._place.check()
         path = self.path(self.count)
         self._refuse_input(path)
         data = encoded(pixels, path)
         try:
-            # Not waiting for the disk: a power cut may cost the last pictures, a wait costs time.
+            # No fsync: a power cut may cost the last pictures, but waiting would cost time.
             write_whole(path, data, overwrite=self._overwrite, durable=False)
         except FileExistsError:
             raise OutputExistsError(
-                f"{path}: was made by someone else while this run wrote its pictures; it is kept"
+                f"{path}: was created by another program during this run; it is kept"
             ) from None
         except OSError as error:
             raise cannot_write(path, error) from None
         self.count += 1
 
     def settle(self) -> None:
-        """Take the folder away again if it was made here and nothing is in it."""
+        """Remove the folder if this run created it and it is empty."""
         lock, self._lock = self._lock, None
         if lock is not None:
             release_lock(lock)
@@ -160,19 +161,19 @@ class ImageSequence:
             try:
                 self.folder.rmdir()
             except OSError:
-                # Someone else put something into it: theirs to keep.
+                # Another program put something into it.
                 return
 
 
 def encoded(pixels: npt.NDArray[np.uint8], path: Path) -> bytes:
-    """A picture's file, in the format of the path's suffix. JPEG and WebP: quality 95.
+    """Encode a picture in the format of the path's suffix. JPEG and WebP have quality 95.
 
     Args:
         pixels: uint8 (height, width), RGB (height, width, 3) or RGBA (height, width, 4).
-        path: only its suffix counts; JPEG drops transparency.
+        path: only its suffix matters; JPEG drops transparency.
 
     Raises:
-        SinkError: the format cannot hold it (a WebP of more than 16,383 pixels a side).
+        SinkError: the format cannot represent it (a WebP of more than 16,383 pixels a side).
     """
     import cv2
 
@@ -184,7 +185,7 @@ def encoded(pixels: npt.NDArray[np.uint8], path: Path) -> bytes:
         else:
             code = cv2.COLOR_RGBA2BGRA
         pixels = np.asarray(cv2.cvtColor(pixels, code), np.uint8)
-    # Run-length matching: as small as deflate's own for photographs, faster, and best for masks.
+    # Run-length strategy: as small as the default for photographs, faster, and best for masks.
     run_length = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
     options = {
         ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1, *run_length],

@@ -1,4 +1,4 @@
-"""Rendered views as numbered picture files."""
+"""Write rendered views as numbered picture files."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from rtseg.system.files import FileId, file_id, write_whole
 
 
 class ImagesSink(Sink):
-    """One picture file a frame, numbered from 0 in the order they come, each written whole.
+    """Writes one picture file per frame, numbered from 0, each completely or not at all.
 
     Args:
         output: a folder (PNG files `000000.png` …) or a pattern (`out/%06d.png`; .png, .jpg,
             .jpeg or .webp).
         settings: only `overwrite` matters here.
-        names: what to call the files instead, in order, with or without a suffix.
+        names: file names to use instead of numbers, in order, with or without a suffix.
 
     Raises:
-        SettingError: the output is no folder and no pattern of a known format.
+        SettingError: the output is neither a folder nor a pattern of a known format.
     """
 
     wants_pixels = True
@@ -51,7 +51,7 @@ class ImagesSink(Sink):
         self._files.write(picture)
 
     def close(self, outcome: Outcome) -> None:
-        """Every file is whole already, however the run ended."""
+        """Nothing to finish: every file is already complete."""
         self._files.settle()
 
     def describe(self) -> str:
@@ -66,16 +66,16 @@ def write_picture(
     overwrite: bool = False,
     inputs: AbstractSet[FileId] = frozenset(),
 ) -> None:
-    """Write a picture whole or not at all, into a folder that is made if need be.
+    """Write a picture completely or not at all, creating its folder if needed.
 
     Args:
-        path: where to; its suffix says the format (PNG, JPEG, WebP).
+        path: the file; its suffix selects the format (PNG, JPEG, WebP).
         pixels: grey, RGB or RGBA.
         overwrite: whether a file there may be replaced.
-        inputs: files that are never replaced.
+        inputs: files that must not be replaced.
 
     Raises:
-        OutputExistsError: there is a file, and it may not be replaced.
+        OutputExistsError: the file exists and may not be replaced.
         SinkError: it is an input, or cannot be written.
     """
     target = Path(path)

@@ -1,4 +1,4 @@
-"""One JSON line a frame: when it is shown, the faces in it, how much of each class."""
+"""Write one line of JSON per frame: its time, its faces, and the area of each class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtseg.sinks.disk_space import cannot_write
 from rtseg.sinks.partial_file import PartialFile
 
 SCHEMA = 1
-"""The version of the lines' meaning; it changes when a reader would have to."""
+"""The version of the format; it changes whenever readers must."""
 
 
 class JsonLinesSink(Sink):

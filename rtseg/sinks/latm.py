@@ -1,7 +1,7 @@
-"""AAC out of LATM, the envelope that DVB and ISDB broadcasts send it in.
+"""Unpack AAC from LATM, the format of DVB and ISDB broadcasts.
 
-ISO/IEC 14496-3, 1.7: LOAS frames of one AudioMuxElement each. What is read is what broadcasts
-use: one programme with one layer, one frame an element, its length in bytes.
+ISO/IEC 14496-3, 1.7: LOAS frames of one AudioMuxElement each. Only what broadcasts use is
+supported: one programme with one layer, and one frame per element, its length given in bytes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _PLAIN_OBJECTS = frozenset({1, 2, 3, 4, 6, 7, 17, 19, 20, 21, 22, 23})
 
 
 class UnusualLatmError(ValueError):
-    """A kind of LATM that is not read here, or a damaged frame."""
+    """An unsupported kind of LATM, or a damaged frame."""
 
 
 class _Bits:
-    """A cursor over the bits of a packet."""
+    """Reads the bits of a packet one after the other."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "big")
@@ -31,28 +31,28 @@ class _Bits:
 
     def read(self, count: int) -> int:
         if self.position + count > self._length:
-            raise UnusualLatmError("it ends in the middle")
+            raise UnusualLatmError("it ends prematurely")
         self.position += count
         return self._value >> (self._length - self.position) & ((1 << count) - 1)
 
     def bits(self, start: int, end: int) -> bytes:
-        """The bits from `start` to `end`, filled up with zeros to whole bytes."""
+        """The bits from `start` to `end`, padded with zeros to whole bytes."""
         count = end - start
         value = self._value >> (self._length - end) & ((1 << count) - 1)
         return (value << -count % 8).to_bytes((count + 7) // 8, "big")
 
 
 class LatmAac:
-    """Takes each packet out of its LATM envelope.
+    """Unpacks each packet from LATM.
 
     Args:
-        first_packets: of the stream, one of which tells the configuration.
+        first_packets: the stream's first packets, one of which holds the configuration.
 
     Attributes:
-        configuration: the AudioSpecificConfig of the stream.
+        configuration: the stream's AudioSpecificConfig.
 
     Raises:
-        UnusualLatmError: they are of a kind that is not read here.
+        UnusualLatmError: they are of an unsupported kind.
     """
 
     codec = "aac"
@@ -63,11 +63,11 @@ class LatmAac:
             _, configuration = _unpacked(bytes(packet))  # type: ignore[call-overload]
             self.configuration = self.configuration or configuration
         if not self.configuration:
-            raise UnusualLatmError("no configuration came")
+            raise UnusualLatmError("no configuration arrived")
 
     @classmethod
     def can_read(cls, first_packets: Sequence[object]) -> bool:
-        """Whether a stream is of the usual kind."""
+        """Whether a stream is of the supported kind."""
         try:
             cls(first_packets)
         except UnusualLatmError:
@@ -75,7 +75,7 @@ class LatmAac:
         return True
 
     def packets(self, packet: Any) -> list[Any]:
-        """The bare packet; a damaged one is left out."""
+        """Return the bare packet, or nothing for a damaged one."""
         try:
             payload, _ = _unpacked(bytes(packet))
         except UnusualLatmError:
@@ -84,7 +84,7 @@ class LatmAac:
 
 
 def _unpacked(data: bytes) -> tuple[bytes, bytes]:
-    """The AAC frame of one LOAS frame, and the configuration where it holds one."""
+    """Extract the AAC frame of one LOAS frame, and its configuration if it has one."""
     bits = _Bits(data)
     if bits.read(11) != _SYNC:
         raise UnusualLatmError("it does not begin with the sync word")
@@ -103,7 +103,7 @@ def _unpacked(data: bytes) -> tuple[bytes, bytes]:
 
 def _stream_mux_config(bits: _Bits) -> bytes:
     version = bits.read(1)
-    # allStreamsSameTimeFraming, then one less than the frames, programmes and layers.
+    # allStreamsSameTimeFraming, then the numbers of frames, programmes and layers, less one.
     if version or not bits.read(1) or bits.read(6) or bits.read(4) or bits.read(3):
         raise UnusualLatmError("several streams in one")
     start = bits.position
@@ -122,7 +122,7 @@ def _stream_mux_config(bits: _Bits) -> bytes:
 
 
 def _audio_specific_config(bits: _Bits) -> None:
-    """Read over it (ISO/IEC 14496-3, 1.6.2.1)."""
+    """Skip an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1)."""
     kind = _object_type(bits)
     _sampling_frequency(bits)
     channels = bits.read(4)

@@ -1,4 +1,4 @@
-"""H.264 for who watches now: nothing is held back, and one can join at any time."""
+"""Encode H.264 for live viewers: no delay, and viewers can join at any time."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
 TIME_BASE = Fraction(1, 90_000)
-"""Of every packet: what RTP, MPEG-TS and RTMP's milliseconds all come from."""
+"""The time base of every packet, from which RTP, MPEG-TS and RTMP times are derived."""
 
 LONGEST_GROUP_SECONDS = 2.0
-"""The longest time from one key frame to the next: how long one who joins waits at most."""
+"""Seconds between key frames at most: the longest wait for a viewer who joins."""
 
 COLOUR = ColourTags(primaries=1, transfer=1, matrix=BT709_MATRIX, full_range=False)
-"""BT.709, said in the stream: browsers and players do not agree about what is not said."""
+"""BT.709, tagged in the stream, since browsers and players disagree on untagged video."""
 
 _BITS_A_PIXEL = 6.5
 _SMALLEST_BITRATE = 500_000
@@ -32,12 +32,12 @@ _SMALLEST_BITRATE = 500_000
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedPicture:
-    """One picture, encoded.
+    """One encoded picture.
 
     Attributes:
-        data: Annex B NAL units; a key frame brings its parameter sets.
-        ticks: its time, in ticks of TIME_BASE.
-        is_key: whether a decoder may begin here.
+        data: Annex B NAL units; a key frame includes the parameter sets.
+        ticks: its time in ticks of TIME_BASE.
+        is_key: whether a decoder can start here.
     """
 
     data: bytes
@@ -46,19 +46,21 @@ class EncodedPicture:
 
 
 class LiveEncoder:
-    """Encodes pictures one by one: each comes out before the next goes in.
+    """Encodes pictures one by one without delay.
 
-    No B-frames, no lookahead, the baseline profile at the default preset; bits are capped at 6.5 a
-    pixel and second (6 Mbit/s for 1280x720), so that a change of scene does not stall a line.
+    No B-frames, no lookahead, the baseline profile at the default preset. The bit rate is capped at
+    6.5 bits per pixel and second (6 Mbit/s for 1280x720), so that a scene change does not stall a
+    slow connection.
 
     Args:
-        width, height: of the pictures, pixels; odd sides are padded by repeating the last ones.
-        frame_rate: about how many come a second, for sharing out the bits.
+        width, height: picture size in pixels; odd sides are padded by repeating the last row or
+            column.
+        frame_rate: approximate frames per second, for rate control.
         settings: crf and preset; the codec must be h264 or auto.
-        threads: for encoding; 0 lets the encoder choose.
+        threads: encoder threads; 0 lets the encoder choose.
 
     Raises:
-        SettingError: the codec is another, or the crf or preset is not H.264's.
+        SettingError: the codec is not H.264, or the crf or preset is invalid for it.
         SinkError: the encoder cannot be opened.
     """
 
@@ -90,7 +92,7 @@ class LiveEncoder:
 
     @property
     def parameter_sets(self) -> bytes:
-        """What a decoder needs before the first picture, in Annex B."""
+        """The parameter sets that a decoder needs before the first picture, in Annex B."""
         return bytes(self._context.extradata or b"")
 
     def encode(
@@ -99,15 +101,15 @@ class LiveEncoder:
         """Encode one picture.
 
         Args:
-            picture: RGB, of the size that was announced.
-            seconds: its time. One that does not lie after the one before it is left out.
-            key: whether a decoder must be able to begin here.
+            picture: RGB, of the announced size.
+            seconds: its time. A picture that is not later than the last is dropped.
+            key: whether to force a key frame.
 
         Returns:
-            It, encoded; None where it was left out.
+            The encoded picture, or None if it was dropped.
 
         Raises:
-            SinkError: it is of another size, or the encoder failed.
+            SinkError: its size is wrong, or the encoder failed.
         """
         import av
         from av.video.frame import PictureType
@@ -140,7 +142,7 @@ class LiveEncoder:
         )
 
     def _is_key_due(self, ticks: int) -> bool:
-        """Whether the group would be too long if it went on to the next picture."""
+        """Whether the next picture would come too late for the next key frame."""
         if self._key_ticks is None or self._last_ticks is None:
             return True
         step = max(ticks - self._last_ticks, round(self._frame_seconds / TIME_BASE))
@@ -168,7 +170,7 @@ class LiveEncoder:
             "maxrate": str(bitrate),
             "bufsize": str(bitrate // 2),
             "forced-idr": "1",
-            # Key frames come by the clock, from here; each brings its parameter sets.
+            # Key frames are forced by time; each includes the parameter sets.
             "g": "100000",
             "x264-params": "repeat-headers=1:annexb=1",
         }
@@ -180,10 +182,10 @@ class LiveEncoder:
 
 
 def check_live_settings(settings: EncodeSettings) -> None:
-    """Refuse what a live H.264 stream cannot follow.
+    """Reject settings that a live H.264 stream cannot use.
 
     Raises:
-        SettingError: another codec, or a crf or preset that is not H.264's.
+        SettingError: the codec is not H.264, or the crf or preset is invalid for it.
     """
     if settings.codec not in ("auto", "h264"):
         raise SettingError(

@@ -1,4 +1,4 @@
-"""Keeps everything in memory: for tests, notebooks and short clips."""
+"""A sink that keeps everything in memory, for tests, notebooks and short clips."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from rtseg.sinks.base import Outcome, Sink
 
 
 class MemorySink(Sink):
-    """Collects what a run yields. It holds every picture: not for long videos.
+    """Collects the results of a run, including every picture, so not suitable for long videos.
 
     Args:
-        pictures: whether rendered views are wanted.
+        pictures: whether to render and keep views.
 
     Attributes:
         info: the source's description, once open.
         size: (width, height) of the rendered views, once open.
-        frames, segmentations, pictures, packets: what came, in order.
-        outcome: how it ended, once closed.
+        frames, segmentations, pictures, packets: everything received, in order.
+        outcome: how the run ended, once closed.
     """
 
     def __init__(self, *, pictures: bool = True) -> None:
@@ -31,11 +31,11 @@ class MemorySink(Sink):
         self.outcome: Outcome | None = None
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        """Remember what is coming."""
+        """Remember the source's description."""
         self.info, self.size = info, (width, height)
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Keep the frame and what belongs to it."""
+        """Keep the frame, its segmentation and its picture."""
         self.frames.append(frame)
         self.segmentations.append(segmentation)
         if picture is not None:
@@ -46,5 +46,5 @@ class MemorySink(Sink):
         self.packets.append(packet)
 
     def close(self, outcome: Outcome) -> None:
-        """Remember how it ended."""
+        """Remember how the run ended."""
         self.outcome = outcome

@@ -1,8 +1,8 @@
-"""The sound and subtitles that a video output carries beside its pictures.
+"""Carry audio and subtitles into a video output.
 
-What becomes of each stream is settled before the output is created: copied bit for bit where the
-container holds it, else made into the container's usual codec, else left out. Each but the first
-is said in a line.
+A plan for each stream is made before the output is created: it is copied bit for bit if the
+container supports it, otherwise re-encoded with the container's usual codec, otherwise dropped.
+Re-encoding and dropping are logged.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from av.container.output import OutputContainer
 
 _OLD_TAGS = ("duration", "bps", "number_of_", "_statistics")
-"""What Matroska's stream tags that describe the old file begin with."""
+"""Prefixes of Matroska stream tags that describe the old file."""
 
 _PLACES = re.compile(rb"(gps|lat+itude|long?t?itude)\W{0,4}[-+\d(]", re.IGNORECASE)
-"""What cameras of drones write into a track of subtitles, frame by frame."""
+"""Telemetry that drone cameras write into a subtitle track for each frame."""
 
 _KEPT_TAGS = frozenset({"language"})
-"""Stream tags that stay where metadata is dropped."""
+"""Stream tags that are kept even if metadata is dropped."""
 
 _Lane = CopiedStream | AudioTranscoder | SubtitleConverter
 
@@ -44,12 +44,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class StreamPlan:
-    """What becomes of one stream of the source.
+    """How one stream of the source is carried over.
 
     Attributes:
-        stream: of the source.
-        treatment: `copy` bit for bit, or `encode` anew (sound transcoded, subtitles converted).
-        encoder: FFmpeg's name of what encodes it; "" where it is copied.
+        stream: the source's stream.
+        treatment: `copy` bit for bit, or `encode` (transcode audio, convert subtitles).
+        encoder: FFmpeg's name of the encoder; "" if the stream is copied.
     """
 
     stream: StreamInfo
@@ -65,14 +65,14 @@ def plan_streams(
     options: Mapping[str, str],
     output: str,
 ) -> tuple[StreamPlan, ...]:
-    """Decide what becomes of each stream, and say so where it is not simply copied.
+    """Decide how to carry each stream over, and log those that are not simply copied.
 
     Args:
-        muxer, options: of the output.
-        output: what it is called in messages.
+        muxer, options: the output's muxer and its options.
+        output: the output's name in messages.
 
     Raises:
-        SinkError: a stream is to be copied and nothing else, and the container cannot hold it.
+        SinkError: a stream must be copied, and the container does not support it.
     """
     plans = []
     for stream in streams:
@@ -88,7 +88,7 @@ def plan_streams(
         plan = _encoded(stream, muxer=muxer, output=output)
         if plan is None:
             _log.warning(
-                "%s: cannot hold the %s %s of the input, which is left out",
+                "%s: cannot hold the %s %s of the input, which is dropped",
                 output,
                 stream.codec,
                 _kind(stream),
@@ -96,7 +96,7 @@ def plan_streams(
         else:
             if wanted == "auto":
                 _log.info(
-                    "%s: cannot hold the %s %s of the input, which becomes %s",
+                    "%s: cannot hold the %s %s of the input, which is converted to %s",
                     output,
                     stream.codec,
                     _kind(stream),
@@ -112,12 +112,12 @@ def _kind(stream: StreamInfo) -> str:
 
 
 def _encoded(stream: StreamInfo, *, muxer: str, output: str) -> StreamPlan | None:
-    """How a stream is encoded anew; None where it cannot be."""
+    """Plan how to re-encode a stream; None if that is impossible."""
     import av
 
     template: Any = stream.template
     if template.codec_context is None:
-        return None  # This FFmpeg build has no decoder for it.
+        return None  # this FFmpeg build has no decoder for it
     encoder: str | None
     if stream.kind == "audio":
         encoder = encoder_for(stream, muxer)
@@ -155,18 +155,18 @@ def _cannot_copy(stream: StreamInfo, *, output: str) -> str:
     option, other = ("audio", "transcode") if stream.kind == "audio" else ("subtitles", "convert")
     return (
         f"{output}: cannot hold the {stream.codec} {_kind(stream)} of the input; {instead}"
-        f"make it anew with `{option}` {other}, or leave it out with `{option}` none"
+        f"convert it with `{option}` {other}, or drop it with `{option}` none"
     )
 
 
 class OtherStreams:
-    """Adds the planned streams to a container, and writes their packets at their times.
+    """Adds the planned streams to a container, and writes their packets.
 
     Args:
-        container: before its header is written.
-        plans: what becomes of each stream.
-        keep_tags: whether titles and the like are copied too; language and role always are. Where
-            they are not, subtitles that tell the place are left out as well.
+        container: the output, before its header is written.
+        plans: how to carry each stream over.
+        keep_tags: whether to copy titles and similar tags; language and role are always copied.
+            If False, subtitles that reveal a location are dropped as well.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class OtherStreams:
         return stream_index in self._lanes
 
     def mux(self, packet: Packet, *, shift_seconds: Fraction) -> None:
-        """Write what a packet becomes, moved by a time; the packet itself stays as it is."""
+        """Write a packet with shifted times; the packet itself is not modified."""
         lane = self._lanes[packet.stream_index]
         if not self._keep_tags and lane.stream.type == "subtitle" and self._tells_place(packet):
             return
@@ -200,11 +200,11 @@ class OtherStreams:
             return False
         if packet.stream_index not in self._hidden:
             self._hidden.add(packet.stream_index)
-            _log.info("subtitles that tell the place are left out; `metadata` keep copies them")
+            _log.info("dropped subtitles that reveal the location; `metadata` keep copies them")
         return True
 
     def flush(self) -> None:
-        """Write what encoders still hold, at the end."""
+        """Write whatever the encoders still hold."""
         for index, lane in self._lanes.items():
             for made in lane.flush():
                 self._write(index, lane, made)
@@ -213,7 +213,7 @@ class OtherStreams:
             _log.warning("%d damaged packets of %s could not be written", count, kind)
 
     def close(self) -> None:
-        """Give decoders back. After it nothing is written."""
+        """Release the decoders. Nothing may be written afterwards."""
         for lane in self._lanes.values():
             lane.close()
 
@@ -225,11 +225,11 @@ class OtherStreams:
         try:
             self._container.mux(made)
         except (av.error.InvalidDataError, av.error.ArgumentError, av.error.PermissionError):
-            # The muxer refuses this packet; pictures and the next packets still have a place.
+            # The muxer rejects this packet; pictures and later packets can still be written.
             self._refused[index] = self._refused.get(index, 0) + 1
 
     def _put_in_order(self, index: int, lane: _Lane, made: Any) -> None:
-        """Give a packet a decoding time that follows the last: without, the muxer ends the file."""
+        """Ensure increasing decoding times, without which the muxer would abort the file."""
         tick = lane.stream.time_base or made.time_base
         following = self._next_dts.get(index)
         if made.dts is None:
@@ -239,7 +239,7 @@ class OtherStreams:
             made.pts = made.dts if made.pts is None else max(made.pts, made.dts)
         dts = round(made.dts * made.time_base / tick)
         if following is not None and dts < following:
-            # One tick is not heard.
+            # one tick is inaudible
             made.dts += -(-(following - dts) * tick // made.time_base)
             made.pts = None if made.pts is None else max(made.pts, made.dts)
             dts = round(made.dts * made.time_base / tick)

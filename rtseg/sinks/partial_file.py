@@ -1,4 +1,4 @@
-"""An output file that bears a temporary name of its own until it is whole."""
+"""Write an output file under a temporary name until it is complete."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ _log = logging.getLogger(__name__)
 
 
 class PartialFile:
-    """Where a single-file output is written, and what becomes of it.
+    """A single-file output, written under a temporary name and renamed at the end.
 
-    Nobody else has its temporary name, so that neither an input nor what an earlier run left is
-    written over, and two runs with one output never write into one file.
+    The temporary name is unique, so neither an input nor a file left by an earlier run is
+    overwritten, and two runs with the same output never write into the same file.
 
     Args:
         output: the final path.
-        overwrite: whether a file there may be replaced. Of two runs that write one output at the
-            same time, the later one to finish then replaces the other's; else it is refused.
+        overwrite: whether an existing file may be replaced. If two runs write the same output at
+            the same time, the one that finishes last replaces the other's; without `overwrite`
+            the second run is refused.
 
     Attributes:
-        final: the path that was asked for.
-        path: the one to write to meanwhile, once `claim` has created it: `out.1f0c9a3e.part.npz`
-            for `out.npz`, in the same folder. Before that, and after a good end, the final one.
+        final: the requested path.
+        path: the path to write to, once `claim` has created it: `out.1f0c9a3e.part.npz` for
+            `out.npz`, in the same folder. Before that, and after `settle`, the final path.
 
     Raises:
         SettingError: the output is a URL.
@@ -57,7 +58,7 @@ class PartialFile:
         self._place = DiskSpace(self.final.parent, output=self.final)
 
     def claim(self, inputs: AbstractSet[FileId] = frozenset()) -> None:
-        """Check that the output may be created, and create it, empty, under its temporary name.
+        """Check that the output may be created, and create it, empty, under a temporary name.
 
         Args:
             inputs: the files that the run reads (`SourceInfo.read_files`).
@@ -65,7 +66,7 @@ class PartialFile:
         Raises:
             OutputExistsError: it exists and may not be replaced, or another run is writing it.
             SinkError: it is an input or a folder, or cannot be created.
-            DiskFullError: there is hardly any room for it.
+            DiskFullError: hardly any space is left.
         """
         self._inputs = inputs
         if self.final.is_dir():
@@ -88,14 +89,14 @@ class PartialFile:
         self._claimed = True
 
     def check(self) -> None:
-        """Look, at most once a second, whether one can write on. See `DiskSpace.check`."""
+        """Check, at most once per second, that writing can continue. See `DiskSpace.check`."""
         self._place.check(self.path)
 
     def settle(self, outcome: Outcome, *, frames: int) -> None:
-        """Give a finished file its name; keep a failed one as it is, unless it is empty.
+        """Rename a finished file to its final name; keep a failed one unless it is empty.
 
         Raises:
-            OutputExistsError: another run has made the output meanwhile.
+            OutputExistsError: another program has created the output meanwhile.
             SinkError: it cannot be renamed.
         """
         if not self._claimed:
@@ -110,8 +111,8 @@ class PartialFile:
                 self.path.unlink(missing_ok=True)
         except FileExistsError:
             raise OutputExistsError(
-                f"{self.final}: was made by someone else while this run wrote it; what this run "
-                f"wrote is kept in {self.path}"
+                f"{self.final}: was created by another program during this run, whose result is "
+                f"kept in {self.path}"
             ) from None
         except OSError as error:
             raise cannot_write(self.final, error) from None
@@ -132,7 +133,7 @@ class PartialFile:
 
 
 def locked_output(target: Path, *, overwrite: bool) -> BaseFileLock | None:
-    """The lock of an output, or None where one can or must do without.
+    """Take an output's lock; None if it cannot be locked or need not be.
 
     Raises:
         OutputExistsError: another run is writing it, and it may not be replaced.
@@ -140,21 +141,19 @@ def locked_output(target: Path, *, overwrite: bool) -> BaseFileLock | None:
     try:
         lock = try_lock(target)
     except OSError as error:
-        # No cache folder: files are still created and renamed so that none is lost.
-        _log.debug("no lock for %s: %s", target, error)
+        # Without a cache folder, creating and renaming files still loses nothing.
+        _log.debug("cannot lock %s: %s", target, error)
         return None
     if lock is None and not overwrite:
         raise OutputExistsError(
-            f"{target}: another run is writing it; wait for that one, or give another name"
+            f"{target}: another run is writing it; wait for it, or give another name"
         )
     return lock
 
 
 def name_earlier_parts(target: Path) -> None:
-    """Say in one line which files earlier runs left of an output; they are kept."""
+    """Log which partial files earlier runs left beside an output; they are kept."""
     parts = earlier_parts(target)
     if parts:
         more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""
-        _log.warning(
-            "%s%s: left by an earlier run that did not end in order; kept", parts[-1], more
-        )
+        _log.warning("%s%s: left by an earlier run that was interrupted; kept", parts[-1], more)

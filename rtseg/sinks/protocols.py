@@ -1,4 +1,4 @@
-"""How each network protocol, and HLS, is written: muxer, options, the audio that it holds."""
+"""Settings for each network protocol and HLS: muxer, options and supported audio."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ class Protocol:
     """One way to send a live stream.
 
     Attributes:
-        name: for messages.
+        name: its name in messages.
         muxer: FFmpeg's name of the container.
-        audio: the codecs that are sent along, as they are; others are left out, and that is said.
-        options: of muxer and protocol.
-        query: what is added to the URL, where it does not say otherwise itself.
-        by_the_clock: who receives it plays what comes: a file must be sent in real time.
+        audio: the audio codecs that are copied; others are dropped, which is logged.
+        options: options of muxer and protocol.
+        query: added to the URL's query, unless the URL sets these keys itself.
+        by_the_clock: whether receivers play packets as they arrive, so that a file must be sent
+            in real time.
     """
 
     name: str
@@ -44,7 +45,7 @@ _RTSP = Protocol(
     name="RTSP",
     muxer="rtsp",
     audio=("aac", "opus", "mp3", "ac3", "pcm_mulaw", "pcm_alaw"),
-    # Over TCP, since a server that has gone is noticed, and packets pass any router.
+    # Over TCP, so that a lost server is noticed and packets pass any router.
     options={"rtsp_transport": "tcp"},
 )
 
@@ -65,7 +66,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         "tcp": Protocol(name="MPEG-TS over TCP", muxer="mpegts", audio=_TS_AUDIO, options=_MPEG_TS),
     }
 )
-"""By the URL's scheme."""
+"""Protocols by URL scheme."""
 
 HLS = Protocol(
     name="HLS",
@@ -76,13 +77,13 @@ HLS = Protocol(
 
 
 def protocol_of(output: str) -> Protocol:
-    """The protocol of a URL that `PROTOCOLS` knows, or of an .m3u8 file."""
+    """The protocol of a URL or an .m3u8 file; None if `PROTOCOLS` has none."""
     scheme = url_scheme(output)
     return HLS if scheme is None else PROTOCOLS[scheme]
 
 
 def shown_output(output: str) -> str:
-    """An output for people: a URL without its secrets, of which RTMP's stream key is one."""
+    """An output as shown to people: a URL without secrets such as RTMP's stream key."""
     scheme = url_scheme(output)
     if scheme is None:
         return output
@@ -94,7 +95,7 @@ def shown_output(output: str) -> str:
 
 
 def with_query(url: str, protocol: Protocol) -> str:
-    """The URL with what the protocol needs in its query, unless it is there."""
+    """Add the parameters that the protocol needs to the URL's query, unless present."""
     _, _, query = url.partition("?")
     present = {part.partition("=")[0] for part in query.split("&")}
     missing = [f"{key}={value}" for key, value in protocol.query.items() if key not in present]

@@ -1,8 +1,8 @@
-"""Which sink an output's name asks for: by its scheme (`rtmp://`), else by its suffix (`.mp4`).
+"""Find the sink for an output's name, by scheme (`rtmp://`) or suffix (`.mp4`).
 
-Both are open to users: `register_sink` in a program of theirs, or, for the command line as well, an
-installed package with an entry point in the group `rtseg.sinks`, which is called without arguments
-and registers what it has.
+Users can add both kinds, either by calling `register_sink` in their program or, for the command
+line as well, with an installed package that has an entry point in the group `rtseg.sinks`. The
+entry point is called without arguments and registers the package's sinks.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ _NOT_WRITTEN = {
     "https": "a page for browsers is `web`, with `ssl_cert`",
     "whip": "a page that sends WebRTC is `web`",
 }
-"""What to do instead of some schemes that people try."""
+"""Advice for unsupported schemes that people try."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SinkOptions:
-    """What a run may ask of whatever it writes to; a sink takes what it has a use for.
+    """Options for sinks; each sink uses those that apply to it.
 
     Attributes:
-        encode: how a video is encoded, and whether what exists may be replaced.
-        stream: what is done about a network output that goes away.
-        threads: for encoding; 0 lets the encoder choose.
-        shared: the network runs on the same cores, see `rtseg.sinks.codecs.encoder_threads`.
+        encode: how to encode video, and whether to replace existing files.
+        stream: how to reconnect a network output that goes away.
+        threads: encoder threads; 0 lets the encoder choose.
+        shared: whether the network runs on the same cores; see
+            `rtseg.sinks.codecs.encoder_threads`.
     """
 
     encode: EncodeSettings = field(default_factory=EncodeSettings)
@@ -50,7 +51,7 @@ class SinkOptions:
 
 
 SinkFactory = Callable[[str, SinkOptions], Sink]
-"""Makes a closed sink for an output's name. Raises SettingError where name or options are wrong."""
+"""Makes a closed sink for an output's name. Raises SettingError for a bad name or option."""
 
 _by_scheme: dict[str, SinkFactory] = {}
 _by_suffix: dict[str, SinkFactory] = {}
@@ -60,15 +61,15 @@ _plugins_loaded = False
 def register_sink(
     factory: SinkFactory, *, schemes: Iterable[str] = (), suffixes: Iterable[str] = ()
 ) -> None:
-    """Have `open_sink` make these outputs by `factory`; what was registered before is replaced.
+    """Make `open_sink` use `factory` for these outputs, replacing earlier registrations.
 
     Args:
-        factory: gets the whole name (`mqtt://host/topic`, `out.gif`) and the options.
+        factory: called with the whole name (`mqtt://host/topic`, `out.gif`) and the options.
         schemes: without `://`, as in `mqtt`; two letters or more.
         suffixes: with their dot, as in `.gif`.
 
     Raises:
-        SettingError: a scheme or suffix that no name could have.
+        SettingError: a scheme or suffix is malformed.
     """
     for scheme in schemes:
         if url_scheme(f"{scheme}://") != scheme.lower():
@@ -84,10 +85,10 @@ def register_sink(
 
 
 def find_factory(output: str) -> SinkFactory:
-    """The factory of what an output's name asks for.
+    """Find the factory for an output's name.
 
     Raises:
-        SettingError: nothing writes such outputs.
+        SettingError: no sink writes such outputs.
     """
     if output == STANDARD_OUTPUT:
         return _video
@@ -99,7 +100,7 @@ def find_factory(output: str) -> SinkFactory:
     if not suffix or output.endswith(("/", "\\")) or path.is_dir():
         return _images
     if "%" in path.name and suffix in IMAGE_SUFFIXES:
-        return _images  # out/%06d.webp is pictures, out.webp an animation
+        return _images  # out/%06d.webp means pictures, out.webp an animation
     if suffix not in _by_suffix and "%" not in path.name:
         _load_plugins()
     if suffix in _by_suffix:
@@ -134,7 +135,7 @@ def _schemes() -> str:
 
 
 def _load_plugins() -> None:
-    """Let installed packages register theirs; only once, and only where a name is not known."""
+    """Let installed packages register their sinks, once, when a name is unknown."""
     global _plugins_loaded
     if _plugins_loaded:
         return

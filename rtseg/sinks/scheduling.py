@@ -12,28 +12,28 @@ _TASKS = Path("/proc/self/task")
 
 @contextmanager
 def ordinary_scheduling() -> Iterator[None]:
-    """Take back the real-time priority that an encoder gives itself, and the caller, in here.
+    """Undo the real-time priority that an encoder opened inside the block gives this process.
 
-    SVT-AV1 runs its threads, and whichever opens it, first in first out at the highest priority
-    wherever it may: as root, which is usual in containers. What that thread starts later inherits
-    it. A process like that takes the processor from everything else on the machine.
+    Where permitted (as root, which is common in containers), SVT-AV1 switches its threads and the
+    thread that opens it to FIFO scheduling at the highest priority, and later threads inherit it.
+    Such a process starves everything else on the machine.
     """
     before = _real_time()
     try:
         yield
     finally:
         for task in _real_time() - before:
-            with suppress(OSError):  # it has ended
+            with suppress(OSError):  # the thread has ended
                 os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _real_time() -> set[int]:
-    """The threads of this process that have a real-time priority; none where that is not Linux."""
+    """This process's threads with real-time priority; empty outside Linux."""
     if not _TASKS.is_dir() or not hasattr(os, "sched_getscheduler"):
         return set()
-    found = set()
+    threads = set()
     for task in (int(path.name) for path in _TASKS.iterdir()):
         with suppress(OSError):
             if os.sched_getscheduler(task) in (os.SCHED_FIFO, os.SCHED_RR):
-                found.add(task)
-    return found
+                threads.add(task)
+    return threads

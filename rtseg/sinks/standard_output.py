@@ -20,7 +20,7 @@ def check_standard_output(inputs: AbstractSet[FileId] = frozenset()) -> None:
     Raises:
         SinkError: it is a terminal, or appends to an input (`>> in.mkv`).
     """
-    with suppress(OSError, ValueError, AttributeError):  # no descriptor: a test's buffer
+    with suppress(OSError, ValueError, AttributeError):  # no descriptor, such as a test's buffer
         if file_id(sys.stdout.fileno()) in inputs:
             raise SinkError("standard output is the input itself; send it to another file")
     if sys.stdout.isatty():
@@ -31,7 +31,7 @@ def check_standard_output(inputs: AbstractSet[FileId] = frozenset()) -> None:
 
 
 class StandardOutput:
-    """Standard output as the muxer writes it: never sought in, whatever it is."""
+    """Standard output for the muxer: never seeks, even if it is a file."""
 
     name = "standard output"
 
@@ -39,5 +39,5 @@ class StandardOutput:
         self._file = file
 
     def write(self, data: bytes) -> int:
-        """Pass bytes on."""
+        """Write all bytes."""
         return self._file.write(data)

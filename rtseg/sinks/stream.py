@@ -1,4 +1,4 @@
-"""Live streams to the network (RTSP, RTMP, MPEG-TS over UDP and TCP), and HLS into a folder."""
+"""Send live streams to the network (RTSP, RTMP, MPEG-TS over UDP or TCP) or as HLS files."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from rtseg.sinks.stream_process import Plan, Report
 from rtseg.sources.reconnecting import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS
 
 CONNECT_SECONDS = 10.0
-"""How long a server may take to accept a stream."""
+"""Seconds that a server may take to accept a stream."""
 
 FINISH_SECONDS = 3.0
-"""How long the end of a stream may take; a folder's takes as long as it moves."""
+"""Seconds that finishing a stream may take; a folder's may take longer while it progresses."""
 
 MOST_WAITING_BYTES = 1 << 20
-"""What may wait for a slow line: a second or two. Pictures beyond that are not encoded."""
+"""Bytes queued for a slow connection, a second or two; beyond that, pictures are dropped."""
 
 _MOST_EARLY_PACKETS = 100
 
@@ -41,24 +41,25 @@ _log = logging.getLogger(__name__)
 
 
 class StreamSink(Sink):
-    """Sends what is rendered as H.264, with the source's audio where the protocol holds it.
+    """Sends rendered views as H.264, with the source's audio if the protocol supports it.
 
-    A child process connects and sends; nothing here waits for the network. What cannot be sent in
-    time is left out, and counted. A server that is not there, stays silent, or goes away is tried
-    again, as live inputs are; what it refuses for good (no such path, a wrong password) is an
-    error. The first attempt is waited for, so that a slip in the URL is seen at once. A file is
-    sent in real time, but into an HLS folder as fast as it goes, every frame of it.
+    A child process connects and sends, so nothing in this process waits for the network. Pictures
+    that cannot be sent in time are dropped and counted. If the server is missing, silent or lost,
+    the sink reconnects as live inputs do; a permanent refusal (no such path, a wrong password) is
+    an error. The first attempt is waited for, so that a typing error in the URL shows at once. A
+    file is sent in real time, except into an HLS folder, which gets every frame as fast as
+    possible.
 
     Args:
-        output: a URL, or an .m3u8 file, beside which the segments are written.
+        output: a URL, or an .m3u8 file; its segments are written beside it.
         options: `encode` (crf, preset, audio, overwrite), `stream` (reconnecting), `threads`.
 
     Attributes:
-        dropped: pictures that were not sent, because nobody took them in time.
-        reconnects: how often it was connected again.
+        dropped: pictures that could not be sent in time.
+        reconnects: how many times it reconnected.
 
     Raises:
-        SettingError: the codec is not H.264, or takes no such quality or preset.
+        SettingError: the codec is not H.264, or the quality or preset is invalid for it.
     """
 
     wants_pixels = True
@@ -90,7 +91,7 @@ class StreamSink(Sink):
         self.reconnects = 0
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        """Connect, or find out that it cannot be done now. See `Sink.open`."""
+        """Connect, or find that this is impossible for now. See `Sink.open`."""
         self._info = info
         if self._protocol is HLS:
             self._folder.claim(info.read_files)
@@ -102,7 +103,7 @@ class StreamSink(Sink):
             settings=self._encode,
             threads=self._threads,
         )
-        # Now: a source that is opened anew closes what the stream's description lies in.
+        # Now, because a source that reconnects frees the stream's description.
         self._template = _template(self._encoder, [self._audio] if self._audio else [])
         self._connect()
         link = self._link
@@ -111,7 +112,7 @@ class StreamSink(Sink):
             self._drive()
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Encode and send one picture, where somebody takes it. See `Sink.write`."""
+        """Encode and send one picture, if connected. See `Sink.write`."""
         if picture is None:
             raise SinkError(f"{self._name}: needs the rendered view, and was given none")
         if self._protocol is HLS:
@@ -134,17 +135,17 @@ class StreamSink(Sink):
         if self._audio is None or packet.stream_index != self._audio.index:
             return
         if self._base is None:
-            self._early.append(packet)  # the sound of the first picture may come before it
+            self._early.append(packet)  # the first picture's audio may arrive before it
         elif self._link is not None and self._link.waiting_bytes <= 2 * MOST_WAITING_BYTES:
             self._send_sound(self._link, packet, base=self._base)
 
     def poll(self) -> tuple[Event, ...]:
-        """Keep the connection going while no picture comes."""
+        """Keep the connection going while no pictures arrive."""
         self._drive()
         return ()
 
     def close(self, outcome: Outcome) -> None:
-        """Send what waits, and end the stream. See `Sink.close`."""
+        """Send what is queued, and end the stream. See `Sink.close`."""
         link, self._link = self._link, None
         if link is None:
             finished = False
@@ -162,7 +163,7 @@ class StreamSink(Sink):
             raise self._failure(report or Report(state="failed", reason="it did not end in time"))
 
     def describe(self) -> str:
-        """Where it goes, without secrets, and what did not get through."""
+        """The destination without secrets, and what was not sent."""
         notes = []
         if self.reconnects:
             notes.append(f"{self.reconnects} reconnects")
@@ -172,18 +173,18 @@ class StreamSink(Sink):
 
     @property
     def is_connected(self) -> bool:
-        """Whether somebody takes what is written now."""
+        """Whether a server is receiving the stream."""
         return self._link is not None and self._link.is_connected
 
     @property
     def child_pid(self) -> int | None:
-        """The process that connects and sends; None where there is none now."""
+        """The id of the process that connects and sends; None if there is none."""
         return None if self._link is None else self._link.pid
 
     # --- the connection ---
 
     def _connect(self) -> None:
-        """Start an attempt; `_drive` sees what becomes of it."""
+        """Start an attempt; `_drive` handles its result."""
         self._attempts += 1
         self._is_up = False
         self._base = None
@@ -207,7 +208,7 @@ class StreamSink(Sink):
         )
 
     def _drive(self) -> None:
-        """Do what is due: hand over, give up on what stalls, connect again. Never waits."""
+        """Pass packets on, abandon a stalled connection, reconnect. Never waits."""
         link = self._link
         if link is None:
             if self._attempts and time.monotonic() >= self._next_attempt:
@@ -233,7 +234,7 @@ class StreamSink(Sink):
         return self._settings.stale_after or CONNECT_SECONDS
 
     def _lose(self, report: Report) -> None:
-        """The connection is over: try again later, or give up."""
+        """Handle a lost connection: schedule another attempt, or raise."""
         link, self._link = self._link, None
         if link is not None:
             if link.is_connected:
@@ -271,7 +272,7 @@ class StreamSink(Sink):
     # --- what is sent ---
 
     def _choose_audio(self, streams: Sequence[StreamInfo]) -> StreamInfo | None:
-        """The first stream that the protocol holds; what is left out is said."""
+        """Choose the first stream that the protocol supports, and log those that are dropped."""
         audio = [stream for stream in streams if stream.kind == "audio"]
         for stream in audio:
             if stream.codec in self._protocol.audio:
@@ -287,7 +288,7 @@ class StreamSink(Sink):
         return None
 
     def _since_first(self, seconds: Fraction) -> Fraction:
-        """Since the first picture of the whole run: the encoder's clock."""
+        """Seconds since the first picture of the whole run: the encoder's clock."""
         if self._first_seconds is None:
             self._first_seconds = seconds
             self._started = time.monotonic()
@@ -296,7 +297,7 @@ class StreamSink(Sink):
     def _send(self, link: StreamLink, encoded: EncodedPicture) -> None:
         seconds = encoded.ticks * TIME_BASE
         if self._base is None:
-            # Each connection begins at zero; sound is moved as the pictures are.
+            # Each connection begins at zero; audio is shifted like the pictures.
             self._base = seconds + (self._first_seconds or Fraction(0))
             self._base_ticks = encoded.ticks
         ticks = encoded.ticks - self._base_ticks
@@ -318,7 +319,7 @@ class StreamSink(Sink):
             )
 
     def _wait_for_turn(self, frame: Frame) -> None:
-        """Hold a file's picture until it is due; into a folder, until there is room."""
+        """Delay a file's picture until it is due or, for a folder, until the queue has room."""
         if self._protocol.by_the_clock:
             due = self._started + float(self._since_first(frame.pts_seconds))
             while (left := due - time.monotonic()) > 0:
@@ -344,16 +345,16 @@ class StreamSink(Sink):
 
 
 def is_full_number(report: Report) -> bool:
-    """Whether a child's error says that a disk is full."""
+    """Whether a child's error number means that a disk is full."""
     return is_full(OSError(report.number, "")) if report.number else False
 
 
 def _template(
     encoder: LiveEncoder, streams: Sequence[StreamInfo]
 ) -> tuple[bytes, tuple[tuple[int, int], ...]]:
-    """A Matroska file with streams like those that are sent, and the time bases of their packets.
+    """Return a Matroska file with streams like those to be sent, and their packets' time bases.
 
-    It takes a packet each, or nothing reads it; their content does not matter.
+    It needs one packet per stream to be readable; their content does not matter.
     """
     import av
 

@@ -1,4 +1,4 @@
-"""One connection of a network output: its child process, and a socket to it that never blocks."""
+"""A network output's child process, and the non-blocking socket that feeds it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _SLICE_SECONDS = 0.05
 
 
 class StreamLink:
-    """A child process that connects and sends. Used on one thread; no call waits unless it says so.
+    """A child process that connects and sends. Used on one thread; only `wait` and `finish` wait.
 
     Args:
         plan: what the child opens.
 
     Attributes:
-        is_connected: whether the child said that it is.
-        over: what the child said last, once it is over; a report of its own where it vanished.
-        waiting_bytes: what the child has not taken yet.
+        is_connected: whether the child has reported a connection.
+        over: the child's last report once it has ended, made up if it ended without one.
+        waiting_bytes: bytes that the child has not read yet.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -50,11 +50,11 @@ class StreamLink:
     def send(
         self, stream: int, data: bytes, *, is_key: bool, pts: int, dts: int, duration: int
     ) -> None:
-        """Hand over one packet; times are in ticks of the stream's time base in the plan."""
+        """Queue one packet; times are in ticks of the stream's time base in the plan."""
         self._put(message(SEND, PACKET.pack(stream, is_key, pts, dts, duration) + data))
 
     def work(self) -> None:
-        """Hand over what the child takes now, and hear what it says."""
+        """Send as much as the child accepts now, and read its reports."""
         if self.over is not None:
             return
         self._flush()
@@ -62,28 +62,28 @@ class StreamLink:
         if self.over is None and self._child.poll() is not None:
             self._hear()
             self.over = self.over or Report(
-                state="failed", reason=f"its process ended ({self._child.returncode})"
+                state="failed", reason=f"its process exited (exit code {self._child.returncode})"
             )
 
     @property
     def pid(self) -> int:
-        """The child's."""
+        """The child's process id."""
         return self._child.pid
 
     @property
     def stalled_seconds(self) -> float:
-        """For how long the child has taken nothing of what waits for it; 0 where nothing waits."""
+        """Seconds for which the child has read nothing although bytes are queued; else 0."""
         return time.monotonic() - self._moved_at if self._waiting else 0.0
 
     def wait(self, seconds: float) -> None:
-        """Work on until the child has said or taken something, or the time is up."""
+        """Work until the child has reported or read something, or time is up."""
         if self.over is None:
             writable = [self._socket] if self._waiting else []
             select.select([self._socket], writable, [], seconds)
             self.work()
 
     def finish(self, seconds: float) -> bool:
-        """Have the child send what waits and close the output; False where it is too slow."""
+        """Make the child send what is queued and close the output; False if it is too slow."""
         self._put(message(END))
         deadline = time.monotonic() + seconds
         while self.over is None and time.monotonic() < deadline:
@@ -91,7 +91,7 @@ class StreamLink:
         return self.over is not None and self.over.state == "ended"
 
     def end(self) -> None:
-        """Kill the child where it still runs. May be called twice."""
+        """Kill the child if it is still running. May be called twice."""
         self._waiting.clear()
         self._socket.close()
         self.over = self.over or Report(state="failed", reason="it was ended")
@@ -114,7 +114,7 @@ class StreamLink:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
-                return  # it has ended; what it said is heard, or its exit is seen
+                return  # it has ended: its last report is read, or its exit noticed
             self._moved_at = time.monotonic()
             self.waiting_bytes -= count
             if count == len(part):
@@ -126,7 +126,7 @@ class StreamLink:
         while True:
             try:
                 data = self._socket.recv(1 << 16)
-            except OSError:  # nothing now; or gone, which its exit shows
+            except OSError:  # nothing to read, or the child is gone, which its exit shows
                 break
             if not data:
                 break
@@ -141,9 +141,9 @@ class StreamLink:
 
 
 def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
-    """The child, which was told its socket."""
+    """Start the child and pass it its socket."""
     command = [sys.executable, "-m", "rtseg.sinks.stream_process"]
-    # It imports the very package that runs here, wherever that lies.
+    # The child must import the same package, wherever it is installed.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     if sys.platform == "win32":
         child = subprocess.Popen(
@@ -155,7 +155,7 @@ def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
         child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # where the run's own output may go
+            stdout=subprocess.DEVNULL,  # standard output may be the run's output
             env=environment,
             pass_fds=[descriptor],
         )
@@ -165,5 +165,5 @@ def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
         with child.stdin:
             child.stdin.write(json.dumps(told).encode() + b"\n")
     except OSError:
-        pass  # it has ended at once; its exit is seen
+        pass  # it ended at once, which its exit shows
     return child

@@ -1,12 +1,13 @@
-"""What runs in a network output's child process: it connects, and sends what the parent encoded.
+"""A network output's child process: connects, and sends what the parent encoded.
 
-PyAV holds the interpreter's lock while it connects and while it writes a stream's header, so that a
-server that accepts and stays silent stops every thread of the process. This one can be killed.
+PyAV holds the interpreter's lock while it connects and writes a stream's header, so a server that
+accepts a connection and stays silent blocks every thread of the process. This process can be
+killed.
 
-    python -m rtseg.sinks.stream_process      (its standard input says which socket is the parent's)
+    python -m rtseg.sinks.stream_process      (standard input identifies the parent's socket)
 
-The parent sends messages: four bytes of length, one byte of kind, the content. The child answers in
-lines of JSON.
+The parent sends messages of four bytes of length, one byte of kind and the content. The child
+answers with lines of JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ HEADER = struct.Struct("!IB")
 PACKET = struct.Struct("!BBqqq")
 
 PLAN, SEND, END = range(3)
-"""The kinds of message: what to open and how; one packet; the end."""
+"""The kinds of message: a plan, a packet, the end."""
 
 _SEND_BUFFER_BYTES = 128 << 10
 _MOST_DESCRIPTORS = 256
@@ -39,14 +40,15 @@ State = Literal["connected", "ended", "failed", "bug"]
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What the child says.
+    """A report from the child.
 
     Attributes:
-        state: `connected`: the header was written, packets may come; `ended`: all was sent, and the
-            output is closed; `failed`: it cannot go on; `bug`: it failed as nobody foresaw.
-        reason: in words, of the last two; with a bug, its traceback.
+        state: `connected`: the header was written, and packets may follow; `ended`: everything was
+            sent and the output is closed; `failed`: it cannot continue; `bug`: it failed
+            unexpectedly.
+        reason: the reason for `failed`, or the traceback for `bug`.
         may_return: whether trying again may help.
-        number: the system's error number, 0 where there is none.
+        number: the system's error number, or 0.
     """
 
     state: State
@@ -57,14 +59,14 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the child opens.
+    """What the child is to open.
 
     Attributes:
-        url: where to.
-        muxer, options: FFmpeg's.
-        template: a tiny Matroska file whose streams are like those that are sent.
-        parameter_sets: of the video, Annex B.
-        time_bases: of the packets, one a stream: numerator and denominator.
+        url: the destination.
+        muxer, options: FFmpeg's muxer and its options.
+        template: a tiny Matroska file with streams like those to be sent.
+        parameter_sets: the video's parameter sets in Annex B.
+        time_bases: numerator and denominator of each stream's packet times.
     """
 
     url: str
@@ -75,7 +77,7 @@ class Plan:
     time_bases: tuple[tuple[int, int], ...]
 
     def to_bytes(self) -> bytes:
-        """As it is sent to the child."""
+        """Serialise it for the child."""
         fields = {
             "url": self.url,
             "muxer": self.muxer,
@@ -88,7 +90,7 @@ class Plan:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Plan:
-        """As the child gets it."""
+        """Parse what the parent sent."""
         fields = json.loads(data)
         for name in ("template", "parameter_sets"):
             fields[name] = base64.b64decode(fields[name])
@@ -97,19 +99,19 @@ class Plan:
 
 
 def message(kind: int, content: bytes = b"") -> bytes:
-    """A message as it is sent."""
+    """Frame a message for sending."""
     return HEADER.pack(len(content), kind) + content
 
 
 class _Parent:
-    """The other end of the socket."""
+    """The child's end of the socket to its parent."""
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self.descriptor = link.fileno()
 
     def receive(self) -> tuple[int, bytes]:
-        """The next message; the end where the parent has gone."""
+        """Receive the next message; the end message if the parent is gone."""
         header = self._exactly(HEADER.size)
         if header is None:
             return END, b""
@@ -118,7 +120,7 @@ class _Parent:
         return (END, b"") if content is None else (kind, content)
 
     def tell(self, report: Report) -> None:
-        """Say something; nothing where the parent has gone."""
+        """Send a report, unless the parent is gone."""
         try:
             self._link.sendall(json.dumps(report.__dict__).encode() + b"\n")
         except OSError:
@@ -138,7 +140,7 @@ class _Parent:
 
 
 def _open(plan: Plan) -> tuple[Any, list[Any]]:
-    """The output with its streams, its header written: this is what may block for ever."""
+    """Open the output with its streams and write its header. This may block for ever."""
     import av
 
     with av.open(io.BytesIO(plan.template)) as template:
@@ -146,7 +148,7 @@ def _open(plan: Plan) -> tuple[Any, list[Any]]:
         streams: list[Any] = [
             output.add_stream_from_template(stream, opaque=True) for stream in template.streams
         ]
-    # Matroska keeps them in another form than that in which the packets come.
+    # Matroska stores parameter sets in another format than the packets use.
     streams[0].codec_context.extradata = plan.parameter_sets
     for stream, time_base in zip(streams, plan.time_bases, strict=True):
         stream.time_base = Fraction(*time_base)
@@ -155,9 +157,9 @@ def _open(plan: Plan) -> tuple[Any, list[Any]]:
 
 
 def _bound_buffers(parent: _Parent) -> None:
-    """Keep the system from holding seconds of a stream back for a server that does not read.
+    """Keep the system from buffering seconds of a stream for a server that does not read.
 
-    FFmpeg has such an option for some protocols only, so this looks for its sockets itself.
+    FFmpeg has such an option for some protocols only, so this finds FFmpeg's sockets itself.
     """
     if os.name != "posix":
         return
@@ -169,11 +171,11 @@ def _bound_buffers(parent: _Parent) -> None:
                 if connection.type == socket.SOCK_STREAM:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         except OSError:
-            continue  # nothing open there
+            continue  # not an open socket
 
 
 def _pass_on(parent: _Parent, plan: Plan, output: Any, streams: list[Any]) -> None:
-    """Send packets until the end."""
+    """Send packets until the end message."""
     import av
 
     while True:
@@ -209,7 +211,7 @@ def _serve(parent: _Parent) -> Report:
 
 
 def _failure(error: Exception) -> Report:
-    """What an error means, and whether it may pass."""
+    """Turn an exception into a report that says whether it may pass."""
     import av
 
     words = str(getattr(error, "strerror", None) or error).lower()
@@ -232,7 +234,7 @@ def _failure(error: Exception) -> Report:
 
 
 def _die_with_the_parent() -> None:
-    """Where Linux can, so that a child that is stuck in a connection does not stay behind."""
+    """On Linux, have this process killed with its parent, even if it is stuck connecting."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
@@ -242,18 +244,18 @@ def _die_with_the_parent() -> None:
 
 
 def _inherited_socket() -> socket.socket:
-    """The socket that standard input tells of: a descriptor, or what Windows shares."""
+    """The socket identified on standard input: a descriptor, or Windows' shared handle."""
     told = json.loads(sys.stdin.readline())
     if "descriptor" in told:
         return socket.socket(fileno=told["descriptor"])
-    # Only Windows' sockets have it.
+    # exists on Windows only
     shared = base64.b64decode(told["shared"])
     return socket.fromshare(shared)  # type: ignore[attr-defined,no-any-return,unused-ignore]
 
 
 def main() -> None:
-    """The child's whole life."""
-    # A signal to the whole group is the parent's to answer: it ends this process in order.
+    """Run the child process."""
+    # A signal to the whole process group is for the parent, which then stops this process.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Subtitles of text made into the text that another container holds."""
+"""Convert text subtitles to the format that another container supports."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ USUAL_SUBTITLES = {
     "matroska": "subrip",
     "webm": "webvtt",
 }
-"""FFmpeg's encoder of a container's usual subtitles; other containers hold none."""
+"""FFmpeg's encoder for each container's usual subtitles; other containers support none."""
 
 
 def is_text(stream: StreamInfo) -> bool:
-    """Whether subtitles are words, and not pictures of them."""
+    """Whether subtitles are text rather than pictures."""
     template: Any = stream.template
     context = template.codec_context
     return context is not None and bool(context.codec.text_sub)
 
 
 class SubtitleConverter:
-    """One stream of subtitles, decoded and encoded as the container's usual text.
+    """Converts one stream of text subtitles to the container's usual format.
 
     Args:
         container: the output, before its header is written.
-        stream: of the source, of text.
-        encoder: FFmpeg's name of it.
+        stream: the source's text subtitles.
+        encoder: FFmpeg's name of the encoder.
 
     Attributes:
-        stream: of the output.
+        stream: the output's stream.
 
     Raises:
-        ValueError: the container or the encoder takes no such subtitles.
+        ValueError: the container or the encoder does not support such subtitles.
     """
 
     def __init__(self, container: OutputContainer, stream: StreamInfo, *, encoder: str) -> None:
@@ -50,14 +50,14 @@ class SubtitleConverter:
         template: Any = stream.template
         self._scratch = av.open(os.devnull, "w", format="framecrc")
         self._decoder: Any = self._scratch.add_stream_from_template(template).codec_context
-        self._decoder.open()  # which makes the header that the encoder needs
+        self._decoder.open()  # opening it creates the header that the encoder needs
         self.stream: Any = container.add_stream(encoder)
         self._encoder: Any = cast("Any", self.stream.codec_context)
         self._encoder.time_base = self.stream.time_base = template.time_base
         self._encoder.subtitle_header = self._decoder.subtitle_header
 
     def packets(self, packet: Any, *, shift_seconds: Fraction) -> list[Any]:
-        """What one packet of the source becomes; nothing where it holds no text."""
+        """Convert one packet of the source; returns nothing if it contains no text."""
         import av
 
         try:
@@ -66,15 +66,15 @@ class SubtitleConverter:
                 return []
             made = self._encoder.encode_subtitle(decoded)
         except (av.error.FFmpegError, ValueError):
-            return []  # One damaged line; the next may be whole.
+            return []  # one line is damaged; the next may be fine
         made.pts = made.dts = packet.pts
         made.duration, made.time_base = packet.duration, packet.time_base
         return [move(duplicate(made), shift_seconds)] if made.size else []
 
     def flush(self) -> list[Any]:
-        """Nothing: each packet is a whole line."""
+        """Return nothing, since each packet is a complete line."""
         return []
 
     def close(self) -> None:
-        """Give the decoder back."""
+        """Release the decoder."""
         self._scratch.close()

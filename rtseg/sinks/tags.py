@@ -1,4 +1,4 @@
-"""What a video output says of itself: the input's tags and chapters, and how colour is encoded."""
+"""Write a video output's metadata: the input's tags and chapters, and colour tags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _OLD_TAGS = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "creation_time"}
 )
-"""Container tags that describe the old file, not its content."""
+"""Container tags that describe the old file rather than its content."""
 
 _TICK = Fraction(1, 1_000_000)
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def describe_container(container: OutputContainer, info: SourceInfo, *, keep_tags: bool) -> None:
-    """Copy the chapters, and the tags if they are to be kept."""
+    """Copy the chapters and, if requested, the tags."""
     if keep_tags:
         container.metadata.update({key: info.metadata[key] for key in _content_tags(info)})
     if info.chapters:
@@ -43,11 +43,11 @@ def describe_container(container: OutputContainer, info: SourceInfo, *, keep_tag
 
 
 def say_what_is_dropped(info: SourceInfo, *, output: str) -> None:
-    """Name the tags that are left out, if there are any."""
+    """Log the tags that are dropped, if any."""
     tags = _content_tags(info)
     if tags:
         _log.info(
-            "%s: the tags of the input are left out (%s); `metadata` keep copies them",
+            "%s: the input's tags are dropped (%s); `metadata` keep copies them",
             output,
             listed(tags),
         )
@@ -58,7 +58,7 @@ def _content_tags(info: SourceInfo) -> list[str]:
 
 
 def tag_colour(context: Any, colour: ColourTags, *, is_yuv: bool) -> None:
-    """Have an encoder say how its pictures encode colour."""
+    """Set an encoder's colour tags."""
     context.color_primaries, context.color_trc = colour.primaries, colour.transfer
     if not is_yuv:
         context.colorspace, context.color_range = RGB_MATRIX, FULL_RANGE

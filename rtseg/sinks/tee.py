@@ -1,4 +1,4 @@
-"""A sink that writes to several sinks, and closes each exactly once."""
+"""A sink that writes to several sinks and closes each exactly once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rtseg.sinks.base import Event, Outcome, Sink
 
 
 class TeeSink(Sink):
-    """Gives everything to several sinks, in their order, and closes each exactly once.
+    """Passes everything to several sinks in order, and closes each exactly once.
 
-    An error of one of them ends the run: the first one is raised, after all were closed. Sinks
-    may come and go between two frames (a recording that a key starts and stops). Where only some
-    hold transparency, the others are given the picture on black.
+    An error in one of them ends the run: the first error is raised after all were closed. Sinks can
+    be added and removed between frames (a recording that a key starts and stops). If only some
+    support transparency, the others get the picture on black.
 
     Args:
-        sinks: closed ones, in the order in which they are served.
+        sinks: closed sinks, in the order in which they are called.
     """
 
     def __init__(self, sinks: Iterable[Sink] = ()) -> None:
@@ -35,20 +35,20 @@ class TeeSink(Sink):
 
     @property
     def is_wanted(self) -> bool:  # type: ignore[override]
-        """Whether any of them would be seen."""
+        """Whether anybody is watching any of them."""
         return any(sink.is_wanted for sink in tuple(self._sinks))
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        """Open every sink; where one fails, `close` closes those that were tried."""
+        """Open every sink. If one fails, `close` closes those that were tried."""
         for sink in self._sinks:
             self._open.append(sink)
             sink.open(info, width=width, height=height)
 
     def add(self, sink: Sink, info: SourceInfo, *, width: int, height: int) -> None:
-        """Open one more sink during the run, and serve it from the next frame on.
+        """Open another sink during the run and include it from the next frame on.
 
         Raises:
-            SinkError: it cannot be opened; it is closed, and the others go on.
+            SinkError: it cannot be opened; it is closed, and the others continue.
         """
         try:
             sink.open(info, width=width, height=height)
@@ -60,10 +60,10 @@ class TeeSink(Sink):
         self._refresh()
 
     def remove(self, sink: Sink, outcome: Outcome = "finished") -> None:
-        """Close one sink during the run, and serve it no more.
+        """Close one sink during the run and stop using it.
 
         Raises:
-            SinkError: it is not served here, or cannot be finished; the others go on.
+            SinkError: it is not one of these sinks, or cannot be finished; the others continue.
         """
         if sink not in self._open:
             raise SinkError("this output is not being written (any more)")
@@ -73,7 +73,7 @@ class TeeSink(Sink):
         sink.close(outcome)
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Give one frame to every sink."""
+        """Write one frame to every sink."""
         flat = picture
         if picture is not None and picture.shape[2] == 4:
             flat = None
@@ -87,16 +87,16 @@ class TeeSink(Sink):
                 sink.write(frame, segmentation, flat)
 
     def copy(self, packet: Packet) -> None:
-        """Give one packet to every sink."""
+        """Copy one packet to every sink."""
         for sink in self._open:
             sink.copy(packet)
 
     def poll(self) -> tuple[Event, ...]:
-        """What was asked of any of them."""
+        """Return the requests of all sinks."""
         return tuple(event for sink in self._open for event in sink.poll())
 
     def close(self, outcome: Outcome) -> None:
-        """Close every sink that was opened; then raise the first error, if there was one."""
+        """Close every opened sink, then raise the first error, if any."""
         sinks, self._open = self._open, []
         first: BaseException | None = None
         for sink in sinks:
@@ -108,7 +108,7 @@ class TeeSink(Sink):
             raise first
 
     def describe(self) -> str:
-        """Where the outputs are, by comma."""
+        """Where the outputs are, separated by commas."""
         return ", ".join(filter(None, (sink.describe() for sink in self._sinks)))
 
 

@@ -1,4 +1,4 @@
-"""Sound decoded and encoded anew, in step with the pictures, for containers that cannot hold it."""
+"""Transcode audio, in sync with the pictures, for containers that do not support its codec."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from av.container.output import OutputContainer
 
 USUAL_AUDIO = {"webm": "libopus", "matroska": "libopus", "ogg": "libopus"}
-"""FFmpeg's encoder of a container's usual sound; AAC in all others."""
+"""FFmpeg's encoder for each container's usual audio; AAC for all others."""
 
 CODEC_NAMES = {"libopus": "Opus", "aac": "AAC", "flac": "FLAC"}
 
@@ -25,8 +25,8 @@ _BITS_A_CHANNEL = {"libopus": 64_000, "aac": 96_000}
 _FALLBACK_RATES = (48_000, 44_100, 24_000, 16_000, 8_000)
 
 _STEP_SECONDS = Fraction(40, 1000)
-"""Sound that is so far from its time is brought back to it; less is the rounding of containers'
-clocks. EBU R 37 allows 40 ms of early sound."""
+"""Audio that drifts this many seconds from its time is resynchronised; less is rounding in the
+containers' clocks. EBU R 37 allows audio to be 40 ms early."""
 
 _LONGEST_SILENCE_SECONDS = 3600
 
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 def encoder_for(stream: StreamInfo, muxer: str) -> str:
-    """The encoder that a stream is transcoded by: lossless sound stays so where it can."""
+    """Choose the encoder for a stream; lossless audio stays lossless where possible."""
     template: Any = stream.template
     codec = template.codec_context.codec
     if muxer == "matroska" and codec.lossless and not codec.lossy:
@@ -43,22 +43,22 @@ def encoder_for(stream: StreamInfo, muxer: str) -> str:
 
 
 class AudioTranscoder:
-    """One stream of sound, decoded, encoded and put into an output.
+    """Decodes one audio stream and re-encodes it into an output.
 
-    The samples keep their times: where packets are missing there is silence, and where they
-    overlap the later ones give way, as soon as sound is 40 ms off.
+    Samples keep their times: once audio is 40 ms off, missing packets become silence, and of
+    overlapping packets the later samples are dropped.
 
     Args:
         container: the output, before its header is written.
-        stream: of the source; its own decoder stays untouched, so that several outputs can
+        stream: the source's stream; its own decoder is not used, so that several outputs can
             transcode it.
-        encoder: FFmpeg's name of it.
+        encoder: FFmpeg's name of the encoder.
 
     Attributes:
-        stream: of the output.
+        stream: the output's stream.
 
     Raises:
-        ValueError: the container takes no such codec, or the encoder no such sound.
+        ValueError: the container does not support the codec, or the encoder this kind of audio.
     """
 
     def __init__(self, container: OutputContainer, stream: StreamInfo, *, encoder: str) -> None:
@@ -66,7 +66,7 @@ class AudioTranscoder:
 
         self._name = f"the {stream.codec} audio"
         template: Any = stream.template
-        # This format takes any codec, and its streams come with a decoder that has all parameters.
+        # This format accepts any codec, and its streams have a decoder with all parameters set.
         self._scratch = av.open(os.devnull, "w", format="framecrc")
         self._decoder: Any = self._scratch.add_stream_from_template(template).codec_context
         rate, layout = _accepted(encoder, template.codec_context)
@@ -89,7 +89,7 @@ class AudioTranscoder:
         self._damaged = 0
 
     def packets(self, packet: Any, *, shift_seconds: Fraction) -> list[Any]:
-        """What one packet of the source becomes, its times moved by `shift_seconds`."""
+        """Transcode one packet of the source, with its times shifted by `shift_seconds`."""
         import av
 
         if packet.has_sidedata("skip_samples") and packet.pts is not None:
@@ -98,13 +98,13 @@ class AudioTranscoder:
         try:
             frames = self._decoder.decode(packet)
         except av.error.FFmpegError:
-            # The decoder goes on with the next packet; the gap is filled with silence.
+            # The decoder continues with the next packet; the gap is filled with silence.
             self._damaged += 1
             return []
         return [made for frame in frames for made in self._take(frame, shift_seconds)]
 
     def flush(self) -> list[Any]:
-        """What the decoder and the encoder still hold."""
+        """Return what the decoder and the encoder still hold."""
         import av
 
         made: list[Any] = []
@@ -117,15 +117,15 @@ class AudioTranscoder:
         if self._start is not None:
             made += self.stream.encode(None)
         if self._damaged:
-            _log.warning("%s: %d damaged packets became silence", self._name, self._damaged)
+            _log.warning("%s: replaced %d damaged packets with silence", self._name, self._damaged)
         return made
 
     def close(self) -> None:
-        """Give the decoder back."""
+        """Release the decoder."""
         self._scratch.close()
 
     def _take(self, frame: Any, shift: Fraction, *, is_timed: bool = True) -> Iterator[Any]:
-        """Encode a frame of sound at its time."""
+        """Encode a frame of audio at its time."""
         rate = frame.sample_rate or self._rate
         if is_timed and frame.pts is not None and frame.time_base:
             skipped = self._skipped.pop(frame.pts, 0)
@@ -148,7 +148,7 @@ class AudioTranscoder:
         yield from self._resample(frame)
 
     def _begin(self, seconds: Fraction) -> Iterator[Any]:
-        """The first time is known: what came before without one ends there."""
+        """The first time is known; earlier samples without a time are placed before it."""
         held, self._untimed = self._untimed, []
         length = sum((Fraction(frame.samples, frame.sample_rate) for frame in held), Fraction(0))
         self._start = self._fed_seconds = seconds - length
@@ -156,7 +156,7 @@ class AudioTranscoder:
             yield from self._take(frame, Fraction(0), is_timed=False)
 
     def _fill(self, frame: Any, seconds: Fraction | int) -> Iterator[Any]:
-        """Silence like a frame, a second at a time."""
+        """Encode silence in a frame's format, one second at a time."""
         left = round(seconds * frame.sample_rate)
         self._fed_seconds += Fraction(left, frame.sample_rate)
         while left > 0:
@@ -170,7 +170,7 @@ class AudioTranscoder:
         made: list[Any] = []
         shape = None if frame is None else _shape(frame)
         if self._resampler is not None and shape != self._shape:
-            # The end, or sound of another kind from here on.
+            # the end, or a change of audio format
             resampler, self._resampler = self._resampler, None
             made += self._encode(resampler.resample(None))
         if frame is not None:
@@ -201,10 +201,10 @@ def _shape(frame: Any) -> tuple[object, ...]:
 
 
 def _accepted(encoder: str, decoded: Any) -> tuple[int, str]:
-    """A sample rate and a channel layout that the encoder takes, as near the source's as can be.
+    """Choose the encoder's sample rate and channel layout closest to the source's.
 
     Raises:
-        ValueError: it takes none.
+        ValueError: the encoder supports none that fit.
     """
     import av
 
@@ -226,11 +226,11 @@ def _accepted(encoder: str, decoded: Any) -> tuple[int, str]:
             except (av.error.FFmpegError, ValueError):
                 continue
             return rate, candidate
-    raise ValueError(f"{encoder} takes no sound like this")
+    raise ValueError(f"{encoder} does not support this kind of audio")
 
 
 def _silence(frame: Any, count: int) -> Any:
-    """Samples of zero in the channels and at the rate of a frame."""
+    """Silent samples with a frame's channels and rate."""
     import av
 
     silent: Any = av.AudioFrame("s16", frame.layout.name, count)
@@ -241,7 +241,7 @@ def _silence(frame: Any, count: int) -> Any:
 
 
 def _without_first(frame: Any, count: int) -> Any:
-    """A frame without its first samples; None if none is left."""
+    """A frame without its first samples; None if none are left."""
     import av
 
     if count >= frame.samples:

@@ -1,8 +1,8 @@
-"""Whether a container holds a stream: its muxer is asked by writing a little of it in memory.
+"""Test whether a container supports a stream, by muxing a little of it in memory.
 
-FFmpeg's list of the codecs of a format is wrong both ways. It does not know what Matroska holds by
-Microsoft's numbers, and it knows nothing of sample formats, channel layouts and packets that a
-muxer refuses once it writes them.
+FFmpeg's lists of the codecs for each format are unreliable in both directions. They lack what
+Matroska stores under Microsoft's codec numbers, and ignore sample formats, channel layouts and
+packets that a muxer rejects when it writes them.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from rtseg.media.packets import duplicate
 from rtseg.sinks.copied_stream import CopiedStream
 
 _DEMUXERS = {"webm": "matroska", "ipod": "mov"}
-"""FFmpeg's reader of what a muxer writes, where they bear different names."""
+"""FFmpeg's demuxer for each muxer's output, where the names differ."""
 
 _SAME = ({"mp1", "mp2", "mp3"}, {"aac", "aac_latm"})
-"""What is the same once copied: mp4 tells the layers of MPEG audio apart by the packets only, and
-the LATM envelope is taken off."""
+"""Codecs that count as equal after copying: mp4 distinguishes the layers of MPEG audio by their
+packets only, and LATM is unpacked to AAC."""
 
 
 def is_held(stream: StreamInfo, *, muxer: str, options: Mapping[str, str]) -> bool:
-    """Whether a stream that is copied can be read again as what it was.
+    """Whether a copied stream can be read back as what it was.
 
     Args:
-        stream: of the source, with its first packets.
-        muxer, options: of the output.
+        stream: the source's stream, with its first packets.
+        muxer, options: the output's muxer and its options.
     """
     import av
 
     template: Any = stream.template
     if template.codec_context is None:
-        return False  # Nothing in this build could tell.
+        return False  # This FFmpeg build cannot read the format, so it cannot be tested.
     written = BytesIO()
     try:
         with av.open(written, "w", format=muxer, container_options=dict(options)) as trial:
@@ -47,13 +47,13 @@ def is_held(stream: StreamInfo, *, muxer: str, options: Mapping[str, str]) -> bo
                     copy.stream = copied.stream
                     trial.mux(copy)
         if not stream.first_packets:
-            # A header alone cannot be read again. MPEG-TS takes anything, for others to make out.
+            # A header alone cannot be read back. MPEG-TS accepts anything, readable or not.
             return muxer != "mpegts" or not template.codec_context.codec.text_sub
         written.seek(0)
         with av.open(written, format=_DEMUXERS.get(muxer, muxer)) as again:
             return any(
-                _is_same(found, template) and _decodes(again, found, stream)
-                for found in again.streams
+                _is_same(read_back, template) and _decodes(again, read_back, stream)
+                for read_back in again.streams
             )
     except (av.error.FFmpegError, OSError, ValueError, NotImplementedError):
         return False
@@ -67,33 +67,35 @@ def _to_zero(stream: StreamInfo) -> Fraction:
     return Fraction(-(ticks or 0) * first.time_base)
 
 
-def _is_same(found: Any, template: Any) -> bool:
-    if found.type != template.type or found.codec_context is None:
+def _is_same(read_back: Any, template: Any) -> bool:
+    if read_back.type != template.type or read_back.codec_context is None:
         return False
-    names = {stream.codec_context.codec.canonical_name for stream in (found, template)}
+    names = {stream.codec_context.codec.canonical_name for stream in (read_back, template)}
     if len(names) > 1 and not any(names <= same for same in _SAME):
         return False
-    if found.type != "audio":
+    if read_back.type != "audio":
         return True
-    one, other = found.codec_context, template.codec_context
+    one, other = read_back.codec_context, template.codec_context
     return bool(one.layout.nb_channels == other.layout.nb_channels)
 
 
-def _decodes(container: Any, found: Any, stream: StreamInfo) -> bool:
-    """Whether what was written comes out as the sound that the source's packets are."""
-    if found.type != "audio":
+def _decodes(container: Any, read_back: Any, stream: StreamInfo) -> bool:
+    """Whether decoding the copy gives as much audio as decoding the source's packets."""
+    if read_back.type != "audio":
         return True
-    channels, rate = found.codec_context.layout.nb_channels, found.codec_context.sample_rate
-    frames: list[Any] = list(container.decode(found))
+    channels, rate = read_back.codec_context.layout.nb_channels, read_back.codec_context.sample_rate
+    frames: list[Any] = list(container.decode(read_back))
     if not frames:
-        return not _decoded_samples(stream)  # Some decoders hold back more than the samples.
+        return not _decoded_samples(
+            stream
+        )  # Some decoders delay more than the sample packets hold.
     return all(
         frame.layout.nb_channels == channels and frame.sample_rate == rate for frame in frames
     )
 
 
 def _decoded_samples(stream: StreamInfo) -> int:
-    """How much sound the sample packets hold by themselves."""
+    """How many audio samples the sample packets decode to."""
     import av
 
     with av.open(os.devnull, "w", format="framecrc") as scratch:

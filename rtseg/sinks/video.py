@@ -1,4 +1,4 @@
-"""Videos as files or on standard output, encoded by PyAV (FFmpeg)."""
+"""Write videos to files or standard output, encoded with PyAV (FFmpeg)."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _MUXER_OPTIONS = {
-    # Whole again after a clean close, and playable up to the last fragment after a kill;
-    # delay_moov keeps a late first frame where it is.
+    # A complete file after a clean close, and playable up to the last fragment after a kill;
+    # delay_moov preserves the time of a late first frame.
     "mp4": {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "500000"},
     "mov": {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "500000"},
-    # AAC begins before zero, by its priming; that must not move everything else.
+    # AAC begins before zero because of priming; that must not shift everything else.
     "matroska": {"cluster_time_limit": "500", "avoid_negative_ts": "disabled"},
     "webm": {"cluster_time_limit": "500", "avoid_negative_ts": "disabled"},
-    # Times as they are, instead of 1.4 s later.
+    # Keep times instead of delaying them by 1.4 s.
     "mpegts": {"mpegts_copyts": "1", "avoid_negative_ts": "disabled"},
 }
 _COMMON_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "1000000"}
@@ -57,32 +57,32 @@ _log = logging.getLogger(__name__)
 _LARGEST_TIMESCALE = (1 << 31) - 1
 
 _LONGEST_SAMPLE = (1 << 31) - 1
-"""Ticks from one frame to the next; only nanosecond clocks come near it (2 s)."""
+"""The most ticks between two frames; only nanosecond clocks come near it (2 s)."""
 
 
 class VideoSink(Sink):
-    """A video with every frame at the instant of its source, and the other streams beside it.
+    """Writes a video with every frame at its source's exact time, and with the other streams.
 
-    Times are exact in mp4 and mov, whose clocks are set to the source's ticks, and rounded to the
-    millisecond in mkv and webm. No picture is shown out of coding order (no B-frames), because
-    their edit lists cut frames off when the file is written in fragments. Where the first frame
-    lies before zero, which no container here can hold, everything moves so that it lies at zero.
+    Times are exact in mp4 and mov, whose time base is set to the source's, and rounded to the
+    millisecond in mkv and webm. B-frames are not used, because their edit lists cut off frames when
+    the file is written in fragments. If the first frame is before zero, which none of these
+    containers supports, everything is shifted so that it is at zero.
 
-    Odd sizes are kept where the codec can (AV1, VP9, FFV1); for H.264 and HEVC the last row or
-    column is repeated once, because they take only even sizes in 4:2:0, and their 4:4:4 does not
-    play everywhere.
+    Odd sizes are kept if the codec supports them (AV1, VP9, FFV1). For H.264 and HEVC the last row
+    or column is repeated once, because their 4:2:0 needs even sizes and their 4:4:4 does not play
+    everywhere.
 
-    The file is named `NAME.<random>.part.SUFFIX` until it is whole. After SIGKILL it plays up to
+    The file is named `NAME.<random>.part.SUFFIX` until it is complete. After SIGKILL it plays up to
     about the last second.
 
     Args:
         output: a path, or `-` for a Matroska stream on standard output.
-        settings: codec, quality, and whether audio and subtitles are copied.
-        threads, shared: for encoding, as `encoder_threads` takes them.
+        settings: codec, quality, and whether to copy audio and subtitles.
+        threads, shared: as for `encoder_threads`.
 
     Raises:
-        SettingError: the container is unknown or cannot hold the codec, or the codec takes no
-            such quality or preset.
+        SettingError: the container is unknown or does not support the codec, or the quality or
+            preset is invalid for the codec.
     """
 
     wants_pixels = True
@@ -103,8 +103,8 @@ class VideoSink(Sink):
         self._format = CONTAINERS[suffix_of(output)]
         self._threads, self._shared = threads, shared
         self._to_standard_output = output == STANDARD_OUTPUT
-        # Whether pictures are transparent is known with the first one; standard output cannot
-        # start again then.
+        # Only the first picture shows whether there is transparency; standard output cannot be
+        # restarted then.
         self.has_alpha = self._codec.alpha_format is not None and not self._to_standard_output
         self._name = "standard output" if self._to_standard_output else output
         self._part = PartialFile(output, overwrite=self._settings.overwrite)
@@ -185,7 +185,7 @@ class VideoSink(Sink):
             self._settle(outcome)
 
     def describe(self) -> str:
-        """The file's path, under the name that it bears now."""
+        """The file's path under its current name."""
         return self._kept or self._output
 
     def _start(self, *, alpha: bool) -> None:
@@ -193,7 +193,7 @@ class VideoSink(Sink):
         import av
 
         av.logging.set_level(None)
-        os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 writes to the terminal by itself.
+        os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 would write to the terminal.
         target: Any = f"file:{self._part.path}"
         if self._to_standard_output:
             target = StandardOutput(sys.stdout.buffer)
@@ -218,9 +218,9 @@ class VideoSink(Sink):
         return options
 
     def _movie_timescale(self) -> int:
-        """Ticks a second in which late starts (edit lists) of all tracks are exact, if any is."""
+        """A rate of ticks per second that makes every track's late start (edit list) exact."""
         scale = self._info.time_base.denominator
-        while scale < 10000:  # as the muxer does for the track itself
+        while scale < 10000:  # as the muxer does for the track
             scale *= 2
         for plan in self._plans:
             template: Any = plan.stream.template
@@ -253,7 +253,7 @@ class VideoSink(Sink):
         odd = 1 if codec.needs_even else 0
         stream.width, stream.height = (side + (side & odd) for side in self._size)
         stream.pix_fmt = codec.alpha_format if alpha else codec.pixel_format
-        # The numerator goes into the ticks, as mp4 keeps only ticks a second.
+        # The numerator goes into the ticks, since mp4 stores only ticks per second.
         self._time_base = Fraction(1, info.time_base.denominator)
         context = stream.codec_context
         context.time_base = stream.time_base = self._time_base
@@ -268,7 +268,7 @@ class VideoSink(Sink):
         if codec.encoder in ("libx264", "libx265") or codec.software:
             context.max_b_frames = 0
         if codec.encoder in ("libx265", "hevc_nvenc") and self._format in ("mp4", "mov"):
-            context.codec_tag = "hvc1"  # Apple's players read no other.
+            context.codec_tag = "hvc1"  # the only tag that Apple's players accept
         if info.sample_aspect_ratio != 1:
             context.sample_aspect_ratio = info.sample_aspect_ratio
         tag_colour(context, info.colour, is_yuv=stream.pix_fmt.startswith("yuv"))
@@ -282,7 +282,7 @@ class VideoSink(Sink):
         return cast("VideoStream", stream)
 
     def _begin(self, frame: Frame, *, transparent: bool) -> None:
-        """The first frame says where zero lies and whether there is transparency."""
+        """Start with the first frame, which fixes time zero and shows whether there is alpha."""
         if transparent:
             container, self._container = self._container, None
             self._others.close()
@@ -295,12 +295,12 @@ class VideoSink(Sink):
             self.copy(packet)
 
     def _place(self, frame: Frame) -> int:
-        """The frame's time in ticks of the output's video stream."""
+        """Convert the frame's time to ticks of the output's video stream."""
         ticks = round((frame.pts_seconds + self._shift_seconds) / self._time_base)
         if self._last_ticks is not None and ticks <= self._last_ticks:
             raise SinkError(
-                f"{self._name}: frame {frame.index} at {float(frame.pts_seconds):.3f} s does not "
-                "lie after the one before it; frames must come in the order of their times"
+                f"{self._name}: frame {frame.index} at {float(frame.pts_seconds):.3f} s is not "
+                "later than the one before it; frames must be in order of time"
             )
         gap = 0 if self._last_ticks is None else ticks - self._last_ticks
         if gap > _LONGEST_SAMPLE and self._format in ("mp4", "mov"):
@@ -341,7 +341,7 @@ class VideoSink(Sink):
         return self._container
 
     def _guarded(self, action: Callable[[], None]) -> None:
-        """Run a step of writing; what fails in it is one clear SinkError."""
+        """Run a step of writing, turning any failure into one clear SinkError."""
         import av
 
         try:
@@ -358,7 +358,7 @@ class VideoSink(Sink):
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if self._is_broken:
                 self._trim()
-                return  # The error was raised when it came up.
+                return  # The error was raised when it occurred.
             raise self._failure(error) from None
         if self._to_standard_output:
             try:
@@ -367,27 +367,24 @@ class VideoSink(Sink):
                 raise self._failure(error) from None
 
     def _trim(self) -> None:
-        """Take a half-written fragment away from the end of a file that could not be finished."""
+        """Remove an incomplete fragment from the end of a file that could not be finished."""
         if self._format in ("mp4", "mov") and not self._to_standard_output:
             length = whole_length(self._part.path)
             if length is not None:
                 os.truncate(self._part.path, length)
 
     def _failure(self, error: Exception) -> SinkError:
-        """What an FFmpeg or system error means for the person who runs this."""
+        """Explain an FFmpeg or system error to the user."""
         words = str(getattr(error, "strerror", None) or error).lower()
         if isinstance(error, BrokenPipeError):
-            return SinkError(f"{self._name}: the program that reads it has ended")
+            return SinkError(f"{self._name}: the program reading it has ended")
         kind = DiskFullError if is_full(error) else SinkError
         if not self._frame_count:
             return kind(f"{self._name}: cannot be written: {words}")
         kept = ""
         if not self._to_standard_output:
             kept = f"; what was written is kept in {self._part.path}"
-        return kind(
-            f"{self._name}: cannot be written further after {self._frame_count} frames: "
-            f"{words}{kept}"
-        )
+        return kind(f"{self._name}: writing failed after {self._frame_count} frames: {words}{kept}")
 
     def _settle(self, outcome: Outcome) -> None:
         if self._to_standard_output:

@@ -1,4 +1,4 @@
-"""Present the rendered picture as a camera to other programs, through pyvirtualcam."""
+"""Offer the rendered picture to other programs as a camera, through pyvirtualcam."""
 
 from __future__ import annotations
 
@@ -20,30 +20,29 @@ if TYPE_CHECKING:
     import pyvirtualcam
 
 MODPROBE = 'sudo modprobe v4l2loopback devices=1 video_nr=10 card_label="rtseg" exclusive_caps=1'
-"""Chromium sees only devices with exclusive_caps=1."""
+"""Chromium lists only devices with exclusive_caps=1."""
 
 _JOIN_SECONDS = 2.0
 
 
 def remedy() -> str:
-    """What makes a virtual camera possible on this system."""
+    """Say how to enable virtual cameras on this system."""
     if sys.platform.startswith("linux"):
         return f"apt-get install v4l2loopback-dkms, then: {MODPROBE}"
     return "install OBS Studio (obsproject.com), start its virtual camera once, then close it"
 
 
 class VirtualCameraSink(Sink):
-    """A camera that other programs can choose. It shows the newest picture at a steady rate.
+    """A camera that other programs can select. It shows the newest picture at a steady rate.
 
-    A thread of its own hands pictures to the device, since a driver may make it wait, and a camera
-    must go on showing its last picture while none comes. On Linux the run's network rests while no
-    program has the camera open.
+    A separate thread sends pictures to the device, since a driver may block, and a camera must keep
+    showing its last picture while no new one arrives. On Linux the network pauses while no program
+    has the camera open.
 
     Args:
-        device: a path or name; the first one that is free if not given.
+        device: a path or name; by default the first free one.
         settings: rate, mirroring.
-        backend: pyvirtualcam's name of one (`v4l2loopback`, `obs` …); the first that works if not
-            given.
+        backend: pyvirtualcam's name (`v4l2loopback`, `obs` …); by default the first that works.
     """
 
     wants_pixels = True
@@ -68,11 +67,11 @@ class VirtualCameraSink(Sink):
         self._thread: threading.Thread | None = None
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        """Become a camera. See `Sink.open`.
+        """Open the camera device. See `Sink.open`.
 
         Raises:
             SettingError: pyvirtualcam is not installed.
-            SinkError: there is no such device, or none that is free; says what to do.
+            SinkError: there is no such device, or no free one; the message says what to do.
         """
         try:
             import pyvirtualcam
@@ -94,7 +93,7 @@ class VirtualCameraSink(Sink):
             raise SinkError(f"{self._name}: cannot be a camera: {reasons}; {remedy()}") from None
         self._name = str(self._camera.device)
         self._readers = DeviceReaders(self._name)
-        # A camera that is on shows a picture at once, black where there is none yet.
+        # A running camera must show a picture at once: black until the first arrives.
         self._newest = np.zeros((height, width, 3), np.uint8)
         self._thread = threading.Thread(
             target=self._send, args=(self._camera,), name="rtseg-virtual-camera", daemon=True
@@ -103,7 +102,7 @@ class VirtualCameraSink(Sink):
 
     @property
     def is_wanted(self) -> bool:  # type: ignore[override]
-        """Whether a program has the camera open; True where that is not known."""
+        """Whether a program has the camera open; True if that is unknown."""
         return self._readers is None or self._readers.count != 0
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
@@ -111,12 +110,12 @@ class VirtualCameraSink(Sink):
         if picture is None:
             raise SinkError(f"{self._name}: needs the rendered view, and was given none")
         if self._error is not None:
-            raise SinkError(f"{self._name}: takes no more pictures: {self._error}")
+            raise SinkError(f"{self._name}: accepts no more pictures: {self._error}")
         picture = picture[..., :3]
         self._newest = np.ascontiguousarray(picture[:, ::-1] if self._settings.mirror else picture)
 
     def close(self, outcome: Outcome) -> None:
-        """Give the device back."""
+        """Release the device."""
         self._over.set()
         if self._readers is not None:
             self._readers.close()
@@ -124,7 +123,7 @@ class VirtualCameraSink(Sink):
         if thread is not None:
             thread.join(_JOIN_SECONDS)
             if thread.is_alive():
-                return  # a driver holds it; the device goes when the process ends
+                return  # stuck in a driver; the device disappears when the process exits
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.close()

@@ -1,4 +1,4 @@
-"""A window on the desktop, by OpenCV: shows each picture and turns keys into events."""
+"""A desktop window, through OpenCV, that shows each picture and turns keys into events."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ KEYS: Mapping[int, Event] = MappingProxyType(
         ord("?"): "help",
     }
 )
-"""What each key asks for; letters count in either case, and `=` is `+` without Shift."""
+"""The action of each key; letters in either case, and `=` is `+` without Shift."""
 
 LARGEST = (1600, 900)
-"""A window opens no larger than this, (width, height) in pixels; it can be dragged to any size."""
+"""The largest initial size of a window, (width, height) in pixels; it can be resized freely."""
 
 _KEYS_A_POLL = 16
 
 
 class WindowSink(Sink):
-    """Shows pictures. Everything happens on the thread that calls, which must be the main one.
+    """Shows pictures. All methods must be called on the main thread.
 
     Args:
-        title: what the window's bar says, and OpenCV's name of the window.
+        title: the window's title, which is also OpenCV's name for it.
     """
 
     wants_pixels = True
@@ -64,7 +64,7 @@ class WindowSink(Sink):
         check_display()
         import cv2
 
-        # The wheels' Qt complains of fonts that it does not need: there is no text of its own.
+        # The wheels' Qt complains about missing fonts that it does not need.
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
         try:
@@ -84,7 +84,7 @@ class WindowSink(Sink):
         self.show(picture)
 
     def show(self, picture: Picture) -> None:
-        """Show any picture: RGB here, BGR in the window."""
+        """Show any RGB picture."""
         import cv2
 
         if not self._is_open or self._was_closed():
@@ -94,9 +94,9 @@ class WindowSink(Sink):
         self._is_shown = True
 
     def poll(self) -> tuple[Event, ...]:
-        """Let the window live (a millisecond or so), and say what was pressed since the last call.
+        """Process window events for about a millisecond; return the actions of pressed keys.
 
-        Its close button quits.
+        The window's close button counts as `quit`.
         """
         import cv2
 
@@ -116,14 +116,14 @@ class WindowSink(Sink):
         return tuple(events)
 
     def _was_closed(self) -> bool:
-        """Whether a person closed the window; it counts as there until it was first shown."""
+        """Whether the user closed the window; False until it was first shown."""
         import cv2
 
         if not self._is_shown:
             return False
         try:
             return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
-        except cv2.error:  # GTK's builds raise for a window that is gone
+        except cv2.error:  # GTK builds raise for a closed window
             return True
 
     def close(self, outcome: Outcome) -> None:
@@ -135,20 +135,20 @@ class WindowSink(Sink):
         self._is_open = False
         if not self._was_closed():
             cv2.destroyWindow(self._title)
-            cv2.waitKey(1)  # the window system takes it away only when it is asked
+            cv2.waitKey(1)  # the window disappears only when events are processed
 
 
 def key_event(key: int) -> Event | None:
-    """What a key of OpenCV's `waitKey` asks for, or None; modifiers are left out."""
+    """The action for a key code of OpenCV's `waitKey`, ignoring modifiers, or None."""
     low = key & 0xFF
     return KEYS.get(ord(chr(low).lower()))
 
 
 def check_display() -> None:
-    """Make sure that a window can be opened. OpenCV's toolkit would abort the whole process.
+    """Check that a window can be opened, since OpenCV's toolkit would abort the process.
 
     Raises:
-        DisplayError: it cannot, and what to do.
+        DisplayError: it cannot; the message says what to do.
     """
     import cv2
 
@@ -168,25 +168,25 @@ def _check_linux() -> None:
         return
     if not display:
         wayland = os.environ.get("WAYLAND_DISPLAY")
-        found = (
-            "only Wayland is there, and OpenCV needs X11 (DISPLAY is not set)"
+        reason = (
+            "only Wayland is available, and OpenCV needs X11 (DISPLAY is not set)"
             if wayland
             else "neither DISPLAY nor WAYLAND_DISPLAY is set"
         )
         advice = "install XWayland" if wayland else "run it on a desktop"
-        raise DisplayError(f"no display: {found}; {advice}, or use --no-display with -o OUTPUT")
+        raise DisplayError(f"no display: {reason}; {advice}, or use --no-display with -o OUTPUT")
     if _answers(display) is False:
         raise DisplayError(
-            f"no display: DISPLAY is {display!r}, and no X server there lets this user in; "
+            f"no display: DISPLAY is {display!r}, but no X server there accepts this user; "
             "check DISPLAY and xauth, or use --no-display with -o OUTPUT"
         )
 
 
 def _check_libraries(packages: Path) -> None:
-    """Refuse to open a window that would hang for ever, because of which library came first.
+    """Refuse to open a window that would hang because libraries were loaded in the wrong order.
 
-    The wheels of PyAV and of OpenCV bring X11 libraries of the same name, and a process has only
-    the first of two. OpenCV's toolkit spins on PyAV's (opencv#29195); PyAV is well with OpenCV's.
+    The wheels of PyAV and of OpenCV contain X11 libraries of the same name, and a process loads
+    only the first. OpenCV's toolkit hangs with PyAV's (opencv#29195); PyAV works with OpenCV's.
     """
     maps = Path("/proc/self/maps")
     if not maps.exists():
@@ -197,13 +197,13 @@ def _check_libraries(packages: Path) -> None:
         clashes = library.name.startswith("libxcb") and (ours / library.name).exists()
         if clashes and library.parent != ours:
             raise DisplayError(
-                "a window would hang: PyAV was imported before OpenCV, and its X11 libraries took "
-                "the place of OpenCV's; import cv2 before av, or use --no-display with -o OUTPUT"
+                "a window would hang: PyAV was imported before OpenCV, so its X11 libraries "
+                "replaced OpenCV's; import cv2 before av, or use --no-display with -o OUTPUT"
             )
 
 
 def _answers(display: str) -> bool | None:
-    """Whether an X server opens `display` to us; None where libX11 is not here to ask."""
+    """Whether an X server accepts us on `display`; None if libX11 is not available."""
     import ctypes
 
     try:

@@ -1,7 +1,7 @@
 """Convert rendered pictures to an encoder's pixel format.
 
-RGB to 4:2:0, which nearly every output needs, is done by OpenCV: it takes 1.8 ms a picture of
-1920x1080 where swscale takes 4.8, and is as exact. Everything else is swscale's.
+OpenCV converts RGB to 4:2:0, which nearly every output needs: it takes 1.8 ms for a picture of
+1920x1080, where swscale takes 4.8, and is as exact. swscale does everything else.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class YuvConverter:
     """Converts pictures of one size to an encoder's pixel format and size.
 
     Args:
-        pixel_format: FFmpeg's name; for RGB formats nothing but the layout changes.
-        width, height: of the coded picture; where it is larger, the last column and row repeat.
-        colour: the tags that the output bears.
-        picture_size: width and height of the pictures, which the rule for untagged colours goes by.
+        pixel_format: FFmpeg's name; for RGB formats only the layout changes.
+        width, height: size of the coded picture; if larger, the last column and row are repeated.
+        colour: the output's colour tags.
+        picture_size: width and height of the pictures, used by the rule for untagged colours.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class YuvConverter:
         self._range = encoding.range if pixel_format.startswith("yuv") else FULL_RANGE
         self._halves = pixel_format == "yuv420p" and width % 2 == 0 and height % 2 == 0
         self._from_rgb = yuv_from_rgb(encoding)
-        # Bilinear, the default, shifts chroma by a fraction of a level.
+        # The default, bilinear, changes chroma by a fraction of a level.
         self._interpolation = Interpolation.AREA
 
     def convert(self, picture: Picture) -> VideoFrame:
-        """The picture as the encoder takes it, without a time."""
+        """Convert a picture to the encoder's format, without setting a time."""
         import av
         import cv2
 
@@ -79,7 +79,7 @@ class YuvConverter:
         )
 
     def _subsampled(self, picture: Picture) -> VideoFrame:
-        """In 4:2:0: a chroma sample is that of the mean of four pixels."""
+        """Convert to 4:2:0; each chroma sample is the mean of four pixels."""
         import av
         import cv2
 
@@ -88,7 +88,7 @@ class YuvConverter:
         half = cv2.resize(
             picture, (self._width // 2, self._height // 2), interpolation=cv2.INTER_AREA
         )
-        # three rows at once are computed several times as fast as one or two
+        # computing three rows at once is several times as fast as one or two
         cv2.extractChannel(cv2.transform(picture, self._from_rgb), 0, luma)
         chroma = cv2.transform(half, self._from_rgb)
         cv2.extractChannel(chroma, 1, blue)
@@ -99,7 +99,7 @@ class YuvConverter:
 
 
 def _pixels(plane: VideoPlane) -> npt.NDArray[np.uint8]:
-    """A plane's pixels, to be written."""
+    """A writable view of a plane's pixels."""
     buffer: Any = plane
     lines: npt.NDArray[np.uint8] = np.frombuffer(buffer, np.uint8)
     return lines.reshape(plane.height, plane.line_size)[:, : plane.width]

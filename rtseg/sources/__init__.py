@@ -1,4 +1,4 @@
-"""Where frames come from: `open_source` finds the right kind by what it is given."""
+"""Sources of frames. `open_source` picks the right one from a path, URL or camera index."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ def open_source(
     await_start: bool = True,
     threads: int = 0,
 ) -> Source:
-    """Open whatever a location names.
+    """Open the input that a location names.
 
     Args:
         location: a video file, a URL, `-` for standard input; a camera's index (0, or "0") or
             `/dev/video…`; a still image, a folder of them, a glob or a printf pattern;
             `synthetic:` for a moving face.
-        settings: the part that is wanted of a video, and the time limit of every read.
-        with_streams: also yield audio and subtitle packets, for copying, or those of one kind.
-        real_time: play a file by its clock, as a live source.
-        camera: what is asked of a camera.
-        stream: what is done about a camera or a live URL that goes away; nothing if not given. An
-            http URL is live with `real_time`, else a file, whose download is taken up again.
-        exact_colour: refuse a video whose colours cannot be read rightly; False where only labels
-            are written.
-        await_start: try a live input that is busy or silent again before it was ever open; else
+        settings: which part of a video to read, and the time limit of every read.
+        with_streams: also yield audio and subtitle packets to be copied, or only those of one kind.
+        real_time: play a file at its own speed, like a live source.
+        camera: the size, rate and format to request from a camera.
+        stream: how to reconnect to a camera or a live URL that goes away; no reconnecting by
+            default. An http URL is live with `real_time`, else a file whose download resumes.
+        exact_colour: refuse a video whose colours cannot be read correctly; False where only
+            labels are written.
+        await_start: retry a live input that is busy or silent before it was ever open; otherwise
             that is an error at once.
-        threads: for decoding; 0 is one a core.
+        threads: decoder threads; 0 means one per core.
 
     Raises:
         SourceError: it cannot be opened.
-        NoVideoError: it holds no picture.
+        NoVideoError: it contains no pictures.
         SettingError: `synthetic:` is followed by something unknown.
     """
     from rtseg.media.urls import LIVE_SCHEMES, scheme_of
@@ -60,7 +60,7 @@ def open_source(
     settings = settings or ReadSettings()
     name = str(location)
     reconnects = stream is not None and stream.reconnect
-    # A live input that sends nothing shows a frozen picture as well.
+    # A live input that sends nothing looks just like a frozen picture.
     silence_seconds = (stream.stale_after if stream and reconnects else 0) or None
     keep = functools.partial(_kept_open, stream=stream, await_start=await_start)
     if is_camera(name):
@@ -112,7 +112,7 @@ def open_source(
     source = open_video()
     if not source.info.is_live or scheme is None:
         return source
-    # A camera whose pictures come over http without an end, as one sees once it is open.
+    # An http camera streams JPEGs without end, which can only be seen once it is open.
     is_live = True
     opened: list[Source] = [source]
     return keep(lambda closed: opened.pop() if opened else open_video(closed))

@@ -1,4 +1,4 @@
-"""Animated WebP and AVIF, which FFmpeg does not play, read by Pillow."""
+"""Read animated WebP and AVIF through Pillow, since FFmpeg does not play them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rtseg.sources.still import open_picture, rgb_of
 from rtseg.system.files import file_ids
 
 SUFFIXES = (".webp", ".avif")
-"""Of the animations that are read here; FFmpeg reads GIF and PNG."""
+"""The animations that this module reads; FFmpeg reads animated GIF and PNG."""
 
 TIME_BASE = Fraction(1, 1000)
 
 _HASTE_MS = 100
-"""What a frame without a duration gets, as browsers show it."""
+"""The duration of a frame that states none, as in browsers."""
 
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, MemoryError)
 
@@ -34,19 +34,19 @@ class AnimationSource(Source):
     Transparency is laid on white. With `start`, the first frame at or after it has time zero.
 
     Args:
-        location: a file that `rtseg.sources.still.is_animation` takes for one.
-        settings: the part that is wanted.
+        location: a file that `rtseg.sources.still.is_animation` recognises.
+        settings: which part to read.
 
     Raises:
         SourceError: it cannot be read.
-        NoVideoError: no frame lies in the part that is wanted.
+        NoVideoError: no frame lies in the requested part.
     """
 
     def __init__(self, location: str, *, settings: ReadSettings) -> None:
         path = local_path(location)
         assert path is not None
         self._name = path.name
-        # By the decimals that were written: 0.2 s is 200 ms, not the nearest float.
+        # Use the decimals as written: 0.2 s is 200 ms, not the nearest float.
         self._start = Fraction(str(settings.start or 0)) / TIME_BASE
         self._end = None if settings.end is None else Fraction(str(settings.end)) / TIME_BASE
         self._picture: Any = open_picture(path)
@@ -59,7 +59,7 @@ class AnimationSource(Source):
         if self._first is None:
             self.close()
             raise NoVideoError(
-                f"{self._name}: no frame lies in the part that was asked for (`start` "
+                f"{self._name}: no frame lies in the requested part (`start` "
                 f"{settings.start or 0:g} s); choose an earlier start"
             )
         height, width = self._first[2].shape[:2]
@@ -92,13 +92,13 @@ class AnimationSource(Source):
             item = next(self._decoded, None)
 
     def close(self) -> None:
-        """Give back the file."""
+        """Close the file."""
         picture, self._picture = self._picture, None
         if picture is not None:
             picture.close()
 
     def _decode(self) -> Iterator[tuple[int, int, Image]]:
-        """(milliseconds from the beginning, milliseconds that it lasts, picture) of each frame."""
+        """Yield (start in milliseconds, duration in milliseconds, picture) for each frame."""
         begins = 0
         for number in range(int(self._picture.n_frames)):
             if self._picture is None:

@@ -1,4 +1,4 @@
-"""Timestamp the frames of live streams without timestamps by their arrival."""
+"""Timestamp the frames of live streams that carry no timestamps by when they arrive."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 TIME_BASE = Fraction(1, 1_000_000)
 
 _FASTER = 1.2
-"""What comes so much faster than its nominal rate is a recording."""
+"""A stream this many times faster than its nominal rate is a recording, not live."""
 
 
 class ArrivalTimes:
-    """Gives packets the time of their arrival, counted from the first.
+    """Stamps packets with their arrival times, counted from the first.
 
-    Opening a stream reads some pictures at once that arrived one after the other while FFmpeg
-    looked at them; they are spread evenly over that time.
+    While FFmpeg probes a stream, several pictures arrive that are then read all at once; their
+    times are spread evenly over the time that probing took.
 
     Args:
-        begun_ns: when the first byte was waited for or came, `time.monotonic_ns`.
-        burst_ns: when the packets that were read at once came to hand.
+        begun_ns: when reading began, `time.monotonic_ns`.
+        burst_ns: when each packet of the initial burst was read.
     """
 
     def __init__(self, begun_ns: int, burst_ns: list[int]) -> None:
         self._ahead: deque[int] = deque()
         self._zero_ns: int | None = None
-        # The last one was waited for, if it comes clearly after the others.
+        # If the last one came clearly after the others, it was not part of the burst.
         count = len(burst_ns) - 1
         if count > 0:
             step = max(0, burst_ns[count - 1] - begun_ns) / count
@@ -41,7 +41,7 @@ class ArrivalTimes:
         self._ahead.extend(burst_ns[-1:])
 
     def stamp(self, packet: Any) -> None:
-        """Set a packet's times; packets come in the order of their arrival."""
+        """Set a packet's times. Packets must be passed in the order of their arrival."""
         now = self._ahead.popleft() if self._ahead else time.monotonic_ns()
         if self._zero_ns is None:
             self._zero_ns = now
@@ -57,14 +57,14 @@ def arrival_times(
     pipe: StandardInput | None,
     is_live: bool,
 ) -> ArrivalTimes | None:
-    """The clock of a live stream that carries no times; None for all others.
+    """Return the clock for a live stream without timestamps; None for any other input.
 
     Args:
-        demuxer: of what does not come from a file.
+        demuxer: of an input that is not a file.
         opened_ns: when opening began, `time.monotonic_ns`.
-        pipe: standard input, where it is that.
-        is_live: whether it is known to be live. A download is if it has no end, a pipe if it is
-            filled no faster than its pictures are shown.
+        pipe: standard input, if that is the input.
+        is_live: whether it is known to be live. Otherwise a download counts as live if it has no
+            end, and a pipe if it is filled no faster than its pictures are shown.
     """
     if demuxer.has_timestamps or (pipe is not None and pipe.seekable()):
         return None
@@ -79,9 +79,9 @@ def arrival_times(
 
 
 def _is_paced(begun_ns: int, burst_ns: list[int], nominal_rate: Fraction | None) -> bool:
-    """Whether packets arrive by the clock, no faster than they are shown.
+    """Whether packets arrive in real time, no faster than they are shown.
 
-    A recording that is poured into a pipe comes as fast as it can.
+    A recording piped in arrives as fast as it can be read.
     """
     if len(burst_ns) < 2:
         return True

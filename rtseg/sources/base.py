@@ -15,19 +15,19 @@ from rtseg.media.info import SourceInfo
 class Source(ABC):
     """Delivers frames in order, once. Open on construction; a context manager.
 
-    Iterating yields `Frame`s and, between them in the order of their times, the `Packet`s of the
-    streams that are to be copied. The end of the stream is the end of the iteration; anything
-    else is an error of `rtseg.errors`. A stream that ends in the middle delivers every frame it
-    has, then raises TruncatedError. No read waits without a time limit.
+    Iterating yields `Frame`s and, between them in time order, the `Packet`s of the streams to be
+    copied. The iteration ends when the stream ends; everything else raises an error of
+    `rtseg.errors`. A truncated stream delivers every frame it has, then raises TruncatedError.
+    Every read has a time limit.
 
-    `next(source)` takes one at a time; a loop after it goes on where it left off.
+    `next(source)` takes one item; a loop afterwards continues from there.
 
     One thread iterates; `close` may be called from another one, more than once.
 
     Attributes:
-        info: what the source says of itself.
-        reconnects: how often a live source was away and came (back).
-        status: what people should know while no frame comes ("reconnecting…"), else "".
+        info: the source's description of itself.
+        reconnects: how many times a live source went away and came back.
+        status: a message for people while no frames arrive ("reconnecting…"), else "".
     """
 
     info: SourceInfo
@@ -44,14 +44,14 @@ class Source(ABC):
     def __iter__(self) -> Iterator[Frame | Packet]: ...
 
     def __next__(self) -> Frame | Packet:
-        """The next frame or packet."""
+        """Return the next frame or packet."""
         if self._begun is None:
             self._begun = iter(self)
         return next(self._begun)
 
     @abstractmethod
     def close(self) -> None:
-        """Give back the file, device or connection. May be called twice."""
+        """Release the file, device or connection. May be called twice."""
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +69,7 @@ _Iter = Callable[[Any], Iterator[Frame | Packet]]
 
 
 def _going_on(deliver: _Iter) -> _Iter:
-    """A source's `__iter__` that goes on with what `next` began."""
+    """Make a source's `__iter__` continue where `next` left off."""
 
     @functools.wraps(deliver)
     def __iter__(self: Source) -> Iterator[Frame | Packet]:  # noqa: N807

@@ -1,8 +1,8 @@
-"""Cameras, by OpenCV, in a child process that can be killed.
+"""Read cameras with OpenCV, in a child process that can be killed.
 
-A driver may block in a read for ever, and no thread can be taken out of that. So the device is
-opened and read by a child; frames come through shared memory, newest first, and every wait here has
-a time limit. `rtseg.sources.camera_process` is what runs in the child.
+A driver may block in a read for ever, and a blocked thread cannot be stopped. So a child process
+opens and reads the device, and passes the newest frame through shared memory; every wait in this
+module has a time limit. The child runs `rtseg.sources.camera_process`.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from rtseg.sources.camera_process import (
 from rtseg.system.child_process import main_module_hidden
 
 TICKS_PER_SECOND = 90_000
-"""Of `Frame.pts`: fine enough for any camera, and what video containers like."""
+"""The time base of `Frame.pts`: fine enough for any camera, and common in containers."""
 
 _GRACE_SECONDS = 1.0
-"""What a child is given to end by itself before it is killed."""
+"""Seconds that a child gets to exit by itself before it is killed."""
 
 _SLICE_SECONDS = 0.1
-"""How long a single wait lasts at most, so that closing is noticed."""
+"""The longest single wait in seconds, so that closing is noticed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Negotiated:
-    """What a camera was asked for, and what it gives. Sizes in pixels, rates in frames a second.
+    """What was requested from a camera, and what it delivers: pixels and frames per second.
 
-    `fps` is 0 and `fourcc` empty where the camera does not say.
+    `fps` is 0 and `fourcc` empty if the camera does not report them.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Negotiated:
     fourcc: str
 
     def describe(self) -> str:
-        """One line for people."""
+        """Describe both in one line for people."""
         ask = self.asked
         asked = f"{ask.width}x{ask.height} at {ask.fps:g} fps {ask.fourcc}"
         given = f"{self.width}x{self.height}"
@@ -78,26 +78,27 @@ class Negotiated:
 
 
 class CameraSource(Source):
-    """A camera. Live: a frame that nobody took before the next one came is gone.
+    """A live camera: a frame that is not taken before the next one arrives is lost.
 
-    `Frame.index` counts what the camera gave, so that a gap is frames lost; times count from the
-    first frame, by the clock. A script that opens one needs no `if __name__ == "__main__":`.
+    `Frame.index` counts the frames that the camera delivered, so a gap means lost frames. Times
+    are measured on the monotonic clock from the first frame. A script that opens a camera needs
+    no `if __name__ == "__main__":`, although a child process is started.
 
     Args:
-        device: an index (0), or what OpenCV opens by name (`/dev/video0`).
-        settings: what is asked of it.
+        device: an index (0), or a name that OpenCV can open (`/dev/video0`).
+        settings: the size, rate and format to request.
         timeout_seconds: how long to wait for it to open, and for each frame.
-        silence_seconds: how long to wait for each frame, where that is less.
-        closed: ends the wait for it to open when it is set.
-        capture: what opens the device in the child; a function of a module, called there with the
+        silence_seconds: how long to wait for each frame, if shorter.
+        closed: when set, stops waiting for the camera to open.
+        capture: opens the device in the child; a module-level function that is called with the
             device and the settings.
 
     Attributes:
-        negotiated: what was asked for, and what is given.
+        negotiated: what was requested, and what the camera delivers.
 
     Raises:
-        SourceError: there is no such camera, or it may not be used.
-        LostError: it is busy, says nothing, or says no more: it may come back.
+        SourceError: there is no such camera, or the user may not open it.
+        LostError: it is busy or silent; trying again later may help.
     """
 
     def __init__(
@@ -152,10 +153,11 @@ class CameraSource(Source):
                 raise RuntimeError(f"the camera's process failed:\n{trace}")
             case Ended(reason, may_return):
                 kind = LostError if may_return else SourceError
-                raise kind(f"{self._name}: {reason}; {_found()}")
+                raise kind(f"{self._name}: {reason}; {_connected_cameras()}")
             case None:
+                cameras = _connected_cameras()
                 raise LostError(
-                    f"{self._name}: no picture within {self._timeout_seconds:g} s; {_found()}"
+                    f"{self._name}: no picture within {self._timeout_seconds:g} s; {cameras}"
                 )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -178,10 +180,10 @@ class CameraSource(Source):
             )
 
     def _take(self) -> tuple[Image, int, int] | None:
-        """The newest frame that was not taken yet, its index and time; None once closed.
+        """Return the newest frame not taken yet, its index and time; None once closed.
 
         Raises:
-            LostError: the camera is gone, or said nothing for too long.
+            LostError: the camera is gone, or was silent for too long.
         """
         deadline = time.monotonic() + self._silence_seconds
         while not self._closed:
@@ -194,7 +196,7 @@ class CameraSource(Source):
             if isinstance(message, Bug):
                 raise RuntimeError(f"the camera's process failed:\n{message.trace}")
             if isinstance(message, Ended):
-                # A last frame may have come between the look for one and the look for this.
+                # A last frame may have arrived between the two checks.
                 taken = self._child.take(0.0)
                 if taken is not None:
                     self._child.last_words = message
@@ -203,18 +205,18 @@ class CameraSource(Source):
             if time.monotonic() > deadline:
                 raise LostError(
                     f"{self._name}: no new picture for {self._silence_seconds:g} s; "
-                    "check its cable, and that no other program uses it"
+                    "check its cable, and that no other program is using it"
                 )
         return None
 
     def close(self) -> None:
-        """Let go of the device, by force where it does not answer. May be called twice."""
+        """Release the device, by force if it does not respond. May be called twice."""
         self._closed = True
         self._child.stop()
 
 
 class _Child:
-    """The process that reads the device, and what is shared with it. `stop` from any thread."""
+    """The process that reads the device, and its shared memory. `stop` may be called anywhere."""
 
     def __init__(
         self,
@@ -237,14 +239,14 @@ class _Child:
             name=f"rtseg camera {device}",
             daemon=True,
         )
-        # what the script itself defines can only be called there by running it
+        # a function that the script itself defines exists in the child only if it runs the script
         is_of_script = getattr(capture, "__module__", None) == "__main__"
         with nullcontext() if is_of_script else main_module_hidden():
             self._process.start()
         theirs.close()
 
     def receive(self, timeout_seconds: float) -> Message | None:
-        """The child's next message, or None where it says nothing in time."""
+        """Return the child's next message, or None if none arrives in time."""
         if self.last_words is not None:
             return self.last_words
         try:
@@ -262,13 +264,13 @@ class _Child:
         return None
 
     def share(self, width: int, height: int) -> None:
-        """Make the memory that frames of this size come through, and let them come."""
+        """Allocate shared memory for frames of this size, and start the transfer."""
         self._memory = SharedMemory(create=True, size=SLOTS * height * width * 3)
         self._pixels = np.ndarray((SLOTS, height, width, 3), np.uint8, self._memory.buf)
         self._link.send(self._memory.name)
 
     def take(self, timeout_seconds: float) -> tuple[Image, int, int] | None:
-        """A copy of the newest frame, its index and time; None where no new one came in time."""
+        """Return a copy of the newest frame, its index and time; None if none arrived in time."""
         claimed = self._slots.claim(timeout_seconds)
         with self._copying:
             if claimed is None or self._pixels is None:
@@ -277,17 +279,17 @@ class _Child:
             return self._pixels[slot].copy(), index, captured_ns
 
     def stop(self) -> None:
-        """End the process, by force if it must be, and give the memory back."""
+        """Stop the process, by force if need be, and release the memory."""
         with self._stopping:
             if self._stopped:
                 return
             self._stopped = True
             try:
                 self._link.send("stop")
-                if self._memory is None:  # it still waits for the memory's name
+                if self._memory is None:  # it is still waiting for the memory's name
                     self._link.send("stop")
             except OSError:
-                pass  # it is dead already, which is what is wanted
+                pass  # it has already exited
             self._process.join(_GRACE_SECONDS)
             if self._process.is_alive():
                 self._process.kill()
@@ -301,7 +303,7 @@ class _Child:
                     self._memory.unlink()
 
 
-def _found() -> str:
+def _connected_cameras() -> str:
     cameras = list_cameras()
     if not cameras:
         return "no camera is connected"
@@ -309,22 +311,22 @@ def _found() -> str:
 
 
 def list_cameras() -> tuple[str, ...]:
-    """The cameras of this machine: `/dev/video0 (its name)` on Linux, indexes elsewhere.
+    """List this machine's cameras: `/dev/video0 (its name)` on Linux, indexes elsewhere.
 
-    Outside Linux each of the first four indexes is opened for a moment, which may take seconds.
+    Outside Linux the first four indexes are opened briefly, which may take seconds.
     """
     if sys.platform.startswith("linux"):
         nodes = sorted(Path("/dev").glob("video[0-9]*"), key=lambda p: (len(p.name), p.name))
         return tuple(_with_name(node) for node in nodes)
     import cv2
 
-    found = []
+    indexes = []
     for index in range(4):
         device = cv2.VideoCapture(index)
         if device.isOpened():
-            found.append(str(index))
+            indexes.append(str(index))
         device.release()
-    return tuple(found)
+    return tuple(indexes)
 
 
 def _with_name(node: Path) -> str:

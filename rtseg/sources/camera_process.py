@@ -1,7 +1,7 @@
-"""What runs in a camera's child process: open the device, read it, hand each frame over.
+"""The camera's child process: opens the device, reads it and hands over each frame.
 
 Three slots of shared memory are enough: one holds the newest frame, one is being copied by the
-parent, and one is free to be written. Nobody waits for anybody.
+parent, and one is free to be written. Neither side waits for the other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rtseg.settings import CameraSettings
 SLOTS = 3
 
 _LOCK_SECONDS = 1.0
-"""Far longer than either side ever holds the lock; the other one died if it takes this long."""
+"""Seconds to wait for the lock; far longer than either side holds it unless the other died."""
 
 _ORPHAN_SECONDS = 1.0
 
@@ -38,7 +38,7 @@ _LATEST, _READING, _INDEX, _CAPTURED_NS = range(4)
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """The first frame is there. `fps` 0 and `fourcc` "" where unknown."""
+    """Message: the first frame has arrived. `fps` is 0 and `fourcc` "" where unknown."""
 
     width: int
     height: int
@@ -48,7 +48,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Ended:
-    """There will be no (further) frame, and why; and whether opening it again may help."""
+    """Message: no more frames will come, why, and whether reopening the device may help."""
 
     reason: str
     may_return: bool = True
@@ -56,7 +56,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Bug:
-    """The child failed in a way that nobody foresaw."""
+    """Message: the child failed unexpectedly; `trace` is its traceback."""
 
     trace: str
 
@@ -65,10 +65,10 @@ Message = Opened | Ended | Bug
 
 
 class CaptureError(Exception):
-    """A device cannot be opened; the message says why, without the device's name.
+    """A device cannot be opened. The message says why, without naming the device.
 
     Attributes:
-        may_return: whether trying again may help: it is there, but busy or not ready.
+        may_return: whether trying again may help, since it exists but is busy or not ready.
     """
 
     def __init__(self, reason: str, *, may_return: bool = False) -> None:
@@ -77,20 +77,20 @@ class CaptureError(Exception):
 
 
 class Capture(Protocol):
-    """An open device. `fps` is 0 and `fourcc` "" where it does not say."""
+    """An open device. `fps` is 0 and `fourcc` "" if the device does not report them."""
 
     fps: float
     fourcc: str
 
     def read(self) -> tuple[bool, Any]:
-        """The next picture, uint8 (height, width, 3) BGR; (False, None) where there is none."""
+        """Return (True, uint8 (height, width, 3) BGR), or (False, None) if there is no picture."""
 
     def release(self) -> None:
         """Let go of the device."""
 
 
 class Slots:
-    """Which slot is which, shared by both processes. Every wait has a time limit."""
+    """Tracks the role of each slot, shared by both processes. Every wait has a time limit."""
 
     def __init__(self, context: SpawnContext) -> None:
         self._lock = context.Lock()
@@ -99,7 +99,7 @@ class Slots:
         self._state = context.RawArray("q", [-1, -1, 0, 0])
 
     def free(self) -> int:
-        """A slot that the child may write: neither the newest nor the one being copied."""
+        """Return a slot that the child may write: neither the newest nor the one being copied."""
         self._enter()
         try:
             taken = {self._state[_LATEST], self._state[_READING]}
@@ -119,13 +119,13 @@ class Slots:
         try:
             self._fresh.release()
         except ValueError:
-            # The frame before was never taken: this one takes its place.
+            # The frame before was never taken, so this one replaces it.
             return
 
     def claim(self, timeout_seconds: float) -> tuple[int, int, int] | None:
-        """The newest frame's slot, index and time, for copying until the next claim; or None.
+        """Return the newest frame's slot, index and time, reserving the slot until the next call.
 
-        None where no new frame came in time, or the other side died.
+        None if no new frame arrived in time, or the other side died.
         """
         if not self._fresh.acquire(timeout=timeout_seconds):
             return None
@@ -140,7 +140,7 @@ class Slots:
 
     def _enter(self) -> None:
         if not self._lock.acquire(timeout=_LOCK_SECONDS):
-            raise TimeoutError("the parent process holds the frames' lock, and does not move")
+            raise TimeoutError("the parent process holds the frames' lock and does not respond")
 
 
 def run_capture(
@@ -150,8 +150,8 @@ def run_capture(
     link: Connection,
     slots: Slots,
 ) -> None:
-    """The child's whole life. Says what happens over `link`; ends when told to, or when alone."""
-    # A signal to the whole group is the parent's to answer: it ends this process in order.
+    """Run the child. Reports over `link`; exits when told to, or when the parent is gone."""
+    # A signal to the whole process group is for the parent, which then stops this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     memory_name: queue.Queue[str] = queue.Queue()
@@ -166,7 +166,7 @@ def run_capture(
 
 
 def _listen(link: Connection, memory_name: queue.Queue[str], stop: threading.Event) -> None:
-    """Hear the parent: the memory's name, then the end. Where the parent is gone, end hard."""
+    """Receive the memory's name, then the stop. If the parent is gone, exit at once."""
     try:
         memory_name.put(link.recv())
         link.recv()
@@ -174,14 +174,14 @@ def _listen(link: Connection, memory_name: queue.Queue[str], stop: threading.Eve
     except (EOFError, OSError):
         stop.set()
         time.sleep(_ORPHAN_SECONDS)
-        os._exit(0)  # the device may be stuck in a read, and nobody else will end this
+        os._exit(0)  # the device may be stuck in a read, and nobody else would stop this process
 
 
 def _tell(link: Connection, message: Message) -> None:
     try:
         link.send(message)
     except OSError:
-        # The parent is gone: nobody wants to know.
+        # The parent is gone.
         return
 
 
@@ -194,7 +194,7 @@ def _deliver(
     memory_name: queue.Queue[str],
     stop: threading.Event,
 ) -> Message | None:
-    """Open the device and hand its frames over until it ends or `stop` is set."""
+    """Open the device and hand over its frames until it stops or `stop` is set."""
     try:
         reader = capture(device, settings)
     except CaptureError as error:
@@ -202,7 +202,7 @@ def _deliver(
     try:
         there, picture = reader.read()
         if not there:
-            return Ended("it opens, but gives no picture; another program may be using it")
+            return Ended("it opens but delivers no picture; another program may be using it")
         height, width = picture.shape[:2]
         _tell(link, Opened(width=width, height=height, fps=reader.fps, fourcc=reader.fourcc))
         while not stop.is_set():
@@ -225,7 +225,7 @@ def _fill(
     *,
     flip: bool,
 ) -> Message | None:
-    """Write frame after frame into the slots, the first one given."""
+    """Write frame after frame into the slots, beginning with `picture`."""
     shape = picture.shape
     memory = SharedMemory(memory_name)
     pixels: npt.NDArray[np.uint8] = np.ndarray((SLOTS, *shape), np.uint8, memory.buf)
@@ -239,7 +239,7 @@ def _fill(
             captured_ns = time.monotonic_ns()
             index += 1
             if not there:
-                return Ended("stopped giving pictures; check its cable")
+                return Ended("stopped delivering pictures; check its cable")
             if picture.shape != shape:
                 return Ended(
                     f"changed its picture from {shape[1]}x{shape[0]} to "
@@ -252,7 +252,7 @@ def _fill(
 
 
 def _write(pixels: npt.NDArray[np.uint8], picture: Any, *, flip: bool) -> None:
-    """This is OpenCV's door: BGR becomes RGB here."""
+    """Copy a picture into a slot. This is where OpenCV's BGR becomes RGB."""
     import cv2
 
     if flip:
@@ -261,10 +261,10 @@ def _write(pixels: npt.NDArray[np.uint8], picture: Any, *, flip: bool) -> None:
 
 
 class _OpenCvCapture:
-    """A device opened by OpenCV, and asked for what the settings say."""
+    """A device opened by OpenCV, with the requested format, size and rate."""
 
     def __init__(self, device: int | str, settings: CameraSettings) -> None:
-        # What OpenCV would print is said better by the error that follows.
+        # The error raised below says more than what OpenCV would print.
         os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
         os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
         import cv2
@@ -278,7 +278,7 @@ class _OpenCvCapture:
         if not self._device.isOpened():
             raise CaptureError("cannot be opened; another program may be using it", may_return=True)
         code = settings.fourcc.ljust(4)[:4].upper()
-        # The format comes first: it decides which sizes and rates there are.
+        # The format comes first, since it determines which sizes and rates are available.
         self._device.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*code))
         self._device.set(cv2.CAP_PROP_FRAME_WIDTH, settings.width)
         self._device.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.height)
@@ -291,7 +291,7 @@ class _OpenCvCapture:
         self.fourcc = "".join(chr(b) for b in letters if 32 < b < 127)
 
     def read(self) -> tuple[bool, Any]:
-        """The next picture, BGR."""
+        """Return the next picture, BGR."""
         return self._device.read()
 
     def release(self) -> None:
@@ -310,9 +310,9 @@ def _check_node(node: Path) -> None:
 
 
 def open_capture(device: int | str, settings: CameraSettings) -> Capture:
-    """Open a device by OpenCV.
+    """Open a device with OpenCV.
 
     Raises:
-        CaptureError: it is not there, may not be used, or does not open.
+        CaptureError: it does not exist, the user may not open it, or it fails to open.
     """
     return _OpenCvCapture(device, settings)

@@ -13,11 +13,11 @@ _AHEAD_SECONDS = 60
 
 
 class ClockJoins:
-    """Moves the packets of a recording whose clock jumps (joined files, a channel's new programme).
+    """Shifts the packets of a recording whose clock jumps (joined files, a new TV programme).
 
-    The first stream that meets the new clock goes on where it was, and so fixes by how much the
-    new clock is off; the others follow by the same amount when they meet it, wherever the packets
-    of both lie between each other.
+    The first stream that reaches the new clock continues where it was, which determines the
+    offset; the others are shifted by the same offset when they reach it, however the packets of
+    the streams are interleaved.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class ClockJoins:
         self._next: dict[int, Fraction] = {}
 
     def place(self, packet: Any) -> bool:
-        """Move a packet's times onto the first clock; whether its stream met a new one here."""
+        """Shift a packet onto the first clock; return whether its stream has just jumped."""
         ticks = packet.dts if packet.dts is not None else packet.pts
         if ticks is None:
             return False
@@ -49,7 +49,7 @@ class ClockJoins:
         return jumped
 
     def _is_placed(self, index: int, seconds: Fraction) -> bool:
-        """Whether a time may follow what came before."""
+        """Whether a time plausibly continues what came before."""
         if not self._next:
             return True
         latest = max(self._next.values())

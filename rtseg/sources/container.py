@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from rtseg.settings import ReadSettings
 
 _NOT_VIDEO_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
-"""Demuxers that make a video of any text."""
+"""Demuxers that would render any text file as a video."""
 
 _NESTING_FORMATS = frozenset(
     {"hls", "dash", "concat", "sdp", "sap", "webm_dash_manifest", "imf", "vobsub"}
 )
-"""Demuxers that open what their input names: other files, other hosts."""
+"""Demuxers that open other files and hosts named in their input."""
 
 _NEVER_FORMATS = frozenset({"vapoursynth", "avisynth", "lavfi"})
-"""Demuxers that run what their input says."""
+"""Demuxers that execute commands from their input."""
 
 _NETWORK_ERRORS = frozenset(
     {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EPIPE}
 )
 
 _RESUME = {
-    # From the byte where the connection broke, as often as the time limit of a read allows.
+    # Resume from the byte where the connection broke, within the time limit of a read.
     "reconnect": "1",
     "reconnect_on_network_error": "1",
     "reconnect_delay_max": "2",
@@ -51,19 +51,21 @@ def open_container(
     resume: bool = False,
     silence_seconds: float | None = None,
 ) -> tuple[InputContainer, StandardInput | None]:
-    """Open a path, a URL or standard input for reading; the latter is returned too.
+    """Open a path, a URL or standard input for reading.
+
+    Returns the container and, for standard input, the object that reads it.
 
     Args:
-        location: as the user gave it.
-        name: what it is called in messages.
-        settings: seconds that opening and each read may take, and whether playlists are read.
-        resume: whether a broken download over http goes on where it broke.
-        silence_seconds: what a read may take, where that is less than the settings allow.
+        location: as given by the user.
+        name: the input's name in messages.
+        settings: the time limit of opening and of each read, and whether to read playlists.
+        resume: whether a broken http download resumes where it stopped.
+        silence_seconds: the time limit of each read, if shorter than in the settings.
 
     Raises:
-        BackendError: decoding on a GPU was asked for, and there is none.
-        SourceError: naming what was found and what to do.
-        LostError: nobody answers, or a live one is not sending yet.
+        BackendError: decoding on a GPU was requested, and there is none.
+        SourceError: it cannot be opened.
+        LostError: nothing answers, or a live input is not sending yet.
     """
     import av
 
@@ -82,7 +84,7 @@ def open_container(
     nests = settings.allow_nested_urls
     options = {"format_whitelist": ",".join(_readable_formats(nests=nests))}
     if path is None:
-        # Else a stall at the end of a file keeps its beginning from being read.
+        # Otherwise a stall at the end of a file would keep its beginning from being read.
         options["skip_estimate_duration_from_pts"] = "1"
     if scheme in ("rtsp", "rtsps"):
         options["rtsp_transport"] = "tcp"
@@ -98,10 +100,10 @@ def open_container(
             hwaccel=hardware_decoder(settings.hardware_decoding, name=name),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        # A live one that hangs up or talks nonsense may not be ready yet.
+        # A live input that hangs up or sends garbage may not be ready yet.
         is_early = scheme in LIVE_SCHEMES and isinstance(error, unreadable)
         if is_early and time.monotonic() - begun >= settings.timeout:
-            error = av.error.ExitError(-1, "timeout")  # RTSP calls it invalid data
+            error = av.error.ExitError(-1, "timeout")  # RTSP reports it as invalid data
         kind = LostError if is_early or may_return(error) else SourceError
         raise kind(_explain(error, location, name=name, settings=settings)) from None
     if container.format.name in _NOT_VIDEO_FORMATS:
@@ -111,7 +113,7 @@ def open_container(
 
 
 def _readable_formats(*, nests: bool) -> list[str]:
-    """FFmpeg's demuxers, less those that a file from anywhere must not reach."""
+    """FFmpeg's demuxers, without those that an untrusted file must not reach."""
     import av
 
     refused = _NEVER_FORMATS if nests else _NEVER_FORMATS | _NESTING_FORMATS
@@ -119,7 +121,7 @@ def _readable_formats(*, nests: bool) -> list[str]:
 
 
 def may_return(error: BaseException) -> bool:
-    """Whether an error is of the network: silence, a refusal, a broken connection."""
+    """Whether an error is a network error that may pass: silence, refusal, a lost connection."""
     import av
 
     if isinstance(error, (av.error.ExitError, ConnectionError, TimeoutError)):
@@ -130,7 +132,7 @@ def may_return(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """FFmpeg's own words for an error, without the address that it appends."""
+    """FFmpeg's description of an error, without the address that it appends."""
     return str(getattr(error, "strerror", None) or type(error).__name__).lower()
 
 

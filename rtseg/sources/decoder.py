@@ -1,4 +1,4 @@
-"""From the packets of a video to its whole pictures at their times."""
+"""Decode a video's packets into progressive pictures with presentation times."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Decoder:
-    """Decodes one stream, made progressive, each picture with a time that follows the last.
+    """Decodes and deinterlaces one stream; each picture's time is later than the last.
 
     Args:
         video: the stream; its codec context is opened here.
-        time_base: of the packets' times, seconds a tick.
+        time_base: seconds per tick of the packets' times.
     """
 
     def __init__(self, video: VideoStream, time_base: Fraction) -> None:
@@ -31,16 +31,19 @@ class Decoder:
         self._is_damaged = False
 
     def pictures(self, packet: av.Packet[Any]) -> Iterator[tuple[VideoFrame, int]]:
-        """What a packet completes, and when each is shown, in ticks. An empty packet ends it."""
+        """Return the pictures that a packet completes, with their times in ticks.
+
+        An empty packet ends the stream.
+        """
         import av
 
         decoded: list[VideoFrame] = []
         try:
             decoded = self._video.codec_context.decode(packet if packet.size else None)
         except EOFError:
-            pass  # It was drained before; what follows it may still hold a picture.
+            pass  # It was drained before; a later packet may still complete a picture.
         except av.error.FFmpegError:
-            # One damaged packet: the decoder goes on with the next, and so do we.
+            # One packet is damaged: the decoder carries on with the next.
             self._is_damaged = True
         whole = [made for picture in decoded for made in self._deinterlacer.push(picture)]
         if not packet.size:
@@ -54,6 +57,6 @@ class Decoder:
         return self._timeline.jumped
 
     def was_damaged(self) -> bool:
-        """Whether a packet was damaged since this was asked last."""
+        """Whether a packet was damaged since the last call."""
         damaged, self._is_damaged = self._is_damaged, False
         return damaged

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class Deinterlacer:
-    """Passes pictures through, and from the first interlaced one on through FFmpeg's bwdif.
+    """Passes pictures through unchanged until one is interlaced, then through FFmpeg's bwdif.
 
-    One picture comes out for each that goes in, at its own time; those that are not marked as
-    interlaced come out as they are. The filter holds one picture back until `flush`.
+    One picture comes out for each that goes in, at its own time; pictures not marked as interlaced
+    come out unchanged. The filter holds one picture back until `flush`.
 
     Args:
-        time_base: of the pictures' times, seconds a tick.
+        time_base: seconds per tick of the pictures' times.
     """
 
     def __init__(self, time_base: Fraction) -> None:
@@ -25,7 +25,7 @@ class Deinterlacer:
         self._shape: tuple[object, ...] = ()
 
     def push(self, picture: VideoFrame) -> list[VideoFrame]:
-        """Give one picture; those that are done, in order."""
+        """Add one picture; return the finished ones in order."""
         shape = (picture.width, picture.height, picture.format.name)
         done: list[VideoFrame] = []
         if self._graph is not None and shape != self._shape:
@@ -38,7 +38,7 @@ class Deinterlacer:
         return done + self._pull()
 
     def flush(self) -> list[VideoFrame]:
-        """The pictures that are held back; the next one begins anew."""
+        """Return the pictures held back, and start afresh."""
         if self._graph is None:
             return []
         self._graph.vpush(None)

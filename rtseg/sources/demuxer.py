@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 NO_TIMESTAMPS = 0x0080
-"""AVFMT_NOTIMESTAMPS: a format that holds no times; a demuxer's are made up."""
+"""AVFMT_NOTIMESTAMPS: the format stores no times, and the demuxer makes them up."""
 
 TIMESTAMPS_JUMP = 0x0200
-"""AVFMT_TS_DISCONT: a format whose clock starts anywhere and may jump."""
+"""AVFMT_TS_DISCONT: the format's clock starts anywhere and may jump."""
 
 _SAMPLE_PACKETS = 3
 _AHEAD_PACKETS = 600
@@ -33,21 +33,21 @@ _AHEAD_BYTES = 16 << 20
 
 _END_SLACK_SECONDS = Fraction(1, 2)
 _END_SLACK_SHARE = Fraction(1, 100)
-"""By how much a stated length may be wrong."""
+"""Tolerated error of a stated length, in seconds."""
 
 _AHEAD_SECONDS = 1.0
-"""How long a sender that pauses is waited for. Sound may be announced and never come."""
+"""Seconds to wait for a pausing sender. Sound may be announced and never arrive."""
 
 _BURST_PACKETS = 64
 _WAIT_NS = 5_000_000
-"""A read that takes longer waited for the sender."""
+"""A read that takes longer than this many seconds waited for the sender."""
 
 
 class InterruptedReadError(Exception):
-    """Reading ended by an error; the message is FFmpeg's word for it.
+    """Reading ended with an error. The message is FFmpeg's.
 
     Attributes:
-        may_be_the_end: a server that stated no length hung up, as it does at the end.
+        may_be_the_end: a server that stated no length hung up, which is also how it would end.
     """
 
     def __init__(self, message: str, *, may_be_the_end: bool) -> None:
@@ -61,17 +61,16 @@ class Demuxer:
     Args:
         container: open; closed by whoever opened it.
         name: for messages.
-        kinds: of the streams that are read beside the video (audio, subtitle).
-        silence_seconds: what a read may take where the container does not come from a file; None
-            for a file.
+        kinds: the kinds of stream to read beside the video (audio, subtitle).
+        silence_seconds: the time limit of a read; None for a file.
 
     Attributes:
-        video: the stream of pictures.
+        video: the video stream.
         others: the streams beside it, by index.
-        first_packets: of each of them, a few, once `look_ahead` was called.
-        packet_count: of the video, read up to now.
-        reached_seconds: the end of the packet that ends last, of those read up to now.
-        has_jumped: the clock was joined before the last video packet; whoever sees it resets it.
+        first_packets: the first few packets of each of them, once `look_ahead` was called.
+        packet_count: number of video packets read so far.
+        reached_seconds: the latest end of any packet read so far.
+        has_jumped: the clock jumped before the last video packet; the reader resets it.
 
     Raises:
         NoVideoError: the container holds no video.
@@ -96,7 +95,7 @@ class Demuxer:
         self.reached_seconds: Fraction | None = None
         self._demuxed: list[Any] = [self.video, *self.others.values()]
         if silence_seconds is not None:
-            # What is not wanted shows how far a stream without a size came.
+            # The streams not read tell how far a download of unknown size has come.
             self._demuxed += [
                 stream
                 for stream in container.streams
@@ -111,19 +110,19 @@ class Demuxer:
 
     @property
     def has_timestamps(self) -> bool:
-        """Whether the format holds times at all."""
+        """Whether the format stores times at all."""
         return not self._container.format.flags & NO_TIMESTAMPS
 
     @property
     def is_endless(self) -> bool:
-        """Whether a download has no end: a camera's pictures, one after the other."""
+        """Whether a download never ends, like a camera's series of JPEGs."""
         return self._container.format.name == "mpjpeg" or self._container.size < 0
 
     def look_ahead(self) -> None:
-        """Read until a packet or more of each stream of sound was seen, within bounds.
+        """Read ahead until every audio stream has delivered a packet, within bounds.
 
-        A muxer needs them to say whether it holds such sound. Nothing is lost: `packets` begins
-        with what was read.
+        A muxer needs one to tell whether it supports that sound. Nothing is lost: `packets` begins
+        with what was read ahead.
         """
         waiting = {index for index, stream in self.others.items() if stream.type == "audio"}
         size = 0
@@ -139,14 +138,16 @@ class Demuxer:
             if packet.size and packet.stream_index in self.first_packets:
                 samples = self.first_packets[packet.stream_index]
                 if len(samples) < _SAMPLE_PACKETS:
-                    samples.append(duplicate(packet))  # Times change on the way.
+                    samples.append(
+                        duplicate(packet)
+                    )  # Copies, since their times are changed later.
                 waiting.discard(packet.stream_index)
 
     def burst(self) -> list[int]:
-        """When the packets that were there already came to hand (`time.monotonic_ns`).
+        """Return when each packet that had already arrived was read (`time.monotonic_ns`).
 
-        Reads ahead until a read waits for the sender. The last one of the list is the one that it
-        waited for, if it waited at all.
+        Reads ahead until a read has to wait for the sender. If one did, it is the last of the
+        list.
         """
         times: list[int] = []
         before = time.monotonic_ns()
@@ -160,13 +161,13 @@ class Demuxer:
         return times
 
     def packets(self) -> Iterator[av.Packet[Any]]:
-        """Every packet in the file's order, with the empty ones at the end that flush decoders.
+        """Yield every packet in file order, then the empty ones that flush the decoders.
 
-        They come before an error too: what a decoder holds back is not lost with the rest.
+        The empty ones come before an error too, so that decoders lose no pictures.
 
         Raises:
-            LostError: nothing came for too long.
-            InterruptedReadError: FFmpeg cannot read on.
+            LostError: nothing arrived for too long.
+            InterruptedReadError: FFmpeg cannot continue reading.
         """
         while True:
             if not self._ahead and self._failure is None:
@@ -194,7 +195,7 @@ class Demuxer:
         try:
             packet = next(self._opened(), None)
         except (LostError, InterruptedReadError) as error:
-            self._failure = error  # Raised once what came before it was delivered.
+            self._failure = error  # Raised once everything before it has been delivered.
             return None
         if packet is not None:
             self._ahead.append(packet)
@@ -219,12 +220,12 @@ class Demuxer:
                 if packet.stream_index == self.video.index or packet.stream_index in self.others:
                     yield packet
                 if limit is not None and now - before >= limit:
-                    # This was held back: FFmpeg's time was up, and it would wait once more.
+                    # FFmpeg's time limit expired on the read before; it would now wait once more.
                     raise self._silence()
                 heard = time.monotonic()
         except IndexError:
-            # PyAV, once all is read, flushes streams that appeared on the way and that it has no
-            # object for. Those that are wanted may not have been flushed.
+            # At the end PyAV also tries to flush streams that appeared later and that it has no
+            # object for; the ones we read may then not have been flushed.
             yield self._flushing_packet()
         except av.error.ExitError:
             raise self._silence() from None
@@ -238,15 +239,15 @@ class Demuxer:
             self.reached_seconds = max(self.reached_seconds or end, end)
 
     def ends_early(self) -> bool:
-        """Whether the container states a length that reading came nowhere near.
+        """Whether reading stopped well before the length that the container states.
 
-        For what comes through a pipe or from a server that states no size: a file tells by itself.
+        For pipes and servers that state no size; a file's own size tells.
         """
         stated = self._container.duration
         if stated is None or stated <= 0 or self.reached_seconds is None:
             return False
         if self._joins is not None or not self.has_timestamps:
-            return False  # Such formats state none; FFmpeg's is a guess.
+            return False  # Such formats state no length; FFmpeg's is a guess.
         start = self._container.start_time or 0
         end = Fraction(start + stated, 1_000_000)
         slack = max(_END_SLACK_SECONDS, Fraction(stated, 1_000_000) * _END_SLACK_SHARE)

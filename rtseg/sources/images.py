@@ -37,28 +37,28 @@ __all__ = [
 ]
 
 FRAME_RATE = Fraction(25)
-"""Pictures a second, where pictures are played as a video."""
+"""Pictures per second, when stills are played as a video."""
 
 _log = logging.getLogger("rtseg")
 
 
 class ImagesSource(Source):
-    """Plays still pictures in their natural order (`2.png` before `10.png`), 25 a second.
+    """Plays still pictures in natural order (`2.png` before `10.png`) at 25 per second.
 
-    The first picture rules the size: others are fitted into it, centred on black, and a picture of
-    another size than the one before is marked as a discontinuity.
+    The first picture determines the size; the others are letterboxed into it on black. A picture
+    whose size differs from the one before is marked as a discontinuity.
 
     Args:
         location: a picture, a folder, a glob (`shots/*.png`), or a printf pattern
             (`shots/%06d.png`).
-        settings: `start` and `end` choose pictures by their times; the first one delivered is at 0.
+        settings: `start` and `end` select pictures by their times; the first delivered is at 0.
 
-    Pictures in the folder that cannot be read here are named, the others played, and the end is
-    then a TruncatedError.
+    Pictures in the folder that cannot be read are named in a warning and skipped; the iteration
+    then ends with a TruncatedError.
 
     Raises:
-        SourceError: nothing is there, the first picture cannot be read, or videos lie there too.
-        NoVideoError: no picture is there, or none between `start` and `end`.
+        SourceError: nothing is there, the first picture cannot be read, or there are videos too.
+        NoVideoError: there are no pictures, or none between `start` and `end`.
     """
 
     def __init__(self, location: str, *, settings: ReadSettings) -> None:
@@ -105,7 +105,7 @@ class ImagesSource(Source):
         self._complain()
 
     def _complain(self) -> None:
-        """Say at the end as well, and by an exit code, that this was not everything there is."""
+        """Raise at the end if pictures were skipped, so that the exit code says so."""
         listing: Listing | None = self._listing
         if listing is not None and listing.left_out:
             count = len(listing.pictures) + len(listing.left_out)
@@ -120,8 +120,8 @@ class ImagesSource(Source):
 
 
 def _within(paths: tuple[Path, ...], settings: ReadSettings, location: str) -> tuple[Path, ...]:
-    """The pictures whose times lie from `start` on and before `end`."""
-    # By the decimals that were written: 0.4 is ten pictures, though the nearest float is above it.
+    """The pictures with `start` <= time < `end`."""
+    # Use the decimals as written: 0.4 is ten pictures, though the nearest float is above it.
     start = Fraction(str(settings.start or 0))
     end = None if settings.end is None else Fraction(str(settings.end))
     kept = tuple(

@@ -29,7 +29,7 @@ VIDEO_SUFFIXES = frozenset(
         ".hevc", ".265", ".ivf", ".nut", ".wtv", ".dav", ".insv", ".lrv", ".360",
     }
 )  # fmt: skip
-"""What a folder's files must end in to count as videos, in either case."""
+"""File suffixes that count as videos in a folder, in either case."""
 
 _OTHER_PICTURES = frozenset(
     {
@@ -38,10 +38,10 @@ _OTHER_PICTURES = frozenset(
         ".raf", ".pef", ".srw", ".3fr", ".iiq", ".x3f", ".kdc", ".mrw", ".heics", ".avifs",
     }
 )  # fmt: skip
-"""Pictures that nobody here can read."""
+"""Picture suffixes that rtseg cannot read."""
 
 _SHOWN = 5
-"""How many names a line holds."""
+"""How many names a message lists before it says "and N more"."""
 
 _NUMBER = r"%0?\d*d"
 
@@ -50,7 +50,7 @@ _log = logging.getLogger("rtseg")
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A picture or a video that is not read, and why."""
+    """A picture or video that is skipped, and why."""
 
     path: Path
     reason: str
@@ -61,14 +61,14 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """The files behind a folder or a pattern, each list in natural order.
+    """The files that a folder or a pattern names, sorted by kind, each list in natural order.
 
     Attributes:
-        location: as it was given.
-        pictures: stills that are read.
-        videos: videos, animations (GIF, PNG, WebP, AVIF) among them.
-        left_out: pictures that cannot be read here, and what is one only by its content.
-        others: what is no picture and no video; hidden files and folders are not counted.
+        location: as given.
+        pictures: stills that can be read.
+        videos: videos, including animations (GIF, PNG, WebP, AVIF).
+        left_out: pictures that cannot be read, and files that are pictures only by content.
+        others: everything else, except hidden files and folders.
     """
 
     location: str
@@ -79,11 +79,11 @@ class Listing:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether both stills and videos lie there."""
+        """Whether there are both stills and videos."""
         return bool(self.videos) and bool(self.pictures or self.left_out)
 
     def mixed_error(self) -> SourceError:
-        """The error of stills and videos in one place, which cannot be one input."""
+        """The error for stills and videos in one place, which cannot form one input."""
         stills = [*self.pictures, *(one.path for one in self.left_out)]
         return SourceError(
             f"{self.location}: holds both stills ({_some(stills)}) and videos "
@@ -92,14 +92,14 @@ class Listing:
         )
 
     def say_others(self) -> None:
-        """Name in one line what is no picture and no video."""
+        """Log the files that are neither pictures nor videos, in one line."""
         if self.others:
             _log.info(
-                "%s: left out, being no picture and no video: %s", self.location, _some(self.others)
+                "%s: skipped, neither a picture nor a video: %s", self.location, _some(self.others)
             )
 
     def describe_left_out(self) -> str:
-        """How many pictures are left out, and which, and why."""
+        """Say how many pictures are skipped, which ones, and why."""
         some = "; ".join(str(one) for one in self.left_out[:_SHOWN])
         more = len(self.left_out) - _SHOWN
         count = len(self.left_out)
@@ -110,8 +110,11 @@ class Listing:
 
 
 def is_listing(location: str) -> bool:
-    """Whether a location is a folder or a pattern. A file's own name wins over what its signs
-    would mean (`shot[1].png`, `100%d.png`)."""
+    """Whether a location is a folder or a pattern.
+
+    An existing file is taken literally, even if its name looks like a pattern (`shot[1].png`,
+    `100%d.png`).
+    """
     path = local_path(location)
     if path is None:
         return False
@@ -123,26 +126,26 @@ def is_listing(location: str) -> bool:
 
 
 def list_files(location: str) -> Listing:
-    """What a folder or a pattern holds.
+    """List the files that a folder or a pattern names.
 
     Raises:
-        NoVideoError: nothing fits the pattern.
+        NoVideoError: nothing matches the pattern.
     """
     path = local_path(location)
     if path is not None and path.is_dir():
         return _sorted_out(location, path.iterdir(), by_content=False)
     listing = _sorted_out(location, named_files(location), by_content=True)
     if not any((listing.pictures, listing.videos, listing.left_out, listing.others)):
-        raise NoVideoError(f"{location}: no file fits this pattern")
+        raise NoVideoError(f"{location}: no file matches this pattern")
     return listing
 
 
 def find_images(location: str) -> tuple[Path, ...]:
-    """The stills behind a file, a folder, a glob or a printf pattern, in natural order.
+    """List the stills that a file, folder, glob or printf pattern names, in natural order.
 
     Raises:
-        SourceError: nothing is there, or videos are as well.
-        NoVideoError: a folder or pattern holds no picture.
+        SourceError: nothing exists there, or there are videos too.
+        NoVideoError: a folder or pattern names no picture.
     """
     path = local_path(location)
     if not is_listing(location):
@@ -153,11 +156,11 @@ def find_images(location: str) -> tuple[Path, ...]:
 
 
 def stills_of(listing: Listing) -> tuple[Path, ...]:
-    """The stills of a listing that holds nothing else to be read.
+    """The stills of a listing that must contain no videos.
 
     Raises:
-        SourceError: it holds videos as well.
-        NoVideoError: it holds no picture.
+        SourceError: it contains videos too.
+        NoVideoError: it contains no pictures.
     """
     if listing.is_mixed:
         raise listing.mixed_error()
@@ -172,7 +175,7 @@ def stills_of(listing: Listing) -> tuple[Path, ...]:
 
 
 def named_files(location: str) -> tuple[Path, ...]:
-    """Every file that a folder or a pattern names, a picture or not; none where it is neither."""
+    """Every file that a folder or a pattern names; empty if the location is neither."""
     path = local_path(location)
     if path is None:
         return ()
@@ -186,11 +189,11 @@ def named_files(location: str) -> tuple[Path, ...]:
 
 
 def _sorted_out(location: str, paths: Iterable[Path], *, by_content: bool) -> Listing:
-    """Put each file into its list.
+    """Sort each file into its list.
 
     Args:
-        by_content: whether a picture without a picture's name counts as one: a pattern asked for
-            it, a folder only happens to hold it.
+        by_content: whether a file with a picture's content but not its suffix counts as one. A
+            pattern asked for it; a folder merely happens to contain it.
     """
     kinds: dict[str, list[Path]] = {"picture": [], "video": [], "other": []}
     left_out: list[LeftOut] = []
@@ -217,7 +220,7 @@ _Kind = Literal["picture", "video", "other", "left out"]
 def _kind(path: Path, *, by_content: bool) -> tuple[_Kind, str]:
     suffix = path.suffix.lower()
     if is_part(path) and not by_content:
-        return "other", ""  # what a killed run left in its output's folder
+        return "other", ""  # left behind in an output folder by a killed run
     if suffix in VIDEO_SUFFIXES:
         return "video", ""
     if suffix in SUFFIXES:
@@ -231,12 +234,16 @@ def _kind(path: Path, *, by_content: bool) -> tuple[_Kind, str]:
             return "picture", ""
         return "left out", "a picture by its content, but not by its name; rename it"
     if looks_like_video(path):
-        return ("video", "") if by_content else ("left out", "a video without a video's name")
+        return (
+            ("video", "")
+            if by_content
+            else ("left out", "a video by its content, not its name; rename it")
+        )
     return "other", ""
 
 
 def _numbered(pattern: Path) -> list[Path]:
-    """Existing files of a printf pattern, at whatever number they begin."""
+    """Existing files that match a printf pattern, starting at any number."""
     parts = re.split(_NUMBER, pattern.name)
     number = re.compile(r"(\d+)".join(re.escape(part.replace("%%", "%")) for part in parts))
     if not pattern.parent.is_dir():
@@ -245,7 +252,7 @@ def _numbered(pattern: Path) -> list[Path]:
 
 
 def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:
-    """Sorts `2.png` before `10.png`, part by part; numbers before letters."""
+    """A sort key that puts `2.png` before `10.png`, and numbers before letters."""
     pieces = re.split(r"(\d+)", str(path).casefold())
     return tuple((0, int(piece), piece) if piece.isdecimal() else (1, 0, piece) for piece in pieces)
 

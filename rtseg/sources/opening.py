@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from rtseg.errors import LostError
 
 _OWN_WORK_SECONDS = 0.5
-"""What opening may take beyond the time limit, for its own work."""
+"""Seconds beyond the time limit that are granted to the work of opening itself."""
 
 
 def open_in_time(
@@ -22,18 +22,18 @@ def open_in_time(
     abandoned: threading.Event,
     close: Callable[[], None],
 ) -> None:
-    """Open on a thread that is left to itself where it takes too long.
+    """Open on a thread that is abandoned if it takes too long.
 
-    FFmpeg grants the whole time limit to each step (connect, look at the streams, read the first
-    picture), so that whoever falls silent in the first one is waited for three times.
+    FFmpeg applies the whole time limit to each step (connecting, probing the streams, reading the
+    first picture), so a silent server could take three times as long.
 
     Args:
-        work: opens; its errors are raised here.
-        name: for the message.
-        seconds: the limit.
-        lock: held while it works.
-        abandoned: set by `close`; what is opened after that is closed by the thread itself.
-        close: gives everything back.
+        work: opens the input; its errors are re-raised.
+        name: the input's name in the message.
+        seconds: the time limit.
+        lock: held while `work` runs.
+        abandoned: set by `close`; the thread then closes whatever it opens afterwards.
+        close: releases everything.
 
     Raises:
         LostError: it took too long.
@@ -63,5 +63,5 @@ def open_in_time(
     if error is not None:
         raise error
     if time.monotonic() - begun >= seconds:
-        # One of the steps waited in vain: reading on would wait for as long again.
+        # One of the steps timed out; reading would wait for just as long again.
         raise late

@@ -1,4 +1,4 @@
-"""The packets of the streams beside the video: which are wanted, and at which times."""
+"""Select and shift the audio and subtitle packets that are copied beside the video."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     import av
 
 _SUBTITLE_REACH_SECONDS = 5
-"""How far beyond `end` the demuxer is read for the last packets of the other streams."""
+"""Seconds to read beyond `end` for the last packets of the other streams."""
 
 
 class Passthrough:
-    """Holds the packets of the other streams until zero is known, then hands them on, moved.
+    """Holds packets of the other streams until time zero is known, then passes them on shifted.
 
     Args:
-        streams: those that are copied, by index.
-        first_packets: of each of them, a few.
-        start, end: of the part that is wanted, seconds in the file's time; None for all.
-        tick: seconds a tick of the pictures' times.
+        streams: the streams to copy, by index.
+        first_packets: the first few packets of each.
+        start, end: the requested part, in seconds of file time; None for no limit.
+        tick: seconds per tick of the pictures' times.
         keep_timestamps: leave the file's own times.
 
     Attributes:
-        shift_seconds: what is taken from all times, of pictures too; a whole number of ticks, so
-            that pictures lie where they lay to each other.
+        shift_seconds: subtracted from all times, including the pictures'; a whole number of
+            ticks, so that the distances between pictures stay exact.
     """
 
     def __init__(
@@ -58,14 +58,17 @@ class Passthrough:
         return stream_index in self._streams
 
     def take(self, packet: av.Packet[Any]) -> Iterator[Packet]:
-        """The packet, if it lies in the part and zero is known; else it waits or is left out."""
+        """Return the packet if it is in the requested part and zero is known.
+
+        Otherwise it is held or dropped, and None is returned.
+        """
         if self._waiting is not None:
             self._waiting.append(packet)
         elif self._wants(packet):
             yield self._moved(packet)
 
     def begin(self, first_frame: Fraction | None) -> Iterator[Packet]:
-        """The time of the first frame is known, or that there is none: what waited comes."""
+        """Set the first frame's time (None if there is no frame); return the held packets."""
         if self._waiting is None:
             return
         waiting, self._waiting = self._waiting, None
@@ -79,7 +82,7 @@ class Passthrough:
                 yield self._moved(packet)
 
     def all_ended(self, packet: av.Packet[Any]) -> bool:
-        """Whether nothing more can come, now that the video has ended and this packet was seen."""
+        """Whether no wanted packet can follow this one, once the video has ended."""
         seconds = packet_seconds(packet)
         is_far = (
             seconds is not None
@@ -89,7 +92,7 @@ class Passthrough:
         return is_far or not self._running
 
     def _zero(self, first_frame: Fraction) -> Fraction:
-        """The time that becomes zero: the first picture's, or that of sound that begins before."""
+        """The time that becomes zero: the first picture's, or that of sound starting earlier."""
         begins = [first_frame]
         if not self._is_part:
             for index, stream in self._streams.items():

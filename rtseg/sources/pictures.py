@@ -1,4 +1,4 @@
-"""Convert any accepted form of a still picture to an RGB array."""
+"""Convert a still picture (array, path or Pillow image) to an RGB array."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     Still = Image | Path | str | PillowPicture
 
 Channels = Literal["rgb", "bgr"]
-"""The order of an array's colours. OpenCV's own functions (`cv2.imread`) give BGR."""
+"""Channel order of an array. OpenCV's own functions (`cv2.imread`) return BGR."""
 
 
 def as_image(still: Any, *, channels: Channels = "rgb") -> Image:
-    """A still as uint8 (height, width, 3) RGB.
+    """Return a still as uint8 (height, width, 3) RGB.
 
     Args:
         still: an array of that shape, a file's path (`~` and file:// too), or a Pillow picture,
             whose orientation tag is applied.
-        channels: the order of an array's colours; files and Pillow pictures know their own.
+        channels: the channel order of an array; ignored for files and Pillow pictures.
 
     Raises:
         SettingError: it is none of these.
@@ -66,6 +66,6 @@ def as_image(still: Any, *, channels: Channels = "rgb") -> Image:
 
 
 def _is_pillow(still: Any) -> bool:
-    """Whether it is a Pillow picture, without loading Pillow for what is none."""
+    """Whether it is a Pillow picture, without importing Pillow for anything else."""
     pillow = sys.modules.get("PIL.Image")
     return pillow is not None and isinstance(still, pillow.Image)

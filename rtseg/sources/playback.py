@@ -1,4 +1,4 @@
-"""Playing a recorded stream by the clock."""
+"""Play a recording at its own speed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rtseg.frames import Frame
 
 
 class PlaybackClock:
-    """Holds each frame back until it is due, counted from the first.
+    """Delays each frame until it is due, relative to the first.
 
     Args:
-        stopped: ends a wait when it is set.
+        stopped: when set, ends a wait.
     """
 
     def __init__(self, stopped: threading.Event) -> None:
@@ -21,7 +21,7 @@ class PlaybackClock:
         self._zero_ns: int | None = None
 
     def wait_for(self, frame: Frame) -> Frame:
-        """The frame, captured now that it is due."""
+        """Wait until the frame is due; return it with its capture time set to now."""
         due_ns = int(frame.pts_seconds * 1_000_000_000)
         now_ns = time.monotonic_ns()
         if self._zero_ns is None:

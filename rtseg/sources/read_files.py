@@ -1,4 +1,4 @@
-"""Which local files an input's name stands for, so that no output is written over one of them."""
+"""List the local files that an input reads, so that no output overwrites one of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from rtseg.media.urls import STANDARD_INPUT, local_path
 
 _LIST_BYTES = 4 << 20
-"""No playlist is longer."""
+"""The longest playlist that is parsed, in bytes."""
 
 _LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"file ", b"<?xml", b"<MPD")
 
@@ -19,26 +19,28 @@ _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)"|>([^<>]+)<""")
 
 
 def read_by(location: str, *, allow_nested_urls: bool = False) -> tuple[Path | int, ...]:
-    """The local files that reading a location reads.
+    """List the local files that reading a location opens.
 
     Args:
-        location: a path, a `file://` URL, or `-`, whose file is given by its descriptor.
-        allow_nested_urls: whether the files that a playlist (HLS, DASH, ffconcat) names are read.
+        location: a path, a `file://` URL, or `-`, whose file is identified by its descriptor.
+        allow_nested_urls: whether to include files named by a playlist (HLS, DASH, ffconcat).
     """
     if location == STANDARD_INPUT:
-        with suppress(OSError, ValueError, AttributeError):  # no descriptor: a test's buffer
+        with suppress(
+            OSError, ValueError, AttributeError
+        ):  # no descriptor, such as a test's buffer
             return (sys.stdin.fileno(),)
         return ()
     path = local_path(location)
     if path is None:
         return ()
-    return (path, *_listed_in(path, seen={path})) if allow_nested_urls else (path,)
+    return (path, *_listed_in(path, visited={path})) if allow_nested_urls else (path,)
 
 
-def _listed_in(path: Path, *, seen: set[Path]) -> Iterator[Path]:
-    """The files that a playlist names, and those that playlists among them name.
+def _listed_in(path: Path, *, visited: set[Path]) -> Iterator[Path]:
+    """The files that a playlist names, including those named by nested playlists.
 
-    Every word of it that leads to a file counts: to protect one too many costs nothing.
+    Every word that is the path of a file counts; protecting one too many costs nothing.
     """
     try:
         if not path.is_file() or path.stat().st_size > _LIST_BYTES:
@@ -50,10 +52,10 @@ def _listed_in(path: Path, *, seen: set[Path]) -> Iterator[Path]:
         return
     for word in _words(data.decode("utf-8", "replace")):
         for named in _paths(word, path.parent):
-            if named not in seen:
-                seen.add(named)
+            if named not in visited:
+                visited.add(named)
                 yield named
-                yield from _listed_in(named, seen=seen)
+                yield from _listed_in(named, visited=visited)
 
 
 def _words(text: str) -> Iterator[str]:
@@ -65,15 +67,15 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _paths(word: str, folder: Path) -> list[Path]:
-    """The files behind one word: a path, a `file://` URL, or DASH's `chunk-$Number$.m4s`."""
-    found = local_path(word.removeprefix("file:") if "://" not in word else word)
-    if found is None or not word:
+    """The files that one word names: a path, a `file://` URL, or DASH's `chunk-$Number$.m4s`."""
+    located = local_path(word.removeprefix("file:") if "://" not in word else word)
+    if located is None or not word:
         return []
-    pattern = re.sub(r"\$\w+(%0?\d*d)?\$", "*", str(found))
-    with suppress(OSError, ValueError):  # far too long, or not a name at all
-        if pattern != str(found):
+    pattern = re.sub(r"\$\w+(%0?\d*d)?\$", "*", str(located))
+    with suppress(OSError, ValueError):  # too long, or not a valid name
+        if pattern != str(located):
             place = folder / pattern
             return [path for path in place.parent.glob(place.name) if path.is_file()]
-        if (folder / found).is_file():
-            return [folder / found]
+        if (folder / located).is_file():
+            return [folder / located]
     return []

@@ -1,4 +1,4 @@
-"""A live source that is opened again when it falls silent, ends, fails or freezes."""
+"""Reopen a live source when it falls silent, ends, fails or freezes."""
 
 from __future__ import annotations
 
@@ -21,34 +21,35 @@ from rtseg.sources.base import Source
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 10.0
-"""The wait before an attempt doubles from the first of these to the second."""
+"""Seconds to wait before an attempt: doubles from the first value up to the second."""
 
 _log = logging.getLogger(__name__)
 
 
 class ReconnectingSource(Source):
-    """Makes one stream of a live source that goes away and comes back.
+    """Joins the connections to a live source that comes and goes into one stream.
 
-    What is busy or silent at the start is tried again as often as what is lost later; what is not
-    there at all (no such device, 404) is an error at once. Silence, an end, an error and a picture
-    that repeats bit for bit all count as lost. After a gap the first frame is a discontinuity;
-    times go on by the clock and always increase; indexes go on; pictures of another size are
-    fitted into the first one's. A picture that is still the same after it was opened again is a
-    scene that stands still, and is left alone until it moves.
+    A source that is busy or silent at the start is retried as often as one that is lost later; one
+    that does not exist (no such device, 404) is an error at once. Silence, an end, an error and a
+    picture that repeats bit for bit all count as lost. The first frame after a gap is marked as a
+    discontinuity. Times follow the clock and always increase, indexes continue, and pictures of
+    another size are letterboxed into the first one's. If the picture still repeats after
+    reopening, the scene itself is static, and is accepted until it moves.
 
     Args:
-        connect: opens the source. Gets an event that is set when it is no longer wanted.
-        settings: whether and how often it is tried, and when a picture counts as frozen.
+        connect: opens the source. It is given an event that is set when to give up.
+        settings: whether and how often to retry, and when a picture counts as frozen.
         first_delay_seconds: the wait before the first attempt.
         await_start: whether what is busy or silent at the start is tried again.
 
     Attributes:
-        reconnects: how often it came back, a start that took several attempts included.
+        reconnects: how many times it came back, including a start that took several attempts.
         status: "reconnecting… (2 of 10)" while it is away, else "".
 
     Raises:
-        SourceError: it cannot be opened to begin with; LostError where it might be later.
-        TruncatedError: while iterating, once it stays away; every frame before was delivered.
+        SourceError: it cannot be opened at first; LostError if it might be later.
+        TruncatedError: while iterating, when retrying has failed; all earlier frames were
+            delivered.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class ReconnectingSource(Source):
 
     @property
     def negotiated(self) -> Any:
-        """What a camera was asked for and gives; None of a stream."""
+        """What was requested from a camera and what it delivers; None for a stream."""
         return getattr(self._source, "negotiated", None)
 
     def __iter__(self) -> Iterator[Frame | Packet]:
@@ -88,7 +89,7 @@ class ReconnectingSource(Source):
                 return
 
     def close(self) -> None:
-        """Let go of the source, and of every attempt to get it back."""
+        """Close the source and stop retrying."""
         self._closed.set()
         with self._lock:
             self._source.close()
@@ -123,10 +124,10 @@ class ReconnectingSource(Source):
                 yield from self._splice.place(item)
 
     def _come_back(self, reason: str) -> bool:
-        """Open the source again; False once nobody wants it any more.
+        """Reopen the source; return False if it was closed meanwhile.
 
         Raises:
-            TruncatedError: it stays away.
+            TruncatedError: every attempt failed.
         """
         lost_at = time.monotonic()
         most = self._settings.max_reconnects
@@ -161,7 +162,7 @@ class ReconnectingSource(Source):
 
 
 class _Splice:
-    """Joins the items of one connection after another to one stream."""
+    """Shifts the items of successive connections so that they form one stream."""
 
     def __init__(self, source: Source) -> None:
         self._info = source.info
@@ -174,9 +175,9 @@ class _Splice:
         self._waiting: list[Packet] = []
 
     def begin(self, source: Source) -> None:
-        """The next item is the first of a new connection."""
+        """Announce that the next item is the first of a new connection."""
         self._is_new = True
-        # Only what goes on as it was can be copied on.
+        # Only streams with unchanged parameters can still be copied.
         self._copied = {
             stream.index
             for stream in source.info.streams
@@ -184,7 +185,7 @@ class _Splice:
         }
 
     def place(self, item: Frame | Packet) -> Iterator[Frame | Packet]:
-        """The item at its place in the whole; a packet may have to wait for the first frame."""
+        """Shift an item into the joined stream; a packet may have to wait for the first frame."""
         if isinstance(item, Frame):
             yield from self._place_frame(item)
         elif self._is_new:
@@ -224,7 +225,7 @@ class _Splice:
         yield frame
 
     def _moved(self, packet: Packet) -> Packet:
-        """A packet of another stream, moved as the frames were."""
+        """A packet of another stream, shifted like the frames."""
         seconds = self._shift * self._info.time_base
         if not seconds:
             return packet
@@ -236,10 +237,10 @@ class _Splice:
 
 
 class _Stillness:
-    """Measures for how long a picture has repeated bit for bit, as a frozen camera's does.
+    """Measures how long a picture has repeated bit for bit, as a frozen camera's does.
 
-    A sensor's noise changes every picture, and a picture that still repeats after the device was
-    opened anew is a scene that stands still.
+    A real sensor's noise changes every picture. If the picture still repeats after the device was
+    reopened, the scene is taken to be static.
     """
 
     def __init__(self) -> None:
@@ -249,11 +250,11 @@ class _Stillness:
         self._is_new = False
 
     def begin(self) -> None:
-        """The next frame comes from a source that was opened anew."""
+        """Announce that the next frame comes from a reopened source."""
         self._is_new = True
 
     def seconds(self, frame: Frame) -> float:
-        """For how long this frame's picture has been the same; 0 where that is to be trusted."""
+        """How long this frame's picture has been the same; 0 if the scene is known to be static."""
         same = self._last is not None and _equal(self._last, frame)
         if self._is_new and same:
             self._is_trusted = True
@@ -266,6 +267,6 @@ class _Stillness:
 def _equal(one: Frame, other: Frame) -> bool:
     if one.image.shape != other.image.shape:
         return False
-    # A few pixels tell most pictures apart, at no cost.
+    # A few pixels distinguish most pictures cheaply.
     sparse = np.array_equal(one.image[::32, ::32], other.image[::32, ::32])
     return sparse and np.array_equal(one.image, other.image)

@@ -1,4 +1,4 @@
-"""From decoded pictures to RGB frames of one size, upright."""
+"""Convert decoded pictures to upright RGB frames of one size."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 class RgbConverter:
     """Converts the pictures of one stream, whatever their pixel formats and sizes.
 
-    High dynamic range is mapped to BT.709: see `rtseg.media.tone_mapping`.
+    High dynamic range is mapped to BT.709 (`rtseg.media.tone_mapping`).
 
     Args:
-        first: the stream's first picture, whose size and orientation all others are given.
+        first: the stream's first picture; all others are given its size and orientation.
 
     Attributes:
-        width, height: of every image that comes out, in pixels.
-        orientation: how pictures are turned.
-        colour: how the images encode colour; BT.709 where the first picture was of high range.
+        width, height: size of every output image in pixels.
+        orientation: how pictures are rotated and mirrored.
+        colour: the images' colour encoding; BT.709 if the first picture was HDR.
     """
 
     def __init__(self, first: VideoFrame) -> None:
@@ -54,7 +54,7 @@ class RgbConverter:
             self.width, self.height = first.height, first.width
 
     def convert(self, picture: VideoFrame) -> Image:
-        """The picture in RGB: uint8 (height, width, 3), fitted in, with black beside it."""
+        """Convert to RGB: uint8 (height, width, 3), letterboxed on black."""
         width, height = self._coded_width, self._coded_height
         scale = min(Fraction(width, picture.width), Fraction(height, picture.height))
         fitted_width = max(1, round(picture.width * scale))
@@ -101,7 +101,7 @@ class RgbConverter:
     def _sixteen_bits(
         self, picture: VideoFrame, tags: ColourTags, width: int, height: int
     ) -> npt.NDArray[np.uint16]:
-        """R'G'B' in 16 bits. FFmpeg's own conversion to it ends half a percent below white."""
+        """R'G'B' in 16 bits. FFmpeg's own conversion maps white half a percent too low."""
         import cv2
 
         encoding = yuv_encoding(tags, width=picture.width, height=picture.height)

@@ -1,4 +1,4 @@
-"""Standard input as a video is read from it: a pipe with a time limit, or a file."""
+"""Read a video from standard input: a pipe with a time limit, or a redirected file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import BinaryIO
 from rtseg.errors import SourceError
 
 _BEFORE_CONTENT = frozenset({b"ftyp", b"free", b"skip", b"wide", b"uuid", b"pdin", b"prfl"})
-"""Boxes of an mp4 that may lie before its content or its index, and are small."""
+"""Small mp4 boxes that may precede the content or the index."""
 
 _LARGEST_PEEK = 1 << 20
 
@@ -26,13 +26,13 @@ _log = logging.getLogger("rtseg")
 
 
 class StandardInput:
-    """Standard input as PyAV reads it: with a time limit, and seekable only if it is a file.
+    """Standard input for PyAV: has a time limit, and is seekable only if it is a file.
 
-    An mp4 whose index lies behind its content, as most programs and rtseg itself write it, cannot
-    be read as it comes. `prepare` keeps it in a temporary file until it is whole.
+    An mp4 with its index at the end, as most programs (rtseg too) write it, cannot be streamed.
+    `prepare` first copies it into a temporary file.
 
     Attributes:
-        first_byte_ns: when the first of it came, `time.monotonic_ns`; None before.
+        first_byte_ns: when the first byte arrived, `time.monotonic_ns`; None before that.
     """
 
     def __init__(self, file: BinaryIO, *, name: str, timeout: float) -> None:
@@ -47,23 +47,23 @@ class StandardInput:
             self._descriptor = file.fileno()
             self._is_seekable = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         except (OSError, io.UnsupportedOperation):
-            pass  # Not a real descriptor (a test's BytesIO): plain reads never block.
+            pass  # Without a real descriptor (a test's BytesIO), plain reads never block.
 
     def prepare(self) -> None:
-        """Look at what comes first, and keep all of it where it cannot be read as it comes.
+        """Inspect the beginning, and buffer the whole input if it cannot be streamed.
 
         Raises:
-            SourceError: nothing comes in time, or there is no room for it.
+            SourceError: nothing arrives in time, or the disk is full.
         """
         if self._descriptor is None or self._is_seekable or not self._has_index_behind():
             return
         _log.info(
-            "%s: an mp4 whose index lies at its end: it is read to the end first, into a temporary "
+            "%s: an mp4 with its index at the end, so it is first read whole, into a temporary "
             "file",
             self.name,
         )
         try:
-            # It has no name, and goes when this object does.
+            # It has no name, and is deleted with this object.
             kept: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
             weakref.finalize(self, kept.close)
             while data := self.read(_PIECE):
@@ -78,7 +78,7 @@ class StandardInput:
         self._file, self._is_seekable = kept, True
 
     def _has_index_behind(self) -> bool:
-        """Whether this is an mp4 whose content (`mdat`) comes before its index (`moov`)."""
+        """Whether this is an mp4 with its content (`mdat`) before its index (`moov`)."""
         place = 0
         while place + 8 <= _LARGEST_PEEK:
             while len(self._ahead) < place + 8:
@@ -96,12 +96,16 @@ class StandardInput:
         return False
 
     def seekable(self) -> bool:
-        """Whether it is a file, and not a pipe or a terminal."""
+        """Whether it is a file rather than a pipe or a terminal."""
         return self._is_seekable
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As of a file."""
         return self._file.seek(offset, whence)
+
+    """Like a file's `seek`."""
+
+    """Like a file's `seek`."""
 
     def tell(self) -> int:
         """As of a file."""

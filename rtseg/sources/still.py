@@ -1,4 +1,4 @@
-"""One still picture: which formats are read, how large it is, what its pixels are."""
+"""Read one still picture safely: supported formats, size limits, pixels as RGB."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ SUFFIXES = (
     ".heif", ".hif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
     ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga", ".qoi", ".sgi", ".pcx", ".ico", ".psd",
 )  # fmt: skip
-"""What a folder's files must end in to count as pictures, in either case."""
+"""File suffixes that count as pictures in a folder, in either case."""
 
 MOST_PIXELS = 1 << 27
-"""134 million: the largest picture that is read (400 MB as RGB). 8K video has 33 million."""
+"""The largest picture that is read: 134 million pixels, 400 MB as RGB (8K has 33 million)."""
 
 _FORMATS = (
     "PNG", "JPEG", "MPO", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000",
     "QOI", "SGI", "PCX", "ICO", "PSD",
 )  # fmt: skip
-"""Pillow's decoders that a picture may reach; the others (EPS starts Ghostscript) stay shut."""
+"""Pillow decoders that an input may reach; others stay disabled (EPS runs Ghostscript)."""
 
 _BY_NAME_ALONE = {".tga": "TGA"}
-"""Formats without a mark of their own, which would take much for a picture."""
+"""Formats without a signature, whose decoders would accept all kinds of files."""
 
 _ANIMATED = frozenset({"PNG", "WEBP", "AVIF", "GIF"})
-"""Formats in which several pictures are a film; elsewhere they are pages, layers or sizes."""
+"""Formats whose several pictures form an animation rather than pages, layers or sizes."""
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -44,11 +44,11 @@ _MARKS = (
     b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"8BPS", b"qoif",
     b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"\xff\x0a", b"\0\0\0\x0cJXL ",
 )  # fmt: skip
-"""What files of pictures begin with."""
+"""File signatures of picture formats."""
 
 
 def read_size(path: Path | str) -> tuple[int, int]:
-    """(width, height) of a picture as it is meant to be seen, from its header alone.
+    """Read the (width, height) of a picture as displayed, from its header alone.
 
     Raises:
         SourceError: it cannot be read, or is larger than `MOST_PIXELS`.
@@ -60,14 +60,14 @@ def read_size(path: Path | str) -> tuple[int, int]:
 
 
 def read_image(path: Path | str) -> Image:
-    """A picture as uint8 (height, width, 3) RGB, turned as its EXIF orientation says.
+    """Read a picture as uint8 (height, width, 3) RGB, with its EXIF orientation applied.
 
-    16-bit values are cut to their upper eight bits; transparency is laid on white; grey, palette
-    and CMYK become RGB. Of several pictures in one file, the first.
+    16-bit values keep their upper eight bits; transparency is blended on white; grey, palette
+    and CMYK become RGB. If the file holds several pictures, the first is read.
 
     Raises:
-        SourceError: it cannot be read, or is larger than `MOST_PIXELS` (found from its header,
-            before memory is taken for it).
+        SourceError: it cannot be read, or is larger than `MOST_PIXELS` (according to its header,
+            before memory is allocated).
     """
     with open_picture(path) as picture:
         try:
@@ -77,23 +77,23 @@ def read_image(path: Path | str) -> Image:
 
 
 def rgb_of(picture: Any) -> Image:
-    """A Pillow picture as `read_image` returns one.
+    """Convert a Pillow picture as `read_image` does.
 
     Raises:
-        OSError, SyntaxError, ValueError, EOFError, MemoryError: as Pillow does.
+        OSError, SyntaxError, ValueError, EOFError, MemoryError: from Pillow.
     """
     from PIL import ImageOps
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+        warnings.simplefilter("ignore")  # Pillow's warnings about odd metadata
         picture.load()
         return _as_rgb(ImageOps.exif_transpose(picture))
 
 
 def is_animation(path: Path | str) -> bool:
-    """Whether a file is a picture that moves: an animated GIF, PNG, WebP or AVIF.
+    """Whether a file is an animated GIF, PNG, WebP or AVIF.
 
-    What cannot be read is none; reading it will say why.
+    An unreadable file is not; reading it will say why.
     """
     try:
         with open_picture(path) as picture:
@@ -103,7 +103,7 @@ def is_animation(path: Path | str) -> bool:
 
 
 def is_animated(picture: Any) -> bool:
-    """Whether an open Pillow picture moves; pages, layers and thumbnails do not."""
+    """Whether an open Pillow picture is animated; pages, layers and thumbnails are not."""
     try:
         return picture.format in _ANIMATED and bool(getattr(picture, "is_animated", False))
     except (OSError, SyntaxError, ValueError, EOFError):
@@ -111,7 +111,7 @@ def is_animated(picture: Any) -> bool:
 
 
 def why_unreadable(path: Path) -> str:
-    """Why a picture of a known suffix cannot be read on this machine; "" where it can."""
+    """Why a picture with a known suffix cannot be read on this machine; "" if it can."""
     suffix = path.suffix.lower()
     if suffix in (".heic", ".heif", ".hif") and not _has_heif():
         return HEIF_ADVICE
@@ -121,7 +121,7 @@ def why_unreadable(path: Path) -> str:
 
 
 def looks_like_picture(path: Path) -> bool:
-    """Whether a file begins as pictures do, whatever its name says."""
+    """Whether a file has a picture's signature, whatever its name."""
     head = _head(path)
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     is_heif = head[4:8] == b"ftyp" and head[8:12] in (*_HEIF_BRANDS, b"avif", b"avis")
@@ -129,7 +129,7 @@ def looks_like_picture(path: Path) -> bool:
 
 
 def looks_like_video(path: Path) -> bool:
-    """Whether a file begins as the usual containers of videos do."""
+    """Whether a file has the signature of a common video container."""
     head = _head(path)
     is_avi = head[:4] == b"RIFF" and head[8:11] == b"AVI"
     is_mp4 = head[4:8] in (b"ftyp", b"moov", b"mdat") and not looks_like_picture(path)
@@ -145,7 +145,7 @@ def _head(path: Path) -> bytes:
 
 
 def _what_it_is(path: Path) -> str:
-    """What a file is that Pillow does not take, and what to do about it."""
+    """Say what a file is that Pillow cannot read, and what to do about it."""
     head = _head(path)
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and not _has_heif():
         return HEIF_ADVICE
@@ -160,7 +160,7 @@ def _what_it_is(path: Path) -> str:
 
 @cache
 def _has_heif() -> bool:
-    """Whether pillow-heif is there; Pillow then reads HEIC."""
+    """Whether pillow-heif is installed, so that Pillow reads HEIC."""
     if find_spec("pillow_heif") is None:
         return False
     from pillow_heif import register_heif_opener
@@ -177,7 +177,7 @@ def _has(name: str) -> bool:
 
 
 def _formats(suffix: str) -> list[str]:
-    """The decoders that a file of this suffix may reach, of those that are there."""
+    """The available decoders that a file with this suffix may reach."""
     from PIL import Image as Pictures
 
     Pictures.init()
@@ -187,10 +187,10 @@ def _formats(suffix: str) -> list[str]:
 
 
 def open_picture(path: Path | str) -> Any:
-    """A Pillow picture of which only the header has been read.
+    """Open a picture with Pillow, reading only its header.
 
     Raises:
-        SourceError: it is no picture, or too large.
+        SourceError: it is not a picture, or is too large.
     """
     from PIL import Image as Pictures
 
@@ -198,7 +198,7 @@ def open_picture(path: Path | str) -> Any:
         if not Path(path).is_file():
             raise SourceError(f"{path}: no such file")
         with warnings.catch_warnings():
-            # Our own limit is stricter than the one that raises, and says what is allowed.
+            # Our own limit is stricter than the one at which Pillow raises.
             warnings.simplefilter("ignore", Pictures.DecompressionBombWarning)
             picture = Pictures.open(path, formats=_formats(Path(path).suffix.lower()))
     except Pictures.DecompressionBombError:
@@ -213,8 +213,8 @@ def open_picture(path: Path | str) -> Any:
     return picture
 
 
-def _too_large(path: Path | str, found: str) -> str:
-    return f"{path}: a picture{found} is too large; allowed: {MOST_PIXELS // 10**6} million pixels"
+def _too_large(path: Path | str, size: str) -> str:
+    return f"{path}: a picture{size} is too large; allowed: {MOST_PIXELS // 10**6} million pixels"
 
 
 def _orientation(picture: Any) -> int:

@@ -1,7 +1,7 @@
-"""A moving face that needs no file: what the demo and the benchmark run on.
+"""A synthetic clip of a moving face, for the demo and the benchmarks.
 
-The face is scikit-image's portrait of the astronaut Eileen Collins (NASA, public domain). It hangs,
-its edges melting away, before a studio backdrop made here; a camera pans, zooms, tilts and shakes
+The face is scikit-image's portrait of the astronaut Eileen Collins (NASA, public domain). Its edges
+are blended into a generated studio backdrop, and a virtual camera pans, zooms, tilts and shakes
 over both.
 """
 
@@ -22,20 +22,20 @@ from rtseg.media.info import SourceInfo
 from rtseg.sources.base import Source
 
 PERIOD_SECONDS = 10.0
-"""One round of the camera. A shorter clip hurries through it; a longer one goes round again."""
+"""Seconds of one loop of the camera path. Shorter clips speed it up; longer ones repeat it."""
 
 HEAD = Box(left=152, top=15, right=302, bottom=184)
-"""The portrait's head, hair included, in its own pixels."""
+"""The head with its hair, in portrait pixels."""
 
 _PORTRAIT_PIXELS = 512
 _FEATHER = 46
-"""Portrait pixels over which its edges melt into the backdrop."""
+"""Portrait pixels over which its edges blend into the backdrop."""
 
 _LARGEST_SCALE = 2.0
-"""The portrait has no more detail than this many pixels for each of its own would show."""
+"""The most pixels per portrait pixel that are rendered; more would show no more detail."""
 
 _POSES = np.array(
-    [  # fraction of the round; head's height as one of the frame's; its centre, likewise
+    [  # fraction of the loop; the head's height and centre, as fractions of the frame
         (0.00, 0.12, 0.36, 0.46),
         (0.12, 0.15, 0.58, 0.44),
         (0.30, 0.40, 0.45, 0.46),
@@ -51,22 +51,22 @@ _POSES = np.array(
 )
 
 Matrix = npt.NDArray[np.float64]
-"""(2, 3): portrait pixels to frame pixels."""
+"""Affine map from portrait pixels to frame pixels, (2, 3)."""
 
 
 class MovingFaceSource(Source):
-    """The moving face, the same at every run.
+    """A moving face, identical on every run.
 
-    The head, hair included, grows from 12% of the frame's height to 70%, leaves the frame to the
-    right once a round, for about a second of ten, and comes back.
+    The head with its hair grows from 12% of the frame's height to 70%. Once per loop it leaves the
+    frame on the right for about one second in ten.
 
     Args:
-        width, height: of the frames, in pixels.
-        frame_count: how many there are.
-        frame_rate: frames a second; a tick is one frame.
+        width, height: frame size in pixels.
+        frame_count: number of frames.
+        frame_rate: frames per second; a tick is one frame.
 
     Raises:
-        SettingError: a size below 32 pixels, no frame, or no rate.
+        SettingError: the size is below 32 pixels, or the count or rate is not positive.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class MovingFaceSource(Source):
             )
 
     def image(self, index: int) -> Image:
-        """The picture of one frame: uint8 (height, width, 3), RGB."""
+        """Render one frame: uint8 (height, width, 3) RGB."""
         import cv2
 
         level = self._levels[self._level_of[index]]
@@ -123,14 +123,14 @@ class MovingFaceSource(Source):
         matrix[:, 2] += to_frame[:, :2] @ np.array((left, top), np.float64)
         matrix[:, 2] += matrix[:, :2] @ np.array((0.5, 0.5)) - 0.5
         size = (self.info.width, self.info.height)
-        # with a fourth channel, which nobody needs, it takes half as long and gives the same
+        # with an unused fourth channel it takes half as long, with the same result
         turned = cv2.warpAffine(
             level.image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
         return np.asarray(cv2.cvtColor(turned, cv2.COLOR_RGBA2RGB), np.uint8)
 
     def face_box(self, index: int) -> Box | None:
-        """The true box around the head, hair included, in frame pixels; it may reach over an edge.
+        """The true box around the head with its hair, in frame pixels; may extend past an edge.
 
         None where no part of it is inside the frame.
         """
@@ -144,12 +144,12 @@ class MovingFaceSource(Source):
         return None if outside else box
 
     def close(self) -> None:
-        """Deliver no more frames."""
+        """Stop delivering frames."""
         self._closed = True
 
 
 def _camera_path(width: int, height: int, count: int, rate: Fraction) -> list[Matrix]:
-    """Each frame's matrix."""
+    """The affine map of each frame."""
     seconds = np.arange(count) / float(rate)
     round_seconds = min(PERIOD_SECONDS, count / float(rate))
     size, across, down = _poses_at((seconds / round_seconds) % 1.0)
@@ -164,14 +164,14 @@ def _camera_path(width: int, height: int, count: int, rate: Fraction) -> list[Ma
         cosine, sine = scale * math.cos(tilt[i]), scale * math.sin(tilt[i])
         turn = np.array(((cosine, -sine), (sine, cosine)))
         target = np.array((across[i] * width, down[i] * height))
-        if across[i] > 1.0:  # wholly outside, whatever the frame's proportions
+        if across[i] > 1.0:  # fully outside, whatever the frame's aspect ratio
             target[0] = width + (across[i] - 1.0) / 0.14 * 0.62 * size[i] * height
         matrices.append(np.column_stack((turn, target - turn @ centre)))
     return matrices
 
 
 def _poses_at(fractions: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
-    """(head's height, centre x, centre y), by a smooth curve through the poses."""
+    """Interpolate (head height, centre x, centre y) smoothly between the poses."""
     times, poses = _POSES[:, 0], _POSES[:, 1:].copy()
     poses[:, 0] = np.log(poses[:, 0])
     slopes = np.gradient(poses, times, axis=0)
@@ -202,14 +202,14 @@ def _head_box(matrix: Matrix) -> Box:
 
 
 def _level(matrix: Matrix) -> float:
-    """The scale of the painting, in powers of two, that a frame is best taken from."""
+    """The pre-rendered scale, a power of two, that a frame is best sampled from."""
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     return float(min(_LARGEST_SCALE, 2.0 ** math.ceil(math.log2(0.8 * scale))))
 
 
 @dataclass(frozen=True, eq=False)
 class _Painting:
-    """Portrait and backdrop at one scale: `origin` is its corner, in portrait pixels (x, y)."""
+    """Portrait and backdrop rendered at one scale; `origin` is its corner in portrait pixels."""
 
     image: npt.NDArray[np.uint8]  # RGBA, opaque
     scale: float
@@ -219,18 +219,18 @@ class _Painting:
 def _paint_levels(
     transforms: list[Matrix], level_of: list[float], width: int, height: int
 ) -> dict[float, _Painting]:
-    """What the camera sees at each scale, and no more than that."""
+    """Render only what the camera sees at each scale."""
     import cv2
 
     corners = np.array(((0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)), np.float64)
-    seen: dict[float, list[npt.NDArray[np.float64]]] = {}
+    corners_by_scale: dict[float, list[npt.NDArray[np.float64]]] = {}
     for matrix, scale in zip(transforms, level_of, strict=True):
         back = np.linalg.inv(np.vstack((matrix, (0, 0, 1))))[:2]
-        seen.setdefault(scale, []).append(corners @ back.T)
+        corners_by_scale.setdefault(scale, []).append(corners @ back.T)
     portrait, cover = _portrait()
     glow = _glow(portrait)
     paintings = {}
-    for scale, points in seen.items():
+    for scale, points in corners_by_scale.items():
         everything = np.concatenate(points)
         left, top = (math.floor(v) - 4 for v in everything.min(axis=0))
         right, bottom = (math.ceil(v) + 4 for v in everything.max(axis=0))
@@ -246,7 +246,7 @@ def _canvas(
     bounds: tuple[int, int, int, int],
     glow: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
 ) -> Image:
-    """The backdrop over a rectangle of portrait pixels (left, top, right, bottom), with grain."""
+    """Render the backdrop with grain over portrait pixels (left, top, right, bottom)."""
     import cv2
 
     left, top, right, bottom = bounds
@@ -257,7 +257,7 @@ def _canvas(
         for column in range(0, size[0], 256):
             tile = image[row : row + 256, column : column + 256]
             tile += noise[: tile.shape[0], : tile.shape[1], None]
-    # Rounds, and cuts to 0..255.
+    # rounds and clips to 0..255
     return np.asarray(cv2.convertScaleAbs(cv2.max(image, 0.0)), np.uint8)
 
 
@@ -269,7 +269,7 @@ def _hang(
     left: int,
     top: int,
 ) -> None:
-    """Lay the portrait over the part of a canvas where it hangs, in place."""
+    """Blend the portrait into a canvas, in place."""
     import cv2
 
     height, width = image.shape[:2]
@@ -289,7 +289,7 @@ def _hang(
 
 
 def _portrait() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The portrait and how far each of its pixels covers the backdrop, 0..1."""
+    """Return the portrait and its alpha, 0..1."""
     from skimage import data
 
     image = np.asarray(data.astronaut(), np.float32)
@@ -300,7 +300,7 @@ def _portrait() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
 
 
 _COARSE = 8
-"""The backdrop is painted at one pixel for this many of the portrait's."""
+"""Portrait pixels per pixel of the backdrop."""
 
 
 def _backdrop(
@@ -334,7 +334,7 @@ def _backdrop(
 
 
 def _mottling(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Cloudy noise of two sizes, about -1..1, the same for the same place."""
+    """Cloudy noise at two scales, about -1..1, reproducible for a given place."""
     import cv2
 
     rng = np.random.default_rng(11)
@@ -354,9 +354,9 @@ def _mottling(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> npt.NDA
 def _glow(
     portrait: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The portrait's edges, carried on outwards out of focus, and how much of that shows.
+    """Extend the portrait's edges outwards, out of focus; return the picture and its alpha.
 
-    Both at a quarter of the portrait's scale, over 512 more of its pixels on every side.
+    Both are at a quarter of the portrait's scale, and extend 512 of its pixels on every side.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""Timestamps of decoded pictures: kept as they are, repaired only where unusable."""
+"""Assign presentation times to decoded pictures, repairing only times that are unusable."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _JUMP_SECONDS = 1
-"""A step back by more than this is a new clock (a joined stream); by less, a muxer's slip."""
+"""A step back by more than this is a clock reset (joined streams); less is a muxer's error."""
 
 
 class Timeline:
-    """Gives every picture of one stream a presentation time, strictly increasing, in ticks.
+    """Gives each picture of one stream a strictly increasing presentation time in ticks.
 
-    A missing time is the decoding time, else the end of the picture before. Where presentation
-    times have gone back more often than decoding times, they were guessed (AVI stores none), and
-    the decoding times count, as in FFmpeg. A time that still does not increase is one tick after
-    the one before; after a jump back the clock goes on from there.
+    A missing time is replaced by the decoding time, or else by the end of the picture before. If
+    presentation times have gone back more often than decoding times, they were guessed (AVI stores
+    none), and decoding times are used instead, as in FFmpeg. A time that still does not increase
+    becomes one tick after the one before. After a jump back, the clock continues from there.
 
     Attributes:
-        jumped: the clock was set back before the last picture.
+        jumped: whether the clock jumped back before the last picture.
     """
 
     def __init__(self, time_base: Fraction, frame_rate: Fraction | None) -> None:
@@ -34,7 +34,7 @@ class Timeline:
         self.jumped = False
 
     def place(self, picture: VideoFrame) -> int:
-        """The presentation time of the next picture, in ticks."""
+        """Return the presentation time of the next picture, in ticks."""
         self.jumped = False
         stated = self._stated(picture)
         if self._last is None:
@@ -56,7 +56,7 @@ class Timeline:
         return time
 
     def _stated(self, picture: VideoFrame) -> int | None:
-        """The more trustworthy of the two times that a picture comes with."""
+        """The more trustworthy of a picture's two times."""
         for name, ticks in (("pts", picture.pts), ("dts", picture.dts)):
             if ticks is not None:
                 self._faults[name] += ticks <= self._last_stated.get(name, ticks - 1)

@@ -47,36 +47,36 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SEEK_MARGIN_SECONDS = 1
-"""Demuxers seek by decoding time, which runs ahead of presentation: start well before."""
+"""Seconds to seek before the target: demuxers seek by decoding time, which runs ahead."""
 
 
 class VideoSource(Source):
     """Every frame of a video, in presentation order, upright and in RGB.
 
-    Matrix and range are those of the stream's tags; the display matrix is applied (and `info`
-    gives the upright size); the pixel aspect ratio is kept as a number. A picture of another size
-    than the first is fitted into it, with black beside it, and marked as a discontinuity.
+    Colour matrix and range follow the stream's tags. The display matrix is applied, and `info`
+    gives the upright size; the pixel aspect ratio is only reported. A picture whose size differs
+    from the first is letterboxed on black and marked as a discontinuity.
 
-    Times begin at zero: with the first frame, or with sound that begins before it; what is copied
-    moves by the same amount. `keep_timestamps` leaves the file's own times. With `start`, the first
-    frame at or after it has time zero, and only whole packets that begin at or after that frame are
-    kept. A live stream that carries no times has those of its arrival.
+    Times begin at zero, with the first frame or with sound that begins before it; copied packets
+    are shifted equally. `keep_timestamps` keeps the file's times. With `start`, the first frame at
+    or after it has time zero, and only packets that begin at or after that frame are kept. Frames
+    of a live stream without timestamps get their arrival times.
 
     Args:
         location: a path, a URL, or `-` for standard input.
-        settings: the part of the video that is wanted, and the time limit of every read.
+        settings: which part of the video to read, and the time limit of every read.
         with_streams: also yield the packets of the audio and subtitle streams, or of one kind.
         real_time: deliver each frame when it is due, as a live source.
-        resume: take a broken download over http up again where it broke.
-        silence_seconds: what each read may take, where that is less than the settings allow.
-        exact_colour: refuse colours that cannot be read rightly; else they are read as well as can
-            be, and that is said.
-        threads: for decoding; 0 is one a core.
+        resume: resume a broken http download where it stopped.
+        silence_seconds: the time limit of each read, if shorter than in the settings.
+        exact_colour: refuse colours that cannot be read correctly; otherwise approximate them
+            and log a warning.
+        threads: decoder threads; 0 means one per core.
 
     Raises:
-        SourceError: it cannot be opened, or its colours cannot be read rightly (Dolby Vision 5).
-        LostError: nobody answers, or (while iterating) nothing comes for too long.
-        NoVideoError: it holds no picture, or none from `start` on.
+        SourceError: it cannot be opened, or its colours cannot be read correctly (Dolby Vision 5).
+        LostError: nothing answers, or (while iterating) nothing arrives for too long.
+        NoVideoError: it contains no picture, or none from `start` on.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class VideoSource(Source):
         self._resume = resume
         timeout = self._settings.timeout
         self._silence_seconds = min(timeout, silence_seconds or timeout)
-        # Taken before it is opened: whoever is given its name later, this is what is read.
+        # Identified before opening: this file is read, even if its name is reused later.
         self._read_files = file_ids(
             read_by(location, allow_nested_urls=self._settings.allow_nested_urls)
         )
@@ -133,7 +133,7 @@ class VideoSource(Source):
             self._begin(location, seek=False)
 
     def _begin(self, location: str, *, seek: bool) -> bool:
-        """Open the container and read up to the first frame; False where a seek went too far."""
+        """Open the container and read up to the first frame; False if a seek went too far."""
         if self._container is not None:
             self._container.close()
         self._begun_ns = time.monotonic_ns()
@@ -168,20 +168,20 @@ class VideoSource(Source):
         context.thread_type = "AUTO"
         self._converter: RgbConverter | None = None
         self._index = 0
-        self._size_seen = (0, 0)
+        self._last_size = (0, 0)
         self._has_begun = False
         self._has_seen_before_start = False
-        # Where a format's clock starts anywhere (MPEG-TS), seconds count from its beginning.
+        # In formats whose clock starts anywhere (MPEG-TS), seconds count from the file's beginning.
         self._origin = Fraction(0)
         if container.format.flags & TIMESTAMPS_JUMP and container.start_time is not None:
             self._origin = Fraction(container.start_time, 1_000_000)
         start, end = self._settings.start, self._settings.end
-        # What was typed is meant: 0.2 s is 1/5 s, not the binary number just above it.
+        # Use the decimals as typed: 0.2 s is 1/5 s, not the binary fraction just above it.
         self._start = None if start is None else self._origin + Fraction(str(start))
         self._end = None if end is None else self._origin + Fraction(str(end))
 
     def _look_ahead(self) -> None:
-        """See how the streams begin, and by which clock the pictures go."""
+        """Inspect how the streams begin, and choose the clock that times the pictures."""
         self._arrival: ArrivalTimes | None = None
         if self._path is None:
             is_live = self._is_stream or self._real_time
@@ -192,7 +192,7 @@ class VideoSource(Source):
             self._time_base = ARRIVAL_TIME_BASE
             self._is_stream = self._is_stream or self._input is None
             _log.info(
-                "%s: carries no times; each picture has the time at which it arrives", self._name
+                "%s: has no timestamps; each picture gets the time at which it arrives", self._name
             )
         else:
             self._time_base = self._video.time_base or Fraction(1, 1_000_000)
@@ -206,12 +206,12 @@ class VideoSource(Source):
             keep_timestamps=self._settings.keep_timestamps,
         )
         if self._is_stream:
-            # Frame threads hold back one frame a thread, which a live stream must not.
+            # Frame threading delays one frame per thread, which a live stream must not.
             self._video.codec_context.thread_type = "SLICE"
         self._decoder = Decoder(self._video, self._time_base)
 
     def _seek(self, container: InputContainer) -> bool:
-        """Go to before `start`, if that saves anything; whether the place was changed."""
+        """Seek to before `start` if that saves time; return whether it did."""
         import av
 
         if self._start is None or self._is_stream or self._is_pipe:
@@ -219,14 +219,14 @@ class VideoSource(Source):
         before = self._start - _SEEK_MARGIN_SECONDS
         if before <= self._origin:
             return False
-        # Where there is no index to seek by, what lies before is decoded and dropped instead.
+        # Without an index to seek by, everything before is decoded and dropped instead.
         with suppress(av.error.FFmpegError):
             tick = self._video.time_base or Fraction(1, 1_000_000)
             container.seek(int(before / tick), stream=self._video)
         return True
 
     def _prime(self) -> list[Frame | Packet]:
-        """Read up to the first frame, which says what the stream is."""
+        """Read up to the first frame, which defines the stream's size and colour."""
         items: list[Frame | Packet] = []
         for item in self._items:
             items.append(item)
@@ -234,7 +234,7 @@ class VideoSource(Source):
                 return items
         if self._converter is not None:
             raise NoVideoError(
-                f"{self._name}: no frame lies in the part that was asked for "
+                f"{self._name}: no frame lies in the requested part "
                 f"(`start` {self._settings.start or 0:g} s); choose an earlier start"
             )
         if self._is_stream:
@@ -242,7 +242,7 @@ class VideoSource(Source):
         raise NoVideoError(f"{self._name}: holds a video stream but no picture in it")
 
     def __iter__(self) -> Iterator[Frame | Packet]:
-        # What is sent by the clock already must not wait behind its own first burst.
+        # A stream that arrives in real time must not be delayed behind its own first burst.
         paced = self._real_time and not self._is_stream
         clock = PlaybackClock(self._stopped) if paced else None
         primed = iter(self._primed)
@@ -262,7 +262,7 @@ class VideoSource(Source):
             self.close()
 
     def close(self) -> None:
-        """Give back the file or connection; a read under way ends it when it returns."""
+        """Close the file or connection; a read in progress closes it when it returns."""
         self._stopped.set()
         if self._lock.acquire(blocking=False):
             try:
@@ -278,7 +278,7 @@ class VideoSource(Source):
         return self._container
 
     def _read(self) -> Iterator[Frame | Packet]:
-        """Frames and copied packets, in the file's order, within the window."""
+        """Yield frames and copied packets in file order, within the requested part."""
         reached_end = False
         for packet in self._packets():
             if packet.stream_index in self._others:
@@ -313,7 +313,7 @@ class VideoSource(Source):
                 raise self._cut_off(str(error)) from None
 
     def _begin_at(self, pts: int) -> Iterator[Packet]:
-        """What waited for the first frame to say where zero lies."""
+        """Return the packets that were held until the first frame fixed time zero."""
         if self._has_begun:
             return
         self._has_begun = True
@@ -324,7 +324,7 @@ class VideoSource(Source):
         self.info = replace(self.info, chapters=chapters)
 
     def _check_completeness(self) -> None:
-        """Raise TruncatedError if a clean end came too early."""
+        """Raise TruncatedError if the stream ended cleanly but too early."""
         if self._path is not None:
             if is_cut_short(self._path):
                 raise self._cut_off("the file is shorter than it says")
@@ -334,28 +334,28 @@ class VideoSource(Source):
         elif self._start is None and self._demuxer.packet_count < len(self._video.index_entries):
             raise self._cut_off(f"its index lists {len(self._video.index_entries)} frames")
 
-    def _cut_off(self, found: str) -> SourceError:
+    def _cut_off(self, evidence: str) -> SourceError:
         if self._converter is None:
             kind = LostError if self._is_stream else SourceError
-            return kind(f"{self._name}: is truncated before the first picture: {found}")
+            return kind(f"{self._name}: is truncated before the first picture: {evidence}")
         return TruncatedError(
-            f"{self._name}: is truncated after {self._index} frames ({found}); "
+            f"{self._name}: is truncated after {self._index} frames ({evidence}); "
             "everything before was read; get the complete video for the rest"
         )
 
     def _describe(self, picture: VideoFrame) -> RgbConverter:
-        """Fill `info` from the container and the first picture, which all others must match."""
+        """Fill `info` from the container and the first picture."""
         container, video = self._opened(), self._video
         problem = colour_problem(video, picture, path=self._path)
         if problem and self._exact_colour:
             raise SourceError(f"{self._name}: {problem}")
         if problem:
-            _log.warning("%s: %s; its colours are only approximate here", self._name, problem)
+            _log.warning("%s: %s; its colours will only be approximate", self._name, problem)
         converter = RgbConverter(picture)
         aspect = video.sample_aspect_ratio or Fraction(1)
         if converter.orientation.transposed:
             aspect = 1 / aspect
-        self._size_seen = (picture.width, picture.height)
+        self._last_size = (picture.width, picture.height)
         frame_count, duration = stated_length(
             container, video, self._settings.start, self._settings.end
         )
@@ -382,7 +382,7 @@ class VideoSource(Source):
     def _frame(self, picture: VideoFrame, pts: int, converter: RgbConverter) -> Frame:
         index, self._index = self._index, self._index + 1
         size = (picture.width, picture.height)
-        resized, self._size_seen = size != self._size_seen, size
+        resized, self._last_size = size != self._last_size, size
         damaged = self._decoder.was_damaged()
         jumped, self._demuxer.has_jumped = self._demuxer.has_jumped, False
         return Frame(

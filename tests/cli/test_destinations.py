@@ -148,7 +148,7 @@ def test_left_out_stills_change_the_exit_code(run: Run, tmp_path: Path) -> None:
     result = run("video", folder, "-o", tmp_path / "out.mp4")
     assert result.code == 4
     assert "1 picture is left out: c.cr2" in result.error
-    assert "left out, being no picture and no video: notes.txt" in result.err
+    assert "skipped, neither a picture nor a video: notes.txt" in result.err
     assert len(frame_times(tmp_path / "out.mp4")) == 2
     result = run("image", folder, "-o", tmp_path / "views")
     assert result.code == 3

@@ -73,7 +73,7 @@ def test_resume_skips_what_is_finished_and_redoes_what_is_not(
     assert (folder / "a.mp4").read_bytes() == b"finished before"
     assert len(frame_times(folder / "b.mp4")) == 3
     assert [path.name for path in folder.glob("*.part.*")] == ["b.part.mp4"]  # kept, whose ever
-    assert "b.part.mp4: left by an earlier run that did not end in order; kept" in result.err
+    assert "b.part.mp4: left by an earlier run that was interrupted; kept" in result.err
 
 
 def test_what_was_interrupted_counts_as_unfinished(

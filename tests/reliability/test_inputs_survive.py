@@ -85,7 +85,7 @@ def test_going_on_from_a_part(
     assert result.code == 0, result.err
     assert frame_times(tmp_path / "out.mp4") == frame_times(part)
     if name != "out.part.part.mp4":
-        assert f"{part}: left by an earlier run that did not end in order; kept" in result.err
+        assert f"{part}: left by an earlier run that was interrupted; kept" in result.err
 
 
 @posix
@@ -569,7 +569,7 @@ def test_two_writers_without_locks(
         sink.open(INFO, width=64, height=48)
     write_some(first, 0, 5)
     first.close("finished")
-    with unharmed(path), pytest.raises(OutputExistsError, match="made by someone else"):
+    with unharmed(path), pytest.raises(OutputExistsError, match="created by another program"):
         finish(second)
 
 

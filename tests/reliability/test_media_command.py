@@ -44,7 +44,7 @@ def test_who_hides_faces_hides_the_place_too(make_clip: MakeClip, tmp_path: Path
         assert code == 0, errors
         with av.open(str(output)) as container:
             outputs[name] = "location" in container.metadata or "title" in container.metadata
-        assert ("tags of the input are left out (location" in errors) == (name == "blur")
+        assert ("tags are dropped (location" in errors) == (name == "blur")
     assert outputs == {"blur": False, "kept": True}
 
 

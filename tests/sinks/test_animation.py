@@ -105,7 +105,7 @@ def test_a_gif_shows_fifty_frames_a_second(
     durations, images = read(path)
     assert len(images) == 50
     assert set(durations[:-1]) == {20.0}
-    assert "70 of 120 frames are left out: .gif shows at most 50 frames a second" in caplog.text
+    assert "dropped 70 of 120 frames: .gif shows at most 50 frames per second" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -160,7 +160,7 @@ def test_damaged_packets_of_sound_become_silence(
     source.write_bytes(data)
     output = tmp_path / "out.webm"
     convert(source, output)
-    assert "damaged packets became silence" in caplog.text
+    assert "damaged packets with silence" in caplog.text
     check_in_step(source, output)
 
 

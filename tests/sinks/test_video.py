@@ -363,12 +363,12 @@ def test_transparency_where_it_can_be_held(tmp_path: Path) -> None:
         ("o.webm", {"codec": "h264"}, r"`codec`: \.webm cannot hold h264; allowed in \.webm: av1"),
         ("o.mp4", {"codec": "ffv1"}, r"ffv1 goes into \.mkv"),
         ("o.mov", {"codec": "vp9"}, r"\.mov cannot hold vp9"),
-        ("o.avi", {}, r"\.avi is no video that can be written; allowed: \.mp4"),
+        ("o.avi", {}, r"\.avi is not a supported video format; allowed: \.mp4"),
         ("o.mp4", {"crf": 55}, "`crf`: 55 is out of range for h264; allowed: 0 to 51"),
         ("o.mkv", {"codec": "ffv1", "crf": 3}, "ffv1 is lossless"),
         ("o.mp4", {"preset": "quick"}, "`preset`: 'quick' is unknown to h264; allowed: ultrafast"),
         ("o.mp4", {"codec": "av1", "preset": "veryfast"}, "allowed: 0, 1"),
-        ("o.mkv", {"codec": "ffv1", "preset": "1"}, "none; leave it out"),
+        ("o.mkv", {"codec": "ffv1", "preset": "1"}, "none; omit it"),
     ],
 )
 def test_impossible_settings_are_refused(name: str, settings: dict[str, Any], says: str) -> None:
@@ -422,7 +422,7 @@ def test_an_unwritable_place_is_refused_at_the_start(tmp_path: Path) -> None:
 
 
 def test_frames_that_go_back_in_time_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match="does not lie after the one before"):
+    with pytest.raises(SinkError, match="is not later than the one before"):
         write_video(tmp_path / "out.mp4", [5, 5])
 
 
@@ -493,7 +493,7 @@ def test_a_full_disk_keeps_what_was_written(tmp_path: Path, suffix: str) -> None
     assert done.returncode == 0, done.stderr
     count, _, message = done.stdout.partition(" ")
     part = part_of(tmp_path / f"out{suffix}")
-    assert "cannot be written further after" in message
+    assert "writing failed after" in message
     assert str(part) in message
     assert [path.name for path in tmp_path.iterdir()] == [part.name]
     assert len(frame_times(part)) >= int(count) - 45
@@ -524,7 +524,7 @@ def test_a_reader_that_leaves_is_said_so(monkeypatch: pytest.MonkeyPatch) -> Non
             raise BrokenPipeError(32, "Broken pipe")
 
     monkeypatch.setattr(sys, "stdout", Standard(Gone()))
-    with pytest.raises(SinkError, match="the program that reads it has ended"):
+    with pytest.raises(SinkError, match="the program reading it has ended"):
         write_video("-", list(range(60)))
 
 

@@ -134,7 +134,7 @@ def test_a_device_that_fails_ends_the_run() -> None:
     sink, camera = opened()
     camera.fail = True
     wait(lambda: sink._error is not None)
-    with pytest.raises(SinkError, match="takes no more pictures: unplugged"):
+    with pytest.raises(SinkError, match="accepts no more pictures: unplugged"):
         sink.write(*item(0))
     sink.close("failed")
 

@@ -89,7 +89,7 @@ def test_a_file_as_a_device_gives_rgb_frames_and_says_what_it_is(tmp_path):
         frames = iter(source)
         frame = next(frames)
         assert np.abs(frame.image.astype(int) - (240, 60, 20)).max() < 12
-        with pytest.raises(SourceError, match="stopped giving pictures"):
+        with pytest.raises(SourceError, match="stopped delivering pictures"):
             list(frames)
 
 
@@ -140,7 +140,7 @@ def test_frames_are_never_torn():
 @pytest.mark.parametrize(
     ("capture", "says"),
     [
-        (is_unplugged, "stopped giving pictures"),
+        (is_unplugged, "stopped delivering pictures"),
         (crashes, "exit code 3"),
         (grows, "changed its picture from 64x48 to 64x96"),
     ],
@@ -175,7 +175,7 @@ def test_a_bug_keeps_its_trace():
 
 
 @pytest.mark.parametrize(
-    ("capture", "says"), [(refuses, "is somebody else's"), (is_dark, "gives no picture")]
+    ("capture", "says"), [(refuses, "is somebody else's"), (is_dark, "delivers no picture")]
 )
 def test_a_camera_that_cannot_be_used_says_why_and_what_there_is(capture, says):
     with pytest.raises(SourceError, match=says) as caught:

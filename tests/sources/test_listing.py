@@ -183,7 +183,7 @@ def test_a_part_of_an_animation(tmp_path: Path, suffix: str) -> None:
 def test_no_part_of_an_animation(tmp_path: Path, suffix: str) -> None:
     if suffix == ".avif" and not has_avif():
         pytest.skip("this Pillow writes no AVIF")
-    with pytest.raises(NoVideoError, match="no frame lies in the part"):
+    with pytest.raises(NoVideoError, match="no frame lies in the requested part"):
         frames_of(animation(tmp_path / f"a{suffix}", [40] * 3), start=5.0)
 
 

@@ -318,7 +318,7 @@ def test_a_part_of_any_container(
 
 
 def test_start_after_the_end(make_clip: MakeClip) -> None:
-    with pytest.raises(NoVideoError, match=r"no frame lies in the part.*`start` 99"):
+    with pytest.raises(NoVideoError, match=r"no frame lies in the requested part.*`start` 99"):
         VideoSource(str(make_clip()), settings=ReadSettings(start=99))
 
 

@@ -1,1 +1,1 @@
-"""Label ids as data, without loss."""
+"""Write label ids and soft masks without loss, and read label ids back."""

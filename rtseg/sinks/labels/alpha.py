@@ -1,4 +1,4 @@
-"""Soft masks as data: how much of each pixel belongs to some classes, without loss."""
+"""Write soft masks without loss: how much of each pixel belongs to certain classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rtseg.sinks.image_sequence import ImageSequence
 from rtseg.sinks.labels.video import GreyVideoSink
 
 CLASSES_TAG = "RTSEG_ALPHA"
-"""The Matroska tag that holds the classes' names, as a JSON list."""
+"""The Matroska tag for the class names, as a JSON list."""
 
 AlphaBits = Literal[8, 16]
 
@@ -28,18 +28,18 @@ Plane = npt.NDArray[np.unsignedinteger]
 def open_alpha_sink(
     output: str, *, classes: Sequence[str], bits: AlphaBits = 8, overwrite: bool = False
 ) -> Sink:
-    """The sink of a soft mask that `output` names: `.mkv` (FFV1), else a folder or pattern of PNGs.
+    """Make the sink for a soft mask: `.mkv` (FFV1), or a folder or pattern of PNGs.
 
     It needs segmentations with soft masks (`Segmenter(soft=True)`).
 
     Args:
         output: `hair.mkv`, `hair/` or `hair/%06d.png`.
-        classes: the classes and groups that are taken together.
-        bits: of a pixel; white is all of it.
-        overwrite: whether what exists may be replaced.
+        classes: the classes and groups whose shares are added.
+        bits: bits per pixel; white means that the whole pixel belongs to them.
+        overwrite: whether existing files may be replaced.
 
     Raises:
-        SettingError: another format, or another number of bits.
+        SettingError: the format or the number of bits is not supported.
     """
     if bits not in get_args(AlphaBits):
         raise SettingError(f"`bits` is {bits}; allowed: {listed(map(str, get_args(AlphaBits)))}")
@@ -59,10 +59,10 @@ def open_alpha_sink(
 
 
 def alpha_plane(segmentation: Segmentation, classes: Sequence[str], bits: AlphaBits) -> Plane:
-    """A soft mask in whole numbers: uint8 or uint16 (height, width), the largest is all of it.
+    """A soft mask as integers: uint8 or uint16 (height, width), the largest value meaning 1.
 
     Raises:
-        SettingError: a class is unknown, or there are no soft masks.
+        SettingError: a class is unknown, or the segmentation has no soft masks.
     """
     alpha = segmentation.alpha(*classes)
     full = 255 if bits == 8 else 65_535

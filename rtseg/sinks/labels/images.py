@@ -20,15 +20,15 @@ from rtseg.sinks.labels.video import LabelsVideoSink
 
 
 def open_labels_sink(output: str, *, overwrite: bool, names: Sequence[str] | None = None) -> Sink:
-    """The sink that `output` names: `.npz`, `.mkv`, else a folder or pattern of PNG files.
+    """Make the sink for labels: `.npz`, `.mkv`, or a folder or pattern of PNG files.
 
     Args:
         output: `masks.npz`, `masks.mkv`, `masks/` or `masks/%06d.png`.
-        overwrite: whether what exists may be replaced.
-        names: the PNG files' names instead of numbers, in order.
+        overwrite: whether existing files may be replaced.
+        names: PNG file names to use instead of numbers, in order.
 
     Raises:
-        SettingError: another format.
+        SettingError: the format is not supported.
     """
     suffix = Path(output).suffix.lower()
     if suffix == ".npz":
@@ -49,7 +49,7 @@ def open_labels_sink(output: str, *, overwrite: bool, names: Sequence[str] | Non
 
 
 class LabelImagesSink(Sink):
-    """One 8-bit grey PNG a frame whose values are the label ids, numbered from 0."""
+    """Writes one 8-bit grey PNG per frame, numbered from 0, whose values are the label ids."""
 
     wants_pixels = False
 
@@ -66,7 +66,7 @@ class LabelImagesSink(Sink):
         self._files.write(segmentation.labels)
 
     def close(self, outcome: Outcome) -> None:
-        """Every file is whole already, however the run ended."""
+        """Nothing to finish: every file is already complete."""
         self._files.settle()
 
     def describe(self) -> str:
@@ -75,13 +75,13 @@ class LabelImagesSink(Sink):
 
 
 def read_labels(path: str) -> Iterator[LabelMap]:
-    """The label maps that a labels sink wrote, in order, one in memory at a time.
+    """Yield the label maps that a labels sink wrote, in order, one in memory at a time.
 
     Args:
         path: a folder of PNGs, a `.mkv` or a `.npz`.
 
     Raises:
-        SourceError: there is none, or it is damaged.
+        SourceError: there are none, or they are damaged.
     """
     place = Path(path)
     readers = {".npz": _read_archive, ".mkv": _read_video}
@@ -118,7 +118,7 @@ def _read_video(path: Path) -> Iterator[LabelMap]:
 def _read_archive(path: Path) -> Iterator[LabelMap]:
     with zipfile.ZipFile(path) as archive, archive.open("labels.npy") as member:
         if np.lib.format.read_magic(member) != (1, 0):
-            raise SourceError(f"{path}: labels in an unknown form")
+            raise SourceError(f"{path}: labels in an unknown format")
         (count, height, width), _, dtype = np.lib.format.read_array_header_1_0(member)
         if dtype != np.uint8:
             raise SourceError(f"{path}: labels are {dtype}, not uint8")

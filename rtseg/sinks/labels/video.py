@@ -1,4 +1,4 @@
-"""Label ids, or any other grey plane, as a lossless video."""
+"""Write label ids, or any other grey plane, as a lossless video."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from rtseg.sinks.disk_space import cannot_write
 from rtseg.sinks.partial_file import PartialFile
 
 NAMES_TAG = "RTSEG_LABELS"
-"""The Matroska tag that holds the class names, as a JSON list by label id."""
+"""The Matroska tag for the class names, as a JSON list by label id."""
 
 MILLISECOND = Fraction(1, 1000)
 
 
 class GreyVideoSink(Sink):
-    """A Matroska file with one FFV1 stream of grey pictures, made of each segmentation.
+    """Writes a Matroska file with one FFV1 stream of a grey plane for each segmentation.
 
-    FFV1 is lossless and checks itself. Times are to the millisecond, which is Matroska's own tick.
+    FFV1 is lossless and has checksums. Times are rounded to Matroska's tick, a millisecond.
 
     Args:
         output: the file's path.
         overwrite: whether a file there may be replaced.
-        pixel_format: FFmpeg's, `gray` (8 bits) or `gray16le`.
+        pixel_format: FFmpeg's name, `gray` (8 bits) or `gray16le`.
     """
 
     wants_pixels = False
@@ -49,15 +49,15 @@ class GreyVideoSink(Sink):
 
     @abstractmethod
     def plane(self, segmentation: Segmentation) -> npt.NDArray[np.unsignedinteger]:
-        """What is written of a frame: (height, width), uint8 or uint16 as the pixel format is."""
+        """The plane to write for a frame: (height, width), uint8 or uint16 as the pixel format."""
 
     @abstractmethod
     def tags(self, segmentation: Segmentation) -> Mapping[str, str]:
-        """The file's tags, from its first frame."""
+        """The file's tags, taken from its first frame."""
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        """Create the file, the pictures being of the source's size. See `Sink.open`."""
-        # OpenCV is loaded before PyAV, or a window of the same process would hang: see window.py.
+        """Create the file, at the source's size. See `Sink.open`."""
+        # OpenCV must be loaded before PyAV, or a window of the same process hangs: see window.py.
         import cv2  # noqa: F401
 
         # isort: split
@@ -66,7 +66,7 @@ class GreyVideoSink(Sink):
         self._part.claim(info.read_files)
         self._size = (info.width, info.height)
         try:
-            # Named here, because the muxer is otherwise guessed from the temporary name.
+            # Named explicitly, because otherwise it is guessed from the temporary name.
             self._container = av.open(
                 str(self._part.path), "w", format="matroska", options={"flush_packets": "1"}
             )
@@ -77,7 +77,7 @@ class GreyVideoSink(Sink):
             stream.time_base = MILLISECOND
             stream.codec_context.options = {"level": "3", "slicecrc": "1", "slices": "4"}
             self._stream = stream
-        except OSError as error:  # PyAV's errors of the system are OSErrors too
+        except OSError as error:  # PyAV's system errors are OSErrors too
             raise cannot_write(self._output, error) from None
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
@@ -95,7 +95,7 @@ class GreyVideoSink(Sink):
             self._container.metadata.update(self.tags(segmentation))
         pts = round(frame.pts_seconds / MILLISECOND)
         if self._last_pts is not None and pts <= self._last_pts:
-            # Two frames within one millisecond: Matroska cannot tell them apart.
+            # Matroska cannot distinguish two frames within one millisecond.
             pts = self._last_pts + 1
         self._last_pts = pts
         plane = np.ascontiguousarray(self.plane(segmentation))
@@ -130,7 +130,7 @@ class GreyVideoSink(Sink):
 
 
 class LabelsVideoSink(GreyVideoSink):
-    """Grey values are the label ids. The class names are in the tag `RTSEG_LABELS`."""
+    """Writes label ids as grey values, and the class names in the tag `RTSEG_LABELS`."""
 
     def plane(self, segmentation: Segmentation) -> npt.NDArray[np.unsignedinteger]:
         """The labels. See `GreyVideoSink.plane`."""

@@ -1,4 +1,4 @@
-"""A live page in the browser: the picture by WebRTC or MJPEG, the figures, the legend, the keys."""
+"""A live page for browsers: the picture by WebRTC or MJPEG, statistics, legend and controls."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def open_web_sink(
     state: Callable[[], PageState] = PageState,
     threads: int = 0,
 ) -> WebSink:
-    """The sink behind `--web`. It is opened by `Sink.open`.
+    """Make the sink behind `--web`, closed; `Sink.open` opens it.
 
     Args:
         address: `[HOST:]PORT`.
-        settings, state, threads: as `WebSink` takes them.
+        settings, state, threads: as for `WebSink`.
 
     Raises:
-        SettingError: the address is none, the certificate cannot be used, or rtseg was installed
+        SettingError: the address is invalid, the certificate cannot be used, or rtseg was installed
             without the extra `web`.
     """
     check_web_installed()
@@ -41,7 +41,7 @@ def open_web_sink(
 
 
 def check_web_installed(option: str = "web") -> None:
-    """Raise SettingError where the extra `web` is not installed."""
+    """Raise SettingError if the extra `web` is not installed."""
     try:
         import aiohttp  # noqa: F401
         import aiortc  # noqa: F401

@@ -1,4 +1,4 @@
-"""One picture after another, encoded once for all who watch, and for nobody if nobody does."""
+"""Encode pictures once for all viewers, and not at all while there are none."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ _LONGEST_WAIT_SECONDS = 0.2
 _SHORTEST_BETWEEN_KEYS_SECONDS = 0.4
 
 _MOST_WAITING_PICTURES = 8
-"""Of H.264, where each needs the one before it; a viewer that is further behind skips to a key."""
+"""The longest queue of H.264 pictures; a viewer further behind skips to a key frame."""
 
 
 class Viewer:
-    """One who watches. Everything but `deliver` is used on the event loop.
+    """One viewer. Everything except `deliver` is used on the event loop.
 
     Attributes:
-        number: counts up; `kind`, `since`: how, and since when (monotonic seconds).
-        dropped: pictures that it was too slow for.
-        width: of a tile's picture, at most.
+        number: a running number.
+        kind: how it watches, `webrtc` or `mjpeg`.
+        since: when it joined, in monotonic seconds.
+        dropped: pictures skipped because it was too slow.
+        width: the widest that a tile's picture may be, in pixels.
     """
 
     def __init__(self, number: int, kind: Kind, loop: asyncio.AbstractEventLoop) -> None:
@@ -51,20 +53,20 @@ class Viewer:
         self._needs_key = True
 
     def deliver(self, item: EncodedPicture | bytes) -> None:
-        """Hand over an encoded picture, from any thread; waits for nobody."""
+        """Queue an encoded picture, from any thread, without waiting."""
         try:
             self._loop.call_soon_threadsafe(self._take, item)
         except RuntimeError:
-            return  # the loop has ended, and with it everybody who watched
+            return  # the loop has ended, and every viewer with it
 
     @property
     def needs_key(self) -> bool:
-        """Whether nothing can be shown before a key frame comes."""
+        """Whether nothing can be shown until a key frame arrives."""
         return self._needs_key and self.kind == "webrtc"
 
     def _take(self, item: EncodedPicture | bytes) -> None:
         if isinstance(item, bytes):
-            # Each JPEG stands alone: the newest is all that matters.
+            # Each JPEG is independent, so only the newest matters.
             self.dropped += len(self._waiting)
             self._waiting.clear()
         elif item.is_key:
@@ -79,7 +81,7 @@ class Viewer:
         self._arrival.set()
 
     async def next(self) -> EncodedPicture | bytes | None:
-        """The next picture; None once it is over."""
+        """Wait for the next picture; None after the end."""
         while not self._waiting:
             if self.is_closed:
                 return None
@@ -89,7 +91,7 @@ class Viewer:
         return self._waiting.popleft()
 
     def close(self) -> None:
-        """Wake who waits, for the last time."""
+        """Wake the waiting reader for the last time."""
         self.is_closed = True
         self._arrival.set()
 
@@ -101,13 +103,13 @@ class _Shown:
 
 
 class Broadcast:
-    """Encodes the newest picture on a thread of its own, so that nothing waits for it.
+    """Encodes the newest picture on a separate thread, so that nothing waits for encoding.
 
     Args:
-        loop: the event loop on which viewers live.
-        most_viewers: more are refused.
-        threads: for encoding.
-        name: of the thread.
+        loop: the viewers' event loop.
+        most_viewers: the most viewers at a time.
+        threads: encoder threads.
+        name: the thread's name.
     """
 
     def __init__(
@@ -139,37 +141,37 @@ class Broadcast:
     # --- any thread ---
 
     def offer(self, picture: Picture, captured_ns: int) -> None:
-        """Give the newest picture, RGB; the one before it gives way. Waits for nobody."""
+        """Offer the newest picture (RGB), replacing the one before. Never waits."""
         with self._arrival:
             self._newest = _Shown(picture, captured_ns)
             self._arrival.notify()
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody watches."""
+        """Whether there are any viewers."""
         return bool(self._viewers)
 
     @property
     def viewers(self) -> tuple[Viewer, ...]:
-        """Those who watch now."""
+        """The current viewers."""
         return tuple(self._viewers.values())
 
     @property
     def ages(self) -> Percentiles:
-        """How old pictures were once they were encoded, of the last ten seconds or so."""
+        """The age of pictures once encoded, over the last ten seconds or so."""
         return Percentiles.of(tuple(self._ages))
 
     @property
     def frames_per_second(self) -> float:
-        """Pictures encoded a second."""
+        """Pictures encoded per second."""
         return self._rate.per_second
 
     def request_key(self) -> None:
-        """Have the next picture be a key frame, unless one was made just now."""
+        """Make the next picture a key frame, unless one was made just now."""
         self._key_wanted = True
 
     def close(self) -> None:
-        """End the thread; viewers get their end from the server."""
+        """Stop the thread; the server ends the viewers' connections."""
         with self._arrival:
             self._is_over = True
             self._arrival.notify()
@@ -179,7 +181,7 @@ class Broadcast:
     # --- the event loop ---
 
     def join(self, kind: Kind) -> Viewer | None:
-        """Begin to watch; None where too many do."""
+        """Add a viewer; None if there are too many."""
         if len(self._viewers) >= self._most_viewers:
             return None
         viewer = Viewer(next(self._numbers), kind, self._loop)
@@ -187,7 +189,7 @@ class Broadcast:
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
-        """Watch no more. May be called twice."""
+        """Remove a viewer. May be called twice."""
         self._viewers.pop(viewer.number, None)
         viewer.close()
 
@@ -201,7 +203,7 @@ class Broadcast:
             self.error = error
 
     def _take(self) -> _Shown | None:
-        """The newest picture that somebody wants; None at the end."""
+        """Wait for the newest picture that a viewer wants; None at the end."""
         while True:
             with self._arrival:
                 if self._newest is None and not self._is_over:
@@ -243,13 +245,13 @@ class Broadcast:
         key = (joined or self._key_wanted) and now > self._last_key + _SHORTEST_BETWEEN_KEYS_SECONDS
         if key:
             self._key_wanted, self._last_key = False, now
-        # The time of sending, not of capture: a browser takes uneven work in between for a bad
-        # line, and holds every picture back to even it out.
+        # The time of sending, not of capture: a browser would take uneven processing times in
+        # between for network jitter, and delay every picture to smooth it out.
         return self._encoder.encode(shown.picture, now, key=key)
 
 
 def _narrowed(picture: Picture, width: int) -> Picture:
-    """A picture of that width at most, in its own proportions."""
+    """Shrink a picture to a width, keeping its aspect ratio."""
     import cv2
 
     rows, columns = picture.shape[:2]
@@ -260,7 +262,7 @@ def _narrowed(picture: Picture, width: int) -> Picture:
 
 
 def as_jpeg(picture: Picture) -> bytes:
-    """A picture as JPEG."""
+    """Encode a picture as JPEG."""
     import cv2
 
     bgr = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGR)

@@ -1,8 +1,8 @@
 """Access control of the page: the token, and checks of the host and origin.
 
-Without a token (on this machine's own address) another site in the same browser is the danger: it
-may send requests here, or point a name of its own at 127.0.0.1 (DNS rebinding). So the host's name
-must be this machine's, and what browsers say of where a request comes from must be this page.
+Without a token (on a loopback address), the danger is another site in the same browser: it may send
+requests to this server, or point its own host name at 127.0.0.1 (DNS rebinding). So the Host header
+must name this machine, and the Origin that browsers send must be this page.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OPEN_PATHS = frozenset({"/healthz"})
-"""What needs no token: that the process lives is no secret."""
+"""Paths that need no token: whether the process is alive is no secret."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -38,28 +38,28 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""On every answer: nothing is kept, framed, guessed or fetched from elsewhere."""
+"""Headers of every response: no caching, framing, type guessing or foreign resources."""
 
 
 class Gate:
-    """Lets a request through, or refuses it with the reason.
+    """Accepts a request, or rejects it with a reason.
 
     Args:
-        address: where the page is served.
-        token: what must be known; None where anybody on this machine may look.
-        is_secure: whether it is served by https.
+        address: the address of the page.
+        token: the token that requests must have; None if anybody on this machine may watch.
+        is_secure: whether the page is served over https.
     """
 
     def __init__(self, address: WebAddress, *, token: str | None, is_secure: bool) -> None:
         self._address = address
         self._token = token
         self._is_secure = is_secure
-        # Not the token itself: what a browser keeps is worth nothing anywhere else.
+        # Not the token itself, so that a stolen cookie is worth nothing anywhere else.
         salt = secrets.token_bytes(16)
         self._cookie = hmac.new(salt, (token or "").encode(), hashlib.sha256).hexdigest()
 
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The middleware of every request."""
+        """Check every request, as a middleware."""
         try:
             response = await self._passed(request, handler)
         except web.HTTPException as error:
@@ -73,7 +73,7 @@ class Gate:
         self._check_host(request)
         self._check_origin(request)
         if request.method not in ("GET", "HEAD") and request.content_type != "application/json":
-            # What a form of another site can send without asking is never JSON.
+            # Another site's form can be submitted without permission, but never as JSON.
             raise web.HTTPUnsupportedMediaType(text="send application/json\n")
         if self._token is None or request.path in OPEN_PATHS:
             return await handler(request)
@@ -91,17 +91,19 @@ class Gate:
 
     def _check_host(self, request: web.Request) -> None:
         if self._token is not None:
-            return  # who was led here under another name does not know it
+            return  # a user sent here under another host name does not know it
         name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
         if name not in LOOPBACK_NAMES and name != self._address.host.lower():
             raise web.HTTPForbidden(text=f"this page is not {name[:100]}'s\n")
 
     def _check_origin(self, request: web.Request) -> None:
-        """Refuse what another site's page asks for; programs other than browsers say nothing."""
+        """Reject requests of other sites' pages; programs other than browsers send no Origin."""
         origin = request.headers.get("Origin")
-        own = f"{'https' if self._is_secure else 'http'}://{request.headers.get('Host', '')}"
-        if origin is not None and origin.lower() != own.lower():
-            raise web.HTTPForbidden(text="another site's page may not ask this\n")
+        page_origin = (
+            f"{'https' if self._is_secure else 'http'}://{request.headers.get('Host', '')}"
+        )
+        if origin is not None and origin.lower() != page_origin.lower():
+            raise web.HTTPForbidden(text="another site's page may not request this\n")
         site = request.headers.get("Sec-Fetch-Site", "none")
         is_visit = (
             request.method == "GET"
@@ -110,7 +112,7 @@ class Gate:
             and request.headers.get("Sec-Fetch-Dest") == "document"
         )
         if site not in ("none", "same-origin") and not is_visit:
-            raise web.HTTPForbidden(text="another site's page may not ask this\n")
+            raise web.HTTPForbidden(text="another site's page may not request this\n")
 
     def _is_right(self, given: str, right: str) -> bool:
         return hmac.compare_digest(given.encode(), right.encode())
@@ -122,19 +124,19 @@ class Gate:
         return self._is_right(request.cookies.get(self._cookie_name(request), ""), self._cookie)
 
     def _signed_in(self) -> web.HTTPSeeOther:
-        """Take the token out of the address bar and the history."""
+        """Redirect so that the token leaves the address bar and the history."""
         response = web.HTTPSeeOther("/")
         response.set_cookie(
             self._cookie_name(None),
             self._cookie,
             httponly=True,
             secure=self._is_secure,
-            # Strict would not come along right after a link from a chat was followed.
+            # A strict cookie would not be sent right after following a link from a chat.
             samesite="Lax",
             path="/",
         )
         return response
 
     def _cookie_name(self, _request: web.Request | None) -> str:
-        """Browsers share cookies among the ports of a host, so each port has its own."""
+        """The cookie's name, with the port, since browsers share cookies among a host's ports."""
         return f"rtseg-{self._address.port}"

@@ -1,4 +1,4 @@
-"""What the page shows beside the picture, and what it may ask for."""
+"""The page's state beside the picture, and the requests that it may send."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtseg.settings import ViewName, ViewSettings
 from rtseg.sinks.base import Event, Key, ViewChange
 
 KEYS: tuple[Key, ...] = ("snapshot", "record", "pause", "hud")
-"""What the page's buttons may ask for; ending the run is not theirs."""
+"""The actions of the page's buttons; a page cannot end the run."""
 
 _EFFECT = re.compile(
     r"[a-z]{1,20}=(#[0-9a-fA-F]{6}(:[0-9.]{1,6})?|[0-9.]{1,6}|blur(:[0-9.]{1,6})?)"
@@ -24,17 +24,17 @@ _CHANGEABLE = ("view", "opacity", "classes", "effects", "invert", "legend")
 
 @dataclass(frozen=True, kw_only=True)
 class PageState:
-    """What a run says of itself.
+    """A run's state, as shown on the page.
 
     Attributes:
-        settings: how the picture is drawn now; None where it cannot be changed.
-        frames_per_second, dropped, reconnects: of the run.
-        backend: what runs the network, for people.
-        status: what is wrong with the source now, or "".
-        notices: what a button just did.
-        is_paused, is_recording: as they say.
-        effects: names that can be chosen, and how their values are written.
-        chosen_effects: `NAME=VALUE`, as they are drawn now.
+        settings: the current view settings; None if they cannot be changed.
+        frames_per_second, dropped, reconnects: the run's statistics.
+        backend: the backend's description for people.
+        status: the source's current problem, or "".
+        notices: messages about what a button just did.
+        is_paused, is_recording: whether the run is paused, or being recorded.
+        effects: the available effects, and how their values are written.
+        chosen_effects: the current effects as `NAME=VALUE`.
     """
 
     settings: ViewSettings | None = None
@@ -51,7 +51,7 @@ class PageState:
 
 
 def view_json(state: PageState, labels: LabelSet | None) -> dict[str, Any]:
-    """How the picture is drawn, and what can be chosen, as the page takes it."""
+    """The view settings and the available choices, as JSON for the page."""
     settings = state.settings
     if settings is None:
         return {}
@@ -85,10 +85,10 @@ def _shown_ids(settings: ViewSettings, labels: LabelSet | None) -> frozenset[int
 
 
 def event_of(asked: Mapping[str, Any]) -> Event:
-    """What a request of the page asks for: `{"key": "snapshot"}` or `{"view": {"opacity": 0.3}}`.
+    """Parse a page's request: `{"key": "snapshot"}` or `{"view": {"opacity": 0.3}}`.
 
     Raises:
-        SettingError: anything else; values are checked as the command line's are.
+        SettingError: the request is invalid; values are checked like those of the command line.
     """
     if set(asked) == {"key"}:
         key = asked["key"]
@@ -106,7 +106,7 @@ def event_of(asked: Mapping[str, Any]) -> Event:
                 raise SettingError(f"{name}: a list of names is needed")
             fields[name] = tuple(value)
         if name == "effects" and not all(_EFFECT.fullmatch(part) for part in value):
-            # A file's name is for who started the run to give.
+            # Only whoever started the run may name a file.
             raise SettingError("effects: allowed: NAME=VALUE, with colours, numbers or blur")
         if name == "opacity" and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise SettingError("opacity: a number is needed")

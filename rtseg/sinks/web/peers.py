@@ -1,4 +1,4 @@
-"""WebRTC, by aiortc: pictures that are encoded already go out, and a browser's camera comes in."""
+"""WebRTC through aiortc: send encoded pictures to browsers, and receive their cameras."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from rtseg.sinks.web.address import WebAddress
 from rtseg.sinks.web.broadcast import Broadcast, Viewer
 
 CONNECT_SECONDS = 15.0
-"""How long a browser that was answered may take to connect."""
+"""Seconds that a browser may take to connect after the answer."""
 
 SILENT_SECONDS = 10.0
-"""A browser that has said nothing for so long does not watch any more."""
+"""Seconds of silence after which a browser counts as gone."""
 
 _LOOK_EVERY_SECONDS = 1.0
 
 _BAD_OFFER = (
-    # The library hardly checks an offer, and fails on bad ones wherever it happens to.
+    # The library hardly validates offers, and fails on bad ones with all kinds of exceptions.
     AssertionError,
     AttributeError,
     IndexError,
@@ -51,7 +51,7 @@ _all_addresses = aioice.ice.get_host_addresses
 
 
 def _host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
-    """Where this connection may be reached: aioice would leave out 127.0.0.1, and all we need."""
+    """Offer exactly the addresses that serve the page; aioice would omit 127.0.0.1."""
     chosen = _addresses.get()
     return _all_addresses(use_ipv4=use_ipv4, use_ipv6=use_ipv6) if chosen is None else chosen
 
@@ -60,11 +60,11 @@ aioice.ice.get_host_addresses = _host_addresses
 
 
 class OfferError(Exception):
-    """A browser's offer cannot be answered; the message says why."""
+    """A browser's offer cannot be answered. The message says why."""
 
 
 class PacketTrack(MediaStreamTrack):
-    """A viewer's pictures as a track; aiortc packs them without encoding anew."""
+    """A viewer's pictures as a track; aiortc packetises them without re-encoding."""
 
     kind = "video"
 
@@ -73,7 +73,7 @@ class PacketTrack(MediaStreamTrack):
         self._viewer = viewer
 
     async def recv(self) -> Any:
-        """The next picture's packet."""
+        """Wait for the next picture's packet."""
         item = await self._viewer.next()
         if not isinstance(item, EncodedPicture):
             raise MediaStreamError
@@ -88,11 +88,11 @@ class Peer:
     """One browser's connection, from its offer to its end.
 
     Args:
-        broadcast: what it watches.
-        viewer: as which it watches.
-        address: where the page is served; the pictures go no further.
-        on_frame: gets each picture of the browser's camera, where that is wanted.
-        on_end: called once, when it is over.
+        broadcast: the broadcast that it watches.
+        viewer: its viewer in that broadcast.
+        address: the page's address; pictures are sent nowhere else.
+        on_frame: called with each picture of the browser's camera, if that is wanted.
+        on_end: called once, when the connection has ended.
     """
 
     def __init__(
@@ -116,18 +116,18 @@ class Peer:
         self._connection.on("track", self._on_track)
 
     async def answer(self, sdp: str, *, start_bitrate: int | None = None) -> str:
-        """The answer to a browser's offer.
+        """Answer a browser's offer.
 
         Args:
-            sdp: its session description.
-            start_bitrate: kilobits a second that its camera begins with, where one is wanted.
+            sdp: the offer's session description.
+            start_bitrate: initial kilobits per second for the browser's camera, if wanted.
 
         Raises:
-            OfferError: it is no offer, or takes no H.264.
+            OfferError: it is not an offer, or does not support H.264.
         """
         connection = self._connection
         sender = connection.addTrack(PacketTrack(self.viewer))
-        # The library asks an encoder of its own; ours hears of it here.
+        # The library passes key frame requests to its own encoder; forward them to ours.
         sender._send_keyframe = self._broadcast.request_key  # type: ignore[method-assign]
         h264 = [
             codec
@@ -146,13 +146,13 @@ class Peer:
             raise OfferError(f"the offer cannot be answered: {error}") from None
         described = connection.localDescription
         if "H264" not in described.sdp:
-            raise OfferError("the browser takes no H.264")
+            raise OfferError("the browser does not support H.264")
         self._start(self._watch_over())
         answer = str(described.sdp)
         return answer if start_bitrate is None else _with_bitrate(answer, start_bitrate)
 
     async def close(self) -> None:
-        """End it. May be called twice."""
+        """End the connection. May be called twice."""
         if self._is_over:
             return
         self._is_over = True
@@ -178,7 +178,7 @@ class Peer:
             self._start(self._receive(track))
 
     async def _receive(self, track: MediaStreamTrack) -> None:
-        """Take every picture at once, so that none queues up in the library; the newest counts."""
+        """Receive every picture immediately, so that none queues up in the library."""
         assert self._on_frame is not None
         while True:
             try:
@@ -188,7 +188,7 @@ class Peer:
             self._on_frame(frame)
 
     async def _watch_over(self) -> None:
-        """End a browser that never connects, or falls silent."""
+        """End the connection if the browser never connects or falls silent."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CONNECT_SECONDS
         last, reports = loop.time(), 0
@@ -208,13 +208,13 @@ class Peer:
         await self.close()
 
     async def _reports(self) -> int:
-        """How many packets the browser has sent: reports of reception, once a second or so."""
+        """How many packets the browser has sent; it reports reception about once per second."""
         stats = await self._connection.getSenders()[0].getStats()
         return sum(e.packetsReceived for e in stats.values() if e.type == "transport")
 
 
 def _reachable(address: WebAddress) -> list[str] | None:
-    """The addresses that a browser is told; None for all of this machine's."""
+    """The addresses offered to a browser; None for all of this machine's."""
     if address.is_loopback:
         return ["::1"] if ":" in address.host else ["127.0.0.1"]
     if address.host in ("0.0.0.0", "::"):  # noqa: S104  (compared, not bound)
@@ -223,7 +223,7 @@ def _reachable(address: WebAddress) -> list[str] | None:
 
 
 def _with_bitrate(sdp: str, kilobits: int) -> str:
-    """An answer that has Chromium begin at this rate, so that it does not shrink its picture."""
+    """Make Chromium start at this bit rate, so that it does not shrink its picture."""
     lines = []
     for line in sdp.splitlines():
         lines.append(line)

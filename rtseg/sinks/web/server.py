@@ -1,6 +1,6 @@
-"""The page's web server: an event loop on a thread of its own, a bounded number of connections.
+"""The page's web server: an event loop on its own thread, with a limit on connections.
 
-Everything is answered from memory; no path of a request ever becomes a path of a file.
+Every response comes from memory; a request's path is never used as a file path.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from rtseg.sinks.web.gate import Gate
 T = TypeVar("T")
 
 LARGEST_REQUEST_BYTES = 64 << 10
-"""Of a body; an offer is a tenth of that."""
+"""The largest request body in bytes; an offer takes a tenth of that."""
 
 HALF_OPEN_SECONDS = 10.0
-"""How long a connection may take to ask something, and a request to arrive."""
+"""Seconds that a connection may stay idle, and that a request may take to arrive."""
 
 CONNECTIONS_A_VIEWER = 8
-"""So many more connections are taken than may watch: browsers open six each."""
+"""Connections accepted beyond the number of viewers: browsers open six each."""
 
 _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One path that is answered, by a coroutine on the event loop."""
+    """A path and the coroutine that answers it on the event loop."""
 
     method: str
     path: str
@@ -60,13 +60,13 @@ class WebServer:
     """Serves the page and the given routes. Used on one thread; its loop runs on another.
 
     Args:
-        address: where.
-        settings: token, certificate, how many may watch.
-        assets: the page's own files, and their kinds, by path.
+        address: the address to listen on.
+        settings: token, certificate, and the most viewers.
+        assets: the page's own files by path, with their content types.
 
     Attributes:
-        address: with the port that it really has, once it is open.
-        token: what viewers must know; None where anybody on this machine may watch.
+        address: once open, with the actual port.
+        token: the token that viewers need; None if anybody on this machine may watch.
         loop: the event loop.
 
     Raises:
@@ -95,36 +95,36 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """What a person opens; it holds the token where there is one."""
+        """The URL to open, including the token if there is one."""
         scheme = "http" if self._tls is None else "https"
         query = "" if self.token is None else f"?token={self.token}"
         return f"{scheme}://{self.address.shown_host}:{self.address.port}/{query}"
 
     def open(self, routes: list[Route]) -> None:
-        """Begin to listen.
+        """Start listening.
 
         Raises:
-            SinkError: the port is taken, or the host is not this machine's.
+            SinkError: the port is in use, or the host is not this machine's.
         """
         self._thread.start()
         try:
             self.call(self._open(routes), seconds=_START_SECONDS)
         except OSError as error:
             raise SinkError(
-                f"http://{self.address.shown_host}:{self.address.port}: cannot listen there: "
+                f"http://{self.address.shown_host}:{self.address.port}: cannot listen on it: "
                 f"{error.strerror or error}; give another port, or 0 for any free one"
             ) from None
 
     def call(self, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
-        """Run a coroutine on the loop, and wait for it so long."""
+        """Run a coroutine on the loop, and wait for it up to a time limit."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(seconds)
 
     def at_close(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Have a coroutine run before the server goes."""
+        """Register a coroutine to run before the server closes."""
         self._closing.append(work)
 
     def close(self) -> None:
-        """Refuse whoever comes, end whoever is there. May be called twice."""
+        """Stop listening and end all connections. May be called twice."""
         if not self._thread.is_alive():
             if not self.loop.is_running() and not self.loop.is_closed():
                 self.loop.close()
@@ -132,7 +132,7 @@ class WebServer:
         try:
             self.call(self._close(), seconds=_STOP_SECONDS)
         except TimeoutError:
-            _log.warning("the web server did not end in time; its thread is left behind")
+            _log.warning("the web server did not stop in time; its thread is abandoned")
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(_STOP_SECONDS)
 
@@ -145,7 +145,7 @@ class WebServer:
             self.loop.close()
 
     async def _open(self, routes: list[Route]) -> None:
-        # The gate knows the port only once it is bound; connections are taken after that.
+        # The gate learns the port once it is bound; connections are accepted after that.
         server = await self.loop.create_server(
             self._protocol,
             self.address.host,
@@ -179,7 +179,7 @@ class WebServer:
         await server.start_serving()
 
     def _protocol(self) -> asyncio.BaseProtocol:
-        """Of one connection more; where there are too many, one that hangs up."""
+        """Make the protocol for a new connection; beyond the limit, one that hangs up."""
         assert self._runner is not None
         server = self._runner.server
         assert server is not None
@@ -195,7 +195,7 @@ class WebServer:
             try:
                 await asyncio.wait_for(work(), 2.0)
             except TimeoutError:
-                _log.warning("a viewer's connection did not end in time")
+                _log.warning("a viewer's connection did not close in time")
         if self._runner is not None:
             await self._runner.cleanup()
         current = asyncio.current_task()
@@ -206,17 +206,17 @@ class WebServer:
 
 
 class _HangUp(asyncio.Protocol):
-    """Closes a connection that is one too many."""
+    """Closes a connection beyond the limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
 
 
 async def json_of(request: web.Request) -> Mapping[str, Any]:
-    """The object that a request brings.
+    """Read the JSON object in a request's body.
 
     Raises:
-        HTTPRequestEntityTooLarge, HTTPRequestTimeout, HTTPBadRequest: it does not.
+        HTTPRequestEntityTooLarge, HTTPRequestTimeout, HTTPBadRequest: it has none.
     """
     if (request.content_length or 0) > LARGEST_REQUEST_BYTES:
         raise web.HTTPRequestEntityTooLarge(
@@ -229,7 +229,7 @@ async def json_of(request: web.Request) -> Mapping[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
-        raise web.HTTPBadRequest(text="this is no JSON\n") from None
+        raise web.HTTPBadRequest(text="the body is not JSON\n") from None
     if not isinstance(value, dict):
         raise web.HTTPBadRequest(text="an object is needed\n")
     return value

@@ -19,14 +19,14 @@ class WebSink(LivePage):
     """Serves the page of one run.
 
     Args:
-        address: where; port 0 is any free one.
-        settings: token, certificate, how many may watch, whether to go on when nobody does.
-        state: asked for what the page shows beside the picture, on the server's thread.
-        threads: for encoding.
+        address: the address to listen on; port 0 means any free port.
+        settings: token, certificate, the most viewers, and whether to run without any.
+        state: called on the server's thread for the page's state beside the picture.
+        threads: encoder threads.
 
     Attributes:
-        url: what a person opens, with the token where one is needed; once it is open.
-        on_open: gets the URL once it is open.
+        url: the URL to open, including the token if one is needed; known once open.
+        on_open: called with the URL once it is open.
 
     Raises:
         SettingError: the certificate cannot be used.
@@ -54,7 +54,7 @@ class WebSink(LivePage):
 
     @property
     def url(self) -> str:
-        """What a person opens. It holds the token: it is for the one who started the run."""
+        """The URL to open. It contains the token, so show it only to whoever started the run."""
         return self._server.url
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
@@ -75,7 +75,7 @@ class WebSink(LivePage):
         self._server.close()
 
     def describe(self) -> str:
-        """Where the page was, without its token."""
+        """The page's address, without its token."""
         return self._server.url.partition("?")[0]
 
 

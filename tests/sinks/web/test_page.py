@@ -149,7 +149,7 @@ def test_too_many_are_refused_clearly() -> None:
         page.wait(lambda: page.stats()["viewers"])
         status, headers, body = page.ask("/snapshot.jpg")
         assert (status, headers["Retry-After"]) == (503, "10")
-        assert body.startswith(b"too many watch already")
+        assert body.startswith(b"too many viewers")
         status, _, _ = page.ask("/offer", method="POST", body={"sdp": "v=0"})
         assert status == 503
         answer.close()
@@ -173,7 +173,7 @@ def test_the_page_asks_nothing_of_anybody_else() -> None:
 def test_a_port_that_is_taken_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         sink = WebSink(WebAddress(host="127.0.0.1", port=taken.getsockname()[1]))
-        with pytest.raises(SinkError, match=r"cannot listen there: .*; give another port"):
+        with pytest.raises(SinkError, match=r"cannot listen on it: .*; give another port"):
             sink.open(info(), width=64, height=48)
         sink.close("failed")
 
@@ -213,7 +213,7 @@ def test_addresses(text: str, host: str, port: int, is_loopback: bool) -> None:
     "text", ["", "host", ":80", "65536", "-1", "1.5", "::1:80", "http://x:80", "a b:80", "h:", "٣"]
 )
 def test_no_addresses(text: str) -> None:
-    with pytest.raises(SettingError, match=r"`web`: .* is no address; allowed: PORT"):
+    with pytest.raises(SettingError, match=r"`web`: .* is not an address; allowed: PORT"):
         parse_address(text)
 
 
