@@ -1,12 +1,12 @@
-"""From low-resolution probabilities to label ids at full size: the one place labels are made.
+"""Upsample low-resolution probabilities to label ids at full size.
 
 A label is the class whose bilinearly interpolated probability is largest (half-pixel centres,
 edges replicated: what PyTorch calls `align_corners=False`).
 
-Nothing is guided by the picture. On composites of validation heads at 40 and 80% of 720p, a guided
-filter over half a cell (He et al., ECCV 2010) gave 1.1 and 0.8 points of overall F1 for 18 ms a
-face, more than half of which plain blurring gave as well; over two cells, at 40%, it lost more
-than 10. Bicubic interpolation was 0.3 worse than bilinear.
+The picture itself is not used. On composites of validation heads at 40 and 80% of 720p, a guided
+filter over half a cell (He et al., ECCV 2010) gained 1.1 and 0.8 points of overall F1 for 18 ms per
+face, and plain blurring gained more than half of that. Over two cells, at 40%, it lost more than 10
+points. Bicubic interpolation was 0.3 points worse than bilinear.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["labels_at", "paste", "whole_labels"]
 
 
 def whole_labels(probabilities: Probabilities, *, height: int, width: int) -> LabelMap:
-    """Labels of a picture that the probabilities cover from edge to edge.
+    """Compute the labels of a whole picture.
 
     Args:
         probabilities: float32 (rows, columns, classes), at most 255 classes.
@@ -48,20 +48,20 @@ def whole_labels(probabilities: Probabilities, *, height: int, width: int) -> La
 def paste(
     labels: LabelMap, probabilities: Probabilities, crop: Crop, *, transparent: int | None
 ) -> None:
-    """Write the labels of one crop into those of its frame, in place.
+    """Write one crop's labels into the frame's labels, in place.
 
     Args:
         labels: uint8 (height, width) of the frame.
         probabilities: float32 (rows, columns, classes) of the crop.
-        crop: where it lies; what reaches over the frame's edges is cut off.
-        transparent: the id that is not written (the background's), or None.
+        crop: its position; parts beyond the frame's edges are ignored.
+        transparent: an id that is not written (the background), or None.
 
     Raises:
-        SettingError: the probabilities have another shape.
+        SettingError: the probabilities have the wrong shape.
     """
     _check(probabilities)
     height, width = labels.shape
-    # the pixels whose centres lie inside
+    # the pixels whose centres are inside
     bounds = crop.bounds
     left, right = _inside(bounds.left, bounds.right, width)
     top, bottom = _inside(bounds.top, bounds.bottom, height)
@@ -90,7 +90,7 @@ def paste(
 
 
 def _write(target: LabelMap, made: LabelMap, where: Mask) -> None:
-    """Copy some pixels, in place. OpenCV does it several times as fast as NumPy."""
+    """Copy the selected pixels in place, several times as fast as NumPy."""
     import cv2
 
     cv2.copyTo(made, where.view(np.uint8), target)

@@ -1,7 +1,7 @@
 """Label hair that extends beyond the face's crop, by running the network on a wider crop.
 
-Only hair is taken from it, only what hangs together with the face's own at the crop's edge, and
-only beyond that edge: there the crop around the face knows better.
+Only hair is taken from the wider crop, only where it is connected to the face's hair at the edge of
+the face's crop, and only beyond that edge, since the tighter crop is more accurate inside.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from rtseg.frames import Box, Probabilities
 from rtseg.geometry.crop import Crop, box_around, crop_around
 from rtseg.labels import LabelSet
 
-_TOUCHING = 0.03  # of an edge's cells that are hair, from which the hair goes on beyond it
-_WIDER = 2.0  # times the crop around the face
-_MOVED = 0.5  # of the crop's size, towards the edges that hair reaches
-_OVERLAP_CELLS = 1.0  # by which both crops' hair overlap, so that no seam is left between them
-_FRAME_CELLS = 1.0  # an edge so near the picture's own hides nothing
+_TOUCHING = 0.03  # share of an edge's cells that must be hair for it to continue beyond
+_WIDER = 2.0  # size of the wider crop, relative to the crop around the face
+_MOVED = 0.5  # shift towards the edges that hair reaches, relative to the crop's size
+_OVERLAP_CELLS = 1.0  # overlap of the two crops' hair, so that there is no seam
+_FRAME_CELLS = 1.0  # an edge this close to the picture's edge hides nothing
 
 
 def wider_crop(
     probabilities: Probabilities, crop: Crop, label_set: LabelSet, *, height: int, width: int
 ) -> Crop | None:
-    """Where to look for the rest of the hair; None where the crop shows all of it.
+    """Choose a wider crop that shows the rest of the hair; None if the crop shows all of it.
 
     Args:
-        probabilities: of the crop around a face, float32 (rows, columns, classes).
+        probabilities: float32 (rows, columns, classes) of the crop around a face.
         crop: that crop.
-        label_set: says which ids are hair.
-        height, width: of the picture, pixels.
+        label_set: identifies the hair ids.
+        height, width: the picture's size in pixels.
     """
     if not label_set.hair:
         return None
@@ -47,7 +47,7 @@ def wider_crop(
     box = crop.box
     cell = max(box.width / columns, box.height / rows)
     across = down = 0.0
-    found = False
+    reaches_edge = False
     for (x, y), cells in edges.items():
         if np.count_nonzero(cells) < max(2, _TOUCHING * len(cells)):
             continue
@@ -59,8 +59,8 @@ def wider_crop(
         inside_x = reaches < float(middle[0]) < width - reaches
         inside_y = reaches < float(middle[1]) < height - reaches
         if inside_x and inside_y:
-            across, down, found = across + x * _MOVED, down + y * _MOVED, True
-    if not found:
+            across, down, reaches_edge = across + x * _MOVED, down + y * _MOVED, True
+    if not reaches_edge:
         return None
     moved = crop.moved(across, down)
     aspect = box.width / box.height
@@ -75,17 +75,17 @@ def hair_beyond(
     *,
     others: Iterable[Box],
 ) -> Probabilities | None:
-    """The hair of a face in a wider crop, beyond the crop around the face.
+    """Extract a face's hair from a wider crop, beyond the crop around the face.
 
     Args:
-        wide: of the wider crop, float32 (rows, columns, classes).
-        wide_crop: where it lies.
-        face: whose hair it is.
-        label_set: must know a background.
-        others: the heads of other people, pixels: what lies on them is theirs.
+        wide: float32 (rows, columns, classes) of the wider crop.
+        wide_crop: its position.
+        face: the crop around the face.
+        label_set: must have a background.
+        others: boxes of other people's heads in pixels; hair there is theirs.
 
     Returns:
-        float32, the shape of `wide`: hair and background only; None where nothing goes on.
+        float32 of `wide`'s shape with hair and background only; None if no hair continues.
     """
     import cv2
 
@@ -94,46 +94,46 @@ def hair_beyond(
         return None
     rows, columns = wide.shape[:2]
     hair = np.isin(wide.argmax(2), label_set.hair)
-    own = _own_hair(face, label_set, wide_crop, rows, columns)
+    face_hair = _hair_of_face(face, label_set, wide_crop, rows, columns)
     inside = _covered(wide_crop, rows, columns, by=face.crop, less=0.0)
     deep = _covered(wide_crop, rows, columns, by=face.crop, less=_OVERLAP_CELLS)
     for head in others:
         hair &= ~_covered(wide_crop, rows, columns, by=Crop(box=head), less=0.0)
-    # what of the wider crop's hair lies in the crop around the face, that crop has to bear out
-    hair &= ~inside | cv2.dilate(own.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
+    # inside the crop around the face, hair counts only where that crop agrees
+    hair &= ~inside | cv2.dilate(face_hair.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
     _, names = cv2.connectedComponents(hair.view(np.uint8), connectivity=8)
-    together = np.unique(names[own & hair])
+    together = np.unique(names[face_hair & hair])
     goes_on: Mask = np.isin(names, together[together > 0]) & ~deep
     if not (goes_on & ~inside).any():
         return None
-    found = np.zeros_like(wide)
+    beyond = np.zeros_like(wide)
     ids = list(label_set.hair)
-    found[..., ids] = wide[..., ids] * goes_on[..., None]
-    found[..., background] = 1 - found[..., ids].sum(2)
-    return found
+    beyond[..., ids] = wide[..., ids] * goes_on[..., None]
+    beyond[..., background] = 1 - beyond[..., ids].sum(2)
+    return beyond
 
 
-def _own_hair(
+def _hair_of_face(
     face: TrackedFace, label_set: LabelSet, wide_crop: Crop, rows: int, columns: int
 ) -> Mask:
-    """The face's hair by the crop around it, in the cells of a wider crop."""
+    """Hair according to the crop around the face, sampled at the cells of a wider crop."""
     x, y = _middles(wide_crop, rows, columns)
     box = face.crop.box
     x, y = face.crop.from_frame(x, y)
-    own_rows, own_columns = face.probabilities.shape[:2]
-    column = np.floor((x - box.left) / box.width * own_columns).astype(np.intp)
-    row = np.floor((y - box.top) / box.height * own_rows).astype(np.intp)
-    known = (column >= 0) & (column < own_columns) & (row >= 0) & (row < own_rows)
+    face_rows, face_columns = face.probabilities.shape[:2]
+    column = np.floor((x - box.left) / box.width * face_columns).astype(np.intp)
+    row = np.floor((y - box.top) / box.height * face_rows).astype(np.intp)
+    known = (column >= 0) & (column < face_columns) & (row >= 0) & (row < face_rows)
     hair = np.isin(face.probabilities.argmax(2), label_set.hair)
     if face.foreign is not None:
         hair &= ~face.foreign
-    own: Mask = np.zeros((rows, columns), bool)
-    own[known] = hair[row[known], column[known]]
-    return own
+    of_face: Mask = np.zeros((rows, columns), bool)
+    of_face[known] = hair[row[known], column[known]]
+    return of_face
 
 
 def _covered(crop: Crop, rows: int, columns: int, *, by: Crop, less: float) -> Mask:
-    """The cells of a crop that lie inside another, by so many cells at least."""
+    """The cells of a crop that are inside another crop by at least a number of cells."""
     x, y = _middles(crop, rows, columns)
     x, y = by.from_frame(x, y)
     margin = less * max(crop.box.width / columns, crop.box.height / rows)
@@ -147,7 +147,7 @@ def _covered(crop: Crop, rows: int, columns: int, *, by: Crop, less: float) -> M
 
 
 def _middles(crop: Crop, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the middles of a crop's cells lie in the picture, float64 (rows, columns) each."""
+    """Picture coordinates (x, y) of a crop's cell centres, float64 (rows, columns) each."""
     box = crop.box
     x, y = np.meshgrid(
         box.left + (np.arange(columns) + 0.5) * (box.width / columns),

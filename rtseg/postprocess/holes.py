@@ -1,4 +1,4 @@
-"""Fill holes in hair, which are nearly always the network's uncertainty and not a gap."""
+"""Fill small holes in hair, which are nearly always uncertainty rather than real gaps."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import numpy as np
 from rtseg.frames import Probabilities
 from rtseg.labels import LabelSet
 
-_LARGEST = 0.012  # of a map's cells
-_LEAST_HAIR = 0.7  # of what lies around a hole; the rest is face
+_LARGEST = 0.012  # largest hole, as a share of a map's cells
+_LEAST_HAIR = 0.7  # least share of hair around a hole; the rest is face
 
 
 def filled(probabilities: Probabilities, label_set: LabelSet) -> Probabilities:
-    """The map without the small spots of background that lie in the midst of hair.
+    """Remove small spots of background inside hair.
 
     Args:
-        probabilities: float32 (rows, columns, classes); left as it is.
-        label_set: of the map; one without hair or background has no holes.
+        probabilities: float32 (rows, columns, classes); not modified.
+        label_set: the map's label set; without hair or background nothing is filled.
 
     Returns:
-        The same map where there is no hole, else a copy in which holes have no background.
+        The same map if there are no holes, else a copy without background in the holes.
     """
     background = label_set.background
     if background is None or not label_set.hair:

@@ -1,11 +1,10 @@
 """Temporal smoothing: average probabilities over time where the picture is still.
 
-Averaging blindly draws ghosts behind everything that moves, and is then worse than nothing. So
-each cell's average is gated by how much the picture changed there, and everything is forgotten
-where the stream breaks. The picture is compared with its own average, which is as old as that of
-the probabilities: what moves slowly is then noticed as soon as the average lags behind it, at any
-frame rate. A map may be finer than a picture can be judged in noise: then several of its cells
-share a gate.
+Plain averaging leaves ghosts behind everything that moves, and is worse than none. So each cell's
+average is gated by how much the picture changed there, and discarded when the stream breaks. The
+picture is compared with its own average, which is as old as that of the probabilities; so slow
+movement is noticed as soon as the average lags behind, at any frame rate. If a map is too fine to
+judge changes against the picture's noise, several of its cells share a gate.
 """
 
 from __future__ import annotations
@@ -21,29 +20,29 @@ from rtseg.geometry.crop import Crop
 from rtseg.geometry.resample import Grid, carried_over
 
 Weights = npt.NDArray[np.float32]
-"""Of the past, 0..1, a cell: float32 (rows, columns)."""
+"""The weight of the past for each cell, 0..1: float32 (rows, columns)."""
 
 LONGEST_SECONDS = 0.3
-"""Time constant of the average at strength 1."""
+"""Time constant of the average at strength 1, in seconds."""
 
 GAP_SECONDS = 0.5
-"""What lies further back says nothing about now."""
+"""A frame more than this many seconds ago is not used."""
 
-# A cell's change is measured in grey levels, and judged against what changes least in the crop:
-# that is the sensor's noise. Up to the first multiple of it a cell stands still, from the second
-# on it moves.
+# A cell's change is measured in grey levels, relative to the least-changing cells of the crop,
+# which show the sensor's noise. Up to the first multiple of the noise a cell counts as still, from
+# the second on as moving.
 _STILL, _MOVED = 1.8, 3.5
 _LEAST_NOISE, _MOST_NOISE = 1.0, 4.0
 _QUIET_SHARE = 20  # percentile
-_GATE_PIXELS = 4  # of the picture, a side, that a gate averages at least: single ones are noise
+_GATE_PIXELS = 4  # shortest side of a gate in picture pixels, to average out noise
 
 
 class TrackSmoother:
     """Averages the probability maps of one track (or of the whole frame) over time.
 
     Args:
-        strength: 0..1; the time constant is `strength * LONGEST_SECONDS`, and 0 hands maps
-            through untouched.
+        strength: 0..1; the time constant is `strength * LONGEST_SECONDS`, and 0 returns maps
+            unchanged.
 
     Raises:
         SettingError: the strength is out of range.
@@ -65,14 +64,14 @@ class TrackSmoother:
     def __call__(
         self, probabilities: Probabilities, *, picture: Image, crop: Crop, seconds: float
     ) -> Probabilities:
-        """The averaged map; the input is left as it is.
+        """Return the averaged map; the input is not modified.
 
         Args:
             probabilities: float32 (rows, columns, classes).
-            picture: what they were made from, uint8 (height, width, 3), any size.
-            crop: where that lies in the frame.
-            seconds: the frame's time; after a gap of more than half a second, or going back,
-                the average starts anew.
+            picture: the network's input, uint8 (height, width, 3) of any size.
+            crop: its position in the frame.
+            seconds: the frame's time. After a gap of more than half a second, or a step back,
+                the average starts afresh.
         """
         if self.strength == 0:
             return probabilities
@@ -92,7 +91,7 @@ class TrackSmoother:
             if past_crop != crop:
                 past, known = carried_over(past, past_crop, crop)
                 past_guide, guide_known = carried_over(past_guide, past_crop, crop)
-                # interpolated, it lost its finest detail: compared without that of either
+                # interpolation removed its finest detail, so compare both without it
                 still = stillness(_softened(guide), _softened(past_guide))
                 weight = share * still * guide_known
                 smoothed = _averaged(probabilities, past, _spread(weight, past.shape) * known)
@@ -106,7 +105,7 @@ class TrackSmoother:
 
 
 def _guide(picture: Image, rows: int, columns: int) -> Grid:
-    """The picture reduced to a map's cells, or to blocks of them: float32 (rows, columns, 3)."""
+    """Reduce the picture to a map's cells or blocks of them: float32 (rows, columns, 3)."""
     import cv2
 
     height, width = picture.shape[:2]
@@ -117,7 +116,7 @@ def _guide(picture: Image, rows: int, columns: int) -> Grid:
 
 
 def _spread(weight: Weights, shape: tuple[int, ...]) -> Weights:
-    """Gates' weights for each cell of a map."""
+    """Expand the gates' weights to each cell of a map."""
     import cv2
 
     if weight.shape == shape[:2]:
@@ -127,7 +126,7 @@ def _spread(weight: Weights, shape: tuple[int, ...]) -> Weights:
 
 
 def _averaged(now: Grid, past: Grid, weight: Weights) -> Grid:
-    """Of the past by its weight, of now the rest."""
+    """Blend the past, with its weight, and the present."""
     averaged: Grid = past - now
     averaged *= weight[:, :, None]
     averaged += now
@@ -135,7 +134,7 @@ def _averaged(now: Grid, past: Grid, weight: Weights) -> Grid:
 
 
 def stillness(guide: Grid, past_guide: Grid) -> Weights:
-    """How surely nothing changed in each cell, 0..1: float32 (rows, columns).
+    """Estimate the certainty that nothing changed in each cell, 0..1: float32 (rows, columns).
 
     Args:
         guide, past_guide: the picture reduced to the cells, and its average so far, float32
@@ -145,7 +144,7 @@ def stillness(guide: Grid, past_guide: Grid) -> Weights:
 
     red, green, blue = cv2.split(cv2.absdiff(guide, past_guide))
     change = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
-    # a border's probabilities reach over to the next cells
+    # a border's probabilities extend into the neighbouring cells
     change = cv2.dilate(change, np.ones((3, 3), np.uint8))
     noise = min(max(float(np.percentile(change, _QUIET_SHARE)), _LEAST_NOISE), _MOST_NOISE)
     still: Weights = (_MOVED - change / noise) / (_MOVED - _STILL)
@@ -153,7 +152,7 @@ def stillness(guide: Grid, past_guide: Grid) -> Weights:
 
 
 def _softened(guide: Grid) -> Grid:
-    """Without detail of a single cell."""
+    """Remove detail as fine as a single cell."""
     import cv2
 
     soft: Grid = cv2.GaussianBlur(guide, (3, 3), 0)
@@ -161,9 +160,9 @@ def _softened(guide: Grid) -> Grid:
 
 
 class CutDetector:
-    """Notices that a stream goes on with another picture altogether."""
+    """Detects cuts, where a stream continues with an entirely different picture."""
 
-    _POINTS = 48  # a side of the coarse grid of samples
+    _POINTS = 48  # samples per side of the coarse grid
     _LEVELS = 10.0
     _CONTRASTS = 0.85
     _HISTOGRAM = 0.05
@@ -176,11 +175,11 @@ class CutDetector:
         self._past: npt.NDArray[np.int16] | None = None
 
     def __call__(self, image: Image) -> bool:
-        """Whether a cut lies between the last picture and this one; never before the first.
+        """Whether there was a cut between the last picture and this one; False for the first.
 
-        Two unrelated pictures differ, point by point, by more than the pictures' own contrast,
-        and in the shares of their colours. A fast pan may do the first but not the second; a
-        slow fade does neither from one frame to the next.
+        Two unrelated pictures differ both point by point, by more than their own contrast, and in
+        their colour histograms. A fast pan differs in the first way only, and a slow fade in
+        neither from one frame to the next.
 
         Args:
             image: uint8 (height, width, 3).
@@ -193,7 +192,7 @@ class CutDetector:
         if past is None or past.shape != points.shape:
             return False
         levels = float(np.abs(points - past).mean())
-        # the usual frame ends here
+        # most frames end here
         if levels < self._LEVELS:
             return False
         contrast = (_contrast(points) + _contrast(past)) / 2
@@ -206,6 +205,6 @@ def _contrast(points: npt.NDArray[np.int16]) -> float:
 
 
 def _histogram(points: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
-    """Shares of eight levels in each channel, 24 in all, summing to one."""
+    """A histogram of eight levels per channel, 24 values that sum to one."""
     binned = (points >> 5) + np.array([0, 8, 16], np.int16)
     return np.bincount(binned.reshape(-1), minlength=24) / binned.size

@@ -1,8 +1,8 @@
-"""Soft masks: how much of each pixel belongs to a group of classes, computed when asked for.
+"""Soft masks: how much of each pixel belongs to a group of classes, computed on demand.
 
-A group's share is the sum of its classes' probabilities, interpolated bilinearly as labels are. A
-sum may exceed one half where no class of the group leads, and the other way round; such values are
-held at one half, so that a soft mask never contradicts the labels.
+A group's share is the sum of its classes' probabilities, interpolated bilinearly like labels. The
+sum can exceed one half where no class of the group is the most likely one, and vice versa; such
+values are clamped to one half, so that a soft mask never contradicts the labels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rtseg.frames import Alpha, FaceAlpha, LabelMap, Probabilities
 from rtseg.geometry.crop import Crop
 
 _LEAST = 1 / 256
-"""Cells with less of a group than this are not looked at."""
+"""Cells with a smaller share of a group than this are ignored."""
 
 _PixelBox = tuple[int, int, int, int]
 """(left, top, right, bottom) in whole pixels, right and bottom exclusive."""
@@ -24,12 +24,12 @@ _PixelBox = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CropProbabilities:
-    """What the labels of one crop were made from.
+    """The probabilities from which one crop's labels were made.
 
     Attributes:
-        probabilities: float32 (rows, columns, classes), steadied; need not sum to one.
-        crop: where in the frame it lies.
-        track_id: whose it is; 0 for a whole frame.
+        probabilities: float32 (rows, columns, classes), smoothed; need not sum to one.
+        crop: its position in the frame.
+        track_id: the face's track; 0 for a whole frame.
     """
 
     probabilities: Probabilities
@@ -47,12 +47,12 @@ class _Layer:
 
 
 class SoftMasks:
-    """The soft masks of one frame. Holds the crops' probabilities only, no picture.
+    """The soft masks of one frame. Keeps the crops' probabilities, but no picture.
 
     Args:
-        crops: in the order in which their labels were written: a later one covers an earlier one.
-        labels: of the frame; what every soft mask agrees with.
-        background: the id that does not cover what lies below, or None where every id does.
+        crops: in the order in which their labels were written; later ones cover earlier ones.
+        labels: the frame's labels, which every soft mask agrees with.
+        background: the id that does not cover anything, or None if every id does.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class SoftMasks:
         self._background = background
 
     def alpha(self, ids: Sequence[int]) -> Alpha:
-        """The share of some classes in every pixel, 0..1: float32, the labels' shape.
+        """The share of the given classes in every pixel, 0..1: float32, the labels' shape.
 
-        Above one half only where the label is one of them, and at least one half where it is.
+        It is above one half only where the label is one of them, and at least one half there.
         """
         if self._background in ids:
             count = self._crops[0].probabilities.shape[2] if self._crops else 0
@@ -83,22 +83,22 @@ class SoftMasks:
         return alpha
 
     def by_face(self, ids: Sequence[int]) -> list[FaceAlpha]:
-        """The shares of some foreground classes, face by face: each with its pixels only.
+        """The shares of the given foreground classes, face by face, each limited to its pixels.
 
-        A face that lies behind another is covered by it; the faces' shares add up to `alpha`, up
-        to the pixels that are held at one half there.
+        A face behind another is covered by it. The faces' shares add up to `alpha`, except at
+        pixels that are clamped to one half there.
         """
         by_track: dict[int, list[_Layer]] = {}
         for layer in self._layers(ids):
             by_track.setdefault(layer.track_id, []).append(layer)
-        found = []
+        faces = []
         for track_id, layers in by_track.items():
-            # hair may go on beyond a face's own crop, in a second one
+            # hair may continue beyond a face's crop, in a second one
             layer = layers[0] if len(layers) == 1 else _together(layers)
             left, top, right, bottom = layer.box
             region = (slice(top, bottom), slice(left, right))
-            found.append(FaceAlpha(track_id=track_id, region=region, alpha=layer.alpha))
-        return found
+            faces.append(FaceAlpha(track_id=track_id, region=region, alpha=layer.alpha))
+        return faces
 
     def _layers(self, ids: Sequence[int]) -> list[_Layer]:
         layers: list[_Layer] = []
@@ -114,11 +114,11 @@ class SoftMasks:
 
     @property
     def _is_whole(self) -> bool:
-        """The crop is the frame: what lies beyond its edge is nothing else."""
+        """Whether the crop is the whole frame."""
         return self._background is None or self._crops[0].track_id == 0
 
     def _cover(self, layer: _Layer, part: CropProbabilities) -> None:
-        """Take away from a layer what a crop that lies over it covers."""
+        """Remove from a layer what a crop on top of it covers."""
         if self._background is None:
             return
         bounds = part.crop.bounds
@@ -128,12 +128,12 @@ class SoftMasks:
         if right <= left or bottom <= top:
             return
         empty = _share(part.probabilities, (self._background,))
-        seen = _spread(empty, part.crop, (left, top, right, bottom), beyond=1.0)
+        visible = _spread(empty, part.crop, (left, top, right, bottom), beyond=1.0)
         x, y = layer.box[:2]
-        layer.alpha[top - y : bottom - y, left - x : right - x] *= seen
+        layer.alpha[top - y : bottom - y, left - x : right - x] *= visible
 
     def _box_of(self, share: Alpha, crop: Crop) -> _PixelBox | None:
-        """The pixels around all cells that have a share, with the cells between them and others."""
+        """The pixels around all cells with a share, including the cells where it falls to zero."""
         import cv2
 
         held = np.asarray(cv2.compare(share, _LEAST, cv2.CMP_GT), np.uint8)
@@ -143,7 +143,7 @@ class SoftMasks:
         height, width = self._labels.shape
         box = crop.box
         across, down = box.width / share.shape[1], box.height / share.shape[0]
-        # a cell's middle counts for a whole cell around it
+        # a cell affects pixels up to one cell from its centre
         x = box.left + across * np.array([column - 0.5, column + columns + 0.5])
         y = box.top + down * np.array([row - 0.5, row + rows + 0.5])
         corner_x, corner_y = crop.to_frame(x[[0, 1, 1, 0]], y[[0, 0, 1, 1]])
@@ -152,7 +152,7 @@ class SoftMasks:
         return (left, top, right, bottom) if right > left and bottom > top else None
 
     def _hold(self, alpha: Alpha, ids: Sequence[int], box: _PixelBox) -> None:
-        """Hold at one half what would contradict the labels, in place."""
+        """Clamp to one half, in place, whatever would contradict the labels."""
         import cv2
 
         left, top, right, bottom = box
@@ -160,7 +160,7 @@ class SoftMasks:
         labels = self._labels[top:bottom, left:right]
         membership = np.zeros(256, np.uint8)
         membership[list(ids)] = 1
-        # for one class, comparing is several times as fast as looking up
+        # for one class, comparing is several times as fast as a lookup table
         inside = labels == ids[0] if len(ids) == 1 else cv2.LUT(labels, membership).view(np.bool_)
         wrong = part > 0.5
         np.not_equal(wrong, inside, out=wrong)
@@ -170,7 +170,7 @@ class SoftMasks:
 
 
 def _together(layers: Sequence[_Layer]) -> _Layer:
-    """One face's layers as one, on the pixels around them all."""
+    """Merge one face's layers into one that contains all their pixels."""
     boxes = np.array([layer.box for layer in layers])
     left, top = (int(edge) for edge in boxes[:, :2].min(0))
     right, bottom = (int(edge) for edge in boxes[:, 2:].max(0))
@@ -183,7 +183,7 @@ def _together(layers: Sequence[_Layer]) -> _Layer:
 
 
 def _share(probabilities: Probabilities, ids: Sequence[int]) -> Alpha:
-    """A group's share in each cell, on the same side of one half as the cell's label."""
+    """A group's share in each cell, on the side of one half that agrees with the label."""
     classes = probabilities.shape[2]
     members = np.zeros((classes, 2), np.float32)
     members[list(ids), 0] = 1
@@ -198,13 +198,13 @@ def _share(probabilities: Probabilities, ids: Sequence[int]) -> Alpha:
 
 
 def _spread(share: Alpha, crop: Crop, box: _PixelBox, *, beyond: float | None) -> Alpha:
-    """A crop's values on some of the frame's pixels, bilinear.
+    """Interpolate a crop's values bilinearly at pixels of the frame.
 
     Args:
         share: float32 (rows, columns) of the crop.
-        crop: where it lies.
+        crop: its position.
         box: the pixels.
-        beyond: what lies beyond the crop's edges; None repeats the edge.
+        beyond: the value beyond the crop's edges; None repeats the edge.
     """
     import cv2
 

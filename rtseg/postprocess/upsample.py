@@ -1,9 +1,9 @@
-"""Upsample probabilities to labels on an axis-aligned pixel grid: exact, computed only at borders.
+"""Upsample probabilities to labels on an axis-aligned grid, computing only along borders.
 
-Bilinear values are convex combinations of a cell's four corners, so where one class leads at all
-four corners it leads everywhere in between; only the cells that a border runs through are
-computed pixel by pixel, and there only for the classes that can win. The result is that of
-interpolating every class everywhere, in a fraction of the time.
+Bilinear values are convex combinations of a cell's four corners, so a class that leads at all four
+corners leads everywhere in between. Only cells crossed by a border are computed pixel by pixel, and
+only for the classes that can win there. The result equals interpolating every class everywhere, in
+a fraction of the time.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from rtseg.geometry.resample import Positions, interpolate
 
 
 def labels_at(probabilities: Probabilities, rows: Positions, columns: Positions) -> LabelMap:
-    """The class that leads at every crossing of rows and columns, ascending positions.
+    """Return the leading class at every crossing of the given rows and columns.
 
     Args:
         probabilities: float32 (height, width, classes).
-        rows, columns: positions as `grid_positions` gives them.
+        rows, columns: ascending positions from `grid_positions`.
 
     Returns:
         uint8 (len(rows), len(columns)).
@@ -43,7 +43,7 @@ def labels_at(probabilities: Probabilities, rows: Positions, columns: Positions)
 
 
 def has_border(leaders: LabelMap) -> npt.NDArray[np.bool_]:
-    """Between which four neighbours not one and the same class leads: (height - 1, width - 1)."""
+    """Whether four neighbouring cells have different leading classes: (height - 1, width - 1)."""
     mixed: npt.NDArray[np.bool_] = leaders[:-1, :-1] != leaders[1:, 1:]
     mixed |= leaders[:-1, 1:] != leaders[1:, :-1]
     mixed |= leaders[:-1, 1:] != leaders[1:, 1:]
@@ -51,7 +51,7 @@ def has_border(leaders: LabelMap) -> npt.NDArray[np.bool_]:
 
 
 class _Axis:
-    """Which pixels of one axis lie in which cell, and how far along."""
+    """Along one axis: the cell of each pixel, and the pixel's position within it."""
 
     def __init__(self, positions: Positions, cells: npt.NDArray[np.intp], count: int) -> None:
         self.shares = positions - cells.astype(np.float32)
@@ -59,7 +59,7 @@ class _Axis:
         self.counts = np.searchsorted(cells, np.arange(count), side="right") - self.first
 
     def pixels(self, cells: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """The pixels of each cell, (most in a cell, len(cells)); shorter ones repeat their last."""
+        """The pixels of each cell, (most per cell, len(cells)); short cells repeat their last."""
         counts = self.counts[cells]
         steps = np.arange(counts.max(initial=0))[:, None]
         inside: npt.NDArray[np.intp] = self.first[cells] + np.minimum(steps, counts - 1)
@@ -76,16 +76,16 @@ def _refine(
     across: _Axis,
 ) -> None:
     """Compute the pixels of the given cells from their corners, in place."""
-    seen = (down.counts[cell_rows] > 0) & (across.counts[cell_columns] > 0)
-    if not seen.any():
+    visible = (down.counts[cell_rows] > 0) & (across.counts[cell_columns] > 0)
+    if not visible.any():
         return
-    cell_rows, cell_columns = cell_rows[seen], cell_columns[seen]
+    cell_rows, cell_columns = cell_rows[visible], cell_columns[visible]
     width, classes = probabilities.shape[1:]
     first_corner = cell_rows * width + cell_columns
     corners = first_corner + np.array([0, 1, width, width + 1])[:, None]
     values = probabilities.reshape(-1, classes).take(corners, axis=0)  # (4, cells, classes)
     order, counts = contenders(values, leaders.reshape(-1).take(corners))
-    # cells with many contenders first, so that each further contender concerns a leading part
+    # cells with many contenders first, so that each further contender concerns a prefix
     by_count = np.argsort(-counts, kind="stable")
     values, order, counts = values.take(by_count, 1), order.take(by_count, 1), counts[by_count]
     y = down.pixels(cell_rows[by_count])
@@ -95,11 +95,11 @@ def _refine(
     names = order.astype(np.uint8)
 
     def surface(turn: int, upto: int) -> npt.NDArray[np.float32]:
-        """One contender at the corners of the first cells: (4, upto)."""
+        """One contender's values at the corners of the first cells: (4, upto)."""
         at_corners: npt.NDArray[np.float32] = values[:, cells[:upto], order[turn, :upto]]
         return at_corners
 
-    # of two, the sign of the difference tells; most cells have no more
+    # for two, the sign of the difference decides; most cells have no more
     first, second = surface(0, len(cells)), surface(1, len(cells))
     made = np.where(_bilinear(second - first, y_share, x_share) > 0, names[1], names[0])
     many = int(np.searchsorted(-counts, -2))
@@ -111,7 +111,7 @@ def _refine(
         value = _bilinear(surface(turn, upto), y_share, x_share)
         np.copyto(made[..., :upto], names[turn, :upto], where=value > best[..., :upto])
         np.maximum(best[..., :upto], value, out=best[..., :upto])
-    # one flat index a pixel is twice as fast as two
+    # one flat index per pixel is twice as fast as two indices
     labels.reshape(-1)[y[:, None] * labels.shape[1] + x[None]] = made
 
 
@@ -120,12 +120,12 @@ def _bilinear(
     y_share: npt.NDArray[np.float32],
     x_share: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.float32]:
-    """Values of the first cells' pixels, (rows in a cell, columns in a cell, cells).
+    """Interpolate the first cells' pixels: (rows per cell, columns per cell, cells).
 
     Args:
         corners: (4, cells).
-        y_share: how far down in its cell a pixel lies, (rows in a cell, 1, all cells).
-        x_share: how far across, (1, columns in a cell, all cells).
+        y_share: each pixel's vertical position in its cell, 0..1, (rows per cell, 1, all cells).
+        x_share: its horizontal position, 0..1, (1, columns per cell, all cells).
     """
     top_left, top_right, low_left, low_right = corners
     cells = corners.shape[1]
@@ -140,18 +140,18 @@ def _bilinear(
 def contenders(
     values: npt.NDArray[np.float32], leaders: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Which classes can win somewhere in a cell.
+    """Find the classes that can win somewhere in a cell.
 
-    A class that at all four corners stays below the mean of the corners' leading classes is below
-    one of them everywhere in the cell, as a mean never exceeds the largest.
+    A class that is below the mean of the corners' leading classes at all four corners is below one
+    of those classes everywhere in the cell, because a mean never exceeds the largest value.
 
     Args:
         values: the corners' probabilities, (4, cells, classes).
         leaders: the corners' leading classes, (4, cells).
 
     Returns:
-        class ids, ascending, then 0 in the places left over, (most in a cell, cells), and how
-        many contend, (cells,).
+        class ids in ascending order, padded with 0, (most per cell, cells), and the number of
+        contenders, (cells,).
     """
     _, cells, classes = values.shape
     by_corner = values.reshape(len(values), -1)

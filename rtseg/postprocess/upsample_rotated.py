@@ -1,8 +1,8 @@
-"""Upsample a rotated crop's probabilities to labels on the frame's pixels, as exactly as upright.
+"""Upsample a rotated crop's probabilities to labels on the frame's pixels.
 
-As in `upright`, a cell whose four corners have the same leading class has it everywhere. Here the
-pixels of a cell are no rectangle, so OpenCV's nearest-neighbour warp says for every pixel which
-cell it lies in, and the pixels of cells with a border are computed one by one.
+As in `upsample`, a class that leads at a cell's four corners leads everywhere in it. The pixels of
+a rotated cell do not form a rectangle, so OpenCV's nearest-neighbour warp finds each pixel's cell,
+and the pixels of cells with a border are computed one by one.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from rtseg.geometry.crop import Crop
 from rtseg.postprocess.upsample import contenders, has_border
 
 OUTSIDE = 255
-"""Marks the pixels beyond a crop's sides; no class has it, as there are at most 255."""
+"""The label of pixels outside the crop; never a class, since there are at most 255."""
 
-_FIRST_BORDER = 256  # what is above says which of the cells with a border it is
+_FIRST_BORDER = 256  # values from here on are indices of cells with a border
 
 
 def turned_labels(
     probabilities: Probabilities, crop: Crop, *, left: int, top: int, width: int, height: int
 ) -> LabelMap:
-    """The labels of some pixels of the frame.
+    """Compute the labels of a rectangle of the frame.
 
     Args:
         probabilities: float32 (rows, columns, classes) of the crop, at most 255 classes.
-        crop: where they come from.
-        left, top, width, height: the pixels.
+        crop: its position.
+        left, top, width, height: the rectangle in pixels.
 
     Returns:
-        uint8 (height, width), `OUTSIDE` where the crop does not reach.
+        uint8 (height, width), `OUTSIDE` beyond the crop.
     """
     import cv2
 
     rows, columns, classes = probabilities.shape
-    # the edges are replicated, so that the cells between centres reach over the crop's sides
+    # edges are replicated, so that cells between centres extend beyond the crop's sides
     padded = np.pad(probabilities, ((1, 1), (1, 1), (0, 0)), mode="edge")
     leaders = padded.argmax(2).astype(np.uint8)
     cell_rows, cell_columns = np.nonzero(has_border(leaders))
     wide = _FIRST_BORDER + len(cell_rows) > np.iinfo(np.uint16).max
     codes = leaders[:-1, :-1].astype(np.float32 if wide else np.uint16)
     codes[cell_rows, cell_columns] = np.arange(_FIRST_BORDER, _FIRST_BORDER + len(cell_rows))
-    # in halves of cells, the crop ends between two of them
+    # in half cells, the crop's sides are between two cells
     halves = codes.repeat(2, axis=0).repeat(2, axis=1)[1:-1, 1:-1]
     from_rectangle = np.array([[1.0, 0, left], [0, 1.0, top], [0, 0, 1.0]])
-    found = cv2.warpAffine(
+    warped = cv2.warpAffine(
         np.ascontiguousarray(halves),
         crop.grid_from_frame(2 * rows, 2 * columns) @ from_rectangle,
         (width, height),
@@ -54,10 +54,10 @@ def turned_labels(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=OUTSIDE,
     )
-    labels: LabelMap = found.astype(np.uint8)
-    y, x = np.nonzero(found >= _FIRST_BORDER)
+    labels: LabelMap = warped.astype(np.uint8)
+    y, x = np.nonzero(warped >= _FIRST_BORDER)
     if len(y):
-        which = found[y, x].astype(np.intp) - _FIRST_BORDER
+        which = warped[y, x].astype(np.intp) - _FIRST_BORDER
         to_grid = (crop.grid_from_frame(rows, columns) @ from_rectangle).astype(np.float32)
         across = to_grid[0, 0] * x.astype(np.float32) + to_grid[0, 1] * y.astype(np.float32)
         across += to_grid[0, 2] + 1 - cell_columns[which].astype(np.float32)
@@ -77,27 +77,27 @@ def _leading(
     across: npt.NDArray[np.float32],
     down: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.uint8]:
-    """The leading class of single pixels.
+    """The leading class at single pixels.
 
     Args:
         values: the corners' probabilities, (4, cells, classes).
         leaders: the corners' leading classes, (4, cells).
         which: each pixel's cell, (pixels,).
-        across, down: where in it the pixel lies, 0..1, (pixels,).
+        across, down: its position in the cell, 0..1, (pixels,).
     """
     order, counts = contenders(values, leaders)
     cells = np.arange(len(counts))
     names = order.astype(np.uint8)
 
     def surface(turn: int) -> npt.NDArray[np.float32]:
-        """One contender a cell as a + b across + c down + d across down: (cells, 4)."""
+        """Each cell's contender as a + b across + c down + d across down: (cells, 4)."""
         top_left, top_right, low_left, low_right = values[:, cells, order[turn]]
         right, low = top_right - top_left, low_left - top_left
         return np.column_stack((top_left, right, low, low_right - low_left - right))
 
     first = surface(0)
     made: npt.NDArray[np.uint8] = names[0][which]
-    # of two, the sign of the difference tells; most cells have no more
+    # for two, the sign of the difference decides; most cells have no more
     ahead = _at(surface(1) - first, which, across, down) > 0
     np.copyto(made, names[1][which], where=ahead)
     many = np.flatnonzero(counts[which] > 2)

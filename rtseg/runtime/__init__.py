@@ -1,1 +1,1 @@
-"""The pipeline and its threads."""
+"""The pipeline that runs source, segmenter and sink on threads."""

@@ -1,12 +1,12 @@
-"""The bounded queue between two threads of a run, with its two policies.
+"""A bounded queue between two threads of a run, with two policies.
 
 `block` is for files: nothing is ever dropped, and a full channel makes the producer wait.
 `newest` is for live sources: a put never waits, the oldest waiting frame makes room and is counted.
 
-Waits are short slices in C (`SimpleQueue.get`), after each of which the stop flag is looked at. A
-`threading.Condition` or `Event` is not used on purpose: both enter their lock in Python code, where
-a Ctrl-C that lands at the wrong instruction leaves it locked for ever, and a signal handler that
-sets an Event can deadlock with the very thread that it interrupted.
+Waits are short slices in C (`SimpleQueue.get`), after each of which the stop flag is checked.
+`threading.Condition` and `Event` are avoided on purpose: both take their lock in Python code, where
+a Ctrl-C at the wrong instruction leaves it locked for ever, and a signal handler that sets an Event
+can deadlock with the thread that it interrupted.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ T = TypeVar("T")
 Policy = Literal["block", "newest"]
 
 _SLICE_SECONDS = 0.05
-"""The longest single wait: how late a waiting thread notices a stop."""
+"""The longest single wait, and so how late a waiting thread notices a stop."""
 
 
 class Nothing(Enum):
-    """Why a `get` brought no item."""
+    """Why `get` returned no item."""
 
-    YET = "none came within the time limit"
-    EVER = "none will come: the channel is closed and empty, or the run was stopped"
+    YET = "none arrived within the time limit"
+    EVER = "no more will arrive: the channel is closed and empty, or the run was stopped"
 
 
 class Stopping(Protocol):
-    """What tells a channel that its run is over: a `StopFlag` or a `threading.Event`."""
+    """Tells a channel that its run is over: a `StopFlag` or a `threading.Event`."""
 
     def is_set(self) -> bool:
         """Whether the run is over."""
@@ -44,7 +44,7 @@ class Stopping(Protocol):
 
 
 class StopFlag:
-    """Says, once and for all, that a run is over. Takes no lock: a signal handler may set it."""
+    """A flag that a run is over. It takes no lock, so a signal handler may set it."""
 
     def __init__(self) -> None:
         self._is_set = False
@@ -59,7 +59,7 @@ class StopFlag:
 
 
 class _Bell:
-    """Wakes the one thread that waits for it; `expected` is guarded by the channel's lock."""
+    """Wakes the single thread waiting for it; `expected` is guarded by the channel's lock."""
 
     def __init__(self) -> None:
         self.expected = False
@@ -78,18 +78,18 @@ class _Bell:
 
 
 class Channel(Generic[T]):
-    """Hands items from one producing thread to one consuming thread, in order.
+    """Passes items from one producing thread to one consuming thread, in order.
 
-    An item put with its size is a rider (a packet): it counts against `max_bytes` instead of
-    `capacity`, and no policy ever drops it.
+    An item put with `size_bytes` (a packet) is a rider: it counts towards `max_bytes` instead of
+    `capacity`, and is never dropped.
 
     Args:
-        capacity: how many items may wait, riders aside; at least 1.
-        policy: what a put does when the channel is full.
-        stop: once set, puts and gets return at once, or within 50 ms where they wait.
-        max_bytes: how much the waiting riders may hold under `block`. One rider alone may be
-            larger: it passes when no other waits.
-        max_item_bytes: how much the waiting items, riders aside, may hold under `block`, likewise.
+        capacity: the most items that may be queued, not counting riders; at least 1.
+        policy: what `put` does when the channel is full.
+        stop: once set, `put` and `get` return at once, or within 50 ms if they are waiting.
+        max_bytes: the most bytes of queued riders under `block`. A single larger rider passes when
+            no other is queued.
+        max_item_bytes: the same for the other items.
 
     Raises:
         SettingError: a bound below 1, or an unknown policy.
@@ -126,15 +126,15 @@ class Channel(Generic[T]):
         self._room = _Bell()
 
     def put(self, item: T, *, size_bytes: int | None = None, item_bytes: int = 0) -> bool:
-        """Hand over one item; under `block`, wait until there is room.
+        """Add one item; under `block`, wait until there is room.
 
         Args:
-            item: what the consumer gets.
-            size_bytes: given for a rider only: what it holds in memory.
-            item_bytes: what any other item holds in memory.
+            item: the item for the consumer.
+            size_bytes: a rider's size in memory; None for other items.
+            item_bytes: any other item's size in memory.
 
         Returns:
-            Whether the channel took it; False once the run was stopped.
+            Whether the channel accepted it; False once the run was stopped.
 
         Raises:
             RuntimeError: the channel is closed.
@@ -151,7 +151,7 @@ class Channel(Generic[T]):
         return False
 
     def get(self, *, timeout_seconds: float | None = None) -> T | Nothing:
-        """The next item; waits for it, up to `timeout_seconds` where that is given."""
+        """Wait for the next item, up to `timeout_seconds` if given."""
         deadline = None if timeout_seconds is None else monotonic() + timeout_seconds
         while not self._stop.is_set():
             with self._lock:
@@ -177,14 +177,14 @@ class Channel(Generic[T]):
         return False
 
     def close(self) -> None:
-        """Say that nothing more will be put; what waits can still be taken. Never waits."""
+        """Announce that nothing more will be put. Queued items can still be taken. Never waits."""
         with self._lock:
             self._closed = True
             self._arrival.ring()
 
     @property
     def dropped(self) -> int:
-        """How many items gave way to newer ones."""
+        """How many items were replaced by newer ones."""
         return self._dropped
 
     def __len__(self) -> int:

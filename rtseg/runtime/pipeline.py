@@ -3,12 +3,12 @@
     source -> channel -> segment -> channel -> render -> sink
     `---- capture ----´  `- infer -´           `- the calling thread -´
 
-Everything that ends a run is decided on the calling thread: the workers only record an error and
-close the channel behind them. So there is one place where the first error wins, one where the sink
-is closed, and nothing in it that a signal handler could deadlock with.
+The calling thread alone decides when a run ends; the workers only record an error and close their
+channel. So the first error is chosen in one place, the sink is closed in one place, and a signal
+handler cannot deadlock with either.
 
-Longer than most modules, since how a run goes, ends and cleans up is one matter: cut in two, each
-half would have to be read with the other.
+Longer than most modules, because how a run proceeds, ends and cleans up belongs together: neither
+half could be understood without the other.
 """
 
 from __future__ import annotations
@@ -33,37 +33,37 @@ from rtseg.timing import StageTimes
 __all__ = ["EndedBy", "LiveStatistics", "Pipeline", "Progress", "RunSummary"]
 
 POLL_SECONDS = 0.02
-"""How long the calling thread waits for a frame before it looks at the window and the clock."""
+"""Seconds that the calling thread waits for a frame before it polls the window and the clock."""
 
 PROGRESS_SECONDS = 0.1
-"""The least time between two reports of progress."""
+"""The shortest time between two progress reports."""
 
 CAPTURE_GRACE_SECONDS = 0.4
-"""How long a read may go on after the end of a run before the source is closed under it."""
+"""Seconds that a read may continue after a run's end before the source is closed."""
 
 CLOSED_CAPTURE_SECONDS = 1.0
-"""How long it may go on after that; then its thread, which can do no harm, is left to itself."""
+"""Seconds that it may continue after that before its (by then harmless) thread is abandoned."""
 
 START_SECONDS = 1.0
-"""How long a thread whose start was interrupted may take to appear."""
+"""Seconds that a thread may take to start if its start was interrupted."""
 
 INFER_GRACE_SECONDS = 30.0
-"""How long the inference of one frame may go on: computing ends by itself, and its caller is about
-to close the device that it uses."""
+"""Seconds to wait for the inference of one frame: it ends by itself, and the caller is about to
+close the device that it uses."""
 
 _WAITING_FRAMES = 4
 _WAITING_BYTES = 64 << 20
 _PACKET_BYTES = 16 << 20
-"""What may wait in each of the two channels of a file: so many frames if they are small, so many
-bytes if they are large (but one frame always), and so many bytes of sound."""
+"""Limits of each of a file's two channels: frames, bytes of frames (one frame is always allowed),
+and bytes of audio."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class _Captured:
-    """A frame, its segmentation once there is one, when it was captured, and how many cuts the
-    source made up to it."""
+    """A frame, when it was captured, how many discontinuities the source has had up to it, and its
+    segmentation once there is one."""
 
     frame: Frame
     captured_ns: int
@@ -72,8 +72,8 @@ class _Captured:
 
     @property
     def size_bytes(self) -> int:
-        """What it holds in memory: the picture, the labels, and a copy of the picture for stills
-        or soft masks where the segmentation keeps one."""
+        """Bytes in memory: the picture, the labels, and what else the segmentation keeps (soft
+        masks, a copy of a still)."""
         size = self.frame.image.nbytes
         if self.segmentation is not None:
             size += self.segmentation.labels.nbytes
@@ -87,25 +87,26 @@ _Item = _Captured | Packet
 
 
 class Pipeline:
-    """One run of one source. Made on, and `run` by, the thread that owns the sink's window.
+    """One run of one source. Create and `run` it on the thread that owns the sink's window.
 
-    The caller opens and closes the source; a run that ends while a read is stuck closes it too.
+    The caller opens and closes the source. If a run ends while a read is stuck, the run closes it
+    too.
 
     Args:
-        source: where frames come from. `source.info.is_live` chooses the policy: `newest` drops
-            what is too late, else every frame is written.
+        source: the source of frames. If `source.info.is_live`, late frames are dropped (policy
+            `newest`); otherwise every frame is written.
         segment: the segmenter; called on one thread, in the order of the frames.
-        sink: where they go; used on the calling thread only.
-        render: draws the view; None, or a sink that wants no pixels, draws nothing.
-        width, height: of every rendered view, in pixels.
-        times: where the stages are recorded; the segmenter adds its own.
-        overlap: whether capture, inference and output run at the same time; False runs them one
+        sink: where results are written; used on the calling thread only.
+        render: draws the view; None draws nothing, nor does a sink that wants no pixels.
+        width, height: size of every rendered view in pixels.
+        times: records the duration of each stage; the segmenter adds its own stages.
+        overlap: whether capture, inference and output run concurrently. False runs them one
             after the other on the calling thread, and drops nothing even of a live source.
-        max_seconds: ends the run after this long.
-        max_frames: ends the run after this many written frames, the warm-up aside.
-        warmup_frames: frames that are processed and written before the clock and the counts start.
-        turn: this run's place in the line, where it shares a network with others: it is taken
-            before a frame is, so that the frame is the newest.
+        max_seconds: ends the run after this many seconds.
+        max_frames: ends the run after this many written frames, not counting the warm-up.
+        warmup_frames: frames that are processed and written before timing and counting start.
+        turn: the run's place in the queue for a network shared with other runs. It is taken before
+            a frame, so that the frame is the newest.
 
     Raises:
         SettingError: a size or a limit is out of range.
@@ -170,8 +171,8 @@ class Pipeline:
 
     def _make_channels(self) -> tuple[Channel[_Item], Channel[_Item]]:
         if self._is_live:
-            # One waiting frame each: whatever waits longer would be shown late. The segmented one
-            # gives way as well, else a slow output would show frames that queued before it.
+            # One queued frame each, since a longer queue would add delay. Segmented frames are
+            # dropped as well, or a slow output would show frames that had queued before it.
             return (
                 Channel(capacity=1, policy="newest", stop=self._over),
                 Channel(capacity=1, policy="newest", stop=self._over),
@@ -191,24 +192,25 @@ class Pipeline:
         on_event: Callable[[Event], None] | None = None,
         on_start: Callable[[], None] | None = None,
     ) -> RunSummary:
-        """Process the source to its end, or to what ends the run before.
+        """Process the source until it ends or the run is stopped.
 
         Args:
             on_progress: called on this thread, at most ten times a second and once at the end.
-            on_event: gets what a window asks for, except `quit` and `pause`, which are served here.
+            on_event: called with the window's events, except `quit` and `pause`, which are handled
+                here.
             on_start: called once the output is open, before the first read.
 
         Returns:
-            The summary, once the sink is closed and no thread of the run is left.
+            The summary, once the sink is closed and all threads of the run have ended.
 
         Raises:
-            TruncatedError: the input ended in the middle; every frame before was written, the
-                sink is closed as finished, and `summary` is set.
-            BaseException: whatever the source, the segmenter, the renderer, the sink or a
-                callback raised first; the sink is closed as failed, and `summary` is set.
+            TruncatedError: the input is truncated. Every frame before that was written, the sink is
+                closed as finished, and `summary` is set.
+            BaseException: the first exception of the source, the segmenter, the renderer, the sink
+                or a callback. The sink is closed as failed, and `summary` is set.
         """
         if self._has_run:
-            raise RuntimeError("a pipeline runs once; make a new one")
+            raise RuntimeError("a pipeline can run only once; make a new one")
         self._has_run = True
         workers: list[threading.Thread] = []
         ended_by: EndedBy = "error"
@@ -226,8 +228,8 @@ class Pipeline:
         finally:
             if ended_by == "error":
                 errors[:0] = self._worker_errors[:1]
-            # From here on nobody looks at what a worker raises: its source may be closed under a
-            # read, and nobody waits for its frame any more.
+            # From here on errors in workers are ignored: the source may be closed during a read,
+            # and nobody is waiting for their frames any more.
             self._over.set()
             errors.extend(self._close_sink("failed" if ended_by == "error" else "finished"))
         self._summary = self._counter.summary(
@@ -246,23 +248,23 @@ class Pipeline:
         return self._summary
 
     def stop(self) -> None:
-        """End the run in order. Takes no lock: safe from a signal handler and from any thread."""
+        """End the run normally. Safe from any thread and from signal handlers: takes no lock."""
         if self._asked is None:
             self._asked = "stop"
 
     @property
     def statistics(self) -> LiveStatistics:
-        """Where the run stands now."""
+        """The current statistics of the run."""
         return self._counter.statistics(dropped=self._dropped, reconnects=self._source.reconnects)
 
     @property
     def is_paused(self) -> bool:
-        """Whether somebody asked to hold the picture."""
+        """Whether a user has paused the picture."""
         return self._is_paused
 
     @property
     def summary(self) -> RunSummary | None:
-        """What the run did; None before it is over. Set also where `run` raised."""
+        """The summary of the run, even if `run` raised; None until it has ended."""
         return self._summary
 
     # --- the calling thread ---
@@ -337,7 +339,7 @@ class Pipeline:
                 picture = self._render(frame, segmentation)
         start = time.perf_counter()
         self._sink.write(frame, segmentation, picture)
-        # What the packets and the window took since the last frame is output as well.
+        # Time spent on packets and the window since the last frame counts as output too.
         self._times.add("output", time.perf_counter() - start + self._extra_output_seconds)
         self._extra_output_seconds = 0.0
         self._counter.count(captured_ns=item.captured_ns, is_corrupt=frame.is_corrupt)
@@ -355,7 +357,7 @@ class Pipeline:
         self._times.add("close", seconds + self._extra_output_seconds)
         return []
 
-    # --- where its items come from: two threads, or the calling one ---
+    # --- producing items: on two threads, or on the calling one ---
 
     def _items(self, workers: list[threading.Thread]) -> Generator[_Item | None]:
         if not self._overlap:
@@ -409,8 +411,8 @@ class Pipeline:
         except TruncatedError as error:
             self._truncated = error
         finally:
-            # Now and on this thread: a decoder that is left half-way would end wherever and
-            # whenever the last reference to it goes.
+            # Closed now, on this thread; otherwise a half-used decoder would be closed wherever
+            # its last reference happens to be dropped.
             if isinstance(iterator, Generator):
                 iterator.close()
 
@@ -448,7 +450,7 @@ class Pipeline:
                 continue
             frame = item.frame
             if (item.cuts > cuts or was_away) and not frame.discontinuity:
-                # The frame that said so gave way to a newer one, or nobody looked for a while.
+                # The marked frame was dropped, or frames were discarded while nobody was watching.
                 frame = replace(frame, discontinuity=True)
             cuts, was_away = item.cuts, False
             segmentation = self._segment(frame)
@@ -470,7 +472,7 @@ class Pipeline:
             else:
                 worker.join(INFER_GRACE_SECONDS)
             if worker.is_alive():
-                _log.warning("%s is stuck in a call that does not end; left behind", worker.name)
+                _log.warning("%s is stuck in a call that does not return; abandoned", worker.name)
 
     def _close_source(self) -> None:
         try:
@@ -484,7 +486,7 @@ class Pipeline:
 
 
 def _has_started(worker: threading.Thread) -> bool:
-    """Whether a thread may be joined. A Ctrl-C inside `start` leaves one that is about to run."""
+    """Whether a thread may be joined. After a Ctrl-C inside `start`, it may be about to run."""
     deadline = time.monotonic() + START_SECONDS
     while not worker.is_alive() and worker in threading.enumerate():
         if time.monotonic() > deadline:
@@ -498,7 +500,7 @@ def _smallest(*counts: int | None) -> int | None:
 
 
 def _raise_first(errors: list[BaseException]) -> None:
-    """Raise the first error itself, the others noted on it; a Ctrl-C goes before all."""
+    """Raise the first error, with the others as notes; a Ctrl-C takes precedence."""
     if not errors:
         return
     first = next((error for error in errors if isinstance(error, KeyboardInterrupt)), errors[0])
@@ -509,7 +511,7 @@ def _raise_first(errors: list[BaseException]) -> None:
     try:
         raise first
     finally:
-        # The traceback holds these frames: without this, a cycle would keep their images alive.
+        # The traceback refers to these stack frames; breaking the cycle frees their images.
         errors.clear()
         first = other = None  # type: ignore[assignment]
 

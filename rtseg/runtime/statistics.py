@@ -1,4 +1,4 @@
-"""A run's figures: `Progress` and `LiveStatistics` while it runs, `RunSummary` at the end."""
+"""A run's statistics: `Progress` and `LiveStatistics` while it runs, `RunSummary` at the end."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Literal
 from rtseg.timing import Percentiles, RateMeter, StageTimes
 
 EndedBy = Literal["end", "stop", "duration", "frames", "quit", "truncated", "error"]
-"""`end`: of the stream; `stop`: asked by `Pipeline.stop`; `duration`, `frames`: a limit was
-reached; `quit`: asked in a window; `truncated`: the input ends in the middle; `error`: any other
+"""`end`: the stream ended; `stop`: `Pipeline.stop` was called; `duration`, `frames`: a limit was
+reached; `quit`: a user quit in a window; `truncated`: the input is truncated; `error`: any other
 exception, which `Pipeline.run` raises."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a run is.
+    """How far a run has progressed.
 
     Attributes:
-        frames: written so far, a warm-up included.
-        frame_count: how many there will be, an estimate; None where unknown.
-        seconds: since the start, or since the end of the warm-up.
-        frames_per_second: over the last two seconds.
-        seconds_left: an estimate; None where unknown.
+        frames: frames written so far, including the warm-up.
+        frame_count: estimated total; None if unknown.
+        seconds: time since the start, or since the end of the warm-up.
+        frames_per_second: the rate over the last two seconds.
+        seconds_left: estimated remaining time; None if unknown.
         dropped, corrupt: as in `RunSummary`.
     """
 
@@ -38,10 +38,10 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveStatistics:
-    """What a view may show of the run it is part of.
+    """Statistics that a view can show while the run continues.
 
-    `frames_per_second` is over the last two seconds; `latency_ms` is the age of the last written
-    frame, from its capture to after it was written; `reconnects` as in `RunSummary`.
+    `frames_per_second` covers the last two seconds. `latency_ms` is the time from the last frame's
+    capture to when it had been written. `reconnects` as in `RunSummary`.
     """
 
     frames: int = 0
@@ -54,21 +54,21 @@ class LiveStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What a run did.
+    """The summary of a run.
 
     Attributes:
-        frames: written (after the warm-up, where there is one).
-        dropped: frames of a live source that gave way to newer ones, here or in the source.
-        corrupt: written frames that the decoder called damaged.
-        seconds: end to end: from just before the first read to after the sink was closed.
-        frames_per_second: `frames` over `seconds`.
-        first_frame_seconds: from just before the first read to the first frame written.
-        latency: of each written frame, from its capture to after it was written.
-        stages: each stage's distribution, in the order of `timing.STAGES`, then `close`: the one
-            closing of the sink (an encoder writes what it held back).
-        ended_by: why the run is over.
-        reconnects: how often a live source was away and came (back).
-        latencies_ms: the frames' latencies; a uniform choice where there are very many.
+        frames: frames written after the warm-up.
+        dropped: frames of a live source that were replaced by newer ones, here or in the source.
+        corrupt: written frames that the decoder reported as damaged.
+        seconds: end to end, from just before the first read until the sink was closed.
+        frames_per_second: `frames` divided by `seconds`.
+        first_frame_seconds: from just before the first read until the first frame was written.
+        latency: distribution of the time from a frame's capture until it was written.
+        stages: each stage's distribution, in the order of `timing.STAGES`, then `close`, for
+            closing the sink (when an encoder writes its remaining frames).
+        ended_by: why the run ended.
+        reconnects: how many times a live source went away and came back.
+        latencies_ms: the latency of every frame, or of a uniform sample if there are very many.
     """
 
     frames: int
@@ -85,11 +85,11 @@ class RunSummary:
 
 
 class RunCounter:
-    """Counts what a run writes. Used on one thread; others may look at `statistics`.
+    """Counts the frames that a run writes. Used on one thread; any may call `statistics`.
 
     Args:
-        times: the stages, which `restart` clears and the summary shows.
-        frame_count: how many frames the run will write, where known.
+        times: the stages' times, which `restart` clears and the summary includes.
+        frame_count: how many frames the run will write, if known.
     """
 
     def __init__(self, *, times: StageTimes, frame_count: int | None) -> None:
@@ -103,10 +103,10 @@ class RunCounter:
         self.restart(dropped=0)
 
     def restart(self, *, dropped: int) -> None:
-        """Begin the clock and the counts anew: at the start of a run, and after its warm-up.
+        """Reset the clock and the counts: at the start of a run, and after its warm-up.
 
         Args:
-            dropped: all frames dropped so far, which will not count.
+            dropped: the number of frames dropped so far, which will not be counted.
         """
         self._times.clear()
         self._latency.clear()
@@ -117,7 +117,7 @@ class RunCounter:
         self._started = time.perf_counter()
 
     def count(self, *, captured_ns: int, is_corrupt: bool) -> None:
-        """One frame was written just now."""
+        """Count a frame that was just written."""
         self._latency_seconds = (time.monotonic_ns() - captured_ns) / 1e9
         self._latency.add("latency", self._latency_seconds)
         if self.frames == 0:
@@ -129,11 +129,11 @@ class RunCounter:
 
     @property
     def seconds(self) -> float:
-        """Since the last restart."""
+        """Seconds since the last restart."""
         return time.perf_counter() - self._started
 
     def statistics(self, *, dropped: int, reconnects: int = 0) -> LiveStatistics:
-        """Where the run stands now."""
+        """The current statistics."""
         return LiveStatistics(
             frames=self._written,
             dropped=dropped - self._dropped_before,
@@ -144,7 +144,7 @@ class RunCounter:
         )
 
     def progress(self, *, dropped: int) -> Progress:
-        """How far the run is now."""
+        """The current progress."""
         rate = self._rate.per_second
         total = self._frame_count
         return Progress(
@@ -158,7 +158,7 @@ class RunCounter:
         )
 
     def summary(self, *, dropped: int, ended_by: EndedBy, reconnects: int = 0) -> RunSummary:
-        """What the run did; asked once its sink is closed."""
+        """Summarise the run, once its sink is closed."""
         seconds = self.seconds
         return RunSummary(
             frames=self.frames,

@@ -1,4 +1,4 @@
-"""Iterate over a pipeline's results."""
+"""Run a pipeline on a thread and iterate over its results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtseg.runtime.pipeline import Pipeline
 from rtseg.sinks.base import Outcome, Sink
 
 JOIN_SECONDS = 60.0
-"""How long an ended run may take to close: longer than its own limits together."""
+"""Seconds that an ended run may take to close: more than its own limits together."""
 
 Result = tuple[Frame, Segmentation]
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class _ChannelSink(Sink):
-    """Hands each frame and its segmentation over to the thread that iterates."""
+    """Passes each frame and its segmentation to the iterating thread."""
 
     wants_pixels = False
 
@@ -44,19 +44,19 @@ class _ChannelSink(Sink):
 def iterate(
     make_pipeline: Callable[[Sink], Pipeline], *, is_live: bool
 ) -> Generator[Result, None, None]:
-    """Run a pipeline on a thread of its own, and yield what it makes.
+    """Run a pipeline on a separate thread, and yield its results.
 
-    Of a live source the newest result is yielded, and those that nobody took in time are dropped;
-    of a file every one. Closing the generator, or leaving it by an exception, ends the run and
-    joins its threads.
+    For a live source the newest result is yielded, and results not taken in time are dropped; for a
+    file every result is yielded. Closing the generator, or an exception in the loop, ends the run
+    and joins its threads.
 
     Args:
-        make_pipeline: wires the pipeline to the sink that it is given.
-        is_live: whether what nobody took in time is dropped.
+        make_pipeline: makes the pipeline that writes to the given sink.
+        is_live: whether results not taken in time are dropped.
 
     Raises:
-        TruncatedError: the input ended in the middle; everything before was yielded.
-        BaseException: whatever the run raised first.
+        TruncatedError: the input is truncated; everything before that was yielded.
+        BaseException: the run's first exception.
     """
     over = StopFlag()
     channel: Channel[Result] = Channel(
@@ -83,6 +83,6 @@ def iterate(
         over.set()
         worker.join(JOIN_SECONDS)
         if worker.is_alive():
-            _log.warning("the run is stuck in a call that does not end; left behind")
+            _log.warning("the run is stuck in a call that does not return; abandoned")
     if errors:
         raise errors[0]

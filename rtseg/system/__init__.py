@@ -1,1 +1,1 @@
-"""What rtseg asks of the operating system: files, caches, threads, devices."""
+"""Operating system services: files, caches, threads, devices."""

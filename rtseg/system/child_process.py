@@ -1,4 +1,4 @@
-"""Start child processes safely, whatever script rtseg is imported by."""
+"""Start child processes safely from any user's script."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _main_hidden = threading.Lock()
 
 @contextmanager
 def main_module_hidden() -> Iterator[None]:
-    """Have processes that are spawned inside the block leave the user's script alone.
+    """Keep processes spawned inside the block from importing the user's script.
 
-    `multiprocessing` imports the parent's main module in a spawned child, in case that what it is
-    to call is defined there. A script without `if __name__ == "__main__":` is then run twice, or
-    fails in the middle. Our children call only what lies in modules, so they need none of it:
-    while the child is described, an empty module stands in for the main one.
+    `multiprocessing` imports the parent's main module in a spawned child, in case the function to
+    call is defined there. A script without `if __name__ == "__main__":` then runs twice or fails.
+    Our children only call functions of modules, so they do not need it: while the child is being
+    started, an empty module replaces the main one.
     """
     with _main_hidden:
         main = sys.modules["__main__"]

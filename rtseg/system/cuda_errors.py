@@ -1,4 +1,4 @@
-"""CUDA's error codes in words: what a number from the driver means, and what may help."""
+"""Explain CUDA error codes: what each means, and what may help."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ OUT_OF_MEMORY = 2
 
 
 class _Meaning(NamedTuple):
-    name: str  # in cuda.h after CUDA_ERROR_, as people search for it
+    name: str  # as in cuda.h after CUDA_ERROR_, which is what people search for
     words: str
 
 
 _MEANINGS = {
-    1: _Meaning("INVALID_VALUE", "a call was given a value that it does not take"),
+    1: _Meaning("INVALID_VALUE", "a call was given an invalid value"),
     2: _Meaning("OUT_OF_MEMORY", "the GPU's memory is full"),
     3: _Meaning("NOT_INITIALIZED", "the driver was used before it was initialised"),
-    4: _Meaning("DEINITIALIZED", "the driver is shutting down with its process"),
+    4: _Meaning("DEINITIALIZED", "the driver is shutting down, as its process is exiting"),
     34: _Meaning(
         "STUB_LIBRARY",
-        "a toolkit's placeholder was loaded instead of the driver; take its folder out of "
+        "a toolkit's stub library was loaded instead of the driver; remove its folder from "
         "LD_LIBRARY_PATH",
     ),
     35: _Meaning(
@@ -27,10 +27,10 @@ _MEANINGS = {
     ),
     46: _Meaning("DEVICE_UNAVAILABLE", "the GPU is busy or reserved for one process"),
     100: _Meaning("NO_DEVICE", "the driver sees no GPU; in a container, start it with its GPUs"),
-    101: _Meaning("INVALID_DEVICE", "there is no GPU of that number"),
+    101: _Meaning("INVALID_DEVICE", "there is no GPU with that number"),
     102: _Meaning("DEVICE_NOT_LICENSED", "the virtual GPU has no licence"),
     200: _Meaning("INVALID_IMAGE", "a kernel's code is damaged"),
-    201: _Meaning("INVALID_CONTEXT", "no context of the GPU is current in this thread"),
+    201: _Meaning("INVALID_CONTEXT", "no GPU context is current in this thread"),
     209: _Meaning("NO_BINARY_FOR_GPU", "the library has no kernels for this GPU's architecture"),
     214: _Meaning("ECC_UNCORRECTABLE", "the GPU's memory has a fault that ECC cannot correct"),
     218: _Meaning("INVALID_PTX", "kernels could not be compiled for this GPU"),
@@ -39,50 +39,52 @@ _MEANINGS = {
         "UNSUPPORTED_PTX_VERSION", "kernels are newer than the driver; update the driver"
     ),
     304: _Meaning("OPERATING_SYSTEM", "the operating system refused the driver something"),
-    400: _Meaning("INVALID_HANDLE", "a handle is not, or no longer, one of the driver's"),
-    401: _Meaning("ILLEGAL_STATE", "the call does not go with what is under way"),
-    500: _Meaning("NOT_FOUND", "the driver does not have that function"),
+    400: _Meaning("INVALID_HANDLE", "a handle is not, or no longer, valid"),
+    401: _Meaning("ILLEGAL_STATE", "the call is not allowed in the current state"),
+    500: _Meaning("NOT_FOUND", "the driver lacks that function"),
     600: _Meaning("NOT_READY", "the GPU has not finished yet"),
-    700: _Meaning("ILLEGAL_ADDRESS", "a kernel used memory that is not its own"),
-    701: _Meaning("LAUNCH_OUT_OF_RESOURCES", "a kernel needs more than the GPU has"),
+    700: _Meaning("ILLEGAL_ADDRESS", "a kernel accessed memory that it does not own"),
+    701: _Meaning("LAUNCH_OUT_OF_RESOURCES", "a kernel needs more resources than the GPU has"),
     702: _Meaning("LAUNCH_TIMEOUT", "a kernel took too long and was stopped"),
     709: _Meaning("CONTEXT_IS_DESTROYED", "the GPU's context is gone"),
-    710: _Meaning("ASSERT", "a kernel stopped at an assertion"),
+    710: _Meaning("ASSERT", "an assertion failed in a kernel"),
     714: _Meaning("HARDWARE_STACK_ERROR", "a kernel overflowed the GPU's stack"),
-    715: _Meaning("ILLEGAL_INSTRUCTION", "a kernel met an instruction that the GPU does not have"),
+    715: _Meaning(
+        "ILLEGAL_INSTRUCTION", "a kernel contains an instruction that the GPU does not support"
+    ),
     716: _Meaning("MISALIGNED_ADDRESS", "a kernel used a misaligned address"),
-    717: _Meaning("INVALID_ADDRESS_SPACE", "a kernel used an address of the wrong kind"),
+    717: _Meaning("INVALID_ADDRESS_SPACE", "a kernel used an address in the wrong address space"),
     718: _Meaning("INVALID_PC", "a kernel jumped outside its code"),
     719: _Meaning("LAUNCH_FAILED", "a kernel failed"),
     800: _Meaning("NOT_PERMITTED", "the driver does not permit it"),
-    801: _Meaning("NOT_SUPPORTED", "the driver or the GPU cannot do that"),
+    801: _Meaning("NOT_SUPPORTED", "the driver or the GPU does not support that"),
     802: _Meaning("SYSTEM_NOT_READY", "the system's GPU services are not running yet"),
     803: _Meaning(
         "SYSTEM_DRIVER_MISMATCH",
-        "the driver's library and its kernel module are of different versions; restart the "
-        "machine after an update of the driver",
+        "the driver's library and its kernel module have different versions; restart the "
+        "machine after a driver update",
     ),
     804: _Meaning(
         "COMPAT_NOT_SUPPORTED_ON_DEVICE",
-        "a compatibility driver was loaded that this GPU does not take; take CUDA's compat folder "
-        "out of LD_LIBRARY_PATH",
+        "a compatibility driver was loaded that does not support this GPU; remove CUDA's compat "
+        "folder from LD_LIBRARY_PATH",
     ),
     900: _Meaning("STREAM_CAPTURE_UNSUPPORTED", "the call cannot be part of a CUDA graph"),
-    901: _Meaning("STREAM_CAPTURE_INVALIDATED", "the recording of a CUDA graph was broken off"),
-    902: _Meaning("STREAM_CAPTURE_MERGE", "two recordings of CUDA graphs ran into each other"),
-    905: _Meaning("STREAM_CAPTURE_ISOLATION", "a recording depends on work outside it"),
+    901: _Meaning("STREAM_CAPTURE_INVALIDATED", "the capture of a CUDA graph was aborted"),
+    902: _Meaning("STREAM_CAPTURE_MERGE", "two CUDA graph captures were merged"),
+    905: _Meaning("STREAM_CAPTURE_ISOLATION", "a capture depends on work outside it"),
     906: _Meaning(
         "STREAM_CAPTURE_IMPLICIT",
-        "another call used the default stream while a CUDA graph was recorded",
+        "another call used the default stream during the capture of a CUDA graph",
     ),
-    908: _Meaning("STREAM_CAPTURE_WRONG_THREAD", "a recording was ended by another thread"),
-    909: _Meaning("TIMEOUT", "the GPU did not answer in time"),
-    999: _Meaning("UNKNOWN", "the driver does not say why; its log may: dmesg | grep -i nvrm"),
+    908: _Meaning("STREAM_CAPTURE_WRONG_THREAD", "a capture was ended by another thread"),
+    909: _Meaning("TIMEOUT", "the GPU did not respond in time"),
+    999: _Meaning("UNKNOWN", "the driver gives no reason; its log may: dmesg | grep -i nvrm"),
 }
 
 
 def describe_cuda_error(code: int) -> str:
-    """A code in words: `CUDA error 700, ILLEGAL_ADDRESS: a kernel used memory …`."""
+    """Describe a code: `CUDA error 700, ILLEGAL_ADDRESS: a kernel used memory …`."""
     meaning = _MEANINGS.get(code)
     if meaning is None:
         return f"CUDA error {code}"

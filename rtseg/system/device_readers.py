@@ -1,4 +1,4 @@
-"""How many other programs have a device open, where Linux tells: by inotify."""
+"""Count the programs that have a device open, using Linux' inotify."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _EVENT = struct.Struct("iIII")
 
 
 class DeviceReaders:
-    """Counts openings and closings of a path from now on.
+    """Counts how often a path is opened and closed from now on.
 
-    Whoever has it open already (its producer, this process) is not counted. Whose device it is does
-    not matter, as it would when looking into other processes.
+    Programs that have it open already (its producer, this process) are not counted. Unlike
+    inspecting other processes, this needs no permissions.
 
     Args:
-        path: of the device.
+        path: the device's path.
     """
 
     def __init__(self, path: str) -> None:
@@ -44,7 +44,7 @@ class DeviceReaders:
 
     @property
     def count(self) -> int | None:
-        """How many have it open now; None where that is not known."""
+        """How many programs have it open now; None if unknown."""
         if self._descriptor is None:
             return None
         while True:
@@ -59,7 +59,7 @@ class DeviceReaders:
                 _, mask, _, length = _EVENT.unpack_from(data, place)
                 place += _EVENT.size + length
                 if mask & _OVERFLOW:
-                    self.close()  # some were not told: better to work for nobody than to stop
+                    self.close()  # events were lost; better to keep working for nobody than to stop
                     return None
                 if mask & _OPENED:
                     self._count += 1
@@ -68,7 +68,7 @@ class DeviceReaders:
         return self._count
 
     def close(self) -> None:
-        """Watch no more. May be called twice."""
+        """Stop watching. May be called twice."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

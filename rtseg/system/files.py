@@ -1,7 +1,7 @@
-"""Files are written whole or not at all, by one writer at a time, and never over what is read.
+"""Write files atomically, one writer at a time, without overwriting inputs.
 
-The one place for temporary names, renaming and locks. Functions raise `OSError` as the system
-does; the caller knows what the file is and says so in its own error.
+Temporary names, renaming and locks are handled only here. Functions raise the system's `OSError`;
+callers know what the file is for and raise their own errors.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 FileId = tuple[int, int]
-"""A file whatever it is called: its device and its number there (inode)."""
+"""A file's identity whatever its name: its device and inode numbers."""
 
 _NAME_BYTES = 255
-"""How long a file's name may be on the usual file systems."""
+"""The longest file name in bytes on common file systems."""
 
 _TOKEN_BYTES = 4
 
@@ -31,10 +31,10 @@ _PART = re.compile(r"\.[0-9a-f]{8}\.part$")
 
 
 def file_id(file: str | os.PathLike[str] | int) -> FileId | None:
-    """Which regular file a path (links followed) or a descriptor leads to.
+    """Identify the regular file behind a path (following links) or a descriptor.
 
     Returns:
-        None where there is none, or where it is a folder, a pipe or a device.
+        None if there is none, or if it is a folder, a pipe or a device.
     """
     try:
         status = os.stat(file)  # noqa: PTH116  descriptors have no Path
@@ -44,18 +44,18 @@ def file_id(file: str | os.PathLike[str] | int) -> FileId | None:
 
 
 def file_ids(paths: Iterable[str | os.PathLike[str] | int]) -> frozenset[FileId]:
-    """The files that these paths lead to; those that are not there are left out."""
-    return frozenset(found for path in paths if (found := file_id(path)) is not None)
+    """Identify the files at these paths, ignoring those that do not exist."""
+    return frozenset(file for path in paths if (file := file_id(path)) is not None)
 
 
 def create_part(final: Path, *, keeps_suffix: bool = True, mode: int = 0o666) -> Path:
-    """Create an empty file beside `final`, under a name that nobody else has.
+    """Create an empty file beside `final` under a unique name.
 
     Args:
-        final: the name that the file gets once it is whole; its folder exists.
-        keeps_suffix: `out.1f0c9a3e.part.mp4`, which players open; else `out.mp4.1f0c9a3e.part`,
-            which no program takes for a picture.
-        mode: permissions, less the process's umask.
+        final: the name that the complete file will get; its folder must exist.
+        keeps_suffix: True for `out.1f0c9a3e.part.mp4`, which players can open; False for
+            `out.mp4.1f0c9a3e.part`, which no program mistakes for a picture.
+        mode: permissions, before the process's umask is applied.
 
     Raises:
         OSError: it cannot be created.
@@ -80,12 +80,12 @@ def _part_name(final: Path, token: str, keeps_suffix: bool) -> str:
 
 
 def is_part(path: Path) -> bool:
-    """Whether a name is one that `create_part` gives."""
+    """Whether a name has the form that `create_part` uses."""
     return any(_PART.search(name) for name in (path.name, path.stem))
 
 
 def unused_path(path: Path) -> Path:
-    """The path, or the first of `name-2.png`, `name-3.png` … that is free."""
+    """The path itself if it does not exist, else the first free of `name-2.png`, `name-3.png` …"""
     number, free = 2, path
     while os.path.lexists(free):
         free = path.with_name(f"{path.stem}-{number}{path.suffix}")
@@ -94,7 +94,7 @@ def unused_path(path: Path) -> Path:
 
 
 def earlier_parts(final: Path) -> tuple[Path, ...]:
-    """What runs that did not end in order left of this output, the latest last."""
+    """The partial files that interrupted runs left of this output, the latest last."""
     name = re.compile(re.escape(final.stem) + r"(\.[0-9a-f]{8})?\.part" + re.escape(final.suffix))
     try:
         parts = [path for path in final.parent.iterdir() if name.fullmatch(path.name)]
@@ -104,14 +104,15 @@ def earlier_parts(final: Path) -> tuple[Path, ...]:
 
 
 def publish(part: Path, final: Path, *, overwrite: bool) -> None:
-    """Give a whole file its final name.
+    """Rename a complete file to its final name.
 
     Args:
-        part: in the same folder as `final`.
-        final: where a file may be replaced only with `overwrite`, also one that appeared just now.
+        part: a file in the same folder as `final`.
+        final: the new name. An existing file, even one created just now, is replaced only with
+            `overwrite`.
 
     Raises:
-        FileExistsError: there is a file, and `overwrite` is False; `part` stays.
+        FileExistsError: `final` exists and `overwrite` is False; `part` is kept.
         OSError: it cannot be renamed.
     """
     if overwrite:
@@ -120,11 +121,11 @@ def publish(part: Path, final: Path, *, overwrite: bool) -> None:
         os.rename(part, final)  # noqa: PTH104  which refuses there
     else:
         try:
-            # A second name for the same file: the one way that fails where there is one already.
+            # A hard link: the only operation that fails if the name exists already.
             os.link(part, final, follow_symlinks=False)
         except FileExistsError:
             raise
-        except OSError:  # FAT, some network shares: no second names
+        except OSError:  # FAT and some network shares have no hard links
             if os.path.lexists(final):
                 raise FileExistsError(None, "File exists", str(final)) from None
             os.rename(part, final)  # noqa: PTH104
@@ -136,18 +137,18 @@ def publish(part: Path, final: Path, *, overwrite: bool) -> None:
 def written_whole(
     final: Path, *, overwrite: bool = True, durable: bool = True, mode: int = 0o666
 ) -> Iterator[Path]:
-    """A path to write to; the file gets its name at the end of the block, or is taken away.
+    """Yield a path to write to; afterwards the file is renamed to `final`, or removed on errors.
 
     Args:
-        final: in a folder that exists.
-        overwrite: whether a file there may be replaced.
-        durable: wait until the content is on the disk, so that not even a power cut leaves a name
-            without it.
-        mode: permissions, less the process's umask.
+        final: the final path; its folder must exist.
+        overwrite: whether an existing file may be replaced.
+        durable: wait until the content is on the disk, so that not even a power cut leaves a
+            file without its content.
+        mode: permissions, before the process's umask is applied.
 
     Raises:
-        FileExistsError: there is a file, and `overwrite` is False.
-        OSError: it cannot be written.
+        FileExistsError: `final` exists and `overwrite` is False.
+            OSError: it cannot be written.
     """
     part = create_part(final, keeps_suffix=False, mode=mode)
     try:
@@ -157,7 +158,7 @@ def written_whole(
                 os.fsync(file.fileno())
         publish(part, final, overwrite=overwrite)
     except BaseException:
-        with suppress(OSError):  # its folder may be gone
+        with suppress(OSError):  # its folder may have been removed
             part.unlink(missing_ok=True)
         raise
 
@@ -165,37 +166,37 @@ def written_whole(
 def write_whole(
     final: Path, data: bytes, *, overwrite: bool = True, durable: bool = True, mode: int = 0o666
 ) -> None:
-    """Write a file, whole or not at all. See `written_whole`."""
+    """Write a file completely or not at all. See `written_whole`."""
     with written_whole(final, overwrite=overwrite, durable=durable, mode=mode) as part:
         part.write_bytes(data)
 
 
 def lock_folder() -> Path:
-    """Where lock files lie: in the user's cache, never beside what they stand for."""
+    """The folder for lock files, in the user's cache rather than beside the locked files."""
     from platformdirs import user_cache_path
 
     return user_cache_path("rtseg", appauthor=False) / "locks"
 
 
 def try_lock(target: Path) -> BaseFileLock | None:
-    """The lock that stands for a file, taken; None where another run holds it.
+    """Take the lock for a file; None if another run holds it.
 
-    The system lets go of it when its process ends, however it ends; else `release_lock` does.
+    `release_lock` releases it, or else the system when the process ends, even if it is killed.
 
     Raises:
-        OSError: no lock can be made in the cache folder.
+        OSError: the lock cannot be created in the cache folder.
     """
     return take_lock(target, timeout_seconds=0)
 
 
 def take_lock(target: Path, *, timeout_seconds: float) -> BaseFileLock | None:
-    """As `try_lock`, waiting for as long as given."""
+    """Like `try_lock`, but wait up to a timeout."""
     from filelock import FileLock, Timeout
 
     folder = lock_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = hashlib.sha256(os.fsencode(target.resolve())).hexdigest()[:32]
-    # Taken on one thread and given back on another: not a lock of a thread.
+    # It may be taken on one thread and released on another, so it must not be thread-local.
     lock = FileLock(folder / f"{name}.lock", thread_local=False)
     try:
         lock.acquire(timeout=timeout_seconds, poll_interval=0.05)
@@ -205,11 +206,11 @@ def take_lock(target: Path, *, timeout_seconds: float) -> BaseFileLock | None:
 
 
 def release_lock(lock: BaseFileLock) -> None:
-    """Give a lock back, and take its file away, of which there would be one for every output.
+    """Release a lock and delete its file, since there would be one for every output.
 
-    Whoever tries to take it in this very moment may get a file that is no longer there, and so may
-    do the same work twice; what is written stays whole.
+    A run that takes the lock at this very moment may lock a deleted file and so do the same work
+    twice, but what is written stays intact.
     """
-    with suppress(OSError):  # Windows removes no file that is open
+    with suppress(OSError):  # Windows cannot delete an open file
         Path(lock.lock_file).unlink(missing_ok=True)
     lock.release()

@@ -24,7 +24,7 @@ _PACKAGES = {
     "libva.so": ("libva2", "libva", "FFmpeg"),
     "libasound.so": ("libasound2", "alsa-lib", "FFmpeg"),
 }
-"""Debian's and Fedora's package by how the library's name begins, and who needs it."""
+"""By prefix of the library's name: Debian's and Fedora's packages, and who needs it."""
 
 _LINUX = re.compile(r"(\S+\.so\S*?): cannot open shared object file")
 _TOO_OLD = re.compile(r"(\S+): version [`'](\S+)' not found")
@@ -33,10 +33,10 @@ _WINDOWS = re.compile(r"DLL load failed while importing (\w+)")
 
 
 def missing_library(error: BaseException) -> BackendError | None:
-    """The error to show for an import that failed on a library of the system; None for others.
+    """Return the error for an import that failed on a missing system library, else None.
 
     Args:
-        error: an ImportError, or the OSError of a library that is loaded by hand.
+        error: an ImportError, or the OSError from loading a library directly.
     """
     if not isinstance(error, (ImportError, OSError)):
         return None
@@ -51,11 +51,11 @@ def missing_library(error: BaseException) -> BackendError | None:
     if match := _MACOS.search(text):
         return BackendError(
             f"{match[1].rsplit('/', 1)[-1]}: is missing on this system; install the package that "
-            "has it (brew), or install rtseg anew"
+            "has it (brew), or reinstall rtseg"
         )
     if match := _WINDOWS.search(text):
         return BackendError(
-            f"{match[1]}: a library of Windows is missing; install Microsoft's Visual C++ "
+            f"{match[1]}: a Windows library is missing; install Microsoft's Visual C++ "
             "Redistributable (and on N editions the Media Feature Pack)"
         )
     return None
@@ -67,7 +67,7 @@ def _advice(library: str) -> str:
             headless = ""
             if user == "OpenCV":
                 headless = (
-                    "; or, where no window is needed: pip uninstall opencv-python, then pip "
+                    "; or, if no window is needed: pip uninstall opencv-python, then pip "
                     "install opencv-python-headless"
                 )
             return (

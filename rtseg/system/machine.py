@@ -14,17 +14,17 @@ VERSIONED = (
     *("rtseg", "torch", "openvino", "onnxruntime", "tensorrt"),
     *("av", "opencv-python", "numpy"),
 )
-"""The distributions whose versions bear on speed."""
+"""Distributions whose versions affect speed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A computer, and the software on it that bears on speed.
+    """A computer and its software that affects speed.
 
     Attributes:
-        processor: its name as its maker gives it, or the architecture.
-        cores: what the operating system counts, hyper-threads included.
-        usable_cores: those that this process may use.
+        processor: the manufacturer's name, or the architecture.
+        cores: the operating system's count, including hyper-threads.
+        usable_cores: the cores that this process may use.
         system: the operating system and its version.
         python: the interpreter's version.
         versions: installed versions by distribution.
@@ -38,28 +38,28 @@ class Machine:
     versions: dict[str, str]
 
     def line(self) -> str:
-        """For people."""
+        """Describe it in one line for people."""
         return f"{self.processor}, {self.usable_cores} of {self.cores} cores usable"
 
     def to_json(self) -> dict[str, object]:
-        """Plain JSON values."""
+        """Convert it to JSON values."""
         return asdict(self)
 
 
 def this_machine() -> Machine:
-    """Where this process runs. Imports nothing heavy: versions come from installed metadata."""
+    """Describe the current machine, importing nothing heavy (versions come from metadata)."""
     return Machine(
         processor=processor_name(),
         cores=os.cpu_count() or 1,
         usable_cores=thread_count(0),
         system=platform.platform(terse=True),
         python=platform.python_version(),
-        versions={name: found for name in VERSIONED if (found := _version(name)) is not None},
+        versions={name: version for name in VERSIONED if (version := _version(name)) is not None},
     )
 
 
 def processor_name() -> str:
-    """The processor's name as its maker gives it, or the architecture."""
+    """The processor's name as given by its manufacturer, or the architecture."""
     described = Path("/proc/cpuinfo")
     if described.exists():
         for line in described.read_text(errors="replace").splitlines():
@@ -70,19 +70,18 @@ def processor_name() -> str:
 
 
 def cpu_flags() -> frozenset[str]:
-    """The processor's features as Linux names them; empty elsewhere."""
+    """The processor's feature flags on Linux; empty elsewhere."""
     described = Path("/proc/cpuinfo")
     if described.exists():
         for line in described.read_text(errors="replace").splitlines():
             key, _, value = line.partition(":")
-            if key.strip() in ("flags", "Features"):  # x86, and ARM
+            if key.strip() in ("flags", "Features"):  # x86 and ARM
                 return frozenset(value.split())
     return frozenset()
 
 
 def has_int8_instructions() -> bool | None:
-    """Whether the processor adds products of eight bits natively (VNNI, AMX, ARM's dot product);
-    None where the system does not say."""
+    """Whether the processor has INT8 dot products (VNNI, AMX, ARM's dotprod); None if unknown."""
     flags = cpu_flags()
     if not flags:
         return None

@@ -1,6 +1,6 @@
 """Query the NVIDIA driver and its devices, without any of NVIDIA's packages.
 
-TensorRT ends the process at its first use where there is no driver, so this is asked before.
+TensorRT aborts the process if there is no driver, so this is checked first.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Gpu:
     """One NVIDIA device and its driver.
 
     Attributes:
-        name: as the driver gives it.
-        compute_capability: "9.0".
-        memory_bytes: how much the device has in all.
-        cuda: the newest CUDA that the driver speaks, "13.0".
-        driver: the driver's own version, "580.65.06", or "" where it does not say.
-        index: the driver's number of the device, as in `cuda:0`.
+        name: the driver's name of the device.
+        compute_capability: for example "9.0".
+        memory_bytes: total memory of the device.
+        cuda: the newest CUDA version that the driver supports, for example "13.0".
+        driver: the driver's version, for example "580.65.06", or "" if unknown.
+        index: the device's number, as in `cuda:0`.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Gpu:
 
     @property
     def architecture(self) -> str:
-        """The compute capability as compilers write it: "sm90"."""
+        """The compute capability as compilers write it, for example "sm90"."""
         return "sm" + self.compute_capability.replace(".", "")
 
 
 def cuda_driver() -> ctypes.CDLL:
-    """The driver's library.
+    """Load the driver's library.
 
     Raises:
         OSError: there is none.
@@ -53,7 +53,7 @@ def cuda_driver() -> ctypes.CDLL:
 
 
 def nvidia_driver_problem() -> str | None:
-    """Why CUDA cannot be used, or None where a device is there. Asks the driver itself."""
+    """Ask the driver why CUDA cannot be used; None if there is a device."""
     try:
         driver = cuda_driver()
     except OSError:
@@ -68,7 +68,7 @@ def nvidia_driver_problem() -> str | None:
 
 
 def driver_cuda_version() -> tuple[int, int]:
-    """The newest CUDA that the driver speaks, (13, 0); (0, 0) where there is no driver."""
+    """The newest CUDA version that the driver supports, (13, 0); (0, 0) without a driver."""
     version = ctypes.c_int(0)
     try:
         code = cuda_driver().cuDriverGetVersion(ctypes.byref(version))
@@ -78,30 +78,30 @@ def driver_cuda_version() -> tuple[int, int]:
 
 
 def cuda_compatibility_problem(library: str, needed_major: int | None) -> str | None:
-    """Why a library built for a CUDA cannot run on this driver; None where it can.
+    """Say why a library built for a CUDA version cannot run on this driver; None if it can.
 
-    A driver runs what was built for its own or an older major version. Libraries do not all check
-    that themselves: some end the process.
+    A driver supports its own and older major versions. Not every library checks this; some abort
+    the process.
 
     Args:
-        library: what errors call it.
-        needed_major: the major version of the CUDA it was built for; None where that is unknown,
-            and then nothing is found wrong.
+        library: its name in messages.
+        needed_major: the major CUDA version that it was built for; None if unknown, which counts
+            as compatible.
     """
     major, minor = driver_cuda_version()
     if needed_major is None or major >= needed_major:
         return None
     return (
-        f"{library} was built for CUDA {needed_major}, but the NVIDIA driver speaks CUDA "
+        f"{library} was built for CUDA {needed_major}, but the NVIDIA driver supports CUDA "
         f"{major}.{minor}; update the driver, or install the build for CUDA {major}"
     )
 
 
 def find_gpu(index: int = 0) -> Gpu:
-    """One device.
+    """Describe one device.
 
     Raises:
-        SettingError: there are devices, but none of that number.
+        SettingError: there are devices, but none with that number.
         BackendError: there is no driver or no device.
     """
     problem = nvidia_driver_problem()
@@ -113,8 +113,8 @@ def find_gpu(index: int = 0) -> Gpu:
     count = ctypes.c_int(0)
     driver.cuDeviceGetCount(ctypes.byref(count))
     if index >= count.value:
-        found = ", ".join(f"cuda:{number}" for number in range(count.value))
-        raise SettingError(f"device cuda:{index}: there is none; found: {found}")
+        devices = ", ".join(f"cuda:{number}" for number in range(count.value))
+        raise SettingError(f"device cuda:{index}: does not exist; found: {devices}")
     device, major, minor = (ctypes.c_int(0) for _ in range(3))
     memory = ctypes.c_size_t(0)
     name = ctypes.create_string_buffer(256)
@@ -140,7 +140,7 @@ def find_gpu(index: int = 0) -> Gpu:
 
 
 def find_gpus() -> tuple[Gpu, ...]:
-    """Every device, in the driver's order; none where CUDA cannot be used."""
+    """Describe every device in the driver's order; empty if CUDA cannot be used."""
     if nvidia_driver_problem() is not None:
         return ()
     count = ctypes.c_int(0)

@@ -1,9 +1,9 @@
-"""How decoding, the network and encoding share the processor.
+"""Divide the processor between decoding, the network and encoding.
 
-They run at the same time, each with threads of its own. Where the network runs on a GPU, decoder
-and encoder may have all cores. Where it runs on the processor too, more threads than cores only
-take turns with each other: on two cores, with H.264 at 1280x720, one thread for each of the two
-gave 73 FPS, and their own choice (three each) 61.
+They run concurrently, each with its own threads. If the network runs on a GPU, decoder and encoder
+may use all cores. If it runs on the processor too, more threads than cores only compete: on two
+cores, with H.264 at 1280x720, one thread each for decoder and encoder gave 73 FPS, and their own
+choice (three each) gave 61.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from rtseg.settings import ModelSettings, thread_count
 
 NULL_MODEL = "null"
-"""The model name that runs no network: what decoding, drawing and encoding cost alone."""
+"""The model name for running without a network, to measure decoding, drawing and encoding."""
 
 
 def shares_processor(model: ModelSettings) -> bool:
-    """Whether the network will run on the cores that decode and encode; opens nothing."""
+    """Whether the network will run on the same cores as decoding and encoding. Opens nothing."""
     if model.model == NULL_MODEL:
         return False
     if model.device == "cpu" or model.backend == "openvino":
@@ -31,18 +31,18 @@ def shares_processor(model: ModelSettings) -> bool:
 
 
 def decoder_threads(model: ModelSettings) -> int:
-    """For decoding: half of the cores beside a network; else what is set, 0 for one a core."""
+    """Decoder threads: half of the cores beside a network, else the setting (0: one per core)."""
     return half(model.threads) if shares_processor(model) else model.threads
 
 
 def half(threads: int) -> int:
-    """Half of what a `threads` setting allows, at least one."""
+    """Half of the threads that a `threads` setting allows, at least one."""
     return max(1, thread_count(threads) // 2)
 
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep Python's interpreter from one that waits for it, during a run. With
-Python's own 5 ms, a decoder that comes back from .3 ms of work waited 6.6 ms for its turn."""
+"""Python's thread switch interval during a run, in seconds. With the default of 5 ms, a decoder
+returning from 0.3 ms of work waited 6.6 ms for the interpreter."""
 
 _lock = threading.Lock()
 _runs = 0
@@ -51,9 +51,9 @@ _interval_before = 0.0
 
 @contextmanager
 def quick_thread_switches() -> Iterator[None]:
-    """While any run goes on, threads that wait for the interpreter get it soon.
+    """Shorten Python's thread switch interval while any run is active.
 
-    The interval is the whole process's: the last run to end sets it back.
+    The interval applies to the whole process; the last run to end restores it.
     """
     global _runs, _interval_before
     with _lock:

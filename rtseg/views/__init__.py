@@ -1,7 +1,7 @@
-"""Views: pure functions from a frame and its segmentation to a picture.
+"""Views: pure functions that draw a frame and its segmentation as a picture.
 
-Nothing here remembers anything from one frame to the next, and nothing is ever written into the
-frame. Only the boxes that hold labels are touched, so that a small face costs little.
+They keep no state between frames and never modify the frame. Only the boxes that contain labels are
+processed, so a small face costs little.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from rtseg.views.selection import Chosen, choose
 __all__ = ["SOFT_VIEWS", "check_view", "render", "rendered_size"]
 
 SOFT_VIEWS = frozenset({"cutout", "blur"})
-"""The views whose edges are those of soft masks, where the segmentation has them."""
+"""Views that use soft masks for their edges if the segmentation has them."""
 
 COLOURED_VIEWS = frozenset({"overlay", "mask", "side-by-side", "contour"})
-"""The views that show the classes' colours, and so have something for a legend to name."""
+"""Views that show the classes' colours, so that a legend is useful."""
 
 
 def render(
@@ -40,22 +40,22 @@ def render(
     """Draw one view.
 
     Args:
-        frame: what was seen; its image is left as it is.
+        frame: the frame; it is not modified.
         segmentation: its labels, at the frame's size.
-        settings: the view and its options. `classes` limits what is drawn in every view.
-            A legend is drawn in the views that show colours. `opacity` is overlay's and
-            side-by-side's.
-        alpha: the output can hold transparency: cutout returns RGBA unless a colour is asked for.
-            Without it, `transparent` is drawn as black.
-        hud: lines of text for the top left corner; none, no text (`settings.hud` is the
-            caller's to follow).
+        settings: the view and its options. `classes` limits what every view draws. The legend
+            applies to views that show colours, `opacity` to overlay and side-by-side.
+        alpha: whether the output supports transparency; if so, cutout returns RGBA unless a
+            colour is set. Otherwise `transparent` is drawn as black.
+        hud: lines of text for the top left corner. The caller decides whether to pass any;
+            `settings.hud` is ignored here.
 
     Returns:
         A new picture, uint8 (height, width, 3) RGB, or (height, width, 4) RGBA with straight
         alpha, of `rendered_size`.
 
     Raises:
-        SettingError: an unknown class, a background that is no colour, labels of another size.
+        SettingError: a class is unknown, the background is not a colour, or the labels differ in
+            size from the frame.
     """
     if segmentation.labels.shape != frame.image.shape[:2]:
         raise SettingError(
@@ -109,16 +109,16 @@ def _draw(
 
 
 def rendered_size(settings: ViewSettings, width: int, height: int) -> tuple[int, int]:
-    """(width, height) in pixels of the view of a frame of `width` x `height` pixels."""
+    """(width, height) of the view of a frame of `width` x `height` pixels."""
     return (2 * width if settings.view == "side-by-side" else width), height
 
 
 def check_view(settings: ViewSettings, label_set: LabelSet, *, alpha: bool) -> None:
-    """Refuse what `render` could not draw as asked, before a run starts.
+    """Reject settings that `render` could not draw, before a run starts.
 
     Raises:
-        SettingError: an unknown class, a background that is no colour, or `transparent` where
-            the output cannot hold it.
+        SettingError: a class is unknown, the background is not a colour, or it is `transparent`
+            and the output does not support that.
     """
     choose(label_set, settings.classes)
     background_colour(settings.background, alpha=alpha)

@@ -1,4 +1,4 @@
-"""The views that show class colours: overlay, mask, side by side."""
+"""Views that show class colours: overlay, mask and side by side."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rtseg.views.selection import Chosen, labelled_regions
 
 
 def overlay(image: Image, segmentation: Segmentation, chosen: Chosen, *, opacity: float) -> Picture:
-    """The frame with the chosen classes tinted; every other pixel stays bit for bit.
+    """Tint the chosen classes; every other pixel is unchanged.
 
-    Edges are softened inwards, over one pixel (two from 1440 lines on).
+    Edges are softened inwards over one pixel (two for frames of 1440 lines or more).
     """
     picture = image.copy()
     _tint(picture, segmentation, chosen, opacity)
@@ -19,7 +19,7 @@ def overlay(image: Image, segmentation: Segmentation, chosen: Chosen, *, opacity
 
 
 def mask(image: Image, segmentation: Segmentation, chosen: Chosen) -> Picture:
-    """The chosen classes in exactly their colours, everything else in the background's."""
+    """Draw the chosen classes in their exact colours, everything else in the background colour."""
     picture = np.zeros_like(image)
     if chosen.background != (0, 0, 0):
         picture[:] = chosen.background
@@ -45,11 +45,11 @@ def _tint(picture: Picture, segmentation: Segmentation, chosen: Chosen, opacity:
 
     size = 3 if picture.shape[0] < 1440 else 5
     for region in labelled_regions(segmentation, margin=size // 2):
-        labels, seen = segmentation.labels[region], picture[region]
+        labels, part = segmentation.labels[region], picture[region]
         covered = chosen.where(labels)
-        # Uncovered pixels stand in as themselves, so that smoothing the paint fades it out
+        # Uncovered pixels keep the picture's colour, so that smoothing the paint fades it out
         # towards the edge instead of darkening it.
-        paint = seen.copy()
+        paint = part.copy()
         cv2.copyTo(chosen.paint(labels), covered, paint)
         paint = cv2.blur(paint, (size, size), borderType=cv2.BORDER_REPLICATE)
-        cv2.copyTo(cv2.addWeighted(seen, 1.0 - opacity, paint, opacity, 0.0), covered, seen)
+        cv2.copyTo(cv2.addWeighted(part, 1.0 - opacity, paint, opacity, 0.0), covered, part)

@@ -9,51 +9,51 @@ from rtseg.frames import Image, Picture, Segmentation
 from rtseg.views.selection import Chosen, labelled_regions
 
 _SHIFT = 4
-"""Fractional bits of the coordinates that are handed to OpenCV's line drawing."""
+"""Fractional bits of the coordinates for OpenCV's line drawing."""
 
 
 def contour(image: Image, segmentation: Segmentation, chosen: Chosen) -> Picture:
-    """The frame with a smooth, antialiased line around every chosen class.
+    """Draw a smooth, antialiased outline around every chosen class.
 
-    The line is drawn on a slightly wider dark one, so that it is seen on skin, hair and walls.
+    A slightly wider dark line lies beneath, so that the outline is visible on any background.
     """
     import cv2
 
     picture = image.copy()
     wanted = min(image.shape[:2]) / 340
     for region in labelled_regions(segmentation, margin=2 * round(wanted) + 4):
-        # A small face gets thinner lines, so that its eyes are not filled up by them.
+        # A small face gets thinner lines, so that they do not fill its eyes.
         face_rows = region[0].stop - region[0].start
         thickness = max(1, round(min(wanted, face_rows / 100)))
         casing = thickness + max(2, 2 * round(thickness / 2))
         shade = 0.55 if thickness > 1 else 0.3
-        labels, seen = segmentation.labels[region], picture[region]
+        labels, part = segmentation.labels[region], picture[region]
         lines = []
         for label_id, colour in zip(chosen.ids, chosen.colours, strict=True):
             where = (labels == label_id).view(np.uint8)
             area = cv2.countNonZero(where)
             if area:
                 lines.append((area, _outlines(where, thickness), colour))
-        # Where two classes touch, the smaller one's line lies on top.
+        # Where two classes touch, the smaller one's line is on top.
         lines.sort(key=lambda line: -line[0])
-        shaded = seen.copy()
+        shaded = part.copy()
         for _, outlines, _ in lines:
             cv2.polylines(shaded, outlines, True, (16, 16, 20), casing, cv2.LINE_AA, _SHIFT)  # noqa: FBT003
-        cv2.addWeighted(seen, 1.0 - shade, shaded, shade, 0.0, dst=seen)
+        cv2.addWeighted(part, 1.0 - shade, shaded, shade, 0.0, dst=part)
         for _, outlines, colour in lines:
-            cv2.polylines(seen, outlines, True, colour, thickness, cv2.LINE_AA, _SHIFT)  # noqa: FBT003
+            cv2.polylines(part, outlines, True, colour, thickness, cv2.LINE_AA, _SHIFT)  # noqa: FBT003
     return picture
 
 
 def _outlines(where: npt.NDArray[np.uint8], thickness: int) -> list[npt.NDArray[np.int32]]:
-    """Closed lines around a mask, smoothed over a few pixels, in fixed-point coordinates."""
+    """Closed outlines of a mask, smoothed over a few pixels, in fixed-point coordinates."""
     import cv2
 
-    found, _ = cv2.findContours(where, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    borders, _ = cv2.findContours(where, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     reach = 2 + thickness
     lines = []
-    for points in found:
-        if len(points) < 8:  # a speck of a few pixels
+    for points in borders:
+        if len(points) < 8:  # only a few pixels
             continue
         path = np.asarray(points, np.float32).reshape(-1, 2)
         around = np.concatenate((path[-reach:], path, path[:reach]))

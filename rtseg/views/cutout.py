@@ -16,20 +16,20 @@ _BLACK = (0, 0, 0)
 
 
 def background_colour(background: str, *, alpha: bool) -> Colour | None:
-    """What lies behind a cutout: an RGB colour, or None for transparency.
+    """Parse the background of a cutout: an RGB colour, or None for transparency.
 
     Args:
         background: `auto`, `transparent` or `#rrggbb`.
-        alpha: whether the output can hold transparency; black takes its place where not.
+        alpha: whether the output supports transparency; if not, it becomes black.
 
     Raises:
-        SettingError: it is none of these.
+        SettingError: it is neither.
     """
     if background in ("auto", "transparent"):
         return None if alpha else _BLACK
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", background):
         raise SettingError(
-            f"`background`: {background!r} is no colour; allowed: auto, transparent, #rrggbb"
+            f"`background`: {background!r} is not a colour; allowed: auto, transparent, #rrggbb"
         )
     red, green, blue = bytes.fromhex(background[1:])
     return red, green, blue
@@ -44,14 +44,14 @@ def cutout(
     invert: bool,
     feather: float = 0.0,
 ) -> Picture:
-    """The chosen classes (or, inverted, everything else) on a colour or on nothing.
+    """Cut out the chosen classes (or, inverted, everything else) on a colour or transparency.
 
-    Edges are the soft masks' where the segmentation has them, else they fade inwards over a pixel
-    or two; with a feather they fade outwards over so many more. Where nothing is kept, a
-    transparent picture holds black, so that what was cut away is not in the file.
+    Edges come from soft masks if the segmentation has them, otherwise they fade inwards over a
+    pixel or two; a feather makes them fade outwards over as many more pixels. Fully transparent
+    pixels are black, so that what was cut away is not in the file.
 
     Returns:
-        uint8 (height, width, 3) RGB, or (height, width, 4) RGBA where `colour` is None.
+        uint8 (height, width, 3) RGB, or (height, width, 4) RGBA if `colour` is None.
     """
     channels = 4 if colour is None else 3
     behind = (*_BLACK, 0) if colour is None else colour
@@ -74,7 +74,7 @@ def cutout(
 
 
 def _faded(kept: LabelMap, size: int) -> LabelMap:
-    """The mask with its edge softened inwards only: outside it stays zero."""
+    """Soften a mask's edge inwards only; it remains zero outside."""
     import cv2
 
     soft = cv2.blur(kept, (size, size), borderType=cv2.BORDER_REPLICATE)
@@ -82,7 +82,7 @@ def _faded(kept: LabelMap, size: int) -> LabelMap:
 
 
 def _compose(picture: Picture, image: Image, cover: LabelMap, behind: tuple[int, ...]) -> None:
-    """Write `image` under `cover` into a region of the picture, over what lies behind."""
+    """Blend `image` with weight `cover` over a region of the picture."""
     import cv2
 
     if picture.shape[2] == 4:

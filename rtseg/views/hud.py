@@ -18,13 +18,13 @@ from rtseg.views.panel import (
 
 
 def draw_hud(picture: Picture, lines: Sequence[str], *, frame_width: int) -> None:
-    """Write lines of text into the picture's top left corner, on a dark panel that fits in it.
+    """Write lines of text on a dark panel in the picture's top left corner.
 
     Args:
-        picture: changed in place.
+        picture: modified in place.
         lines: from top to bottom; characters outside Latin-1 may show as a box.
-        frame_width: the panel stays within this much of the picture, in pixels (side by side is
-            two frames wide).
+        frame_width: the widest that the panel may be, in pixels (a side-by-side picture is two
+            frames wide).
     """
     height = picture.shape[0]
     panel = hud_panel(tuple(lines), frame_width, height)
@@ -33,13 +33,13 @@ def draw_hud(picture: Picture, lines: Sequence[str], *, frame_width: int) -> Non
 
 
 def panel_margin(width: int, height: int) -> int:
-    """Pixels that a panel keeps from the edge of a picture; none of a tiny one's."""
+    """The distance of a panel from the picture's edges in pixels; 0 in a tiny picture."""
     return min(round(0.7 * font_pixels(width, height)), min(width, height) // 16)
 
 
 @lru_cache(maxsize=64)
 def hud_panel(lines: tuple[str, ...], width: int, height: int) -> Panel:
-    """The panel of these lines for a frame of this size, in pixels; it lies at `panel_margin`."""
+    """Draw the panel for these lines and a frame size in pixels; it belongs at `panel_margin`."""
     size, margin = font_pixels(width, height), panel_margin(width, height)
     texts = [line_of_text(line, size) for line in lines]
     step, padding = round(1.05 * line_height(size)), round(0.55 * size)

@@ -22,22 +22,22 @@ from rtseg.views.panel import (
 from rtseg.views.selection import Chosen
 
 SMALLEST_FONT = 8
-"""Pixels; a legend that does not fit with this is shrunk as a picture."""
+"""The smallest font size in pixels; a legend that still does not fit is shrunk as a picture."""
 
 
 def draw_legend(
     picture: Picture, segmentation: Segmentation, chosen: Chosen, *, hud: tuple[str, ...]
 ) -> None:
-    """Draw the legend into the corner where it covers the fewest labelled pixels.
+    """Draw the legend in the corner where it covers the fewest labelled pixels.
 
-    The bottom left corner is taken unless another one is really freer. In a side-by-side picture
+    That is the bottom left corner unless another one is clearly better. In a side-by-side picture
     it goes into the right half, where the colours are.
 
     Args:
-        picture: changed in place.
-        segmentation: what the legend stays clear of.
-        chosen: the classes that it names.
-        hud: the lines of the HUD, which it stays clear of too.
+        picture: modified in place.
+        segmentation: the labels that the legend avoids.
+        chosen: the classes to list.
+        hud: the lines of the HUD, which it avoids too.
     """
     height, width = segmentation.labels.shape
     panel = legend_panel(chosen, width, height)
@@ -50,12 +50,12 @@ def draw_legend(
 def legend_place(
     segmentation: Segmentation, panel: Panel, *, taken: tuple[int, int]
 ) -> tuple[int, int]:
-    """The (left, top) of a legend in a frame, in pixels.
+    """Choose the (left, top) of a legend in a frame, in pixels.
 
     Args:
-        segmentation: what it stays clear of where it can.
+        segmentation: the labels to avoid where possible.
         panel: the legend.
-        taken: (width, height) of what already lies in the top left corner.
+        taken: (width, height) of the panel that is already in the top left corner.
     """
     labels, background = segmentation.labels, segmentation.label_set.background
     height, width = labels.shape
@@ -70,14 +70,14 @@ def legend_place(
 
 
 def _covered(labels: LabelMap, background: int, panel: Panel, corner: tuple[int, int]) -> int:
-    """Labelled pixels under a panel, in hundredths of its area, so that a few do not move it."""
+    """Labelled pixels under a panel, in hundredths of its area, so that a few do not matter."""
     (left, top), (width, height) = corner, panel.size
     under = labels[top : top + height, left : left + width]
     return 100 * int(np.count_nonzero(under != background)) // (width * height)
 
 
 def legend_panel(chosen: Chosen, width: int, height: int) -> Panel:
-    """The legend of a frame of this size, in pixels."""
+    """Draw the legend for a frame size in pixels."""
     return _legend_panel(chosen.names, chosen.colours, width, height)
 
 
@@ -85,7 +85,7 @@ def legend_panel(chosen: Chosen, width: int, height: int) -> Panel:
 def _legend_panel(
     names: tuple[str, ...], colours: tuple[Colour, ...], width: int, height: int
 ) -> Panel:
-    """As large as text reads well, in as few columns as fit, smaller where that is too large."""
+    """Use the ideal font size and as few columns as fit; shrink if even that is too large."""
     margin = panel_margin(width, height)
     most_width, most_height = width - 2 * margin, height - 2 * margin
     wanted = font_pixels(width, height)
@@ -99,7 +99,7 @@ def _legend_panel(
 
 
 class _Layout:
-    """Where everything lies for one size of text and number of columns, in pixels."""
+    """The positions of everything, in pixels, for a font size and a number of columns."""
 
     def __init__(self, names: tuple[str, ...], size: int, columns: int) -> None:
         self.rows = -(-len(names) // columns)
@@ -120,7 +120,7 @@ class _Layout:
         self.height = self.step * self.rows + 2 * self.padding - (self.step - self.swatch) // 2
 
     def draw(self, colours: tuple[Colour, ...], most_width: int, most_height: int) -> Panel:
-        """The panel with its swatches and names, no larger than this."""
+        """Draw the panel with its swatches and names, no larger than the given size."""
         canvas = Canvas(
             self.width,
             self.height + (line_height(self.size) - self.swatch) // 2,

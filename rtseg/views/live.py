@@ -1,4 +1,4 @@
-"""The view that a run draws, and what a person may change about it while it runs."""
+"""Draw a run's view with settings that a user can change while it runs."""
 
 from __future__ import annotations
 
@@ -13,52 +13,51 @@ from rtseg.views import render
 OPACITY_STEP = 0.1
 
 Effect = Callable[[Frame, Segmentation], Image]
-"""Changes a picture before the view is drawn: takes a frame and its segmentation, returns a new
-RGB image, uint8, of the frame's size."""
+"""An effect applied before the view is drawn: takes a frame and its segmentation, returns a new
+uint8 RGB image of the frame's size."""
 
 
 class Figures(Protocol):
-    """What the head-up display shows of a run."""
+    """The statistics in the head-up display."""
 
     @property
     def frames_per_second(self) -> float:
-        """Over the last two seconds."""
+        """The rate over the last two seconds."""
         ...
 
     @property
     def latency_ms(self) -> float:
-        """The age of the last written frame."""
+        """The age of the last written frame in milliseconds."""
         ...
 
     @property
     def dropped(self) -> int:
-        """Frames that gave way to newer ones."""
+        """Number of frames replaced by newer ones."""
         ...
 
     @property
     def reconnects(self) -> int:
-        """How often a live source was away and came back."""
+        """How many times a live source went away and came back."""
         ...
 
 
 class LiveView:
-    """Draws frames by settings that may change from one frame to the next.
+    """Draws frames with settings that may change between frames.
 
-    Called on the thread that writes the output. Effects are applied first, each to what the one
-    before it made, then the view is drawn over the result.
+    Called on the thread that writes the output. Effects are applied first, one after the other,
+    then the view is drawn over the result.
 
     Args:
-        settings: what is drawn at first.
+        settings: the initial view settings.
         alpha: whether a cutout may be transparent.
-        statistics: asked for the HUD's figures.
-        effects: what is done to the picture before the view is drawn.
+        statistics: returns the HUD's figures.
+        effects: changes the picture before the view is drawn.
 
     Attributes:
-        settings: what is drawn; replaced by the methods below, or by any other group.
-        effects: as above; may be replaced between two frames.
-        notice: asked for lines that are shown under the HUD's, whether the HUD is on or off (a
-            help line, "recording").
-        last_picture: the newest drawn picture, None before the first.
+        settings: the current view settings; changed by the methods below, or assigned.
+        effects: as above; may be replaced between frames.
+        notice: returns extra lines (help, "recording"), shown even if the HUD is off.
+        last_picture: the last picture drawn, None before the first.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class LiveView:
         self.last_picture: Picture | None = None
 
     def __call__(self, frame: Frame, segmentation: Segmentation) -> Picture:
-        """The frame as it is shown."""
+        """Draw a frame."""
         for effect in self.effects:
             frame = dataclasses.replace(frame, image=effect(frame, segmentation))
         lines = self._hud_lines(segmentation) if self.settings.hud else ()
@@ -97,19 +96,19 @@ class LiveView:
         return line, f"{self.settings.view}   {count} face{'' if count == 1 else 's'}"
 
     def next_view(self) -> None:
-        """Go on to the next view of the same picture size."""
+        """Switch to the next view with the same picture size."""
         wide = self.settings.view == "side-by-side"
         names = [name for name in get_args(ViewName) if (name == "side-by-side") == wide]
         place = names.index(self.settings.view)
         self._change(view=names[(place + 1) % len(names)])
 
     def change_opacity(self, steps: int) -> None:
-        """More or less colour, within 0..1."""
+        """Change the opacity, clipped to 0..1."""
         opacity = round(self.settings.opacity + steps * OPACITY_STEP, 3)
         self._change(opacity=min(1.0, max(0.0, opacity)))
 
     def toggle(self, name: str) -> None:
-        """Switch `hud` or `legend`."""
+        """Toggle `hud` or `legend`."""
         self._change(**{name: not getattr(self.settings, name)})
 
     def _change(self, **changes: object) -> None:

@@ -1,7 +1,7 @@
-"""Text on a dark, rounded panel: what the legend and the HUD are made of.
+"""Draw text on a dark, rounded panel, for the legend and the HUD.
 
-Text is drawn by Pillow in the font that it carries (OpenCV's own lettering looks like a plotter's,
-and its TrueType one exists from version 5 on). Everything here is cached by its content.
+Pillow draws the text in its built-in font, because OpenCV's own lettering looks like a plotter's,
+and it supports TrueType only from version 5 on. Everything is cached by content.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ FILL_OPACITY = 0.68
 INK = (244, 245, 248)
 
 Cover = npt.NDArray[np.uint8]
-"""How much of each pixel is covered, 0..255: (height, width)."""
+"""Coverage of each pixel, 0..255: uint8 (height, width)."""
 
 _REPLACED = str.maketrans(
     {"–": "-", "—": "-", "µ": "u", "×": "x", "→": ">", "≤": "<", "≥": ">", "●": "•"}
 )
-"""Characters that the font lacks."""
+"""Replacements for characters that the font lacks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Panel:
     """A small translucent picture.
 
     Attributes:
-        colours: uint8 (height, width, 3), RGB already multiplied by the cover.
-        cover: uint8 (height, width), 0 is clear.
+        colours: uint8 (height, width, 3), RGB premultiplied by the cover.
+        cover: uint8 (height, width), where 0 is transparent.
     """
 
     colours: npt.NDArray[np.uint8]
@@ -48,7 +48,7 @@ class Panel:
 
 
 class Canvas:
-    """Builds a panel: a rounded dark ground, then whatever is stamped on it."""
+    """Builds a panel: a rounded dark background with shapes stamped on it."""
 
     def __init__(self, width: int, height: int, *, radius: int) -> None:
         ground = rounded(width, height, radius).astype(np.float32) / 255.0 * FILL_OPACITY
@@ -56,7 +56,7 @@ class Canvas:
         self._colours = ground[..., None] * np.asarray(FILL, np.float32)
 
     def stamp(self, cover: Cover, colour: tuple[int, int, int], left: int, top: int) -> None:
-        """Draw a colour through a cover whose corner lies at (left, top)."""
+        """Draw a colour through a mask placed at (left, top)."""
         height, width = cover.shape
         box = (slice(top, top + height), slice(left, left + width))
         weight = cover.astype(np.float32) / 255.0
@@ -65,7 +65,7 @@ class Canvas:
         self._colours[box] = weight * np.asarray(colour) + self._colours[box] * (1.0 - weight)
 
     def finish(self, *, most_width: int, most_height: int) -> Panel:
-        """The panel, shrunk where it is larger than it may be."""
+        """Return the panel, shrunk if it is larger than allowed."""
         import cv2
 
         height, width = self._cover.shape
@@ -80,7 +80,7 @@ class Canvas:
 
 
 def font_pixels(width: int, height: int) -> int:
-    """The size of text that reads well on a picture of this size."""
+    """A readable font size for a picture of this size."""
     return max(9, round(0.019 * math.sqrt(width * height)))
 
 
@@ -92,17 +92,17 @@ def _font(size: int) -> Any:
 
 
 def line_height(size: int) -> int:
-    """Pixels from the top of the highest letter to the bottom of the lowest."""
+    """Pixels from the top of the tallest letter to the bottom of the lowest."""
     ascent, descent = _font(size).getmetrics()
     return int(ascent + descent)
 
 
 @lru_cache(maxsize=512)
 def line_of_text(text: str, size: int) -> Cover:
-    """One line of text, `line_height(size)` pixels high."""
+    """Render one line of text, `line_height(size)` pixels high."""
     from PIL import Image, ImageDraw
 
-    # Small letters are set in whole pixels, which spoils their spacing: draw those larger.
+    # Small letters are placed on whole pixels, which spoils their spacing, so draw them larger.
     finer = 3 if size < 16 else 1
     font, text = _font(finer * size), text.translate(_REPLACED)
     width = max(1, math.ceil(font.getlength(text) / finer) + 2)
@@ -113,7 +113,7 @@ def line_of_text(text: str, size: int) -> Cover:
 
 @lru_cache(maxsize=64)
 def rounded(width: int, height: int, radius: int) -> Cover:
-    """A filled rectangle with round, antialiased corners."""
+    """Render a filled rectangle with rounded, antialiased corners."""
     from PIL import Image, ImageDraw
 
     fine = Image.new("L", (4 * width, 4 * height))
@@ -123,7 +123,7 @@ def rounded(width: int, height: int, radius: int) -> Cover:
 
 
 def lay(picture: Picture, panel: Panel, left: int, top: int) -> None:
-    """Draw a panel into a picture, RGB or RGBA, its corner at (left, top)."""
+    """Draw a panel into an RGB or RGBA picture with its corner at (left, top)."""
     import cv2
 
     width, height = panel.size

@@ -1,4 +1,4 @@
-"""A result drawn by itself: what `Segmentation.plot` and `Segmentation.save` do."""
+"""Draw and save a single result: `Segmentation.plot` and `Segmentation.save`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtseg.settings import ViewSettings
 from rtseg.system.files import write_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-"""What `save` writes."""
+"""The suffixes that `save` supports."""
 
 _QUALITY = 92
 _OPAQUE = (".jpg", ".jpeg", ".bmp")
@@ -37,7 +37,7 @@ def plot(
         picture = segmentation.image
     if picture is None:
         raise SettingError(
-            "this result holds no picture, as it comes from a stream; give the frame: plot(frame)"
+            "this result has no picture, since it comes from a stream; pass the frame: plot(frame)"
         )
     if not isinstance(picture, Frame):
         picture = Frame(image=picture, index=0, pts=0, time_base=Fraction(1, 25))
@@ -64,7 +64,7 @@ def save(
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
         raise SettingError(
-            f"{path}: {suffix or 'no suffix'} is no picture's; allowed: {listed(SUFFIXES)}"
+            f"{path}: {suffix or 'no suffix'} is not a picture suffix; allowed: {listed(SUFFIXES)}"
         )
     drawn = plot(segmentation, picture, transparent=suffix not in _OPAQUE, **view)
     data = io.BytesIO()

@@ -1,9 +1,9 @@
-"""The privacy views: blur and pixelate. What they hide is gone from the picture.
+"""The privacy views, blur and pixelate, which remove what they hide for good.
 
-Both first average the picture down until a face is only a few pixels high, and draw from those:
-the detail is not mixed but removed, so that no sharpening brings it back. The hidden area reaches
-a little over the mask, so that no rim is left to recognise someone by. Where a face was lost from
-sight a moment ago, its whole place is hidden too: one missed frame must not show it.
+Both first reduce the picture until a face is only a few pixels high, and draw from that. Detail is
+removed rather than mixed, so sharpening cannot restore it. The hidden area extends a little beyond
+the mask, so that no recognisable rim is left. If a face was lost a moment ago, its whole area stays
+hidden, so that a single missed frame does not reveal it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from rtseg.views.selection import Chosen, Region, labelled_regions
 from rtseg.views.soft_edges import Cover
 
 BLUR_ROWS = 10
-"""Pixels that a face's height is averaged down to before it is blurred further."""
+"""Height in pixels to which a face is reduced before it is blurred further."""
 
 PIXELATE_ROWS = 9
-"""Blocks in a face's height."""
+"""Blocks per face height."""
 
 GROWTH = 0.04
-"""How far the hidden area reaches over the mask, as a fraction of a face's height."""
+"""How far the hidden area extends beyond the mask, as a fraction of the face's height."""
 
 
 def blur(
@@ -35,9 +35,9 @@ def blur(
     invert: bool,
     feather: float = 0.0,
 ) -> Picture:
-    """The chosen classes blurred beyond recognition, or, inverted, everything else.
+    """Blur the chosen classes (or, inverted, everything else) beyond recognition.
 
-    The blur begins where the hidden area ends, and fades out beyond it over `feather` pixels more.
+    The hidden area is fully blurred; beyond it, the blur fades out over `feather` more pixels.
     """
     import cv2
 
@@ -59,18 +59,18 @@ def blur(
             continue
         weight = _soft_cover(hidden, growth, feather)
         if cover.is_soft:
-            # never less hidden than by the labels alone
+            # hide at least what the labels alone would hide
             np.maximum(weight, cover.of(region) / np.float32(255), out=weight)
-        # OpenCV writes into neither argument, and the region's own pixels are still untouched.
-        seen = picture[region]
-        seen[:] = cv2.blendLinear(_blurred(seen, size), seen, weight, 1.0 - weight)
+        # OpenCV writes into neither argument, and the region's pixels are still unmodified.
+        part = picture[region]
+        part[:] = cv2.blendLinear(_blurred(part, size), part, weight, 1.0 - weight)
     for region in _held_regions(segmentation):
         picture[region] = _blurred(image[region], size)
     return picture
 
 
 def pixelate(image: Image, segmentation: Segmentation, chosen: Chosen, *, invert: bool) -> Picture:
-    """The chosen classes in coarse blocks of one colour each, or, inverted, everything else."""
+    """Replace the chosen classes (or, inverted, everything else) with coarse blocks of colour."""
     import cv2
 
     size = _face_pixels(segmentation, chosen)
@@ -97,7 +97,7 @@ def pixelate(image: Image, segmentation: Segmentation, chosen: Chosen, *, invert
 
 
 def _face_pixels(segmentation: Segmentation, chosen: Chosen) -> float:
-    """The height that the strength goes by: the largest face's, else that of what is chosen."""
+    """The height that determines the strength: the largest face's, else the chosen area's."""
     height, width = segmentation.labels.shape
     sizes = [max(face.box.height, face.box.width) for face in segmentation.faces]
     sizes += [max(box.height, box.width) for box in segmentation.held]
@@ -110,7 +110,7 @@ def _face_pixels(segmentation: Segmentation, chosen: Chosen) -> float:
 
 
 def _held_regions(segmentation: Segmentation) -> list[Region]:
-    """The places where faces were lost, each of at least a pixel."""
+    """The areas of recently lost faces, each at least one pixel."""
     height, width = segmentation.labels.shape
     regions = []
     for box in segmentation.held:
@@ -122,7 +122,7 @@ def _held_regions(segmentation: Segmentation) -> list[Region]:
 
 
 def _blurred(image: Image, face_pixels: float) -> Image:
-    """The picture without any detail finer than a tenth of a face."""
+    """Remove all detail finer than a tenth of a face."""
     import cv2
 
     height, width = image.shape[:2]
@@ -130,7 +130,7 @@ def _blurred(image: Image, face_pixels: float) -> Image:
     small_size = (max(1, round(width / step)), max(1, round(height / step)))
     small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), 1.2, borderType=cv2.BORDER_REPLICATE)
-    # Two steps up, so that the triangles of one long linear stretch do not show.
+    # Enlarged in two steps, so that the artefacts of one large linear step do not show.
     middle_size = (min(width, 4 * small_size[0]), min(height, 4 * small_size[1]))
     middle = cv2.resize(small, middle_size, interpolation=cv2.INTER_CUBIC)
     return np.asarray(cv2.resize(middle, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -144,9 +144,10 @@ def _dilated(mask: LabelMap, radius: int) -> LabelMap:
 
 
 def _soft_cover(mask: LabelMap, growth: int, feather: float) -> npt.NDArray[np.float32]:
-    """1 on the mask and half a growth around it, falling to 0 over one more growth.
+    """1 on the mask and within half of `growth` around it, falling to 0 over one more `growth`.
 
-    With a feather it is 1 as far as it would else be above 0, and falls to 0 over those pixels.
+    With a feather it is 1 wherever it would otherwise be positive, and falls to 0 over `feather`
+    pixels.
     """
     import cv2
 
@@ -161,13 +162,13 @@ def _soft_cover(mask: LabelMap, growth: int, feather: float) -> npt.NDArray[np.f
 
 
 def _block_pixels(face_pixels: float) -> int:
-    """A block's side, in steps of a fifth: a face that comes closer must not shimmer."""
+    """A block's side, in steps of a fifth, so that an approaching face does not shimmer."""
     wanted = max(face_pixels / PIXELATE_ROWS, 2.0)
     return max(2, round(1.2 ** math.ceil(math.log(wanted, 1.2))))
 
 
 def _on_grid(region: Region, block: int, width: int, height: int) -> Region:
-    """The region grown to whole blocks of the frame's grid."""
+    """Extend the region to whole blocks of the frame's grid."""
     rows, columns = region
     return (
         slice(rows.start // block * block, min(-(-rows.stop // block) * block, height)),
@@ -176,7 +177,7 @@ def _on_grid(region: Region, block: int, width: int, height: int) -> Region:
 
 
 def _whole_blocks(part: npt.NDArray[np.uint8], block: int) -> npt.NDArray[np.uint8]:
-    """The part, its last row and column repeated to whole blocks."""
+    """Repeat the last row and column to fill whole blocks."""
     import cv2
 
     below, right = -part.shape[0] % block, -part.shape[1] % block
@@ -186,7 +187,7 @@ def _whole_blocks(part: npt.NDArray[np.uint8], block: int) -> npt.NDArray[np.uin
 
 
 def _blocks(image: Image, region: Region, block: int) -> Image:
-    """A region that lies on the grid, each block in its mean colour."""
+    """Replace each block of a grid-aligned region with its mean colour."""
     import cv2
 
     part = image[region]
@@ -199,7 +200,7 @@ def _blocks(image: Image, region: Region, block: int) -> Image:
 
 
 def _touched_blocks(mask: LabelMap, block: int) -> LabelMap:
-    """255 over every block in which the mask has a pixel."""
+    """255 in every block that contains a pixel of the mask, else 0."""
     whole = _whole_blocks(mask, block)
     rows, columns = whole.shape[0] // block, whole.shape[1] // block
     touched = whole.reshape(rows, block, columns, block).max(axis=(1, 3))

@@ -1,4 +1,4 @@
-"""The classes selected for a view: their ids, colours, and regions of the frame."""
+"""Select a view's classes: their ids, colours, and regions of the frame."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rtseg.frames import Image, LabelMap, Segmentation
 from rtseg.labels import Colour, LabelSet
 
 Region = tuple[slice, slice]
-"""Rows and columns of a frame."""
+"""A rectangle as slices of a frame's rows and columns."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chosen:
-    """What a view shows of a label set.
+    """The classes of a label set that a view shows.
 
     Attributes:
-        ids: label ids, sorted.
-        names, colours: of those ids.
-        background: the colour of everything else where a view paints it.
+        ids: the label ids, sorted.
+        names, colours: their names and colours.
+        background: the colour of everything else in views that paint it.
         membership: uint8 (256,), 255 at the chosen ids, else 0.
         palette: uint8 (1, 256, 3), the chosen ids' colours, `background` elsewhere.
     """
@@ -36,24 +36,24 @@ class Chosen:
     palette: npt.NDArray[np.uint8]
 
     def where(self, labels: LabelMap) -> LabelMap:
-        """255 where a chosen class is, else 0: uint8, the labels' shape."""
+        """A mask of the chosen classes, 255 or 0: uint8, the labels' shape."""
         import cv2
 
         return np.asarray(cv2.LUT(labels, self.membership), np.uint8)
 
     def paint(self, labels: LabelMap) -> Image:
-        """Each label in its colour: uint8 (height, width, 3)."""
+        """Paint each label in its colour: uint8 (height, width, 3)."""
         import cv2
 
-        # twice as fast as a table of three channels, and the order of those is all the same to it
+        # twice as fast as a table with three channels; the channel order does not matter
         return np.asarray(cv2.applyColorMap(labels, self.palette.reshape(256, 1, 3)), np.uint8)
 
 
 def choose(label_set: LabelSet, classes: Sequence[str]) -> Chosen:
-    """The classes named, of a label set.
+    """Look up the named classes of a label set.
 
     Raises:
-        SettingError: a name is unknown, or none is given.
+        SettingError: a name is unknown, or there are no names.
     """
     background = (
         (0, 0, 0) if label_set.background is None else label_set.colours[label_set.background]
@@ -82,10 +82,10 @@ def _choose(
 
 
 def labelled_regions(segmentation: Segmentation, *, margin: int = 0) -> tuple[Region, ...]:
-    """Boxes that hold every pixel that is not background; they do not overlap.
+    """Non-overlapping boxes that together contain every pixel that is not background.
 
-    One box a face where that covers less than a single box around everything, which is what is
-    returned where the faces' boxes miss a pixel. Empty where everything is background.
+    One box per face if that covers less than a single box around everything. If the faces' boxes
+    miss a pixel, a single box is returned. Empty if everything is background.
 
     Args:
         segmentation: labels and faces.
@@ -127,7 +127,7 @@ def _grown(box: _Bounds, margin: int, width: int, height: int) -> _Bounds:
 
 
 def _face_boxes(segmentation: Segmentation, margin: int) -> list[_Bounds]:
-    """The faces' boxes in whole pixels inside the frame, kept apart by twice the margin."""
+    """The faces' boxes in whole pixels, clipped to the frame, and at least two margins apart."""
     height, width = segmentation.labels.shape
     boxes = []
     for face in segmentation.faces:
@@ -140,7 +140,7 @@ def _face_boxes(segmentation: Segmentation, margin: int) -> list[_Bounds]:
 
 
 def _merged(boxes: list[_Bounds]) -> list[_Bounds]:
-    """Boxes that overlap are joined, until none does."""
+    """Merge overlapping boxes until none overlap."""
     done: list[_Bounds] = []
     for box in boxes:
         while True:

@@ -1,4 +1,4 @@
-"""How much a view covers each pixel: soft masks where there are any, and a ramp outwards."""
+"""Coverage with soft edges for views, from soft masks if available, with optional feathering."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from rtseg.frames import Alpha, LabelMap, Region, Segmentation
 from rtseg.views.selection import Chosen
 
 _DOUBT = 0.05
-"""Soft mask values below this count as nothing, and above one less this as all."""
+"""Soft mask values below this count as 0, and those above 1 minus this as 1."""
 
 
 class Cover:
     """The chosen classes with soft edges.
 
     Args:
-        segmentation: with soft masks or without; without, edges are the labels'.
-        chosen: the classes.
-        feather: how far outwards the cover fades, pixels; 0 ends it at the edge.
+        segmentation: if it has no soft masks, edges follow the labels.
+        chosen: the classes to cover.
+        feather: pixels over which the cover fades outwards; 0 for none.
     """
 
     def __init__(self, segmentation: Segmentation, chosen: Chosen, *, feather: float) -> None:
@@ -30,19 +30,19 @@ class Cover:
 
     @property
     def is_soft(self) -> bool:
-        """Whether it says more than the labels do."""
+        """Whether it differs from the labels' hard edges."""
         return self._alpha is not None or self._feather > 0
 
     @property
     def reach(self) -> int:
-        """Pixels beyond the labels that may be covered; soft masks end within a few cells."""
+        """Pixels beyond the labels that may be covered; soft masks reach only a few cells."""
         return int(np.ceil(self._feather)) + (0 if self._alpha is None else 24)
 
     def of(self, region: Region) -> LabelMap:
-        """0 (not covered) to 255: uint8 of the region's size.
+        """Return the coverage, 0 (none) to 255: uint8 of the region's size.
 
         Args:
-            region: rows and columns; what lies outside of it counts as not chosen.
+            region: rows and columns; everything outside counts as not chosen.
         """
         import cv2
 
@@ -54,13 +54,13 @@ class Cover:
             if self._alpha is None:
                 return cover
             soft = _levels(self._alpha[region])
-            # inside, the mask is full: the fading is all outwards
+            # the mask itself is fully covered; fading is outwards only
             return np.asarray(np.maximum(cover, soft), np.uint8)
         return cover if self._alpha is None else _levels(self._alpha[region])
 
 
 def _levels(alpha: Alpha) -> LabelMap:
-    """A soft mask from 0 to 255, without the network's faint doubts on either side."""
+    """Scale a soft mask to 0..255, rounding values near 0 and 1 off."""
     scaled = (alpha - _DOUBT) * np.float32(255 / (1 - 2 * _DOUBT))
     scaled.clip(0, 255, out=scaled)
     levels: LabelMap = np.rint(scaled).astype(np.uint8)

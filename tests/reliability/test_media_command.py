@@ -24,7 +24,7 @@ def test_a_cutout_of_a_phones_video_in_webm(tmp_path: Path) -> None:
     output = tmp_path / "cut.webm"
     code, errors = run(source, "-o", output, "--view", "cutout")
     assert code == 0, errors
-    assert errors.count("becomes Opus") == 1
+    assert errors.count("converted to Opus") == 1
     assert len(frame_times(output)) == 10
     with av.open(str(output)) as container:
         assert [stream.codec_context.name for stream in container.streams.audio] == ["opus"]

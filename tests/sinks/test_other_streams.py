@@ -120,7 +120,7 @@ def test_what_it_does_not_hold_is_transcoded_in_step(
     with caplog.at_level(logging.INFO, "rtseg"):
         convert(source, output)
     assert codec_of(output) == wanted
-    (line,) = [record.message for record in caplog.records if "becomes" in record.message]
+    (line,) = [record.message for record in caplog.records if "converted to" in record.message]
     assert "cannot hold the" in line
     # FFmpeg's DVD writer loses a packet of 10 ms.
     check_in_step(source, output, tolerance=0.04 if codec == "pcm_dvd" else 0.004)

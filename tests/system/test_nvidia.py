@@ -83,13 +83,13 @@ def test_a_library_newer_than_the_driver(drive, version, needed, fits):
     assert (problem is None) == fits
     if not fits:
         assert problem == (
-            "TensorRT was built for CUDA 13, but the NVIDIA driver speaks CUDA 12.8; update the "
+            "TensorRT was built for CUDA 13, but the NVIDIA driver supports CUDA 12.8; update the "
             "driver, or install the build for CUDA 12"
         )
 
 
 def test_codes_in_words():
     assert describe_cuda_error(700) == (
-        "CUDA error 700, ILLEGAL_ADDRESS: a kernel used memory that is not its own"
+        "CUDA error 700, ILLEGAL_ADDRESS: a kernel accessed memory that it does not own"
     )
     assert describe_cuda_error(4242) == "CUDA error 4242"
