@@ -1,9 +1,9 @@
-"""Are the tests good? `make mutants` puts small faults into the code, one by one, and tells which
-of them no test notices.
+"""Measure how many faults the tests catch: `make mutants` puts small faults into the code, one at a
+time, and lists those that no test notices.
 
 The faults are a seeded sample over the modules below: operators, comparisons, numbers and constants
-changed (by cosmic-ray's operators), and statements and factors taken out. Each is put into a copy
-of this checkout, and the tests of its room run there until the first one fails.
+are changed (by cosmic-ray's operators), and statements and factors are removed. Each fault is put
+into a copy of this checkout, where the tests of its package run until the first one fails.
 
     python -m tests.mutants --count 60 --seed 1
     python -m tests.mutants --only timestamps --count 20
@@ -46,7 +46,7 @@ ROOMS = {
     "rtseg/sinks/labels": "tests/sinks/test_labels.py",
     "rtseg/sinks/video.py": "tests/sinks/test_video.py",
 }
-"""What is changed (modules and folders), and the tests that should notice."""
+"""Modules and folders to change, and the tests that should notice."""
 
 _CORE = (
     "ReplaceBinaryOperator_Add_Sub ReplaceBinaryOperator_Sub_Add ReplaceBinaryOperator_Mul_Div "
@@ -65,17 +65,17 @@ _CORE = (
 
 
 class RemoveAssignment(Operator):
-    """Takes out a statement such as `shift += step`."""
+    """Removes a statement such as `shift += step`."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
-        """Where such a statement begins and ends."""
+        """Yield the start and end of each such statement."""
         if node.type == "expr_stmt":
             sign = getattr(node.children[1], "value", "")
             if sign.endswith("=") and sign != "=":
                 yield node.start_pos, node.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:
-        """`pass` in its place."""
+        """Replace the statement with `pass`."""
         return _replaced(node, "pass")
 
     @classmethod
@@ -85,17 +85,17 @@ class RemoveAssignment(Operator):
 
 
 class RemoveFactor(Operator):
-    """Makes `a` of `a * b` and of `a / b`."""
+    """Turns `a * b` and `a / b` into `a`."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
-        """Where each factor but the first stands."""
+        """Yield the position of each factor except the first."""
         if node.type == "term":
             for operator in node.children[1::2]:
                 if operator.value in ("*", "/"):
                     yield operator.start_pos, operator.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:
-        """The term without its factor."""
+        """Remove one factor from the term."""
         places = [
             place
             for place in range(1, len(node.children), 2)
@@ -127,7 +127,7 @@ OPERATORS: dict[str, Operator] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault: the n-th place of an operator in a module."""
+    """One fault: the n-th place in a module where an operator applies."""
 
     module: str
     operator: str
@@ -136,10 +136,14 @@ class Mutant:
     tests: str
 
     def code(self, source: str) -> str:
-        """The module with the fault in it."""
+        """Return the module's source with the fault in it."""
         mutated = mutate_code(source, OPERATORS[self.operator], self.occurrence)
         assert isinstance(mutated, str)
         return mutated
+
+
+_NOT_ARITHMETIC = ("parameters", "param", "argument", "arglist", "star_expr")
+"""Syntax in which `*` is no multiplication, by parso's names."""
 
 
 class _Places(Visitor):  # type: ignore[misc]
@@ -148,26 +152,34 @@ class _Places(Visitor):  # type: ignore[misc]
         self.lines: list[int] = []
 
     def visit(self, node: Any) -> Any:
-        """Note where the operator could change this node."""
-        self.lines += [start[0] for start, _ in self.operator.mutation_positions(node)]
+        """Record where the operator could change this node; line 0 for the stars of signatures and
+        calls.
+
+        cosmic-ray takes such a star for a multiplication, but changing it means nothing.
+        """
+        is_signature = node.parent is not None and node.parent.type in _NOT_ARITHMETIC
+        self.lines += [
+            0 if is_signature else start[0] for start, _ in self.operator.mutation_positions(node)
+        ]
         return node
 
 
 def find_mutants(source: str, *, module: str, tests: str) -> list[Mutant]:
-    """Every fault that the operators could put into a module."""
-    found = []
+    """List every fault that the operators could put into a module."""
+    mutants = []
     for name, operator in OPERATORS.items():
         places = _Places(operator)
         places.walk(get_ast(source))
-        found += [
+        mutants += [
             Mutant(module, name, occurrence, line, tests)
             for occurrence, line in enumerate(places.lines)
+            if line
         ]
-    return found
+    return mutants
 
 
 def all_mutants(only: str = "") -> list[Mutant]:
-    """Of every module in `ROOMS` whose path holds `only`."""
+    """List the faults of every module in `ROOMS` whose path contains `only`."""
     mutants = []
     for place, tests in ROOMS.items():
         path = ROOT / place
@@ -179,7 +191,7 @@ def all_mutants(only: str = "") -> list[Mutant]:
 
 
 def choose(mutants: Sequence[Mutant], count: int, *, seed: int) -> list[Mutant]:
-    """A sample in which every operator has its turn, since numbers are half of all places."""
+    """Draw a sample that takes operators in turn, since half of all places are numbers."""
     turns = random.Random(seed)
     by_operator: dict[str, list[Mutant]] = {}
     for mutant in mutants:
@@ -194,7 +206,7 @@ def choose(mutants: Sequence[Mutant], count: int, *, seed: int) -> list[Mutant]:
 
 
 def copied(target: Path) -> Path:
-    """A copy of this checkout's code and tests."""
+    """Copy this checkout's code and tests."""
     for name in ("rtseg", "tests", "training", "engines", "examples", "setup.cfg", "README.md"):
         source = ROOT / name
         if source.is_dir():
@@ -205,7 +217,7 @@ def copied(target: Path) -> Path:
 
 
 def run_tests(root: Path, tests: str, *, timeout: float) -> str:
-    """`passed`, `failed` or `timeout`."""
+    """Run some tests; returns `passed`, `failed` or `timeout`."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     command += ["-m", "not slow and not gpu", *(t for t in tests.split() if (root / t).exists())]
     try:
@@ -224,12 +236,14 @@ def run_tests(root: Path, tests: str, *, timeout: float) -> str:
 
 
 def main() -> int:
-    """Run a sample; the exit code: 1 where fewer than --least percent were caught."""
+    """Run a sample. The exit code is 1 if fewer than --least percent were caught."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=60, help="how many faults are tried")
-    parser.add_argument("--seed", type=int, default=1, help="which ones")
-    parser.add_argument("--only", default="", help="modules whose path holds this")
-    parser.add_argument("--least", type=float, default=0.0, help="the share in percent")
+    parser.add_argument("--count", type=int, default=60, help="number of faults to try")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the sample")
+    parser.add_argument("--only", default="", help="only modules whose path contains this")
+    parser.add_argument(
+        "--least", type=float, default=0.0, help="required percentage of faults caught"
+    )
     options = parser.parse_args()
     mutants = all_mutants(options.only)
     sample = choose(mutants, options.count, seed=options.seed)
@@ -240,7 +254,7 @@ def main() -> int:
         for tests in sorted({mutant.tests for mutant in sample}):
             started = time.monotonic()
             if run_tests(root, tests, timeout=1200) != "passed":
-                print(f"left out, not passing without any fault: {tests}", flush=True)
+                print(f"skipped, these tests fail without any fault: {tests}", flush=True)
                 sample = [mutant for mutant in sample if mutant.tests != tests]
                 continue
             seconds[tests] = time.monotonic() - started

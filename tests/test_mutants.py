@@ -41,6 +41,13 @@ def test_every_fault_is_another_program():
         compile(code, "m", "exec")
 
 
+def test_a_star_that_is_no_multiplication_is_left_alone():
+    source = "def moved(shift, *, step):\n    return moved(*shift, step=step * 2)\n"
+    mutants = find_mutants(source, module="m", tests="")
+    (times,) = [m for m in mutants if m.operator == "ReplaceBinaryOperator_Mul_Div"]
+    assert "step=step / 2" in times.code(source)
+
+
 def test_the_sample_is_the_same_twice_and_mixes_the_operators():
     mutants = find_mutants(SOURCE, module="m", tests="")
     first = choose(mutants, 6, seed=1)

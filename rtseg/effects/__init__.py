@@ -1,4 +1,4 @@
-"""Effects: pure functions from a picture and its segmentation to a changed picture.
+"""Effects: pure functions that change a picture based on its segmentation.
 
     from rtseg import Segmenter
     from rtseg.effects import apply_effects
@@ -7,8 +7,8 @@
         result = segmenter(image)
         picture = apply_effects(image, result, ["lips=#b0122a:0.75", "skin=0.5"])
 
-They need soft masks. A stream has an `EffectChain`, which holds the parts' colours steady from
-frame to frame; the functions stand alone at every call.
+They need soft masks. The functions are independent of earlier calls; for a stream use an
+`EffectChain`, which keeps the parts' colours steady from frame to frame.
 """
 
 from __future__ import annotations
@@ -59,21 +59,21 @@ def apply_effects(
     *,
     memory: ColourMemory | None = None,
 ) -> Image:
-    """The picture with effects, one after the other.
+    """Apply effects to a picture, one after the other.
 
     Args:
-        image: uint8 (height, width, 3) RGB; left as it is.
-        segmentation: of this picture, with soft masks (`Segmenter(soft=True)`).
-        effects: as `NAME=VALUE`, or made.
-        memory: one for all frames of a stream; `ColourMemory.begin` is the caller's to call.
+        image: uint8 (height, width, 3) RGB; not modified.
+        segmentation: the picture's segmentation with soft masks (`Segmenter(soft=True)`).
+        effects: `NAME=VALUE` strings or `Effect`s.
+        memory: shared by all frames of a stream; the caller must call `ColourMemory.begin`.
 
     Returns:
         A new picture, uint8 (height, width, 3) RGB.
 
     Raises:
-        SettingError: an effect is unknown, the model labels no such part, the segmentation has no
-            soft masks or another size.
-        SourceError: a background's file cannot be read.
+        SettingError: an effect is unknown, the model has no such part, or the segmentation has no
+            soft masks or the wrong size.
+        SourceError: a background file cannot be read.
     """
     check_image(image)
     if segmentation.labels.shape != image.shape[:2]:
@@ -91,41 +91,41 @@ def apply_effects(
 def recolour_lips(
     image: Image, segmentation: Segmentation, colour: str, *, strength: float = 0.7
 ) -> Image:
-    """Lips in another colour (`#rrggbb` or a CSS name); teeth and shine keep theirs."""
+    """Recolour the lips (`#rrggbb` or a CSS name); teeth and highlights are preserved."""
     return _recoloured(image, segmentation, "lips", colour, strength)
 
 
 def recolour_hair(
     image: Image, segmentation: Segmentation, colour: str, *, strength: float = 0.9
 ) -> Image:
-    """Hair in another colour (`#rrggbb` or a CSS name), dark hair too."""
+    """Recolour hair, even dark hair (`#rrggbb` or a CSS name)."""
     return _recoloured(image, segmentation, "hair", colour, strength)
 
 
 def recolour_brows(
     image: Image, segmentation: Segmentation, colour: str, *, strength: float = 0.7
 ) -> Image:
-    """Brows in another colour (`#rrggbb` or a CSS name)."""
+    """Recolour the brows (`#rrggbb` or a CSS name)."""
     return _recoloured(image, segmentation, "brows", colour, strength)
 
 
 def smooth_skin(image: Image, segmentation: Segmentation, *, strength: float = 0.5) -> Image:
-    """Patches of the skin evened out; pores, lips, eyes and brows stay."""
+    """Even out patches of skin; pores, lips, eyes and brows are preserved."""
     return apply_effects(image, segmentation, [Retouch(part="skin", strength=strength)])
 
 
 def whiten_teeth(image: Image, segmentation: Segmentation, *, strength: float = 0.5) -> Image:
-    """Teeth with less yellow, and lighter; tongue and gums stay."""
+    """Make teeth lighter and less yellow; tongue and gums are preserved."""
     return apply_effects(image, segmentation, [Retouch(part="teeth", strength=strength)])
 
 
 def brighten_eyes(image: Image, segmentation: Segmentation, *, strength: float = 0.3) -> Image:
-    """Lighter eyes; pupils and lashes stay dark."""
+    """Lighten the eyes; pupils and lashes stay dark."""
     return apply_effects(image, segmentation, [Retouch(part="eyes", strength=strength)])
 
 
 def replace_background(image: Image, segmentation: Segmentation, background: str) -> Image:
-    """Another background: `blur`, `blur:PIXELS`, a colour, or a still picture's path."""
+    """Replace the background: `blur`, `blur:PIXELS`, a colour, or a picture's path."""
     return apply_effects(image, segmentation, [f"background={background}"])
 
 

@@ -1,6 +1,6 @@
-"""Another background behind everything that the model labels.
+"""Replace the background behind everything that the model labels.
 
-Only as good as the model's own idea of a person: one without neck and clothes leaves a head.
+The result depends on the model's classes: without neck and clothes, only the head remains.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from rtseg.frames import Alpha, Image, Segmentation
 from rtseg.labels import Colour
 
 _LOW, _HIGH = 0.25, 0.8
-"""Soft mask values at which a pixel is all background, and all foreground."""
+"""Soft mask values at which a pixel is entirely background and entirely foreground."""
 
 
 def foreground_of(segmentation: Segmentation) -> Alpha:
-    """How much of each pixel is anything but background: float32 (height, width), 0..1.
+    """The foreground share of each pixel: float32 (height, width), 0..1.
 
     Raises:
-        SettingError: no soft masks, or the label set has no background.
+        SettingError: there are no soft masks, or the label set has no background.
     """
     label_set = segmentation.label_set
     if label_set.background is None:
@@ -29,7 +29,7 @@ def foreground_of(segmentation: Segmentation) -> Alpha:
 
 
 def paint_background_in(picture: Image, segmentation: Segmentation, *, colour: Colour) -> None:
-    """Put one colour behind, in place.
+    """Replace the background with one colour, in place.
 
     Args:
         picture: uint8 (height, width, 3) RGB; changed.
@@ -42,9 +42,10 @@ def paint_background_in(picture: Image, segmentation: Segmentation, *, colour: C
 
 
 def blur_background_in(picture: Image, segmentation: Segmentation, *, radius: float) -> None:
-    """Blur what lies behind, in place.
+    """Blur the background, in place.
 
-    The foreground is left out of the average: else its colours would shine around it.
+    The foreground is excluded from the average, so that its colours do not bleed into the
+    background.
 
     Args:
         picture: uint8 (height, width, 3) RGB; changed.
@@ -55,16 +56,16 @@ def blur_background_in(picture: Image, segmentation: Segmentation, *, radius: fl
 
     alpha = foreground_of(segmentation)
     height, width = alpha.shape
-    # a wide blur needs no more pixels than these
+    # a wide blur needs no more resolution than this
     shrink = int(min(8, max(1, radius / 2)))
     size = (max(1, width // shrink), max(1, height // shrink))
     cover = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     weight = 1 - smooth_step(cover, _LOW, _HIGH)
-    seen = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+    reduced = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
     sigma = radius / shrink
-    weight += 1e-3  # so that the middle of a large head has some background, too
-    seen *= weight[:, :, None]
-    total = np.asarray(cv2.GaussianBlur(seen, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
+    weight += 1e-3  # so that the middle of a large head gets some background too
+    reduced *= weight[:, :, None]
+    total = np.asarray(cv2.GaussianBlur(reduced, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
     share = np.asarray(cv2.GaussianBlur(weight, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
     total /= share[:, :, None]
     behind = np.asarray(total.clip(0, 255) + 0.5, np.uint8)
@@ -74,18 +75,18 @@ def blur_background_in(picture: Image, segmentation: Segmentation, *, radius: fl
 
 
 def replace_background_in(picture: Image, segmentation: Segmentation, *, behind: Image) -> None:
-    """Put a picture behind, in place.
+    """Replace the background with a picture, in place.
 
     Args:
         picture: uint8 (height, width, 3) RGB; changed.
         segmentation: with soft masks.
-        behind: uint8 RGB of any size; it is scaled to cover the picture, its middle in the middle.
+        behind: uint8 RGB of any size; scaled to cover the picture, and centred.
     """
     _compose(picture, covering(behind, *picture.shape[:2]), foreground_of(segmentation))
 
 
 def covering(image: Image, height: int, width: int) -> Image:
-    """A picture scaled and cut to a size, its middle kept: uint8 (height, width, 3)."""
+    """Scale a picture to cover a size, and crop it centrally: uint8 (height, width, 3)."""
     import cv2
 
     scale = max(height / image.shape[0], width / image.shape[1])
@@ -97,7 +98,7 @@ def covering(image: Image, height: int, width: int) -> Image:
 
 
 def _compose(picture: Image, behind: Image, alpha: Alpha) -> None:
-    """Lay the picture over what is behind, in place."""
+    """Blend the picture over the background, in place."""
     import cv2
 
     held = cv2.compare(alpha, _LOW, cv2.CMP_GT)

@@ -1,4 +1,4 @@
-"""Whiter teeth and brighter eyes."""
+"""Whiten teeth and brighten eyes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def whiten_teeth_in(
     strength: float,
     memory: ColourMemory | None = None,
 ) -> None:
-    """Take yellow from the teeth and lighten them, in place; tongue and gums stay.
+    """Make teeth lighter and less yellow, in place; tongue and gums are preserved.
 
     Args:
         picture: uint8 (height, width, 3) RGB; changed.
         segmentation: with soft masks.
         strength: 0 (nothing) to 1.
-        memory: steadies where teeth begin over a stream.
+        memory: smooths the threshold for teeth over a stream.
 
     Raises:
-        SettingError: no soft masks, or the model has no inner mouth.
+        SettingError: there are no soft masks, or the model has no inner mouth.
     """
     ids = ids_of(segmentation.label_set, "teeth")
     for face in segmentation.soft_masks.by_face(ids):
@@ -39,16 +39,16 @@ def whiten_teeth_in(
 def _whiten(picture: Image, face: FaceAlpha, strength: float, memory: ColourMemory | None) -> None:
     import cv2
 
-    seen = picture[face.region]
+    part = picture[face.region]
     inside = face.alpha > 0.6
     if np.count_nonzero(inside) < _LEAST_PIXELS:
         return
-    lab = np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2Lab), np.uint8)
+    lab = np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2Lab), np.uint8)
     bright = np.array([np.percentile(lab[inside][:, 0], 90)])
     if memory is not None:
         bright = memory.steadied("teeth", face.track_id, bright)
     lightness, red, yellow = cv2.split(lab)
-    # teeth are the lightest in a mouth, and have hardly any red
+    # teeth are the lightest part of a mouth, and have hardly any red
     begin = max(0.55 * float(bright[0]), 70.0)
     by_light = smooth_step(_LEVELS.astype(np.float32), begin, 1.3 * begin)
     by_red = 1 - smooth_step(_LEVELS.astype(np.float32), 128 + 10, 128 + 22)
@@ -65,7 +65,7 @@ def _whiten(picture: Image, face: FaceAlpha, strength: float, memory: ColourMemo
         )
     )
     painted = cv2.cvtColor(painted, cv2.COLOR_Lab2RGB)
-    picture[face.region] = cv2.blendLinear(painted, seen, weight, 1 - weight)
+    picture[face.region] = cv2.blendLinear(painted, part, weight, 1 - weight)
 
 
 def brighten_eyes_in(
@@ -75,16 +75,16 @@ def brighten_eyes_in(
     strength: float,
     memory: ColourMemory | None = None,
 ) -> None:
-    """Lighten the eyes, in place: by a curve through black, so that pupils and lashes stay dark.
+    """Lighten the eyes, in place, with a curve through black that keeps pupils and lashes dark.
 
     Args:
         picture: uint8 (height, width, 3) RGB; changed.
         segmentation: with soft masks.
         strength: 0 (nothing) to 1.
-        memory: steadies the curve over a stream.
+        memory: smooths the curve over a stream.
 
     Raises:
-        SettingError: no soft masks, or the model has no eyes.
+        SettingError: there are no soft masks, or the model has no eyes.
     """
     ids = ids_of(segmentation.label_set, "eyes")
     for face in segmentation.soft_masks.by_face(ids):
@@ -96,11 +96,11 @@ def _brighten(
 ) -> None:
     import cv2
 
-    seen = picture[face.region]
+    part = picture[face.region]
     inside = face.alpha > 0.6
     if np.count_nonzero(inside) < _LEAST_PIXELS:
         return
-    lab = np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2Lab), np.uint8)
+    lab = np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2Lab), np.uint8)
     mean = np.array([lab[inside][:, 0].mean() / 2.55])
     if memory is not None:
         mean = memory.steadied("eyes", face.track_id, mean)
@@ -109,4 +109,4 @@ def _brighten(
     lab[..., 0] = cv2.LUT(lab[..., 0], np.clip(table, 0, 255).astype(np.uint8))
     painted = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)
     weight = smooth_step(face.alpha, 0.35, 0.9) * strength
-    picture[face.region] = cv2.blendLinear(painted, seen, weight, 1 - weight)
+    picture[face.region] = cv2.blendLinear(painted, part, weight, 1 - weight)

@@ -11,13 +11,13 @@ from rtseg.labels import LabelSet
 
 
 class EffectChain:
-    """Applies effects to the frames of a stream, in order, on whichever thread calls it.
+    """Applies effects to the frames of a stream, in order, on the calling thread.
 
     Args:
-        effects: as `NAME=VALUE`, or made.
+        effects: `NAME=VALUE` strings or `Effect`s.
 
     Raises:
-        SettingError: an effect is unknown, or its value is not one of its.
+        SettingError: an effect is unknown, or its value is invalid.
     """
 
     def __init__(self, effects: Iterable[str | Effect]) -> None:
@@ -27,17 +27,17 @@ class EffectChain:
         self._memory = ColourMemory()
 
     def check(self, label_set: LabelSet) -> None:
-        """Refuse what a model with these labels cannot have, before a run starts.
+        """Reject effects that a model with these labels does not support, before a run starts.
 
         Raises:
-            SettingError: the model labels no such part.
-            SourceError: a background's file cannot be read.
+            SettingError: the model has no such part.
+            SourceError: a background file cannot be read.
         """
         for effect in self.effects:
             effect.check(label_set)
 
     def __call__(self, frame: Frame, segmentation: Segmentation) -> Image:
-        """The frame's picture with the effects: a new one, uint8 (height, width, 3) RGB.
+        """Apply the effects to a frame; returns a new picture, uint8 (height, width, 3) RGB.
 
         Raises:
             SettingError: the segmentation has no soft masks.

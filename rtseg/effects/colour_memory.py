@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 Statistics = npt.NDArray[np.float64]
-"""Figures of one part of one face, as the effect that measures them orders them."""
+"""Statistics of one part of one face; their order is up to the effect that measures them."""
 
 SETTLING_SECONDS = 0.8
-"""Time constant: an exposure that drifts is followed, a lock that comes and goes is not."""
+"""Time constant in seconds: follows drifting exposure, but not a lock of hair coming and going."""
 
 _GAP_SECONDS = 2.0
 
@@ -24,10 +24,9 @@ class _Held:
 
 
 class ColourMemory:
-    """Averages colour statistics of each track over time. One for each stream.
+    """Averages each track's colour statistics over time. Use one per stream.
 
-    Without it, a recoloured region brightens and darkens with every pixel that joins or leaves
-    its mask.
+    Without it, a recoloured region flickers with every pixel that enters or leaves its mask.
     """
 
     def __init__(self) -> None:
@@ -35,7 +34,7 @@ class ColourMemory:
         self._seconds = 0.0
 
     def begin(self, seconds: float) -> None:
-        """Note the time of the next frame, in seconds; forget what is too old to hold."""
+        """Set the time of the next frame in seconds; forget statistics that are too old."""
         self._seconds = seconds
         self._held = {
             key: held
@@ -44,16 +43,16 @@ class ColourMemory:
         }
 
     def reset(self) -> None:
-        """Forget everything, as at a cut."""
+        """Forget everything, for example at a cut."""
         self._held.clear()
 
     def steadied(self, part: str, track_id: int, measured: Statistics) -> Statistics:
-        """The average up to this frame, the measured figures included.
+        """Return the average up to and including this frame.
 
         Args:
-            part: what they are of, by the effect's name.
-            track_id: whose they are.
-            measured: this frame's figures.
+            part: the part, by the effect's name.
+            track_id: the face's track.
+            measured: this frame's statistics.
         """
         key = (part, track_id)
         held = self._held.get(key)

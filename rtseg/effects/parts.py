@@ -1,4 +1,4 @@
-"""Which label ids an effect works on, by the part's name, in any label set that has it."""
+"""Find the label ids that an effect works on, by the part's name, in any label set."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ PARTS: dict[str, tuple[str, ...]] = {
     "teeth": ("inner-mouth",),
     "skin": ("skin", "nose", "ears", "left-ear", "right-ear", "neck"),
 }
-"""The classes and groups that make up each part; a label set needs one of them, not all."""
+"""The classes and groups that make up each part; a label set needs at least one of them."""
 
 
 def ids_of(label_set: LabelSet, part: str) -> tuple[int, ...]:
-    """The ids of a part: one of `PARTS`, else whatever the label set knows by this name.
+    """The ids of a part: one of `PARTS`, or any name in the label set.
 
     Raises:
-        SettingError: the label set has none of it.
+        SettingError: the label set has no such part.
     """
     names = PARTS.get(part, (part,))
     known = {*label_set.names, *label_set.groups}
@@ -28,6 +28,6 @@ def ids_of(label_set: LabelSet, part: str) -> tuple[int, ...]:
     if not present:
         raise SettingError(
             f"the model has no {part}: its classes are {listed(label_set.names)}; "
-            "take another effect, or a model that labels it"
+            "choose another effect, or a model that has it"
         )
     return label_set.select(present)

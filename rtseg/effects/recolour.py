@@ -1,10 +1,9 @@
-"""Lips, hair and brows in another colour.
+"""Recolour lips, hair and brows.
 
-Colours are moved in CIE L*a*b*, where lightness is apart from hue. The part's own lightness is
-bent towards the target's by a curve through black and white, part of the way only, so that black
-hair becomes copper without fog in its shadows, and strands stay apart. Chroma follows lightness
-and falls towards black and white, as it does on real strands. A quarter of each pixel's own
-deviation in hue stays.
+Colours are changed in CIE L*a*b*, where lightness is separate from hue. A curve through black and
+white moves the part's lightness some of the way towards the target's, so that black hair becomes
+copper without foggy shadows, and strands remain distinct. Chroma follows lightness and falls off
+towards black and white, as on real strands. A quarter of each pixel's own deviation in hue is kept.
 """
 
 from __future__ import annotations
@@ -24,36 +23,37 @@ from rtseg.labels import Colour
 
 Channel = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.uint8]
-"""What each of 256 levels becomes: uint8 (256,)."""
+"""A lookup table: uint8 (256,)."""
 
 _DEVIATION = 0.25
-"""How much of a pixel's own difference from the part's mean hue stays."""
+"""The share of a pixel's deviation from the part's mean hue that is kept."""
 
 
 _TOE = 0.8
 """L*, see `lightened`."""
 
 _LEAST_LIGHTER, _PLAIN_SPREAD = 0.35, 11.0
-"""Of the way to a lighter colour, what a part without any spread goes, and the spread (L*) over
-which the rest is added."""
+"""How far a part without any spread in L* moves towards a lighter colour, 0..1, and the spread at
+which it moves all the way."""
 
 _LARGE_PIXELS = 40_000
 
 _STRANGE_HUE = (28.0, 50.0)
-"""Differences in b* from the part's mean from which on a pixel is something else."""
+"""Differences in b* from the part's mean between which a pixel stops belonging to the part."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How a part takes colour.
+    """How a part is recoloured.
 
     Attributes:
         lighter, darker: how far the part's mean lightness moves towards the target's, 0..1.
-        low, high: soft mask values at which the colour begins and is full.
-        keeps_highlights: shine keeps its own colour (lips).
-        needs_colour: pale and dark pixels, as teeth and the mouth's corner, take none (lips).
-        most_deviations: what is lighter than the part by more of its own deviations is something
-            else that shines through or lies beside it, and takes less (hair).
+        low, high: soft mask values at which the colour begins and reaches full strength.
+        keeps_highlights: whether highlights keep their colour (lips).
+        needs_colour: whether pale and dark pixels, such as teeth and the corners of the mouth, are
+            left alone (lips).
+        most_deviations: pixels lighter than the part by more than this many of its standard
+            deviations are something else showing through, and are coloured less (hair).
     """
 
     lighter: float
@@ -82,19 +82,19 @@ def recolour(
     strength: float,
     memory: ColourMemory | None = None,
 ) -> None:
-    """Give a part of every face another colour, in place.
+    """Recolour a part of every face, in place.
 
     Args:
         picture: uint8 (height, width, 3) RGB, of the segmentation's size; changed.
         segmentation: with soft masks.
         colour: the target, RGB 0..255.
-        part: as `ids_of` takes it.
-        style: how the part takes colour.
+        part: the part, as for `ids_of`.
+        style: how the part is recoloured.
         strength: 0 (nothing) to 1.
-        memory: holds the parts' colour statistics over a stream; none for a still.
+        memory: smooths the parts' colour statistics over a stream; None for a still.
 
     Raises:
-        SettingError: no soft masks, or the model has no such part.
+        SettingError: there are no soft masks, or the model has no such part.
     """
     ids = ids_of(segmentation.label_set, part)
     target = _lab_of(colour)
@@ -114,8 +114,8 @@ def _recolour_face(
     strength: float,
     memory: ColourMemory | None,
 ) -> None:
-    seen = picture[face.region]
-    measured = _measure(seen, face.alpha)
+    pixels = picture[face.region]
+    measured = _measure(pixels, face.alpha)
     if measured is None:
         return
     if memory is not None:
@@ -125,7 +125,7 @@ def _recolour_face(
     weight = smooth_step(face.alpha, style.low, style.high)
     for tile in touched_tiles(weight):
         _paint(
-            seen[tile],
+            pixels[tile],
             strength * weight[tile],
             tables=tables,
             measured=measured,
@@ -134,10 +134,10 @@ def _recolour_face(
 
 
 def _move(goal: float, measured: Statistics, style: Style) -> float:
-    """How far a part of this kind goes towards a lightness, 0..1, in steps of a twentieth.
+    """How far a part moves towards a target lightness, 0..1, in steps of a twentieth.
 
-    What has no strands to show, as black hair in the dark, would look like clay if it became
-    light.
+    A part without visible strands, such as black hair in the dark, would look like clay if it
+    became light.
     """
     mean, spread = float(measured[0]), float(measured[3])
     if goal <= mean:
@@ -147,17 +147,17 @@ def _move(goal: float, measured: Statistics, style: Style) -> float:
 
 
 def _paint(
-    seen: Image,
+    part: Image,
     weight: Alpha,
     *,
     tables: tuple[Table, Table, Table],
     measured: Statistics,
     style: Style,
 ) -> None:
-    """Lay the colour on some pixels, in place."""
+    """Recolour some pixels, in place."""
     import cv2
 
-    lightness, red, yellow = cv2.split(cv2.cvtColor(seen, cv2.COLOR_RGB2Lab))
+    lightness, red, yellow = cv2.split(cv2.cvtColor(part, cv2.COLOR_RGB2Lab))
     weight *= _gate(lightness, red, yellow, measured, style)
     painted = cv2.merge(
         (
@@ -167,21 +167,21 @@ def _paint(
         )
     )
     painted = cv2.cvtColor(painted, cv2.COLOR_Lab2RGB)
-    seen[...] = cv2.blendLinear(painted, seen, weight, 1 - weight)
+    part[...] = cv2.blendLinear(painted, part, weight, 1 - weight)
 
 
-def _measure(seen: Image, alpha: Alpha) -> Statistics | None:
-    """Median L*, mean a* and b*, and the spread of L* upwards, where the part surely is.
+def _measure(part: Image, alpha: Alpha) -> Statistics | None:
+    """Measure median L*, mean a* and b*, and the upward spread of L* where the part is certain.
 
-    L* is 0..100, a* and b* about -128..127. None where there is hardly any of the part. Median
-    and quantile, as what shines through between strands is often white.
+    L* is 0..100, a* and b* about -128..127. None if there is hardly any of the part. Medians and
+    quantiles are used because what shows between strands is often white.
     """
     import cv2
 
-    # of a large part, every other pixel of every other row tells as much
+    # for a large part, every other pixel of every other row is enough
     step = 1 if alpha.size < _LARGE_PIXELS else 2
-    seen, alpha = seen[::step, ::step], np.ascontiguousarray(alpha[::step, ::step])
-    lab = np.asarray(cv2.cvtColor(np.ascontiguousarray(seen), cv2.COLOR_RGB2Lab), np.uint8)
+    part, alpha = part[::step, ::step], np.ascontiguousarray(alpha[::step, ::step])
+    lab = np.asarray(cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2Lab), np.uint8)
     sure = np.asarray(cv2.compare(alpha, 0.7, cv2.CMP_GT), np.uint8)
     counts = np.ravel(cv2.calcHist([lab], [0], sure, [256], [0, 256])).cumsum()
     if counts[-1] < 4:
@@ -194,7 +194,7 @@ def _measure(seen: Image, alpha: Alpha) -> Statistics | None:
 def _gate(
     lightness: Channel, red: Channel, yellow: Channel, measured: Statistics, style: Style
 ) -> Alpha:
-    """How much of the colour a pixel of this kind takes, 0..1: float32."""
+    """How strongly each pixel is coloured, 0..1: float32."""
     import cv2
 
     levels = np.arange(256, dtype=np.float32)
@@ -205,14 +205,14 @@ def _gate(
         most = mean + style.most_deviations * spread
         by_light *= 1 - 0.9 * smooth_step(light, most, most + 2 * spread)
     if style.keeps_highlights:
-        # smooth lips are lighter where they are full: shine is lighter than that
+        # smooth lips are lighter where they are full; highlights are lighter than that
         shine = mean + 1.8 * max(spread, 7.0)
         by_light *= 1 - 0.85 * smooth_step(light, shine, shine + 14)
     if style.needs_colour:
         by_light *= smooth_step(light, 0.3 * mean, 0.6 * mean)
     gate = np.asarray(cv2.LUT(lightness, by_light), np.float32)
     if style.needs_colour:
-        # teeth and gums have less red than the lips beside them
+        # teeth and gums are less red than the lips beside them
         by_red = smooth_step(levels - 128, 0.25 * mean_red, 0.6 * mean_red)
         gate *= cv2.LUT(red, by_red)
     else:
@@ -221,31 +221,31 @@ def _gate(
     return gate
 
 
-def _hue(painted: Channel, own: Channel, mean: float) -> Channel:
-    """The target's a* or b*, with a part of the pixel's own deviation from the mean."""
+def _hue(painted: Channel, original: Channel, mean: float) -> Channel:
+    """The target's a* or b*, plus part of the pixel's own deviation from the mean."""
     import cv2
 
     offset = -_DEVIATION * (float(mean) + 128)
-    return np.asarray(cv2.addWeighted(painted, 1.0, own, _DEVIATION, offset), np.uint8)
+    return np.asarray(cv2.addWeighted(painted, 1.0, original, _DEVIATION, offset), np.uint8)
 
 
 @lru_cache(maxsize=64)
 def _tables(
     target: tuple[float, float, float], mean: tuple[float, ...], move: float
 ) -> tuple[Table, Table, Table]:
-    """What a level of lightness becomes: its new L*, a* and b*, in OpenCV's 8-bit scale.
+    """Tables from a lightness to its new L*, a* and b*, in OpenCV's 8-bit scale.
 
     Args:
-        target: L*, a*, b*.
-        mean: of the part, L*, a*, b*.
-        move: how far the mean goes towards the target's lightness, 0..1.
+        target: the target's L*, a*, b*.
+        mean: the part's mean L*, a*, b*.
+        move: how far the mean moves towards the target's lightness, 0..1.
     """
     goal = mean[0] + move * (target[0] - mean[0])
     light = lightened(np.arange(256, dtype=np.float64) / 2.55, mean[0], goal, toe=_TOE)
-    # chroma goes with lightness, and there is none in black and white
+    # chroma depends on lightness, and is zero in black and white
     chroma = np.minimum(light / max(goal, 1.0), 1.1) ** 0.8
     chroma *= 1 - smooth_step(light, 72, 100)
-    # a pale target is pale on dark strands as well, a dark one is dark
+    # a pale target stays pale on dark strands, and a dark target dark
     chroma *= min(1.0, (goal + 4) / (target[0] + 4))
     return (
         _levels(2.55 * light),

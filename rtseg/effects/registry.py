@@ -1,4 +1,4 @@
-"""The effects by name: what `--effect NAME=VALUE` and `apply_effects` understand."""
+"""The effects by name, for `--effect NAME=VALUE` and `apply_effects`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from rtseg.frames import Image, Segmentation
 from rtseg.labels import Colour, LabelSet
 
 DEFAULT_BLUR = 12.0
-"""Pixels, of a background blurred without saying how much."""
+"""Default blur of a background in pixels."""
 
 
 class Effect(ABC):
-    """Changes the picture where a part of a face is."""
+    """Changes a part of a face in the picture."""
 
     @abstractmethod
     def change(
@@ -44,17 +44,17 @@ class Effect(ABC):
             memory: a stream's colour statistics; None for a still.
 
         Raises:
-            SettingError: no soft masks, or the model labels no such part.
+            SettingError: there are no soft masks, or the model has no such part.
         """
 
     @abstractmethod
     def check(self, label_set: LabelSet) -> None:
-        """Raise SettingError where a model with these labels cannot have this effect."""
+        """Raise SettingError if a model with these labels does not support this effect."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recolour(Effect):
-    """Lips, hair or brows in another colour.
+    """Recolours lips, hair or brows.
 
     Attributes:
         part: `lips`, `hair` or `brows`.
@@ -91,7 +91,7 @@ class Recolour(Effect):
 
 @dataclass(frozen=True, kw_only=True)
 class Retouch(Effect):
-    """Smoother skin, whiter teeth or brighter eyes.
+    """Smooths skin, whitens teeth or brightens eyes.
 
     Attributes:
         part: `skin`, `teeth` or `eyes`.
@@ -123,12 +123,12 @@ class Retouch(Effect):
 
 @dataclass(frozen=True, kw_only=True)
 class Background(Effect):
-    """Another background; exactly one of the three is given.
+    """Replaces the background; exactly one of the attributes is set.
 
     Attributes:
         blur: standard deviation in pixels.
         colour: RGB 0..255.
-        file: a still picture's path, read when it is first needed.
+        file: a picture's path, read when it is first needed.
     """
 
     blur: float | None = None
@@ -153,7 +153,7 @@ class Background(Effect):
             replace_background_in(picture, segmentation, behind=self._behind)
 
     def check(self, label_set: LabelSet) -> None:
-        """See `Effect.check`. Reads the file, so that a damaged one is told before a run."""
+        """See `Effect.check`. Reads the file, so that a damaged one is noticed before a run."""
         if label_set.background is None:
             raise SettingError(
                 f"`effect` background: the label set {label_set.name!r} has no background"
@@ -174,13 +174,13 @@ def _check_strength(part: str, strength: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class EffectKind:
-    """An entry of the registry.
+    """An effect's entry in the registry.
 
     Attributes:
-        name: what it is called.
-        value: how its value is written.
+        name: its name.
+        value: the syntax of its value.
         summary: what it does, in a few words.
-        parse: from the value to the effect; raises ValueError with the reason.
+        parse: makes the effect from the value; raises ValueError with the reason.
     """
 
     name: str
@@ -190,10 +190,10 @@ class EffectKind:
 
 
 def parse_effect(text: str) -> Effect:
-    """The effect behind `NAME=VALUE`.
+    """Parse an effect given as `NAME=VALUE`.
 
     Raises:
-        SettingError: the name is unknown, or the value is not one of its.
+        SettingError: the name is unknown, or the value is invalid.
     """
     name, sign, value = text.partition("=")
     name = name.strip().lower()
@@ -209,17 +209,17 @@ def parse_effect(text: str) -> Effect:
 
 
 def colour_of(text: str) -> Colour:
-    """The colour behind `#rrggbb`, `#rgb` or a CSS name.
+    """Parse a colour: `#rrggbb`, `#rgb` or a CSS name.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a colour.
     """
     from PIL import ImageColor
 
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError:
-        raise ValueError(f"{text!r} is no colour") from None
+        raise ValueError(f"{text!r} is not a colour") from None
     return red, green, blue
 
 
@@ -227,7 +227,7 @@ def _share(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no number") from None
+        raise ValueError(f"{text!r} is not a number") from None
     if not 0 <= value <= 1:
         raise ValueError(f"{text} is outside 0 to 1")
     return value
@@ -253,7 +253,7 @@ def _background(value: str) -> Effect:
         try:
             radius = float(text) if text else DEFAULT_BLUR
         except ValueError:
-            raise ValueError(f"{text!r} is no number of pixels") from None
+            raise ValueError(f"{text!r} is not a number of pixels") from None
         if not (math.isfinite(radius) and 1 <= radius <= 200):
             raise ValueError(f"a blur of {text} pixels is outside 1 to 200")
         return Background(blur=radius)
@@ -263,7 +263,7 @@ def _background(value: str) -> Effect:
     try:
         return Background(colour=colour_of(value))
     except ValueError:
-        raise ValueError(f"{value!r} is neither a colour nor a file that exists") from None
+        raise ValueError(f"{value!r} is neither a colour nor an existing file") from None
 
 
 _COLOUR = "#rrggbb[:STRENGTH]"
@@ -274,15 +274,15 @@ EFFECTS: Mapping[str, EffectKind] = MappingProxyType(
         kind.name: kind
         for kind in (
             EffectKind(
-                name="lips", value=_COLOUR, summary="lips in a colour", parse=_recolour("lips", 0.7)
+                name="lips", value=_COLOUR, summary="recolour lips", parse=_recolour("lips", 0.7)
             ),
             EffectKind(
-                name="hair", value=_COLOUR, summary="hair in a colour", parse=_recolour("hair", 0.9)
+                name="hair", value=_COLOUR, summary="recolour hair", parse=_recolour("hair", 0.9)
             ),
             EffectKind(
                 name="brows",
                 value=_COLOUR,
-                summary="brows in a colour",
+                summary="recolour brows",
                 parse=_recolour("brows", 0.7),
             ),
             EffectKind(name="skin", value=_SHARE, summary="smoother skin", parse=_retouch("skin")),
@@ -297,4 +297,4 @@ EFFECTS: Mapping[str, EffectKind] = MappingProxyType(
         )
     }
 )
-"""Every effect, in the order in which help lists them."""
+"""Every effect, in the order of the help text."""

@@ -1,9 +1,9 @@
-"""Smoother skin: its patches evened out, its pores and edges left alone.
+"""Smooth skin: even out patches, but preserve pores and edges.
 
-A self-guided filter (He et al., "Guided image filtering", ECCV 2010) at a part of the resolution
-says how far patches deviate from their surroundings, and that much is taken away. What is finer
-than the reduced picture, as pores are, and what stands out more than skin does, as eyes and the
-nose's edge do, stays.
+A self-guided filter (He et al., "Guided image filtering", ECCV 2010) at reduced resolution measures
+how far patches deviate from their surroundings, and that deviation is subtracted. Anything finer
+than the reduced picture, such as pores, and anything with more contrast than skin, such as eyes and
+the edge of the nose, is preserved.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from rtseg.effects.tones import smooth_step
 from rtseg.frames import FaceAlpha, Image, Segmentation
 
 _ROWS = 220
-"""Rows of a face that the filter works at, at least; a larger face is reduced to so many or up to
-twice as many."""
+"""The filter's resolution: a larger face is reduced to between this many rows and twice as many."""
 
 _RADIUS = 1 / 32
-"""Of the filter, in heights of the skin."""
+"""The filter's radius, relative to the height of the skin."""
 
 _EDGE = 15.0
-"""Grey levels: what deviates by more than this is an edge, and stays."""
+"""Deviations of more grey levels than this are edges, and are preserved."""
 
 
 def smooth_skin_in(picture: Image, segmentation: Segmentation, *, strength: float) -> None:
@@ -35,7 +34,7 @@ def smooth_skin_in(picture: Image, segmentation: Segmentation, *, strength: floa
         strength: 0 (nothing) to 1.
 
     Raises:
-        SettingError: no soft masks, or the model has no skin.
+        SettingError: there are no soft masks, or the model has no skin.
     """
     ids = ids_of(segmentation.label_set, "skin")
     for face in segmentation.soft_masks.by_face(ids):
@@ -45,24 +44,24 @@ def smooth_skin_in(picture: Image, segmentation: Segmentation, *, strength: floa
 def _smooth_face(picture: Image, face: FaceAlpha, strength: float) -> None:
     import cv2
 
-    seen = picture[face.region]
+    part = picture[face.region]
     height, width = face.alpha.shape
     if height < 16 or width < 16:
         return
     shrink = max(1, height // _ROWS)
     size = (max(1, width // shrink), max(1, height // shrink))
-    small = np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), np.float32)
+    small = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
     alpha = np.asarray(cv2.resize(face.alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     change = _guided(small, radius=max(1, round(_RADIUS * size[1]))) - small
-    # lips, eyes and brows are kept free: a cell that holds some of them counts little
+    # spare lips, eyes and brows: cells that contain some of them count little
     change *= (strength * smooth_step(alpha, 0.5, 0.95))[:, :, None]
     if shrink > 1:
         change = np.asarray(cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR))
-    cv2.add(seen, change, dst=seen, dtype=cv2.CV_8U)
+    cv2.add(part, change, dst=part, dtype=cv2.CV_8U)
 
 
 def _guided(picture: npt.NDArray[np.float32], *, radius: int) -> npt.NDArray[np.float32]:
-    """The picture filtered by itself, channel by channel."""
+    """Filter the picture, guided by itself, channel by channel."""
     import cv2
 
     window = (2 * radius + 1, 2 * radius + 1)

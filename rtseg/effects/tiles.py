@@ -1,5 +1,5 @@
-"""The parts of a picture that an effect touches: hair lies around a face, and most of its box is
-no hair."""
+"""Split the area that an effect changes into tiles, since a mask such as hair fills little of its
+bounding box."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from rtseg.frames import Alpha, Region
 
 _TILE = 128
-"""Pixels a side: smaller ones fit better and cost more calls."""
+"""Side in pixels: smaller tiles fit better but need more calls."""
 
 
 def touched_tiles(weight: Alpha) -> Iterator[Region]:
-    """Rectangles that hold every pixel above zero and do not overlap.
+    """Non-overlapping rectangles that contain every pixel above zero.
 
     Args:
         weight: float32 (height, width), 0..1.

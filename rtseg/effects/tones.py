@@ -1,4 +1,4 @@
-"""Curves that effects share."""
+"""Tone curves for effects."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy.typing as npt
 Values = TypeVar("Values", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
 _SHOULDER = 75.0
-"""L* from which on lightening is held back, so that strands in the light stay apart."""
+"""L* above which lightening is reduced, so that strands in bright light remain distinct."""
 
 _LEAST_POWER, _MOST_POWER = 0.45, 4.5
 
 
 def smooth_step(values: Values, low: float, high: float) -> Values:
-    """0 up to `low`, 1 from `high` on, and a cubic without corners in between."""
+    """0 up to `low`, 1 from `high`, and a smooth cubic in between."""
     share = (values - low) * (1 / max(high - low, 1e-6))
     np.clip(share, 0, 1, out=share)
     slope = 3 - 2 * share
@@ -29,13 +29,13 @@ def smooth_step(values: Values, low: float, high: float) -> Values:
 def lightened(
     light: npt.NDArray[np.float64], mean: float, goal: float, *, toe: float = 0.0
 ) -> npt.NDArray[np.float64]:
-    """A tone curve from black to white that takes one lightness to another.
+    """A tone curve through black and white that maps one lightness to another.
 
     Args:
-        light: L*, 0..100.
-        mean, goal: L* before and after.
-        toe: how far below black the curve begins where it lightens, L*: black itself is then
-            lifted, as a power alone tears its first levels apart.
+        light: L* values to map, 0..100.
+        mean, goal: the lightness before and after.
+        toe: how far below black, in L*, a lightening curve begins. This lifts black itself,
+            because a power curve alone would spread the darkest levels too far apart.
 
     Returns:
         L*, 0..100.
@@ -48,7 +48,7 @@ def lightened(
     if power < 1:
         above = np.maximum(curve - _SHOULDER, 0)
         room = 100 - _SHOULDER
-        # never below what it was
+        # never darker than before
         held = np.minimum(curve, _SHOULDER) + room * (1 - np.exp(-above / room))
         curve = np.maximum(held, np.minimum(light, curve))
     return curve

@@ -1,1 +1,1 @@
-"""Crops of pictures, and positions on their grids."""
+"""Geometry of crops, letterboxing and resampling."""

@@ -1,4 +1,4 @@
-"""Crops: a rectangle of the picture, upright or rotated, and how to cut it out."""
+"""Crops: upright or rotated rectangles of a picture, and how to cut them out."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from rtseg.frames import Box, Image
 from rtseg.geometry.fit import PADDING
 
 CROP_FACTOR = 1.6
-"""Side of a crop over the height of the head (face and hair) in it: what face models train at."""
+"""A crop's side relative to the height of the head (face and hair), as in training."""
 
 LARGEST_SIDE = 8192.0
-"""No crop is larger, in pixels: a network that labels noise may claim a head of any size."""
+"""The largest crop in pixels, since a network that labels noise may report any size of head."""
 
-_CROP_WIDTHS = 1.25  # and never less than so many widths of the head
+_CROP_WIDTHS = 1.25  # smallest size, relative to the head's width
 _OUTSIDE = (PADDING, PADDING, PADDING)
-"""RGB beyond the picture's edges, as in a part of the training views."""
+"""RGB beyond the picture's edges, as in some of the training views."""
 
 Points = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crop:
-    """A rectangle of a picture, turned about its middle.
+    """A rectangle of a picture, rotated about its centre.
 
     Attributes:
-        box: the rectangle before it is turned, frame pixels; may reach over the frame's edges.
-        roll_degrees: how far it is turned, clockwise as one sees it; 0 is upright.
+        box: the rectangle before rotation, in frame pixels; may extend beyond the frame.
+        roll_degrees: the rotation, clockwise on the screen; 0 is upright.
     """
 
     box: Box
@@ -38,12 +38,12 @@ class Crop:
 
     @property
     def is_upright(self) -> bool:
-        """Its sides are the frame's rows and columns."""
+        """Whether its sides are parallel to the frame's."""
         return self.roll_degrees == 0
 
     @property
     def bounds(self) -> Box:
-        """The upright rectangle around it, frame pixels."""
+        """Its upright bounding box in frame pixels."""
         if self.is_upright:
             return self.box
         x, y = self.box.centre
@@ -58,7 +58,7 @@ class Crop:
         return math.cos(radians), math.sin(radians)
 
     def moved(self, across: float, down: float) -> Crop:
-        """This crop, moved along its own sides by shares of its width and height."""
+        """Shift the crop along its own sides by fractions of its width and height."""
         cosine, sine = self._turn
         right, below = across * self.box.width, down * self.box.height
         x, y = cosine * right - sine * below, sine * right + cosine * below
@@ -67,7 +67,7 @@ class Crop:
         return replace(self, box=moved)
 
     def to_frame(self, x: Points, y: Points) -> tuple[Points, Points]:
-        """Where points of the unturned box go, frame pixels both."""
+        """Rotate points of the box with the crop; both are in frame pixels."""
         if self.is_upright:
             return x, y
         (middle_x, middle_y), (cosine, sine) = self.box.centre, self._turn
@@ -75,7 +75,7 @@ class Crop:
         return middle_x + cosine * x - sine * y, middle_y + sine * x + cosine * y
 
     def from_frame(self, x: Points, y: Points) -> tuple[Points, Points]:
-        """Where points of the frame lie in the unturned box: the inverse of `to_frame`."""
+        """Rotate points back into the box: the inverse of `to_frame`."""
         if self.is_upright:
             return x, y
         (middle_x, middle_y), (cosine, sine) = self.box.centre, self._turn
@@ -83,11 +83,11 @@ class Crop:
         return middle_x + cosine * x + sine * y, middle_y - sine * x + cosine * y
 
     def grid_from_frame(self, rows: int, columns: int) -> Points:
-        """From the frame's pixels to the centres of a grid over the crop, as OpenCV's affine.
+        """The affine map for OpenCV from frame pixels to the cells of a grid over the crop.
 
         Returns:
-            float64 (2, 3): (column, row) in the grid, 0 at the first cell's centre, of a frame
-            pixel (x, y), 0 at the first pixel's centre.
+            float64 (2, 3): maps a frame pixel (x, y) to a cell (column, row); both are 0 at the
+            centre of the first pixel or cell.
         """
         (middle_x, middle_y), (cosine, sine) = self.box.centre, self._turn
         turned = np.array([[cosine, sine], [-sine, cosine]])
@@ -98,20 +98,20 @@ class Crop:
 
 
 def box_around(x: float, y: float, width: float, height: float) -> Box:
-    """The box with this middle and size."""
+    """The box with this centre and size."""
     return Box(left=x - width / 2, top=y - height / 2, right=x + width / 2, bottom=y + height / 2)
 
 
 def cut(image: Image, crop: Crop, *, out: Image) -> None:
-    """Fill `out` with what the picture shows inside a crop, stretched to its size.
+    """Fill `out` with the picture inside a crop, stretched to its size.
 
-    Shrinking averages: the part is halved until the rest is less than a factor of two, and the
-    rest is bilinear.
+    To shrink, the part is averaged by halving until less than a factor of two remains, which is
+    interpolated bilinearly.
 
     Args:
         image: uint8 (height, width, 3).
-        crop: may reach over the picture's edges; an upright one is rounded to whole pixels.
-        out: uint8 (height, width, 3), contiguous; written.
+        crop: may extend beyond the picture; an upright crop is rounded to whole pixels.
+        out: the result, uint8 (height, width, 3), contiguous.
     """
     if crop.is_upright:
         _cut_upright(image, crop.box, out=out)
@@ -129,7 +129,7 @@ def _cut_upright(image: Image, box: Box, *, out: Image) -> None:
         out[...] = _OUTSIDE
         return
     part = image[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
-    # big bands are added after shrinking, where they cost little
+    # large margins are added after shrinking, when they are cheap
     band = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
     while (
         part.shape[0] + band[0] + band[1] >= 2 * out.shape[0]
@@ -138,8 +138,8 @@ def _cut_upright(image: Image, box: Box, *, out: Image) -> None:
         and (part.shape[1] + band[2] + band[3]) % 2 == 0
     ):
         if any(side % 2 for side in band):
-            # A block that lies half in the picture needs its other half. Shrinking odd sides in
-            # one step instead takes OpenCV ten times as long.
+            # A block that is only partly in the picture needs its other half. Shrinking odd sides
+            # in one step instead takes OpenCV ten times as long.
             edge = (band[0] % 2, band[1] % 2, band[2] % 2, band[3] % 2)
             part = cv2.copyMakeBorder(part, *edge, cv2.BORDER_CONSTANT, value=_OUTSIDE)
         part = cv2.resize(
@@ -171,7 +171,7 @@ def _cut_turned(image: Image, crop: Crop, *, out: Image) -> None:
     shrink = 1
     while min(crop.box.height / rows, crop.box.width / columns) >= 2 * shrink:
         shrink *= 2
-    # with the neighbours that interpolation needs at the sides
+    # including the neighbours that interpolation needs
     left, top = math.floor(bounds.left) - shrink, math.floor(bounds.top) - shrink
     right, bottom = math.ceil(bounds.right) + shrink, math.ceil(bounds.bottom) + shrink
     left, right = max(0, left), min(width, right)
@@ -181,13 +181,13 @@ def _cut_turned(image: Image, crop: Crop, *, out: Image) -> None:
         return
     part = image[top:bottom, left:right]
     if shrink > 1 and min(part.shape[:2]) >= shrink:
-        # whole blocks only: at most a row and a column of the result's at the picture's edge
+        # whole blocks only; this drops at most one row and column of the result at the edge
         part = part[: part.shape[0] // shrink * shrink, : part.shape[1] // shrink * shrink]
         size = (part.shape[1] // shrink, part.shape[0] // shrink)
         part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
     else:
         shrink = 1
-    # from pixels of the part to pixels of the frame, and on to those of the result
+    # from pixels of the part to pixels of the frame, and then to those of the result
     block = (shrink - 1) / 2
     to_frame = np.array([[shrink, 0, left + block], [0, shrink, top + block], [0, 0, 1.0]])
     cv2.warpAffine(
@@ -202,14 +202,14 @@ def _cut_turned(image: Image, crop: Crop, *, out: Image) -> None:
 
 
 def crop_side(head: Box, aspect: float = 1.0) -> float:
-    """The height in pixels of the crop around a head; its width is `aspect` times that."""
+    """The height in pixels of the crop for a head; its width is `aspect` times that."""
     return max(CROP_FACTOR * head.height, _CROP_WIDTHS * head.width / aspect)
 
 
 def crop_around(x: float, y: float, side: float, aspect: float, roll_degrees: float = 0.0) -> Crop:
-    """A crop about a point, its edges on pixel borders, so that cutting it out is exact."""
+    """A crop around a point, with edges on pixel borders, so that cutting it out is exact."""
     side = min(side, LARGEST_SIDE / max(1.0, aspect))
-    # in steps of four pixels, so that halving and halving again is exact, and fast
+    # multiples of four pixels, so that halving twice is exact and fast
     height = max(8, 4 * round(side / 4))
     width = max(8, 4 * round(side * aspect / 4))
     left, top = round(x - width / 2), round(y - height / 2)
@@ -218,5 +218,5 @@ def crop_around(x: float, y: float, side: float, aspect: float, roll_degrees: fl
 
 
 def wrapped(degrees: float) -> float:
-    """The same direction within -180..180."""
+    """Wrap an angle to -180..180 degrees."""
     return (degrees + 180) % 360 - 180

@@ -1,6 +1,6 @@
 """Fit a picture into another size: stretched or letterboxed.
 
-The one place for both, so that a network gets the same input in training, evaluation and use.
+Both exist only here, so that a network gets the same input in training, evaluation and use.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from rtseg.checkpoint import Fit
 from rtseg.frames import Image
 
 PADDING = 114
-"""The grey level around a letterboxed picture, and beyond the edges of one that is cut."""
+"""The grey level around letterboxed pictures, and beyond the edges of cropped ones."""
 
 
 def fitted_place(
     height: int, width: int, *, into: tuple[int, int], fit: Fit
 ) -> tuple[int, int, int, int]:
-    """Where a picture of that size comes to lie: (top, left, height, width), in pixels.
+    """Compute a picture's position when fitted: (top, left, height, width) in pixels.
 
     Args:
-        height, width: of the picture.
-        into: (height, width) of what it is fitted into.
-        fit: `stretch` fills it; `letterbox` keeps the picture's shape, in the middle.
+        height, width: the picture's size.
+        into: the target size (height, width).
+        fit: `stretch` fills the target; `letterbox` keeps the aspect ratio and centres.
     """
     if fit == "stretch":
         return 0, 0, *into
@@ -33,10 +33,10 @@ def fitted_place(
 
 
 def resized(image: Image, height: int, width: int, *, smooth: bool = False) -> Image:
-    """The picture at another size: averaged where it shrinks, interpolated where it grows.
+    """Resize a picture: averaging when shrinking, interpolating when enlarging.
 
     Args:
-        image: uint8 (height, width, 3); returned itself where it has that size already.
+        image: uint8 (height, width, 3); returned as is if it already has that size.
         smooth: interpolate cubically instead of linearly.
     """
     import cv2
@@ -49,7 +49,7 @@ def resized(image: Image, height: int, width: int, *, smooth: bool = False) -> I
 
 
 def letterboxed(image: Image, height: int, width: int) -> Image:
-    """A frame fitted into another frame's size on black, as players show it."""
+    """Letterbox a frame on black, as players do."""
     return fitted(image, height=height, width=width, fit="letterbox", padding=0, smooth=True)
 
 
@@ -62,14 +62,14 @@ def fitted(
     padding: int = PADDING,
     smooth: bool = False,
 ) -> Image:
-    """The picture in another size and shape: uint8 (height, width, 3).
+    """Fit a picture to a size: uint8 (height, width, 3).
 
     Args:
-        image: uint8 (height, width, 3) of any size; returned itself where nothing is to do.
-        height, width: wanted, in pixels.
-        fit: as `fitted_place` takes it.
+        image: uint8 (height, width, 3) of any size; returned as is if nothing changes.
+        height, width: the target size in pixels.
+        fit: as for `fitted_place`.
         padding: the grey level around a letterboxed picture.
-        smooth: as `resized` takes it.
+        smooth: as for `resized`.
     """
     top, left, inner_height, inner_width = fitted_place(
         image.shape[0], image.shape[1], into=(height, width), fit=fit

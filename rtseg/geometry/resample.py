@@ -1,4 +1,4 @@
-"""Positions between the cells of a grid over a picture, and bilinear interpolation at them.
+"""Bilinear interpolation on a grid of cells over a picture.
 
 Half-pixel centres, edges replicated: what PyTorch calls `align_corners=False`.
 """
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rtseg.geometry.crop import Crop
 
 Positions = npt.NDArray[np.float32]
-"""Along one axis, in cells, 0 at the first cell's centre; float32 (count,)."""
+"""Positions along one axis in cells, 0 at the first cell's centre; float32 (count,)."""
 
 Grid = npt.NDArray[np.float32]
 """float32 (height, width, channels)."""
@@ -20,15 +20,15 @@ Grid = npt.NDArray[np.float32]
 def grid_positions(
     first: int, count: int, *, origin: float, extent: float, cells: int
 ) -> Positions:
-    """Where the centres of pixels lie between the centres of grid cells, along one axis.
+    """Positions of pixel centres relative to the centres of grid cells, along one axis.
 
     Args:
-        first, count: the pixels.
-        origin, extent: where the grid begins and how long it is, in pixels.
-        cells: how many cells it has.
+        first, count: the first pixel and the number of pixels.
+        origin, extent: the grid's beginning and length in pixels.
+        cells: its number of cells.
 
     Returns:
-        float32 (count,), 0 at the first cell's centre, held within 0..cells - 1.
+        float32 (count,), 0 at the first cell's centre, clipped to 0..cells - 1.
     """
     centres = np.arange(first, first + count, dtype=np.float64) + 0.5
     positions = (centres - origin) * (cells / extent) - 0.5
@@ -36,17 +36,17 @@ def grid_positions(
 
 
 def interpolate(values: Grid, rows: Positions, columns: Positions) -> Grid:
-    """Every channel at every crossing of rows and columns, bilinear.
+    """Interpolate every channel bilinearly at every crossing of rows and columns.
 
     Args:
         values: float32 (height, width, channels).
-        rows, columns: positions as `grid_positions` gives them.
+        rows, columns: positions from `grid_positions`.
 
     Returns:
         float32 (len(rows), len(columns), channels).
     """
     height, width, channels = values.shape
-    # NumPy's `take` copies whole cells, several times as fast as indexing does
+    # NumPy's `take` copies whole cells, several times as fast as indexing
     low, share = _neighbours(rows, height)
     down = values.take(low, axis=0)
     following = values.take(np.minimum(low + 1, height - 1), axis=0)
@@ -57,18 +57,18 @@ def interpolate(values: Grid, rows: Positions, columns: Positions) -> Grid:
     across: Grid = down.take(low, axis=1)
     following = down.take(np.minimum(low + 1, width - 1), axis=1)
     following -= across
-    # a share a channel, as multiplying short runs by one number each is slow
+    # one weight per channel, because multiplying short runs by a single number is slow
     following *= share.repeat(channels).reshape(-1, channels)
     across += following
     return across
 
 
 def block_means(values: Grid, *, cells: int) -> Grid:
-    """The means of blocks of 2 x 2, 4 x 4, … cells: as large as leave so many cells a side.
+    """Average blocks of 2 x 2, 4 x 4, … cells, as large as leaves enough blocks per side.
 
     Args:
-        values: float32 (rows, columns, channels); the grid itself where no such blocks fit.
-        cells: the fewest of the result, a side.
+        values: float32 (rows, columns, channels); returned as is if no blocks fit.
+        cells: the fewest blocks per side of the result.
     """
     rows, columns, channels = values.shape
     while min(rows, columns) >= 2 * cells and rows % 2 == 0 and columns % 2 == 0:
@@ -81,21 +81,21 @@ def block_means(values: Grid, *, cells: int) -> Grid:
 
 
 def _neighbours(positions: Positions, cells: int) -> tuple[npt.NDArray[np.intp], Positions]:
-    """The cell before each position, and how far the position lies towards the next."""
+    """The cell before each position, and the position's fraction towards the next cell."""
     low = np.minimum(positions.astype(np.intp), max(cells - 2, 0))
     return low, positions - low.astype(np.float32)
 
 
 def carried_over(values: Grid, was: Crop, now: Crop) -> tuple[Grid, npt.NDArray[np.float32]]:
-    """The values of one crop in the cells of another, of as many rows and columns.
+    """Resample one crop's values at the cells of another crop with the same grid size.
 
     Args:
         values: float32 (rows, columns, channels).
-        was, now: where the values come from, and where they are wanted.
+        was, now: the crop of the values, and the crop to resample for.
 
     Returns:
-        float32 (rows, columns, channels), edges replicated; and 1 where a cell's centre lies in
-        the old crop, else 0: float32 (rows, columns).
+        float32 (rows, columns, channels), with edges replicated; and float32 (rows, columns), 1
+        where a cell's centre is inside the old crop, else 0.
     """
     rows, columns = values.shape[:2]
     if was.is_upright and now.is_upright:
@@ -127,9 +127,9 @@ def carried_over(values: Grid, was: Crop, now: Crop) -> tuple[Grid, npt.NDArray[
 def _carried_positions(
     now_start: float, now_extent: float, was_start: float, was_extent: float, cells: int
 ) -> tuple[Positions, Positions]:
-    """Where the new cells' centres lie in the old grid along one axis, and which lie inside it."""
+    """Positions of the new cells' centres in the old grid along one axis, and which are inside."""
     cell = now_extent / cells
-    # measured in new cells, so that these are the "pixels" of the old grid
+    # in units of new cells, which thus act as the "pixels" over the old grid
     positions = grid_positions(
         0, cells, origin=(was_start - now_start) / cell, extent=was_extent / cell, cells=cells
     )

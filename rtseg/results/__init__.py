@@ -1,1 +1,1 @@
-"""Segmentations in the shapes that other tools know: instances, polygons, COCO, supervision."""
+"""Convert segmentations to common formats: instances, polygons, COCO, supervision, JSON."""

@@ -1,8 +1,8 @@
-"""Masks in COCO's compressed run lengths, and annotations made of them.
+"""COCO annotations and compressed run-length masks.
 
-The format is that of the COCO API (Lin et al., ECCV 2014; `pycocotools.mask`): lengths of runs
-down the columns, beginning with zeros, each from the fourth on as its difference from the one two
-before, in groups of five bits with a sign, as characters from "0" on.
+The format is that of the COCO API (Lin et al., ECCV 2014; `pycocotools.mask`): run lengths down the
+columns, starting with zeros. From the fourth on, each is stored as its difference from the one two
+places earlier, in groups of five bits with a sign, as characters starting at "0".
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from rtseg.results.instances import labels_by_face
 
 _BITS, _MORE, _SIGN, _FIRST = 5, 0x20, 0x10, 48
 _MOST_GROUPS = 7
-"""Five bits each: enough for every difference of two 32-bit lengths."""
+"""Groups of five bits: enough for every difference of two 32-bit lengths."""
 
 
 def run_lengths(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """A mask as `{"size": [height, width], "counts": str}`, byte-equal to `pycocotools`.
+    """Encode a mask as `{"size": [height, width], "counts": str}`, byte for byte as `pycocotools`.
 
     Args:
         mask: bool (height, width).
@@ -39,7 +39,7 @@ def run_lengths(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def class_run_lengths(labels: LabelMap) -> dict[int, dict[str, Any]]:
-    """`run_lengths` of every class of a label map, from one pass over it."""
+    """Encode every class of a label map like `run_lengths`, in one pass."""
     height, width = labels.shape
     flat = np.ascontiguousarray(labels.T).reshape(-1)
     starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
@@ -65,7 +65,7 @@ def _compressed(counts: npt.NDArray[np.int64]) -> str:
     for place in range(_MOST_GROUPS):
         bits = values & 0x1F
         values >>= _BITS
-        # what is left is only the sign that the group shows already
+        # only the sign remains, which the group shows already
         ends = np.where(bits & _SIGN, values == -1, values == 0)
         used[:, place] = going
         groups[:, place] = bits + np.where(ends, 0, _MORE) + _FIRST
@@ -76,7 +76,7 @@ def _compressed(counts: npt.NDArray[np.int64]) -> str:
 
 
 def coco_categories(label_set: LabelSet) -> list[dict[str, Any]]:
-    """COCO's categories: every class but the background, by its label id."""
+    """COCO categories: every class except the background, by label id."""
     return [
         {"id": i, "name": label_set.names[i], "supercategory": label_set.name}
         for i in label_set.foreground
@@ -86,13 +86,13 @@ def coco_categories(label_set: LabelSet) -> list[dict[str, Any]]:
 def coco_annotations(
     segmentation: Segmentation, *, image_id: int = 1, first_id: int = 1
 ) -> Iterator[dict[str, Any]]:
-    """COCO annotations, one for each class of each face.
+    """Make COCO annotations, one for each class of each face.
 
-    Beside COCO's own keys, `score` and `track_id` are the face's.
+    In addition to COCO's keys, `score` and `track_id` are the face's.
 
     Args:
         segmentation: labels and faces.
-        image_id: what `image_id` is to be.
+        image_id: the annotations' `image_id`.
         first_id: the first annotation's id; the others count up from it.
     """
     import cv2

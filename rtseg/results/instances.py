@@ -1,4 +1,4 @@
-"""One mask for each class of each face."""
+"""Split a segmentation into one mask per class and face."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Instance:
 
     Attributes:
         label_id, name: the class.
-        face: whose it is; None where the model sees whole frames.
+        face: the face that it belongs to; None if the model processes whole frames.
         mask: bool (height, width) of the frame.
-        area: pixels.
-        box: left, top, width, height of the pixels, whole ones.
+        area: number of pixels.
+        box: left, top, width and height of the pixels, as integers.
     """
 
     label_id: int
@@ -36,16 +36,16 @@ class Instance:
 
 
 def face_mask(segmentation: Segmentation, face: Face, ids: Sequence[int]) -> Mask:
-    """Where some classes of one face are: bool (height, width).
+    """The mask of certain classes of one face: bool (height, width).
 
-    A pixel belongs to the face whose box it lies in, or nearest to; of several boxes, to that
-    whose middle is nearest, in sizes of the box.
+    A pixel belongs to the face whose box contains it or is nearest. If it is in several boxes, it
+    belongs to the one whose centre is nearest, relative to the box's size.
 
     Raises:
-        SettingError: the face is none of the segmentation's.
+        SettingError: the face is not one of the segmentation's.
     """
     if face not in segmentation.faces:
-        raise SettingError(f"track {face.track_id}: is no face of this segmentation")
+        raise SettingError(f"track {face.track_id}: is not a face of this segmentation")
     mask: Mask = np.isin(segmentation.labels, ids)
     if len(segmentation.faces) < 2:
         return mask
@@ -67,7 +67,7 @@ def _distance(
 
 
 def labels_by_face(segmentation: Segmentation) -> Iterator[tuple[Face | None, LabelMap]]:
-    """Each face with the labels of its own pixels, 255 elsewhere; a whole frame has no face."""
+    """Each face with the labels of its own pixels, 255 elsewhere; for a whole frame, no face."""
     if not segmentation.faces:
         yield None, segmentation.labels
     for face in segmentation.faces:
@@ -79,7 +79,7 @@ def labels_by_face(segmentation: Segmentation) -> Iterator[tuple[Face | None, La
 
 
 def instances(segmentation: Segmentation) -> Iterator[Instance]:
-    """Every class that has a pixel, face by face, in the order of faces and ids."""
+    """Every class with at least one pixel, in the order of faces and ids."""
     import cv2
 
     for face, labels in labels_by_face(segmentation):

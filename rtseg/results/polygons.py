@@ -1,4 +1,4 @@
-"""Masks as polygons."""
+"""Convert masks to polygons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Polygon = npt.NDArray[np.float32]
-"""(x, y) of each corner in frame pixels, float32 (corners, 2); a pixel's middle is at +.5."""
+"""(x, y) of each corner in frame pixels, float32 (corners, 2); pixel centres are at +0.5."""
 
 _FEWEST_CORNERS = 3
 
@@ -14,7 +14,7 @@ _FEWEST_CORNERS = 3
 def polygons_of(mask: npt.NDArray[np.bool_]) -> list[Polygon]:
     """The outlines of a mask, largest first.
 
-    They run through the middles of the outermost pixels. Holes are left out, and so is what is
+    They pass through the centres of the outermost pixels. Holes are omitted, and so are areas of
     only one or two pixels.
 
     Args:

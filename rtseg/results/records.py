@@ -1,4 +1,4 @@
-"""Segmentations as plain JSON values: what `--json` writes of each frame."""
+"""Convert segmentations to JSON values, as written by `--json` for each frame."""
 
 from __future__ import annotations
 

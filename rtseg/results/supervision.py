@@ -1,4 +1,4 @@
-"""Segmentations as `supervision.Detections`."""
+"""Convert segmentations to `supervision.Detections`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtseg.results.instances import instances
 
 
 def to_detections(segmentation: Segmentation) -> Any:
-    """One detection for each class of each face.
+    """Make one detection for each class of each face.
 
     Returns:
         `supervision.Detections` with `xyxy`, `mask`, `class_id` (the label id), `confidence` and

@@ -61,5 +61,5 @@ def test_a_file_that_is_no_picture_is_said_so(tmp_path):
     (tmp_path / "notes.jpg").write_text("no picture")
     with pytest.raises(SourceError, match=r"notes\.jpg"):
         replace_background(image, result, str(tmp_path / "notes.jpg"))
-    with pytest.raises(SettingError, match="neither a colour nor a file that exists"):
+    with pytest.raises(SettingError, match="neither a colour nor an existing file"):
         replace_background(image, result, str(tmp_path / "nowhere.jpg"))

@@ -217,7 +217,7 @@ def test_a_plot_is_saved_as_the_picture_that_its_name_says(tmp_path):
 def test_a_face_of_another_result_is_refused():
     _, result = scene()
     other = scene(heads=((0.3, 0.5, 0.5),))[1].faces[0]
-    with pytest.raises(SettingError, match="no face of this segmentation"):
+    with pytest.raises(SettingError, match="not a face of this segmentation"):
         other.mask(result)
 
 
