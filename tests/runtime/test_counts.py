@@ -130,7 +130,7 @@ def test_progress(overlap: bool) -> None:
 def test_a_pipeline_runs_once() -> None:
     work = pipeline(FakeSource(1), FakeSink())
     work.run()
-    with pytest.raises(RuntimeError, match="runs once"):
+    with pytest.raises(RuntimeError, match="run only once"):
         work.run()
 
 
