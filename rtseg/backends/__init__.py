@@ -1,4 +1,4 @@
-"""What runs a network: `open_backend` chooses and makes one."""
+"""Backends run networks. `open_backend` chooses and opens one."""
 
 from __future__ import annotations
 
@@ -30,29 +30,30 @@ def open_backend(
     threads: int = 0,
     compiled: bool = False,
 ) -> Backend:
-    """A backend that is ready to run a model.
+    """Open a backend that is ready to run a model.
 
-    `auto` takes the first that works here of tensorrt (where its engine is built), torch on an
-    NVIDIA GPU, openvino, onnxruntime, torch on the processor; it says which, and why not those
-    before it, in one line to the logger `rtseg`. Where a GPU fails later, or its memory runs out,
-    the next one goes on, and that is said as well. One that is asked for by name never falls back.
+    `auto` takes the first of these that works: tensorrt (if its engine is built), torch on an
+    NVIDIA GPU, openvino, onnxruntime, torch on the processor. It logs in one line to the logger
+    `rtseg` which one, and why not those before it. If a GPU fails later or runs out of memory, the
+    next one takes over, which is logged too. A backend requested by name never falls back.
 
     Args:
-        name: which run-time. `tensorrt` builds its engine where that is not built yet, which
-            takes a while and is announced.
+        name: the run-time. `tensorrt` builds its engine if needed, which takes a while and is
+            announced.
         model: a checkpoint, its path, or the path of an ONNX file exported from it (which torch
-            does not run); the built-in face-parts model if not given. openvino, onnxruntime and
-            tensorrt run a checkpoint's path where the ONNX file exported from it lies beside it.
-        device: where it runs; `auto` takes an NVIDIA GPU where there is one.
-        precision: what it computes in; `auto` takes the fastest that the device does well: int8
-            where a quantised model lies beside the weights that was measured to be as good.
-        threads: processor threads for the whole process; 0 is one a core.
-        compiled: have torch compile the network for the processor, which takes up to a minute the
-            first time; where `auto` chooses something else, or there is no compiler, it says so
-            and goes on without.
+            cannot run); by default the built-in face-parts model. For a checkpoint's path,
+            openvino, onnxruntime and tensorrt use the exported ONNX file beside it.
+        device: the device; `auto` takes an NVIDIA GPU if there is one.
+        precision: the arithmetic; `auto` takes the fastest that works well on the device, which
+            includes int8 if the weights have a quantised model beside them that was measured to be
+            as good.
+        threads: processor threads for the whole process; 0 means one per core.
+        compiled: make torch compile the network for the processor, which takes up to a minute the
+            first time. If `auto` chooses another backend, or there is no compiler, a log message
+            says so and the network runs uncompiled.
 
     Raises:
-        SettingError: a name is unknown, a number out of range, or one option rules out another.
+        SettingError: a name is unknown, a number is out of range, or two options conflict.
         ModelError: the model is missing or damaged.
         BackendError: the run-time or the device is missing or fails.
     """
@@ -68,7 +69,7 @@ def open_backend(
 
 
 def open_backend_for(settings: ModelSettings) -> Backend:
-    """As `open_backend`, by a group of settings."""
+    """Like `open_backend`, with a group of settings."""
     return open_backend(
         settings.backend,
         model=settings.model,
@@ -80,40 +81,39 @@ def open_backend_for(settings: ModelSettings) -> Backend:
 
 
 def open_beside(backend: Backend, model: Checkpoint | Path) -> Backend | None:
-    """Another network on the run-time, the device and in the precision of a running backend.
+    """Open another network on a running backend's run-time, device and precision.
 
-    Beside one in INT8, a model that is not quantised runs in what `auto` takes.
+    Beside an INT8 backend, a model that is not quantised runs in the precision of `auto`.
 
     Returns:
-        None where that is a run-time of somebody else's, or one that this model cannot run on.
-        The reason is logged.
+        None if the run-time is not one of rtseg's, or cannot run this model; the reason is logged.
 
     Raises:
         ModelError: the model is missing or damaged.
     """
-    found = next((runtime for runtime in RUNTIMES if runtime.name == backend.name), None)
-    if found is None:
+    run_time = next((runtime for runtime in RUNTIMES if runtime.name == backend.name), None)
+    if run_time is None:
         return None
     device: DeviceName = "cuda" if backend.device.startswith("cuda") else "cpu"
     precision: Precision = "auto"
     if backend.precision in get_args(Precision) and backend.precision != "int8":
         precision = cast(Precision, backend.precision)
     settings = ModelSettings(
-        backend=found.name,
+        backend=run_time.name,
         device=device,
         precision=precision,
         threads=getattr(backend, "threads", 0),
     )
     request = Request(model=GivenModel(model), settings=settings)
     try:
-        return found.open(request)
+        return run_time.open(request)
     except BackendError as error:
         _log.warning("%s does not run beside it: %s", request.model.name, error)
         return None
 
 
 def _choose(request: Request) -> Backend:
-    """The first backend that works, with the reasons against those before it."""
+    """Open the first backend that works; also return why those before it were not used."""
     reasons: dict[str, list[str]] = {}
     asked = device_kind(request.settings.device)
     candidates = [c for c in CANDIDATES if asked == "auto" or asked in c.devices]
@@ -123,7 +123,7 @@ def _choose(request: Request) -> Backend:
         except RtsegError as error:
             if candidate is candidates[-1]:
                 if isinstance(error, SettingError) and reasons:
-                    # what was asked for may be possible elsewhere
+                    # another backend may support the requested options
                     raise SettingError("; ".join([str(error), *_lines(reasons)])) from None
                 raise
             reasons.setdefault(str(error), []).append(candidate.label)
@@ -135,7 +135,7 @@ def _choose(request: Request) -> Backend:
         _log.info("%s", backend.reason)
         if candidate.devices != ("cuda",):
             return backend
-        # a GPU that was asked for is not left: then only another run-time on it comes after
+        # if a GPU was requested, only another run-time on it may take over
         after = [c for c in candidates[position + 1 :] if asked == "auto" or "cpu" not in c.devices]
         return FallbackBackend(backend, [functools.partial(c.open, request) for c in after])
     raise AssertionError("the last candidate either opens or raises")

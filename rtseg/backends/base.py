@@ -1,4 +1,4 @@
-"""The interface of every backend: what runs a network."""
+"""The interface of every backend, which runs a network on a device."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ ProbabilityBatch = npt.NDArray[np.float32]
 
 
 class CompilerError(BackendError):
-    """A network cannot be compiled here; it still runs as it is."""
+    """A network cannot be compiled on this machine; it can still run uncompiled."""
 
 
 class Backend(ABC):
     """Runs one model on one device, synchronously.
 
-    Safe to share between streams: calls are serialised by the backend itself. A crop's result
-    does not depend on what else is in its batch.
+    Safe to share between streams, because the backend serialises calls. A crop's result does not
+    depend on the rest of its batch.
 
     Attributes:
         name: as in `rtseg.backends.registry`: `torch`, `openvino`, `onnxruntime`, `tensorrt`.
-        device: where it runs, for people: `cpu`, `cuda:0 (NVIDIA …)`.
-        precision: what it computes in: `fp32`, `bf16`, `fp16`, `int8`.
-        model: the model's own description (its weights may be gone).
-        max_batch: the largest batch that is run at once; longer ones are cut.
-        reason: one line for people: what runs where, and why that was chosen.
-        device_seconds: what the last batch took by the device's own clock, copies and all; None
-            where the device has none.
+        device: the device, for people: `cpu`, `cuda:0 (NVIDIA …)`.
+        precision: the arithmetic: `fp32`, `bf16`, `fp16`, `int8`.
+        model: the model's specification (its weights may have been released).
+        max_batch: the largest batch run at once; larger ones are split.
+        reason: one line for people: what runs where, and why it was chosen.
+        device_seconds: duration of the last batch by the device's clock, including copies; None
+            if the device has no clock.
     """
 
     name: str
@@ -55,19 +55,19 @@ class Backend(ABC):
 
     @abstractmethod
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """Class probabilities of each crop, at the network's stride.
+        """Compute the class probabilities of each crop, at the network's stride.
 
         Args:
             crops: uint8 (batch, input_height, input_width, 3), RGB; the batch may be empty.
 
         Raises:
-            SettingError: the array's shape or dtype is another.
+            SettingError: the array has the wrong shape or dtype.
             DeviceMemoryError: the device's memory is full.
             BackendError: the device failed, or the backend is closed.
         """
 
     def check_crops(self, crops: Crops) -> None:
-        """Raise SettingError unless the array is what `infer` takes."""
+        """Raise SettingError if the array is not valid input for `infer`."""
         size = (self.model.input_height, self.model.input_width, 3)
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != size:
             raise SettingError(
@@ -76,12 +76,12 @@ class Backend(ABC):
             )
 
     def warm_up(self) -> None:
-        """Run once on an empty picture, so that the first real call is as fast as the rest."""
+        """Run once on a blank picture, so that the first real call is as fast as later ones."""
         self.infer(np.zeros((1, self.model.input_height, self.model.input_width, 3), np.uint8))
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what is held. May be called twice."""
+        """Release all resources. May be called twice."""
 
     def __enter__(self) -> Self:
         return self
@@ -95,19 +95,19 @@ class Backend(ABC):
         try:
             self.close()
         except BackendError as closing:
-            # the first error is the one that says what went wrong
+            # the first error is the one that explains what went wrong
             if error is None:
                 raise
             _log.warning("%s", closing)
 
 
 def check_file_precision(exported: OnnxModel, precision: Precision) -> None:
-    """Raise SettingError where an exported file cannot be run in what was asked for."""
+    """Raise SettingError if an exported file cannot run in the requested precision."""
     if precision == "auto" or (exported.precision == "int8") == (precision == "int8"):
         return
     if exported.precision == "int8":
         raise SettingError(f"precision {precision!r}: this model is quantised; allowed: auto, int8")
     raise SettingError(
         f"precision 'int8': this model is in {exported.precision}; "
-        "`python -m training quantize` makes an INT8 one of it"
+        "`python -m training quantize` makes an INT8 model from it"
     )

@@ -11,7 +11,7 @@ from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.errors import DeviceMemoryError
 
 BATCHES = (1, 2, 4, 8)
-"""The batch sizes that GPUs run; a call is padded up to the next."""
+"""Batch sizes for GPUs; smaller batches are padded up to the next size."""
 
 MEMORY_IS_FULL = (
     "the GPU's memory is full; close other programs, lower `max_faces`, or use `device` cpu"
@@ -21,12 +21,12 @@ _log = logging.getLogger("rtseg")
 
 
 def padded(count: int) -> int:
-    """The batch size that so many crops, 1 to 8, run in on a GPU: 1, 2, 4 or 8."""
+    """The GPU batch size for 1 to 8 crops: 1, 2, 4 or 8."""
     return next(batch for batch in BATCHES if batch >= count)
 
 
 def probabilities_shape(backend: Backend) -> tuple[int, int, int]:
-    """Rows, columns and classes of what a backend makes of one crop."""
+    """The shape of one crop's probabilities: rows, columns, classes."""
     model = backend.model
     rows, columns = model.input_height // model.stride, model.input_width // model.stride
     return rows, columns, len(model.label_set)
@@ -39,17 +39,16 @@ def infer_what_fits(
     run: Callable[[Crops], ProbabilityBatch],
     make_room: Callable[[], None],
 ) -> ProbabilityBatch:
-    """`Backend.infer` on a device whose memory may run out: half the batch is tried, down to 1.
+    """Run `Backend.infer`, halving the batch size whenever the device's memory runs out.
 
-    There is no way back to larger batches: what filled the memory may well do so again.
+    The batch size is never increased again, since the memory may well run out again.
 
     Args:
-        backend: its `max_batch` cuts the batches, and is lowered to what fits.
+        backend: its `max_batch` limits the batches, and is lowered to what fits.
         crops: uint8 (n, h, w, 3).
-        run: computes at most `max_batch` crops, or raises DeviceMemoryError. What it returns is
-            copied before the next call. It sets `device_seconds` where the device has a clock;
-            of several parts the sum is left there.
-        make_room: gives back what earlier calls, and the one that failed, left on the device.
+        run: computes at most `max_batch` crops, or raises DeviceMemoryError. Its result is copied
+            before the next call. If it sets `device_seconds`, the sum over all calls is stored.
+        make_room: releases the memory that earlier and failed calls left allocated.
 
     Returns:
         float32 (n, h / stride, w / stride, classes).
@@ -72,15 +71,15 @@ def infer_what_fits(
                 seconds += backend.device_seconds
                 backend.device_seconds = seconds if done == len(crops) else None
             continue
-        # outside the handler: the error's traceback holds the memory of the failed call
+        # outside the handler, because the error's traceback keeps the failed call's memory alive
         make_room()
         if backend.max_batch == 1:
             raise DeviceMemoryError(why)
         size = padded(len(part))
-        # one crop is tried once more where larger batches' buffers were in its way
+        # try a single crop once more, in case larger batches' buffers took the memory
         backend.max_batch = max(1, size // 2)
         _log.warning(
-            "the memory of %s is too full for a batch of %d: going on with batches of %d",
+            "the memory of %s is too full for a batch of %d: continuing with batches of %d",
             backend.device,
             size,
             backend.max_batch,

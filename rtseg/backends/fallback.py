@@ -1,4 +1,4 @@
-"""The backend that `auto` chose on a GPU, and the one that takes over when the GPU fails."""
+"""Switch to another backend when the GPU backend that `auto` chose fails."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _log = logging.getLogger("rtseg")
 
 
 class FallbackBackend(Backend):
-    """Runs on the first of several backends, and on the next from where that fails.
+    """Runs on the first of several backends, and switches to the next one if it fails.
 
-    The call that failed is done again by the next one, so no picture is lost. There is no way
-    back: what filled the memory may well do so again, and a GPU that failed is of no use to its
-    process. A call with wrong crops is the caller's fault and no reason to change.
+    The next backend repeats the failed call, so no picture is lost. It never switches back: memory
+    may well run out again, and a failed GPU stays unusable for the process. A call with invalid
+    crops is the caller's mistake, and does not cause a switch.
 
     Args:
-        first: is open, and belongs to this one from here on.
-        others: open the backends after it; each is called at most once.
+        first: an open backend, which this one now owns.
+        others: functions that open the following backends; each is called at most once.
     """
 
     def __init__(self, first: Backend, others: Sequence[Callable[[], Backend]]) -> None:
@@ -39,15 +39,15 @@ class FallbackBackend(Backend):
         self.model, self.reason = backend.model, backend.reason
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As `Backend.infer`; BackendError only where no other backend is left.
+        """Like `Backend.infer`; raises BackendError only if no other backend is left.
 
-        Each backend has tried smaller batches itself before it says that its memory is full.
+        Each backend tries smaller batches before it reports that its memory is full.
         """
         self.check_crops(crops)
         return self._on_what_works(lambda backend: backend.infer(crops))
 
     def warm_up(self) -> None:
-        """As the current backend's own."""
+        """Warm up the current backend."""
         self._on_what_works(lambda backend: backend.warm_up())
 
     def _on_what_works(self, call: Callable[[Backend], Result]) -> Result:
@@ -63,20 +63,20 @@ class FallbackBackend(Backend):
                     self.max_batch = self._current.max_batch
                     self.device_seconds = self._current.device_seconds
                     return result
-                # outside the handler: the error's traceback holds the memory of the failed call
+                # outside the handler, as the error's traceback keeps the failed call's memory alive
                 self._fall_back(why, kind)
 
     def _fall_back(self, why: str, kind: type[BackendError]) -> None:
-        """Go on with the first of the others that opens.
+        """Switch to the next backend that opens.
 
         Raises:
-            BackendError: none does; DeviceMemoryError where that was what failed.
+            BackendError: none opens; DeviceMemoryError if that was the failure.
         """
         failure = f"{self.name} on {self.device}: {why}"
         try:
             self._current.close()
         except BackendError as error:
-            # it failed already, and what it could not give back ends with the process
+            # it has failed already; whatever it cannot release is freed when the process exits
             _log.debug("while closing %s: %s", self.name, error)
         problems = []
         while self._others:
@@ -86,15 +86,15 @@ class FallbackBackend(Backend):
                 problems.append(str(error))
                 continue
             self._become(backend)
-            _log.warning("%s; going on with %s", failure, self.reason)
+            _log.warning("%s; continuing with %s", failure, self.reason)
             return
         memory_is_full = issubclass(kind, DeviceMemoryError)
         raise (DeviceMemoryError if memory_is_full else BackendError)(
-            "; ".join([failure, "nothing else is left to run it", *problems])
+            "; ".join([failure, "no other backend is left to run it", *problems])
         )
 
     def close(self) -> None:
-        """As `Backend.close`."""
+        """See `Backend.close`."""
         with self._lock:
             self._closed = True
             self._current.close()

@@ -1,4 +1,4 @@
-"""Load a model in whatever form a backend needs: weights or an exported file."""
+"""Load a model in the form that a backend needs: weights or an exported file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Model = Checkpoint | Path | str
 
 
 class GivenModel:
-    """A model, read as weights or as ONNX where a backend needs it so.
+    """A model given by the user, available as weights or as ONNX.
 
     Args:
-        given: a checkpoint, its path, or the path of an ONNX file; the built-in face-parts model
-            if None.
+        given: a checkpoint, its path, or the path of an ONNX file; None for the built-in
+            face-parts model.
     """
 
     def __init__(self, given: Model | None) -> None:
@@ -30,13 +30,13 @@ class GivenModel:
 
     @property
     def name(self) -> str:
-        """For recipes and messages."""
+        """Its name in recipes and messages."""
         given = self._given
         return given.spec.architecture if isinstance(given, Checkpoint) else given.stem
 
     @property
     def weights_path(self) -> Path | None:
-        """The file with the weights, where there is one."""
+        """The weights file, if there is one."""
         given = self._given
         return None if isinstance(given, Checkpoint) or given.suffix == ".onnx" else given
 
@@ -58,20 +58,22 @@ class GivenModel:
 
     @cached_property
     def exported(self) -> OnnxModel:
-        """The exported model: the file that was given, or the one beside the weights.
+        """The exported model: the given file, or the one beside the weights.
 
         Raises:
             ModelError: it is missing, damaged, or made from other weights.
         """
         if isinstance(self._given, Checkpoint):
-            raise ModelError("a model in memory has no ONNX file; write it, and export it")
+            raise ModelError(
+                "a model in memory has no ONNX file; write it to a file and export that"
+            )
         if self._given.suffix == ".onnx":
             return read_onnx(self._given)
         return find_onnx(self._given)
 
     @cached_property
     def quantized(self) -> OnnxModel:
-        """The same model in INT8: the file that was given, or the one beside the weights.
+        """The model in INT8: the given file, or the one beside the weights.
 
         Raises:
             ModelError: it is missing, damaged, or made from other weights.
@@ -88,7 +90,7 @@ class GivenModel:
 
     @property
     def faithful_quantized(self) -> OnnxModel | None:
-        """The INT8 model where there is one that was measured to be as good as FP32."""
+        """The INT8 model, if there is one that was measured to be as good as FP32."""
         weights = self.weights_path
         if weights is None or not exported_path(weights, int8=True).is_file():
             return None

@@ -1,6 +1,6 @@
-"""ONNX Runtime: an exported model wherever one of its execution providers runs, without PyTorch.
+"""Run an exported model with ONNX Runtime on any of its execution providers, without PyTorch.
 
-Its distributions exclude each other, so that no extra can ask for one: `onnxruntime` (processors;
+Its distributions conflict with each other, so no extra installs one: `onnxruntime` (processors;
 CoreML on macOS), `onnxruntime-gpu` (CUDA), `onnxruntime-directml` (Windows).
 """
 
@@ -36,29 +36,29 @@ _ACCELERATORS = {
     "DmlExecutionProvider": "directml",
     "CoreMLExecutionProvider": "coreml",
 }
-"""In the order in which they are taken where the device is `auto`."""
+"""Providers in the order of preference for the device `auto`."""
 _QUIET = 3
-"""ONNX Runtime's severity of errors: what it says of files and devices below that is noise."""
+"""ONNX Runtime's severity for errors; its messages below that are noise."""
 
 
 class OnnxRuntimeBackend(Backend):
     """Runs an exported model through ONNX Runtime.
 
-    On a processor one crop at a time, as in OpenVINO; elsewhere in batches of up to 8.
+    On a processor it runs one crop at a time, as in OpenVINO; elsewhere in batches of up to 8.
 
     Args:
         exported: the model; a quantised one runs in int8.
-        quantized: the same model in INT8, which `precision` `auto` takes on a processor where a
-            short measurement finds it faster.
-        device: `cpu`; `cuda`; `cuda:N`; or `auto`: the first that this installation has and this
-            machine can use of CUDA, DirectML, CoreML, the processor.
-        precision: `auto` is int8 on a processor where that is given and faster, else fp32 where
-            the package onnx is installed, which turns the file into it; else the file's own.
-        threads: processor threads, OpenCV's too; 0 is one a core.
+        quantized: the same model in INT8, which `precision` `auto` uses on a processor if a short
+            measurement finds it faster.
+        device: `cpu`, `cuda`, `cuda:N`, or `auto`: the first of CUDA, DirectML, CoreML and the
+            processor that this installation supports and this machine can use.
+        precision: `auto` is int8 on a processor if available and faster; otherwise fp32 if the
+            package onnx is installed to convert the file; otherwise the file's own precision.
+        threads: processor threads, for OpenCV as well; 0 means one per core.
 
     Raises:
-        SettingError: a value is unknown, or does not go with this device.
-        BackendError: ONNX Runtime or the device is missing, or fails.
+        SettingError: a value is unknown, or not supported on this device.
+        BackendError: ONNX Runtime or the device is missing or fails.
     """
 
     name = "onnxruntime"
@@ -92,10 +92,10 @@ class OnnxRuntimeBackend(Backend):
         )
 
     def _file(self, exported: OnnxModel, precision: Precision) -> tuple[bytes, str, str]:
-        """What is run of the model, what that computes in, and why."""
-        found, asked = exported.precision, precision != "auto"
-        if found == "int8":
-            return exported.data, found, "asked for" if asked else "so is the file"
+        """Choose the file to run; return it with its precision and the reason."""
+        file_precision, asked = exported.precision, precision != "auto"
+        if file_precision == "int8":
+            return exported.data, file_precision, "asked for" if asked else "so is the file"
         allowed = ("fp32",) if self._provider == _CPU else ("fp32", "fp16")
         if asked and precision not in allowed:
             raise SettingError(
@@ -103,20 +103,22 @@ class OnnxRuntimeBackend(Backend):
                 f"allowed: {listed(('auto', *allowed, 'int8'))}"
             )
         data = without_output(exported.data, LABELS)
-        if found == "fp16" and (precision == "fp32" or (not asked and self._provider == _CPU)):
-            # Between its casts to FP16 and back, a processor would take twice as long.
+        if file_precision == "fp16" and (
+            precision == "fp32" or (not asked and self._provider == _CPU)
+        ):
+            # On a processor, casting to FP16 and back would take twice as long.
             if asked or find_spec("onnx") is not None:
                 return widen(data), "fp32", "asked for" if asked else "the processor's own"
-            return data, found, "so is the file; faster in fp32: pip install onnx"
-        if asked and precision != found:
+            return data, file_precision, "so is the file; faster in fp32: pip install onnx"
+        if asked and precision != file_precision:
             raise SettingError(
-                f"precision {precision!r}: this model is in {found}; "
-                f"`rtseg engine export --precision {precision}` makes it anew"
+                f"precision {precision!r}: this model is in {file_precision}; "
+                f"`rtseg engine export --precision {precision}` converts it"
             )
-        return data, found, "asked for" if asked else "so is the file"
+        return data, file_precision, "asked for" if asked else "so is the file"
 
     def _choose(self, quantized: Any) -> str:
-        """Go on with the quantised model where that is faster; returns why, or why not."""
+        """Switch to the quantised model if it is faster; return the reason either way."""
         if has_int8_instructions() is False:
             return "the processor has no int8 instructions"
         empty = np.zeros((1, self.model.input_height, self.model.input_width, 3), np.uint8)
@@ -137,7 +139,7 @@ class OnnxRuntimeBackend(Backend):
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _QUIET
-        # A thread that waits by turning round takes its core from a decoder or an encoder.
+        # A spinning thread takes a core away from the decoder or the encoder.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers: list[str | tuple[str, dict[str, Any]]] = [self._provider, _CPU]
         if self._provider == _CPU:
@@ -146,17 +148,17 @@ class OnnxRuntimeBackend(Backend):
             providers[0] = (self._provider, {"device_id": self._device_index})
         try:
             session = self._library.InferenceSession(data, options, providers=providers)
-        except Exception as error:  # its own classes derive from Exception, and from nothing else
+        except Exception as error:  # its exception classes derive directly from Exception
             raise self._failure(error) from error
         if self._provider not in session.get_providers():
             raise BackendError(
-                f"onnxruntime cannot use {self._provider} here: it went on without; its libraries "
-                "are missing or of another version; `device` cpu runs without it"
+                f"onnxruntime cannot use {self._provider} here and ignored it; its libraries "
+                "are missing or have the wrong version; `device` cpu works without it"
             )
         return session
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As `Backend.infer`."""
+        """See `Backend.infer`."""
         self.check_crops(crops)
         height = self.model.input_height // self.model.stride
         width = self.model.input_width // self.model.stride
@@ -175,7 +177,7 @@ class OnnxRuntimeBackend(Backend):
         return out
 
     def close(self) -> None:
-        """As `Backend.close`."""
+        """See `Backend.close`."""
         with self._lock:
             self._session = None
 
@@ -200,16 +202,16 @@ def _library() -> Any:
 
 
 def _provider(library: Any, device: DeviceKind) -> str:
-    """The execution provider that is used.
+    """Choose the execution provider.
 
     Raises:
-        BackendError: a GPU was asked for, and cannot be used.
+        BackendError: a GPU was requested and cannot be used.
     """
-    found = library.get_available_providers()
+    available = library.get_available_providers()
     if device == "cuda":
-        if "CUDAExecutionProvider" not in found:
+        if "CUDAExecutionProvider" not in available:
             raise BackendError(
-                f"device cuda: this ONNX Runtime has {listed(found)} only; "
+                f"device cuda: this ONNX Runtime has {listed(available)} only; "
                 "pip install onnxruntime-gpu in place of it"
             )
         problem = nvidia_driver_problem()
@@ -218,7 +220,7 @@ def _provider(library: Any, device: DeviceKind) -> str:
         return "CUDAExecutionProvider"
     if device == "auto":
         for provider in _ACCELERATORS:
-            if provider in found and (
+            if provider in available and (
                 provider != "CUDAExecutionProvider" or nvidia_driver_problem() is None
             ):
                 return provider
@@ -226,7 +228,7 @@ def _provider(library: Any, device: DeviceKind) -> str:
 
 
 def _share_threads(count: int) -> None:
-    """Hold OpenCV, which prepares the crops, to the same number of threads."""
+    """Limit OpenCV, which prepares the crops, to the same number of threads."""
     import cv2
 
     cv2.setNumThreads(count)

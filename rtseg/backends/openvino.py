@@ -1,7 +1,7 @@
-"""OpenVINO: an exported model on a processor, without PyTorch.
+"""Run an exported model on a processor with OpenVINO, without PyTorch.
 
-The exported file is read from memory, and what OpenVINO compiled from it is kept in the user's
-cache folder for the next start.
+The exported file is loaded from memory, and the compiled model is cached in the user's cache folder
+for the next start.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _log = logging.getLogger("rtseg")
 class OpenVinoBackend(Backend):
     """Runs an exported model through OpenVINO.
 
-    One crop at a time: on a processor a batch is no faster than its crops one after the other,
-    and so a face's result cannot depend on its neighbours. The label output of the file is left
-    out, as smoothing needs the probabilities.
+    It runs one crop at a time, because on a processor a batch is no faster, and a face's result
+    then cannot depend on others. The file's label output is removed, since smoothing needs
+    probabilities.
 
     Args:
         exported: the model; a quantised one runs in int8.
-        quantized: the same model in INT8, which `precision` `auto` takes where a short measurement
+        quantized: the same model in INT8, which `precision` `auto` uses if a short measurement
             finds it faster.
-        device: `cpu` or `auto`, which is the same.
-        precision: `auto` is int8 where that is given and faster, else what OpenVINO finds best:
-            bf16 where the processor multiplies it natively, else fp32.
-        threads: processor threads, OpenCV's too; 0 is one a core.
-        cache: the folder of compiled models; the user's cache folder if not given.
+        device: `cpu`, or `auto`, which means the same.
+        precision: `auto` is int8 if available and faster, otherwise OpenVINO's choice: bf16 if
+            the processor supports it natively, else fp32.
+        threads: processor threads, for OpenCV as well; 0 means one per core.
+        cache: the folder for compiled models; by default in the user's cache folder.
 
     Raises:
-        SettingError: a value is unknown, or does not go with this processor.
+        SettingError: a value is unknown, or not supported on this processor.
         BackendError: OpenVINO is not installed, or fails.
     """
 
@@ -74,8 +74,8 @@ class OpenVinoBackend(Backend):
         openvino = _library()
         _share_threads(self.threads)
         # Compiling gives its thread an alternate signal stack, which is unmapped when the model
-        # is released: from then on a Ctrl-C in that thread would end the process with a
-        # segmentation fault. So that thread is one that ends before.
+        # is released; a later Ctrl-C in that thread would crash the process. So compile on a
+        # thread that ends first.
         errors: list[BaseException] = []
 
         def work() -> None:
@@ -99,7 +99,7 @@ class OpenVinoBackend(Backend):
         precision: Precision,
         cache: Path | None,
     ) -> None:
-        """Compile the model, and say in what it computes and why."""
+        """Compile the model; return the precision and the reason for it."""
         why = "OpenVINO's own choice" if precision == "auto" else "asked for"
         try:
             core = openvino.Core()
@@ -117,7 +117,7 @@ class OpenVinoBackend(Backend):
         self.reason = f"openvino on cpu, {self.precision} ({why}), {self.threads} threads"
 
     def _choose(self, quantized: _Compiled) -> str:
-        """Go on with the quantised model where that is faster; returns why, or why not."""
+        """Switch to the quantised model if it is faster; return the reason either way."""
         plain = self._compiled
         assert plain is not None
         if has_int8_instructions() is False:
@@ -132,7 +132,7 @@ class OpenVinoBackend(Backend):
         return f"the fastest: {times} ms a crop"
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As `Backend.infer`."""
+        """See `Backend.infer`."""
         self.check_crops(crops)
         height = self.model.input_height // self.model.stride
         width = self.model.input_width // self.model.stride
@@ -148,19 +148,19 @@ class OpenVinoBackend(Backend):
         return out
 
     def close(self) -> None:
-        """As `Backend.close`."""
+        """See `Backend.close`."""
         with self._lock:
             self._compiled = None
 
 
 class _Compiled:
-    """A compiled model that takes one crop, with its input and output laid out once."""
+    """A compiled model for one crop, with preallocated input and output."""
 
     def __init__(
         self, openvino: Any, core: Any, exported: OnnxModel, options: dict[str, Any]
     ) -> None:
         read = core.read_model(exported.data)
-        # the cut model runs only what the probabilities need
+        # without the label output, only what the probabilities need is computed
         model = openvino.Model([read.output(PROBABILITIES)], read.get_parameters(), "rtseg")
         shape = (1, exported.model.input_height, exported.model.input_width, 3)
         model.reshape({INPUT: list(shape)})
@@ -173,11 +173,11 @@ class _Compiled:
         self.precision = "int8" if exported.precision == "int8" else rest
 
     def __call__(self, crop: Image) -> Probabilities:
-        """Probabilities of one crop; overwritten by the next call."""
+        """Compute the probabilities of one crop; the next call overwrites them."""
         self._crop[0] = crop
         self.request.infer()
-        found: Probabilities = self._probabilities[0]
-        return found
+        result: Probabilities = self._probabilities[0]
+        return result
 
 
 def _library() -> Any:
@@ -191,7 +191,7 @@ def _library() -> Any:
 
 
 def _share_threads(count: int) -> None:
-    """Hold OpenCV, which prepares the crops, to the same number of threads."""
+    """Limit OpenCV, which prepares the crops, to the same number of threads."""
     import cv2
 
     cv2.setNumThreads(count)
@@ -203,8 +203,8 @@ def _options(
     options: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
-        # OpenVINO would tie each of its threads to one core, and wait there while a decoder or an
-        # encoder has it, though another core may be free.
+        # OpenVINO would pin each of its threads to a core, and wait while a decoder or an encoder
+        # occupies it even if another core is free.
         "ENABLE_CPU_PINNING": False,
     }
     if precision != "auto":
@@ -214,14 +214,14 @@ def _options(
                 f"precision {precision!r} does not run on this processor with openvino; "
                 f"allowed: {listed(('auto', *allowed))}"
             )
-        # of a quantised model, the rest computes in what OpenVINO finds best
+        # the unquantised rest of an INT8 model uses OpenVINO's choice
         if precision in _HINTS:
             options["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
     try:
         folder = private_folder(user_cache("openvino") if cache is None else cache)
         options["CACHE_DIR"] = str(folder)
     except BackendError as error:
-        _log.warning("compiled models are not kept: %s", error)
+        _log.warning("compiled models are not cached: %s", error)
     return options
 
 

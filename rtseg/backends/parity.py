@@ -1,4 +1,4 @@
-"""Compare the labels of two backends on pictures of a real face."""
+"""Compare the labels of two backends on views of a real face."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtseg.checkpoint import ModelSpec, read_checkpoint
 from rtseg.errors import BackendError
 from rtseg.export import OnnxModel
 
-# left, top and side of squares in the 512x512 portrait: face and hair, near and far, whole picture
+# left, top and side of squares in the 512x512 portrait: face and hair, close and far, everything
 _SQUARES = (
     (130, 0, 220),
     (100, 0, 300),
@@ -39,14 +39,14 @@ def portrait_crops(model: ModelSpec) -> Crops:
 
 
 def label_agreement(first: ProbabilityBatch, second: ProbabilityBatch) -> float:
-    """The share of cells in which the same class leads, 0..1."""
+    """The share of cells with the same leading class, 0..1."""
     return float((first.argmax(-1) == second.argmax(-1)).mean())
 
 
 def open_reference(exported: OnnxModel, *, weights: Path | None) -> Backend | None:
-    """An FP32 backend on the processor to compare others with; None where there is none.
+    """Open an FP32 backend on the processor as a reference; None if there is none.
 
-    PyTorch with the weights that the file was exported from, or else OpenVINO.
+    PyTorch with the weights that the file was exported from, or otherwise OpenVINO.
     """
     if weights is not None:
         from rtseg.backends.torch.backend import TorchBackend

@@ -1,7 +1,7 @@
-"""Every run-time, once: its name, what it needs, where it runs, what it computes in, how it is
-opened, and the order in which `auto` tries them.
+"""The registry of run-times: names, requirements, devices, precisions, how to open each, and the
+order in which `auto` tries them.
 
-The command line, `rtseg doctor`, `rtseg bench --backend all` and the messages of `auto` derive
+The command line, `rtseg doctor`, `rtseg bench --backend all` and the messages of `auto` are derived
 from this list.
 """
 
@@ -20,7 +20,7 @@ from rtseg.system.nvidia import nvidia_driver_problem
 
 @dataclass(frozen=True)
 class Request:
-    """What a backend is opened for."""
+    """The arguments for opening a backend."""
 
     model: GivenModel
     settings: ModelSettings
@@ -28,17 +28,17 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """One thing that runs networks.
+    """A run-time for networks.
 
     Attributes:
-        name: as it is asked for.
-        title: as its maker calls it.
-        distribution: what is installed, for its version.
-        modules: what must be importable.
+        name: its name in options.
+        title: its maker's name for it.
+        distribution: the distribution to look up its version.
+        modules: modules that must be importable.
         install: the command that installs it.
-        precisions: what it computes in, by kind of device; what a processor lacks is refused
-            when it is opened.
-        open: a backend as it was asked for, or an error: it never chooses another.
+        precisions: supported precisions by kind of device; any that a processor lacks are
+            rejected when it is opened.
+        open: opens exactly the requested backend, or raises; it never falls back.
     """
 
     name: BackendName
@@ -51,18 +51,18 @@ class Runtime:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The modules that are not installed; loads nothing."""
+        """The modules that are not installed. Imports nothing."""
         return tuple(module for module in self.modules if find_spec(module) is None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """What `auto` may take.
+    """A backend that `auto` may choose.
 
     Attributes:
-        label: for people: `torch on a GPU`.
-        devices: on which it may be taken.
-        open: a backend, where that is possible at once; else the error says why not.
+        label: its name for people: `torch on a GPU`.
+        devices: the devices on which it may be chosen.
+        open: opens the backend if that is possible at once; otherwise the error says why not.
     """
 
     label: str
@@ -112,7 +112,7 @@ def _open_onnxruntime(request: Request) -> Backend:
 
 
 def _open_torch(request: Request) -> Backend:
-    # read before PyTorch is loaded, so that a wrong file is said at once
+    # read before PyTorch is loaded, so that a bad file is reported at once
     checkpoint = request.model.checkpoint
     try:
         from rtseg.backends.torch.backend import TorchBackend
@@ -172,12 +172,12 @@ RUNTIMES = (TORCH, OPENVINO, ONNX_RUNTIME, TENSORRT)
 
 
 def runtime(name: str) -> Runtime:
-    """The run-time of that name, which is none of `auto`."""
-    return next(found for found in RUNTIMES if found.name == name)
+    """The run-time with this name, which must not be `auto`."""
+    return next(run_time for run_time in RUNTIMES if run_time.name == name)
 
 
 def _auto_tensorrt(request: Request) -> Backend:
-    """TensorRT where that is possible at once: nobody waits for a build they did not ask for."""
+    """Open TensorRT if its engine is built, since nobody should wait for an unrequested build."""
     _needs_nvidia()
     from rtseg.backends.tensorrt.library import installed_flavours
 
@@ -193,7 +193,7 @@ def _auto_tensorrt(request: Request) -> Backend:
         exported = model.quantized if recipe.precision == "int8" else model.exported
         backend = open_built(exported, recipe, device_index=index)
     except StaleEngineError as error:
-        raise BackendError(f"{error}; `rtseg engine build --rebuild` builds it anew") from error
+        raise BackendError(f"{error}; `rtseg engine build --rebuild` rebuilds it") from error
     if backend is None:
         raise BackendError("its engine is not built yet; `rtseg engine build` builds it")
     return backend
@@ -222,7 +222,7 @@ def _auto_onnxruntime(request: Request) -> Backend:
 
 
 def _auto_torch(request: Request) -> Backend:
-    """On the processor, or where it was asked for; as it is where it cannot be compiled."""
+    """Open PyTorch on the processor or the requested device, uncompiled if compiling fails."""
     settings = request.settings
     if settings.device == "auto":
         settings = replace(settings, device="cpu")
@@ -247,4 +247,4 @@ CANDIDATES = (
     Candidate(label="onnxruntime", devices=("cpu",), open=_auto_onnxruntime),
     Candidate(label="torch", devices=("cpu", "cuda"), open=_auto_torch),
 )
-"""The order of `auto`. The last one's error is the user's: it is what always should work."""
+"""The order of `auto`. The last one's error is raised, since it should always work."""

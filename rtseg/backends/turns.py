@@ -1,4 +1,4 @@
-"""Measure which of several choices is fastest on this machine, by alternating runs."""
+"""Measure which of several functions is fastest on this machine, by alternating runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ TURNS = 6
 def fastest_in_turns(
     candidates: Mapping[str, Callable[[], object]], *, turns: int = TURNS
 ) -> dict[str, float]:
-    """The least milliseconds of each of several calls.
+    """Return the shortest time of each function in milliseconds.
 
-    They are called in turns, once more than is counted, and the best of each counts: a busy moment
-    does not decide.
+    They are called in turns, with one uncounted turn first, and each one's best time counts, so
+    that a busy moment does not decide.
 
     Args:
-        candidates: the calls by name.
-        turns: how many of each are counted.
+        candidates: the functions by name.
+        turns: how many calls of each are counted.
     """
     fastest = dict.fromkeys(candidates, float("inf"))
     for turn in range(turns + 1):

@@ -1,1 +1,1 @@
-"""Benchmarks: the whole pipeline, and every backend beside the others."""
+"""Benchmarks of the whole pipeline and of every backend."""

@@ -1,4 +1,4 @@
-"""What was measured of every backend, as JSON and as a table."""
+"""The measurements of every backend, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCHES = (1, 2, 4)
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One backend as it is asked for; `eager` is `rtseg.bench.eager`."""
+    """One backend to measure, as requested; `eager` is `rtseg.bench.eager`."""
 
     backend: BackendName | Literal["eager"]
     device: str
@@ -28,27 +28,27 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """For tables: `torch cpu fp32`."""
+        """Its name in tables: `torch cpu fp32`."""
         return f"{self.backend} {self.device} {self.precision}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackendFigures:
-    """What one backend does.
+    """The measurements of one backend.
 
     Attributes:
-        candidate: as it was asked for.
-        device, precision: as it answered.
-        batches: milliseconds a call by batch size: uint8 crops in, probabilities out.
-        device_ms: the same by the device's own clock, medians, where it has one.
-        frames_per_second: of the whole pipeline, from the first read to the closed output.
-        latency: of the pipeline's frames, milliseconds.
-        finish: milliseconds to make the labels of one crop, at its size, of its probabilities.
+        candidate: the backend as requested.
+        device, precision: the backend's actual device and precision.
+        batches: milliseconds per call by batch size, from uint8 crops to probabilities.
+        device_ms: the same by the device's own clock, as medians, if it has one.
+        frames_per_second: rate of the whole pipeline, from the first read to the closed output.
+        latency: latency of the pipeline's frames in milliseconds.
+        finish: milliseconds for making one crop's labels, at its size, from its probabilities.
         agreement: share of labels equal to PyTorch's in FP32, on real pictures of a face, 0..1.
-        peak_mib: the most memory its process held, libraries and all; without that of Python.
-        start_seconds: from a fresh interpreter to its first result, imports and all.
-        ratio: how many times as fast as the first candidate, one crop a call, by medians.
-        problem: why it cannot run here, or "".
+        peak_mib: peak memory of its process including libraries, without that of Python.
+        start_seconds: from a fresh interpreter to the first result, including imports.
+        ratio: speed relative to the first candidate, one crop per call, by medians.
+        problem: why it cannot run on this machine, or "".
     """
 
     candidate: Candidate
@@ -68,13 +68,13 @@ class BackendFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class BackendReport:
-    """All of them, on one machine.
+    """The measurements of all backends on one machine.
 
     Attributes:
         figures: in the order of `CANDIDATES`.
-        threads: the processor threads each was allowed; 0 is one a core.
-        bench: what the pipelines ran on.
-        machine: where it all ran.
+        threads: processor threads of each; 0 means one per core.
+        bench: the input and output of the pipelines.
+        machine: the machine.
     """
 
     figures: tuple[BackendFigures, ...]
@@ -83,7 +83,7 @@ class BackendReport:
     machine: Machine
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; times are milliseconds but `start_seconds`."""
+        """Convert to JSON values; times are in milliseconds except `start_seconds`."""
         return {
             "schema": 3,
             "settings": asdict(self.bench),
@@ -93,7 +93,7 @@ class BackendReport:
         }
 
     def table(self) -> RenderableType:
-        """For a terminal."""
+        """Format as a table for the terminal."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -119,18 +119,18 @@ class BackendReport:
                 _shown(figures.start_seconds, "{:.2f}"),
             )
         skipped = [Text(f"not run: {', '.join(who)}: {why}") for why, who in reasons.items()]
-        heading = Text("milliseconds a call, p50/p95/p99: uint8 crops in, probabilities out")
+        heading = Text("milliseconds per call, p50/p95/p99, from uint8 crops to probabilities")
         return Group(heading, table, *skipped, *map(Text, self._lines()))
 
     def _lines(self) -> Iterator[str]:
         first = self.figures[0]
-        yield f"× first: one crop a call, beside {first.candidate.label}, by medians"
+        yield f"× first: speed relative to {first.candidate.label}, one crop per call, by medians"
         source = self.bench.input or f"the moving face, {self.bench.resolution}"
         yield f"FPS: the whole pipeline, end to end, on {source}, output {self.bench.output}"
         for figures in self.figures:
             if figures.device_ms:
                 shown = ", ".join(f"{batch}: {ms:.2f}" for batch, ms in figures.device_ms.items())
-                yield f"{figures.candidate.label}, by the device's own clock, ms a call: {shown}"
+                yield f"{figures.candidate.label}, by the device's own clock, ms per call: {shown}"
         if first.finish is not None:
             times = _three(first.finish, digits=2)
             yield f"finish: {times} ms from one crop's probabilities to its labels (p50/p95/p99)"

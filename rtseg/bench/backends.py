@@ -1,8 +1,8 @@
-"""Every backend beside the others: the network's time, end-to-end frames a second, agreement,
-memory and start-up.
+"""Compare all backends: the network's time, end-to-end frames per second, agreement, memory and
+start-up.
 
-Each backend runs in a process of its own, so that what one has loaded or started (libraries,
-thread pools, memory) is neither counted nor in the way of the next.
+Each backend runs in its own process, so that one's libraries, thread pools and memory neither count
+for nor disturb the next.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CANDIDATES = (
         for precision in runtime.precisions.get(device, ())
     ),
 )
-"""What is tried; the first is the measure of the others."""
+"""The backends to measure; the first is the reference for the others."""
 
 
 def bench_backends(
@@ -53,14 +53,14 @@ def bench_backends(
     view: ViewSettings | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> BackendReport:
-    """Measure every backend that this machine has; those it has not say why.
+    """Measure every backend that works on this machine; the others say why they do not.
 
     Args:
-        model: which model, and how many threads; device and precision are the candidates'.
-        candidates: what is tried; the first is the measure of the others.
-        rounds: calls that are measured for each batch size.
-        bench, faces, view: what the whole pipeline runs on and draws.
-        on_progress: told what is measured now.
+        model: the model and number of threads; device and precision come from the candidates.
+        candidates: the backends to measure; the first is the reference for the others.
+        rounds: measured calls for each batch size.
+        bench, faces, view: the settings of the whole pipeline.
+        on_progress: called with a description of the current measurement.
 
     Raises:
         BackendError: not even the first candidate runs.
@@ -74,19 +74,19 @@ def bench_backends(
         "faces": asdict(faces or FaceSettings()),
         "view": asdict(view or ViewSettings()),
     }
-    found: list[BackendFigures] = []
+    measured: list[BackendFigures] = []
     for candidate in candidates:
         if on_progress is not None:
             on_progress(candidate.label)
         figures = _in_own_process(candidate, order)
-        if not found and figures.problem:
+        if not measured and figures.problem:
             raise BackendError(f"{candidate.label} does not run here: {figures.problem}")
         if not figures.problem:
-            measure = found[0] if found else figures
+            measure = measured[0] if measured else figures
             figures = replace(figures, ratio=measure.batches[1].p50 / figures.batches[1].p50)
-        found.append(figures)
+        measured.append(figures)
     return BackendReport(
-        figures=tuple(found), threads=model.threads, bench=bench, machine=this_machine()
+        figures=tuple(measured), threads=model.threads, bench=bench, machine=this_machine()
     )
 
 
@@ -128,14 +128,14 @@ def _in_own_process(candidate: Candidate, order: dict[str, Any]) -> BackendFigur
 
 
 def _obstacle(candidate: Candidate) -> str:
-    """Why it need not be tried: known without loading anything that could end a process."""
+    """Why it need not be tried, found without loading anything that could abort the process."""
     from rtseg.system.nvidia import nvidia_driver_problem
 
     return (nvidia_driver_problem() or "") if candidate.device == "cuda" else ""
 
 
 def _measure(order: dict[str, Any]) -> dict[str, Any]:
-    """In the backend's own process: open, first result, timings, memory, then agreement."""
+    """In the backend's process: measure opening, first result, timings, memory and agreement."""
     import numpy as np
 
     before = _peak_mib()
@@ -182,10 +182,12 @@ def _opened(order: dict[str, Any]) -> Backend:
 
         path = Path(order["model"] or default_checkpoint_path())
         if path.suffix == ".onnx":
-            raise ModelError(f"{path}: the comparison needs the .safetensors model it was made of")
+            raise ModelError(
+                f"{path}: the comparison needs the .safetensors model it was made from"
+            )
         return EagerBackend(read_checkpoint(path), threads=order["threads"])
     backend = open_backend(
-        # auto takes TensorRT first, but builds nothing: a build is no start-up time
+        # auto takes TensorRT first but builds nothing, since building does not count as start-up
         "auto" if wanted == "tensorrt" else wanted,
         model=order["model"],
         device=order["device"],
@@ -199,8 +201,10 @@ def _opened(order: dict[str, Any]) -> Backend:
 
 
 def _finish_times(backend: Backend, *, rounds: int) -> Percentiles:
-    """How long it takes to make labels at a crop's size of its probabilities: argmax and
-    upsampling, on real pictures of a face (empty ones, or noise, would be faster or slower)."""
+    """Measure the time from probabilities to labels at a crop's size (upsampling and argmax).
+
+    Real pictures of a face are used, because blank pictures would be faster and noise slower.
+    """
     from rtseg.backends.parity import portrait_crops
     from rtseg.postprocess import whole_labels
 
@@ -216,7 +220,7 @@ def _finish_times(backend: Backend, *, rounds: int) -> Percentiles:
 
 
 def _end_to_end(backend: Backend, order: dict[str, Any]) -> dict[str, Any]:
-    """The real pipeline on the backend, as `rtseg bench` runs it."""
+    """Run the real pipeline on the backend, like `rtseg bench`."""
     from rtseg.bench.pipeline import run_bench_on
 
     view = {**order["view"], "classes": tuple(order["view"]["classes"])}
@@ -231,7 +235,7 @@ def _end_to_end(backend: Backend, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _agreement(backend: Backend, order: dict[str, Any]) -> float | None:
-    """Beside PyTorch in FP32; None where the model is an ONNX file, which PyTorch does not run."""
+    """Agreement with PyTorch in FP32; None for an ONNX file, which PyTorch cannot run."""
     from rtseg.backends import open_backend
     from rtseg.backends.parity import label_agreement, portrait_crops
 
@@ -246,12 +250,12 @@ def _agreement(backend: Backend, order: dict[str, Any]) -> float | None:
 
 
 def _peak_mib() -> float | None:
-    """The most memory that this process has held; None where the system does not say."""
+    """Peak memory of this process; None if the system does not report it."""
     if sys.platform == "win32":
         return None
     status = Path("/proc/self/status")
     if status.exists():
-        # getrusage would count what the parent process held before this one was started
+        # getrusage would include the parent process's memory from before this one was started
         fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(fields["VmHWM"].split()[0]) / 2**10
     import resource
@@ -261,7 +265,7 @@ def _peak_mib() -> float | None:
 
 
 def main(order: str) -> None:
-    """The entry point of a backend's own process: an order in JSON, figures or a problem out."""
+    """The entry point of a backend's process: reads a request, writes results as JSON."""
     from rtseg.errors import RtsegError
 
     try:

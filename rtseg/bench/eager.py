@@ -1,7 +1,7 @@
-"""The network run the plain way, as a model repository would: the baseline for the backends.
+"""Run a network naively, as a model repository would: the baseline for the backends.
 
-Nothing is folded, nothing is laid out anew: the module in PyTorch, FP32, channels first, from
-normalised pictures to softmax. `rtseg bench --backend all` runs it; nothing else does.
+The unmodified module in PyTorch, FP32, channels first, from normalised pictures to softmax, without
+folding or layout changes. Only `rtseg bench --backend all` uses it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from rtseg.models import create_model
 
 
 class EagerBackend(Backend):
-    """Runs a checkpoint's module as it is, on the processor.
+    """Runs a checkpoint's unmodified module on the processor.
 
     Args:
         checkpoint: the model with its weights.
-        threads: processor threads; 0 is one a core.
+        threads: processor threads; 0 means one per core.
 
     Raises:
         SettingError: the number of threads is out of range.
@@ -42,7 +42,7 @@ class EagerBackend(Backend):
 
     @torch.inference_mode()
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As `Backend.infer`."""
+        """See `Backend.infer`."""
         self.check_crops(crops)
         network = self._network
         if network is None:
@@ -54,5 +54,5 @@ class EagerBackend(Backend):
         return probabilities
 
     def close(self) -> None:
-        """As `Backend.close`."""
+        """See `Backend.close`."""
         self._network = None

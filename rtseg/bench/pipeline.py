@@ -1,4 +1,4 @@
-"""Benchmark the real pipeline: the time of each stage, latency, and end-to-end frames a second."""
+"""Benchmark the real pipeline: the time of each stage, latency, and frames per second."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from rtseg.backends.base import Backend
 
 AGREEMENT = 0.1
-"""How far the sum of a serial run's stages may lie from its end-to-end time."""
+"""Tolerated difference between a serial run's summed stages and its end-to-end time."""
 
 _EXTRA_FRAMES = 16
-"""What the source holds beyond the last measured frame, so that the stages before it are as busy
-at the end of the measurement as they were at its start."""
+"""Frames in the source beyond the last measured one, so that the earlier stages are as busy at the
+end of the measurement as at its start."""
 
 Segment = Callable[[Frame], Segmentation]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """What ran the network; all but `model` is empty where none ran."""
+    """The backend that ran the network; everything except `model` is empty if none ran."""
 
     model: str
     backend: str
@@ -56,16 +56,16 @@ class Engine:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchReport:
-    """What was measured, on what.
+    """The results of a benchmark and its configuration.
 
     Attributes:
-        settings: what was asked for.
+        settings: the benchmark's settings.
         source: the input's name.
-        width, height: of its frames, in pixels.
-        engine: what ran the network.
-        threads: the processor threads it was allowed.
-        summary: the counts and distributions, the warm-up aside.
-        machine: where it ran.
+        width, height: frame size in pixels.
+        engine: the backend that ran the network.
+        threads: its processor threads.
+        summary: counts and distributions, without the warm-up.
+        machine: the machine.
     """
 
     settings: BenchSettings
@@ -79,24 +79,24 @@ class BenchReport:
 
     @property
     def frame_ms(self) -> float:
-        """End-to-end milliseconds a frame."""
+        """End-to-end milliseconds per frame."""
         return self.summary.seconds * 1e3 / self.summary.frames
 
     @property
     def stages_ms(self) -> float:
-        """The sum of all stages, milliseconds a frame."""
+        """The sum of all stages in milliseconds per frame."""
         stages = self.summary.stages.values()
         return sum(stage.mean * stage.count for stage in stages) / self.summary.frames
 
     @property
     def agrees(self) -> bool | None:
-        """Whether stages and end-to-end time agree; None where they overlap and need not."""
+        """Whether stages and end-to-end time agree; None if stages overlap and need not agree."""
         if self.settings.overlap:
             return None
         return abs(self.stages_ms - self.frame_ms) <= AGREEMENT * self.frame_ms
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; times are milliseconds."""
+        """Convert to JSON values; times are in milliseconds."""
         summary = self.summary
         return {
             "schema": 1,
@@ -108,7 +108,7 @@ class BenchReport:
             "seconds": summary.seconds,
             "frames_per_second": summary.frames_per_second,
             "latency_ms": asdict(summary.latency),
-            "stages_ms": {stage: asdict(found) for stage, found in summary.stages.items()},
+            "stages_ms": {stage: asdict(times) for stage, times in summary.stages.items()},
             "frame_ms": self.frame_ms,
             "stages_sum_ms": self.stages_ms,
             "stages_agree": self.agrees,
@@ -116,7 +116,7 @@ class BenchReport:
         }
 
     def table(self) -> RenderableType:
-        """The figures for people."""
+        """Format the results as a table."""
         from rich.console import Group
         from rich.table import Table
 
@@ -144,7 +144,7 @@ class BenchReport:
         else:
             verdict = "they agree" if self.agrees else "THEY DISAGREE: do not trust this table"
             yield (
-                f"stages add up to {self.stages_ms:.2f} ms a frame, end to end "
+                f"stages add up to {self.stages_ms:.2f} ms per frame, end to end "
                 f"{self.frame_ms:.2f} ms: {verdict}"
             )
         yield ""
@@ -152,17 +152,17 @@ class BenchReport:
         if engine.backend:
             yield f"network  {engine.model}, {engine.backend} {engine.precision} on {engine.device}"
         else:
-            yield "network  none: what decoding, drawing and encoding cost alone"
+            yield "network  none: decoding, drawing and encoding only"
         yield f"machine  {machine.line()}, {self.threads} threads used"
-        versions = ", ".join(f"{name} {found}" for name, found in machine.versions.items())
+        versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
         yield f"system   {machine.system}, Python {machine.python}"
         yield f"         {versions}"
 
 
-def _cells(found: Percentiles | None) -> tuple[str, ...]:
-    if found is None or not found.count:
+def _cells(times: Percentiles | None) -> tuple[str, ...]:
+    if times is None or not times.count:
         return ("-",) * 4
-    return tuple(f"{value:.2f}" for value in (found.p50, found.p95, found.p99, found.mean))
+    return tuple(f"{value:.2f}" for value in (times.p50, times.p95, times.p99, times.mean))
 
 
 def run_bench(
@@ -177,17 +177,17 @@ def run_bench(
     """Measure one configuration.
 
     Args:
-        settings: how much of what is run.
-        model: the network; its model `null` runs none.
-        faces: how faces are followed.
-        view: what is drawn.
-        effects: as `wire` takes them; their time counts as the stage render.
-        on_progress: as `Pipeline.run` calls it.
+        settings: the input, output and length of the run.
+        model: the network; the model `null` runs none.
+        faces: how faces are tracked.
+        view: the view to draw.
+        effects: as for `wire`; their time counts towards the stage render.
+        on_progress: as for `Pipeline.run`.
 
     Raises:
-        SettingError: effects without a network, whose masks they need.
-        SourceError: the input cannot be read, or is over before the warm-up is.
-        RtsegError: whatever the rooms raise.
+        SettingError: there are effects but no network to make their masks.
+        SourceError: the input cannot be read, or ends before the warm-up.
+        RtsegError: any error of the pipeline.
     """
     model, view = model or ModelSettings(), view or ViewSettings()
     if effects and model.model == NULL_MODEL:
@@ -228,10 +228,10 @@ def run_bench_on(
     view: ViewSettings | None = None,
     threads: int = 0,
 ) -> RunSummary:
-    """As `run_bench`, on a backend that is open already and stays so; its figures alone.
+    """Like `run_bench`, on an open backend, which stays open; returns the summary only.
 
     Raises:
-        SourceError: as `run_bench`.
+        SourceError: as for `run_bench`.
     """
     from rtseg.segmenter import Segmenter
 
@@ -263,10 +263,10 @@ def measure(
     times: StageTimes,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> RunSummary:
-    """Run what was opened, and take its figures.
+    """Run the pipeline and return its summary.
 
     Raises:
-        SourceError: the source is over before the warm-up is.
+        SourceError: the source ends before the warm-up.
     """
     summary = wire(
         source,
@@ -281,14 +281,14 @@ def measure(
     ).run(on_progress=on_progress)
     if summary.frames == 0:
         raise SourceError(
-            f"{source.info.name}: is over before the warm-up of {settings.warmup} frames is; "
-            "give a longer input, or a smaller `warmup`"
+            f"{source.info.name}: ends before the warm-up of {settings.warmup} frames; "
+            "use a longer input or a smaller `warmup`"
         )
     return summary
 
 
 class _PixelsOnlySink(Sink):
-    """Wants the picture, and does nothing with it."""
+    """A sink that discards the rendered pictures."""
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
         pass

@@ -1,4 +1,4 @@
-"""What a benchmark found, as a picture: where a frame's time goes, and how latencies are spread."""
+"""Plot a benchmark: time per stage, and the distribution of latencies."""
 
 from __future__ import annotations
 
@@ -22,28 +22,30 @@ _BINS = 40
 
 
 def check_plot(path: str) -> None:
-    """Refuse, before anything is measured, what `plot` could not write.
+    """Reject a file that `plot` cannot write, before anything is measured.
 
     Raises:
-        SettingError: another kind of file, or matplotlib is not installed.
+        SettingError: the file type is not supported, or matplotlib is not installed.
     """
     suffix = Path(path).suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
-        raise SettingError(f"--plot {path}: a picture's name ends in .{', .'.join(FORMATS)}")
+        raise SettingError(
+            f"--plot {path}: is not a supported picture; allowed: .{', .'.join(FORMATS)}"
+        )
     if find_spec("matplotlib") is None:
         raise SettingError("--plot: drawing needs matplotlib; pip install 'rtseg[plot]'")
 
 
 def plot(report: BenchReport | BackendReport, path: str) -> None:
-    """Draw a report into a file.
+    """Plot a report into a file.
 
     Args:
-        report: of one configuration: its stages, and the latencies of its frames; of several
-            backends: the milliseconds of one crop in each.
-        path: PNG, SVG or PDF by its suffix.
+        report: for a pipeline, its stages and latencies are plotted; for several backends, the
+            milliseconds per crop of each.
+        path: a .png, .svg or .pdf file.
 
     Raises:
-        SettingError: as `check_plot`.
+        SettingError: as for `check_plot`.
         SinkError: the file cannot be written.
     """
     check_plot(path)
@@ -63,8 +65,8 @@ def plot(report: BenchReport | BackendReport, path: str) -> None:
 def _draw_pipeline(figure: Figure, report: BenchReport) -> None:
     summary = report.summary
     stages, latency = figure.subplots(1, 2)
-    found = {stage: summary.stages[stage] for stage in STAGES if stage in summary.stages}
-    _bars(stages, found)
+    times = {stage: summary.stages[stage] for stage in STAGES if stage in summary.stages}
+    _bars(stages, times)
     stages.set_title("stages" + (", which overlap" if report.settings.overlap else ""))
     latency.hist(summary.latencies_ms, bins=_BINS, color=_HALF)
     latency.margins(y=0.12)
@@ -105,12 +107,12 @@ def _draw_backends(figure: Figure, report: BackendReport) -> None:
     figure.suptitle(report.machine.line(), fontsize=10)
 
 
-def _bars(axes: Axes, found: dict[str, Percentiles]) -> None:
-    """One bar a name: as far as p50 in one colour, on to p95 in a lighter one; the first on top."""
-    names = list(found)
-    bars = axes.barh(names, [t.p95 for t in found.values()], color=_NEARLY_ALL, label="p95")
-    axes.barh(names, [t.p50 for t in found.values()], color=_HALF, label="p50")
-    texts = [f" {times.p50:.1f}, {times.p95:.1f}" for times in found.values()]
+def _bars(axes: Axes, times_by_name: dict[str, Percentiles]) -> None:
+    """Draw one bar per name: to p50 in one colour, to p95 in a lighter one; the first on top."""
+    names = list(times_by_name)
+    bars = axes.barh(names, [t.p95 for t in times_by_name.values()], color=_NEARLY_ALL, label="p95")
+    axes.barh(names, [t.p50 for t in times_by_name.values()], color=_HALF, label="p50")
+    texts = [f" {times.p50:.1f}, {times.p95:.1f}" for times in times_by_name.values()]
     axes.bar_label(bars, texts, fontsize=8)
     axes.margins(x=0.15)
     axes.invert_yaxis()

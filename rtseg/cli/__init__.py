@@ -1,4 +1,4 @@
-"""The command line: one module a command; the only place that turns errors into exit codes."""
+"""The command line: one module per command; the only place that maps errors to exit codes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ COMMANDS = {
     "serve": "Serve a page that segments each visitor's own camera.",
     "image": "Segment still pictures.",
     "batch": "Segment thousands of files, here or on a Ray cluster.",
-    "bench": "Measure frames a second, latency and every stage, on the real pipeline.",
-    "demo": "Make a clip with a moving face, segment it, and say how fast it went.",
+    "bench": "Measure frames per second, latency and every stage of the real pipeline.",
+    "demo": "Make a clip with a moving face, segment it, and print the speed.",
     "engine": "Build, list, verify and delete TensorRT engines; export models to ONNX.",
     "models": "List the models that can be run, with their classes and accuracy.",
     "doctor": "Say what this machine can do, and what to install for more.",
@@ -27,10 +27,10 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Loads a command's module only when it is asked for, and knows what is meant without one."""
+    """Loads a command's module on demand, and guesses the command if none is given."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """`rtseg in.mp4` and `rtseg -i in.mp4` are `rtseg video in.mp4`."""
+        """Treat `rtseg in.mp4` and `rtseg -i in.mp4` as `rtseg video in.mp4`."""
         first = next((place for place, word in enumerate(args) if not _is_ours(args, place)), None)
         if first is not None and args[first] not in COMMANDS:
             word = args[first]
@@ -51,13 +51,13 @@ class _Commands(click.Group):
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, from their one-line texts: no module is loaded for it."""
+        """Format the list of commands without loading their modules."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
 def _is_ours(args: Sequence[str], place: int) -> bool:
-    """Whether a word is an option of the group itself, or the value of one."""
+    """Whether a word is an option of the group itself, or such an option's value."""
     word = args[place]
     if place and args[place - 1] == "--config":
         return True
@@ -65,10 +65,10 @@ def _is_ours(args: Sequence[str], place: int) -> bool:
 
 
 def _meant(word: str) -> str:
-    """The command that goes with an input.
+    """Guess the command for an input.
 
     Raises:
-        click.UsageError: it is no input either.
+        click.UsageError: it is not an input either.
     """
     from rtseg.cli.habits import meant_command
 
@@ -119,7 +119,7 @@ def _version(context: click.Context, _parameter: click.Parameter, asked: bool) -
     is_eager=True,
     expose_value=False,
     callback=_configure,
-    help="Take options from a TOML file: of every command, and of one in its [video], [camera] …",
+    help="Read options from a TOML file, with tables [video], [camera] … for single commands.",
 )
 def group() -> None:
     """Real-time face-part segmentation of cameras and videos.
@@ -129,7 +129,7 @@ def group() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point: runs a command, and exits with the code that its error documents."""
+    """The entry point: run a command, and exit with the documented code for its error."""
     try:
         code = group.main(
             args=None if arguments is None else list(arguments),
@@ -142,14 +142,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         advice = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
-            advice = f"; `{error.ctx.command_path} --help` lists what there is"
+            advice = f"; `{error.ctx.command_path} --help` lists the options"
         click.echo(f"error: {error.format_message().rstrip('.')}{advice}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("error: interrupted", err=True)
         code = 130
     except BrokenPipeError:
-        # Whoever read our standard output has gone: end quietly, as other tools do.
+        # The reader of our standard output has gone: exit quietly, like other tools.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     except (ImportError, OSError) as error:

@@ -17,10 +17,10 @@ from rtseg.settings import BackendName, BenchSettings, FaceSettings, ModelSettin
 from rtseg.system.files import write_whole
 
 TABLE_COLUMNS = 132
-"""What the widest table needs."""
+"""Columns needed for the widest table."""
 
 
-@click.command(short_help="Measure frames a second, latency and every stage.")
+@click.command(short_help="Measure frames per second, latency and every stage.")
 @with_settings(
     bench=BenchSettings,
     model=ModelSettings,
@@ -34,7 +34,7 @@ TABLE_COLUMNS = 132
     type=click.Choice((*get_args(BackendName), "all")),
     default="auto",
     show_default=True,
-    help="What runs the network; all compares every one that this machine has.",
+    help="The backend; all compares every backend of this machine.",
 )
 @click.option(
     "--json",
@@ -62,8 +62,8 @@ def command(
     plot_path: str | None,
     verbose: bool,
 ) -> None:
-    """Run the real pipeline on a moving face (or --input FILE) and print what each stage takes,
-    end-to-end frames a second, latency, and the machine.
+    """Run the real pipeline on a moving face (or --input FILE) and print the time of each stage,
+    end-to-end frames per second, latency, and the machine.
 
     \b
     rtseg bench
@@ -89,7 +89,7 @@ def command(
         ruled_out += ["compile"] if model.compile else []
         if ruled_out:
             raise SettingError(
-                f"`{ruled_out[0]}`: --backend all measures every one that there is; leave it out"
+                f"`{ruled_out[0]}`: --backend all measures every backend; omit this option"
             )
         result = bench_backends(
             model,
@@ -105,7 +105,7 @@ def command(
             result = run_bench(
                 bench, model=model, faces=faces, view=view, effects=effects, on_progress=report
             )
-    # A table whose figures are cut off tells nothing: a narrow terminal wraps its lines instead.
+    # Figures must not be cut off; a narrow terminal wraps the lines instead.
     Console(highlight=False, width=max(TABLE_COLUMNS, Console().width)).print(result.table())
     if json_path is not None:
         try:

@@ -1,4 +1,4 @@
-"""`rtseg camera`: live, in a window, a file, or both."""
+"""`rtseg camera`: segment a live source into a window, a file, or both."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ if TYPE_CHECKING:
     "--display/--no-display",
     "--show/--no-show",
     default=None,
-    help="Show a window; the default, unless it goes to a page or a virtual camera.",
+    help="Show a window; the default, except with a page or a virtual camera.",
 )
 @click.option(
     "--list",
     "list_only",
     is_flag=True,
-    help="List the cameras of this machine, and exit.",
+    help="List this machine's cameras and exit.",
 )
 @web_option
 @virtual_camera_option
@@ -69,15 +69,18 @@ if TYPE_CHECKING:
     model=ModelSettings,
     faces=FaceSettings,
     defaults={"legend": True, "hud": True},
-    # A network output carries the source's sound; a file gets a live source's pictures alone.
+    # A network output includes the source's audio; a file gets a live source's pictures only.
     omit=("subtitles",),
 )
 @with_effects
 @click.option(
-    "--timeout", default=10.0, show_default=True, help="Seconds to wait for a silent camera."
+    "--timeout",
+    default=10.0,
+    show_default=True,
+    help="Seconds to wait for a camera that sends nothing.",
 )
 @click.option("--allow-nested-urls", is_flag=True, help="Read playlists (HLS …) of a trusted host.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
     source: str,
@@ -101,7 +104,7 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Segment SOURCE as it happens: the newest frame is shown, the picture never lags.
+    """Segment SOURCE live: the newest frame is shown, and the picture never lags.
 
     SOURCE is a camera's index (0), a device path, a URL, or a video file, which is played in real
     time. Keys in the window: q or Esc quit, space pause, s snapshot, v next view, +/- opacity,
@@ -127,7 +130,7 @@ def command(
         display = not live.makers
     display = _can_display(display, recording=output is not None or bool(live.makers))
     if display:
-        # Both wheels bring X11 libraries of the same names, and the first one loaded wins: a
+        # Both wheels contain X11 libraries of the same name, and the first one loaded wins; a
         # window of OpenCV's hangs with PyAV's.
         import cv2 as _  # noqa: F401
     from rtseg.controls import Controls
@@ -180,7 +183,7 @@ def command(
                 raise
         if not quiet:
             print_summary(summary, run.outputs)
-    # Ctrl-C is how a live run ends; other signals are said.
+    # Ctrl-C is the normal way to end a live run; other signals change the exit code.
     return 0 if interruption.signal_number == signal.SIGINT else interruption.exit_code
 
 
@@ -196,7 +199,7 @@ def _list_cameras() -> int:
 
 
 def _can_display(wanted: bool, *, recording: bool) -> bool:
-    """Whether a window can be shown; without a display a recording goes on without one."""
+    """Whether a window can be shown; without a display, recording continues without one."""
     if not wanted:
         if not recording:
             raise DisplayError("--no-display without -o OUTPUT would do nothing; give -o OUTPUT")
@@ -215,7 +218,7 @@ def _can_display(wanted: bool, *, recording: bool) -> bool:
 
 
 def _print_negotiated(source: Source, *, quiet: bool) -> None:
-    """What the camera was asked for, and what it gave."""
+    """Print what was requested from the camera, and what it delivers."""
     negotiated = getattr(source, "negotiated", None)
     if negotiated is not None and not quiet:
         click.echo(negotiated.describe(), err=True)

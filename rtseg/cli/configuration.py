@@ -1,4 +1,4 @@
-"""`--config FILE`: options from a TOML file, as the defaults of the command line."""
+"""`--config FILE`: read options from a TOML file as defaults for the command line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rtseg.errors import SettingError, listed
 
 
 def read_configuration(path: str) -> dict[str, dict[str, Any]]:
-    """The options of each command, by click's names, for a context's `default_map`.
+    """Read the options of each command, by click's names, for a context's `default_map`.
 
-    What stands at the top goes to every command that has such an option; what stands in a table
-    ([video], [camera], [image], [bench] …) to that command alone, and goes before.
+    Top-level keys apply to every command with such an option; keys in a table ([video], [camera],
+    [image], [bench] …) apply to that command only, and take precedence.
 
     Raises:
-        SettingError: there is no such file, it is no TOML, or an option is no command's.
+        SettingError: the file does not exist or is not TOML, or an option is unknown.
     """
     import tomllib
 
@@ -30,26 +30,26 @@ def read_configuration(path: str) -> dict[str, dict[str, Any]]:
     except OSError as error:
         raise SettingError(f"--config {path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"--config {path}: is no TOML: {error}") from None
+        raise SettingError(f"--config {path}: is not TOML: {error}") from None
     tables = {name: value for name, value in written.items() if isinstance(value, dict)}
     common = {name: value for name, value in written.items() if name not in tables}
     unknown = sorted(set(tables) - set(COMMANDS))
     if unknown:
         raise SettingError(
-            f"--config {path}: [{unknown[0]}] is no command; allowed: {listed(COMMANDS)}"
+            f"--config {path}: [{unknown[0]}] is not a command; allowed: {listed(COMMANDS)}"
         )
     if not written:
         return {}
     options = {name: _options(name) for name in COMMANDS}
     for name, value in common.items():
         if not any(_key(name) in known for known in options.values()):
-            raise SettingError(f"--config {path}: {name} is no option of any command")
+            raise SettingError(f"--config {path}: {name} is not an option of any command")
         _check_value(path, name, value)
     for command, table in tables.items():
         for name, value in table.items():
             if _key(name) not in options[command]:
                 raise SettingError(
-                    f"--config {path}: {name} is no option of `rtseg {command}`; "
+                    f"--config {path}: {name} is not an option of `rtseg {command}`; "
                     f"`rtseg {command} --help` lists them"
                 )
             _check_value(path, name, value)
@@ -68,7 +68,7 @@ def _key(name: str) -> str:
 
 
 def _as_typed(option: click.Option, value: Any) -> Any:
-    """A value as it would be typed; a list is one text with commas, or several options."""
+    """The value as one would type it; a list becomes comma-separated text or several options."""
     if isinstance(value, list) and not option.multiple:
         return ",".join(map(str, value))
     if option.multiple and not isinstance(value, list):
@@ -77,7 +77,7 @@ def _as_typed(option: click.Option, value: Any) -> Any:
 
 
 def _options(command: str) -> dict[str, click.Option]:
-    """A command's options by how they are written on the command line."""
+    """A command's options by their spelling on the command line."""
     made = importlib.import_module(f"rtseg.cli.{command}").command
     return {
         spelling.lstrip("-"): parameter
@@ -94,6 +94,6 @@ def _check_value(path: str, name: str, value: Any) -> None:
         isinstance(value, list) and all(isinstance(part, (str, int, float)) for part in value)
     ):
         raise SettingError(
-            f"--config {path}: {name} is {value!r}; allowed: text, a number, true or false, "
-            "or a list of texts"
+            f"--config {path}: {name} is {value!r}; allowed: a string, a number, true or false, "
+            "or a list of strings"
         )

@@ -1,4 +1,4 @@
-"""`rtseg demo`: the main job once, on a real face, from nothing."""
+"""`rtseg demo`: generate a clip of a real face and segment it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ DEFAULT_OUTPUT = "demo.mp4"
 FRAME_RATE = Fraction(30)
 
 
-@click.command(short_help="Segment a made clip with a moving face.")
+@click.command(short_help="Segment a generated clip of a moving face.")
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    help=f"The segmented clip; {DEFAULT_OUTPUT}, which is replaced, if not given.",
+    help=f"The segmented clip; by default {DEFAULT_OUTPUT}, which is replaced if it exists.",
 )
 @click.option("--overwrite/--no-overwrite", default=False, help="Replace -o FILE if it exists.")
 @with_settings(
@@ -42,9 +42,9 @@ def command(
     model: ModelSettings,
     faces: FaceSettings,
 ) -> int:
-    """Make a ten-second 1280x720 clip in which the camera moves over a portrait (the face grows
-    from small to large, leaves the picture once and comes back), run `rtseg video` on it, and say
-    where the result is and how fast it went.
+    """Generate a ten-second 1280x720 clip in which the camera moves over a portrait (the face
+    grows from small to large, leaves the picture once and comes back), run `rtseg video` on it, and
+    print where the result is and how fast it was.
 
     The portrait is NASA's public-domain photo of Eileen Collins, from scikit-image.
     """
@@ -83,7 +83,7 @@ def command(
 
 
 def make_clip(path: Path, *, threads: int = 0) -> int:
-    """Encode the moving face to a file; the exit code (not 0 where it was interrupted)."""
+    """Encode the moving face to a file; return the exit code (not 0 if interrupted)."""
     import numpy as np
 
     from rtseg.frames import Frame, Segmentation

@@ -1,4 +1,4 @@
-"""`rtseg doctor`: what this machine can do."""
+"""`rtseg doctor`: report what this machine supports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import click
 from rtseg.cli.options import with_options_named
 
 
-@click.command(short_help="Say what this machine can do.")
+@click.command(short_help="Report what this machine supports.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(as_json: bool) -> None:
-    """Say what this machine can do, and what to install for more. Never fails: a broken part is
-    a line of the report."""
+    """Report what this machine supports, and what to install for more. Never fails: a broken
+    component is a line of the report."""
     import json
 
     from rtseg.doctor import examine

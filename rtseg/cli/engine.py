@@ -1,4 +1,4 @@
-"""`rtseg engine`: TensorRT engines, and the exported models that they are built from."""
+"""`rtseg engine`: manage TensorRT engines and the exported models they are built from."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ BUILT_IN = "face-parts"
 
 @click.group(short_help="Build, list, verify and delete TensorRT engines; export models.")
 def command() -> None:
-    """TensorRT engines: an NVIDIA GPU runs a model through one several times as fast.
+    """Manage TensorRT engines, which run a model several times as fast on an NVIDIA GPU.
 
-    An engine is built once for a model, a GPU and a TensorRT version, from the model's ONNX file.
+    An engine is built from the model's ONNX file, once per model, GPU and TensorRT version.
 
     \b
     rtseg engine build
@@ -35,13 +35,13 @@ def command() -> None:
 
 @command.command(short_help="Build the engine of a model or recipe.")
 @click.argument("what", default=BUILT_IN, metavar="[MODEL|RECIPE]")
-@click.option("--rebuild", is_flag=True, help="Build it anew even if it is there and in order.")
+@click.option("--rebuild", is_flag=True, help="Rebuild it even if a valid one exists.")
 @click.option(
     "--for",
     "architectures",
     metavar="SM,SM,…",
-    help="Build for GPUs of these architectures instead, as sm86,sm89,sm120: by TensorRT-RTX, on "
-    "any machine, without a GPU.",
+    help="Build for GPUs of these architectures instead (sm86,sm89,sm120), with TensorRT-RTX, on "
+    "any machine, even without a GPU.",
 )
 @click.option("--device", default="cuda", show_default=True, help="Which GPU: cuda or cuda:N.")
 @click.option("-v", "--verbose", is_flag=True, help="Show TensorRT's own messages.")
@@ -86,14 +86,14 @@ def build(what: str, rebuild: bool, architectures: str | None, device: str, verb
     )
     if architectures is not None:
         click.echo(
-            f"elsewhere: put it and {manifest_path(engine.path).name} into that machine's folder "
-            "of engines (`rtseg engine list` names it)"
+            f"to use it elsewhere: put it and {manifest_path(engine.path).name} into that machine's "
+            "engine folder (`rtseg engine list` prints it)"
         )
 
 
-@command.command("list", short_help="List the recipes and the engines that are built.")
+@command.command("list", short_help="List recipes and built engines.")
 def list_() -> None:
-    """List the shipped recipes, and every engine that is kept here."""
+    """List the shipped recipes and every built engine."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -130,11 +130,11 @@ def list_() -> None:
     console.print(table)
 
 
-@command.command(short_help="Show what the engines are made of.")
+@command.command(short_help="Show the engines' layers.")
 @click.option("--json", "as_json", is_flag=True, help="Every layer, as JSON.")
 def inspect(as_json: bool) -> None:
-    """Show how many layers of which kind each engine has, and what they compute in, as the
-    builder reported them. Needs no GPU."""
+    """Count each engine's layers by kind and precision, as reported by the builder. Needs no
+    GPU."""
     import json
     from collections import Counter
 
@@ -145,29 +145,34 @@ def inspect(as_json: bool) -> None:
     engines = list_engines()
     layers = {engine.path.name: read_layers(engine) for engine in engines}
     if as_json:
-        report = {name: [layer.to_json() for layer in found] for name, found in layers.items()}
+        report = {
+            name: [layer.to_json() for layer in of_engine] for name, of_engine in layers.items()
+        }
         click.echo(json.dumps(report, indent=2))
         return
     for engine in engines:
-        found, manifest = layers[engine.path.name], engine.manifest
+        of_engine, manifest = layers[engine.path.name], engine.manifest
         click.echo(
             f"{engine.path.name}: {manifest.precision}, batches of 1 to {manifest.largest_batch}, "
             f"{engine.path.stat().st_size / 1e6:.1f} MB, by {manifest.library} for "
             f"{manifest.target}"
         )
-        for (kind, reads), count in Counter((one.kind, one.reads) for one in found).most_common():
+        for (kind, reads), count in Counter(
+            (one.kind, one.reads) for one in of_engine
+        ).most_common():
             click.echo(f"  {count:5} {kind}{f' on {reads}' if reads else ''}")
-        if not found:
+        if not of_engine:
             click.echo("  its builder reported no layers")
     if not engines:
         click.echo("no engine is built")
 
 
-@command.command(short_help="Check every engine that is built.")
+@command.command(short_help="Check every built engine.")
 @click.option("--device", default="cuda", show_default=True, help="Which GPU: cuda or cuda:N.")
 def verify(device: str) -> None:
-    """Check that each engine is what was built (SHA-256), was built for this GPU and TensorRT, and
-    loads. Exit code 7 if one does not; where TensorRT cannot run, only the files are checked."""
+    """Check that each engine is unmodified (SHA-256), was built for this GPU and TensorRT version,
+    and loads. The exit code is 7 if one fails. Without a working TensorRT, only the files are
+    checked."""
     from rtseg.backends.tensorrt import list_engines
 
     set_up_logging(verbose=False, quiet=False)
@@ -177,19 +182,19 @@ def verify(device: str) -> None:
     for engine in engines:
         problem = _problem(engine, index)
         bad += problem is not None
-        click.echo(f"{engine.path.name}: {problem or 'in order'}")
+        click.echo(f"{engine.path.name}: {problem or 'OK'}")
     if bad:
         raise BackendError(
             f"{bad} of {len(engines)} engines cannot be used here; "
             "`rtseg engine clean --stale` deletes them, `rtseg engine build` makes new ones"
         )
-    click.echo(f"{len(engines)} engines, all in order" if engines else "no engine is built")
+    click.echo(f"{len(engines)} engines, all OK" if engines else "no engine is built")
 
 
 @command.command(short_help="Delete built engines.")
-@click.option("--stale", is_flag=True, help="Only those that cannot be used on this machine.")
+@click.option("--stale", is_flag=True, help="Only engines that cannot be used on this machine.")
 def clean(stale: bool) -> None:
-    """Delete the engines that rtseg built, their manifests, and what builds left behind."""
+    """Delete the engines that rtseg built, their manifests, and leftovers of builds."""
     from rtseg.backends.tensorrt import list_engines, remove_engines
 
     keep = tuple(
@@ -201,17 +206,19 @@ def clean(stale: bool) -> None:
 
 @command.command(short_help="Export a model to ONNX.")
 @click.argument("model", default=BUILT_IN, metavar="[MODEL]")
-@click.option("-o", "--output", metavar="FILE", help="Where to; beside the model if not given.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="The file to write; by default beside the model."
+)
 @click.option(
     "--precision",
     type=click.Choice(get_args(OnnxPrecision)),
     default="fp16",
     show_default=True,
-    help="What the network computes in; engines are built in the precision of their file.",
+    help="The network's precision, which is also that of engines built from the file.",
 )
 def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
-    """Export MODEL (a .safetensors file, or the built-in one) to one ONNX file: uint8 crops in;
-    probabilities at the network's stride and label ids at the crop's size out."""
+    """Export MODEL (a .safetensors file, or the built-in model) to one ONNX file that takes uint8
+    crops and returns probabilities at the network's stride and label ids at the crop's size."""
     from rtseg.checkpoint import read_checkpoint
     from rtseg.export.onnx import write_onnx
     from rtseg.weights import default_checkpoint_path
@@ -219,7 +226,7 @@ def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
     source = default_checkpoint_path() if model == BUILT_IN else Path(model)
     target = Path(output) if output is not None else source.with_suffix(".onnx")
     if target.suffix != ".onnx":
-        raise SettingError(f"-o {target}: an exported model is named *.onnx")
+        raise SettingError(f"-o {target}: an exported model must be named *.onnx")
     if file_id(source) is not None and file_id(target) == file_id(source):
         raise SettingError(f"-o {target}: is the model itself; give another name")
     write_onnx(read_checkpoint(source), target, precision=precision)
@@ -227,12 +234,11 @@ def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
 
 
 def find_exported(model: str, *, int8: bool = False) -> tuple[OnnxModel, Path | None]:
-    """The exported form of a model, or its INT8 form, and the weights that it was made from, where
-    they are at hand.
+    """Find a model's exported file, or its INT8 file, and the weights it was made from, if any.
 
     Raises:
-        SettingError: the name is no model's.
-        ModelError: it is missing, damaged, or was not exported.
+        SettingError: there is no model with this name.
+        ModelError: it is missing, damaged, or not exported.
     """
     from rtseg.export import find_onnx, read_onnx
     from rtseg.weights import default_checkpoint_path
@@ -246,7 +252,7 @@ def find_exported(model: str, *, int8: bool = False) -> tuple[OnnxModel, Path | 
     if path.suffix == ".safetensors":
         return find_onnx(path, int8=int8), path
     raise SettingError(
-        f"{model!r} is no model; allowed: {listed((BUILT_IN, '*.safetensors', '*.onnx'))}"
+        f"{model!r} is not a model; allowed: {listed((BUILT_IN, '*.safetensors', '*.onnx'))}"
     )
 
 
@@ -257,7 +263,7 @@ def _gpu_index(device: str) -> int:
 
 
 def _problem(engine: Engine, index: int = 0) -> str | None:
-    """Why an engine cannot be used on this machine; None where it can."""
+    """Why an engine cannot be used on this machine; None if it can."""
     from rtseg.backends.tensorrt import StaleEngineError, this_machine
     from rtseg.backends.tensorrt.backend import TensorRtBackend
     from rtseg.system.nvidia import nvidia_driver_problem

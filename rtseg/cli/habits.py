@@ -1,4 +1,4 @@
-"""Options that users of other tools try: accept them, or say what to use instead."""
+"""Handle options and inputs that users of other tools expect: accept them or give advice."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Command = Callable[..., Any]
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 MARK = "rtseg"
-"""What is put into the name of an output that nobody named."""
+"""Inserted into the name of a default output."""
 
 
-def not_here(options: Mapping[str, str]) -> Callable[[Command], Command]:
-    """Answer options of other tools with what does here what they do there.
+def with_advice_for(options: Mapping[str, str]) -> Callable[[Command], Command]:
+    """Answer options of other tools with advice on rtseg's equivalent.
 
     Args:
-        options: a line of advice by the option.
+        options: a line of advice for each option.
     """
 
     def decorate(command: Command) -> Command:
@@ -48,16 +48,16 @@ def not_here(options: Mapping[str, str]) -> Callable[[Command], Command]:
 def _answer(name: str, advice: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def callback(_context: click.Context, _parameter: click.Parameter, value: Any) -> None:
         if value is not None:
-            raise SettingError(f"{name} is no option here; {advice}")
+            raise SettingError(f"{name} is not an option of rtseg; {advice}")
 
     return callback
 
 
 def default_output(source: str, encode: EncodeSettings) -> str:
-    """Where a video goes that nobody named: `in.mp4` to `in.rtseg.mp4` in the current folder.
+    """The default output of a video: `in.rtseg.mp4` in the current folder for `in.mp4`.
 
     Raises:
-        SettingError: the input has no name to go by.
+        SettingError: the input has no name to derive it from.
     """
     from rtseg.destination import container_for
     from rtseg.media.urls import STANDARD_INPUT, display_name
@@ -69,9 +69,9 @@ def default_output(source: str, encode: EncodeSettings) -> str:
 
 
 def is_meant_as_output(name: str) -> bool:
-    """Whether the second of two names is where the first one is to go, as in `in.mp4 out.mp4`.
+    """Whether the second of two names is meant as the output, as in `in.mp4 out.mp4`.
 
-    What exists is an input; what does not, and could be written, can only be an output.
+    An existing file is an input; a file that does not exist but could be written is an output.
     """
     from rtseg.media.urls import local_path
     from rtseg.sinks.codecs import CONTAINERS
@@ -83,7 +83,7 @@ def is_meant_as_output(name: str) -> bool:
 
 
 def is_meant_as_picture(name: str) -> bool:
-    """As `is_meant_as_output`, of stills."""
+    """Like `is_meant_as_output`, for stills."""
     from rtseg.media.urls import local_path
 
     path = local_path(name)
@@ -91,9 +91,9 @@ def is_meant_as_picture(name: str) -> bool:
 
 
 def meant_command(first: str) -> str | None:
-    """The command that someone means who begins with an input: `rtseg in.mp4`; None for a word.
+    """Guess the command for `rtseg in.mp4`; None if the word is not an input.
 
-    A picture goes to `image`, a camera to `camera`, all else to `video`.
+    Pictures go to `image`, cameras to `camera`, everything else to `video`.
     """
     from rtseg.media.urls import LIVE_SCHEMES, local_path, scheme_of
     from rtseg.sources import is_camera, is_images

@@ -1,4 +1,4 @@
-"""`rtseg image`: still pictures."""
+"""`rtseg image`: segment still pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtseg.cli.habits import MARK, PICTURE_SUFFIXES, is_meant_as_picture, not_here
+from rtseg.cli.habits import MARK, PICTURE_SUFFIXES, is_meant_as_picture, with_advice_for
 from rtseg.cli.options import with_effects, with_settings
 from rtseg.cli.progress import set_up_logging
 from rtseg.cli.values import Place
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
     "--output",
     metavar="FOLDER|FILE",
     type=Place(),
-    help="Where the rendered pictures go: a folder (PNG), or for one picture a file.",
+    help="Output for rendered pictures: a folder (PNG), or a file for a single picture.",
 )
 @click.option(
     "--labels",
     metavar="FOLDER|FILE",
     type=Place(),
-    help="Where label ids go: 8-bit PNGs, same names.",
+    help="Output for label ids: 8-bit PNGs with the same names.",
 )
-@click.option("-y", "--overwrite/--no-overwrite", default=False, help="Replace what exists.")
+@click.option("-y", "--overwrite/--no-overwrite", default=False, help="Replace existing files.")
 @with_settings(
     view=ViewSettings,
     model=ModelSettings,
@@ -60,16 +60,16 @@ if TYPE_CHECKING:
     omit=("hud", "smoothing", "detect_every", "hold"),
 )
 @with_effects
-@not_here(
+@with_advice_for(
     {
-        "--show": "write the picture with -o FILE, and open that",
-        "--save-txt": "--labels FOLDER is what is written as data",
+        "--show": "write the picture with -o FILE and open it",
+        "--save-txt": "--labels FOLDER writes label ids",
         "--alpha": "`rtseg video INPUT -o FOLDER --alpha NAMES` writes soft masks, of stills too",
         "--json": "`rtseg video INPUT --json FILE` writes records, of stills too",
         "--coco": "`rtseg video INPUT --coco FILE` writes annotations, of stills too",
     }
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
     inputs: tuple[str, ...],
@@ -85,8 +85,8 @@ def command(
     verbose: bool,
 ) -> int:
     """Segment still pictures (files, folders or quoted patterns) into FOLDER, as PNGs named like
-    their inputs. A picture that cannot be read is named, and the others are done. Without any
-    output, a.jpg becomes a.rtseg.png in the current folder.
+    their inputs. Unreadable pictures are reported and skipped. Without any output, a.jpg becomes
+    a.rtseg.png in the current folder.
 
     \b
     rtseg image photo.jpg -o out.png
@@ -133,7 +133,7 @@ def command(
             if not quiet:
                 click.echo(line, err=True)
     for one in left_out:
-        click.echo(f"error: {one.path}: left out: {one.reason}", err=True)
+        click.echo(f"error: {one.path}: skipped: {one.reason}", err=True)
     if not quiet:
         total = len(stills) + len(left_out)
         click.echo(f"{len(stills) - len(failures)} of {total} pictures segmented", err=True)
@@ -151,7 +151,7 @@ def _segment_still(
     *,
     write: Callable[[Path, npt.NDArray[np.uint8]], None],
 ) -> str:
-    """Segment one picture and write what was asked for; a line that says what was found."""
+    """Segment one picture and write the outputs; return a line about the faces found."""
     from dataclasses import replace
     from fractions import Fraction
 
@@ -163,7 +163,7 @@ def _segment_still(
     segmentation = segmenter(image)
     picture_file, labels_file = targets.of(still)
     if picture_file is not None:
-        # each still is a stream of its own: no colour is held from one to the next
+        # each still is independent: no colour statistics are kept from one to the next
         frame = Frame(image=image, index=0, pts=0, time_base=Fraction(1, 25), discontinuity=True)
         for change in changes:
             frame = replace(frame, image=change(frame, segmentation))
@@ -175,12 +175,12 @@ def _segment_still(
 
 
 def _expand(inputs: Sequence[str]) -> tuple[list[Path], list[LeftOut]]:
-    """Every still behind files, folders and patterns, each once, in order; and what is none.
+    """List every still in files, folders and patterns, each once, in order; and skipped files.
 
-    A single file that is not there is left to be reported when its turn comes.
+    A missing single file is reported later, when its turn comes.
 
     Raises:
-        SourceError: nothing is there to be read at all, or an input is no file.
+        SourceError: there is nothing to read, or an input is not a file.
     """
     from rtseg.sources.listing import LeftOut, is_listing, list_files
 
@@ -189,7 +189,7 @@ def _expand(inputs: Sequence[str]) -> tuple[list[Path], list[LeftOut]]:
     for name in inputs:
         path = local_path(name)
         if path is None:
-            raise SourceError(f"{display_name(name)}: is no file; rtseg video reads URLs")
+            raise SourceError(f"{display_name(name)}: is not a file; rtseg video reads URLs")
         if not is_listing(name):
             stills[path] = None
             continue
@@ -207,16 +207,16 @@ def _expand(inputs: Sequence[str]) -> tuple[list[Path], list[LeftOut]]:
 
 
 class _Targets:
-    """Which files the stills become.
+    """The output files of each still.
 
     Args:
         stills: the inputs.
-        output: where rendered pictures go: a folder, or for one still a file; None for nowhere.
-        labels: where labels go, likewise.
+        output: for rendered pictures: a folder, or a file for a single still; None for no output.
+        labels: for labels, likewise.
 
     Raises:
-        SettingError: one file for several stills, a format that cannot be written, or two stills
-            of one name.
+        SettingError: one file is given for several stills, a format is not supported, or two
+            stills have the same name.
     """
 
     def __init__(self, stills: list[Path], *, output: str | None, labels: str | None) -> None:
@@ -230,7 +230,7 @@ class _Targets:
             if still.stem in named:
                 raise SettingError(
                     f"{still} and {named[still.stem]} would both be written as {still.stem}.png; "
-                    "give them other names, or other folders in two runs"
+                    "rename one, or use two runs with different folders"
                 )
             named[still.stem] = still
         if self._output and self._labels and self._output.resolve() == self._labels.resolve():
@@ -256,21 +256,21 @@ class _Targets:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the rendered pictures may be transparent."""
+        """Whether the rendered pictures' formats support transparency."""
         place = self._output
         return place is None or not _is_file(place) or place.suffix.lower() in (".png", ".webp")
 
     def of(self, still: Path) -> tuple[Path | None, Path | None]:
-        """The files of a still's rendered picture and of its labels."""
+        """The files for a still's rendered picture and labels."""
         return _target(self._output, still), _target(self._labels, still)
 
     def check(self, *, overwrite: bool) -> None:
-        """Refuse, before anything is written, what would overwrite an input or what exists.
+        """Check, before anything is written, that no input or existing file is overwritten.
 
         Raises:
             SettingError: an output is an input.
-            OutputExistsError: one exists, and may not be replaced.
-            SinkError: its folder cannot be made.
+            OutputExistsError: an output exists, and may not be replaced.
+            SinkError: its folder cannot be created.
         """
         inputs = file_ids(self._stills)
         for still in self._stills:
@@ -284,7 +284,9 @@ class _Targets:
                 above = (target.parent, *target.parent.absolute().parents)
                 nearest = next(path for path in above if path.exists())
                 if not nearest.is_dir():
-                    raise SinkError(f"{target.parent}: cannot be created: {nearest} is no folder")
+                    raise SinkError(
+                        f"{target.parent}: cannot be created: {nearest} is not a folder"
+                    )
 
 
 def _is_file(place: Path) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 web_option = click.option(
     "--web",
     metavar="[HOST:]PORT",
-    help="Show it live on a page at http://HOST:PORT; HOST is this machine alone if not given.",
+    help="Show it live on a page at http://HOST:PORT; by default only on this machine.",
 )
 
 virtual_camera_option = click.option(
@@ -25,19 +25,19 @@ virtual_camera_option = click.option(
     metavar="[DEVICE]",
     is_flag=False,
     flag_value="auto",
-    help="Be a camera of its own, for calls; DEVICE is its path or name, found if not given.",
+    help="Act as a camera, for calls; DEVICE is its path or name, by default the first free one.",
 )
 
 
 class LiveOutputs:
-    """What `--web` and `--virtual-camera` ask for, as `open_run` takes it.
+    """Makes the sinks for `--web` and `--virtual-camera`, for `open_run`.
 
     Args:
         web: the page's address, or None.
         virtual_camera: the device, `auto`, or None.
-        page, camera: their settings.
-        model: whose threads are shared.
-        quiet: say nothing of where the page is, unless its token was made up.
+        page, camera: the settings of each.
+        model: the model settings, whose threads are shared.
+        quiet: do not print the page's address, unless its token was generated.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class LiveOutputs:
             self.makers.append(lambda _info: VirtualCameraSink(device, settings=camera))
 
     def connect(self, controls: Controls) -> None:
-        """Have the page show what the controls know."""
+        """Make the page show the controls' state."""
         if self._page is not None:
             self._page.state = controls.page_state
 

@@ -1,4 +1,4 @@
-"""`rtseg models`: what can be run."""
+"""`rtseg models`: list models."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 from rtseg.checkpoint import ModelSpec
 
 
-@click.command(short_help="List the models that can be run.")
+@click.command(short_help="List models.")
 @click.argument("paths", nargs=-1, metavar="[MODEL]…")
 def command(paths: tuple[str, ...]) -> None:
-    """List the built-in model, or the given model files or folders of them: classes, colours,
-    accuracy, size, terms."""
+    """List the built-in model, or the given model files or folders, with classes, colours,
+    accuracy, size and terms."""
     from rich.console import Console
 
     from rtseg.checkpoint import read_spec
@@ -22,10 +22,10 @@ def command(paths: tuple[str, ...]) -> None:
     console = Console(highlight=False)
     if not paths:
         _show(console, "face-parts (built in, the default)", read_spec(default_checkpoint_path()))
-        console.print("Another one: [bold]--model FILE.safetensors[/], made by training/.")
+        console.print("To use another model: [bold]--model FILE.safetensors[/], made by training/.")
     for path in paths:
-        found = sorted(Path(path).glob("*.safetensors")) if Path(path).is_dir() else [Path(path)]
-        for file in found:
+        files = sorted(Path(path).glob("*.safetensors")) if Path(path).is_dir() else [Path(path)]
+        for file in files:
             _show(console, str(file), read_spec(file))
 
 

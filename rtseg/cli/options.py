@@ -1,4 +1,4 @@
-"""Command-line options, derived from the settings: names, choices, defaults and help once."""
+"""Derive command-line options (names, choices, defaults, help) from the settings."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _OTHER_NAMES = {
     "web": "--web",
     "virtual_camera": "--virtual-camera",
 }
-"""Arguments of the library whose options are called something else, or are not settings."""
+"""Library arguments whose options have other names or are not settings."""
 
 _MORE_OPTIONS = {"effect", "labels", "coco", "alpha", "alpha_bits"}
-"""Options of the same name that are no settings."""
+"""Options that have an argument's name but are not settings."""
 
 
 def with_settings(
@@ -36,11 +36,11 @@ def with_settings(
     omit: tuple[str, ...] = (),
     **groups: type[Settings],
 ) -> Callable[[Command], Command]:
-    """Give a command the options of settings groups, and hand it each group, made and checked.
+    """Add the options of settings groups to a command, and pass it each validated group.
 
     Args:
-        defaults: other defaults for this command, by field name.
-        omit: fields that get no option here and keep their defaults.
+        defaults: defaults that differ for this command, by field name.
+        omit: fields without an option, which keep their defaults.
         groups: the groups by the name of the command's parameter.
     """
 
@@ -103,8 +103,8 @@ def _option(field: dataclasses.Field[Any], hint: Any, default: Any) -> Callable[
 
 
 def with_effects(command: Command) -> Command:
-    """Give a command `--effect`, and hand it `effects`; the view is then the picture itself
-    unless one is asked for. Goes below `with_settings`."""
+    """Add `--effect` to a command, and pass it `effects`. With effects, the default view is the
+    picture itself. Must be below `with_settings`."""
 
     @functools.wraps(command)
     def wrapped(*, effect: tuple[str, ...], view: ViewSettings, **values: Any) -> Any:
@@ -122,12 +122,12 @@ def with_effects(command: Command) -> Command:
         metavar="NAME=VALUE",
         multiple=True,
         help="Change the picture: lips, hair, brows=#rrggbb[:STRENGTH]; skin, teeth, eyes=0..1; "
-        "background=blur[:PIXELS], #rrggbb or FILE. May be given several times.",
+        "background=blur[:PIXELS], #rrggbb or FILE. Can be repeated.",
     )(wrapped)
 
 
 def _plain(hint: Any) -> Any:
-    """The type without its `| None`."""
+    """Strip `| None` from a type."""
     if get_origin(hint) in (Union, types.UnionType):
         return next(part for part in get_args(hint) if part is not type(None))
     return hint
@@ -149,7 +149,7 @@ def _metavar(hint: Any) -> str:
 
 
 def with_options_named(message: str) -> str:
-    """A library's message with its `fields` as the options of the command line."""
+    """Replace the `fields` in a library's message with command-line options."""
     names = {field.name for group in _groups(Settings) for field in dataclasses.fields(group)}
 
     def option(match: re.Match[str]) -> str:

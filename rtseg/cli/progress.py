@@ -1,4 +1,4 @@
-"""Progress and summaries: a progress bar on a terminal, plain lines elsewhere."""
+"""Show progress and summaries: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PLAIN_INTERVAL_SECONDS = 5.0
 
 
 class Reporter(Protocol):
-    """What a run reports to."""
+    """Receives a run's progress."""
 
     def __call__(self, progress: Progress) -> None:
         """Called after every frame."""
 
 
 class _OptionsNamed(logging.Formatter):
-    """Shows the library's `fields` as the command line's options."""
+    """Shows the library's `fields` as command-line options."""
 
     def format(self, record: logging.LogRecord) -> str:
         from rtseg.cli.options import with_options_named
@@ -37,7 +37,7 @@ class _OptionsNamed(logging.Formatter):
 
 
 def set_up_logging(*, verbose: bool, quiet: bool) -> None:
-    """Show rtseg's own log on standard error: choices and warnings; with `verbose`, everything."""
+    """Show rtseg's log on standard error: choices and warnings; everything with `verbose`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OptionsNamed("%(message)s"))
     logger = logging.getLogger("rtseg")
@@ -48,7 +48,7 @@ def set_up_logging(*, verbose: bool, quiet: bool) -> None:
 
 @contextmanager
 def reporting(*, frame_count: int | None, quiet: bool, title: str) -> Iterator[Reporter]:
-    """A reporter for one run. Everything goes to standard error; standard output stays free."""
+    """Yield a reporter for one run. It uses standard error, and leaves standard output free."""
     if quiet:
         yield lambda _progress: None
     elif sys.stderr.isatty():
@@ -68,7 +68,7 @@ def reporting(*, frame_count: int | None, quiet: bool, title: str) -> Iterator[R
 
 @contextmanager
 def reporting_phases(title: str) -> Iterator[Callable[[float, str], None]]:
-    """As `reporting`, for work that tells its share done, 0..1, and what it is doing."""
+    """Like `reporting`, for work that reports its completed fraction, 0..1, and its phase."""
     if sys.stderr.isatty():
         with _bar(title, 1.0, counts=False) as update:
             yield lambda share, phase: update(completed=share, detail=phase[:40])
@@ -102,7 +102,7 @@ def _bar(title: str, total: float | None, *, counts: bool) -> Iterator[Callable[
 
 
 def _now_and_then() -> Callable[[Callable[[], str]], None]:
-    """Prints a line that it is offered, but not more than one in five seconds."""
+    """Prints lines, but at most one every five seconds."""
     last = time.monotonic()
 
     def say(line: Callable[[], str]) -> None:
@@ -125,7 +125,7 @@ def _line(progress: Progress, frame_count: int | None) -> str:
 
 
 def print_summary(summary: RunSummary, outputs: list[str]) -> None:
-    """What a run did: frames, end-to-end FPS, stage times, where the outputs are."""
+    """Print a run's summary: frames, end-to-end FPS, stage times, and outputs."""
     line = (
         f"{summary.frames} frames in {summary.seconds:.2f} s: "
         f"{summary.frames_per_second:.1f} FPS end to end"
@@ -143,6 +143,6 @@ def print_summary(summary: RunSummary, outputs: list[str]) -> None:
         if stage in summary.stages and summary.stages[stage].count
     ]
     if stages:
-        click.echo("ms a frame (median): " + ", ".join(stages), err=True)
+        click.echo("ms per frame (median): " + ", ".join(stages), err=True)
     for output in outputs:
         click.echo(f"wrote {output}", err=True)

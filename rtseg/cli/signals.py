@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 LAST_GRACE_SECONDS = 1.0
-"""What a second signal leaves a run for closing its output; then the process ends as it is."""
+"""Seconds that a run gets after a second signal to close its output before it is killed."""
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Interruption:
-    """Which signal ended a run, if one did."""
+    """Records which signal ended a run, if any."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
@@ -25,7 +25,7 @@ class Interruption:
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal's number, as shells report it; 0 where none came."""
+        """128 + the signal's number, as in shells; 0 if there was none."""
         return 0 if self.signal_number is None else 128 + self.signal_number
 
 
@@ -33,27 +33,28 @@ class Interruption:
 def ending_in_order(
     stop: Callable[[], None], *, but: Collection[str] = ()
 ) -> Iterator[Interruption]:
-    """Within the block, the first signal calls `stop`, and a second one ends the process.
+    """Within the block, call `stop` on the first signal, and end the process on the second.
 
-    At once, that is: by KeyboardInterrupt, and where that does not get through (a long inference,
-    a driver that hangs) by force. What was written until then is kept as after a kill.
+    The second signal raises KeyboardInterrupt, and if that has no effect (during a long inference
+    or in a hanging driver), the process is ended by force. What was written is kept, as after a
+    kill.
 
     Args:
-        stop: ends the run in order; called inside a signal handler, so it must not wait.
-        but: signals that mean something else here, by name.
+        stop: ends the run normally; called in a signal handler, so it must not wait.
+        but: names of signals that are handled elsewhere.
     """
     interruption = Interruption()
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if interruption.signal_number is not None:
-            # Not threading.Thread: its locks may be held by what this handler interrupts.
+            # Not threading.Thread: the interrupted code may hold its locks.
             _thread.start_new_thread(_end_by_force, (interruption, 128 + number))
             raise KeyboardInterrupt
         interruption.signal_number = number
         stop()
 
     before = {}
-    for name in NAMES:  # Windows has no SIGHUP, others no SIGBREAK
+    for name in NAMES:  # Windows has no SIGHUP, other systems no SIGBREAK
         number = getattr(signal, name, None)
         if number is not None and name not in but:
             before[number] = signal.signal(number, handle)

@@ -1,4 +1,4 @@
-"""Parse option values: times, positions, devices and codecs, in the notations of other tools."""
+"""Parse option values, including other tools' notations: times, positions, devices, codecs."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ SPELLINGS: Mapping[str, Mapping[str, str]] = {
     "precision": {"half": "fp16", "float16": "fp16", "float32": "fp32", "bfloat16": "bf16"},
     "view": {"segmentation": "overlay", "outline": "contour", "original": "none"},
 }
-"""Other tools' words for the choices of an option."""
+"""Other tools' names for choices of an option."""
 
 _NO_DEVICES = {
-    r"mps|metal": "--device cpu is what runs on a Mac",
+    r"mps|metal": "use --device cpu on a Mac",
     r"npu|vpu|xpu|intel.*": "--device cpu uses OpenVINO",
     r"rocm|hip|dml|directml|vulkan": "--device cpu runs everywhere",
 }
-"""What to take instead of other tools' devices."""
+"""Advice for other tools' device names."""
 
 
 class SpelledChoice(click.Choice[str]):
-    """A choice that knows other tools' words for its values, in any case."""
+    """A choice that also accepts other tools' names for its values, in any case."""
 
     def __init__(self, choices: Sequence[str], *, option: str) -> None:
         super().__init__(choices, case_sensitive=False)
         self._option = option
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The choice behind a word."""
+        """Convert a word to a choice."""
         word = str(value).strip().lower()
         spelled = SPELLINGS.get(self._option, {}).get(word, word)
         return str(super().convert(spelled, param, ctx))
@@ -54,13 +54,13 @@ class Device(click.ParamType):  # type: ignore[type-arg]
     name = "device"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The device by its own name."""
+        """Convert to the device's canonical name."""
         word = re.sub(r"^(gpu|nvidia)(?=$|:)", "cuda", str(value).strip().lower())
         if re.fullmatch(r"[0-9]+", word):
             word = f"cuda:{word}"
         for pattern, advice in _NO_DEVICES.items():
             if re.fullmatch(pattern, word):
-                self.fail(f"{value!r} has no backend; {advice}", param, ctx)
+                self.fail(f"{value!r} is not supported; {advice}", param, ctx)
         return word
 
 
@@ -84,7 +84,7 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]
             or (match[1] and int(match[2]) >= 60)
         ):
             self.fail(
-                f"{value!r} is no time; allowed: seconds (62.5), or a clock's (00:01:02.5)",
+                f"{value!r} is not a time; allowed: seconds (62.5) or a clock time (00:01:02.5)",
                 param,
                 ctx,
             )
@@ -93,12 +93,12 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]
 
 
 class Place(click.ParamType):  # type: ignore[type-arg]
-    """A file's name, as people write it: `~` and file:// are resolved; URLs stay as they are."""
+    """A file name in which `~` and file:// are resolved; other URLs are unchanged."""
 
     name = "place"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The path, or the URL."""
+        """Convert to a path or a URL."""
         return resolved_place(str(value))
 
 

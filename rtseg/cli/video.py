@@ -1,4 +1,4 @@
-"""`rtseg video`: from a video, a stream or images to a video, images or masks."""
+"""`rtseg video`: segment a video, a stream or images into a video, images or masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtseg.cli.habits import default_output, is_meant_as_output, not_here
+from rtseg.cli.habits import default_output, is_meant_as_output, with_advice_for
 from rtseg.cli.live_outputs import LiveOutputs, web_option
 from rtseg.cli.options import with_effects, with_settings
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     "--output",
     metavar="OUTPUT",
     type=Place(),
-    help="Where to: a video by its suffix (.mp4, .mkv, .webm, .gif …), a folder (one that is "
-    "there, or ends in /) for a video of the input's name, a pattern (out/%06d.png) for pictures, "
+    help="The output: a video (.mp4, .mkv, .webm, .gif …), a folder (an existing one, or a name "
+    "ending in /) for a video named like the input, a pattern (out/%06d.png) for pictures, "
     "- for standard output (Matroska), .m3u8 (HLS), or rtsp://, rtmp://, udp:// or tcp://, sent in "
     "real time.",
 )
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     type=Place(),
     envvar="RTSEG_VIDEO_JSON",
-    help="Write one JSON line a frame: time, faces, pixels of each class.",
+    help="Write one line of JSON per frame: time, faces, pixels of each class.",
 )
 @click.option(
     "--coco",
@@ -70,14 +70,14 @@ if TYPE_CHECKING:
 @click.option(
     "--alpha",
     metavar="NAMES",
-    help="Have -o get the soft mask of these classes, losslessly: .mkv (FFV1) or PNG files.",
+    help="Write the soft mask of these classes to -o, losslessly: .mkv (FFV1) or PNG files.",
 )
 @click.option(
     "--alpha-bits",
     type=click.Choice(["8", "16"]),
     default="8",
     show_default=True,
-    help="Bits of a soft mask's pixel.",
+    help="Bits per pixel of a soft mask.",
 )
 @with_settings(
     view=ViewSettings,
@@ -94,32 +94,32 @@ if TYPE_CHECKING:
 @click.option(
     "--overlap/--no-overlap",
     default=True,
-    help="Decode, infer and encode at the same time, or one after the other.",
+    help="Decode, infer and encode concurrently, or one after the other.",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Of several inputs, skip those that are finished and redo those that are not.",
+    help="With several inputs, skip the finished ones and redo the unfinished ones.",
 )
-@not_here(
+@with_advice_for(
     {
         "--show": "`rtseg camera INPUT -o OUTPUT` shows a window as well",
         "--display": "`rtseg camera INPUT -o OUTPUT` shows a window as well",
-        "--save-txt": "--json FILE, --coco FILE and --labels OUTPUT are what is written as data",
+        "--save-txt": "--json FILE, --coco FILE and --labels OUTPUT write data",
         "--save": "-o OUTPUT is always written",
-        "--source": "give the input itself, without an option, or -i INPUT",
+        "--source": "give the input without an option, or as -i INPUT",
         "--weights": "give --model FILE",
-        "--conf": "give --min-score 0..1, the score from which on a face counts",
-        "--imgsz": "the model says how large its input is",
+        "--conf": "give --min-score 0..1, the lowest score of a face that counts",
+        "--imgsz": "the model determines its input size",
         "--half": "give --precision fp16",
     }
 )
 @click.option(
     "--frames",
     is_flag=True,
-    help="Write the view as numbered pictures into the folder -o, not as a video.",
+    help="Write the view as numbered pictures into the folder -o instead of a video.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
     inputs: tuple[str, ...],
@@ -146,13 +146,12 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Segment INPUT and write OUTPUT: every frame, at its own instant, with the audio.
+    """Segment INPUT and write OUTPUT: every frame at its exact time, with the audio.
 
-    INPUT is a file of any format that FFmpeg reads, a URL, - for standard input, a folder of
-    images or a quoted pattern ("shots/*.png"), which are one video, or a folder or pattern of
-    videos. With several, OUTPUT (and what --labels, --json and --coco name) is a folder, and one
-    that fails does not stop the others. Without any output, in.mp4 becomes in.rtseg.mp4 in the
-    current folder.
+    INPUT is a file in any format that FFmpeg reads, a URL, - for standard input, a folder or quoted
+    pattern of images ("shots/*.png"), which form one video, or a folder or pattern of videos. With
+    several inputs, OUTPUT (and --labels, --json and --coco) is a folder, and a failing input does
+    not stop the others. Without any output, in.mp4 becomes in.rtseg.mp4 in the current folder.
 
     \b
     rtseg video in.mp4 -o out.mp4
@@ -232,7 +231,7 @@ def command(
                 labels=job.labels,
                 records=job.records,
                 coco=job.coco,
-                # An unfinished job's files may be there in part.
+                # An unfinished job may have left some of its files.
                 encode=replace(encode, overwrite=True) if resume else encode,
                 backend=backend,
             )
@@ -262,14 +261,15 @@ def segment_video(
     web: str | None = None,
     page: WebSettings | None = None,
 ) -> int:
-    """Run the whole job once, with progress and a summary; the exit code.
+    """Segment one input with progress and a summary; return the exit code.
 
     Args:
-        web, page: where it is shown live, and how; without another output in real time.
-        backend: one that is open already, and stays so; else `model` says what is opened.
+        web, page: address and settings of the live page; without another output, a file is played
+            in real time.
+        backend: an open backend, which stays open; otherwise one is opened for `model`.
 
     Raises:
-        RtsegError: anything that went wrong, after what could be kept was kept.
+        RtsegError: any error, after partial outputs have been saved.
     """
     from rtseg.controls import Controls
     from rtseg.process import open_run

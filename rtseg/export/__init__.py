@@ -1,9 +1,9 @@
-"""Exported models: the one form of a model that every backend but PyTorch's runs.
+"""Exported ONNX models, which every backend except PyTorch runs.
 
-onnx_file.py  what an exported file holds, read without ONNX's own library or PyTorch
-precision.py  between FP32 and FP16 arithmetic in it
-quantize.py   to INT8, by calibration pictures
-onnx.py       checkpoint to ONNX; imports PyTorch, so it is not imported here
+onnx_file.py  reads an exported file, without ONNX's own library or PyTorch
+precision.py  converts a file between FP32 and FP16
+quantize.py   converts a file to INT8, using calibration pictures
+onnx.py       exports a checkpoint; imports PyTorch, so it is not imported here
 """
 
 from rtseg.export.onnx_file import (

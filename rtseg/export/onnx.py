@@ -1,8 +1,8 @@
-"""Checkpoint to ONNX: what every backend but PyTorch's runs.
+"""Export a checkpoint to ONNX, which every backend except PyTorch runs.
 
-In the file: uint8 crops in, normalisation, the network, softmax, probabilities at the network's
-stride out; and a second output of label ids at the crop's size, by the same bilinear
-interpolation as `rtseg.postprocess`, for those who run the file by other means.
+The file takes uint8 crops and contains normalisation, the network and softmax; it returns
+probabilities at the network's stride. A second output has label ids at the crop's size, with the
+same bilinear interpolation as `rtseg.postprocess`, for use in other programs.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
-"""Old enough for TensorRT 10 and OpenVINO 2024, new enough for PyTorch's exporter."""
+"""The opset: old enough for TensorRT 10 and OpenVINO 2024, new enough for PyTorch's exporter."""
 
 
 class ExportedNetwork(nn.Module):
-    """A network with everything before and after it that belongs into the file."""
+    """A network with the steps before and after it that belong in the file."""
 
     mean: torch.Tensor
     scale: torch.Tensor
@@ -59,13 +59,13 @@ class ExportedNetwork(nn.Module):
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes), uint8 (n, h, w)."""
-        # TensorRT takes uint8 at a network's ends only, straight from or into a float.
+        # TensorRT supports uint8 only as input or output, converted directly from or to float.
         pixels = crops.float().permute(0, 3, 1, 2)
         logits: torch.Tensor = self.network((pixels - self.mean) * self.scale)
         probabilities = functional.softmax(logits, dim=1)
         fine = probabilities
         if self.stride > 1:
-            # a factor and not a size, which would be computed from the batch at run time
+            # a scale factor rather than a size, which would be computed at run time from the batch
             fine = functional.interpolate(
                 probabilities, scale_factor=float(self.stride), mode="bilinear", align_corners=False
             )
@@ -74,15 +74,15 @@ class ExportedNetwork(nn.Module):
 
 
 def export_onnx(checkpoint: Checkpoint, *, precision: OnnxPrecision = "fp16") -> bytes:
-    """The ONNX form of a model, whole (no other files), for batches of 1 to 8.
+    """Export a model to a single ONNX file for batches of 1 to 8.
 
     Args:
         checkpoint: the model with its weights.
-        precision: what the network computes in; `fp16` also halves the file.
+        precision: the network's arithmetic; `fp16` also halves the file.
 
     Raises:
-        SettingError: the precision is another.
-        ModelError: the packages that export are missing, or the architecture cannot be exported.
+        SettingError: the precision is not supported.
+        ModelError: required packages are missing, or the architecture cannot be exported.
     """
     if precision not in ("fp32", "fp16"):
         raise SettingError(f"`precision`: {precision!r} is unknown; allowed: fp32, fp16")
@@ -107,10 +107,10 @@ def export_onnx(checkpoint: Checkpoint, *, precision: OnnxPrecision = "fp16") ->
 def write_onnx(
     checkpoint: Checkpoint, path: Path | str, *, precision: OnnxPrecision = "fp16"
 ) -> None:
-    """Export into a file, whole or not at all.
+    """Export to a file, completely or not at all.
 
     Raises:
-        ModelError: as `export_onnx`, or the file cannot be written.
+        ModelError: as for `export_onnx`, or the file cannot be written.
     """
     data = export_onnx(checkpoint, precision=precision)
     target = Path(path)
@@ -151,7 +151,7 @@ def _trace(checkpoint: Checkpoint) -> onnx.ModelProto:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's own log of what it does not use."""
+    """Silence the exporter's log."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -164,7 +164,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _take_shapes_of_floats(graph: onnx.GraphProto) -> None:
-    """Let nothing but the cast touch the uint8 input, as TensorRT demands."""
+    """Let only the cast read the uint8 input, as TensorRT requires."""
     index, cast = next((i, n) for i, n in enumerate(graph.node) if _reads(n, INPUT, "Cast"))
     for node in graph.node:
         if _reads(node, INPUT, "Shape"):
@@ -180,7 +180,7 @@ def _reads(node: onnx.NodeProto, name: str, kind: str) -> bool:
 
 
 def _describe(model: onnx.ModelProto, checkpoint: Checkpoint) -> None:
-    """Say what the model is, and nothing of the machine that exported it."""
+    """Describe the model in the file, without anything about the exporting machine."""
     from onnx import helper
 
     graph = model.graph

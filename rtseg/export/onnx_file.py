@@ -1,9 +1,9 @@
-"""An exported model: one ONNX file that says everything needed to run it, read without ONNX's
-own library or PyTorch.
+"""Read exported models, single ONNX files with everything needed to run them, without ONNX's own
+library or PyTorch.
 
-The file carries its checkpoint's header under the metadata key `rtseg`, the digest of the weights
-it was made from under `rtseg.weights`, and the type of its arithmetic under `rtseg.precision`; an
-INT8 one says under `rtseg.quantized` how it was calibrated and how far it agrees with FP32.
+A file's metadata has the checkpoint's header under the key `rtseg`, the digest of the weights it
+was made from under `rtseg.weights`, and its arithmetic under `rtseg.precision`. An INT8 file has
+under `rtseg.quantized` how it was calibrated and how well it agrees with FP32.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ INPUT = "crops"
 PROBABILITIES = "probabilities"
 """float32 (batch, input_height / stride, input_width / stride, classes)."""
 LABELS = "labels"
-"""uint8 (batch, input_height, input_width): what `finish` makes of the probabilities."""
+"""uint8 (batch, input_height, input_width): labels upsampled from the probabilities."""
 MAX_BATCH = 8
 
 LEAST_AGREEMENT = 0.995
 MOST_F1_LOST = 0.003
-"""Up to here an INT8 model is as good as the model that it was made from."""
+"""Limits within which an INT8 model counts as good as the model it was made from."""
 
 OnnxPrecision = Literal["fp32", "fp16"]
-"""What a model is exported in."""
+"""The precisions of exported models."""
 FilePrecision = Literal["fp32", "fp16", "int8"]
-"""What a file may be in: INT8 is made from an exported one."""
+"""The precisions of files; INT8 is made from an exported file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantization:
-    """How an INT8 model was calibrated, and what that cost.
+    """How an INT8 model was calibrated, and how much accuracy it lost.
 
     Attributes:
-        pictures, seed: the calibration pictures: how many, and what chose them.
-        agreement: share of pixels whose label is FP32's, 0..1; None where it was not measured.
-        f1, f1_fp32: mean F1 over the classes, of this model and of FP32, on the same labelled
-            pictures; None where it was not measured.
-        measured_on: those pictures, in words.
+        pictures, seed: the number of calibration pictures and the seed that selected them.
+        agreement: share of pixels with the same label as in FP32, 0..1; None if not measured.
+        f1, f1_fp32: mean F1 over the classes for this model and for FP32 on the same labelled
+            pictures; None if not measured.
+        measured_on: a description of those pictures.
     """
 
     pictures: int
@@ -60,7 +60,7 @@ class Quantization:
 
     @property
     def is_faithful(self) -> bool:
-        """Whether both were measured, and neither is worse than `auto` allows."""
+        """Whether agreement and F1 were measured and are good enough for `auto`."""
         if self.agreement is None or self.f1 is None or self.f1_fp32 is None:
             return False
         return self.agreement >= LEAST_AGREEMENT and self.f1_fp32 - self.f1 <= MOST_F1_LOST
@@ -68,15 +68,15 @@ class Quantization:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OnnxModel:
-    """An exported model and what it says of itself.
+    """An exported model and its description.
 
     Attributes:
         data: the whole file.
-        model: what the network sees and means.
+        model: the network's specification.
         weights_digest: SHA-256 of the weights file that it was made from.
-        precision: what the network between normalisation and softmax computes in.
+        precision: the network's arithmetic between normalisation and softmax.
         digest: SHA-256 of `data`.
-        quantization: of an INT8 model; None for the others.
+        quantization: how an INT8 model was made; None for others.
     """
 
     data: bytes = field(repr=False)
@@ -101,18 +101,18 @@ def read_onnx(path: Path | str) -> OnnxModel:
 
 
 def parse_onnx(data: bytes, *, name: str) -> OnnxModel:
-    """An exported model from its bytes; `name` is what errors call it.
+    """Parse an exported model; `name` is its name in messages.
 
     Raises:
-        ModelError: as `read_onnx`.
+        ModelError: as for `read_onnx`.
     """
     metadata: dict[str, str] = {}
     try:
         for kind, content in _messages(memoryview(data)):
             if kind == "tensor" and _is_external(content):
                 raise ModelError(
-                    f"{name}: keeps its weights in other files; rtseg reads only models that are "
-                    "whole: `rtseg engine export` makes one"
+                    f"{name}: keeps its weights in other files, but rtseg reads only models in one "
+                    "file: `rtseg engine export` makes one"
                 )
             if kind == "metadata":
                 metadata.update([_key_and_value(content)])
@@ -124,7 +124,9 @@ def parse_onnx(data: bytes, *, name: str) -> OnnxModel:
             f"{name}: not an ONNX model exported by rtseg; `rtseg engine export` makes one"
         ) from None
     if not isinstance(header, dict) or precision not in get_args(FilePrecision):
-        raise ModelError(f"{name}: its description is damaged; `rtseg engine export` makes it anew")
+        raise ModelError(
+            f"{name}: its description is damaged; `rtseg engine export` makes a new one"
+        )
     return OnnxModel(
         data=data,
         model=spec_from_header(header, path=name),
@@ -136,28 +138,28 @@ def parse_onnx(data: bytes, *, name: str) -> OnnxModel:
 
 
 def _quantization(metadata: Mapping[str, str], precision: str) -> Quantization | None:
-    """Raises KeyError, TypeError or ValueError where it is missing or malformed."""
+    """Parse it. Raises KeyError, TypeError or ValueError if it is missing or malformed."""
     if precision != "int8":
         return None
     values = json.loads(metadata[QUANTIZED_KEY])
-    found = Quantization(**values)
-    shares = (found.agreement, found.f1, found.f1_fp32)
+    quantization = Quantization(**values)
+    shares = (quantization.agreement, quantization.f1, quantization.f1_fp32)
     if not all(share is None or 0 <= share <= 1 for share in shares):
         raise ValueError("a share is outside 0..1")
-    return found
+    return quantization
 
 
 def exported_path(weights: Path, *, int8: bool = False) -> Path:
-    """Where the model exported from a weights file lies: NAME.onnx, or NAME.int8.onnx."""
+    """The path of the model exported from a weights file: NAME.onnx, or NAME.int8.onnx."""
     return weights.with_suffix(".int8.onnx" if int8 else ".onnx")
 
 
 def find_onnx(weights_path: Path | str, *, int8: bool = False) -> OnnxModel:
-    """The exported model that lies beside a weights file and was made from it.
+    """Find the exported model beside a weights file, and check that it was made from it.
 
     Args:
         weights_path: the weights file.
-        int8: the quantised one.
+        int8: whether to find the quantised model.
 
     Raises:
         ModelError: there is none, it is damaged, or it was made from other weights.
@@ -173,12 +175,12 @@ def find_onnx(weights_path: Path | str, *, int8: bool = False) -> OnnxModel:
     exported = read_onnx(path)
     if exported.weights_digest != read_digest(weights):
         raise ModelError(
-            f"{path}: was made from other weights than those in {weights.name}; {remedy} anew"
+            f"{path}: was made from other weights than those in {weights.name}; {remedy} again"
         )
     return exported
 
 
-# Where in ONNX's messages others lie, by field number (onnx.proto of ONNX 1.16, IR version 10).
+# Field numbers of nested messages (onnx.proto of ONNX 1.16, IR version 10).
 _CHILDREN: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 14: "metadata", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -192,7 +194,7 @@ _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 
 
 def _messages(model: memoryview) -> Iterator[tuple[str, memoryview]]:
-    """Every message of interest in a serialized model, by kind."""
+    """Yield the messages of interest in a serialised model, by kind."""
     waiting = [("model", model)]
     while waiting:
         kind, content = waiting.pop()
@@ -218,17 +220,16 @@ def _key_and_value(entry: memoryview) -> tuple[str, str]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of one protobuf message: number, and an integer or the bytes."""
+    """Yield the fields of a protobuf message: number, and an integer or bytes."""
     for number, value, _ in raw_fields(message):
         yield number, value
 
 
 def raw_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
-    """The fields of one protobuf message: number, an integer or the bytes, and the whole field as
-    it stands in the message.
+    """Yield the fields of a protobuf message: number, an integer or bytes, and the encoded field.
 
     Raises:
-        ValueError: the message is cut off or malformed.
+        ValueError: the message is truncated or malformed.
     """
     position = 0
     while position < len(message):
@@ -262,4 +263,4 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value, position
-    raise ValueError("a number is cut off")
+    raise ValueError("a number is truncated")

@@ -1,8 +1,8 @@
-"""An exported model without an output that nobody asks for, and without what only that needs.
+"""Remove an unused output, and everything needed only for it, from an exported model.
 
-A run-time computes every output of a file. rtseg makes labels from smoothed probabilities itself,
-so the file's own label output would be a seventh of the memory traffic for nothing. Done on the
-file's bytes, as the run-times' machines do not have the package onnx.
+Run-times compute every output of a file. rtseg makes labels from smoothed probabilities itself, so
+the file's label output would waste a seventh of the memory traffic. This works on the file's bytes,
+since machines that only run models do not have the package onnx.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from rtseg.errors import ModelError
 from rtseg.export.onnx_file import raw_fields
 
-# The fields that matter, by number (onnx.proto of ONNX 1.16, IR version 10).
+# Numbers of the relevant fields (onnx.proto of ONNX 1.16, IR version 10).
 _MODEL_GRAPH = 7
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT, _GRAPH_VALUE = 1, 5, 12, 13
 _NODE_INPUT, _NODE_OUTPUT, _NODE_ATTRIBUTE = 1, 2, 5
@@ -21,10 +21,10 @@ _INITIALIZER_NAME, _VALUE_NAME = 8, 1
 
 
 def without_output(data: bytes, name: str) -> bytes:
-    """An ONNX model without one of its outputs; as it is if it has no such output.
+    """Remove one output from an ONNX model; unchanged if it has no such output.
 
     Raises:
-        ModelError: the file is cut off or malformed.
+        ModelError: the file is truncated or malformed.
     """
     kept = bytearray()
     try:
@@ -63,7 +63,7 @@ def _cut(graph: memoryview, name: str) -> bytes:
 
 
 def _needed(nodes: Iterable[int | memoryview], outputs: set[str]) -> set[str]:
-    """The names of all values that some outputs are computed from, and theirs."""
+    """The names of the given outputs and of all values that they depend on."""
     makers = {output: node for node in nodes for output in _strings(node, _NODE_OUTPUT)}
     needed: set[str] = set()
     waiting = list(outputs)
@@ -77,7 +77,7 @@ def _needed(nodes: Iterable[int | memoryview], outputs: set[str]) -> set[str]:
 
 
 def _inputs(node: int | memoryview) -> list[str]:
-    """What a node reads, graphs inside it (of If and Loop) included."""
+    """The names that a node reads, including those in its subgraphs (If, Loop)."""
     names = _strings(node, _NODE_INPUT)
     for attribute in _messages(node, (_NODE_ATTRIBUTE,)):
         for graph in _messages(attribute, _ATTRIBUTE_GRAPHS):

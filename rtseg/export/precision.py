@@ -1,8 +1,8 @@
-"""Between FP32 and FP16 arithmetic in an exported model; INT8 is `quantize.py`'s.
+"""Convert an exported model between FP32 and FP16 (see `quantize.py` for INT8).
 
-In strongly typed networks precision is a property of the file: there is no switch to set when an
-engine is built. Only the network itself changes; normalisation, softmax and the upsampling to
-labels stay in FP32, where FP16 would lose or overflow.
+In strongly typed networks precision is a property of the file, not an option for building an
+engine. Only the network itself is converted; normalisation, softmax and upsampling to labels stay
+in FP32, because FP16 would lose precision or overflow there.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import onnx
 
 _NORMALISATION = ("Cast", "Transpose", "Sub", "Mul")
-# Inputs that ONNX wants in FP32 whatever the data's type: region of interest, and scales.
+# Inputs that ONNX requires in FP32 whatever the data's type: region of interest and scales.
 _ALWAYS_FP32 = {"Resize": (1, 2)}
 
 
 def narrow(model: onnx.ModelProto) -> None:
-    """Turn a model from `rtseg.export.onnx` to FP16 arithmetic, in place.
+    """Convert a model from `rtseg.export.onnx` to FP16 arithmetic, in place.
 
     Raises:
         ModelError: a weight does not fit into FP16.
@@ -42,9 +42,9 @@ def narrow(model: onnx.ModelProto) -> None:
 
 
 def widen(data: bytes) -> bytes:
-    """The FP32 form of an FP16 model, for devices on which FP16 goes wrong.
+    """Convert an FP16 model to FP32, for devices on which FP16 fails.
 
-    The weights keep the values that FP16 left them.
+    The weights keep their values as rounded to FP16.
 
     Raises:
         ModelError: the package onnx is missing.
@@ -63,20 +63,20 @@ def widen(data: bytes) -> bytes:
 
 
 def network_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The network itself: the nodes after normalisation, up to the logits.
+    """The network's own nodes: after normalisation, up to the logits.
 
     Raises:
-        ModelError: the model does not begin or end as `rtseg.export.onnx` makes it.
+        ModelError: the model does not begin or end as one from `rtseg.export.onnx`.
     """
     nodes = model.graph.node
     return _between(nodes, _entry(nodes), _exit(nodes))
 
 
 def _entry(nodes: Iterable[onnx.NodeProto]) -> str:
-    """The normalised picture: the last of the steps that follow the input in a row."""
+    """The normalised picture: the end of the chain of single steps after the input."""
     name = INPUT
     while True:
-        # its shape may be asked for as well, whatever its type
+        # a node may also read its shape, which does not depend on its type
         users = [node for node in nodes if name in node.input and node.op_type != "Shape"]
         if len(users) != 1 or users[0].op_type not in _NORMALISATION:
             raise ModelError("the model does not begin with rtseg's own normalisation")
@@ -86,7 +86,7 @@ def _entry(nodes: Iterable[onnx.NodeProto]) -> str:
 
 
 def _exit(nodes: Iterable[onnx.NodeProto]) -> str:
-    """The logits: what the softmax that makes the probabilities is computed of."""
+    """The logits: the input of the softmax that yields the probabilities."""
     makers = {output: node for node in nodes for output in node.output}
     node = makers[PROBABILITIES]
     while node.op_type != "Softmax":
@@ -118,7 +118,7 @@ def _between(nodes: Iterable[onnx.NodeProto], entry: str, exit_: str) -> list[on
 def _retype(
     model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto], source: int, target: int
 ) -> None:
-    """Give weights, constants and casts of some nodes another floating-point type."""
+    """Change the floating-point type of some nodes' weights, constants and casts."""
     graph = model.graph
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     exempt = {
@@ -157,7 +157,7 @@ def _convert(tensor: onnx.TensorProto, source: int, target: int) -> None:
 def _cast(
     graph: onnx.GraphProto, name: str, target: int, *, users: Iterable[onnx.NodeProto]
 ) -> None:
-    """Cast one value for some of its users, right after it is made."""
+    """Insert a cast of one value, right after it is computed, for some of its users."""
     from onnx import helper
 
     cast = f"{name}_{'half' if target == 10 else 'single'}"
@@ -168,7 +168,7 @@ def _cast(
 
 
 def _finish(model: onnx.ModelProto, precision: str) -> None:
-    """Infer the types of all values anew, and note the precision."""
+    """Infer all types again, and record the precision."""
     import onnx
 
     del model.graph.value_info[:]

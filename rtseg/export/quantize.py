@@ -1,11 +1,11 @@
-"""An exported model in INT8: one file with quantise and dequantise nodes (Q/DQ) for OpenVINO, ONNX
-Runtime and TensorRT.
+"""Quantise an exported model to INT8: one file with quantise and dequantise nodes (Q/DQ) for
+OpenVINO, ONNX Runtime and TensorRT.
 
-Weights and activations are rounded to eight bits (symmetric; weights channel by channel), by the
-ranges that NNCF finds on calibration crops, and the biases are corrected for what rounding moved
-(Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019).
-Normalisation and softmax stay as they are, as in FP16. The file has no `labels` output: what
-computes it would have to be quantised as well, or would cost more than the rest.
+Weights and activations are rounded to eight bits (symmetrically; weights per channel) using ranges
+that NNCF measures on calibration crops, and biases are corrected for the error of rounding (Nagel
+et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019). As in
+FP16, normalisation and softmax are not converted. The file has no `labels` output, because its
+computation would have to be quantised as well, or would cost more than all the rest.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ _LARGEST_UINT8, _LARGEST_INT8 = 255, 127
 
 
 def quantize_onnx(exported: OnnxModel, crops: Iterable[Image], *, seed: int = 0) -> bytes:
-    """The INT8 form of an exported model, whole (no other files), for batches of 1 to 8.
+    """Quantise an exported model to INT8, in a single file for batches of 1 to 8.
 
-    The same crops in the same order give the same file.
+    The same crops in the same order result in the same file.
 
     Args:
         exported: the model in FP32 or FP16.
-        crops: what the network will see: uint8 (input_height, input_width, 3), RGB; some hundred.
-        seed: what chose them, for the file's own description.
+        crops: some hundred representative inputs: uint8 (input_height, input_width, 3), RGB.
+        seed: the seed that selected them, for the file's description.
 
     Raises:
-        SettingError: there is no crop, or one has another shape.
-        ModelError: a package is missing, the model is quantised already, or cannot be.
+        SettingError: there are no crops, or one has the wrong shape.
+        ModelError: a package is missing, or the model is already or cannot be quantised.
     """
     missing = [name for name in ("nncf", "onnx", "onnxruntime") if find_spec(name) is None]
     if missing:
@@ -61,7 +61,7 @@ def quantize_onnx(exported: OnnxModel, crops: Iterable[Image], *, seed: int = 0)
             f"quantising a model needs {' and '.join(missing)}; pip install 'rtseg[quantize]'"
         )
     if exported.precision == "int8":
-        raise ModelError("the model is quantised already; give the one that it was made from")
+        raise ModelError("the model is already quantised; give the one that it was made from")
     pictures = _checked(crops, exported)
     import nncf
     import onnx
@@ -88,13 +88,13 @@ def quantize_onnx(exported: OnnxModel, crops: Iterable[Image], *, seed: int = 0)
 
 
 def with_measurement(data: bytes, measured: Quantization) -> bytes:
-    """An INT8 model that says of itself what was measured.
+    """Record measured accuracy in an INT8 model's description.
 
     Raises:
-        ModelError: the package onnx is missing, or the model is none of `quantize_onnx`.
+        ModelError: the package onnx is missing, or the model is not from `quantize_onnx`.
     """
     if parse_onnx(data, name="the quantised model").quantization is None:
-        raise ModelError("only a quantised model says how it was quantised")
+        raise ModelError("only a quantised model describes its quantisation")
     import onnx
 
     model = onnx.load_model_from_string(data)
@@ -103,13 +103,13 @@ def with_measurement(data: bytes, measured: Quantization) -> bytes:
 
 
 def with_signed_activations(data: bytes) -> bytes:
-    """An INT8 model all of whose activations are signed, as TensorRT demands.
+    """Convert all activations of an INT8 model to signed, as TensorRT requires.
 
-    Where values are never negative, half of the range is lost: on a processor, unsigned ones are
-    both closer and faster.
+    For values that are never negative, this loses half of the range; on a processor, unsigned
+    activations are more accurate and faster.
 
     Raises:
-        ModelError: the package onnx is missing, or a range does not begin at zero.
+        ModelError: the package onnx is missing, or a range is not symmetric.
     """
     if find_spec("onnx") is None:
         raise ModelError("an INT8 engine needs the package onnx; pip install onnx")
@@ -126,7 +126,9 @@ def with_signed_activations(data: bytes) -> bytes:
         if offset.dtype != np.uint8:
             continue
         if offset.any():
-            raise ModelError(f"{node.name}: zero lies at {offset.max()}, not at 0: not symmetric")
+            raise ModelError(
+                f"{node.name}: the zero point is {offset.max()} instead of 0: not symmetric"
+            )
         wider = numpy_helper.to_array(scale) * np.float32(_LARGEST_UINT8 / _LARGEST_INT8)
         scale.CopyFrom(numpy_helper.from_array(wider.astype(np.float32), scale.name))
         zero.CopyFrom(numpy_helper.from_array(offset.astype(np.int8), zero.name))
@@ -143,14 +145,14 @@ def _checked(crops: Iterable[Image], exported: OnnxModel) -> list[Image]:
             raise SettingError(f"crops must be uint8 {shape}; found {crop.dtype} {crop.shape}")
         pictures.append(crop)
     if not pictures:
-        raise SettingError("a model is quantised on pictures of what it will see; none was given")
+        raise SettingError("quantising a model needs representative pictures; none were given")
     return pictures
 
 
 def _describe(
     quantized: onnx.ModelProto, original: onnx.ModelProto, quantization: Quantization
 ) -> None:
-    """What the model was, and nothing of the machine that quantised it."""
+    """Describe the model in the file, without anything about the quantising machine."""
     quantized.producer_name = original.producer_name
     quantized.ClearField("producer_version")
     quantized.graph.name = original.graph.name
@@ -174,10 +176,10 @@ def _note(model: onnx.ModelProto, notes: dict[str, str]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without NNCF's own log."""
+    """Silence NNCF's log."""
     logger = logging.getLogger("nncf")
     level = logger.level
-    # not by its own function, which sets the level of everybody's handlers
+    # not with its own function, which changes the level of everybody's handlers
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""The networks: `create_model` builds one from a checkpoint."""
+"""Network architectures. `create_model` builds a network from a checkpoint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {
     "pspnet": PspNet,
     **LIBRARY,
 }
-"""Every architecture by the name that checkpoints use.
+"""Every architecture by its name in checkpoints.
 
 Each is called with `classes` and the checkpoint's options, and maps normalised RGB, float
 (batch, 3, height, width), to logits (batch, classes, height / stride, width / stride).
@@ -40,10 +40,10 @@ Each is called with `classes` and the checkpoint's options, and maps normalised 
 
 
 def build_model(architecture: str, *, classes: int, options: Mapping[str, Any]) -> nn.Module:
-    """A freshly initialised network.
+    """Build a newly initialised network.
 
     Raises:
-        ModelError: the architecture is unknown, or does not take these options.
+        ModelError: the architecture is unknown, or does not accept these options.
     """
     builder = ARCHITECTURES.get(architecture)
     if builder is None:
@@ -54,12 +54,12 @@ def build_model(architecture: str, *, classes: int, options: Mapping[str, Any]) 
         return builder(classes=classes, **options)
     except (TypeError, ValueError) as error:
         raise ModelError(
-            f"architecture {architecture!r} does not take the options {dict(options)}: {error}"
+            f"architecture {architecture!r} does not accept the options {dict(options)}: {error}"
         ) from None
 
 
 def create_model(checkpoint: Checkpoint) -> nn.Module:
-    """The checkpoint's network with its weights, in evaluation mode, float32, on the CPU.
+    """Build a checkpoint's network with its weights, in evaluation mode, float32, on the CPU.
 
     Raises:
         ModelError: the architecture is unknown, or the weights do not fit it.
@@ -71,16 +71,16 @@ def create_model(checkpoint: Checkpoint) -> nn.Module:
             options=checkpoint.spec.options,
         )
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
     wrong = sorted(
-        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+        name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name)
     )
     if wrong:
         name = wrong[0]
         raise ModelError(
             f"the weights do not fit the architecture {checkpoint.spec.architecture!r}: "
             f"{len(wrong)} tensors differ, first {name!r}: "
-            f"expected {expected.get(name)}, found {found.get(name)}"
+            f"expected {expected.get(name)}, found {shapes.get(name)}"
         )
     state = {
         name: torch.from_numpy(

@@ -1,9 +1,9 @@
 """EfficientNet-Lite0 without its classifier: the encoder of the shipped model.
 
-Inverted residual blocks after Sandler et al. (CVPR 2018), scaled after Tan and Le (ICML 2019); the
-Lite variant has no squeeze-and-excitation and clips activations at 6, so that it quantises well.
-Padding is static and the same on both sides, which every exporter and runtime folds into the
-convolution; the original's stride-2 layers pad one side only.
+Inverted residual blocks (Sandler et al., CVPR 2018) with compound scaling (Tan and Le, ICML 2019).
+The Lite variant has no squeeze-and-excitation and clips activations at 6, so that it quantises
+well. Padding is static and symmetric, which every exporter and runtime folds into the convolution;
+the original's stride-2 layers pad one side only.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import torch
 from torch import nn
 
 BATCH_NORM_EPSILON = 1e-3
-"""Of the network that the ImageNet weights come from."""
+"""Batch norm's epsilon in the network that the ImageNet weights come from."""
 
 STEM_CHANNELS = 32
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Blocks of the same width: the first one strides, the others have a shortcut."""
+    """Blocks of one width: the first has the stride, the others have a shortcut."""
 
     channels: int
     depth: int
@@ -59,7 +59,7 @@ def _convolution(
 
 
 class InvertedResidual(nn.Module):
-    """Expand, convolve each channel by itself, project; a shortcut where the shape stays."""
+    """Expand, convolve depthwise, project; with a shortcut if the shape is unchanged."""
 
     def __init__(
         self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int
@@ -83,7 +83,7 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite(nn.Module):
     """EfficientNet-Lite0's features at strides 2, 4, 8, 16 and 32.
 
-    The state's entries stand in the order of the published network's, so that its weights can be
+    The entries of its state are in the published network's order, so that the weights can be
     copied one by one (`training.encoder_weights`).
     """
 

@@ -1,8 +1,8 @@
 """The network that finds faces: a small residual encoder and a pyramid down to stride 8.
 
-Centres of objects as peaks of a map, after Zhou et al. (CenterNet, 2019); sizes, places and turns
-as expected values over bins, after Rothe et al. (DEX, IJCV 2018), all in one softmax, so that
-every backend runs it as it runs a network that labels pixels (see `rtseg.faces.centres`).
+Faces are peaks of a map of centres (Zhou et al., CenterNet, 2019); their sizes, offsets and
+rotations are expected values over bins (Rothe et al., DEX, IJCV 2018). Everything is in one
+softmax, so that every backend runs it like a segmentation network (see `rtseg.faces.centres`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class FaceFinderNet(nn.Module):
     ) -> None:
         super().__init__()
         if len(stem) != 2 or len(widths) != 3 or len(depths) != 3:
-            raise ValueError("stem holds two numbers; widths and depths one for 8, 16 and 32 each")
+            raise ValueError(
+                "stem must have two numbers; widths and depths one each for 8, 16 and 32"
+            )
         self.stride = 8
         self.stem = nn.Sequential(
             conv_bn(3, stem[0], stride=2),
@@ -81,7 +83,9 @@ class FaceFinderNet(nn.Module):
         assert last.bias is not None
         nn.init.normal_(last.weight, std=0.01)
         with torch.no_grad():
-            last.bias[0] = 8.0  # at first nothing is a face, so that the few that are teach it
+            last.bias[0] = (
+                8.0  # initially nothing is a face, so that the few faces dominate the gradient
+            )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised RGB (batch, 3, h, w), sides multiples of 32 -> logits at stride 8."""

@@ -1,8 +1,8 @@
-"""Architectures of segmentation-models-pytorch and torchvision, by an allow-list.
+"""Architectures of segmentation-models-pytorch and torchvision, restricted to an allow-list.
 
-A checkpoint names an architecture, an encoder and numbers, all of which are checked here before a
-library sees them: no option can make a library fetch or run anything. Weights come from the
-checkpoint only. The libraries' own enlargement is left out: logits leave at the decoder's stride.
+A checkpoint names an architecture, an encoder and numbers, which are all validated before they
+reach a library, so that no option can make it download or run anything. Weights come from the
+checkpoint only. The libraries' final upsampling is omitted: logits are at the decoder's stride.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class _Smp:
     """A class of segmentation-models-pytorch.
 
     Attributes:
-        name: of the class.
-        numbers: options that are whole numbers, with their allowed values.
-        sequences: options that are lists of whole numbers, with their allowed lengths.
+        name: the name of the class.
+        numbers: integer options, with their allowed values.
+        sequences: options that are lists of integers, with their allowed lengths.
     """
 
     name: str
@@ -74,14 +74,14 @@ TORCHVISION = MappingProxyType(
         "torchvision-deeplabv3-mobilenet-v3": "deeplabv3_mobilenet_v3_large",
     }
 )
-"""Names of torchvision's functions; they take no options here."""
+"""Names of torchvision's functions; they accept no options here."""
 
 
 def _checked(architecture: str, kind: _Smp, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, each of an allowed name, type and range.
+    """Validate the options: name, type and range.
 
     Raises:
-        ValueError: one is not.
+        ValueError: an option is invalid.
     """
     checked: dict[str, Any] = {}
     for name, value in options.items():
@@ -118,19 +118,19 @@ def _build_smp(architecture: str, *, classes: int, **options: Any) -> nn.Module:
             f"the architecture {architecture!r} needs segmentation-models-pytorch, which is not "
             "installed; install it with: pip install 'rtseg[training]'"
         ) from None
-    # built for real even where the caller builds without storage: the library computes with values
+    # built for real even if the caller builds without storage: the library computes with values
     with torch.device("cpu"):
         model: nn.Module = getattr(library, kind.name)(
             encoder_weights=None, classes=classes, **checked
         )
     head = model.segmentation_head
     assert isinstance(head, nn.Sequential)
-    head[1] = nn.Identity()  # the enlargement
+    head[1] = nn.Identity()  # the upsampling
     return model
 
 
 class _TorchvisionNet(nn.Module):
-    """torchvision's backbone and classifier, without the enlargement after them."""
+    """torchvision's backbone and classifier, without the final upsampling."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -156,4 +156,4 @@ LIBRARY: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {name: partial(_build_smp, name) for name in SMP}
     | {name: partial(_build_torchvision, name) for name in TORCHVISION}
 )
-"""Every architecture of the libraries, called as those of `rtseg.models.ARCHITECTURES`."""
+"""Every architecture of the libraries, called like those of `rtseg.models.ARCHITECTURES`."""

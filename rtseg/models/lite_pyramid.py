@@ -9,7 +9,7 @@ from rtseg.models.pyramid import PyramidNet, initialise
 
 
 class LitePyramid(PyramidNet):
-    """A mobile encoder with ImageNet weights to start from, and a decoder of 64 channels.
+    """A mobile encoder that can start from ImageNet weights, and a decoder of 64 channels.
 
     Args:
         classes: output channels.

@@ -1,4 +1,4 @@
-"""Normalise pixels for a network: the one place, for training and every backend."""
+"""Normalise pixels for a network, identically in training and in every backend."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def input_scaling(
     """(shift, scale) of each RGB channel: a network sees `(pixel - shift) * scale`.
 
     Args:
-        mean, std: of the picture scaled to 0..1, as in `ModelSpec`.
-        device: where the two are wanted.
+        mean, std: for pictures scaled to 0..1, as in `ModelSpec`.
+        device: the device of the results.
 
     Returns:
-        float32 (3,) each, for pixels of 0..255.
+        float32 (3,) each, for pixel values 0..255.
     """
     return (
         torch.tensor(mean, device=device) * 255,
@@ -28,11 +28,11 @@ def input_scaling(
 def normalised(
     images: torch.Tensor, *, mean: Sequence[float], std: Sequence[float]
 ) -> torch.Tensor:
-    """A batch of pictures as a network's input.
+    """Convert a batch of pictures to a network's input.
 
     Args:
         images: uint8 (batch, height, width, 3), RGB.
-        mean, std: as `input_scaling` takes them.
+        mean, std: as for `input_scaling`.
 
     Returns:
         float32 (batch, 3, height, width), channels last in memory.

@@ -1,9 +1,8 @@
-"""The decoder that the face-part networks share: a feature pyramid and a fine head.
+"""The decoder of the face-part networks: a feature pyramid and a fine head.
 
-The top-down pathway after Lin et al. (CVPR 2017), the pooled context after Zhao et al. (CVPR
-2017), the rearrangement of channels into pixels after Shi et al. (CVPR 2016). Only 3x3 and 1x1
-convolutions, ReLU, addition, bilinear upsampling and that rearrangement, which TensorRT, oneDNN
-and OpenVINO all run as their fast paths.
+The top-down pathway follows Lin et al. (CVPR 2017), the pooled context Zhao et al. (CVPR 2017), and
+pixel shuffling Shi et al. (CVPR 2016). It uses only 3x3 and 1x1 convolutions, ReLU, addition,
+bilinear upsampling and pixel shuffling, which are all fast in TensorRT, oneDNN and OpenVINO.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch.nn import functional
 
 
 def conv_bn(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """A convolution without bias and its batch norm."""
+    """A convolution without bias, followed by batch norm."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -25,7 +24,7 @@ def conv_bn(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> n
 
 
 def initialise(module: nn.Module) -> None:
-    """He initialisation of every convolution in it (He et al., ICCV 2015)."""
+    """Apply He initialisation (He et al., ICCV 2015) to every convolution in a module."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             fan = part.kernel_size[0] * part.kernel_size[1] * part.out_channels // part.groups
@@ -35,18 +34,18 @@ def initialise(module: nn.Module) -> None:
 
 
 class PyramidNet(nn.Module):
-    """What an encoder's features at strides 4, 8, 16 and 32 become: logits at stride 4 or 2.
+    """Decodes an encoder's features at strides 4, 8, 16 and 32 to logits at stride 4 or 2.
 
-    A lip is two or three pixels high in a 256x256 crop: cells of four pixels cannot draw it. The
-    fine head splits each cell of the decoder into four, and lets what the encoder saw at stride 2
-    correct them. Encoders are subclasses, so that a checkpoint's tensors keep flat names.
+    A lip is two or three pixels high in a 256x256 crop, too fine for cells of four pixels. The fine
+    head splits each cell of the decoder into four and corrects them with the encoder's features at
+    stride 2. Encoders are subclasses, so that a checkpoint's tensors have flat names.
 
     Args:
         classes: output channels.
         half: channels of the encoder at stride 2.
         widths: its channels at strides 4, 8, 16 and 32.
         pyramid: channels of the decoder.
-        fine: channels of the fine head; 0 is none, and logits at stride 4.
+        fine: channels of the fine head; 0 for none, with logits at stride 4.
 
     Attributes:
         stride: input pixels per output pixel.
@@ -55,7 +54,7 @@ class PyramidNet(nn.Module):
     def add_decoder(
         self, *, classes: int, half: int, widths: Sequence[int], pyramid: int, fine: int
     ) -> None:
-        """Make the decoder's layers; the encoder's are made before."""
+        """Create the decoder's layers; the encoder's must be created first."""
         self.context = nn.Conv2d(widths[3], pyramid, 1)
         self.laterals = nn.ModuleList(conv_bn(width, pyramid, kernel=1) for width in widths)
         self.merges = nn.ModuleList(conv_bn(pyramid, pyramid) for _ in range(3))
@@ -74,7 +73,7 @@ class PyramidNet(nn.Module):
             )
 
     def initialise_decoder(self) -> None:
-        """The fine head learns to correct: at first it says nothing."""
+        """Initialise the fine head's correction to zero."""
         for layers in (self.context, self.laterals, self.merges, self.head):
             initialise(layers)
         if self.fine:
@@ -102,9 +101,9 @@ class PyramidNet(nn.Module):
         return logits
 
     def grown(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """This network's state, begun from that of one like it without a fine head.
+        """Make this network's initial state from that of one without a fine head.
 
-        Every quarter of a cell says at first what the cell said.
+        Each quarter of a cell initially has the cell's output.
         """
         grown = dict(state)
         if not self.fine or any(name.startswith("refine.") for name in state):

@@ -15,7 +15,7 @@ from rtseg.models.pyramid import PyramidNet, conv_bn, initialise
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Two 3x3 convolutions with a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualPyramid(PyramidNet):
-    """Encoder strides 4, 8, 16, 32; decoder back to stride 4, or to 2 with a fine head.
+    """An encoder with strides 4 to 32, and a decoder back to stride 4, or 2 with a fine head.
 
     Args:
         classes: output channels.
@@ -55,7 +55,9 @@ class ResidualPyramid(PyramidNet):
     ) -> None:
         super().__init__()
         if len(widths) != 4 or len(depths) != 4:
-            raise ValueError("widths and depths hold one number for each stride 4, 8, 16, 32")
+            raise ValueError(
+                "widths and depths must have one number each for strides 4, 8, 16 and 32"
+            )
         self.stem = nn.Sequential(
             conv_bn(3, stem, stride=2),
             nn.ReLU(inplace=True),

@@ -165,10 +165,10 @@ def test_memory_that_runs_out_in_the_middle_goes_on_elsewhere(model, gpu, lines)
         fail_at_launch(gpu, 2)
         assert (backend.infer(crops).argmax(-1) == labels).all()
         assert backend.name == "openvino"
-    tried = ("batch of 4: going on with batches of 2", "batch of 2: going on with batches of 1")
+    tried = ("batch of 4: continuing with batches of 2", "batch of 2: continuing with batches of 1")
     for text, line in zip((*tried, "CUDA graph"), lines()[-3:], strict=True):
         assert f"too full for a {text}" in line
-    assert "; going on with openvino on cpu" in lines()[-1]
+    assert "; continuing with openvino on cpu" in lines()[-1]
     assert not any(gpu.memory.alive().values())
 
 
@@ -186,7 +186,7 @@ def test_a_gpu_that_dies_in_the_middle_is_left_for_the_processor(model, gpu, lin
         assert backend.name == "openvino"
         assert f"CUDA error {code}" in lines()[-1]
         assert said in lines()[-1]
-        assert "; going on with openvino on cpu" in lines()[-1]
+        assert "; continuing with openvino on cpu" in lines()[-1]
     assert (gpu.memory.driver_stack, gpu.memory.pycuda_stack) == ([], [])
 
 

@@ -64,7 +64,7 @@ def test_the_call_that_fails_is_done_by_the_next(caplog):
         (record,) = caplog.records
         assert record.levelname == "WARNING"
         assert record.getMessage() == (
-            "gpu on somewhere: the GPU's memory is full; going on with cpu runs"
+            "gpu on somewhere: the GPU's memory is full; continuing with cpu runs"
         )
     assert (gpu.closed, opened[0].closed) == (1, 1)
     with pytest.raises(BackendError, match="closed"):
@@ -120,7 +120,7 @@ def test_a_backend_that_fails_otherwise_is_left_too(caplog):
         assert answers(backend, tiny_crops(1)) == {2}
         assert (backend.name, gpu.closed) == ("cpu", 1)
     (record,) = [one for one in caplog.records if one.levelname == "WARNING"]
-    assert "going on with cpu runs" in record.getMessage()
+    assert "continuing with cpu runs" in record.getMessage()
 
 
 def test_of_two_that_fail_the_error_is_no_full_memory():

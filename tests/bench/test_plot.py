@@ -63,7 +63,9 @@ def test_backends_are_drawn_beside_each_other(tmp_path):
 
 def test_what_cannot_be_drawn_is_said_before_anything_is_measured(tmp_path, monkeypatch, report):
     for name in ("bench.bmp", "bench", "bench.png.txt"):
-        with pytest.raises(SettingError, match=r"--plot .*: a picture's name ends in .png, .svg"):
+        with pytest.raises(
+            SettingError, match=r"--plot .*: is not a supported picture; allowed: .png, .svg"
+        ):
             check_plot(name)
     with pytest.raises(SinkError, match="cannot be written: No such file"):
         plot(report, str(tmp_path / "none" / "bench.png"))

@@ -83,7 +83,7 @@ def test_bench_of_all_backends_refuses_what_it_varies_itself(
 ) -> None:
     result = run("bench", "--backend", "all", *option)
     assert result.code == 2
-    assert result.error.startswith(f"error: {option[0]}: --backend all measures every one")
+    assert result.error.startswith(f"error: {option[0]}: --backend all measures every backend")
 
 
 def test_the_command_line_names_options_where_the_library_names_fields(run: Run) -> None:

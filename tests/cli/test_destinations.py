@@ -152,7 +152,7 @@ def test_left_out_stills_change_the_exit_code(run: Run, tmp_path: Path) -> None:
     assert len(frame_times(tmp_path / "out.mp4")) == 2
     result = run("image", folder, "-o", tmp_path / "views")
     assert result.code == 3
-    assert "c.cr2: left out: .cr2 cannot be read" in result.error
+    assert "c.cr2: skipped: .cr2 cannot be read" in result.error
     assert "2 of 3 pictures segmented" in result.err
     assert names_in(tmp_path / "views") == ["a.png", "b.png"]
 

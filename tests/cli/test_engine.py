@@ -89,7 +89,7 @@ def test_what_goes_wrong_is_one_line(run, model, tmp_path):
         (2, "unknown engine recipe 'nothing'; allowed: face-parts", ("build", "nothing")),
         (6, "cannot be read", ("build", tmp_path / "missing.onnx")),
         (6, "there is no exported model beside", ("build", tmp_path / "missing.safetensors")),
-        (2, "is named *.onnx", ("export", "-o", tmp_path / "x.bin")),
+        (2, "must be named *.onnx", ("export", "-o", tmp_path / "x.bin")),
         (6, "cannot be read", ("export", tmp_path / "missing.safetensors")),
     ):
         result = run("engine", *arguments)
@@ -137,7 +137,7 @@ def test_engines_for_other_machines(run, model, monkeypatch, folder):
     assert built.code == 0
     assert "by TensorRT-RTX 1.7.1.116 for sm86, sm120" in built.out
     assert "not compared with FP32" in built.out
-    assert ".engine.json into that machine's folder" in built.out
+    assert ".engine.json into that machine's engine folder" in built.out
     assert "already built" in run("engine", "build", model, "--for", "sm86,sm120").out
     refused = run("engine", "build", model, "--for", "sm90")
     assert (refused.code, "allowed: sm75, sm80" in refused.error) == (2, True)

@@ -64,7 +64,7 @@ def test_devices_by_number(drive):
         "sm121",
         "13.0",
     )
-    with pytest.raises(SettingError, match="cuda:2: there is none; found: cuda:0, cuda:1"):
+    with pytest.raises(SettingError, match="cuda:2: does not exist; found: cuda:0, cuda:1"):
         nvidia.find_gpu(2)
     drive(Driver(cuDeviceGetName=709))
     with pytest.raises(BackendError, match=r"does not describe cuda:0 .*CONTEXT_IS_DESTROYED"):

@@ -1,1 +1,1 @@
-"""PyTorch as a backend: on a processor, and on an NVIDIA GPU."""
+"""The PyTorch backend, for processors and NVIDIA GPUs."""

@@ -1,8 +1,8 @@
-"""PyTorch: bf16 or fp32 on a processor, fp16 on an NVIDIA GPU.
+"""Run a checkpoint with PyTorch: bf16 or fp32 on a processor, fp16 on an NVIDIA GPU.
 
-Batch norm is folded into the convolutions; normalisation and softmax are computed here, so that
-uint8 goes in and probabilities come out. On a GPU batches are padded to 1, 2, 4 or 8, each of
-which has its buffers and its CUDA graph.
+Batch norm is folded into the convolutions. Normalisation and softmax are included, so that the
+input is uint8 and the output probabilities. On a GPU, batches are padded to 1, 2, 4 or 8, each size
+with its own buffers and CUDA graph.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from rtseg.settings import DeviceName, ModelSettings, Precision, device_index, d
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _ALLOWED = {"cpu": ("auto", "fp32", "bf16"), "cuda": ("auto", "fp32", "bf16", "fp16")}
 
-# Libraries below PyTorch say it in their own ways (cuDNN and cuBLAS: ALLOC_FAILED).
+# Libraries below PyTorch word it differently (cuDNN and cuBLAS: ALLOC_FAILED).
 _OUT_OF_MEMORY = re.compile(r"out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 _log = logging.getLogger("rtseg")
@@ -50,22 +50,21 @@ _log = logging.getLogger("rtseg")
 class TorchBackend(Backend):
     """Runs a checkpoint through PyTorch.
 
-    The number of threads is a budget of the whole process: PyTorch's and OpenCV's pools are set
-    to it.
+    The number of threads applies to the whole process: PyTorch's and OpenCV's pools are set to it.
 
     Args:
         checkpoint: the model with its weights.
-        device: `cpu`, `cuda`, or `auto`: a GPU where PyTorch sees one.
-        precision: `auto` is fp16 on a GPU; on a processor bf16 where it has the instructions and
-            a short measurement does not find it slower, else fp32.
-        threads: processor threads; 0 is one a core.
+        device: `cpu`, `cuda`, or `auto`: a GPU if PyTorch finds one.
+        precision: `auto` is fp16 on a GPU. On a processor it is bf16 if the processor has the
+            instructions and a short measurement does not find it slower, else fp32.
+        threads: processor threads; 0 means one per core.
         compiled: on a processor, compile the network first, which takes up to a minute.
-        cuda_graphs: on a GPU, record each batch size as a CUDA graph.
+        cuda_graphs: on a GPU, capture each batch size as a CUDA graph.
 
     Raises:
-        SettingError: a value is unknown, out of range, or does not go with the device.
+        SettingError: a value is unknown, out of range, or not supported on the device.
         ModelError: the weights do not fit the architecture.
-        CompilerError: the network cannot be compiled here.
+        CompilerError: the network cannot be compiled on this machine.
         DeviceMemoryError: the GPU's memory is full.
         BackendError: there is no such device, or it fails.
     """
@@ -99,7 +98,7 @@ class TorchBackend(Backend):
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         self.uses_cuda_graphs = cuda_graphs and kind == "cuda"
         self._graphed: dict[int, GraphedBatch] = {}
-        # the weights live in the network from here on
+        # from here on the network holds the weights
         self.model = checkpoint.spec
         network = fold_batch_norms(create_model(checkpoint))
         try:
@@ -110,7 +109,7 @@ class TorchBackend(Backend):
             self._compile()
 
     def _choose(self, network: nn.Module, precision: Precision) -> None:
-        """Settle on a precision, and say why."""
+        """Choose a precision; return it with the reason."""
         self._mean, self._scale = input_scaling(
             self.model.mean, self.model.std, device=self._device
         )
@@ -122,13 +121,13 @@ class TorchBackend(Backend):
         self.precision = precision
         self._network: nn.Module | None = self._prepared(network, precision)
         if self._device.type == "cuda":
-            # the weights were put on the device by the default stream, which ours does not wait for
+            # the default stream copied the weights to the device, and ours does not wait for it
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
         self.reason = f"torch on {self.device}, {precision} ({why}), {self.threads} threads"
 
     def _compile(self) -> None:
-        """Compile for one crop at a time: each other batch would have to be compiled as well, and
-        on a processor a batch is no faster than its crops one after the other."""
+        """Compile for one crop at a time, since each batch size would need its own compilation,
+        and on a processor a batch is no faster than single crops."""
         assert self._network is not None
         self._network = compile_network(
             self._network, lambda network: self._run(network, self._empty_crops(1))
@@ -148,7 +147,7 @@ class TorchBackend(Backend):
         return prepared
 
     def _measure(self, network: nn.Module) -> tuple[Precision, str]:
-        """Whether bf16 is worth it: without its instructions it can be far slower than fp32."""
+        """Decide whether to use bf16, which is slower than fp32 without its instructions."""
         if not has_bf16_instructions():
             return "fp32", "the processor has no bf16 instructions"
         empty = self._empty_crops(1)
@@ -163,12 +162,12 @@ class TorchBackend(Backend):
         )
         bf16_ms, fp32_ms = fastest["bf16"], fastest["fp32"]
         measured = f"bf16 measured {bf16_ms:.1f} ms, fp32 {fp32_ms:.1f} ms"
-        # a processor that has the instructions is nearly always faster with them: only a clear
-        # loss counts, so that a busy machine seldom changes what a model computes
+        # A processor with the instructions is nearly always faster in bf16. Only a clear loss
+        # counts, so that load on the machine seldom changes a model's results.
         return ("fp32" if bf16_ms > 1.2 * fp32_ms else "bf16"), measured
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As `Backend.infer`. Where a GPU's memory is full, smaller batches are tried first."""
+        """See `Backend.infer`. If a GPU's memory is full, smaller batches are tried first."""
         self.check_crops(crops)
         with self._lock:
             network = self._network
@@ -182,7 +181,7 @@ class TorchBackend(Backend):
             )
 
     def warm_up(self) -> None:
-        """As `Backend.warm_up`; on a GPU at every batch size, so that each is recorded."""
+        """See `Backend.warm_up`. On a GPU, runs every batch size, so that each is captured."""
         if self._device.type == "cpu":
             super().warm_up()
             return
@@ -190,7 +189,7 @@ class TorchBackend(Backend):
             self.infer(self._empty_crops(batch))
 
     def _attempt(self, network: nn.Module, crops: Crops) -> ProbabilityBatch:
-        """As `_run`, in rtseg's errors."""
+        """Like `_run`, but raise rtseg's errors."""
         try:
             return self._run(network, crops)
         except RuntimeError as error:
@@ -203,32 +202,32 @@ class TorchBackend(Backend):
 
     @torch.inference_mode()
     def _run(self, network: nn.Module, crops: Crops) -> ProbabilityBatch:
-        """One batch: uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes)."""
+        """Run one batch: uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes)."""
         if self._device.type == "cuda":
             with torch.cuda.device(self._device), reproducible_arithmetic():
                 graphed = self._graphed_batch(network, padded(len(crops)))
-                found = graphed.run(crops)
+                probabilities = graphed.run(crops)
             self.device_seconds = graphed.device_seconds
-            return found
-        # PyTorch takes writable arrays only
+            return probabilities
+        # PyTorch accepts only writable arrays
         pixels = torch.from_numpy(np.require(crops, requirements=("C", "W")))
         result: ProbabilityBatch = self._compute(network, pixels).numpy()
         return result
 
     def _compute(self, network: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-        """As `_run`, from and to tensors on the device."""
+        """Like `_run`, from and to tensors on the device."""
         dtype = next(network.parameters()).dtype
         normalised = (pixels.float().sub_(self._mean).mul_(self._scale)).to(dtype)
         # the view of an NHWC array as NCHW is what PyTorch calls channels_last
         logits: torch.Tensor = network(normalised.permute(0, 3, 1, 2))
         if logits.is_cuda:
             return functional.softmax(logits.permute(0, 2, 3, 1).float(), dim=-1)
-        # class by class on a processor: cell by cell, PyTorch takes ten times as long
+        # along the classes on a processor: cell by cell, PyTorch takes ten times as long
         probabilities = functional.softmax(logits.float().contiguous(), dim=1)
         return probabilities.permute(0, 2, 3, 1)
 
     def _graphed_batch(self, network: nn.Module, batch: int) -> GraphedBatch:
-        """The buffers and the graph of one batch size, made at its first use."""
+        """The buffers and the graph of one batch size, created at first use."""
         graphed = self._graphed.get(batch)
         if graphed is not None:
             return graphed
@@ -245,12 +244,14 @@ class TorchBackend(Backend):
                 graphed.record()
             except GraphError as error:
                 self.uses_cuda_graphs = False
-                _log.warning("CUDA graphs do not work here, so each call is slower: %s", error)
+                _log.warning(
+                    "CUDA graphs do not work on this machine, so each call is slower: %s", error
+                )
         self._graphed[batch] = graphed
         return graphed
 
     def close(self) -> None:
-        """As `Backend.close`."""
+        """See `Backend.close`."""
         with self._lock:
             self._network = None
             self._graphed.clear()
@@ -258,10 +259,10 @@ class TorchBackend(Backend):
 
 @contextmanager
 def reproducible_arithmetic() -> Iterator[None]:
-    """FP32 is FP32 on a GPU, and one picture gives the same labels each time.
+    """Make FP32 exact and results reproducible on a GPU.
 
-    PyTorch's defaults let convolutions round FP32 to TF32's ten bits of mantissa; and cuDNN's
-    benchmark may choose other kernels, which round otherwise, from one start to the next.
+    By default, PyTorch's convolutions round FP32 to TF32's ten bits of mantissa, and cuDNN's
+    benchmark may choose different kernels, with different rounding, from start to start.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
@@ -273,7 +274,7 @@ def reproducible_arithmetic() -> Iterator[None]:
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """Merge each batch norm that follows a convolution in an `nn.Sequential` into it, in place."""
+    """Fold each batch norm that follows a convolution in an `nn.Sequential` into it, in place."""
     for child in network.children():
         fold_batch_norms(child)
     if isinstance(network, nn.Sequential):
@@ -286,14 +287,14 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
 
 
 def has_bf16_instructions() -> bool:
-    """Whether this processor multiplies bf16 natively (AVX512-BF16, AMX)."""
+    """Whether this processor has native bf16 multiplication (AVX512-BF16, AMX)."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    # private names of PyTorch, absent in some versions: then fp32 it is
+    # private functions of PyTorch, missing in some versions; fp32 is used then
     return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
 
 def set_thread_budget(threads: int) -> int:
-    """Hold PyTorch's and OpenCV's pools to so many threads (0: one a core); returns how many."""
+    """Set the size of PyTorch's and OpenCV's thread pools (0: one per core); return it."""
     import cv2
 
     from rtseg.settings import thread_count
@@ -315,13 +316,13 @@ def _find_device(device: DeviceName) -> torch.device:
     if kind == "cpu" or not has_gpu:
         return torch.device("cpu")
     if index >= torch.cuda.device_count():
-        found = listed(f"cuda:{number}" for number in range(torch.cuda.device_count()))
-        raise SettingError(f"device {device}: there is none; found: {found}")
+        devices = listed(f"cuda:{number}" for number in range(torch.cuda.device_count()))
+        raise SettingError(f"device {device}: does not exist; found: {devices}")
     return torch.device("cuda", index)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether PyTorch, or a library that it calls, found no memory on the device."""
+    """Whether an error of PyTorch or a library below means that device memory ran out."""
     return isinstance(error, torch.OutOfMemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
 
 

@@ -1,4 +1,4 @@
-"""PyTorch's compiler, for a network on a processor."""
+"""Compile a network for a processor with PyTorch's compiler."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _log = logging.getLogger("rtseg")
 
 
 def compiled(network: nn.Module, run_once: Callable[[nn.Module], object]) -> nn.Module:
-    """The network, compiled with its weights frozen in, for inputs of one shape.
+    """Compile a network, with its weights frozen, for inputs of one shape.
 
-    Takes up to a minute, and some seconds where it was done before.
+    Takes up to a minute, or some seconds if the result is cached.
 
     Args:
-        network: in evaluation mode.
-        run_once: runs the network it is given on an input of that shape.
+        network: the network, in evaluation mode.
+        run_once: runs the network passed to it on an input of that shape.
 
     Raises:
-        CompilerError: PyTorch's compiler, or the C++ compiler that it calls, does not manage.
+        CompilerError: PyTorch's compiler, or the C++ compiler that it calls, fails.
     """
     _keep_private()
     _log.info("compiling the network for this processor: up to a minute, the first time")
@@ -38,28 +38,30 @@ def compiled(network: nn.Module, run_once: Callable[[nn.Module], object]) -> nn.
             result: nn.Module = torch.compile(  # type: ignore[assignment]
                 network, fullgraph=True, dynamic=False, options={"freezing": True}
             )
-            # it is the first call that compiles
+            # compilation happens in the first call
             run_once(result)
     except Exception as error:
-        # whatever two compilers may raise
+        # two compilers can raise anything
         raise CompilerError(f"torch.compile failed: {_reason(error)}") from error
     return result
 
 
 def _keep_private() -> None:
-    """Keep what is compiled, which runs as native code, where only its owner can write: PyTorch's
-    own place is a name in the shared temporary folder that anybody can guess."""
+    """Cache compiled code, which runs natively, in a folder that only its owner can write to.
+
+    PyTorch's default is a predictable name in the shared temporary folder.
+    """
     if _CACHE_VARIABLE in os.environ:
         return
     try:
         os.environ[_CACHE_VARIABLE] = str(private_folder(user_cache("compiled")))
     except BackendError as error:
-        raise CompilerError(f"there is no place for compiled code: {error}") from error
+        raise CompilerError(f"there is no folder for compiled code: {error}") from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without PyTorch's remark that no CUDA is there, which nobody asked for."""
+    """Silence PyTorch's warning that CUDA is missing."""
     logger = logging.getLogger("torch.utils.cpp_extension")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -70,7 +72,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The line that says what is wrong, of the many that PyTorch gives."""
+    """The one line of PyTorch's long message that says what is wrong."""
     root: BaseException = error
     while root.__cause__ is not None:
         root = root.__cause__

@@ -1,5 +1,5 @@
-"""One batch size on an NVIDIA GPU, through PyTorch: fixed buffers, page-locked on the host, and
-the work between them recorded once as a CUDA graph and then started by one call."""
+"""Run one batch size on an NVIDIA GPU through PyTorch, with fixed buffers (page-locked on the host)
+and a CUDA graph that is captured once and then launched by a single call."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ Compute = Callable[[torch.Tensor], torch.Tensor]
 """uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes), all on the GPU."""
 
 WARM_UP_RUNS = 3
-"""Before recording: libraries choose kernels and take their workspaces in the first runs."""
+"""Runs before capture, in which libraries choose kernels and allocate workspaces."""
 
 
 class GraphError(Exception):
-    """CUDA would not record the work; it can still be done call by call."""
+    """CUDA cannot capture the work as a graph; it can still run call by call."""
 
 
 class GraphedBatch:
-    """Copies crops in, computes, and copies probabilities out, on a stream of its own.
+    """Copies crops to the GPU, computes, and copies probabilities back, on a CUDA stream.
 
     Args:
-        compute: what is computed of the crops.
-        batch: how many crops; fewer are padded with what an earlier call left there.
-        crop, probabilities: the shapes of one of each, without the batch.
+        compute: computes probabilities from crops.
+        batch: number of crops; a smaller batch is padded with data of an earlier call.
+        crop, probabilities: shapes without the batch dimension.
         device: the GPU.
-        stream: where the work goes; batches may share one.
+        stream: the CUDA stream, which several batch sizes may share.
 
     Raises:
-        torch.OutOfMemoryError: there is no room for the buffers.
+        torch.OutOfMemoryError: there is no memory for the buffers.
     """
 
     device_seconds = 0.0
-    """What the last call took by the GPU's own clock, copies and all."""
+    """Duration of the last call by the GPU's clock, including copies."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class GraphedBatch:
         self._ended = cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
     def record(self) -> None:
-        """Record the computation as a graph.
+        """Capture the computation as a graph.
 
         Raises:
-            GraphError: it cannot be recorded.
-            torch.OutOfMemoryError: there is no room for it.
+            GraphError: it cannot be captured.
+            torch.OutOfMemoryError: there is no memory for it.
         """
         with cuda.stream(self._stream):
             for _ in range(WARM_UP_RUNS):
@@ -71,7 +71,7 @@ class GraphedBatch:
         self._stream.synchronize()
         graph = cuda.CUDAGraph()
         try:
-            # only this thread's calls count: others may use the GPU meanwhile
+            # only this thread's calls matter, so that others may use the GPU meanwhile
             with cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 probabilities = self._compute(self._crops)
         except torch.OutOfMemoryError:
@@ -81,10 +81,10 @@ class GraphedBatch:
         self._probabilities, self._graph = probabilities, graph
 
     def run(self, crops: Crops) -> ProbabilityBatch:
-        """At most `batch` crops; the result is valid until the next call.
+        """Run at most `batch` crops; the result is valid until the next call.
 
         Raises:
-            RuntimeError: what PyTorch raises.
+            RuntimeError: from PyTorch.
         """
         self._host_crops.numpy()[: len(crops)] = crops
         with cuda.stream(self._stream):
@@ -98,8 +98,8 @@ class GraphedBatch:
             self._ended.record()
         self._ended.synchronize()
         self.device_seconds = self._began.elapsed_time(self._ended) / 1e3
-        found: ProbabilityBatch = self._host_probabilities.numpy()[: len(crops)]
-        return found
+        probabilities: ProbabilityBatch = self._host_probabilities.numpy()[: len(crops)]
+        return probabilities
 
 
 def _page_locked(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

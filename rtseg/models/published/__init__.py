@@ -1,1 +1,1 @@
-"""Published architectures, one a file."""
+"""Published architectures, one per file."""

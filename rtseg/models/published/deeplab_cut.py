@@ -1,9 +1,9 @@
-"""The DeepLabV3+ of keras.io's example: ResNet-50 cut at its fourth stage, plain convolutions.
+"""The DeepLabV3+ of keras.io's example: ResNet-50 cut in its fourth stage, plain convolutions.
 
-Where it differs from Chen et al. (ECCV 2018): the encoder ends inside the last block of the fourth
-stage (stride 16, 256 channels), so that it needs no dilation; the pyramid is not separable and has
-rates 6, 12 and 18; the low-level features are the 64 channels inside the last block of the
-second stage.
+Differences from Chen et al. (ECCV 2018): the encoder ends inside the last block of the fourth stage
+(stride 16, 256 channels), so that it needs no dilation; the pyramid's convolutions are not
+separable and have rates 6, 12 and 18; the low-level features are the 64 channels inside the last
+block of the second stage.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _convolution(
 
 
 class _HalfBottleneck(nn.Module):
-    """A bottleneck up to the activation of its 3x3 convolution; names as torchvision's."""
+    """A bottleneck up to the activation of its 3x3 convolution, with torchvision's names."""
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class _HalfBottleneck(nn.Module):
 
 
 class CutResNet(nn.Module):
-    """torchvision's ResNet-50 up to the inside of its sixth block of the fourth stage."""
+    """torchvision's ResNet-50 up to the middle of the sixth block of the fourth stage."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,8 +65,8 @@ class CutResNet(nn.Module):
 class DeepLabCut(nn.Module):
     """Encoder, dilated pyramid at stride 16, decoder at stride 4.
 
-    The published net enlarges its features before the last 1x1 convolution; here that is left to
-    the caller, which gives the same logits: the two steps commute.
+    The published network upsamples its features before the last 1x1 convolution. Here the caller
+    upsamples the logits, with the same result, because the two steps commute.
 
     Args:
         classes: output channels.

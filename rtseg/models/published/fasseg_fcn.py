@@ -42,7 +42,7 @@ class FassegFcn(nn.Module):
                 pairwise((3, *WIDTHS)), KERNELS, drops, strict=True
             )
         )
-        # each doubles the size; from the second on its input is joined by the skip of that size
+        # each doubles the size; from the second on, the skip of the same size is concatenated
         inputs = (WIDTHS[3], 2 * WIDTHS[2], 2 * WIDTHS[1], 2 * WIDTHS[0])
         outputs = (WIDTHS[2], WIDTHS[1], WIDTHS[0], classes)
         self.raises = nn.ModuleList(

@@ -1,4 +1,4 @@
-"""FCN-32s (Long et al., CVPR 2015) over ResNet-50: one coarse prediction, enlarged 32 times."""
+"""FCN-32s (Long et al., CVPR 2015) on ResNet-50: one coarse prediction, upsampled 32 times."""
 
 from __future__ import annotations
 

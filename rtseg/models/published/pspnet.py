@@ -1,4 +1,4 @@
-"""PSPNet (Zhao et al., CVPR 2017) over a dilated ResNet-50, with its auxiliary head."""
+"""PSPNet (Zhao et al., CVPR 2017) on a dilated ResNet-50, with its auxiliary head."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def _conv_bn_relu(inputs: int, outputs: int, *, kernel: int) -> nn.Sequential:
 
 
 class PyramidPooling(nn.Module):
-    """The features beside their means over grids of 1x1, 2x2, 3x3 and 6x6 parts.
+    """Concatenate the features with their means over grids of 1x1, 2x2, 3x3 and 6x6 cells.
 
-    The parts have no batch norm: over a batch of one, a 1x1 grid has one value a channel.
+    The pooled branches have no batch norm, since a 1x1 grid with a batch of one has only one value
+    per channel.
     """
 
     def __init__(self, inputs: int, *, bins: Sequence[int]) -> None:
@@ -46,11 +47,11 @@ class PyramidPooling(nn.Module):
 class PspNet(nn.Module):
     """Encoder at stride 8, pyramid pooling, a 3x3 head; a second head on the third stage.
 
-    In training mode `forward` gives the logits of both heads, else those of the main one.
+    In training mode `forward` returns the logits of both heads, otherwise those of the main one.
 
     Args:
         classes: output channels.
-        bins: parts a side of each grid.
+        bins: cells per side of each grid.
         dropout: before the last convolutions.
     """
 

@@ -10,11 +10,11 @@ from torch import nn
 from rtseg.errors import ModelError
 
 CHANNELS = (256, 512, 1024, 2048)
-"""Of the four stages."""
+"""Channels of the four stages."""
 
 
 def require_torchvision(architecture: str) -> Any:
-    """The package, or a ModelError that names the extra that brings it."""
+    """Import the package, or raise a ModelError that names the extra to install."""
     try:
         import torchvision
     except ImportError:
@@ -28,11 +28,11 @@ def require_torchvision(architecture: str) -> Any:
 class ResNetEncoder(nn.Module):
     """ResNet-50 (He et al., CVPR 2016) without its classifier, randomly initialised.
 
-    Its parameters have torchvision's names, so that ImageNet weights load as they are.
+    Its parameters have torchvision's names, so that ImageNet weights can be loaded directly.
 
     Args:
-        architecture: whose encoder it is, for the message where torchvision is missing.
-        stride: of the last stage: 32, or 8 with dilation in the last two stages.
+        architecture: the architecture that uses it, for the error if torchvision is missing.
+        stride: stride of the last stage: 32, or 8 with dilation in the last two stages.
     """
 
     def __init__(self, *, architecture: str, stride: int = 32) -> None:
@@ -40,7 +40,7 @@ class ResNetEncoder(nn.Module):
         if stride not in (8, 32):
             raise ValueError(f"a ResNet encoder has stride 8 or 32; found {stride}")
         models = require_torchvision(architecture).models
-        # built for real even where the caller builds without storage: torchvision initialises
+        # built for real even if the caller builds without storage: torchvision initialises
         with torch.device("cpu"):
             net = models.resnet50(
                 weights=None, replace_stride_with_dilation=[False, stride == 8, stride == 8]
@@ -52,8 +52,8 @@ class ResNetEncoder(nn.Module):
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(batch, 3, h, w) -> four feature maps, `CHANNELS` channels each."""
         features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        found = []
+        maps = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             features = stage(features)
-            found.append(features)
-        return tuple(found)
+            maps.append(features)
+        return tuple(maps)

@@ -28,9 +28,9 @@ class UNet(nn.Module):
 
     Args:
         classes: output channels.
-        width: channels at stride 1; they double at each further level (64 is the published one).
-        levels: how often the picture is halved.
-        slope: of the leaky ReLU below zero; 0 is the plain ReLU.
+        width: channels at stride 1, doubled at each level (64 in the publication).
+        levels: how many times the picture is halved.
+        slope: negative slope of the leaky ReLU; 0 for plain ReLU.
     """
 
     stride = 1

@@ -264,7 +264,7 @@ def test_time_on_the_device_is_that_of_the_whole_call(one_machine):
 def test_another_device(one_machine):
     with open_tensorrt(tiny_onnx(), RECIPE, device_index=1) as backend:
         assert backend.device == "cuda:1 (NVIDIA Fake 4000)"
-    with pytest.raises(SettingError, match="cuda:2: there is none; found: cuda:0, cuda:1"):
+    with pytest.raises(SettingError, match="cuda:2: does not exist; found: cuda:0, cuda:1"):
         open_tensorrt(tiny_onnx(), RECIPE, device_index=2)
 
 
@@ -366,8 +366,8 @@ def test_where_memory_is_full_smaller_batches_are_tried(machine, caplog):
         assert set(machine.behaviour.executed_batches) == {2, 1}
         said = [record.getMessage() for record in caplog.records]
         assert [text.partition("is too full for ")[2] for text in said] == [
-            "a batch of 8: going on with batches of 4",
-            "a batch of 4: going on with batches of 2",
+            "a batch of 8: continuing with batches of 4",
+            "a batch of 4: continuing with batches of 2",
         ]
         machine.memory.fits_bytes = 1 << 40
         backend.infer(crops)

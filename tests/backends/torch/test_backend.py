@@ -271,7 +271,7 @@ def test_full_memory_means_smaller_batches_and_nothing_lost(fresh, monkeypatch, 
     assert fresh.max_batch == 2
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
-    assert said[-1].endswith("too full for a batch of 4: going on with batches of 2")
+    assert said[-1].endswith("too full for a batch of 4: continuing with batches of 2")
     cramped.sizes.clear()
     fresh.infer(pictures[:3])
     assert cramped.sizes == [2, 1], "it does not try again what did not fit"
@@ -441,7 +441,7 @@ def test_a_gpu_by_its_number(monkeypatch):
     assert _find_device("cuda") == torch.device("cuda", 0)
     assert _find_device("cuda:1") == torch.device("cuda", 1)
     assert _find_device("cpu") == torch.device("cpu")
-    with pytest.raises(SettingError, match="cuda:2: there is none; found: cuda:0, cuda:1"):
+    with pytest.raises(SettingError, match="cuda:2: does not exist; found: cuda:0, cuda:1"):
         _find_device("cuda:2")
     for wrong in ("cuda:", "cuda:x", "gpu", "cuda:-1", "cpu:0", "cuda:²"):
         with pytest.raises(SettingError, match=r"`device`: .* allowed: auto, cpu, cuda, cuda:N"):

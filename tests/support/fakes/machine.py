@@ -69,5 +69,5 @@ def install(
 def gpus(gpu: Gpu, index: int) -> Gpu:
     """A machine with two of them."""
     if index > 1:
-        raise SettingError(f"device cuda:{index}: there is none; found: cuda:0, cuda:1")
+        raise SettingError(f"device cuda:{index}: does not exist; found: cuda:0, cuda:1")
     return replace(gpu, index=index)
