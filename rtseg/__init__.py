@@ -7,8 +7,8 @@
     for frame, segmentation in stream("0"):
         hair = segmentation.mask("hair")
 
-Everything below is loaded when it is first asked for, so that `import rtseg` is quick and needs
-none of the heavy libraries.
+Everything is loaded on first use, so that `import rtseg` is fast and needs none of the heavy
+libraries.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One model in one file: a safetensors file whose header says everything needed to run it.
+"""Read and write models: safetensors files with everything needed to run them in the header.
 
-Read with NumPy: no torch, no pickle, nothing in the file can run code. The header's metadata
-holds one JSON object under the key `rtseg`; its fields are those of `ModelSpec`.
+They are read with NumPy, without torch or pickle, so nothing in a file can run code. The header's
+metadata has one JSON object under the key `rtseg`, with the fields of `ModelSpec`.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ Tensors = Mapping[str, npt.NDArray[np.generic]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelSpec:
-    """What a network sees and what its outputs mean; everything but its weights.
+    """The specification of a network: its input, the meaning of its output, everything but weights.
 
     Attributes:
-        architecture: a name that `rtseg.models` knows.
-        options: what the architecture is built with; plain JSON values.
-        label_set: what the output ids mean.
-        input_height, input_width: the size of the crops the model was trained at, in pixels.
-        fit: how a picture of another shape is brought to that size: `stretch` it, or `letterbox`
-            it (keep its shape and pad).
-        mean, std: per RGB channel of the picture scaled to 0..1; the model sees (x - mean) / std.
+        architecture: a name in `rtseg.models`.
+        options: the architecture's arguments, as JSON values.
+        label_set: the meaning of the output ids.
+        input_height, input_width: the input size that it was trained at, in pixels.
+        fit: how to resize pictures of another shape: `stretch`, or `letterbox` (keep the aspect
+            ratio and pad).
+        mean, std: per RGB channel, for pictures scaled to 0..1; the input is (x - mean) / std.
         stride: input pixels per output pixel.
-        view: `face` models see crops around faces, `frame` models the whole picture; `finder`
-            models see the whole picture or a tile of it, and say where faces are, not what they
-            are made of (`rtseg.faces.centres`).
-        label_offset: input pixels by which its labels lie to the right of and below what they
-            label, as those that it learned from did. `rtseg` moves those of a face back.
-        provenance: what it was trained on, when and with which command; plain JSON values.
-        accuracy: measured figures; plain JSON values.
-        terms: under what terms the weights may be used.
+        view: `face` models process crops around faces, `frame` models the whole picture; `finder`
+            models process the whole picture or a tile of it, and locate faces instead of
+            labelling pixels (`rtseg.faces.centres`).
+        label_offset: input pixels by which its labels are shifted to the right and down, because
+            those of its training data were. `rtseg` shifts the labels of faces back.
+        provenance: training data, date and command, as JSON values.
+        accuracy: measured accuracy, as JSON values.
+        terms: the terms of use of the weights.
 
     Raises:
         ModelError: a value is out of range.
@@ -103,7 +103,7 @@ class ModelSpec:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def header(self) -> dict[str, Any]:
-        """The fields as plain JSON values, for a file's header."""
+        """The fields as JSON values, for a file's header."""
         return {
             "format": FORMAT_VERSION,
             "architecture": self.architecture,
@@ -125,12 +125,12 @@ class ModelSpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """A trained model: what it is, and its weights.
+    """A trained model: its specification and weights.
 
     Attributes:
-        spec: what the network sees and means.
+        spec: the network's specification.
         tensors: the weights by name.
-        digest: SHA-256 of the file it was read from, or "" where it was not read from one.
+        digest: SHA-256 of the file that it was read from, or "".
     """
 
     spec: ModelSpec
@@ -142,7 +142,7 @@ class Checkpoint:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the weights hold."""
+        """The number of weights."""
         return sum(int(tensor.size) for tensor in self.tensors.values())
 
 
@@ -169,16 +169,16 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def read_spec(path: Path | str) -> ModelSpec:
-    """Read what a model file says of itself, without its weights.
+    """Read a model file's specification, without its weights.
 
     Raises:
-        ModelError: as `read_checkpoint`.
+        ModelError: as for `read_checkpoint`.
     """
     return spec_from_header(_metadata(Path(path)), path=path)
 
 
 def read_digest(path: Path | str) -> str:
-    """SHA-256 of a model file, as `Checkpoint.digest` holds it.
+    """SHA-256 of a model file, as in `Checkpoint.digest`.
 
     Raises:
         ModelError: the file cannot be read.
@@ -190,7 +190,7 @@ def read_digest(path: Path | str) -> str:
 
 
 def read_header_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
-    """The parsed metadata and the whole file, the header having been checked first."""
+    """Read the parsed metadata and the whole file, after checking the header."""
     header = _metadata(path)
     try:
         return header, path.read_bytes()
@@ -221,7 +221,7 @@ def _metadata(path: Path) -> dict[str, Any]:
             "make one with `python -m training fit`"
         ) from None
     if not isinstance(inner, dict):
-        raise ModelError(f"{path}: its header's description is no JSON object")
+        raise ModelError(f"{path}: its header's description is not a JSON object")
     version = inner.get("format")
     if version != FORMAT_VERSION:
         raise ModelError(
@@ -231,7 +231,7 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 
 def spec_from_header(header: Mapping[str, Any], *, path: Path | str) -> ModelSpec:
-    """The specification in a header (`ModelSpec.header`); errors name `path`.
+    """Parse a header (`ModelSpec.header`); `path` is used in messages.
 
     Raises:
         ModelError: a field is missing or wrong.
@@ -248,7 +248,7 @@ def spec_from_header(header: Mapping[str, Any], *, path: Path | str) -> ModelSpe
             std=_three(header["std"]),
             stride=int(header["stride"]),
             view=header["view"],
-            # files written before this field existed
+            # older files lack this field
             label_offset=float(header.get("label_offset", 0.0)),
             provenance=dict(header["provenance"]),
             accuracy=dict(header["accuracy"]),
@@ -266,17 +266,17 @@ def _three(values: Any) -> tuple[float, float, float]:
 
 
 def _one_line(error: Exception) -> str:
-    """What an error says, without what a hostile file could do to a terminal through it."""
+    """An error's message in one line, without control characters from a hostile file."""
     text = "".join(sign if sign.isprintable() else " " for sign in str(error))
     return " ".join(text.split()) or type(error).__name__
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path | str, *, half: bool = False) -> None:
-    """Write a model file, whole or not at all (through a temporary neighbour).
+    """Write a model file, completely or not at all.
 
     Args:
         checkpoint: the model; `digest` is not written.
-        path: where to; an existing file is replaced.
+        path: the file; an existing one is replaced.
         half: store floating-point weights as float16.
 
     Raises:
@@ -286,7 +286,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path | str, *, half: bool = F
 
     target = Path(path)
     tensors = {
-        # not ascontiguousarray, which gives a scalar a dimension
+        # not ascontiguousarray, which turns scalars into vectors
         name: np.asarray(
             tensor.astype(np.float16) if half and tensor.dtype.kind == "f" else tensor, order="C"
         )

@@ -32,15 +32,16 @@ _log = logging.getLogger("rtseg")
 
 
 class Controls:
-    """Acts on what a person asks of a run, other than quitting and pausing.
+    """Handles a user's requests during a run, except quitting and pausing.
 
-    Give `handle` to `Run.run` as `on_event`. What is said in the picture goes to the log `rtseg`
-    as well.
+    Pass `handle` to `Run.run` as `on_event`. Messages shown in the picture are also written to the
+    log `rtseg`.
 
     Args:
-        run: what is controlled; it must draw a view.
-        record: makes the sink of a recording with that name.
-        show: shows a picture at once, without a frame; for the source's health while it is away.
+        run: the run to control; it must draw a view.
+        record: makes the sink for a recording with the given name.
+        show: shows a picture immediately, without a frame; used for messages while the source is
+            away.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Controls:
         self._help = False
 
     def notice(self) -> tuple[str, ...]:
-        """Lines to show now: help, what a key just did, "recording"."""
+        """The lines to show now: help, the effect of the last key, "recording"."""
         lines = [HELP_LINE] if self._help else []
         if self._recording is not None:
             lines.append("● recording")
@@ -79,7 +80,7 @@ class Controls:
         return tuple(lines)
 
     def handle(self, event: Event) -> None:
-        """Do what a key asks."""
+        """Handle a key's event."""
         match event:
             case "next-view":
                 self.view.next_view()
@@ -99,7 +100,7 @@ class Controls:
                 self._change(event.fields)
 
     def page_state(self) -> PageState:
-        """What a page shows of the run beside its picture; safe from any thread."""
+        """The run's state for a web page. Safe from any thread."""
         figures = self._run.pipeline.statistics
         return PageState(
             settings=self.view.settings,
@@ -122,9 +123,9 @@ class Controls:
             self._say(str(error))
 
     def show_status(self) -> None:
-        """While the source is away, show that instead of a picture that stands still.
+        """While the source is away, show its status instead of a frozen picture.
 
-        To be called again and again: a frame that was still under way is shown over it.
+        Must be called repeatedly, because a frame still in the pipeline would replace it.
         """
         status = self._source.status
         if not status or self._show is None:
@@ -159,7 +160,7 @@ class Controls:
             self._say(f"wrote {path}")
 
     def _toggle_recording(self) -> None:
-        """Start a recording beside what is shown, or finish it; a failure ends it alone."""
+        """Start or finish a recording; an error ends only the recording."""
         try:
             if self._recording is not None:
                 recording, self._recording = self._recording, None

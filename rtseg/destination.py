@@ -1,7 +1,7 @@
-"""Resolve an output that names only a folder, or has no suffix.
+"""Complete outputs that are only a folder or have no suffix.
 
-A folder (one that is there, or a name that ends in `/`) holds the outputs under the names of their
-inputs. Pictures are asked for by a pattern (`out/%06d.png`).
+In a folder (an existing one, or a name ending in `/`), outputs are named after their inputs. A
+pattern (`out/%06d.png`) selects pictures.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from rtseg.sources.still import SUFFIXES as STILL_SUFFIXES
 _PATTERN = re.compile(r"%0?\d*d")
 
 NUMBERED = "%06d.png"
-"""What the pictures in a folder are called."""
+"""The names of pictures in a folder."""
 
 
 def is_folder(output: str) -> bool:
-    """Whether a name is a folder's: it ends in a slash, or the folder is there."""
+    """Whether a name is a folder: it ends in a slash, or the folder exists."""
     endings = tuple(filter(None, ("/", os.sep, os.altsep)))
     return url_scheme(output) is None and (output.endswith(endings) or Path(output).is_dir())
 
@@ -34,16 +34,16 @@ def is_folder(output: str) -> bool:
 def video_destination(
     output: str, *, source: str, encode: EncodeSettings, frames: bool = False
 ) -> str:
-    """The file, pattern, URL or standard output that `output` stands for, for one input.
+    """Resolve `output` to a file, pattern, URL or standard output for one input.
 
     Args:
-        output: as it was asked for.
-        source: what is read, after which a file in a folder is named.
-        encode: its codec chooses the container of a file in a folder.
-        frames: pictures are wanted, whatever the name: `out` is `out/%06d.png`.
+        output: the requested output.
+        source: the input, which a file in a folder is named after.
+        encode: its codec determines the container of a file in a folder.
+        frames: whether to write pictures whatever the name, so that `out` means `out/%06d.png`.
 
     Raises:
-        SettingError: it is neither a file's nor a folder's name.
+        SettingError: it is the name of neither a file nor a folder.
     """
     if output == STANDARD_OUTPUT or url_scheme(output) is not None:
         if frames:
@@ -70,18 +70,19 @@ def video_destination(
         return output
     name = stem_of(source) + container_for(source, encode)
     raise SettingError(
-        f"{output}: is neither a file's name nor a folder that is there; give {output}.mp4 for a "
+        f"{output}: is neither a file name nor an existing folder; give {output}.mp4 for a "
         f"video, {output}/ for {output}/{name}, or {output}/{NUMBERED} for pictures"
     )
 
 
 def labels_destination(labels: str, *, source: str, in_folder: bool) -> str:
-    """Where the label ids of one input go.
+    """Resolve the output for one input's label ids.
 
     Args:
         labels: a file, a pattern or a folder of PNGs.
-        source: what is read.
-        in_folder: the view goes into a folder under its input's name, and so do the labels.
+        source: the input.
+        in_folder: whether the view goes into a folder, named after its input; if so, the labels
+            do too.
     """
     if in_folder and (is_folder(labels) or not Path(labels).suffix):
         return str(Path(labels) / f"{stem_of(source)}.labels.mkv")
@@ -89,15 +90,15 @@ def labels_destination(labels: str, *, source: str, in_folder: bool) -> str:
 
 
 def records_destination(records: str, *, source: str) -> str:
-    """Where the JSON lines of one input go: a folder holds them under its input's name."""
+    """Resolve the output for one input's JSON lines; in a folder they are named after the input."""
     if is_folder(records):
         return str(Path(records) / f"{stem_of(source)}.jsonl")
     return records
 
 
 def stem_of(source: str) -> str:
-    """What an output is called after its input: `clip` of `x/clip.mov`, `shots` of `shots/*.png`,
-    `camera-0` of a camera."""
+    """The name for an output derived from its input: `clip` for `x/clip.mov`, `shots` for
+    `shots/*.png`, `camera-0` for a camera."""
     if is_camera(source):
         return f"camera-{Path(source).name.removeprefix('video')}"
     path = local_path(source)
@@ -110,8 +111,8 @@ def stem_of(source: str) -> str:
 
 
 def container_for(source: str, encode: EncodeSettings) -> str:
-    """The suffix of a video in a folder: its input's, where that can be written and holds the
-    codec; else .mkv for videos, .mp4 for pictures and animations."""
+    """Choose the suffix of a video in a folder: its input's if that is writable and supports the
+    codec; otherwise .mkv for videos, .mp4 for pictures and animations."""
     allowed = tuple(CONTAINERS) if encode.codec == "auto" else CODECS[encode.codec].suffixes
     if is_listing(source):
         return ".mp4" if ".mp4" in allowed else ".mkv"

@@ -1,5 +1,8 @@
-"""What this machine has, and what to install for more. Checks without importing where importing
-could fail badly: a TensorRT without a driver ends the process at its first use."""
+"""Report what this machine supports and what to install for more.
+
+Libraries whose import could abort the process are checked without importing them; TensorRT does so
+at its first use without a driver.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,11 @@ State = Literal["ok", "missing", "broken"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        subject: what was looked at.
-        state: usable, absent, or there and not working.
+        subject: what was checked.
+        state: working, missing, or present but not working.
         found: what was found, or why it is not usable.
         remedy: the command or step that would fix it, or "".
     """
@@ -40,20 +43,20 @@ class Finding:
     remedy: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Plain JSON values."""
+        """Convert to JSON values."""
         return asdict(self)
 
 
 def examine() -> tuple[Finding, ...]:
-    """Look at everything; an examination that fails is a finding itself, never an error."""
+    """Run all checks; a check that fails is itself a finding, never an error."""
     findings = []
     for subject, look in _EXAMINATIONS.items():
         try:
             findings.append(look(subject))
         except Exception as error:  # noqa: BLE001 - whatever is half-installed, the report goes on
-            found = " ".join(f"{type(error).__name__}: {error}".split())
+            problem = " ".join(f"{type(error).__name__}: {error}".split())
             remedy = _REINSTALL.get(subject, "")
-            findings.append(Finding(subject=subject, state="broken", found=found, remedy=remedy))
+            findings.append(Finding(subject=subject, state="broken", found=problem, remedy=remedy))
     return tuple(findings)
 
 
@@ -72,9 +75,11 @@ def _rtseg(subject: str) -> Finding:
 def _processor(subject: str) -> Finding:
     useful = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
     fast = [flag for flag in useful if flag in cpu_flags()]
-    found = f"{processor_name()}, {os.cpu_count()} cores"
+    processor = f"{processor_name()}, {os.cpu_count()} cores"
     return Finding(
-        subject=subject, state="ok", found=f"{found}, {', '.join(fast) or 'no wide vector units'}"
+        subject=subject,
+        state="ok",
+        found=f"{processor}, {', '.join(fast) or 'no wide vector units'}",
     )
 
 
@@ -94,8 +99,8 @@ def _torch(subject: str) -> Finding:
     if nvidia_driver_problem() is None:
         built_for = torch.version.cuda or "no CUDA"
         remedy = (
-            f"there is a GPU, but this PyTorch (built for {built_for}) does not see it: "
-            "install one built for a CUDA that the driver speaks, see https://pytorch.org"
+            f"there is a GPU, but this PyTorch (built for {built_for}) does not find it: "
+            "install one built for a CUDA version that the driver supports, see https://pytorch.org"
         )
     return Finding(subject=subject, state="ok", found=f"{version}, on the CPU", remedy=remedy)
 
@@ -120,13 +125,13 @@ def _nvidia(subject: str) -> Finding:
             subject=subject,
             state="broken",
             found=problem,
-            remedy="`nvidia-smi` says more; in a container: start it with its GPUs (--gpus all)",
+            remedy="`nvidia-smi` tells more; start a container with its GPUs (--gpus all)",
         )
     return Finding(
         subject=subject,
         state="missing",
         found=problem,
-        remedy="with an NVIDIA GPU: install its driver; without one the CPU does the job",
+        remedy="with an NVIDIA GPU: install its driver; without one, the CPU is used",
     )
 
 
@@ -143,7 +148,7 @@ def _tensorrt(subject: str) -> Finding:
     problem = nvidia_driver_problem()
     if problem is not None:
         names = " and ".join(title_of(flavour) for flavour in installed_flavours())
-        remedy = "with an NVIDIA GPU: install its driver; nothing else here needs TensorRT"
+        remedy = "with an NVIDIA GPU: install its driver; otherwise TensorRT is not needed"
         if "tensorrt-rtx" in installed_flavours():
             remedy += "; `rtseg engine build --for sm89` builds for other machines"
         return Finding(
@@ -152,7 +157,7 @@ def _tensorrt(subject: str) -> Finding:
             found=f"installed: {names}; but {problem}",
             remedy=remedy,
         )
-    # only now: without a driver its first use would end this process
+    # only now, because without a driver its first use would abort this process
     from rtseg.backends.tensorrt import engine_folder, list_engines
     from rtseg.backends.tensorrt.cuda_device import open_cuda_device
     from rtseg.backends.tensorrt.target import this_machine
@@ -174,29 +179,31 @@ def _openvino(subject: str) -> Finding:
 
 
 def _onnxruntime(subject: str) -> Finding:
-    found = _library(subject, ONNX_RUNTIME)
-    if found.state != "ok":
-        return found
+    finding = _library(subject, ONNX_RUNTIME)
+    if finding.state != "ok":
+        return finding
     import onnxruntime
 
     providers = onnxruntime.get_available_providers()
     usable = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
-    return replace(found, found=f"{found.found}, providers: {usable}")
+    return replace(finding, found=f"{finding.found}, providers: {usable}")
 
 
 def _library(subject: str, runtime: Runtime) -> Finding:
-    """Whether a run-time that needs no device is there, and can be loaded."""
+    """Check whether a run-time that needs no device is installed and can be loaded."""
     if runtime.missing:
         return Finding(
             subject=subject, state="missing", found="not installed", remedy=runtime.install
         )
-    modules = [importlib.import_module(name) for name in runtime.modules]  # half-installed: fails
+    modules = [
+        importlib.import_module(name) for name in runtime.modules
+    ]  # fails if only partly installed
     version = _version(runtime.distribution) or getattr(modules[0], "__version__", None)
-    return Finding(subject=subject, state="ok", found=version or "a version unknown")
+    return Finding(subject=subject, state="ok", found=version or "unknown version")
 
 
 def _backend(subject: str) -> Finding:
-    """What `auto` takes for the built-in model, having opened it."""
+    """Open the backend that `auto` chooses for the built-in model."""
     from rtseg.backends import open_backend
 
     try:
@@ -284,12 +291,12 @@ def _web(subject: str) -> Finding:
             found=f"{' and '.join(missing)} not installed",
             remedy="pip install 'rtseg[web]'",
         )
-    found = f"aiohttp {_version('aiohttp')}, aiortc {_version('aiortc')}"
-    return Finding(subject=subject, state="ok", found=found)
+    versions = f"aiohttp {_version('aiohttp')}, aiortc {_version('aiortc')}"
+    return Finding(subject=subject, state="ok", found=versions)
 
 
 def _virtual_camera(subject: str) -> Finding:
-    """On Linux, whether a loopback device is there; elsewhere only trying would tell."""
+    """Check for a loopback device on Linux; elsewhere only trying would tell."""
     from rtseg.sinks.virtual_camera import remedy
 
     if _version("pyvirtualcam") is None:
@@ -299,7 +306,7 @@ def _virtual_camera(subject: str) -> Finding:
             found="pyvirtualcam is not installed",
             remedy=f"pip install 'rtseg[virtual-camera]'; {remedy()}",
         )
-    found = f"pyvirtualcam {_version('pyvirtualcam')}"
+    version = f"pyvirtualcam {_version('pyvirtualcam')}"
     if sys.platform.startswith("linux"):
         from pathlib import Path
 
@@ -309,11 +316,11 @@ def _virtual_camera(subject: str) -> Finding:
             return Finding(
                 subject=subject,
                 state="missing",
-                found=f"{found}, but no v4l2loopback device",
+                found=f"{version}, but no v4l2loopback device",
                 remedy=remedy(),
             )
-        found += f", {', '.join(devices)}"
-    return Finding(subject=subject, state="ok", found=found)
+        version += f", {', '.join(devices)}"
+    return Finding(subject=subject, state="ok", found=version)
 
 
 def _model(subject: str) -> Finding:
@@ -337,7 +344,7 @@ _REINSTALL = {
     "PyAV": "pip install --force-reinstall av",
     "model": "pip install --force-reinstall rtseg",
 }
-"""For what is there and does not work, by subject."""
+"""Remedies for present but broken components, by subject."""
 
 _EXAMINATIONS: dict[str, Callable[[str], Finding]] = {
     "rtseg": _rtseg,

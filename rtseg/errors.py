@@ -3,16 +3,16 @@
     RtsegError                  1
     ├── SettingError            2   a wrong option, class, codec, view, pattern …
     ├── SourceError             3   an input that cannot be opened or read
-    │   ├── NoVideoError        3   it opens, but holds no picture
-    │   ├── LostError           3   it does not answer, or fell silent: it may come back
-    │   └── TruncatedError      4   it ends in the middle; what came before is kept
+    │   ├── NoVideoError        3   it opens, but contains no pictures
+    │   ├── LostError           3   it does not answer, or fell silent; it may come back
+    │   └── TruncatedError      4   it is truncated; everything before that is kept
     ├── SinkError               5   an output that cannot be created or written
-    │   ├── OutputExistsError   5   it is there already, and --overwrite was not given
+    │   ├── OutputExistsError   5   it exists already, and --overwrite was not given
     │   └── DiskFullError       9   the disk is full, or nearly; what was written is kept
-    ├── ModelError              6   a model file that is not one, or does not fit
+    ├── ModelError              6   a model file that is invalid or does not match
     ├── BackendError            7   a device or run-time that is missing or fails
     │   └── DeviceMemoryError   7   the device's memory is full
-    └── DisplayError            8   a window was asked for, and there is no display
+    └── DisplayError            8   a window was requested, and there is no display
 
 A message is one line: what was wrong, what was found, what is allowed, what to do. It names
 settings by their fields, in backticks (`detect_every`); the command line shows their options
@@ -32,7 +32,7 @@ class RtsegError(Exception):
 
 
 class SettingError(RtsegError):
-    """A value that was asked for is not allowed."""
+    """A setting's value is not allowed."""
 
     exit_code = 2
 
@@ -44,7 +44,7 @@ class SourceError(RtsegError):
 
 
 class NoVideoError(SourceError):
-    """An input opens but holds no picture."""
+    """An input opens but contains no pictures."""
 
 
 class LostError(SourceError):
@@ -52,7 +52,7 @@ class LostError(SourceError):
 
 
 class TruncatedError(SourceError):
-    """An input ends in the middle; every frame before the end was delivered."""
+    """An input is truncated; every frame before the end was delivered."""
 
     exit_code = 4
 
@@ -64,17 +64,17 @@ class SinkError(RtsegError):
 
 
 class OutputExistsError(SinkError):
-    """An output is there already and may not be replaced."""
+    """An output exists already and may not be replaced."""
 
 
 class DiskFullError(SinkError):
-    """An output's disk is full, or so nearly full that writing on would lose what is there."""
+    """An output's disk is full, or so nearly full that continuing would lose what was written."""
 
     exit_code = 9
 
 
 class ModelError(RtsegError):
-    """A model file is not one, is damaged, or does not fit its own description."""
+    """A model file is not a model, is damaged, or does not match its own description."""
 
     exit_code = 6
 
@@ -86,15 +86,15 @@ class BackendError(RtsegError):
 
 
 class DeviceMemoryError(BackendError):
-    """The device's memory is full: something smaller, or another device, may still do."""
+    """The device's memory is full; a smaller batch or another device may still work."""
 
 
 class DisplayError(RtsegError):
-    """A window was asked for, and there is no display to show it on."""
+    """A window was requested, and there is no display."""
 
     exit_code = 8
 
 
 def listed(allowed: Iterable[object]) -> str:
-    """The allowed values as a message shows them: `a, b, c`."""
+    """Format allowed values for a message: `a, b, c`."""
     return ", ".join(str(value) for value in allowed)

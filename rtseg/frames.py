@@ -1,7 +1,7 @@
-"""What flows through the pipeline: frames, copied packets, and segmentations.
+"""The data that flows through the pipeline: frames, copied packets, and segmentations.
 
-Colour order: every image in rtseg is **RGB**, uint8, (height, width, 3). The only doors where it
-is converted are OpenCV's own (the camera and the window).
+Every image in rtseg is **RGB**, uint8, (height, width, 3). Colour order is converted only at calls
+to OpenCV (the camera and the window).
 
 Coordinates: x to the right and y down, in pixels of the frame, the origin at the top left corner
 of the top left pixel; a pixel's centre is at +0.5.
@@ -28,23 +28,23 @@ LabelMap = npt.NDArray[np.uint8]
 """Label ids, uint8, (height, width)."""
 
 Picture = npt.NDArray[np.uint8]
-"""A rendered view: uint8, (height, width, 3) RGB or (height, width, 4) RGBA, alpha straight."""
+"""A rendered view: uint8, (height, width, 3) RGB or (height, width, 4) RGBA, straight alpha."""
 
 Probabilities = npt.NDArray[np.float32]
 """Class probabilities, float32, (height, width, classes), summing to one over the classes."""
 
 Alpha = npt.NDArray[np.float32]
-"""A soft mask: how much of each pixel belongs to something, float32 0..1, (height, width)."""
+"""A soft mask: the share of each pixel that belongs to a class, float32 0..1, (height, width)."""
 
 _SHOWN_CLASSES = 4
-"""So many are named where a segmentation is printed."""
+"""How many classes a printed segmentation names."""
 
 Region = tuple[slice, slice]
-"""Rows and columns of a frame."""
+"""A rectangle as slices of a frame's rows and columns."""
 
 
 def check_image(image: npt.NDArray[np.generic]) -> None:
-    """Raise SettingError unless the array is an RGB image: uint8, (height, width, 3), not empty."""
+    """Raise SettingError if the array is not an RGB image: uint8, (height, width, 3), not empty."""
     shape = getattr(image, "shape", None)
     dtype = getattr(image, "dtype", None)
     if dtype != np.uint8 or shape is None or len(shape) != 3 or shape[2] != 3 or 0 in shape:
@@ -59,15 +59,15 @@ class Frame:
 
     Attributes:
         image: uint8 (height, width, 3), RGB.
-        index: 0 for the first frame that the source delivered, then counting up; a live source
-            counts what it captured, so a gap means dropped frames.
+        index: counts up from 0; a live source counts captured frames, so a gap means that frames
+            were dropped.
         pts: presentation time in ticks of `time_base`.
-        time_base: seconds a tick, exact.
-        duration: how long the frame is shown, in ticks, where the source knows it.
-        captured_ns: `time.monotonic_ns()` when the source had the picture.
-        discontinuity: a cut, a reconnect or a change of size lies before this frame: whatever
-            was remembered of earlier frames no longer holds.
-        is_corrupt: the decoder says that the picture is damaged.
+        time_base: seconds per tick, exact.
+        duration: how long the frame is shown, in ticks, if the source knows it.
+        captured_ns: `time.monotonic_ns()` when the source received the picture.
+        discontinuity: whether there was a cut, a reconnect or a change of size before this
+            frame, so that state from earlier frames no longer applies.
+        is_corrupt: whether the decoder reported damage in the picture.
     """
 
     image: Image
@@ -107,10 +107,10 @@ class Packet:
     """One compressed packet of an audio or subtitle stream, to be copied bit for bit.
 
     Attributes:
-        stream_index: which of `SourceInfo.streams` it belongs to.
-        time_seconds: its decoding time (dts, or pts where there is none), for ordering.
-        size_bytes: what it holds in memory, for bounding queues.
-        payload: the demuxer's own packet; only the sink that copies it looks inside.
+        stream_index: the index of its stream in `SourceInfo.streams`.
+        time_seconds: its decoding time (dts, or pts if there is none), for ordering.
+        size_bytes: its size in memory, for limiting queues.
+        payload: the demuxer's packet object; only the sink that copies it uses it.
     """
 
     stream_index: int
@@ -121,7 +121,7 @@ class Packet:
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """An upright rectangle in frame pixels; may reach over the frame's edges."""
+    """An upright rectangle in frame pixels, which may extend beyond the frame."""
 
     left: float
     top: float
@@ -144,7 +144,7 @@ class Box:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """(x, y), pixels."""
+        """(x, y) in pixels."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
     @property
@@ -154,7 +154,7 @@ class Box:
 
     @property
     def xyxy(self) -> tuple[float, float, float, float]:
-        """(left, top, right, bottom), pixels."""
+        """(left, top, right, bottom) in pixels."""
         return self.left, self.top, self.right, self.bottom
 
     def overlap(self, other: Box) -> float:
@@ -172,10 +172,10 @@ class Face:
     """A face in one frame.
 
     Attributes:
-        box: around its face and hair pixels, in frame pixels, inside the frame.
-        track_id: the same number for the same person from frame to frame, counting from 1.
-        score: how sure the model is that this is a face, 0..1.
-        face_box: around the face alone, forehead to chin and ear to ear; `box` if not given.
+        box: around its face and hair, in frame pixels, clipped to the frame.
+        track_id: the person's number, constant from frame to frame, counting from 1.
+        score: the model's confidence that this is a face, 0..1.
+        face_box: around the face alone, from forehead to chin and ear to ear; `box` by default.
     """
 
     box: Box
@@ -190,11 +190,11 @@ class Face:
             raise SettingError(f"a face's score must be within 0..1; found {self.score}")
 
     def mask(self, segmentation: Segmentation, *names: str) -> npt.NDArray[np.bool_]:
-        """Where the named classes of this face are: bool (height, width) of the frame.
+        """The mask of the named classes of this face: bool (height, width) of the frame.
 
         Args:
-            segmentation: the one that the face comes from.
-            names: classes or groups; all of the face's if none is given.
+            segmentation: the segmentation that the face comes from.
+            names: classes or groups; by default all of the face's.
 
         Raises:
             SettingError: a name is unknown.
@@ -209,9 +209,9 @@ class FaceAlpha:
     """One face's part of a soft mask.
 
     Attributes:
-        track_id: whose it is; 0 where the model sees whole frames.
-        region: the rows and columns of the frame that it covers.
-        alpha: float32 0..1 of those pixels.
+        track_id: the face's track; 0 if the model processes whole frames.
+        region: the rectangle of the frame that it covers.
+        alpha: float32 0..1 for those pixels.
     """
 
     track_id: int
@@ -220,27 +220,26 @@ class FaceAlpha:
 
 
 class SoftMaskMaker(Protocol):
-    """Makes soft masks from what the labels were made from."""
+    """Makes soft masks from a frame's probabilities."""
 
     def alpha(self, ids: Sequence[int]) -> Alpha:
-        """The share of some classes in every pixel of the frame."""
+        """The share of the given classes in every pixel of the frame."""
 
     def by_face(self, ids: Sequence[int]) -> list[FaceAlpha]:
-        """The same face by face."""
+        """The same for each face separately."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Segmentation:
-    """What a model says of one frame.
+    """The result for one frame.
 
     Attributes:
         labels: uint8 (height, width) at the frame's size; ids of `label_set`.
-        label_set: what the ids mean.
-        faces: the faces that the labels come from; empty for whole-frame models.
-        held: where faces were lost from sight a moment ago, in frame pixels: views that hide faces
-            hide these places too.
-        soft: what soft masks are made from, where the segmenter was asked to keep it.
-        image: the picture itself, RGB, of a still; a stream's frames hold their own.
+        label_set: the meaning of the ids.
+        faces: the segmented faces; empty for whole-frame models.
+        held: boxes of recently lost faces in frame pixels, which views that hide faces hide too.
+        soft: makes soft masks, if the segmenter was made with `soft=True`.
+        image: a still's picture in RGB; None in a stream, whose frames have it.
     """
 
     labels: LabelMap
@@ -263,12 +262,12 @@ class Segmentation:
         largest = sorted(self.label_set.foreground, key=lambda i: -counts[self.label_set.names[i]])
         names = [self.label_set.names[i] for i in largest]
         shares = [f"{n} {counts[n] / self.labels.size:.1%}" for n in names if counts[n]]
-        seen = ", ".join(shares[:_SHOWN_CLASSES]) or "nothing but background"
+        classes = ", ".join(shares[:_SHOWN_CLASSES]) or "nothing but background"
         if len(shares) > _SHOWN_CLASSES:
-            seen += f" and {len(shares) - _SHOWN_CLASSES} more"
+            classes += f" and {len(shares) - _SHOWN_CLASSES} more"
         count = len(self.faces)
         faces = f"{count} face{'' if count == 1 else 's'}: " if self.label_set.face else ""
-        return f"<Segmentation {width}x{height}, {faces}{seen}>"
+        return f"<Segmentation {width}x{height}, {faces}{classes}>"
 
     @property
     def names(self) -> dict[int, str]:
@@ -276,12 +275,12 @@ class Segmentation:
         return dict(enumerate(self.label_set.names))
 
     def pixel_counts(self) -> dict[str, int]:
-        """How many pixels each class has, by class name."""
+        """The number of pixels of each class, by name."""
         counts = np.bincount(self.labels.reshape(-1), minlength=len(self.label_set))
         return {name: int(counts[i]) for i, name in enumerate(self.label_set.names)}
 
     def mask(self, *names: str) -> npt.NDArray[np.bool_]:
-        """Where any of the named classes is: bool (height, width).
+        """The mask of the named classes together: bool (height, width).
 
         Raises:
             SettingError: a name is unknown.
@@ -289,11 +288,10 @@ class Segmentation:
         return np.isin(self.labels, self.label_set.select(names))
 
     def alpha(self, *names: str) -> Alpha:
-        """How much of each pixel belongs to the named classes: float32 (height, width), 0..1.
+        """The share of each pixel that belongs to the named classes: float32 (height, width), 0..1.
 
-        Made anew at every call from the probabilities that the labels were made from: smooth at
-        edges, above one half only where `mask` of the same names is true, and at least one half
-        there.
+        Computed at every call from the labels' probabilities. It is smooth at edges, above one half
+        only where `mask` of the same names is true, and at least one half there.
 
         Raises:
             SettingError: a name is unknown, or the segmenter was not made with `soft=True`.
@@ -303,22 +301,22 @@ class Segmentation:
 
     @property
     def soft_masks(self) -> SoftMaskMaker:
-        """What makes the soft masks.
+        """The object that makes the soft masks.
 
         Raises:
             SettingError: the segmenter was not made with `soft=True`.
         """
         if self.soft is None:
             raise SettingError(
-                "this result holds no soft masks; make the segmenter with Segmenter(soft=True)"
+                "this result has no soft masks; make the segmenter with Segmenter(soft=True)"
             )
         return self.soft
 
     def polygons(self, *names: str) -> list[npt.NDArray[np.float32]]:
-        """The outlines of the named classes taken together, largest first.
+        """The outlines of the named classes together, largest first.
 
         Returns:
-            (x, y) of the corners in pixels, float32 (corners, 2) each; holes are left out.
+            (x, y) of the corners in pixels, float32 (corners, 2) each; holes are omitted.
 
         Raises:
             SettingError: a name is unknown.
@@ -328,7 +326,7 @@ class Segmentation:
         return polygons_of(self.mask(*names))
 
     def to_json(self) -> dict[str, Any]:
-        """Faces and pixels of each class as plain JSON values, as `--json` writes them."""
+        """The faces and the pixels of each class as JSON values, as written by `--json`."""
         from rtseg.results.records import segmentation_record
 
         return segmentation_record(self)
@@ -337,7 +335,7 @@ class Segmentation:
         """COCO annotations with run-length masks, one for each class of each face.
 
         Args:
-            image_id: what `image_id` is to be.
+            image_id: the annotations' `image_id`.
             first_id: the first annotation's id; the others count up from it.
         """
         from rtseg.results.coco import coco_annotations
@@ -355,32 +353,32 @@ class Segmentation:
         return to_detections(self)
 
     def plot(self, picture: Image | Frame | None = None, **view: Any) -> Picture:
-        """The picture with the labels drawn on it.
+        """Draw the labels on the picture.
 
         Args:
-            picture: what was segmented; not needed for a still, whose result holds it.
+            picture: the segmented picture; not needed for a still, whose result has it.
             view: any field of `ViewSettings`: `view="contour"`, `opacity=0.3`, `legend=True` …
 
         Returns:
-            uint8 (height, width, 3) RGB (OpenCV's windows and files want BGR: `[..., ::-1]`).
+            uint8 (height, width, 3) RGB (for OpenCV's BGR, use `[..., ::-1]`).
 
         Raises:
-            SettingError: there is no picture, or a view's value is not allowed.
+            SettingError: there is no picture, or a view setting is invalid.
         """
         from rtseg.views.plot import plot
 
         return plot(self, picture, **view)
 
     def save(self, path: str | Path, picture: Image | Frame | None = None, **view: Any) -> Path:
-        """Write what `plot` draws into a picture file (PNG, JPEG, WebP …, by its suffix).
+        """Write the picture from `plot` to a file (PNG, JPEG, WebP …, by its suffix).
 
-        A file there is replaced.
+        An existing file is replaced.
 
         Returns:
-            Where it lies.
+            The file's path.
 
         Raises:
-            SettingError: as `plot`, or the suffix is no picture's.
+            SettingError: as for `plot`, or the suffix is not a picture suffix.
             SinkError: it cannot be written.
         """
         from rtseg.views.plot import save

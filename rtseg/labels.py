@@ -13,31 +13,31 @@ from rtseg.errors import SettingError, listed
 Colour = tuple[int, int, int]
 
 IGNORED = 255
-"""The label id of a pixel that counts neither in a loss nor in a metric."""
+"""The label id of a pixel that is ignored in losses and metrics."""
 
 
 ROLES = ("skin", "brows", "eyes", "nose", "mouth", "hair")
-"""What ids may stand for in a label set of faces, by the name of its field."""
+"""The roles of ids in a label set of faces, which are also the names of its fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSet:
-    """The classes of a model or a data set, and what they are to a face.
+    """The classes of a model or a data set, and their roles in a face.
 
     Attributes:
-        name: what the set is called in a checkpoint's header.
-        names: one name a class, by label id; lower case, words joined by `-`.
-        colours: one RGB colour a class, each channel 0..255.
-        background: the id of "none of them", or None where every class is a thing.
-        face: ids that make up a face (what a face is found by, and its box drawn around).
-        skin, brows, eyes, nose, mouth: the ids of each part of the face, all among `face`.
+        name: the set's name in a checkpoint's header.
+        names: one name per class, by label id; lower case, words joined by `-`.
+        colours: one RGB colour per class, each channel 0..255.
+        background: the id for "none of them", or None if every pixel belongs to a real class.
+        face: ids that make up a face; they detect it and determine its box.
+        skin, brows, eyes, nose, mouth: the ids of each part of the face, all also in `face`.
         hair: the ids of hair.
         head: everything that moves with the face: `face`, `hair`, and ears, hats or earrings.
-        left_eye, right_eye: ids whose centres give a face's roll, or None.
+        left_eye, right_eye: ids whose centres determine a face's roll, or None.
         left_means: whether "left" is the left half of the picture (`viewer`) or the person's own
             left (`subject`).
-        flip_pairs: pairs of ids that a horizontal flip exchanges.
-        groups: further names for several ids together, as `--classes` and metrics use them.
+        flip_pairs: pairs of ids that a horizontal flip swaps.
+        groups: names for several ids together, for `--classes` and metrics.
     """
 
     name: str
@@ -75,7 +75,7 @@ class LabelSet:
                     "joined by '-'"
                 )
         if len(set(self.names) | set(self.groups)) != count + len(self.groups):
-            raise SettingError(f"label set {self.name!r}: a class name stands twice")
+            raise SettingError(f"label set {self.name!r}: a class name occurs twice")
         for colour in self.colours:
             if len(colour) != 3 or not all(0 <= channel <= 255 for channel in colour):
                 raise SettingError(
@@ -107,12 +107,13 @@ class LabelSet:
                 taken[label_id] = role
                 if role != "hair" and label_id not in self.face:
                     raise SettingError(
-                        f"label set {self.name!r}: id {label_id} is {role}, but no part of the face"
+                        f"label set {self.name!r}: id {label_id} is {role}, but not part of the "
+                        "face"
                     )
         outside = {*self.face, *self.hair} - set(self.head)
         if self.head and outside:
             raise SettingError(
-                f"label set {self.name!r}: id {min(outside)} is face or hair, but no part of the "
+                f"label set {self.name!r}: id {min(outside)} is face or hair, but not part of the "
                 "head"
             )
 
@@ -137,20 +138,20 @@ class LabelSet:
 
     @property
     def foreground(self) -> tuple[int, ...]:
-        """Every id but the background's."""
+        """Every id except the background."""
         return tuple(i for i in range(len(self)) if i != self.background)
 
     @property
     def face_parts(self) -> tuple[tuple[int, ...], ...]:
-        """The ids of each kind of part that the set has, skin left out."""
+        """The ids of each kind of part in the set, except skin."""
         kinds = (self.brows, self.eyes, self.nose, self.mouth)
         return tuple(ids for ids in kinds if ids)
 
     def select(self, wanted: Iterable[str]) -> tuple[int, ...]:
-        """The sorted ids behind class names, group names, or `all` (every class but background).
+        """Resolve class names, group names or `all` (every class but background) to sorted ids.
 
         Raises:
-            SettingError: a name is unknown, or none was given.
+            SettingError: a name is unknown, or there are no names.
         """
         ids: set[int] = set()
         for name in wanted:
@@ -172,7 +173,7 @@ class LabelSet:
         return tuple(sorted(ids))
 
     def to_header(self) -> dict[str, Any]:
-        """The set as plain JSON values, for a checkpoint's header."""
+        """Convert to JSON values for a checkpoint's header."""
         return {
             "name": self.name,
             "names": list(self.names),
@@ -190,7 +191,7 @@ class LabelSet:
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> LabelSet:
-        """The set that `to_header` wrote, here or in version 0.1.
+        """Parse what `to_header` wrote, in this version or 0.1.
 
         Raises:
             SettingError: a field is missing, unknown or of the wrong type.
@@ -214,7 +215,7 @@ class LabelSet:
 
 
 def _without_old_names(header: Mapping[str, Any]) -> dict[str, Any]:
-    """A header in today's words; version 0.1 said `swapped` and `merged`, and named no roles."""
+    """Convert a header of version 0.1, which had `swapped` and `merged`, and no roles."""
     converted = dict(header)
     if "swapped" not in converted:
         return converted
@@ -265,8 +266,8 @@ HELEN = LabelSet(
 )
 """Helen* (Smith et al., CVPR 2013; relabelled by Lin et al., CVPR 2019): 11 classes.
 
-Left and right are the viewer's: id 2 lies in the left half of an upright picture.
-`parts` pools what Helen's own protocol calls "overall": brows, eyes, nose and mouth.
+Left and right are the viewer's: id 2 is in the left half of an upright picture. `parts` combines
+what Helen's protocol calls "overall": brows, eyes, nose and mouth.
 """
 
 FACE_PARTS = replace(
@@ -292,12 +293,12 @@ FACE_PARTS = replace(
         "body": (17, 18),
     },
 )
-"""The shipped model's classes: Helen*'s ids 0 to 10, then what CelebAMask-HQ knows besides.
+"""The shipped model's classes: Helen*'s ids 0 to 10, then further classes of CelebAMask-HQ.
 
-Left and right are the viewer's. `parts` is Helen's own "overall"; `face` holds glasses, so that
-hiding a face hides them; `head` is everything that moves with it. The further colours were chosen
-by hue for their meaning, and within that for distance: 11.8 in Lab between the closest two, to
-protan, deutan and tritan eyes too (`python -m tests.benchmarks.colours`).
+Left and right are the viewer's. `parts` is Helen's "overall". `face` includes glasses, so that
+hiding a face hides them. The colours of the further classes were chosen by hue to suggest their
+meaning, and among those for distance: 11.8 in Lab between the closest two, also for protan, deutan
+and tritan vision (`python -m tests.benchmarks.colours`).
 """
 
 LAPA = replace(HELEN, name="lapa")
@@ -336,9 +337,9 @@ CELEBAMASK = LabelSet(
         "face": (1, 2, 3, 4, 5, 6, 7, 10, 11, 12),
     },
 )
-"""CelebAMask-HQ (Lee et al., CVPR 2020): 19 classes by its own ids, left and right the subject's.
+"""CelebAMask-HQ (Lee et al., CVPR 2020): 19 classes with its own ids; left is the subject's.
 
-Other projects number the same classes differently: compare names, never ids.
+Other projects number the same classes differently, so compare names, never ids.
 """
 
 FASSEG = LabelSet(
@@ -352,9 +353,9 @@ FASSEG = LabelSet(
     mouth=(5,),
     hair=(2,),
 )
-"""FASSEG (Khan et al., 2015; Benini et al., 2019): six classes in its own colours.
+"""FASSEG (Khan et al., 2015; Benini et al., 2019): six classes in the data set's colours.
 
-Its eyebrows are hair, its skin includes neck and ears, and clothes are background.
+Eyebrows count as hair, skin includes neck and ears, and clothes are background.
 """
 
 CIHP = LabelSet(
@@ -374,7 +375,7 @@ CIHP = LabelSet(
     flip_pairs=((14, 15), (16, 17), (18, 19)),
     groups={"arms": (14, 15), "legs": (16, 17), "shoes": (18, 19)},
 )
-"""Crowd Instance-level Human Parsing (Gong et al., ECCV 2018): 20 classes in its own colours."""
+"""Crowd Instance-level Human Parsing (Gong et al., ECCV 2018): 20 classes in its colours."""
 
 BDD_DRIVABLE = LabelSet(
     name="bdd-drivable",
@@ -383,7 +384,7 @@ BDD_DRIVABLE = LabelSet(
     background=2,
     groups={"drivable": (0, 1)},
 )
-"""BDD100K's drivable area (Yu et al., CVPR 2020): the own lane, others, and background last."""
+"""BDD100K's drivable area (Yu et al., CVPR 2020): ego lane, other lanes, background last."""
 
 LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType(
     {

@@ -12,7 +12,7 @@ STANDARD_STREAM = "-"
 
 
 def shown(location: str) -> str:
-    """An input as messages name it: a path as it was given, a URL without its secrets."""
+    """An input's name in messages: a path as given, a URL without its secrets."""
     from rtseg.media.urls import display_name, local_path
 
     return location if local_path(location) is not None else display_name(location)
@@ -24,18 +24,18 @@ def check_outputs(
     *,
     allow_nested_urls: bool = False,
 ) -> None:
-    """Refuse an output that is an input, or two outputs that are one file.
+    """Reject an output that is an input, and two outputs that are the same file.
 
-    Files are compared, not names: links and other spellings count, and every file that a folder,
-    a pattern or a playlist among the inputs names.
+    Files rather than names are compared, so links and other spellings are recognised, as are all
+    files named by a folder, a pattern or a playlist among the inputs.
 
     Args:
-        inputs: what is read, models included; None where nothing is.
-        outputs: what is written, by the name of what asked for it; None where it was not given.
-        allow_nested_urls: whether the files that a playlist names are read.
+        inputs: everything that is read, including models; None entries are ignored.
+        outputs: everything that is written, by option; None entries are ignored.
+        allow_nested_urls: whether files named by a playlist are read.
 
     Raises:
-        SettingError: naming the option and the path.
+        SettingError: the message names the option and the path.
     """
     from rtseg.media.urls import local_path
 
@@ -56,18 +56,18 @@ def check_outputs(
 
 
 def files_behind(inputs: Iterable[str | None], *, allow_nested_urls: bool) -> frozenset[FileId]:
-    """Every local file that reading these inputs reads."""
+    """Every local file that is opened for these inputs."""
     from rtseg.sources.images import named_files
     from rtseg.sources.read_files import read_by
 
-    found: set[FileId] = set()
+    files: set[FileId] = set()
     for location in filter(None, inputs):
-        found |= file_ids(named_files(location))
-        found |= file_ids(read_by(location, allow_nested_urls=allow_nested_urls))
-    return frozenset(found)
+        files |= file_ids(named_files(location))
+        files |= file_ids(read_by(location, allow_nested_urls=allow_nested_urls))
+    return frozenset(files)
 
 
 def _key(path: Path) -> Path:
-    """The same for every spelling of one output; a folder of pictures is its usual pattern."""
+    """A key that is equal for all spellings of an output; a folder counts as its usual pattern."""
     is_folder = path.is_dir() or not path.suffix
     return (path / "%06d.png" if is_folder and "%" not in path.name else path).resolve()

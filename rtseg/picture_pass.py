@@ -1,4 +1,4 @@
-"""One picture's way through the networks: its crops, its labels, and what a stream remembers."""
+"""Process one picture: its crops, its labels, and a stream's state between frames."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from rtseg.timing import StageTimes
 
 
 class StreamMemory:
-    """What is remembered from frame to frame."""
+    """A stream's state between frames."""
 
     def __init__(self, follower: FaceFollower, smoothing: float) -> None:
         self.follower = follower
@@ -41,7 +41,7 @@ class StreamMemory:
         self._size: tuple[int, ...] = ()
 
     def begin(self, frame: Frame) -> None:
-        """Note the next frame's time, and forget what does not hold any more."""
+        """Set the next frame's time, and forget state that no longer applies."""
         self.is_live = True
         self.seconds = float(frame.pts_seconds)
         is_cut = self._cuts(frame.image)
@@ -53,7 +53,7 @@ class StreamMemory:
     def smoothed(
         self, track_id: int, probabilities: Probabilities, *, picture: Image, crop: Crop
     ) -> Probabilities:
-        """Through the track's own average."""
+        """Smooth probabilities with the track's average."""
         if self.smoothing == 0:
             return probabilities
         smoother = self.smoothers.get(track_id)
@@ -63,7 +63,7 @@ class StreamMemory:
 
 
 class Answers:
-    """What the network said of the crops of one still so far."""
+    """The network's results so far for the crops of one still."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[int, Crop], tuple[Image, Probabilities]] = {}
@@ -71,17 +71,17 @@ class Answers:
 
 
 class AskedError(Exception):
-    """A still cannot go on without the network's answer on some crops."""
+    """A still needs the network's results for some crops before it can continue."""
 
     def __init__(self, backend: Backend, crops: Sequence[Crop], pictures: Crops) -> None:
-        super().__init__("what the network says of some crops is not known yet")
+        super().__init__("the network's results for some crops are not known yet")
         self.backend = backend
         self.crops = tuple(crops)
         self.pictures = pictures
 
 
 def answer_all(questions: Sequence[tuple[Answers, AskedError]]) -> None:
-    """Ask each network once about all that was asked of it."""
+    """Run each network once on all the crops that were requested."""
     backends = {id(asked.backend): asked.backend for _, asked in questions}
     for key, backend in backends.items():
         mine = [(known, asked) for known, asked in questions if asked.backend is backend]
@@ -91,12 +91,12 @@ def answer_all(questions: Sequence[tuple[Answers, AskedError]]) -> None:
         for known, asked in mine:
             known.infer_seconds += seconds * len(asked.crops) / sum(len(a.crops) for _, a in mine)
             for crop, picture in zip(asked.crops, asked.pictures, strict=True):
-                # a copy, so that no result keeps the whole batch
+                # a copy, so that no result keeps the whole batch in memory
                 known.known[key, crop] = picture, maps.pop(0).copy()
 
 
 class PicturePass:
-    """One picture on its way through: its crops, and where the time went."""
+    """Processes one picture, and measures the time of each stage."""
 
     def __init__(
         self,
@@ -115,16 +115,16 @@ class PicturePass:
         self.labelled: list[CropProbabilities] = []
         self.infer_seconds = 0.0 if answers is None else answers.infer_seconds
         self.start = time.perf_counter() - self.infer_seconds
-        self.found = self.start
+        self.inferred_at = self.start
 
     def infer_crops(self, crops: Sequence[Crop]) -> list[Probabilities]:
-        """Probabilities of parts of the picture, one map a crop."""
+        """Run the model on crops of the picture; one map per crop."""
         pictures, maps = self._infer(self.backend, crops)
         self.pictures.update(zip(crops, pictures, strict=True))
         return maps
 
     def infer_finder(self, crops: Sequence[Crop]) -> list[Probabilities]:
-        """What the finder's network says of parts of the picture, one map a crop."""
+        """Run the finder network on crops of the picture; one map per crop."""
         if self.finder_backend is None:
             return self.infer_crops(crops)
         return self._infer(self.finder_backend, crops)[1]
@@ -132,8 +132,8 @@ class PicturePass:
     def _infer(self, backend: Backend, crops: Sequence[Crop]) -> tuple[Crops, list[Probabilities]]:
         known = None if self.answers is None else self.answers.known
         if known is not None and all((id(backend), crop) in known for crop in crops):
-            found = [known[id(backend), crop] for crop in crops]
-            return np.array([picture for picture, _ in found]), [map_ for _, map_ in found]
+            answers = [known[id(backend), crop] for crop in crops]
+            return np.array([picture for picture, _ in answers]), [map_ for _, map_ in answers]
         model = backend.model
         pictures: Crops = np.empty((len(crops), model.input_height, model.input_width, 3), np.uint8)
         for picture, crop in zip(pictures, crops, strict=True):
@@ -148,7 +148,7 @@ class PicturePass:
         return pictures, list(maps)
 
     def frame_view(self) -> Segmentation:
-        """The whole picture at once."""
+        """Segment the whole picture at once."""
         model = self.backend.model
         height, width = self.image.shape[:2]
         whole = tile_picture(
@@ -158,7 +158,7 @@ class PicturePass:
             stretch=model.fit == "stretch",
         ).whole
         (probabilities,) = self.infer_crops([whole])
-        self.found = time.perf_counter()
+        self.inferred_at = time.perf_counter()
         probabilities = self.stream.smoothed(
             0, probabilities, picture=self.pictures[whole], crop=whole
         )
@@ -168,7 +168,7 @@ class PicturePass:
         return Segmentation(labels=labels, label_set=model.label_set)
 
     def face_view(self) -> Segmentation:
-        """Face by face."""
+        """Segment the picture face by face."""
         label_set = self.backend.model.label_set
         height, width = self.image.shape[:2]
         stream = self.stream
@@ -179,14 +179,14 @@ class PicturePass:
             infer_finder=self.infer_finder,
             exhaustive=not stream.is_live,
         )
-        self.found = time.perf_counter()
+        self.inferred_at = time.perf_counter()
         present = {face.track_id for face in tracked}
         for track_id in [known for known in stream.smoothers if abs(known) not in present]:
             del stream.smoothers[track_id]
         background = label_set.background
         labels = np.full((height, width), background or 0, np.uint8)
         self._paste_hair_beyond(labels, tracked)
-        for face in reversed(tracked):  # the largest last: where faces overlap, it wins
+        for face in reversed(tracked):  # the largest last, so that it wins where faces overlap
             probabilities = stream.smoothed(
                 face.track_id, face.probabilities, picture=self.pictures[face.crop], crop=face.crop
             )
@@ -212,7 +212,7 @@ class PicturePass:
         )
 
     def _paste_hair_beyond(self, labels: LabelMap, tracked: Sequence[TrackedFace]) -> None:
-        """Write the hair that goes on beyond the crops of its faces, which are written over it."""
+        """Write hair beyond the crops of faces; their crops are then written over it."""
         label_set = self.backend.model.label_set
         height, width = labels.shape
         wider: list[tuple[TrackedFace, Crop]] = []
@@ -222,7 +222,7 @@ class PicturePass:
                 wider.append((face, crop))
         maps = self.infer_crops([crop for _, crop in wider])
         for (face, crop), probabilities in zip(wider, maps, strict=True):
-            # a smoother of its own: track ids count from 1
+            # with its own smoother; negative, since track ids count from 1
             steadied = self.stream.smoothed(
                 -face.track_id, probabilities, picture=self.pictures[crop], crop=crop
             )
@@ -237,13 +237,13 @@ class PicturePass:
             )
 
     def soft_masks(self, labels: LabelMap) -> SoftMasks:
-        """What soft masks of this picture are made from."""
+        """The soft masks of this picture."""
         return SoftMasks(
             self.labelled, labels=labels, background=self.backend.model.label_set.background
         )
 
     def _labelled(self, crop: Crop) -> Crop:
-        """What the labels of a crop lie on: the crop, but for the model's own offset."""
+        """The crop shifted by the model's label offset, where its labels belong."""
         model = self.backend.model
         offset = model.label_offset
         if not offset:
@@ -251,15 +251,15 @@ class PicturePass:
         return crop.moved(-offset / model.input_width, -offset / model.input_height)
 
     def report(self, times: StageTimes) -> None:
-        """One sample a stage."""
+        """Record one sample for each stage."""
         end = time.perf_counter()
-        times.add("prepare", self.found - self.start - self.infer_seconds)
+        times.add("prepare", self.inferred_at - self.start - self.infer_seconds)
         times.add("infer", self.infer_seconds)
-        times.add("finish", end - self.found)
+        times.add("finish", end - self.inferred_at)
 
 
 def _face(tracked: TrackedFace, labels: LabelMap) -> Face | None:
-    """What the caller sees of a track; None where all of it lies outside the picture."""
+    """Convert a track to a `Face`; None if it is entirely outside the picture."""
     box = _inside(tracked.head, *labels.shape)
     if box is None:
         return None
@@ -272,7 +272,7 @@ def _face(tracked: TrackedFace, labels: LabelMap) -> Face | None:
 
 
 def _inside(box: Box, height: int, width: int) -> Box | None:
-    """What of a box lies in the picture; None where nothing does."""
+    """Clip a box to the picture; None if it is outside."""
     left, right = max(0.0, box.left), min(float(width), box.right)
     top, bottom = max(0.0, box.top), min(float(height), box.bottom)
     if right <= left or bottom <= top:

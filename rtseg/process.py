@@ -1,6 +1,7 @@
-"""Run the whole pipeline: `process_video` writes outputs, `stream` yields results to a loop.
+"""Run the whole pipeline: `process_video` writes outputs, `stream` yields results.
 
-Both, and every command, open what they are given by name and hand it to `rtseg.wiring.wire`.
+Both, and every command, open sources, models and sinks by name and pass them to
+`rtseg.wiring.wire`.
 """
 
 from __future__ import annotations
@@ -74,30 +75,30 @@ def open_run(
     """Open the source, the model and the sinks of a run, and close them after the block.
 
     Args:
-        source: what `open_source` takes, or an open source, which is left open.
-        output: what `open_sink` takes, or a sink; None writes no pictures. A folder (one that is
-            there, or a name that ends in `/`) holds the video under its input's name; pictures
-            are asked for by a pattern (`out/%06d.png`).
-        labels: where label ids go: a folder, .mkv or .npz.
-        records: where one JSON line a frame goes.
-        coco: where one file of COCO annotations with run-length masks goes.
-        alpha: classes whose soft mask is what `output` gets, without loss: .mkv or PNG files.
-        alpha_bits: of its pixels.
-        more_sinks: make further sinks, once the source is known.
-        view: what is drawn, a group of settings or a view's name; if not given, the overlay, or
-            with effects the picture itself.
-        effects: what is done to the picture before the view is drawn, as `wire` takes them.
-        model: a group of settings, a checkpoint or a path; the built-in model if not given.
-        faces: how faces are found, followed and steadied.
-        soft: keep what soft masks are made of, for `Segmentation.alpha`; what is asked for here
-            and needs them has them anyway.
-        backend: one that is open already, and stays so; then `model` only tells the threads.
-        read, camera, real_time: as `open_source` takes them; where all there is to write is sent
-            on the network, a file is read in real time.
-        reconnect: what is done about a live input or a network output that goes away.
-        encode: how a video is written.
-        overlap, max_seconds: as `Pipeline` takes them.
-        on_result: called with each frame and its segmentation once the outputs have them.
+        source: an argument for `open_source`, or an open source, which is left open.
+        output: an argument for `open_sink`, or a sink; None writes no pictures. In a folder (an
+            existing one, or a name ending in `/`) the video is named after its input; a pattern
+            (`out/%06d.png`) selects pictures.
+        labels: output for label ids: a folder, .mkv or .npz.
+        records: output for one line of JSON per frame.
+        coco: output for one file of COCO annotations with run-length masks.
+        alpha: classes whose soft mask is written to `output` instead of a view, losslessly: .mkv
+            or PNG files.
+        alpha_bits: bits per pixel of the soft mask.
+        more_sinks: makes further sinks once the source is known.
+        view: the view to draw, as settings or by name; by default the overlay, or with effects
+            the picture itself.
+        effects: changes to the picture before the view is drawn, as for `wire`.
+        model: settings, a checkpoint or a path; by default the built-in model.
+        faces: how faces are detected, tracked and smoothed.
+        soft: keep probabilities for `Segmentation.alpha`; outputs that need them get them anyway.
+        backend: an open backend, which stays open; `model` then only determines the threads.
+        read, camera, real_time: as for `open_source`; if every output is sent over the network, a
+            file is read in real time.
+        reconnect: how to reconnect a live input or a network output that goes away.
+        encode: how to encode video.
+        overlap, max_seconds: as for `Pipeline`.
+        on_result: called with each frame and its segmentation after the outputs.
         on_open: called with the source once it is open, before the model is loaded.
 
     Raises:
@@ -114,7 +115,7 @@ def open_run(
     if all(place is None for place in places.values()) and not more_sinks and not on_result:
         raise SettingError("no output; give `output`, `labels`, `records`, `coco` or `on_result`")
     if alpha is not None and (output is None or isinstance(output, Sink)):
-        raise SettingError("`alpha`: needs an output to go to; give `output`")
+        raise SettingError("`alpha`: needs an output; give `output`")
     output, labels, records = destinations(
         source,
         output,
@@ -146,7 +147,7 @@ def open_run(
         model=settings,
         reconnect=reconnect,
     )
-    # Who receives such an output sees what comes when it comes; files get every frame.
+    # Viewers of such outputs watch in real time; files get every frame.
     is_sent = any(sink.wants_real_time for sink in sinks)
     real_time = real_time or (all(sink.wants_real_time for sink in sinks) and is_sent)
     with ExitStack() as stack:
@@ -224,24 +225,24 @@ def process_video(
     on_result: OnResult | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> RunSummary:
-    """Segment a video, a stream or images, and write every frame at its own instant.
+    """Segment a video, a stream or images, and write every frame at its exact time.
 
     Args:
         source: a file, a URL, a folder or pattern of images, or an open `Source`.
-        output: a video by its suffix, a folder for a video of the input's name, a pattern
+        output: a video file, a folder for a video named like the input, a pattern
             (`out/%06d.png`) for images, a URL, or a `Sink`.
-        on_progress: called at most ten times a second, on this thread.
-        on_frame: another name of `on_result`; both are called where both are given.
+        on_progress: called at most ten times per second, on this thread.
+        on_frame: another name for `on_result`; if both are given, both are called.
         labels, records, coco, alpha, alpha_bits, view, effects, model, faces, soft, backend, read,
-            reconnect, encode, overlap, on_result: as `open_run` takes them.
+            reconnect, encode, overlap, on_result: as for `open_run`.
 
     Returns:
-        What the run did: frames, seconds, stages.
+        A summary of the run: frames, seconds, stages.
 
     Raises:
         SettingError: a value is not allowed, there is no output, or an output is the input.
-        TruncatedError: the input ended in the middle; every frame before it was written.
-        RtsegError: whatever else went wrong, after what could be kept was kept.
+        TruncatedError: the input is truncated; every frame before that was written.
+        RtsegError: any other error, after partial outputs have been saved.
     """
     with open_run(
         source,
@@ -280,19 +281,19 @@ def stream(
 ) -> Generator[tuple[Frame, Segmentation], None, None]:
     """Yield each frame of a video, a camera or a stream with its segmentation.
 
-    Reading and the network work on threads of their own while the caller's loop does its work. Of
-    a live source the newest frame comes, and those that the loop was too slow for are dropped;
-    of a file every frame. Leaving the loop or closing the generator joins the threads and closes
-    everything that was opened here.
+    Reading and the network run on their own threads, concurrently with the caller's loop. A live
+    source yields its newest frame, and frames that the loop is too slow for are dropped; a file
+    yields every frame. Leaving the loop or closing the generator joins the threads and closes
+    everything that was opened.
 
     Args:
         source: a file, a URL, a camera's index as text ("0") or an open `Source`.
-        model, faces, soft, backend: as `open_run` takes them.
-        read, reconnect, camera, real_time: as `open_source` takes them.
+        model, faces, soft, backend: as for `open_run`.
+        read, reconnect, camera, real_time: as for `open_source`.
 
     Raises:
         RtsegError: while iterating: the input or the model cannot be opened, or fails;
-            TruncatedError after the last frame of an input that ends in the middle.
+            TruncatedError after the last frame of a truncated input.
     """
     settings = model if isinstance(model, ModelSettings) else ModelSettings()
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The outputs of a run: names completed where they are folders, and the sinks behind them."""
+"""Complete the names of a run's outputs and make their sinks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def destinations(
     real_time: bool,
     is_lossless: bool,
 ) -> tuple[Location | Sink | None, Location | None, Location | None]:
-    """The outputs with folders filled in: `out/` is `out/clip.mp4`."""
+    """Complete outputs that are folders: `out/` becomes `out/clip.mp4`."""
     name = source.info.name if isinstance(source, Source) else str(source)
     in_folder = False
     if output is not None and not isinstance(output, Sink):
@@ -48,7 +48,7 @@ def destinations(
         if in_folder and is_lossless:
             output = str(Path(output).with_suffix(".mkv"))
         if in_folder and real_time and not encode.overwrite:
-            output = unused_path(Path(output))  # a recording after another
+            output = unused_path(Path(output))  # one recording after another
     if labels is not None:
         labels = labels_destination(str(labels), source=name, in_folder=in_folder)
     if records is not None:
@@ -68,7 +68,7 @@ def open_sinks(
     model: ModelSettings,
     reconnect: StreamSettings,
 ) -> list[Sink]:
-    """The sinks of a run's outputs, in the order in which they are written; closed ones."""
+    """Make the sinks of a run's outputs, closed, in the order in which they are written."""
     sinks: list[Sink] = []
     if isinstance(output, Sink):
         sinks.append(output)
@@ -94,10 +94,10 @@ def video_sink(
     model: ModelSettings,
     reconnect: StreamSettings | None = None,
 ) -> Sink:
-    """The sink of an output's name, its encoder sharing the processor with the network.
+    """Make the sink for an output, whose encoder shares the processor with the network.
 
     Raises:
-        SettingError: as `open_sink`.
+        SettingError: as for `open_sink`.
     """
     return open_sink(
         output,

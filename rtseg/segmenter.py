@@ -1,4 +1,4 @@
-"""`Segmenter`: a picture or a stream's frame in, its labels out."""
+"""`Segmenter` labels pictures and the frames of streams."""
 
 from __future__ import annotations
 
@@ -32,39 +32,38 @@ if TYPE_CHECKING:
     from rtseg.sources.pictures import Still
 
 FinderChoice = FaceFinder | Backend | Checkpoint | Path | Literal["auto", "parsing"]
-"""What finds faces: see `Segmenter`."""
+"""The choice of face finder; see `Segmenter`."""
 
 
 _STILLS_TOGETHER = 4
-"""Of a list; each holds the answers on some twenty crops while it is at work."""
+"""Stills of a list processed at a time; each keeps the results of some twenty crops."""
 
 
 class Segmenter:
-    """Labels every pixel of pictures, or of the frames of one stream.
+    """Labels every pixel of still pictures or of one stream's frames.
 
-    A bare RGB array is a still: its result depends on nothing before it. A `Frame` belongs to the
-    segmenter's stream: faces are followed and labels steadied from one to the next, and forgotten
-    at a discontinuity, a cut or a change of size. Not to be called from several threads at once;
-    several segmenters, one a stream, may share a backend.
+    An RGB array is a still: its result does not depend on earlier calls. A `Frame` belongs to the
+    segmenter's stream: faces are tracked and labels smoothed from frame to frame, until a
+    discontinuity, a cut or a change of size. Must not be called from several threads at once, but
+    several segmenters, one per stream, can share a backend.
 
     Args:
-        model: a checkpoint, its path, or a shipped model's name ("face-parts", which it is if not
-            given).
-        backend: what runs the network: a backend that exists already, which is not closed here,
-            or the name of one to open.
-        device, precision, threads: as `open_backend` takes them, where one is opened.
-        faces: how faces are found, followed and steadied.
-        max_faces, smoothing, detect_every: these fields of `faces`, for short.
-        finder: what finds faces, for models that see faces: `auto` is the built-in finder network
-            on the same run-time where there is one, else `parsing`, the model itself; or a finder
-            network's checkpoint, its path, or a backend that runs it, which is not closed here;
-            or anything that is a `FaceFinder`.
-        times: collects one sample a frame for the stages prepare, infer and finish.
-        soft: keep each result's probabilities, so that `Segmentation.alpha` can make soft masks.
+        model: a checkpoint, its path, or a shipped model's name; by default "face-parts".
+        backend: an open backend, which is not closed by the segmenter, or the name of one to open.
+        device, precision, threads: as for `open_backend`, if one is opened.
+        faces: how faces are detected, tracked and smoothed.
+        max_faces, smoothing, detect_every: shortcuts for these fields of `faces`.
+        finder: the face finder, for models that process faces. `auto` is the built-in finder
+            network on the same run-time if there is one, otherwise `parsing`, the model itself.
+            Alternatively a finder network's checkpoint, its path, an open backend that runs it, or
+            any `FaceFinder`.
+        times: collects one sample per frame for the stages prepare, infer and finish.
+        soft: keep each result's probabilities, for `Segmentation.alpha`.
 
     Raises:
         SettingError: a value is not allowed, or both a model and a backend are given.
-        ModelError: the model is missing or damaged, or sees faces without saying what a face is.
+        ModelError: the model is missing or damaged, or processes faces but does not define which
+            classes make up a face.
         BackendError: the device is missing or fails.
     """
 
@@ -109,13 +108,13 @@ class Segmenter:
         if described.view == "face" and not described.label_set.face:
             self.close()
             raise ModelError(
-                f"the model sees faces, but its label set {described.label_set.name!r} does not "
-                "say which ids make up a face"
+                f"the model processes faces, but its label set {described.label_set.name!r} does "
+                "not define which ids make up a face"
             )
         if described.view == "finder":
             self.close()
             raise ModelError(
-                "the model finds faces and labels nothing; give it as the finder, and a model "
+                "the model finds faces but labels nothing; give it as the finder, and a model "
                 "whose view is 'face' or 'frame' as the model"
             )
         if described.view == "face":
@@ -139,16 +138,16 @@ class Segmenter:
                     "Path, a backend or a FaceFinder"
                 )
             self._finder = choice
-        found = self.finder_backend
-        if found is not None and found.model.view != "finder":
+        backend = self.finder_backend
+        if backend is not None and backend.model.view != "finder":
             self.close()
             raise ModelError(
-                f"the finder's model has the view {found.model.view!r}; allowed: 'finder'"
+                f"the finder's model has the view {backend.model.view!r}; allowed: 'finder'"
             )
 
     @property
     def label_set(self) -> LabelSet:
-        """What the label ids mean."""
+        """The meaning of the label ids."""
         return self.backend.model.label_set
 
     @overload
@@ -167,27 +166,25 @@ class Segmenter:
     ) -> Segmentation | list[Segmentation]:
         """Label one picture, or several stills.
 
-        **Arrays are RGB.** OpenCV's are BGR: `segmenter(cv2.imread(path), channels="bgr")`, or a
-        red lip is taken for a blue one.
+        **Arrays are RGB.** For OpenCV's BGR, use `segmenter(cv2.imread(path), channels="bgr")`.
 
         Args:
             picture: a stream's next `Frame`, or a still of any size: uint8 (height, width, 3), a
-                file's path, or a Pillow picture; or a list of stills, which share the
-                network's batches.
-            channels: the order of the arrays' colours.
+                file's path, or a Pillow picture; or a list of stills, which share batches.
+            channels: the channel order of arrays.
 
         Returns:
-            Labels at the picture's size, and the faces that they come from; of a list, a list.
-            A still's result holds its picture, so that it can be plotted.
+            Labels at the picture's size and the faces found, or a list of results for a list. A
+            still's result includes its picture, so that it can be plotted.
 
         Raises:
-            SettingError: it is not such a picture.
+            SettingError: the picture is invalid.
             SourceError: a file cannot be read.
             BackendError: the device failed, or the backend is closed.
         """
         if isinstance(picture, Frame):
             if channels != "rgb":
-                raise SettingError("a Frame is RGB; channels goes with stills")
+                raise SettingError("a Frame is RGB; channels applies to stills only")
             self._stream.begin(picture)
             return self._segment(picture.image, self._stream)
         if isinstance(picture, (list, tuple)):
@@ -196,14 +193,14 @@ class Segmenter:
         return self._segment_still(as_image(picture, channels=channels))
 
     def _segment_still(self, image: Image) -> Segmentation:
-        found = self._segment(image, StreamMemory(self._new_follower(), 0.0))
-        return replace(found, image=image)
+        result = self._segment(image, StreamMemory(self._new_follower(), 0.0))
+        return replace(result, image=image)
 
     def _segment_stills(self, images: Sequence[Image]) -> list[Segmentation]:
-        """Several stills, in rounds: what each of them asks of the network next is one batch.
+        """Segment several stills in rounds, batching what each needs from the network next.
 
-        A still is a pure function of the network's answers, so one that lacks some is begun anew
-        once they are there.
+        A still's result is a pure function of the network's results, so a still that lacks some is
+        restarted once they are available.
         """
         results: list[Segmentation] = []
         for first in range(0, len(images), _STILLS_TOGETHER):
@@ -266,11 +263,11 @@ class Segmenter:
         )
 
     def reset(self) -> None:
-        """Forget the stream so far: the next frame is a first one."""
+        """Forget the stream, so that the next frame counts as the first."""
         self._stream = StreamMemory(self._new_follower(), self.faces.smoothing)
 
     def close(self) -> None:
-        """Close the backend, where this segmenter made it. May be called twice."""
+        """Close the backend if this segmenter opened it. May be called twice."""
         if self._owns_backend:
             self.backend.close()
         if self._owns_finder_backend and self.finder_backend is not None:

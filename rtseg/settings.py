@@ -1,4 +1,4 @@
-"""Every default and range, once. The command line's options and help derive from these."""
+"""All settings with defaults and ranges, from which command-line options and help are derived."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ SubtitleChoice = Literal["auto", "copy", "convert", "none"]
 MetadataChoice = Literal["auto", "keep", "drop"]
 
 HIDING_VIEWS: tuple[ViewName, ...] = ("blur", "pixelate")
-"""Views that are chosen to hide who is in the picture."""
+"""Views that hide people's identities."""
 
 
 SHORTEST_TOKEN = 12
-"""Characters of a token that a person chose."""
+"""The shortest token, in characters, that a user may choose."""
 
 
 def setting(
     default: Any, help_text: str, *, low: float | None = None, high: float | None = None
 ) -> Any:
-    """A dataclass field with its help line and inclusive range."""
+    """Make a dataclass field with help text and an inclusive range."""
     return dataclasses.field(
         default=default, metadata={"help": help_text, "low": low, "high": high}
     )
@@ -44,7 +44,7 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The base of all groups: checks choices and ranges when made.
+    """The base class of all groups of settings, which validates choices and ranges.
 
     Raises:
         SettingError: a value is not one of its choices or outside its range.
@@ -74,10 +74,10 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def device_kind(device: DeviceName) -> DeviceKind:
-    """What sort of device a name stands for.
+    """The kind of device that a name refers to.
 
     Raises:
-        SettingError: it is none.
+        SettingError: it is not a device.
     """
     match device:
         case "auto" | "cpu" | "cuda":
@@ -92,12 +92,12 @@ def device_kind(device: DeviceName) -> DeviceKind:
 
 
 def device_index(device: DeviceName) -> int:
-    """Which NVIDIA GPU a name stands for; 0 where it does not say."""
+    """The index of the NVIDIA GPU that a name refers to; 0 if it has none."""
     return int(device.partition(":")[2] or 0)
 
 
 def thread_count(threads: int) -> int:
-    """What a `threads` setting means on this machine: 0 is one a core that we may use."""
+    """The number of threads for a `threads` setting; 0 means one per usable core."""
     if threads > 0:
         return threads
     if hasattr(os, "sched_getaffinity"):
@@ -107,15 +107,15 @@ def thread_count(threads: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings(Settings):
-    """Which model runs, and on what."""
+    """The model, and the backend that runs it."""
 
-    model: str | None = setting(None, "model file; the built-in face-parts model if not given")
-    backend: BackendName = setting("auto", "what runs the network")
-    device: DeviceName = setting("auto", "where the network runs: auto, cpu, cuda or cuda:N")
-    precision: Precision = setting("auto", "what the network computes in")
-    threads: int = setting(0, "processor threads in all; 0 is one a core", low=0, high=1024)
+    model: str | None = setting(None, "model file; by default the built-in face-parts model")
+    backend: BackendName = setting("auto", "the backend that runs the network")
+    device: DeviceName = setting("auto", "the network's device: auto, cpu, cuda or cuda:N")
+    precision: Precision = setting("auto", "the network's arithmetic")
+    threads: int = setting(0, "processor threads in total; 0 means one per core", low=0, high=1024)
     compile: bool = setting(
-        False, "have PyTorch compile the network for this processor: up to a minute, the first time"
+        False, "compile the network for this processor with PyTorch; up to a minute the first time"
     )
 
     def __post_init__(self) -> None:
@@ -125,123 +125,123 @@ class ModelSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSettings(Settings):
-    """How faces are found and followed."""
+    """How faces are detected and tracked."""
 
     detect_every: int = setting(
-        12, "frames between two looks over the whole picture while a face is followed", low=1
+        12, "frames between two searches of the whole picture while a face is tracked", low=1
     )
-    max_faces: int = setting(4, "the most faces that are followed at once", low=1, high=64)
-    min_score: float = setting(0.5, "how sure the finder must be of a face", low=0.05, high=0.99)
+    max_faces: int = setting(4, "the most faces tracked at once", low=1, high=64)
+    min_score: float = setting(0.5, "the lowest score of a face that counts", low=0.05, high=0.99)
     hold: float = setting(
         1.0,
-        "seconds that blur and pixelate go on hiding the place where a face was lost from sight",
+        "seconds that blur and pixelate keep hiding the place where a face was lost",
         low=0.0,
         high=10.0,
     )
     smoothing: float = setting(
-        0.5, "how much still pixels are averaged over time; 0 is off", low=0.0, high=1.0
+        0.5, "how strongly still pixels are averaged over time; 0 is off", low=0.0, high=1.0
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewSettings(Settings):
-    """What the picture looks like."""
+    """How the view is drawn."""
 
-    view: ViewName = setting("overlay", "what is drawn")
-    opacity: float = setting(0.55, "how strongly the colours cover the picture", low=0.0, high=1.0)
+    view: ViewName = setting("overlay", "the view to draw")
+    opacity: float = setting(0.55, "opacity of the colours over the picture", low=0.0, high=1.0)
     classes: tuple[str, ...] = setting(
-        ("all",), "classes that are shown, by name and comma: skin,hair,… or all"
+        ("all",), "classes to show, separated by commas: skin,hair,… or all"
     )
     invert: bool = setting(False, "blur, pixelate or cut out everything else instead")
     background: str = setting(
         "auto",
-        "what cutout puts behind: transparent, a colour (#rrggbb), or auto: transparent where "
-        "the output can hold it, else black",
+        "background of cutout: transparent, a colour (#rrggbb), or auto: transparent if the "
+        "output supports it, else black",
     )
     feather: float = setting(
         0.0, "pixels over which cutout and blur fade outwards", low=0.0, high=500.0
     )
-    legend: bool = setting(False, "name the colours in the picture")
+    legend: bool = setting(False, "show the classes' names and colours in the picture")
     hud: bool = setting(False, "show FPS and latency in the picture")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadSettings(Settings):
-    """How an input is read."""
+    """How inputs are read."""
 
     start: float | None = setting(
         None, "begin at this many seconds, or at a time as 00:01:02.5", low=0.0
     )
     end: float | None = setting(None, "stop at this many seconds, or at a time", low=0.0)
-    timeout: float = setting(10.0, "seconds to wait for an input that says nothing", low=0.1)
+    timeout: float = setting(10.0, "seconds to wait for an input that sends nothing", low=0.1)
     keep_timestamps: bool = setting(
-        False, "keep the input's own clock; else the earliest picture or sound lies at zero"
+        False, "keep the input's timestamps; otherwise the earliest picture or sound is at zero"
     )
     allow_nested_urls: bool = setting(
         False, "read playlists (HLS, DASH, SDP …), which name other files and hosts to read"
     )
     hardware_decoding: HardwareDecoding = setting(
-        "off", "decode on an NVIDIA GPU: cuda; auto where there is one"
+        "off", "decode on an NVIDIA GPU: cuda, or auto if there is one"
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise SettingError(
-                f"`end`: {self.end} s lies before `start` {self.start} s; it must lie after it"
+                f"`end`: {self.end} s is before `start` {self.start} s; it must be after it"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSettings(Settings):
-    """What is done about a live input that goes away."""
+    """How live inputs and network outputs are reconnected."""
 
-    reconnect: bool = setting(True, "open a live input again when it is lost, silent or frozen")
+    reconnect: bool = setting(True, "reopen a live input when it is lost, silent or frozen")
     max_reconnects: int = setting(
-        10, "attempts in a row before a live input is given up", low=1, high=1_000_000
+        10, "consecutive attempts before giving up on a live input", low=1, high=1_000_000
     )
     stale_after: float = setting(
         5.0,
-        "seconds of one and the same picture, or of none, after which a live input is opened "
-        "again; 0 is never",
+        "seconds with the same picture, or with none, after which a live input is reopened; "
+        "0 is never",
         low=0.0,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSettings(Settings):
-    """How a video is written."""
+    """How videos are encoded."""
 
     codec: Codec = setting(
         "auto", "video codec; auto is h264, or vp9 in .webm; *_nvenc encode on an NVIDIA GPU"
     )
     crf: int | None = setting(
         None,
-        "quality: lower is better and larger; the codec's own default if not given",
+        "quality: lower is better and larger; by default the codec's default",
         low=0,
         high=63,
     )
-    preset: str | None = setting(None, "the encoder's speed preset, as the encoder names it")
+    preset: str | None = setting(None, "the encoder's speed preset, by the encoder's name for it")
     audio: AudioChoice = setting(
         "auto",
-        "sound: copied bit for bit where the container holds it, else transcoded to its usual "
+        "audio: copied bit for bit if the container supports it, else transcoded to its usual "
         "codec (auto); copied or refused; always transcoded; or none",
     )
     subtitles: SubtitleChoice = setting(
         "auto",
-        "subtitles: copied where the container holds them, else converted if they are text, else "
-        "left out (auto); copied or refused; always converted; or none",
+        "subtitles: copied if the container supports them, else converted if they are text, else "
+        "dropped (auto); copied or refused; always converted; or none",
     )
     metadata: MetadataChoice = setting(
         "auto",
-        "tags of the input (title, place, device …): kept, or dropped; auto drops them where the "
-        "view hides people (blur, pixelate)",
+        "the input's tags (title, location, device …): keep or drop; auto drops them if the view "
+        "hides people (blur, pixelate)",
     )
-    overwrite: bool = setting(False, "replace an output that exists")
+    overwrite: bool = setting(False, "replace existing outputs")
 
     @property
     def kept_streams(self) -> tuple[Literal["audio", "subtitle"], ...]:
-        """The kinds of streams that the output gets beside the video."""
+        """The kinds of streams written beside the video."""
         kept: list[Literal["audio", "subtitle"]] = []
         if self.audio != "none":
             kept.append("audio")
@@ -250,7 +250,7 @@ class EncodeSettings(Settings):
         return tuple(kept)
 
     def for_view(self, view: ViewName) -> EncodeSettings:
-        """The same with `metadata` settled: a view that hides people drops it, unless told else."""
+        """Resolve `metadata` auto: a view that hides people drops tags."""
         if self.metadata != "auto":
             return self
         return dataclasses.replace(self, metadata="drop" if view in HIDING_VIEWS else "keep")
@@ -261,19 +261,19 @@ class WebSettings(Settings):
     """How the live page is served."""
 
     token: str | None = setting(
-        None, "what viewers must know; one is made up for any host but this machine's own"
+        None, "the token that viewers need; generated for any host but this machine's own"
     )
     ssl_cert: str | None = setting(None, "PEM file with the page's certificate, for https")
     ssl_key: str | None = setting(None, "PEM file with the certificate's key")
-    max_viewers: int = setting(16, "the most that watch at once", low=1, high=256)
-    always: bool = setting(False, "go on segmenting while nobody watches")
+    max_viewers: int = setting(16, "the most viewers at once", low=1, high=256)
+    always: bool = setting(False, "keep segmenting while nobody is watching")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
             raise SettingError(
                 f"`token`: has {len(self.token)} characters; allowed: {SHORTEST_TOKEN} or more, "
-                "as anybody may try"
+                "because anybody may guess"
             )
         if (self.ssl_cert is None) != (self.ssl_key is None):
             raise SettingError("`ssl_cert` and `ssl_key` belong together; give both, or neither")
@@ -281,44 +281,44 @@ class WebSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ServeSettings(Settings):
-    """How many a server takes."""
+    """The limits of a server."""
 
     max_visitors: int = setting(4, "the most visitors at once", low=1, high=64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VirtualCameraSettings(Settings):
-    """How what is shown becomes a camera of its own."""
+    """The virtual camera's rate and mirroring."""
 
     virtual_camera_fps: float = setting(
-        30.0, "pictures a second of the virtual camera", low=1.0, high=120.0
+        30.0, "the virtual camera's frames per second", low=1.0, high=120.0
     )
     mirror: bool = setting(False, "mirror the virtual camera's picture")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CameraSettings(Settings):
-    """What is asked of a camera; it may answer with something else."""
+    """The format to request from a camera, which may deliver another one."""
 
     width: int = setting(1280, "pixels", low=16, high=16384)
     height: int = setting(720, "pixels", low=16, high=16384)
-    fps: float = setting(30.0, "frames a second", low=1.0, high=1000.0)
-    flip: bool = setting(False, "mirror the picture, as a looking glass does")
+    fps: float = setting(30.0, "frames per second", low=1.0, high=1000.0)
+    flip: bool = setting(False, "mirror the picture")
     fourcc: str = setting("MJPG", "pixel format, four letters (MJPG, YUYV …)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings(Settings):
-    """What is measured."""
+    """What a benchmark runs."""
 
-    input: str | None = setting(None, "video file to run on; a moving face if not given")
+    input: str | None = setting(None, "video file to run on; by default a synthetic moving face")
     resolution: str = setting("1280x720", "size of the moving face's picture, WIDTHxHEIGHT pixels")
-    frames: int = setting(300, "frames that are measured", low=1)
-    warmup: int = setting(20, "frames that run before the clock starts", low=0)
+    frames: int = setting(300, "frames to measure", low=1)
+    warmup: int = setting(20, "frames to process before measuring", low=0)
     output: Literal["none", "encode"] = setting(
-        "none", "draw the view only, or encode it into a temporary H.264 file as well"
+        "none", "only draw the view, or also encode it into a temporary H.264 file"
     )
-    overlap: bool = setting(True, "decode, infer and output at the same time")
+    overlap: bool = setting(True, "decode, infer and output concurrently")
 
     def __post_init__(self) -> None:
         super().__post_init__()

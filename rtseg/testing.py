@@ -1,4 +1,4 @@
-"""A source without a camera or a file, for tests: of rtseg, and of programs that use it.
+"""A fake source for tests of rtseg and of programs that use it.
 
 source = FakeSource(30, width=64, height=48, is_live=True, interval=1 / 30)
 for frame, segmentation in rtseg.stream(source, backend=backend):
@@ -21,7 +21,7 @@ from rtseg.media.info import SourceInfo
 from rtseg.sources.base import Source
 
 Item = int | Image | BaseException
-"""What one step delivers: a grey picture of that level, a picture, or the raising of an error."""
+"""One step of a source: a grey picture of this level, a picture, or an error to raise."""
 
 
 def nothing() -> None:
@@ -29,31 +29,31 @@ def nothing() -> None:
 
 
 class FakeSource(Source):
-    """Delivers frames, packets and errors as it is told, and remembers what it did.
+    """Delivers scripted frames, packets and errors, and records what it did.
 
     Args:
-        items: how many grey pictures, None for pictures without end; or what each step delivers;
-            or another source, whose items are handed on one by one.
-        width, height: of the grey pictures, in pixels.
-        time_base: seconds a tick.
-        ticks: between two frames.
-        is_live: whether it calls itself live.
-        interval: seconds before each step. `by_clock` counts them from the start, as a camera
-            does; otherwise from the step before, so that a busy machine causes no bursts.
+        items: a number of grey pictures, or None for an endless series; or the steps; or another
+            source whose items are passed on one by one.
+        width, height: size of the grey pictures in pixels.
+        time_base: seconds per tick.
+        ticks: ticks between two frames.
+        is_live: whether the source is live.
+        interval: seconds before each step. With `by_clock` they count from the start, like a
+            camera's; otherwise from the step before, so that a busy machine causes no bursts.
         before: called before each step; may wait or raise.
-        packets: two packets before every third frame, 1 KiB each, of stream 1.
-        missing: indexes that are left out, as by a camera that drops frames.
-        corrupt: indexes whose frames are called damaged.
-        captured_ns: gives a frame's capture time by its index; the present time if not given.
+        packets: whether to deliver two packets of 1 KiB of stream 1 before every third frame.
+        missing: indexes to skip, as by a camera that drops frames.
+        corrupt: indexes of frames that are marked as damaged.
+        captured_ns: returns a frame's capture time by its index; by default the current time.
         end: raised after the last item.
 
     Attributes:
-        delivered: frames so far.
-        log: what was delivered, in order: "frame 3", "packet 3.0".
-        captured: each frame's capture time, in nanoseconds.
-        alive: the frames that somebody still holds.
-        closed: set once it was closed.
-        reader, ended_on: the threads that began and ended the iteration.
+        delivered: number of frames delivered.
+        log: everything delivered, in order: "frame 3", "packet 3.0".
+        captured: each frame's capture time in nanoseconds.
+        alive: the frames that are still referenced.
+        closed: set once the source was closed.
+        reader, ended_on: the threads that started and ended the iteration.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class FakeSource(Source):
             raise self._end
 
     def items(self) -> Iterator[Frame | Packet]:
-        """What it delivers; subclasses may add to it."""
+        """Yield the items; subclasses may extend it."""
         if isinstance(self._items_given, Source):
             for handed_on in self._items_given:
                 self._before()
@@ -155,7 +155,7 @@ class FakeSource(Source):
         )
 
     def frame(self, index: int, item: int | Image) -> Frame:
-        """The next frame; for subclasses with items of their own."""
+        """Make the next frame, for subclasses."""
         shape = (self.info.height, self.info.width, 3)
         frame = Frame(
             image=np.full(shape, item, np.uint8) if isinstance(item, int) else item,
@@ -172,7 +172,7 @@ class FakeSource(Source):
         return frame
 
     def close(self) -> None:
-        """Note that it was closed, and close the source that it hands on."""
+        """Record that it was closed, and close the wrapped source."""
         self.closed.set()
         if isinstance(self._items_given, Source):
             self._items_given.close()

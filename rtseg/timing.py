@@ -1,4 +1,4 @@
-"""Stage latencies and rates, measured on the monotonic clock."""
+"""Measure stage times, latencies and rates with the monotonic clock."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 STAGES = ("capture", "prepare", "infer", "finish", "render", "output")
-"""Where a frame's time goes: read and decode; find and crop faces; the network; probabilities to
+"""The stages of a frame: read and decode; detect and crop faces; run the network; upsample to
 labels at the frame's size; draw the view; encode, write or show."""
 
 KEPT_SAMPLES = 8192
-"""How many samples of one stage are held at most, so that a run of days stays flat in memory."""
+"""The most samples kept for a stage, so that memory stays constant in runs of many days."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Percentiles:
 
     @classmethod
     def of(cls, seconds: Iterable[float]) -> Percentiles:
-        """The percentiles of durations given in seconds; all zero where there are none."""
+        """Compute the percentiles of durations in seconds; all zero if there are none."""
         values = np.asarray([*seconds], dtype=np.float64) * 1e3
         if not len(values):
             return cls(count=0, mean=0.0, p50=0.0, p95=0.0, p99=0.0)
@@ -42,10 +42,10 @@ class Percentiles:
 
 
 class _Samples:
-    """Count and sum of all samples, exact, and a uniform choice of KEPT_SAMPLES of them.
+    """Exact count and sum of all samples, and a uniform random sample of KEPT_SAMPLES of them.
 
     Algorithm R of Vitter, "Random sampling with a reservoir", 1985; seeded, so that the same
-    durations give the same figures.
+    durations give the same results.
     """
 
     def __init__(self) -> None:
@@ -80,11 +80,11 @@ class _Samples:
 
 
 class StageTimes:
-    """Collects how long each stage took for each frame. Safe to use from several threads.
+    """Collects each stage's duration for each frame. Safe to use from several threads.
 
-    A stage that is entered several times for one frame is summed up by the caller that owns the
-    frame: `measure` adds one sample a call. Memory is bounded: counts, sums and means are exact
-    for ever, percentiles come from a uniform choice of the samples once there are very many.
+    `measure` adds one sample per call, so a stage that runs several times per frame must be summed
+    by the caller. Memory is bounded: counts, sums and means are always exact, while percentiles
+    come from a uniform sample once there are very many values.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class StageTimes:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Record how long the block took."""
+        """Record the duration of the block."""
         start = time.perf_counter()
         try:
             yield
@@ -109,13 +109,13 @@ class StageTimes:
             self.add(stage, time.perf_counter() - start)
 
     def clear(self) -> None:
-        """Forget every sample (after a warm-up)."""
+        """Forget every sample, for example after a warm-up."""
         with self._lock:
             self._samples.clear()
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that have samples: those of STAGES in their order, then any others."""
+        """The stages with samples: those of STAGES in order, then any others."""
         with self._lock:
             known = tuple(self._samples)
         return (
@@ -124,30 +124,30 @@ class StageTimes:
         )
 
     def total_seconds(self, stage: str) -> float:
-        """The sum over all frames."""
+        """The sum over all frames in seconds."""
         with self._lock:
             samples = self._samples.get(stage)
             return samples.total if samples else 0.0
 
     def milliseconds(self, stage: str) -> tuple[float, ...]:
-        """The samples of one stage that were kept: all, or a uniform choice of very many."""
+        """The kept samples of one stage: all, or a uniform sample of very many."""
         with self._lock:
             samples = self._samples.get(stage)
             return tuple(seconds * 1e3 for seconds in samples.kept) if samples else ()
 
     def percentiles(self, stage: str) -> Percentiles:
-        """The distribution of one stage's samples; all zero where there are none."""
+        """The distribution of one stage's samples; all zero if there are none."""
         with self._lock:
             samples = self._samples.get(stage)
             return samples.percentiles() if samples else Percentiles.of(())
 
 
 class RateMeter:
-    """Events a second over a sliding window.
+    """Measures events per second over a sliding window.
 
     Args:
-        window_seconds: how far back it looks.
-        clock: seconds, monotonic; tests bring their own.
+        window_seconds: length of the window.
+        clock: returns monotonic seconds; replaceable in tests.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class RateMeter:
 
     @property
     def per_second(self) -> float:
-        """The rate over the window, 0 where fewer than two events lie in it."""
+        """The rate over the window; 0 with fewer than two events."""
         with self._lock:
             self._forget()
             if len(self._ticks) < 2 or self._ticks[-1] <= self._ticks[0]:

@@ -1,4 +1,4 @@
-"""Wire a source, a segmenter, a view and sinks into a run: the one place that does."""
+"""Wire a source, a segmenter, a view and sinks together into a run."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from rtseg.views.live import LiveView
 Segment = Callable[[Frame], Segmentation]
 
 AnyEffect = str | Effect | PictureEffect
-"""An effect as `NAME=VALUE`, one of `rtseg.effects`, or a function."""
+"""An effect: a `NAME=VALUE` string, an object of `rtseg.effects`, or a function."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A source, a segmenter, a view and sinks, wired together. It runs once.
+    """A source, a segmenter, a view and sinks, wired together. It can run once.
 
     Attributes:
-        source: where frames come from; whoever opened it closes it.
-        segment: what labels them.
-        sink: all sinks as one; more may be added while it runs.
-        sinks: those that it began with, in their order.
-        view: what is drawn, and may be changed while it runs; None where frames go out as they
-            came in.
-        width, height: of the drawn pictures, in pixels.
-        pipeline: what does the work.
+        source: the source of frames; whoever opened it closes it.
+        segment: labels the frames.
+        sink: all sinks combined; more can be added during the run.
+        sinks: the initial sinks in order.
+        view: draws the view, which can be changed during the run; None if frames are passed on
+            unchanged.
+        width, height: size of the drawn pictures in pixels.
+        pipeline: the pipeline that runs it.
     """
 
     source: Source
@@ -62,17 +62,17 @@ class Run:
         return self.pipeline.run(on_progress=on_progress, on_event=on_event)
 
     def stop(self) -> None:
-        """End the run in order; safe from a signal handler and from any thread."""
+        """End the run normally. Safe from any thread and from signal handlers."""
         self.pipeline.stop()
 
     @property
     def summary(self) -> RunSummary | None:
-        """What the run did; None before it is over. Set also where `run` raised."""
+        """The summary of the run, even if `run` raised; None until it has ended."""
         return self.pipeline.summary
 
     @property
     def outputs(self) -> list[str]:
-        """Where the outputs are, for people."""
+        """The locations of the outputs, for people."""
         return [place for place in (sink.describe() for sink in self.sinks) if place]
 
 
@@ -90,21 +90,21 @@ def wire(
     warmup_frames: int = 0,
     turn: Turn | None = None,
 ) -> Run:
-    """Put a run together.
+    """Assemble a run.
 
     Args:
-        source: an open one.
+        source: an open source.
         segment: a `Segmenter`, or any function that labels a frame.
-        sinks: closed ones; the run opens and closes them.
-        view: what is drawn; None hands the frames on as they are.
-        effects: what is done to each picture before the view is drawn, on the output's thread:
-            `"lips=#b0122a"` or another of `rtseg.effects`, or a function from a frame and its
+        sinks: closed sinks; the run opens and closes them.
+        view: the view to draw; None passes frames on unchanged.
+        effects: changes to each picture before the view is drawn, on the output's thread:
+            `"lips=#b0122a"`, an object of `rtseg.effects`, or a function from a frame and its
             segmentation to a picture.
-        times: where the stages are recorded; give the segmenter the same one.
-        overlap, max_seconds, max_frames, warmup_frames, turn: as `Pipeline` takes them.
+        times: records the stages; pass the same object to the segmenter.
+        overlap, max_seconds, max_frames, warmup_frames, turn: as for `Pipeline`.
 
     Raises:
-        SettingError: the view cannot be drawn as asked, an effect is unknown or not for this
+        SettingError: the view's settings are invalid, an effect is unknown or not supported by the
             model, or a limit is out of range.
         SourceError: an effect's file cannot be read.
     """
@@ -150,14 +150,14 @@ def wire(
 
 
 def chained(effects: Sequence[AnyEffect], label_set: LabelSet | None) -> list[PictureEffect]:
-    """Effects as a view takes them: those of `rtseg.effects` become chains with their own memory.
+    """Prepare effects for a view; those of `rtseg.effects` become chains with their own memory.
 
     Args:
-        label_set: the model's, to check what it labels; None where no model labels.
+        label_set: the model's label set, to check the effects; None without a model.
 
     Raises:
-        SettingError: an effect is unknown, or the model labels no such part.
-        SourceError: a background's file cannot be read.
+        SettingError: an effect is unknown, or the model has no such part.
+        SourceError: a background file cannot be read.
     """
     made: list[PictureEffect] = []
     for is_ours, group in groupby(effects, lambda effect: isinstance(effect, (str, Effect))):

@@ -73,9 +73,9 @@ def test_a_set_cannot_be_changed():
         ({"background": -1}, "id -1 is outside"),
         ({"flip_pairs": ((0, 5),)}, "id 5 is outside"),
         ({"groups": {"both": (0, 7)}}, "id 7 is outside"),
-        ({"skin": (1,)}, "id 1 is skin, but no part of the face"),
+        ({"skin": (1,)}, "id 1 is skin, but not part of the face"),
         ({"face": (1,), "skin": (1,), "nose": (1,)}, "id 1 is both skin and nose"),
-        ({"face": (1,), "head": (0,)}, "id 1 is face or hair, but no part of the head"),
+        ({"face": (1,), "head": (0,)}, "id 1 is face or hair, but not part of the head"),
     ],
 )
 def test_bad_sets_are_refused(changes, message):

@@ -57,7 +57,7 @@ def test_settings_cannot_be_changed(group):
         (lambda: ViewSettings(view="xray"), "`view`: 'xray' is unknown"),
         (lambda: ViewSettings(opacity=-0.1), "`opacity`: -0.1"),
         (lambda: ReadSettings(start=-1.0), "`start`: -1.0"),
-        (lambda: ReadSettings(start=2.0, end=2.0), "`end`: 2.0 s lies before `start` 2.0 s"),
+        (lambda: ReadSettings(start=2.0, end=2.0), "`end`: 2.0 s is before `start` 2.0 s"),
         (lambda: ReadSettings(timeout=0.0), "`timeout`: 0.0"),
         (lambda: EncodeSettings(codec="divx"), "`codec`: 'divx'"),
         (lambda: EncodeSettings(crf=64), "`crf`: 64"),

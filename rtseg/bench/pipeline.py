@@ -139,8 +139,8 @@ class BenchReport:
         if self.settings.output == "encode" and close is not None:
             yield f"of which finishing the file took {close.mean:.0f} ms, once"
         if self.settings.overlap:
-            yield "Stages overlap, so they add up to more than a frame's share of the whole;"
-            yield "latency counts the frames that queue between them. --no-overlap for one by one."
+            yield "Stages overlap, so they add up to more than the time per frame;"
+            yield "latency includes queueing between them. --no-overlap runs them one by one."
         else:
             verdict = "they agree" if self.agrees else "THEY DISAGREE: do not trust this table"
             yield (

@@ -86,7 +86,7 @@ def build(what: str, rebuild: bool, architectures: str | None, device: str, verb
     )
     if architectures is not None:
         click.echo(
-            f"to use it elsewhere: put it and {manifest_path(engine.path).name} into that machine's "
+            f"for use elsewhere: put it and {manifest_path(engine.path).name} into that machine's "
             "engine folder (`rtseg engine list` prints it)"
         )
 

@@ -203,5 +203,5 @@ def test_from_python_as_from_the_command_line(make_clip: MakeClip, tmp_path: Pat
     clip = make_clip("in.mp4", ticks=range(2))
     rtseg.process.process_video(clip, f"{tmp_path}/out/", records=f"{tmp_path}/out/")
     assert names_in(tmp_path / "out") == ["in.jsonl", "in.mp4"]
-    with pytest.raises(SettingError, match="neither a file's name nor a folder"):
+    with pytest.raises(SettingError, match="neither a file name nor an existing folder"):
         rtseg.process.process_video(clip, tmp_path / "nothing")
