@@ -299,7 +299,7 @@ class TestWholeFrames:
 
 def test_a_face_model_must_say_what_a_face_is():
     nameless = LabelSet(name="odd", names=HELEN.names, colours=HELEN.colours)
-    with pytest.raises(ModelError, match="does not say which ids make up a face"):
+    with pytest.raises(ModelError, match="does not define which ids make up a face"):
         Segmenter(backend=PaintedBackend(label_set=nameless))
 
 

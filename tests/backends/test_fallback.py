@@ -127,7 +127,7 @@ def test_of_two_that_fail_the_error_is_no_full_memory():
     gpu = Stub("gpu", answer=1, calls=0, error=BackendError)
     others = [lambda: Stub("cpu", answer=2, calls=0, error=BackendError)]
     with FallbackBackend(gpu, others) as backend:
-        with pytest.raises(BackendError, match="nothing else is left to run it") as caught:
+        with pytest.raises(BackendError, match="no other backend is left to run it") as caught:
             backend.infer(tiny_crops(1))
         assert not isinstance(caught.value, DeviceMemoryError)
 

@@ -154,7 +154,7 @@ def test_without_a_cache_folder_it_runs_and_says_so(tmp_path, caplog):
         tiny_onnx(), precision="fp32", threads=1, cache=tmp_path / "file" / "x"
     ) as backend:
         backend.infer(tiny_crops(1))
-    assert "compiled models are not kept" in caplog.text
+    assert "compiled models are not cached" in caplog.text
 
 
 def test_a_failure_is_one_line(cache, monkeypatch):

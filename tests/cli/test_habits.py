@@ -93,7 +93,7 @@ def test_a_picture_alone_is_a_picture(run: Run, tmp_path: Path) -> None:
         (["video", "in.mp4", "-o", "o.mp4", "--device", "tpu"], "tpu"),
         (["video", "in.mp4", "-o", "o.mp4", "--device", "mps"], "--device cpu"),
         (["video", "in.mp4", "-o", "o.mp4", "--codec", "prores"], "'h264'"),
-        (["video", "in.mp4", "-o", "o.mp4", "--start", "1:75"], "is no time"),
+        (["video", "in.mp4", "-o", "o.mp4", "--start", "1:75"], "is not a time"),
         (["video", "in.mp4", "-o", "o.mp4", "--effect", "lips=redish"], "no colour"),
         (["video", "in.mp4", "-o", "o.mp4", "--colour", "red"], "No such option"),
         (["video", "-", "--json"], "requires an argument"),
@@ -132,7 +132,7 @@ def test_times(text: str, seconds: float) -> None:
 def test_what_is_no_time(text: str) -> None:
     import click
 
-    with pytest.raises(click.BadParameter, match="is no time"):
+    with pytest.raises(click.BadParameter, match="is not a time"):
         Seconds().convert(text, None, None)
 
 
@@ -255,7 +255,7 @@ def test_a_configuration_file_gives_defaults(run: Run, portrait_clip: Path, tmp_
         ("[vidoe]\nview = 'mask'", "[vidoe] is no command"),
         ("[image]\ncodec = 'h264'", "codec is not an option of `rtseg image`"),
         ("[video]\nend = {a = 1}", "allowed: a string, a number"),
-        ("view =", "is no TOML"),
+        ("view =", "is not TOML"),
         ("[video]\nview = 'cartoon'", "cartoon"),
         ("[video]\ncrf = 'high'", "high"),
     ],

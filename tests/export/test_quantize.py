@@ -98,9 +98,9 @@ def test_crops_that_do_not_fit_are_refused():
         quantize_onnx(tiny_onnx(), [np.zeros((64, 96, 3), np.float32)])
     with pytest.raises(SettingError, match=r"found uint8 \(64, 64, 3\)"):
         quantize_onnx(tiny_onnx(), [np.zeros((64, 64, 3), np.uint8)])
-    with pytest.raises(SettingError, match="none was given"):
+    with pytest.raises(SettingError, match="none were given"):
         quantize_onnx(tiny_onnx(), [])
-    with pytest.raises(ModelError, match="quantised already"):
+    with pytest.raises(ModelError, match="already quantised"):
         quantize_onnx(tiny_int8(), tiny_crops(1))
 
 

@@ -37,7 +37,7 @@ SEND_BUFFER_BYTES = 256 << 10
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _MOST_EVENTS = 32
-_TOO_MANY = "too many watch already; try again later, or have --max-viewers raised\n"
+_TOO_MANY = "too many viewers; try again later, or have --max-viewers raised\n"
 
 
 class LivePage(Sink):
