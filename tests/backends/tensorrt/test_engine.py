@@ -336,7 +336,7 @@ def test_a_driver_older_than_tensorrt_is_named_before_tensorrt_is_loaded(monkeyp
     monkeypatch.setattr(library, "installed_flavours", lambda: ("tensorrt",))
     monkeypatch.setattr(library, "built_for_cuda", lambda _flavour: 13)
     monkeypatch.setattr("rtseg.system.nvidia.driver_cuda_version", lambda: (12, 8))
-    with pytest.raises(BackendError, match=r"built for CUDA 13, but .* supports CUDA 12\.8; update"):
+    with pytest.raises(BackendError, match=r"for CUDA 13, but .* supports CUDA 12\.8; update"):
         prepare_engine(tiny_onnx(), RECIPE)
 
 
