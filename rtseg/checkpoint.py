@@ -52,6 +52,8 @@ class ModelSpec:
             labelling pixels (`rtseg.faces.centres`).
         label_offset: input pixels by which its labels are shifted to the right and down, because
             those of its training data were. `rtseg` shifts the labels of faces back.
+        calibration: of a finder's scores, the scale and the shift of their logits that turn them
+            into probabilities, as measured (`python -m training calibrate`).
         provenance: training data, date and command, as JSON values.
         accuracy: measured accuracy, as JSON values.
         terms: the terms of use of the weights.
@@ -71,6 +73,7 @@ class ModelSpec:
     stride: int = 4
     view: View = "face"
     label_offset: float = 0.0
+    calibration: tuple[float, float] = (1.0, 0.0)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     terms: str = ""
@@ -99,6 +102,12 @@ class ModelSpec:
                 f"a model's label_offset must be within {-MAX_LABEL_OFFSET}..{MAX_LABEL_OFFSET} "
                 f"pixels; found {self.label_offset}"
             )
+        scale, shift = self.calibration
+        if not (math.isfinite(shift) and 0 < scale < math.inf):
+            raise ModelError(
+                "a model's calibration must be a positive scale and a shift; found "
+                f"{list(self.calibration)}"
+            )
         for name in ("options", "provenance", "accuracy"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
@@ -117,6 +126,7 @@ class ModelSpec:
             "stride": self.stride,
             "view": self.view,
             "label_offset": self.label_offset,
+            "calibration": list(self.calibration),
             "provenance": dict(self.provenance),
             "accuracy": dict(self.accuracy),
             "terms": self.terms,
@@ -248,8 +258,9 @@ def spec_from_header(header: Mapping[str, Any], *, path: Path | str) -> ModelSpe
             std=_three(header["std"]),
             stride=int(header["stride"]),
             view=header["view"],
-            # older files lack this field
+            # older files lack these fields
             label_offset=float(header.get("label_offset", 0.0)),
+            calibration=_two(header.get("calibration", (1.0, 0.0))),
             provenance=dict(header["provenance"]),
             accuracy=dict(header["accuracy"]),
             terms=str(header["terms"]),
@@ -258,6 +269,11 @@ def spec_from_header(header: Mapping[str, Any], *, path: Path | str) -> ModelSpe
         raise ModelError(f"{path}: its header is damaged: {error!r}") from None
     except (ModelError, SettingError) as error:
         raise ModelError(f"{path}: {_one_line(error)}") from None
+
+
+def _two(values: Any) -> tuple[float, float]:
+    first, second = values
+    return float(first), float(second)
 
 
 def _three(values: Any) -> tuple[float, float, float]:

@@ -244,8 +244,11 @@ class Segmenter:
         if self._finder is not None:
             finder = self._finder
         elif self.finder_backend is not None:
-            finder = NetworkFinder(min_score=min(self.faces.min_score, SUGGESTED_SCORE))
             model = self.finder_backend.model
+            finder = NetworkFinder(
+                min_score=min(self.faces.min_score, SUGGESTED_SCORE),
+                calibration=model.calibration,
+            )
             looks, stretch = model.input_width / model.input_height, model.fit == "stretch"
         else:
             finder = ParsingFinder(described.label_set, aspect=aspect)

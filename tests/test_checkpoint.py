@@ -32,6 +32,7 @@ def checkpoint(**changes):
         "provenance": {"data": "Helen*", "command": "python -m training fit face-parts"},
         "accuracy": {"parts": 0.84},
         "label_offset": 0.5,
+        "calibration": (1.5, -0.25),
         "terms": "research use",
         "tensors": {
             "stem.weight": np.arange(6, dtype=np.float32).reshape(2, 3) / 3,
@@ -72,10 +73,12 @@ def test_what_is_written_is_read(written):
     assert len(after.digest) == 64
 
 
-def test_a_file_of_before_has_no_label_offset():
+def test_a_file_of_before_has_no_label_offset_and_no_calibration():
     header = checkpoint().spec.header()
-    del header["label_offset"]
-    assert spec_from_header(header, path="x").label_offset == 0
+    del header["label_offset"], header["calibration"]
+    spec = spec_from_header(header, path="x")
+    assert spec.label_offset == 0
+    assert spec.calibration == (1, 0)
 
 
 def test_the_header_can_be_read_alone(written):
@@ -122,6 +125,8 @@ def test_a_folder_that_is_not_there(tmp_path):
         ({"mean": (0.0, float("nan"), 0.0)}, "mean must be three numbers"),
         ({"label_offset": 5.0}, "label_offset must be within -4.0..4.0 pixels; found 5.0"),
         ({"label_offset": float("nan")}, "label_offset must be within"),
+        ({"calibration": (0.0, 1.0)}, "calibration must be a positive scale and a shift; found"),
+        ({"calibration": (1.0, float("nan"))}, "calibration must be a positive scale"),
     ],
 )
 def test_impossible_models_are_refused(changes, message):
@@ -173,7 +178,7 @@ class TestHostileFiles:
         assert_refused(described(tmp_path, {"format": 2}))
 
     @pytest.mark.parametrize(
-        "field", sorted(set(checkpoint().spec.header()) - {"format", "label_offset"})
+        "field", sorted(set(checkpoint().spec.header()) - {"format", "label_offset", "calibration"})
     )
     def test_a_missing_field(self, tmp_path, field):
         header = checkpoint().spec.header()
@@ -188,6 +193,7 @@ class TestHostileFiles:
             ("input_width", None),
             ("input_width", float("inf")),
             ("mean", [1, 2]),
+            ("calibration", [1]),
             ("mean", "abc"),
             ("std", [1e400, 1, 1]),
             ("label_set", []),

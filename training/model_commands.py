@@ -140,6 +140,34 @@ def skin_tones_command(checkpoint: Path, data: Path, split: str, device: str) ->
     click.echo(f"split {split}\n\n{tone_table(measure_skin_tones(predictor, datasets))}", nl=False)
 
 
+@click.command("calibrate")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@DATA
+@click.option("--views", default=768, show_default=True, help="Composites that are looked at.")
+@click.option("--write", is_flag=True, help="Put the calibration into the checkpoint's header.")
+@click.option("--diagram", type=click.Path(path_type=Path), help="Draw a reliability diagram.")
+def calibrate_command(
+    checkpoint: Path, data: Path, views: int, write: bool, diagram: Path | None
+) -> None:
+    """Make the scores of a finder's CHECKPOINT probabilities, on the val split."""
+    from rtseg.checkpoint import read_checkpoint, write_checkpoint
+    from training.evaluation.score_calibration import calibrate_finder, draw_diagram
+
+    if diagram is not None and file_id(diagram) == file_id(checkpoint):
+        raise SinkError(f"--diagram {diagram}: is the checkpoint itself; give another name")
+    model = read_checkpoint(checkpoint)
+    if model.spec.view != "finder":
+        raise SettingError(f"{checkpoint}: labels pixels and finds no faces; only finders have it")
+    found = calibrate_finder(model, data, split="val", views=views)
+    scale, shift = found.calibration
+    click.echo(f"scale {scale:.3f}, shift {shift:.3f}\n\n{found.markdown()}", nl=False)
+    if diagram is not None:
+        draw_diagram(found, diagram)
+    if write:
+        spec = dataclasses.replace(model.spec, calibration=(round(scale, 3), round(shift, 3)))
+        write_checkpoint(dataclasses.replace(model, spec=spec), checkpoint, half=True)
+
+
 @click.command("predict")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -178,4 +206,10 @@ def _print_result(
     click.echo(results_table(matrix, label_set, published), nl=False)
 
 
-COMMANDS = (evaluate_command, robustness_command, skin_tones_command, predict_command)
+COMMANDS = (
+    evaluate_command,
+    robustness_command,
+    skin_tones_command,
+    calibrate_command,
+    predict_command,
+)

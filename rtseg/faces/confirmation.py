@@ -1,16 +1,26 @@
-"""Whether what a network labels is surely a face: by the labels alone, no finder asked.
-
-A network that labels faces was not trained to say that something is none; thresholds judge what it
-labels. They were set on composites of validation heads and on held-out pictures without a face
-(`python -m tests.benchmarks.faces --only finding`).
-"""
+"""Whether what a finder suggests is a face, by what the labels of a crop around it say."""
 
 from __future__ import annotations
+
+import math
 
 from rtseg.faces.parsed_faces import ParsedFace
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
 
+# The log-odds of a face, as a sum of what the finder and the labels say: a logistic regression
+# over what finders suggest in validation views and in pictures without a face
+# (`python -m tests.benchmarks.faces.confirmation`).
+_FINDER_WEIGHT, _LABELS_WEIGHT, _SHIFT = 0.76, 2.53, -5.4
+_LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and as far from 1: neither is ever surer
+
+UNKNOWN_SCORE = 0.5
+"""What stands for the score of a suggestion that no finder made: it speaks neither way."""
+
+# What a network that labels faces says all alone, with no finder to ask. Such a network was not
+# trained to say that something is none; thresholds judge what it labels, set on composites of
+# validation heads and on held-out pictures without a face
+# (`python -m tests.benchmarks.faces --only finding`).
 _CONFIRMED = 0.87  # score in its own crop from which it is a face
 # … and how surely its upper and its lower parts must be seen, where the frame does not cut it: a
 # cat may pass for a face, by its eyes, and has neither nose nor mouth
@@ -21,8 +31,25 @@ _CONFIRMED_TINY = 0.94
 _CUT = 0.05  # of its height from the frame's edge, a face is cut
 
 
+def face_probability(finder_score: float, labels_score: float) -> float:
+    """How likely something is a face, 0..1, by both networks.
+
+    Args:
+        finder_score: how likely it is by a finder alone, 0..1.
+        labels_score: `ParsedFace.score` in a crop around it, 0..1.
+    """
+    finder = _FINDER_WEIGHT * _logit(finder_score, _LEAST_FINDER)
+    labels = _LABELS_WEIGHT * _logit(labels_score, _LEAST_LABELS)
+    return 1 / (1 + math.exp(-(finder + labels + _SHIFT)))
+
+
+def _logit(share: float, least: float) -> float:
+    inside = min(max(share, least), 1 - least)
+    return math.log(inside / (1 - inside))
+
+
 def is_surely_a_face(own: ParsedFace, crop: Crop, *, height: int, width: int) -> bool:
-    """Whether the labels of a crop around it leave no doubt.
+    """Whether the labels of a crop around it leave no doubt, no finder asked.
 
     Args:
         own: what was read off the crop.

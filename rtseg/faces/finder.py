@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from rtseg.faces.base import FaceDetection, InferCrops
 from rtseg.faces.centres import ACROSS, DOWN, ROLL, SHAPE, SIZE, STRIDE, expected
@@ -16,8 +17,9 @@ from rtseg.geometry.crop import Crop, box_around
 # Of a head around a face, in widths and heights of the face: the medians of labelled heads.
 _HEAD_WIDTH, _HEAD_HEIGHT, _HEAD_ABOVE = 1.35, 1.45, 0.12
 
+_LEAST_SCORE = 1e-6  # and as far from 1: logits stay finite
 
-SUGGESTED_SCORE = 0.2
+SUGGESTED_SCORE = 0.02
 """From it on a place is worth a look by the network that labels faces."""
 
 
@@ -27,10 +29,17 @@ class NetworkFinder:
     Args:
         min_score: detections that are less likely a face are left out, 0..1. Those below a
             follower's own threshold are suggestions, which the labels must bear out.
+        calibration: see `ModelSpec`.
     """
 
-    def __init__(self, *, min_score: float = SUGGESTED_SCORE) -> None:
+    def __init__(
+        self,
+        *,
+        min_score: float = SUGGESTED_SCORE,
+        calibration: tuple[float, float] = (1.0, 0.0),
+    ) -> None:
         self.min_score = min_score
+        self.calibration = calibration
 
     def reset(self) -> None:
         """See `FaceFinder`: nothing is remembered."""
@@ -47,13 +56,19 @@ class NetworkFinder:
         found: list[FaceDetection] = []
         maps = infer(regions) if regions else []
         for region, probabilities in zip(regions, maps, strict=True):
-            found += read_centres(probabilities, region, min_score=self.min_score)
+            found += read_centres(
+                probabilities, region, min_score=self.min_score, calibration=self.calibration
+            )
         height, width = picture.shape[:2]
         return distinct(face for face in found if _reaches_into(face.box, height, width))
 
 
 def read_centres(
-    probabilities: Probabilities, region: Crop, *, min_score: float
+    probabilities: Probabilities,
+    region: Crop,
+    *,
+    min_score: float,
+    calibration: tuple[float, float] = (1.0, 0.0),
 ) -> list[FaceDetection]:
     """The faces in one map of a finder network, the surest first, each once.
 
@@ -61,10 +76,11 @@ def read_centres(
         probabilities: float32 (rows, columns, classes), classes of `FACE_CENTRES`.
         region: the part of the picture that the map covers, upright.
         min_score: of the faces, 0..1.
+        calibration: see `ModelSpec`.
     """
     import cv2
 
-    score = np.ascontiguousarray(1 - probabilities[..., 0])
+    score = calibrated(1 - probabilities[..., 0], calibration)
     highest = cv2.dilate(score, np.ones((3, 3), np.uint8))
     rows, columns = np.nonzero((score >= min_score) & (score == highest))
     if not len(rows):
@@ -94,6 +110,17 @@ def read_centres(
             )
         )
     return distinct(found)
+
+
+def calibrated(
+    scores: npt.NDArray[np.float32], calibration: tuple[float, float]
+) -> npt.NDArray[np.float32]:
+    """Scores with their logits scaled and shifted (Platt, 1999), float32 of the same shape."""
+    scale, shift = calibration
+    inside = np.clip(scores, _LEAST_SCORE, 1 - _LEAST_SCORE).astype(np.float64)
+    odds = scale * np.log(inside / (1 - inside)) + shift
+    found: npt.NDArray[np.float32] = np.ascontiguousarray(1 / (1 + np.exp(-odds)), np.float32)
+    return found
 
 
 def bounds_of(upright: Box, roll_degrees: float) -> Box:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
-from rtseg.faces.confirmation import is_surely_a_face
+from rtseg.faces.confirmation import UNKNOWN_SCORE, face_probability
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
 from rtseg.faces.overlap import is_one_of
@@ -29,9 +29,9 @@ from rtseg.settings import FaceSettings
 
 _NEW_A_FRAME = 2  # at most so many new faces are looked at closely in a frame of a stream
 _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth a look
-_AGREES = 0.3  # score of a face in its own crop from which a finder is believed
 _OTHER_TURNS = (90.0, -90.0, 180.0)  # degrees, of a doubtful face's crop
-_TURNED_A_FRAME, _TURNED_EXHAUSTIVE = 0, 3  # so many doubtful faces are looked at turned
+_TURNED = 3  # so many doubtful faces of a still are looked at turned
+_DOUBTFUL = 8  # places more than there may be faces, at most, are looked at closely in a still
 _CORRECTIONS = 1  # at most so many further looks, where a new face's crop was off
 
 
@@ -141,7 +141,7 @@ class FaceFollower:
             known = _expected(tracks, views)
             found = self.finder(picture, infer_finder or infer_crops, regions=regions, known=known)
             found = [*found, *_beside(views, known)]
-            views += self._fresh(found, known, infer_crops, picture=picture, exhaustive=exhaustive)
+            views += self._fresh(found, known, infer_crops, exhaustive=exhaustive)
         owners = self.tracker.update([view.detection for view in views], seconds=seconds)
         seen = [
             (view, track) for view, track in zip(views, owners, strict=True) if track is not None
@@ -204,7 +204,6 @@ class FaceFollower:
         known: Sequence[Box],
         infer_crops: InferCrops,
         *,
-        picture: Image,
         exhaustive: bool,
     ) -> list[_View]:
         """Look closely at what a finder has found beside the known faces."""
@@ -213,17 +212,17 @@ class FaceFollower:
             for seen in found
             if not is_one_of(seen.box, known) and not self._rejected.is_left_alone(seen.box)
         ]
-        if not exhaustive:
-            fresh = fresh[:_NEW_A_FRAME]
-        size = picture.shape[:2]
+        fresh = fresh[: self.settings.max_faces + _DOUBTFUL if exhaustive else _NEW_A_FRAME]
         looked = self._closer(fresh, [_crop_of(seen, self.aspect) for seen in fresh], infer_crops)
-        believed = [
-            view is not None and self._is_believed(seen, view, *size)
-            for seen, view in zip(fresh, looked, strict=True)
-        ]
+        least = self.settings.min_score
+        believed = [view is not None and view.detection.score >= least for view in looked]
         # a finder may be sure of a place and wrong about the roll there
-        doubtful = [index for index, is_face in enumerate(believed) if not is_face]
-        doubtful = doubtful[: _TURNED_EXHAUSTIVE if exhaustive else _TURNED_A_FRAME]
+        doubtful = [
+            index
+            for index, is_face in enumerate(believed)
+            if not is_face and fresh[index].score >= least
+        ]
+        doubtful = doubtful[:_TURNED] if exhaustive else []
         turned = [(index, turn) for index in doubtful for turn in _OTHER_TURNS]
         again = self._closer(
             [fresh[index] for index, _ in turned],
@@ -232,7 +231,7 @@ class FaceFollower:
         )
         for (index, _), view in zip(turned, again, strict=True):
             before = looked[index] if believed[index] else None
-            if view is None or not self._is_believed(fresh[index], view, *size):
+            if view is None or view.detection.score < least:
                 continue
             if before is None or view.own.score > before.own.score:
                 looked[index], believed[index] = view, True
@@ -273,23 +272,15 @@ class FaceFollower:
                     again.append((index, anew))
         return looked
 
-    def _is_believed(self, seen: FaceDetection, view: _View, height: int, width: int) -> bool:
-        """Whether the finder is sure enough, or the labels leave no doubt."""
-        if seen.score >= self.settings.min_score:
-            return True
-        return view.detection.score >= self.settings.min_score and is_surely_a_face(
-            view.own, view.crop, height=height, width=width
-        )
-
     def _looked(
         self, seen: FaceDetection, crop: Crop, probabilities: Probabilities
     ) -> _View | None:
-        """A finder's face in its own crop; None where the labels do not bear it out."""
+        """A finder's face in its own crop; None where the labels show none."""
         here = faces_in_crop(probabilities, crop, self.label_set)
         own = nearest(here, seen.head or seen.box)
-        if own is None or own.score < _AGREES:
+        if own is None:
             return None
-        score = max(seen.score, own.score)
+        score = face_probability(seen.score, own.score)
         return _View(
             crop=crop,
             probabilities=probabilities,
@@ -343,7 +334,7 @@ def _expected(tracks: Sequence[Track], views: Sequence[_View]) -> list[Box]:
 
 
 def _beside(views: Sequence[_View], known: Sequence[Box]) -> list[FaceDetection]:
-    """Other people's faces in the crops of followed ones: suggestions, which score nothing."""
+    """Other people's faces in the crops of followed ones: the finder has not said a thing."""
     others = [
         view.own
         for view in views
@@ -351,7 +342,7 @@ def _beside(views: Sequence[_View], known: Sequence[Box]) -> list[FaceDetection]
         and view.own.promise >= _SUGGESTED
         and not is_one_of(view.own.face, known)
     ]
-    return [replace(own.detection(), score=0.0) for own in distinct_parsed(others)]
+    return [replace(own.detection(), score=UNKNOWN_SCORE) for own in distinct_parsed(others)]
 
 
 def _crop_of(seen: FaceDetection, aspect: float, *, turn: float = 0.0) -> Crop:

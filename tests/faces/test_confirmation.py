@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rtseg.faces.confirmation import is_surely_a_face
+from rtseg.faces.confirmation import UNKNOWN_SCORE, face_probability, is_surely_a_face
 from rtseg.frames import Box
 from rtseg.geometry.crop import crop_around
 
@@ -41,3 +41,17 @@ def test_more_is_asked_of_what_is_a_face_only_when_turned():
     )
     turned = crop_around(100, 100, 40, 1.0, 60.0)
     assert not is_surely_a_face(own, turned, height=200, width=300)  # type: ignore[arg-type]
+
+
+def test_each_network_makes_a_face_likelier_and_neither_alone_makes_one():
+    scores = np.linspace(0, 1, 11)
+    table = np.array([[face_probability(f, own) for own in scores] for f in scores])
+    assert (np.diff(table, axis=0) > 0).any()
+    assert (np.diff(table, axis=0) >= 0).all()
+    assert (np.diff(table, axis=1) >= 0).all()
+    assert 0 <= table.min() < 0.001
+    assert 0.99 < table.max() <= 1
+    assert face_probability(1.0, 0.1) < 0.5  # the labels show nobody
+    assert face_probability(0.0, 0.95) < 0.5  # the finder surely rules it out
+    assert face_probability(0.03, 0.97) > 0.5  # … and here it only doubts
+    assert face_probability(UNKNOWN_SCORE, 0.8) < 0.5 < face_probability(UNKNOWN_SCORE, 0.95)

@@ -110,3 +110,15 @@ def test_an_angle_just_over_half_a_turn_is_not_the_mean_of_both_sides():
     cells = np.zeros((1, len(FACE_CENTRES)), np.float32)
     cells[0, roll.classes] = shares(179.0, roll)
     assert abs(float(expected(cells, roll)[0])) == pytest.approx(179, abs=3)
+
+
+def test_a_calibration_scales_and_shifts_the_logits_of_scores():
+    maps = probabilities((200, 100, 30, 40, 0, 0.7), (60, 60, 30, 40, 0, 0.4))
+    one, other = read_centres(maps, WHOLE, min_score=0.05, calibration=(2.0, -1.0))
+    assert one.score == pytest.approx(1 / (1 + math.exp(1 - 2 * math.log(0.7 / 0.3))), abs=1e-4)
+    assert other.score == pytest.approx(1 / (1 + math.exp(1 - 2 * math.log(0.4 / 0.6))), abs=1e-4)
+    # thresholds are of what callers see
+    assert len(read_centres(maps, WHOLE, min_score=0.5, calibration=(2.0, -1.0))) == 1
+    finder = NetworkFinder(min_score=0.5, calibration=(2.0, -1.0))
+    picture = np.zeros((224, 384, 3), np.uint8)
+    assert len(finder(picture, lambda crops: [maps], regions=[WHOLE])) == 1

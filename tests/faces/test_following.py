@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rtseg.faces import FaceFollower
+from rtseg.faces.base import FaceDetection
 from rtseg.faces.parsing_finder import ParsingFinder
 from rtseg.faces.schedule import Schedule
 from rtseg.faces.track import planned_roll
@@ -23,7 +24,9 @@ FPS = 30
 class Stage:
     """Faces followed over painted pictures, frame after frame."""
 
-    def __init__(self, *, height=360, width=640, input_side=128, stride=4, **options):
+    def __init__(
+        self, *, height=360, width=640, input_side=128, stride=4, finder=None, **options
+    ):
         from rtseg.geometry.crop import cut
 
         self.size = height, width
@@ -35,7 +38,7 @@ class Stage:
         self.follower = FaceFollower(
             HELEN,
             settings,
-            finder=ParsingFinder(HELEN, aspect=1.0),
+            finder=finder or ParsingFinder(HELEN, aspect=1.0),
             schedule=Schedule(every=settings.detect_every, aspect=1.0, stretch=False),
         )
         self.index = 0
@@ -429,6 +432,39 @@ class TestTurnedAway:
         assert stage.show(image=COLOURS[labels]) == ()
 
 
+class Suggests:
+    """A finder that says the same of every picture."""
+
+    def __init__(self, *found):
+        self.found = list(found)
+
+    def __call__(self, picture, infer, *, regions, known=()):
+        return self.found
+
+    def reset(self):
+        pass
+
+
+def seen_at(x, y, score):
+    return FaceDetection(box=Box(left=x - 45, top=y - 50, right=x + 45, bottom=y + 75), score=score)
+
+
+def test_what_a_finder_hardly_suggests_is_a_face_where_the_labels_bear_it_out():
+    stage = Stage(finder=Suggests(seen_at(200, 180, 0.03), seen_at(440, 180, 0.9)))
+    (face,) = stage.show_still((200, 180, 150))
+    assert at(face) == pytest.approx((200, 180), abs=4)
+    # nobody is where the labels show nobody, however sure the finder is
+    assert Stage(finder=Suggests(seen_at(440, 180, 1.0))).show_still((200, 180, 150)) == ()
+
+
 def test_faces_below_the_least_score_are_none():
-    assert len(Stage(min_score=0.5).show_still((320, 180, 150))) == 1
-    assert Stage(min_score=0.99).show_still((320, 180, 150)) == ()
+    suggests = Suggests(seen_at(320, 180, 0.02))
+    assert len(Stage(finder=suggests, min_score=0.5).show_still((320, 180, 150))) == 1
+    assert Stage(finder=suggests, min_score=0.9).show_still((320, 180, 150)) == ()
+
+
+def test_a_still_of_many_doubtful_places_costs_a_bounded_number_of_looks():
+    places = [seen_at(20 * x, 20 * y, 0.1) for x in range(30) for y in range(15)]
+    stage = Stage(finder=Suggests(*places))
+    assert stage.show_still() == ()
+    assert stage.looks <= 12  # as many faces as are followed, and eight more

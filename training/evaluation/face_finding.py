@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,14 @@ HIT = 0.5
 SHARES = (0.03, 0.05, 0.08, 0.15, 0.3, 1.3)
 """Borders of the rows, shares of a view's height that a face is high."""
 
+View = tuple[Image, Sequence[PlacedFace], Sequence[PlacedFace]]
+"""A picture of the network's size, what is to be found in it, and what may be."""
+
 _LEAST = 0.1  # score of what is looked at
 _BATCH = 16
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Finding:
     """What was found in views.
 
@@ -97,17 +100,27 @@ def measure_finding(
     std: Sequence[float],
 ) -> Finding:
     """Find the faces of `count` views."""
-    result = Finding(
-        scores=[], heights=[], rolls=[], false_scores=[], views=count, faceless_scores=[]
-    )
-    for start in range(0, count, _BATCH):
-        drawn = [scenes.scene(index) for index in range(start, min(count, start + _BATCH))]
+    return measure_views(model, (scenes.scene(index) for index in range(count)), mean=mean, std=std)
+
+
+def measure_views(
+    model: nn.Module,
+    views: Iterable[View],
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Finding:
+    """Find the faces of views that have the network's size."""
+    result = Finding(scores=[], heights=[], rolls=[], false_scores=[], views=0, faceless_scores=[])
+    left = iter(views)
+    while drawn := list(itertools.islice(left, _BATCH)):
         maps = probabilities_of(model, [image for image, _, _ in drawn], mean=mean, std=std)
         for (image, faces, uncertain), found in zip(drawn, maps, strict=True):
             height, width = image.shape[:2]
             whole = Crop(box=Box(left=0, top=0, right=width, bottom=height))
             detections = read_centres(found, whole, min_score=_LEAST)
             _match(detections, faces, uncertain, height=height, width=width, into=result)
+            result.views += 1
     return result
 
 
