@@ -59,8 +59,15 @@ class TrackedFace:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _View:
-    """What may be a face in its own crop."""
+class CloserLook:
+    """What may be a face in its own crop.
+
+    Attributes:
+        crop, probabilities: what was looked at, and what the network labels it.
+        own: the face that the crop is about.
+        here: everything that was read off it.
+        detection: what a tracker sees of it.
+    """
 
     crop: Crop
     probabilities: Probabilities
@@ -162,16 +169,16 @@ class FaceFollower:
             return self.schedule.missing(height, width)
         return self.schedule.following(height, width)
 
-    def _followed(self, tracks: Sequence[Track], infer_crops: InferCrops) -> list[_View]:
+    def _followed(self, tracks: Sequence[Track], infer_crops: InferCrops) -> list[CloserLook]:
         """What is seen in the crop of each followed face: every face that may be it."""
         crops = [track.crop for track in tracks]
-        views: list[_View] = []
+        views: list[CloserLook] = []
         for track, crop, probabilities in zip(
             tracks, crops, infer_crops(crops) if crops else [], strict=True
         ):
             here = faces_in_crop(probabilities, crop, self.label_set)
             views += [
-                _View(
+                CloserLook(
                     crop=crop,
                     probabilities=probabilities,
                     own=own,
@@ -188,7 +195,7 @@ class FaceFollower:
                     hair.detection(track_id=track.track_id), score=hair.sure, is_turned_away=True
                 )
                 views.append(
-                    _View(
+                    CloserLook(
                         crop=crop,
                         probabilities=probabilities,
                         own=hair,
@@ -205,7 +212,7 @@ class FaceFollower:
         infer_crops: InferCrops,
         *,
         exhaustive: bool,
-    ) -> list[_View]:
+    ) -> list[CloserLook]:
         """Look closely at what a finder has found beside the known faces."""
         fresh = [
             seen
@@ -213,7 +220,7 @@ class FaceFollower:
             if not is_one_of(seen.box, known) and not self._rejected.is_left_alone(seen.box)
         ]
         fresh = fresh[: self.settings.max_faces + _DOUBTFUL if exhaustive else _NEW_A_FRAME]
-        looked = self._closer(fresh, [_crop_of(seen, self.aspect) for seen in fresh], infer_crops)
+        looked = self.look_closely(fresh, infer_crops)
         least = self.settings.min_score
         believed = [view is not None and view.detection.score >= least for view in looked]
         # a finder may be sure of a place and wrong about the roll there
@@ -244,14 +251,20 @@ class FaceFollower:
             if view is not None and is_face
         ]
 
+    def look_closely(
+        self, seen: Sequence[FaceDetection], infer_crops: InferCrops
+    ) -> list[CloserLook | None]:
+        """What the labels of a crop around each show; None where they show no face."""
+        return self._closer(seen, [_crop_of(one, self.aspect) for one in seen], infer_crops)
+
     def _closer(
         self,
         fresh: Sequence[FaceDetection],
         plans: Sequence[Crop],
         infer_crops: InferCrops,
-    ) -> list[_View | None]:
+    ) -> list[CloserLook | None]:
         """What the labels of a crop around each show, and of a better one where it was off."""
-        looked: list[_View | None] = [None] * len(fresh)
+        looked: list[CloserLook | None] = [None] * len(fresh)
         again = list(enumerate(plans))
         for attempt in range(1 + _CORRECTIONS):
             crops = [crop for _, crop in again]
@@ -274,14 +287,14 @@ class FaceFollower:
 
     def _looked(
         self, seen: FaceDetection, crop: Crop, probabilities: Probabilities
-    ) -> _View | None:
+    ) -> CloserLook | None:
         """A finder's face in its own crop; None where the labels show none."""
         here = faces_in_crop(probabilities, crop, self.label_set)
         own = nearest(here, seen.head or seen.box)
         if own is None:
             return None
         score = face_probability(seen.score, own.score)
-        return _View(
+        return CloserLook(
             crop=crop,
             probabilities=probabilities,
             own=own,
@@ -289,7 +302,7 @@ class FaceFollower:
             detection=replace(own.detection(), score=score),
         )
 
-    def _faces(self, seen: Sequence[tuple[_View, Track]]) -> tuple[TrackedFace, ...]:
+    def _faces(self, seen: Sequence[tuple[CloserLook, Track]]) -> tuple[TrackedFace, ...]:
         faces = []
         for view, track in seen:
             others = [
@@ -318,7 +331,7 @@ class FaceFollower:
         return tuple(sorted(faces, key=lambda face: (-face.head.area, face.track_id)))
 
 
-def _expected(tracks: Sequence[Track], views: Sequence[_View]) -> list[Box]:
+def _expected(tracks: Sequence[Track], views: Sequence[CloserLook]) -> list[Box]:
     """The faces that go on, one a track: all else that shows in their crops is to be found."""
     known = []
     for track in tracks:
@@ -333,7 +346,7 @@ def _expected(tracks: Sequence[Track], views: Sequence[_View]) -> list[Box]:
     return known
 
 
-def _beside(views: Sequence[_View], known: Sequence[Box]) -> list[FaceDetection]:
+def _beside(views: Sequence[CloserLook], known: Sequence[Box]) -> list[FaceDetection]:
     """Other people's faces in the crops of followed ones: the finder has not said a thing."""
     others = [
         view.own

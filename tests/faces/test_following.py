@@ -24,9 +24,7 @@ FPS = 30
 class Stage:
     """Faces followed over painted pictures, frame after frame."""
 
-    def __init__(
-        self, *, height=360, width=640, input_side=128, stride=4, finder=None, **options
-    ):
+    def __init__(self, *, height=360, width=640, input_side=128, stride=4, finder=None, **options):
         from rtseg.geometry.crop import cut
 
         self.size = height, width

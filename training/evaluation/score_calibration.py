@@ -158,24 +158,45 @@ def fit_calibration(
     Raises:
         ValueError: all are, or none is.
     """
+    scale, shift = fit_logistic(logits_of(scores)[:, None], is_face)
+    return float(scale), float(shift)
+
+
+def logits_of(scores: npt.NDArray[np.float64], *, least: float = 1e-6) -> npt.NDArray[np.float64]:
+    """The log-odds of scores, none nearer to 0 or 1 than `least`."""
+    inside = np.clip(scores, least, 1 - least)
+    odds: npt.NDArray[np.float64] = np.log(inside / (1 - inside))
+    return odds
+
+
+def fit_logistic(
+    features: npt.NDArray[np.float64], is_face: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """The weights of a logistic regression, and its shift last: float64 (features + 1,).
+
+    Args:
+        features: float64 (detections, features).
+        is_face: bool (detections,); some must be, and some not.
+
+    Raises:
+        ValueError: all are, or none is.
+    """
     number = int(is_face.sum())
     if not 0 < number < len(is_face):
         raise ValueError(f"{number} of {len(is_face)} detections are faces: nothing to tell apart")
-    inside = np.clip(scores, 1e-6, 1 - 1e-6)
-    logits = np.log(inside / (1 - inside))
     # Platt's targets: a few detections more on either side keep a perfect separation finite
     wanted = np.where(is_face, (number + 1) / (number + 2), 1 / (len(is_face) - number + 2))
-    columns = np.column_stack((logits, np.ones_like(logits)))
-    weights = np.array([1.0, 0.0])
+    columns = np.column_stack((features, np.ones(len(features))))
+    weights = np.zeros(columns.shape[1])
     for _ in range(_STEPS):  # Newton's method: the likelihood has one peak
         likely = 1 / (1 + np.exp(-columns @ weights))
         slope = columns.T @ (wanted - likely)
-        bend = (columns * (likely * (1 - likely))[:, None]).T @ columns + 1e-9 * np.eye(2)
-        step = np.linalg.solve(bend, slope)
+        bend = (columns * (likely * (1 - likely))[:, None]).T @ columns
+        step = np.linalg.solve(bend + 1e-9 * np.eye(len(weights)), slope)
         weights = weights + step
         if np.abs(step).max() < _CLOSE:
             break
-    return float(weights[0]), float(weights[1])
+    return weights
 
 
 def reliability(scores: npt.NDArray[np.float64], is_face: npt.NDArray[np.bool_]) -> list[Bin]:

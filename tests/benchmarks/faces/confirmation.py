@@ -1,0 +1,182 @@
+"""What finder and labels say of faces and of what is none, and the rule that joins them.
+
+`python -m tests.benchmarks.faces.confirmation --data DIR` looks at validation views and pictures
+and prints the weights of `rtseg.faces.confirmation`, and how often they are right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtseg.backends import open_backend, open_beside
+from rtseg.faces.finder import NetworkFinder
+from rtseg.faces.following import FaceFollower
+from rtseg.faces.schedule import Schedule
+from rtseg.frames import Box, Image
+from rtseg.geometry.crop import cut
+from rtseg.settings import FaceSettings
+from rtseg.weights import finder_checkpoint_path
+from tests.benchmarks.faces.photos import busts, photo_of
+from training.augment.face_scenes import FaceScenes, SceneSettings
+from training.data.face_busts import faceless
+from training.evaluation.score_calibration import fit_logistic, logits_of
+
+HIT, ASIDE = 0.5, 0.1
+"""Overlap with a true face from which a place is one, and below which it is none."""
+
+_LEAST = 0.002  # of the finder's scores that are looked at
+_MOST = 30  # places in a picture
+_LEAST_LABELS, _LEAST_FINDER = 0.01, 1e-4  # as in `rtseg.faces.confirmation`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What was said of one place in one picture.
+
+    Attributes:
+        finder, labels: scores, 0..1; `labels` is 0 where no face shows in a crop around it.
+        is_face: whether it is one.
+        kind: of the picture.
+    """
+
+    finder: float
+    labels: float
+    is_face: bool
+    kind: str
+
+
+Picture = tuple[str, Image, Sequence[Box], Sequence[Box], bool]
+"""Its kind, the picture, its faces, what may be one, and whether others may be seen in it."""
+
+
+def pictures(data: Path, *, scenes: int) -> Iterator[Picture]:
+    """Validation portraits, composites, and pictures of nobody."""
+    for image in faceless(data, "val"):
+        yield "nobody", image, [], [], False
+    for kind, (people, _) in enumerate(busts(data, "val")):
+        for bust in people:
+            photo = photo_of(bust)
+            assert photo.truth is not None
+            yield "portrait", photo.image, [photo.truth], [], kind == 1
+    composed = FaceScenes(
+        busts=busts(data, "val"),
+        backgrounds=faceless(data, "val"),
+        settings=SceneSettings(height=720, width=1280),
+        seed=99,
+    )
+    for index in range(scenes):
+        image, faces, uncertain = composed.scene(index)
+        yield "composite", image, _boxes(faces), _boxes(uncertain), False
+
+
+def _boxes(faces: Sequence[Any]) -> list[Box]:
+    return [Box(left=a, top=b, right=c, bottom=d) for a, b, c, d in (face.box for face in faces)]
+
+
+class Looker:
+    """Runs both networks as a segmenter does on a still."""
+
+    def __init__(self, finder: Path | None, model: str | None, *, threads: int) -> None:
+        self.labels = open_backend("openvino", model=model, threads=threads)
+        path = finder or finder_checkpoint_path()
+        beside = open_beside(self.labels, path) if path is not None else None
+        if beside is None:
+            raise SystemExit("there is no finder network; give one with --finder")
+        self.finder = beside
+        spec, own = beside.model, self.labels.model
+        self.finds = NetworkFinder(min_score=_LEAST, calibration=spec.calibration)
+        aspect = spec.input_width / spec.input_height
+        schedule = Schedule(every=1, aspect=aspect, stretch=False, fine=False)
+        self.follower = FaceFollower(
+            own.label_set,
+            FaceSettings(),
+            finder=self.finds,
+            schedule=schedule,
+            aspect=own.input_width / own.input_height,
+        )
+
+    def __call__(self, image: Image) -> list[tuple[Box, float, float]]:
+        """Box, finder's score and labels' score of each place."""
+        regions = self.follower.schedule.exhaustive(*image.shape[:2])
+        found = self.finds(image, self._infer(self.finder, image), regions=regions)[:_MOST]
+        views = self.follower.look_closely(found, self._infer(self.labels, image))
+        return [
+            (seen.box, seen.score, 0.0 if view is None else view.own.score)
+            for seen, view in zip(found, views, strict=True)
+        ]
+
+    @staticmethod
+    def _infer(backend: Any, image: Image) -> Any:
+        size = backend.model.input_height, backend.model.input_width
+
+        def infer(crops: Any) -> Any:
+            seen = np.empty((len(crops), *size, 3), np.uint8)
+            for one, crop in zip(seen, crops, strict=True):
+                cut(image, crop, out=one)
+            return list(backend.infer(seen)) if len(crops) else []
+
+        return infer
+
+
+def places_of(look: Looker, shown: Picture) -> Iterator[Place]:
+    """The places in a picture of which it is known whether they are faces."""
+    kind, image, truths, uncertain, has_others = shown
+    for box, finder, labels in look(image):
+        overlap = max((box.overlap(truth) for truth in truths), default=0.0)
+        near = max((box.overlap(other) for other in uncertain), default=0.0)
+        is_face = overlap >= HIT
+        if is_face or (overlap <= ASIDE and near <= ASIDE and not has_others):
+            yield Place(finder=finder, labels=labels, is_face=is_face, kind=kind)
+
+
+def main() -> int:
+    """Look, fit, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.faces.confirmation")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--finder", type=Path, help="a finder's checkpoint; the shipped one")
+    parser.add_argument("--model", help="a labelling model; the shipped one")
+    parser.add_argument("--scenes", type=int, default=120, help="composites")
+    parser.add_argument("--threads", type=int, default=0)
+    options = parser.parse_args()
+    look = Looker(options.finder, options.model, threads=options.threads)
+    places = [
+        place
+        for shown in pictures(options.data, scenes=options.scenes)
+        for place in places_of(look, shown)
+    ]
+    is_face = np.array([place.is_face for place in places])
+    features = np.column_stack(
+        (
+            logits_of(np.array([place.finder for place in places]), least=_LEAST_FINDER),
+            logits_of(np.array([place.labels for place in places]), least=_LEAST_LABELS),
+        )
+    )
+    weights = fit_logistic(features, is_face)
+    likely = 1 / (1 + np.exp(-(features @ weights[:-1] + weights[-1])))
+    sys.stdout.write(
+        f"{len(places)} places, {int(is_face.sum())} faces\n"
+        f"weights: finder {weights[0]:.2f}, labels {weights[1]:.2f}, shift {weights[2]:.2f}\n\n"
+        "| threshold | faces missed | false: nobody | portrait | composite |\n"
+        "| --- | --- | --- | --- | --- |\n"
+    )
+    kinds = np.array([place.kind for place in places])
+    for least in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        taken = likely >= least
+        false = [
+            int((taken & ~is_face & (kinds == kind)).sum())
+            for kind in ("nobody", "portrait", "composite")
+        ]
+        missed = int((~taken & is_face).sum())
+        sys.stdout.write(f"| {least} | {missed} | {false[0]} | {false[1]} | {false[2]} |\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
