@@ -11,8 +11,10 @@ from rtseg.geometry.crop import Crop
 # The log-odds of a face, as a sum of what the finder and the labels say: a logistic regression
 # over what finders suggest in validation views and in pictures without a face
 # (`python -m tests.benchmarks.faces.confirmation`).
-_FINDER_WEIGHT, _LABELS_WEIGHT, _SHIFT = 0.76, 2.53, -5.4
+_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.65, 0.95, 1.93, -1.32
 _LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and as far from 1: neither is ever surer
+SMALL = 40.0
+"""Pixels of a face's height below which a picture of it shows too little to be sure."""
 
 UNKNOWN_SCORE = 0.5
 """What stands for the score of a suggestion that no finder made: it speaks neither way."""
@@ -31,16 +33,24 @@ _CONFIRMED_TINY = 0.94
 _CUT = 0.05  # of its height from the frame's edge, a face is cut
 
 
-def face_probability(finder_score: float, labels_score: float) -> float:
+def face_probability(finder_score: float, labels_score: float, *, height: float) -> float:
     """How likely something is a face, 0..1, by both networks.
 
     Args:
         finder_score: how likely it is by a finder alone, 0..1.
         labels_score: `ParsedFace.score` in a crop around it, 0..1.
+        height: of the face, pixels of the picture.
     """
     finder = _FINDER_WEIGHT * _logit(finder_score, _LEAST_FINDER)
     labels = _LABELS_WEIGHT * _logit(labels_score, _LEAST_LABELS)
-    return 1 / (1 + math.exp(-(finder + labels + _SHIFT)))
+    small = _SIZE_WEIGHT * smallness(height)
+    return 1 / (1 + math.exp(-(finder + labels + small + _SHIFT)))
+
+
+def smallness(height: float) -> float:
+    """How often a face of `SMALL` pixels is to be halved until it is so high, as a negative
+    number; 0 from there on."""
+    return min(0.0, math.log2(max(height, 1.0) / SMALL))
 
 
 def _logit(share: float, least: float) -> float:

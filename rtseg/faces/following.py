@@ -30,6 +30,7 @@ from rtseg.settings import FaceSettings
 _NEW_A_FRAME = 2  # at most so many new faces are looked at closely in a frame of a stream
 _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth a look
 _OTHER_TURNS = (90.0, -90.0, 180.0)  # degrees, of a doubtful face's crop
+_WORTH_TURNING = 0.1  # score of a doubtful place from which it is looked at turned
 _TURNED = 3  # so many doubtful faces of a still are looked at turned
 _DOUBTFUL = 8  # places more than there may be faces, at most, are looked at closely in a still
 _CORRECTIONS = 1  # at most so many further looks, where a new face's crop was off
@@ -227,7 +228,7 @@ class FaceFollower:
         doubtful = [
             index
             for index, is_face in enumerate(believed)
-            if not is_face and fresh[index].score >= least
+            if not is_face and fresh[index].score >= _WORTH_TURNING
         ]
         doubtful = doubtful[:_TURNED] if exhaustive else []
         turned = [(index, turn) for index in doubtful for turn in _OTHER_TURNS]
@@ -293,7 +294,7 @@ class FaceFollower:
         own = nearest(here, seen.head or seen.box)
         if own is None:
             return None
-        score = face_probability(seen.score, own.score)
+        score = face_probability(seen.score, own.score, height=own.face.height)
         return CloserLook(
             crop=crop,
             probabilities=probabilities,

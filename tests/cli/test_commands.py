@@ -155,7 +155,7 @@ def test_an_image_is_not_written_over_its_input(run: Run, tmp_path: Path) -> Non
 def test_models_shows_classes_colours_and_accuracy(run: Run) -> None:
     result = run("models")
     assert result.code == 0
-    for word in ("face-parts", "inner-mouth", "#", "F1", "terms"):
+    for word in ("face-parts", "face-finder", "inner-mouth", "#", "F1", "terms"):
         assert word in result.out
     assert re.search(r"hair .* 0\.\d\d\d", result.out)
 

@@ -43,15 +43,26 @@ def test_more_is_asked_of_what_is_a_face_only_when_turned():
     assert not is_surely_a_face(own, turned, height=200, width=300)  # type: ignore[arg-type]
 
 
+def probability(finder, labels, height=100.0):
+    return face_probability(finder, labels, height=height)
+
+
 def test_each_network_makes_a_face_likelier_and_neither_alone_makes_one():
     scores = np.linspace(0, 1, 11)
-    table = np.array([[face_probability(f, own) for own in scores] for f in scores])
+    table = np.array([[probability(f, own) for own in scores] for f in scores])
     assert (np.diff(table, axis=0) > 0).any()
     assert (np.diff(table, axis=0) >= 0).all()
     assert (np.diff(table, axis=1) >= 0).all()
     assert 0 <= table.min() < 0.001
     assert 0.99 < table.max() <= 1
-    assert face_probability(1.0, 0.1) < 0.5  # the labels show nobody
-    assert face_probability(0.0, 0.95) < 0.5  # the finder surely rules it out
-    assert face_probability(0.03, 0.97) > 0.5  # … and here it only doubts
-    assert face_probability(UNKNOWN_SCORE, 0.8) < 0.5 < face_probability(UNKNOWN_SCORE, 0.95)
+    assert probability(0.9, 0.1) < 0.5  # the labels hardly show anybody
+    assert probability(0.0, 0.95) < 0.5  # the finder surely rules it out
+    assert probability(0.1, 0.97) > 0.5  # … and here it only doubts
+    assert probability(UNKNOWN_SCORE, 0.7) < 0.5 < probability(UNKNOWN_SCORE, 0.95)
+
+
+def test_a_face_of_a_few_pixels_must_look_more_like_one():
+    heights = [4.0, 10.0, 20.0, 40.0, 400.0]
+    likely = [probability(0.9, 0.9, height) for height in heights]
+    assert likely == sorted(likely)
+    assert likely[0] < likely[2] < likely[3] == likely[4]

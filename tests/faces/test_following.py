@@ -448,7 +448,7 @@ def seen_at(x, y, score):
 
 
 def test_what_a_finder_hardly_suggests_is_a_face_where_the_labels_bear_it_out():
-    stage = Stage(finder=Suggests(seen_at(200, 180, 0.03), seen_at(440, 180, 0.9)))
+    stage = Stage(finder=Suggests(seen_at(200, 180, 0.2), seen_at(440, 180, 0.9)))
     (face,) = stage.show_still((200, 180, 150))
     assert at(face) == pytest.approx((200, 180), abs=4)
     # nobody is where the labels show nobody, however sure the finder is
@@ -456,13 +456,14 @@ def test_what_a_finder_hardly_suggests_is_a_face_where_the_labels_bear_it_out():
 
 
 def test_faces_below_the_least_score_are_none():
-    suggests = Suggests(seen_at(320, 180, 0.02))
+    suggests = Suggests(seen_at(320, 180, 0.2))
     assert len(Stage(finder=suggests, min_score=0.5).show_still((320, 180, 150))) == 1
-    assert Stage(finder=suggests, min_score=0.9).show_still((320, 180, 150)) == ()
+    assert Stage(finder=suggests, min_score=0.95).show_still((320, 180, 150)) == ()
 
 
 def test_a_still_of_many_doubtful_places_costs_a_bounded_number_of_looks():
     places = [seen_at(20 * x, 20 * y, 0.1) for x in range(30) for y in range(15)]
     stage = Stage(finder=Suggests(*places))
     assert stage.show_still() == ()
-    assert stage.looks <= 12  # as many faces as are followed, and eight more
+    # as many faces as are followed and eight more, and the surest three turned three ways
+    assert stage.looks <= 12 + 9

@@ -66,7 +66,7 @@ def build() -> None:
     """Build every shipped recipe anew; then verify and inspect."""
     tensorrt().close()
     figures = []
-    for recipe in ("face-parts", "face-parts-fp32", "face-parts-int8"):
+    for recipe in ("face-parts", "face-parts-fp32", "face-parts-int8", "face-finder"):
         start = time.perf_counter()
         done = _rtseg("engine", "build", recipe, "--rebuild")
         seconds = round(time.perf_counter() - start, 1)

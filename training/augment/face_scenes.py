@@ -48,7 +48,7 @@ class SceneSettings:
     largest: float = 1.2
     empty: float = 0.1
     whole: float = 0.24
-    upside: float = 0.14
+    upside: float = 0.24
     masked: float = 0.07
     degraded: float = 0.5
 
@@ -134,7 +134,7 @@ class FaceScenes:
         chance = rng.random()
         if chance < self.settings.upside:
             return float(rng.uniform(-180, 180))
-        return float(rng.normal(0, 35 if chance < 0.35 else 9))
+        return float(rng.normal(0, 35 if chance < 0.45 else 9))
 
     def _people(self, canvas: Canvas, rng: np.random.Generator) -> None:
         settings = self.settings

@@ -558,6 +558,7 @@ def test_the_shipped_recipes():
     recipes = shipped_recipes()
     assert recipes["face-parts"].precision == "fp16"
     assert recipes["face-parts-fp32"].precision == "fp32"
+    assert recipes["face-finder"].model == "face-finder"
     assert read_recipe("face-parts") == recipes["face-parts"]
     assert read_recipe("folder/other.onnx") == EngineRecipe(name="other", model="folder/other.onnx")
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rtseg.backends import open_backend, open_beside
+from rtseg.faces.confirmation import smallness
 from rtseg.faces.finder import NetworkFinder
 from rtseg.faces.following import FaceFollower
 from rtseg.faces.schedule import Schedule
@@ -41,13 +42,15 @@ class Place:
     """What was said of one place in one picture.
 
     Attributes:
-        finder, labels: scores, 0..1; `labels` is 0 where no face shows in a crop around it.
+        finder, labels: scores, 0..1.
+        height: of the face, pixels.
         is_face: whether it is one.
         kind: of the picture.
     """
 
     finder: float
     labels: float
+    height: float
     is_face: bool
     kind: str
 
@@ -56,12 +59,12 @@ Picture = tuple[str, Image, Sequence[Box], Sequence[Box], bool]
 """Its kind, the picture, its faces, what may be one, and whether others may be seen in it."""
 
 
-def pictures(data: Path, *, scenes: int) -> Iterator[Picture]:
+def pictures(data: Path, *, portraits: int, scenes: int) -> Iterator[Picture]:
     """Validation portraits, composites, and pictures of nobody."""
     for image in faceless(data, "val"):
         yield "nobody", image, [], [], False
     for kind, (people, _) in enumerate(busts(data, "val")):
-        for bust in people:
+        for bust in people[:portraits]:
             photo = photo_of(bust)
             assert photo.truth is not None
             yield "portrait", photo.image, [photo.truth], [], kind == 1
@@ -102,13 +105,15 @@ class Looker:
             aspect=own.input_width / own.input_height,
         )
 
-    def __call__(self, image: Image) -> list[tuple[Box, float, float]]:
-        """Box, finder's score and labels' score of each place."""
+    def __call__(self, image: Image) -> list[tuple[Box, float, float, float]]:
+        """Box, finder's score, labels' score and the face's height, pixels, of each place."""
         regions = self.follower.schedule.exhaustive(*image.shape[:2])
         found = self.finds(image, self._infer(self.finder, image), regions=regions)[:_MOST]
         views = self.follower.look_closely(found, self._infer(self.labels, image))
         return [
-            (seen.box, seen.score, 0.0 if view is None else view.own.score)
+            (seen.box, seen.score, 0.0, seen.box.height)
+            if view is None
+            else (seen.box, seen.score, view.own.score, view.own.face.height)
             for seen, view in zip(found, views, strict=True)
         ]
 
@@ -128,12 +133,13 @@ class Looker:
 def places_of(look: Looker, shown: Picture) -> Iterator[Place]:
     """The places in a picture of which it is known whether they are faces."""
     kind, image, truths, uncertain, has_others = shown
-    for box, finder, labels in look(image):
+    for box, finder, labels, height in look(image):
         overlap = max((box.overlap(truth) for truth in truths), default=0.0)
         near = max((box.overlap(other) for other in uncertain), default=0.0)
         is_face = overlap >= HIT
-        if is_face or (overlap <= ASIDE and near <= ASIDE and not has_others):
-            yield Place(finder=finder, labels=labels, is_face=is_face, kind=kind)
+        is_known = is_face or (overlap <= ASIDE and near <= ASIDE and not has_others)
+        if is_known and labels > 0:  # where no face is labelled, there is nothing to follow
+            yield Place(finder=finder, labels=labels, height=height, is_face=is_face, kind=kind)
 
 
 def main() -> int:
@@ -142,13 +148,14 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--finder", type=Path, help="a finder's checkpoint; the shipped one")
     parser.add_argument("--model", help="a labelling model; the shipped one")
+    parser.add_argument("--portraits", type=int, default=1000, help="of each data set, at most")
     parser.add_argument("--scenes", type=int, default=120, help="composites")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
     look = Looker(options.finder, options.model, threads=options.threads)
     places = [
         place
-        for shown in pictures(options.data, scenes=options.scenes)
+        for shown in pictures(options.data, portraits=options.portraits, scenes=options.scenes)
         for place in places_of(look, shown)
     ]
     is_face = np.array([place.is_face for place in places])
@@ -156,13 +163,16 @@ def main() -> int:
         (
             logits_of(np.array([place.finder for place in places]), least=_LEAST_FINDER),
             logits_of(np.array([place.labels for place in places]), least=_LEAST_LABELS),
+            np.array([smallness(place.height) for place in places]),
         )
     )
     weights = fit_logistic(features, is_face)
     likely = 1 / (1 + np.exp(-(features @ weights[:-1] + weights[-1])))
     sys.stdout.write(
         f"{len(places)} places, {int(is_face.sum())} faces\n"
-        f"weights: finder {weights[0]:.2f}, labels {weights[1]:.2f}, shift {weights[2]:.2f}\n\n"
+        "weights: "
+        f"finder {weights[0]:.2f}, labels {weights[1]:.2f}, size {weights[2]:.2f}, "
+        f"shift {weights[3]:.2f}\n\n"
         "| threshold | faces missed | false: nobody | portrait | composite |\n"
         "| --- | --- | --- | --- | --- |\n"
     )
