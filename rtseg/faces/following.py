@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
-from rtseg.faces.confirmation import UNKNOWN_SCORE, face_probability
+from rtseg.faces.confirmation import UNKNOWN_SCORE, face_probability, is_surely_a_face
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
 from rtseg.faces.overlap import is_one_of
@@ -149,7 +149,9 @@ class FaceFollower:
             known = _expected(tracks, views)
             found = self.finder(picture, infer_finder or infer_crops, regions=regions, known=known)
             found = [*found, *_beside(views, known)]
-            views += self._fresh(found, known, infer_crops, exhaustive=exhaustive)
+            views += self._fresh(
+                found, known, infer_crops, size=picture.shape[:2], exhaustive=exhaustive
+            )
         owners = self.tracker.update([view.detection for view in views], seconds=seconds)
         seen = [
             (view, track) for view, track in zip(views, owners, strict=True) if track is not None
@@ -212,6 +214,7 @@ class FaceFollower:
         known: Sequence[Box],
         infer_crops: InferCrops,
         *,
+        size: tuple[int, int],
         exhaustive: bool,
     ) -> list[CloserLook]:
         """Look closely at what a finder has found beside the known faces."""
@@ -222,6 +225,7 @@ class FaceFollower:
         ]
         fresh = fresh[: self.settings.max_faces + _DOUBTFUL if exhaustive else _NEW_A_FRAME]
         looked = self.look_closely(fresh, infer_crops)
+        rows, columns = size
         least = self.settings.min_score
         believed = [view is not None and view.detection.score >= least for view in looked]
         # a finder may be sure of a place and wrong about the roll there
@@ -240,6 +244,9 @@ class FaceFollower:
         for (index, _), view in zip(turned, again, strict=True):
             before = looked[index] if believed[index] else None
             if view is None or view.detection.score < least:
+                continue
+            # more is asked of what is a face only when one turns the picture
+            if not is_surely_a_face(view.own, view.crop, height=rows, width=columns):
                 continue
             if before is None or view.own.score > before.own.score:
                 looked[index], believed[index] = view, True

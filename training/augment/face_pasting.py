@@ -14,7 +14,7 @@ from training.augment import transforms
 from training.augment.busts import Bust, Points, middle_of, upright_size
 from training.augment.face_maps import PlacedFace
 
-_VISIBLE, _UNCERTAIN = 0.5, 0.08  # shares of a face from which it counts, and may count
+_VISIBLE, _UNCERTAIN = 0.38, 0.08  # shares of a face from which it counts, and may count
 _LEAST_SIZE = 5.0  # pixels; smaller faces count neither way
 
 

@@ -589,7 +589,7 @@ def test_a_recipe_finds_its_model_beside_it(tmp_path):
     assert read_recipe(str(path)) == EngineRecipe(
         name="mine", model=str(tmp_path / "mine.onnx"), largest_batch=2
     )
-    with pytest.raises(SettingError, match=r"allowed: face-parts"):
+    with pytest.raises(SettingError, match=r"allowed: face-finder, face-parts"):
         read_recipe("nothing")
 
 
