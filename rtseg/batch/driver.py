@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtseg.batch.inputs import BadInput
@@ -15,7 +15,7 @@ from rtseg.batch.storage import FolderStorage, Storage, open_storage, remove_fol
 from rtseg.batch.tasks import RECORDS_FOLDER, BatchTask, TaskResult
 from rtseg.batch.worker import WORK, earlier_result
 from rtseg.errors import SettingError
-from rtseg.system.files import try_lock
+from rtseg.system.files import release_lock, try_lock
 
 RESULTS = "results.parquet"
 
@@ -70,6 +70,7 @@ def run_batch(
     folder: str,
     bad: Iterable[BadInput] = (),
     on_result: OnResult | None = None,
+    split_minutes: float | None = None,
 ) -> BatchReport:
     """Do what is missing, and write `results.parquet` into the folder.
 
@@ -78,12 +79,18 @@ def run_batch(
         runner: where they run.
         folder: the tasks' own.
         bad: inputs that could not be used; they stand in the table too.
-        on_result: called with each result as it comes.
+        on_result: called with each input's result as it comes.
+        split_minutes: cut what is longer at its key frames into pieces of about this length, each
+            a task of its own, and join what they become. A piece finds and follows its faces anew:
+            its first frames may be labelled otherwise than in an uncut run, and track ids begin
+            again.
 
     Raises:
-        SettingError: another batch is at work in the folder.
+        SettingError: `split_minutes` is not positive, or another batch is at work in the folder.
         RtsegError: the folder cannot be used, or the cluster cannot be reached.
     """
+    if split_minutes is not None and not split_minutes > 0:
+        raise SettingError(f"`split_minutes`: found {split_minutes:g}; allowed: more than 0")
     storage = open_storage(folder)
     lock = None
     if isinstance(storage, FolderStorage):
@@ -95,11 +102,10 @@ def run_batch(
         left, done = pending(tasks, storage)
         results = {result.name: result for result in done}
         try:
-            with closing(runner.results(left)) as coming:  # type: ignore[type-var]
-                for result in coming:
-                    results[result.name] = result
-                    if on_result is not None:
-                        on_result(result)
+            for result in _results(left, runner, storage, split_minutes=split_minutes):
+                results[result.name] = result
+                if on_result is not None:
+                    on_result(result)
         finally:
             ordered = [results.get(task.name) or _left(task) for task in tasks]
             ordered += [_bad(item) for item in bad]
@@ -107,7 +113,44 @@ def run_batch(
         return BatchReport(results=tuple(ordered), skipped=len(done))
     finally:
         if lock is not None:
-            lock.release()
+            release_lock(lock)
+
+
+def _results(
+    tasks: Sequence[BatchTask],
+    runner: Runner,
+    storage: Storage,
+    *,
+    split_minutes: float | None,
+) -> Iterator[TaskResult]:
+    """One result a task; those that are cut come last, once their pieces are joined."""
+    cut_tasks: list[BatchTask] = []
+    if split_minutes is not None:
+        from rtseg.batch.cutting import cut
+
+        for task in tasks:
+            pieces = cut(task, minutes=split_minutes)
+            if pieces:
+                cut_tasks.append(replace(task, pieces=pieces))
+    is_cut = {task.name for task in cut_tasks}
+    every_piece = [task.of_piece(piece) for task in cut_tasks for piece in task.pieces]
+    missing, _ = pending(every_piece, storage)
+    whole = [task for task in tasks if task.name not in is_cut]
+    # pieces first: the longest work begins soonest
+    failed: dict[str, TaskResult] = {}
+    pieces_left = {task.name: task for task in missing}
+    with closing(runner.results([*missing, *whole])) as coming:  # type: ignore[type-var]
+        for result in coming:
+            if result.name not in pieces_left:
+                yield result
+            elif result.status != "done":
+                failed.setdefault(Path(result.name).parent.name, result)
+    for task in cut_tasks:
+        if task.name in failed:
+            yield replace(failed[task.name], name=task.name)
+    joining = [task for task in cut_tasks if task.name not in failed]
+    with closing(runner.results(joining)) as coming:  # type: ignore[type-var]
+        yield from coming
 
 
 def _clean(folder: Path) -> None:

@@ -36,6 +36,14 @@ class Storage(ABC):
         """Move a whole file there under that name; what is there is replaced."""
 
     @abstractmethod
+    def get(self, name: str, into: Path) -> Path:
+        """A file to read: itself where it lies on this machine, else a copy in a folder."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Take a file away; nothing happens where there is none."""
+
+    @abstractmethod
     def scratch(self) -> Path | None:
         """A folder on the same file system to work in; None where any temporary one will do."""
 
@@ -76,7 +84,23 @@ class FolderStorage(Storage):
         """See `Storage`."""
         path = self.folder / name
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             publish(local, path, overwrite=True)
+        except OSError as error:
+            raise _write_error(path, error) from None
+
+    def get(self, name: str, into: Path) -> Path:
+        """See `Storage`."""
+        path = self.folder / name
+        if not path.is_file():
+            raise SinkError(f"{path}: is not there any more")
+        return path
+
+    def remove(self, name: str) -> None:
+        """See `Storage`."""
+        path = self.folder / name
+        try:
+            path.unlink(missing_ok=True)
         except OSError as error:
             raise _write_error(path, error) from None
 
@@ -121,6 +145,17 @@ class RemoteStorage(Storage):
         self._tried(lambda: self._files.put_file(str(local), part), name)
         self._tried(lambda: self._files.mv(part, path), name)
         local.unlink()
+
+    def get(self, name: str, into: Path) -> Path:
+        """See `Storage`."""
+        local = into / Path(name).name
+        self._tried(lambda: self._files.get_file(self._path(name), str(local)), name)
+        return local
+
+    def remove(self, name: str) -> None:
+        """See `Storage`."""
+        if self.exists(name):
+            self._tried(lambda: self._files.rm_file(self._path(name)), name)
 
     def scratch(self) -> Path | None:
         """See `Storage`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,9 @@ from rtseg.settings import (
 
 RECORDS_FOLDER = ".rtseg-batch"
 """Within the output folder: one record a finished task."""
+
+PIECES_FOLDER = f"{RECORDS_FOLDER}/pieces"
+"""Where the pieces of long inputs lie until they are joined."""
 
 Status = Literal["done", "failed", "given up", "left"]
 
@@ -52,20 +55,43 @@ class BatchSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A part of a long input.
+
+    Attributes:
+        number: which, from 0.
+        start, end: in seconds, as `ReadSettings` has them; None is the input's own.
+    """
+
+    number: int
+    start: float | None
+    end: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class BatchTask:
-    """One input.
+    """One input, a piece of one, or the joining of its pieces.
 
     Attributes:
         source: a path or a URL.
         folder: where its files go: a path that every worker sees, or a URL of fsspec.
         name: of its files, without a suffix.
         settings: the batch's.
+        piece: which part of the input is meant; None is all of it.
+        pieces: what the input was cut into, where they are to be joined.
     """
 
     source: str
     folder: str
     name: str
     settings: BatchSettings
+    piece: Piece | None = None
+    pieces: tuple[Piece, ...] = ()
+
+    def of_piece(self, piece: Piece) -> BatchTask:
+        """The task of one piece."""
+        name = f"{PIECES_FOLDER}/{self.name}/{piece.number:04d}"
+        return replace(self, name=name, piece=piece, pieces=())
 
     @property
     def files(self) -> dict[str, str]:
@@ -82,7 +108,7 @@ class BatchTask:
     @property
     def record(self) -> str:
         """The name of its record in the folder."""
-        return f"{RECORDS_FOLDER}/{self.name}.json"
+        return f"{self.name}.json" if self.piece else f"{RECORDS_FOLDER}/{self.name}.json"
 
 
 @dataclass(frozen=True, kw_only=True)

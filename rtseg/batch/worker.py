@@ -9,6 +9,7 @@ import os
 import tempfile
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,8 @@ def fingerprint(task: BatchTask) -> str:
     from rtseg import __version__
 
     described = f"{__version__}\n{task.source}\n{task.settings!r}"
+    if task.piece is not None:
+        described += f"\n{task.piece!r}"
     return hashlib.sha256(described.encode()).hexdigest()
 
 
@@ -79,52 +82,101 @@ def _failed(task: BatchTask, exit_code: int, message: str) -> TaskResult:
 
 
 def _run(task: BatchTask, storage: Storage) -> TaskResult:
-    from rtseg.process import process_video
-
     work = _working_folder(storage)
     try:
-        settings, files = task.settings, task.files
-        counter = _Counter()
-        message, exit_code = "", 0
-        places = {kind: str(work / name) for kind, name in files.items()}
-        try:
-            process_video(
-                fetch(task.source, work),
-                places.get("pictures"),
-                labels=places.get("labels"),
-                records=places.get("records"),
-                view=settings.view,
-                backend=_backend(settings.model),
-                model=settings.model,
-                faces=settings.faces,
-                read=settings.read,
-                encode=replace(settings.encode, overwrite=True),
-                on_frame=counter,
-            )
-        except TruncatedError as error:
-            message, exit_code = str(error), error.exit_code
-        checksums = {name: _checksum(work / name) for name in files.values()}
-        for name in files.values():
-            storage.put(work / name, name)
-        result = TaskResult(
-            source=task.source,
-            name=task.name,
-            status="done",
-            exit_code=exit_code,
-            message=message,
-            frames=counter.frames,
-            seconds=round(counter.seconds, 3),
-            faces=counter.most_faces,
-            face_frames=counter.face_frames,
-            pixels=counter.pixels(),
-            checksums=checksums,
+        made = _join(task, storage, work) if task.pieces else _segment(task, work)
+        local = {name: work / Path(name).name for name in task.files.values()}
+        result = replace(
+            made,
+            checksums={name: _checksum(path) for name, path in local.items()},
             versions=_versions(),
         )
+        for name, path in local.items():
+            storage.put(path, name)
         record = {**result.plain(), "fingerprint": fingerprint(task)}
         storage.write(task.record, json.dumps(record).encode())
-        return result
     finally:
         remove_folder(work)
+    for piece in task.pieces:
+        of_piece = task.of_piece(piece)
+        for name in (*of_piece.files.values(), of_piece.record):
+            storage.remove(name)
+    return result
+
+
+def _segment(task: BatchTask, work: Path) -> TaskResult:
+    from rtseg.process import process_video
+
+    settings, piece = task.settings, task.piece
+    encode, read = settings.encode, settings.read
+    if piece is not None:
+        # sound and the rest are the whole's, and come when the pieces are joined
+        encode = replace(encode, audio="none", subtitles="none")
+        read = replace(read, start=piece.start, end=piece.end)
+    counter = _Counter()
+    message, exit_code = "", 0
+    places = {kind: str(work / Path(name).name) for kind, name in task.files.items()}
+    try:
+        process_video(
+            fetch(task.source, work),
+            places.get("pictures"),
+            labels=places.get("labels"),
+            records=places.get("records"),
+            view=settings.view,
+            backend=_backend(settings.model),
+            model=settings.model,
+            faces=settings.faces,
+            read=read,
+            encode=replace(encode, overwrite=True),
+            on_frame=counter,
+        )
+    except TruncatedError as error:
+        message, exit_code = str(error), error.exit_code
+    return TaskResult(
+        source=task.source,
+        name=task.name,
+        status="done",
+        exit_code=exit_code,
+        message=message,
+        frames=counter.frames,
+        seconds=round(counter.seconds, 3),
+        faces=counter.most_faces,
+        face_frames=counter.face_frames,
+        pixels=counter.pixels(),
+    )
+
+
+def _join(task: BatchTask, storage: Storage, work: Path) -> TaskResult:
+    """The whole's result, made of its pieces'."""
+    from rtseg.batch.joining import join
+
+    tasks = [task.of_piece(piece) for piece in task.pieces]
+    results = [earlier_result(one, storage) for one in tasks]
+    done = [result for result in results if result is not None]
+    if len(done) < len(tasks):
+        raise SinkError(f"{task.name}: {len(tasks) - len(done)} of its pieces are missing")
+    parts: dict[str, list[Path]] = {kind: [] for kind in task.files}
+    for one in tasks:
+        for kind, name in one.files.items():
+            folder = work / "pieces" / f"{one.piece.number:04d}"  # type: ignore[union-attr]
+            folder.mkdir(parents=True, exist_ok=True)
+            parts[kind].append(storage.get(name, folder))
+    message = join(task, fetch(task.source, work), parts, work)
+    pixels: Counter[str] = Counter()
+    for result in done:
+        pixels.update(result.pixels)
+    return TaskResult(
+        source=task.source,
+        name=task.name,
+        status="done",
+        exit_code=TruncatedError.exit_code if message else 0,
+        message=message,
+        frames=sum(result.frames for result in done),
+        seconds=round(sum(result.seconds for result in done), 3),
+        faces=max(result.faces for result in done),
+        face_frames=sum(result.face_frames for result in done),
+        pixels=dict(pixels),
+    )
 
 
 def _working_folder(storage: Storage) -> Path:

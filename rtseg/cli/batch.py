@@ -51,6 +51,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Starts of a task whose worker dies, before it is given up.",
 )
+@click.option(
+    "--split-minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="X",
+    help="Cut what is longer at key frames into pieces of about this length, for several "
+    "processes; they are joined without a seam. Tracking starts anew in each.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and end.")
 @with_settings(
     omit=("overwrite", "hud"),
@@ -69,6 +76,7 @@ def command(
     labels: bool,
     records: bool,
     tries: int,
+    split_minutes: float | None,
     dry_run: bool,
     view: ViewSettings,
     read: ReadSettings,
@@ -108,7 +116,9 @@ def command(
         click.echo(f"error: {item.message}", err=True)
     if dry_run:
         return _dry_run(tasks, output)
-    return _run(tasks, runner, output=output, bad=found.bad, quiet=quiet)
+    return _run(
+        tasks, runner, output=output, bad=found.bad, split_minutes=split_minutes, quiet=quiet
+    )
 
 
 def _threads(on: str) -> int:
@@ -138,6 +148,7 @@ def _run(
     *,
     output: str,
     bad: Sequence[BadInput],
+    split_minutes: float | None,
     quiet: bool,
 ) -> int:
     from rich.console import Console
@@ -166,7 +177,9 @@ def _run(
                 line = f"{word}: {shown(result.source)}: {result.message}"
                 progress.console.print(line, markup=False, soft_wrap=True)
 
-        report = run_batch(tasks, runner, folder=output, bad=bad, on_result=tell)
+        report = run_batch(
+            tasks, runner, folder=output, bad=bad, on_result=tell, split_minutes=split_minutes
+        )
     if not quiet:
         click.echo(_summary(report), err=True)
     return report.exit_code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -70,15 +70,18 @@ class GreyVideoSink(Sink):
             self._container = av.open(
                 str(self._part.path), "w", format="matroska", options={"flush_packets": "1"}
             )
-            stream = self._container.add_stream("ffv1", rate=info.frame_rate or 25)
-            stream.width, stream.height = self._size
-            stream.pix_fmt = self._pixel_format
-            stream.codec_context.time_base = MILLISECOND
-            stream.time_base = MILLISECOND
-            stream.codec_context.options = {"level": "3", "slicecrc": "1", "slices": "4"}
-            self._stream = stream
+            self._stream = self._add_stream(info)
         except OSError as error:  # PyAV's system errors are OSErrors too
             raise cannot_write(self._output, error) from None
+
+    def _add_stream(self, info: SourceInfo) -> Any:
+        stream = self._container.add_stream("ffv1", rate=info.frame_rate or 25)
+        stream.width, stream.height = self._size
+        stream.pix_fmt = self._pixel_format
+        stream.codec_context.time_base = MILLISECOND
+        stream.time_base = MILLISECOND
+        stream.codec_context.options = {"level": "3", "slicecrc": "1", "slices": "4"}
+        return stream
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
         """Encode the plane at the frame's time, to the millisecond. See `Sink.write`."""
@@ -93,20 +96,25 @@ class GreyVideoSink(Sink):
         self._part.check()
         if self._frames == 0:
             self._container.metadata.update(self.tags(segmentation))
+        pts = self._place(frame)
+        plane = np.ascontiguousarray(self.plane(segmentation))
+        picture_out = av.VideoFrame.from_ndarray(plane, format=self._pixel_format)
+        picture_out.pts, picture_out.time_base = pts, MILLISECOND
+        self._mux(lambda: self._stream.encode(picture_out))
+        self._frames += 1
+
+    def _place(self, frame: Frame) -> int:
+        """The frame's time in milliseconds."""
         pts = round(frame.pts_seconds / MILLISECOND)
         if self._last_pts is not None and pts <= self._last_pts:
             # Matroska cannot distinguish two frames within one millisecond.
             pts = self._last_pts + 1
         self._last_pts = pts
-        plane = np.ascontiguousarray(self.plane(segmentation))
-        picture_out = av.VideoFrame.from_ndarray(plane, format=self._pixel_format)
-        picture_out.pts, picture_out.time_base = pts, MILLISECOND
-        self._mux(picture_out)
-        self._frames += 1
+        return pts
 
-    def _mux(self, plane: Any) -> None:
+    def _mux(self, packets: Callable[[], Any]) -> None:
         try:
-            self._container.mux(self._stream.encode(plane))
+            self._container.mux(packets())
         except OSError as error:
             raise cannot_write(self._output, error) from None
 
@@ -117,12 +125,16 @@ class GreyVideoSink(Sink):
             if container is not None:
                 try:
                     if self._frames or outcome == "finished":
-                        container.mux(self._stream.encode(None))
+                        container.mux(self._rest())
                 finally:
                     container.close()
         except OSError as error:
             raise cannot_write(self._output, error) from None
         self._part.settle(outcome, frames=self._frames)
+
+    def _rest(self) -> Any:
+        """What the encoder held back."""
+        return self._stream.encode(None)
 
     def describe(self) -> str:
         """The file's path."""
