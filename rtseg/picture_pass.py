@@ -20,7 +20,7 @@ from rtseg.frames import (
     Segmentation,
 )
 from rtseg.geometry.crop import Crop, cut
-from rtseg.postprocess import paste
+from rtseg.postprocess import leading_classes, paste
 from rtseg.postprocess.hair_beyond import hair_beyond, wider_crop
 from rtseg.postprocess.holes import filled
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
@@ -190,12 +190,14 @@ class PicturePass:
             probabilities = stream.smoothed(
                 face.track_id, face.probabilities, picture=self.pictures[face.crop], crop=face.crop
             )
-            probabilities = filled(probabilities, label_set)
+            leaders = leading_classes(probabilities)
+            probabilities, leaders = filled(probabilities, leaders, label_set)
             if face.foreign is not None and background is not None:
-                probabilities = probabilities.copy()
+                probabilities, leaders = probabilities.copy(), leaders.copy()
                 probabilities[face.foreign] = np.eye(len(label_set), dtype=np.float32)[background]
+                leaders[face.foreign] = background
             crop = self._labelled(face.crop)
-            paste(labels, probabilities, crop, transparent=background)
+            paste(labels, probabilities, crop, transparent=background, leaders=leaders)
             self.labelled.append(
                 CropProbabilities(probabilities=probabilities, crop=crop, track_id=face.track_id)
             )

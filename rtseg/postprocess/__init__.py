@@ -18,10 +18,11 @@ from rtseg.faces.scoring import Mask
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.geometry.crop import Crop
 from rtseg.geometry.resample import grid_positions
+from rtseg.postprocess.leaders import leading_classes, led_by
 from rtseg.postprocess.upsample import labels_at
 from rtseg.postprocess.upsample_rotated import OUTSIDE, turned_labels
 
-__all__ = ["labels_at", "paste", "whole_labels"]
+__all__ = ["labels_at", "leading_classes", "led_by", "paste", "whole_labels"]
 
 
 def whole_labels(probabilities: Probabilities, *, height: int, width: int) -> LabelMap:
@@ -46,7 +47,12 @@ def whole_labels(probabilities: Probabilities, *, height: int, width: int) -> La
 
 
 def paste(
-    labels: LabelMap, probabilities: Probabilities, crop: Crop, *, transparent: int | None
+    labels: LabelMap,
+    probabilities: Probabilities,
+    crop: Crop,
+    *,
+    transparent: int | None,
+    leaders: LabelMap | None = None,
 ) -> None:
     """Write one crop's labels into the frame's labels, in place.
 
@@ -55,6 +61,7 @@ def paste(
         probabilities: float32 (rows, columns, classes) of the crop.
         crop: its position; parts beyond the frame's edges are ignored.
         transparent: an id that is not written (the background), or None.
+        leaders: the probabilities' leading classes, if already known.
 
     Raises:
         SettingError: the probabilities have the wrong shape.
@@ -70,7 +77,13 @@ def paste(
     target = labels[top:bottom, left:right]
     if not crop.is_upright:
         made = turned_labels(
-            probabilities, crop, left=left, top=top, width=right - left, height=bottom - top
+            probabilities,
+            crop,
+            left=left,
+            top=top,
+            width=right - left,
+            height=bottom - top,
+            leaders=leaders,
         )
         write = made != OUTSIDE
         if transparent is not None:
@@ -82,6 +95,7 @@ def paste(
         probabilities,
         grid_positions(top, bottom - top, origin=box.top, extent=box.height, cells=rows),
         grid_positions(left, right - left, origin=box.left, extent=box.width, cells=columns),
+        leaders=leaders,
     )
     if transparent is None:
         target[...] = made

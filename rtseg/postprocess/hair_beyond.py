@@ -15,6 +15,7 @@ from rtseg.faces.scoring import Mask
 from rtseg.frames import Box, Probabilities
 from rtseg.geometry.crop import Crop, box_around, crop_around
 from rtseg.labels import LabelSet
+from rtseg.postprocess.leaders import leading_classes, led_by
 
 _TOUCHING = 0.03  # share of an edge's cells that must be hair for it to continue beyond
 _WIDER = 2.0  # size of the wider crop, relative to the crop around the face
@@ -36,20 +37,20 @@ def wider_crop(
     """
     if not label_set.hair:
         return None
-    hair = np.isin(probabilities.argmax(2), label_set.hair)
-    rows, columns = hair.shape
+    rows, columns = probabilities.shape[:2]
     edges = {
-        (0, -1): hair[0],
-        (0, 1): hair[-1],
-        (-1, 0): hair[:, 0],
-        (1, 0): hair[:, -1],
+        (0, -1): probabilities[:1],
+        (0, 1): probabilities[-1:],
+        (-1, 0): probabilities[:, :1],
+        (1, 0): probabilities[:, -1:],
     }
     box = crop.box
     cell = max(box.width / columns, box.height / rows)
     across = down = 0.0
     reaches_edge = False
-    for (x, y), cells in edges.items():
-        if np.count_nonzero(cells) < max(2, _TOUCHING * len(cells)):
+    for (x, y), edge in edges.items():
+        hair = led_by(leading_classes(edge), label_set.hair)
+        if np.count_nonzero(hair) < max(2, _TOUCHING * hair.size):
             continue
         centre_x, centre_y = box.centre
         middle = crop.to_frame(
@@ -93,7 +94,7 @@ def hair_beyond(
     if background is None:
         return None
     rows, columns = wide.shape[:2]
-    hair = np.isin(wide.argmax(2), label_set.hair)
+    hair = led_by(leading_classes(wide), label_set.hair)
     face_hair = _hair_of_face(face, label_set, wide_crop, rows, columns)
     inside = _covered(wide_crop, rows, columns, by=face.crop, less=0.0)
     deep = _covered(wide_crop, rows, columns, by=face.crop, less=_OVERLAP_CELLS)
@@ -124,7 +125,7 @@ def _hair_of_face(
     column = np.floor((x - box.left) / box.width * face_columns).astype(np.intp)
     row = np.floor((y - box.top) / box.height * face_rows).astype(np.intp)
     known = (column >= 0) & (column < face_columns) & (row >= 0) & (row < face_rows)
-    hair = np.isin(face.probabilities.argmax(2), label_set.hair)
+    hair = led_by(leading_classes(face.probabilities), label_set.hair)
     if face.foreign is not None:
         hair &= ~face.foreign
     of_face: Mask = np.zeros((rows, columns), bool)

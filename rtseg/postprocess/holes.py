@@ -4,44 +4,76 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtseg.frames import Probabilities
+from rtseg.faces.scoring import Mask
+from rtseg.frames import LabelMap, Probabilities
 from rtseg.labels import LabelSet
+from rtseg.postprocess.leaders import leading_classes, led_by
 
 _LARGEST = 0.012  # largest hole, as a share of a map's cells
 _LEAST_HAIR = 0.7  # least share of hair around a hole; the rest is face
 
 
-def filled(probabilities: Probabilities, label_set: LabelSet) -> Probabilities:
+def filled(
+    probabilities: Probabilities, leaders: LabelMap, label_set: LabelSet
+) -> tuple[Probabilities, LabelMap]:
     """Remove small spots of background inside hair.
 
     Args:
         probabilities: float32 (rows, columns, classes); not modified.
+        leaders: its leading classes, uint8 (rows, columns); not modified.
         label_set: the map's label set; without hair or background nothing is filled.
 
     Returns:
-        The same map if there are no holes, else a copy without background in the holes.
+        The same map and leading classes if there are no holes, else copies without background in
+        the holes.
     """
     background = label_set.background
     if background is None or not label_set.hair:
-        return probabilities
+        return probabilities, leaders
+    holes = _holes(leaders, background, led_by(leaders, label_set.hair))
+    if holes is None:
+        return probabilities, leaders
+    probabilities, leaders = probabilities.copy(), leaders.copy()
+    cells = probabilities[holes]
+    cells[:, background] = 0.0
+    probabilities[holes] = cells
+    leaders[holes] = leading_classes(cells[None])[0]
+    return probabilities, leaders
+
+
+def _holes(leaders: LabelMap, background: int, hair: Mask) -> Mask | None:
+    """The cells of all holes; None where there are none.
+
+    All spots are judged at once, as there may be dozens of them.
+    """
     import cv2
 
-    leaders = probabilities.argmax(2)
-    empty = (leaders == background).astype(np.uint8)
-    count, names, stats, _ = cv2.connectedComponentsWithStats(empty, connectivity=4)
-    most = _LARGEST * empty.size
-    small = [name for name in range(1, count) if stats[name, cv2.CC_STAT_AREA] <= most]
-    result = probabilities
-    for name in small:
-        left, top, width, height = stats[name, :4]
-        if left == 0 or top == 0 or left + width == empty.shape[1] or top + height == len(empty):
-            continue
-        around = np.s_[top - 1 : top + height + 1, left - 1 : left + width + 1]
-        hole = names[around] == name
-        ring = cv2.dilate(hole.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool) & ~hole
-        if np.isin(leaders[around][ring], label_set.hair).mean() < _LEAST_HAIR:
-            continue
-        if result is probabilities:
-            result = probabilities.copy()
-        result[around][hole, background] = 0.0
-    return result
+    rows, columns = leaders.shape
+    empty = leaders == background
+    count, names, stats, _ = cv2.connectedComponentsWithStats(empty.view(np.uint8), connectivity=4)
+    left, top, width, height, area = stats.T
+    small = area <= _LARGEST * empty.size
+    small &= (left > 0) & (top > 0) & (left + width < columns) & (top + height < rows)
+    small[0] = False
+    if not small.any():
+        return None
+    names = names.reshape(-1)
+    cells = np.flatnonzero(small[names])
+    # what lies around each spot, corners too, every cell once a spot: as spot * cells + cell
+    around = (cells + _neighbours(columns)[:, None]).reshape(-1)
+    whose = np.tile(names[cells], 8)
+    beside = names[around] != whose
+    pairs = np.unique(whose[beside].astype(np.int64) * empty.size + around[beside])
+    spots, ring = pairs // empty.size, pairs % empty.size
+    ring_cells = np.bincount(spots, minlength=count)
+    of_hair = np.bincount(spots, weights=hair.reshape(-1)[ring], minlength=count)
+    in_hair = small & (of_hair >= _LEAST_HAIR * ring_cells)
+    if not in_hair.any():
+        return None
+    holes: Mask = in_hair[names].reshape(rows, columns)
+    return holes
+
+
+def _neighbours(columns: int) -> np.ndarray:
+    """From a cell to the eight around it, in a map of so many columns."""
+    return np.array([y * columns + x for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y])

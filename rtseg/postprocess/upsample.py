@@ -13,14 +13,22 @@ import numpy.typing as npt
 
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.geometry.resample import Positions, interpolate
+from rtseg.postprocess.leaders import leading_classes
 
 
-def labels_at(probabilities: Probabilities, rows: Positions, columns: Positions) -> LabelMap:
+def labels_at(
+    probabilities: Probabilities,
+    rows: Positions,
+    columns: Positions,
+    *,
+    leaders: LabelMap | None = None,
+) -> LabelMap:
     """Return the leading class at every crossing of the given rows and columns.
 
     Args:
         probabilities: float32 (height, width, classes).
         rows, columns: ascending positions from `grid_positions`.
+        leaders: the probabilities' leading classes, if already known.
 
     Returns:
         uint8 (len(rows), len(columns)).
@@ -29,7 +37,8 @@ def labels_at(probabilities: Probabilities, rows: Positions, columns: Positions)
     if min(height, width) < 2 or len(rows) <= height or len(columns) <= width:
         dense: LabelMap = interpolate(probabilities, rows, columns).argmax(2).astype(np.uint8)
         return dense
-    leaders = probabilities.argmax(2).astype(np.uint8)
+    if leaders is None:
+        leaders = leading_classes(probabilities)
     row_cells = np.minimum(rows.astype(np.intp), height - 2)
     column_cells = np.minimum(columns.astype(np.intp), width - 2)
     labels: LabelMap = leaders.take(column_cells, axis=1).take(row_cells, axis=0)

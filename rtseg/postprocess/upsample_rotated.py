@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.geometry.crop import Crop
+from rtseg.postprocess.leaders import leading_classes
 from rtseg.postprocess.upsample import contenders, has_border
 
 OUTSIDE = 255
@@ -21,7 +22,14 @@ _FIRST_BORDER = 256  # values from here on are indices of cells with a border
 
 
 def turned_labels(
-    probabilities: Probabilities, crop: Crop, *, left: int, top: int, width: int, height: int
+    probabilities: Probabilities,
+    crop: Crop,
+    *,
+    left: int,
+    top: int,
+    width: int,
+    height: int,
+    leaders: LabelMap | None = None,
 ) -> LabelMap:
     """Compute the labels of a rectangle of the frame.
 
@@ -29,6 +37,7 @@ def turned_labels(
         probabilities: float32 (rows, columns, classes) of the crop, at most 255 classes.
         crop: its position.
         left, top, width, height: the rectangle in pixels.
+        leaders: the probabilities' leading classes, if already known.
 
     Returns:
         uint8 (height, width), `OUTSIDE` beyond the crop.
@@ -38,7 +47,7 @@ def turned_labels(
     rows, columns, classes = probabilities.shape
     # edges are replicated, so that cells between centres extend beyond the crop's sides
     padded = np.pad(probabilities, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    leaders = padded.argmax(2).astype(np.uint8)
+    leaders = np.pad(leading_classes(probabilities) if leaders is None else leaders, 1, mode="edge")
     cell_rows, cell_columns = np.nonzero(has_border(leaders))
     wide = _FIRST_BORDER + len(cell_rows) > np.iinfo(np.uint16).max
     codes = leaders[:-1, :-1].astype(np.float32 if wide else np.uint16)
@@ -55,18 +64,22 @@ def turned_labels(
         borderValue=OUTSIDE,
     )
     labels: LabelMap = warped.astype(np.uint8)
-    y, x = np.nonzero(warped >= _FIRST_BORDER)
-    if len(y):
-        which = warped[y, x].astype(np.intp) - _FIRST_BORDER
+    # one flat index per pixel: a pair of indices takes twice as long to find and to use
+    flat = warped.reshape(-1)
+    where = np.flatnonzero(flat >= _FIRST_BORDER)
+    if len(where):
+        which = flat[where].astype(np.intp) - _FIRST_BORDER
+        y, x = (position.astype(np.float32) for position in np.divmod(where, width))
         to_grid = (crop.grid_from_frame(rows, columns) @ from_rectangle).astype(np.float32)
-        across = to_grid[0, 0] * x.astype(np.float32) + to_grid[0, 1] * y.astype(np.float32)
-        across += to_grid[0, 2] + 1 - cell_columns[which].astype(np.float32)
-        down = to_grid[1, 0] * x.astype(np.float32) + to_grid[1, 1] * y.astype(np.float32)
-        down += to_grid[1, 2] + 1 - cell_rows[which].astype(np.float32)
+        across = to_grid[0, 0] * x + to_grid[0, 1] * y
+        across += (to_grid[0, 2] + 1 - cell_columns.astype(np.float32))[which]
+        down = to_grid[1, 0] * x + to_grid[1, 1] * y
+        down += (to_grid[1, 2] + 1 - cell_rows.astype(np.float32))[which]
         first_corner = cell_rows * (columns + 2) + cell_columns
         corners = first_corner + np.array([0, 1, columns + 2, columns + 3])[:, None]
         values = padded.reshape(-1, classes).take(corners, axis=0)  # (4, cells, classes)
-        labels[y, x] = _leading(values, leaders.reshape(-1)[corners], which, across, down)
+        made = _leading(values, leaders.reshape(-1)[corners], which, across, down)
+        labels.reshape(-1)[where] = made
     return labels
 
 
@@ -90,10 +103,10 @@ def _leading(
     names = order.astype(np.uint8)
 
     def surface(turn: int) -> npt.NDArray[np.float32]:
-        """Each cell's contender as a + b across + c down + d across down: (cells, 4)."""
+        """Each cell's contender as a + b across + c down + d across down: (4, cells)."""
         top_left, top_right, low_left, low_right = values[:, cells, order[turn]]
         right, low = top_right - top_left, low_left - top_left
-        return np.column_stack((top_left, right, low, low_right - low_left - right))
+        return np.stack((top_left, right, low, low_right - low_left - right))
 
     first = surface(0)
     made: npt.NDArray[np.uint8] = names[0][which]
@@ -120,10 +133,12 @@ def _at(
     across: npt.NDArray[np.float32],
     down: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.float32]:
-    mine = surfaces.take(which, axis=0)
-    values: npt.NDArray[np.float32] = mine[:, 3] * across
-    values += mine[:, 2]
+    constant, by_across, by_down, by_both = surfaces
+    values: npt.NDArray[np.float32] = by_both.take(which)
+    values *= across
+    values += by_down.take(which)
     values *= down
-    values += mine[:, 1] * across
-    values += mine[:, 0]
+    across = across * by_across.take(which)
+    values += across
+    values += constant.take(which)
     return values
