@@ -62,15 +62,17 @@ class ExportedNetwork(nn.Module):
         # TensorRT supports uint8 only as input or output, converted directly from or to float.
         pixels = crops.float().permute(0, 3, 1, 2)
         logits: torch.Tensor = self.network((pixels - self.mean) * self.scale)
-        probabilities = functional.softmax(logits, dim=1)
-        fine = probabilities
+        # Classes last before the softmax, not after it: processors compute convolutions with
+        # channels last, and OpenVINO would otherwise reorder the whole map twice.
+        probabilities = functional.softmax(logits.permute(0, 2, 3, 1), dim=3)
+        fine = probabilities.permute(0, 3, 1, 2)
         if self.stride > 1:
             # a scale factor rather than a size, which would be computed at run time from the batch
             fine = functional.interpolate(
-                probabilities, scale_factor=float(self.stride), mode="bilinear", align_corners=False
+                fine, scale_factor=float(self.stride), mode="bilinear", align_corners=False
             )
         labels = fine.argmax(1).float().to(torch.uint8)
-        return probabilities.permute(0, 2, 3, 1), labels
+        return probabilities, labels
 
 
 def export_onnx(checkpoint: Checkpoint, *, precision: OnnxPrecision = "fp16") -> bytes:

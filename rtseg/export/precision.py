@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 _NORMALISATION = ("Cast", "Transpose", "Sub", "Mul")
+_COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Inputs that ONNX requires in FP32 whatever the data's type: region of interest and scales.
 _ALWAYS_FP32 = {"Resize": (1, 2)}
 
@@ -86,14 +87,37 @@ def _entry(nodes: Iterable[onnx.NodeProto]) -> str:
 
 
 def _exit(nodes: Iterable[onnx.NodeProto]) -> str:
-    """The logits: the input of the softmax that yields the probabilities."""
+    """The logits: the input of the softmax that yields the probabilities, before any transposing
+    of their classes."""
     makers = {output: node for node in nodes for output in node.output}
     node = makers[PROBABILITIES]
     while node.op_type != "Softmax":
         if node.op_type not in ("Transpose", "Identity"):
             raise ModelError("the model does not end with rtseg's own softmax")
         node = makers[node.input[0]]
-    return str(node.input[0])
+    name = str(node.input[0])
+    while name in makers and makers[name].op_type in ("Transpose", "Identity"):
+        name = str(makers[name].input[0])
+    return name
+
+
+def after_last_convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes of the network that make the logits of what its last convolutions give: sums,
+    pixel shuffles, upsampling.
+
+    Raises:
+        ModelError: the model does not begin or end as `rtseg.export.onnx` makes it.
+    """
+    inside = network_nodes(model)
+    makers = {output: node for node in inside for output in node.output}
+    found: dict[str, onnx.NodeProto] = {}
+    waiting = [_exit(model.graph.node)]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is not None and node.op_type not in _COMPUTING and node.name not in found:
+            found[node.name] = node
+            waiting.extend(node.input)
+    return list(found.values())
 
 
 def _between(nodes: Iterable[onnx.NodeProto], entry: str, exit_: str) -> list[onnx.NodeProto]:

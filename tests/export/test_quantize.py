@@ -36,17 +36,47 @@ def zero_points(data):
     return [values[node.input[2]] for node in quantisers]
 
 
-def test_every_convolution_is_quantised_and_the_ends_are_not():
-    data = tiny_int8().data
+def test_every_convolution_but_the_first_is_quantised_and_the_ends_are_not():
+    data = tiny_int8(fine=8).data
     made = {output: node for node in nodes(data) for output in node.output}
-    convolutions = [node for node in nodes(data) if node.op_type == "Conv"]
+    first, *convolutions = (node for node in nodes(data) if node.op_type == "Conv")
     assert convolutions
+    assert made[first.input[0]].op_type != "DequantizeLinear"
     for node in convolutions:
         assert [made[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
     (softmax,) = (node for node in nodes(data) if node.op_type == "Softmax")
-    assert made[softmax.input[0]].op_type != "DequantizeLinear"
-    first = nodes(data)[0]
-    assert (first.op_type, first.input[0]) == ("Cast", "crops")
+    waiting, seen = [softmax.input[0]], []
+    while waiting:  # up to the last convolutions
+        node = made[waiting.pop()]
+        seen.append(node.op_type)
+        if node.op_type != "Conv":
+            waiting += [name for name in node.input if name in made]
+    assert seen.count("Conv") == 2, "two heads are added up"
+    assert "DequantizeLinear" not in seen
+    assert nodes(data)[0].op_type == "Cast"
+    assert nodes(data)[0].input[0] == "crops"
+
+
+def test_biases_are_corrected_behind_other_layers_where_that_works(monkeypatch, caplog):
+    asked = []
+
+    def quantized(single, _pictures, bias_correction):
+        asked.append(bias_correction)
+        if bias_correction == "behind":
+            raise RuntimeError("Failed to find node output")
+        return single
+
+    monkeypatch.setattr("rtseg.export.quantize._quantized", quantized)
+    quantize_onnx(tiny_onnx(), list(tiny_crops(1)))
+    assert asked == ["behind", "alone"]
+    assert "less closely: Failed to find node output" in caplog.text
+    with pytest.raises(RuntimeError, match="something else"):
+        monkeypatch.setattr("rtseg.export.quantize._quantized", failing)
+        quantize_onnx(tiny_onnx(), list(tiny_crops(1)), bias_correction="alone")
+
+
+def failing(*_arguments):
+    raise RuntimeError("something else")
 
 
 def test_it_is_symmetric_as_tensorrt_demands():
@@ -69,7 +99,8 @@ def test_it_says_what_it_is_and_nothing_of_the_machine():
 
 def test_the_same_crops_give_the_same_file():
     pytest.importorskip("nncf")
-    again = quantize_onnx(tiny_onnx("fp32"), list(tiny_crops(16, seed=9)))
+    crops = list(tiny_crops(16, seed=9))
+    again = quantize_onnx(tiny_onnx("fp32"), crops, bias_correction="alone")
     assert again == tiny_int8().data
 
 

@@ -73,7 +73,8 @@ def tiny_int8(fine: int = 0) -> OnnxModel:
         pytest.importorskip(package)
     from rtseg.export.quantize import quantize_onnx
 
-    data = quantize_onnx(tiny_onnx("fp32", fine), list(tiny_crops(16, seed=9)))
+    crops = list(tiny_crops(16, seed=9))
+    data = quantize_onnx(tiny_onnx("fp32", fine), crops, bias_correction="alone")
     return parse_onnx(data, name="tiny.int8.onnx")
 
 
