@@ -2,7 +2,8 @@
 
 A step that fails, hangs or crashes does not keep the others from running: each is a process of its
 own, and is killed with its children when its time is up. Exit code 0 where all steps passed or do
-not apply to this GPU, 1 otherwise, 7 where there is no GPU.
+not apply to this GPU, 1 otherwise, 7 where there is no GPU: then the steps that need none are run,
+and the report says which were skipped.
 """
 
 from __future__ import annotations
@@ -38,17 +39,19 @@ class Step:
         what: one line for the report.
         command: what runs; its last line of output may be JSON, which becomes the figures.
         seconds: its time limit.
+        needs_gpu: False where it says something without one as well.
     """
 
     name: str
     what: str
     command: tuple[str, ...]
     seconds: float
+    needs_gpu: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a step went: `passed`, `failed`, `timed out`, `not here`."""
+    """How a step went: `passed`, `failed`, `timed out`, `not here`, `skipped` without a GPU."""
 
     name: str
     what: str
@@ -71,12 +74,14 @@ STEPS = (
         what="what the machine has",
         command=(sys.executable, "-m", "rtseg", "doctor", "--json"),
         seconds=120,
+        needs_gpu=False,
     ),
     Step(
         name="names",
         what="every name of TensorRT's that rtseg uses, in the installed bindings",
         command=(*_PYTEST, "tests/backends/tensorrt/test_names.py"),
         seconds=120,
+        needs_gpu=False,
     ),
     Step(
         name="build",
@@ -194,6 +199,26 @@ def report(results: Sequence[Result], *, machine: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def skipped(step: Step, why: str) -> Result:
+    """What is reported of a step that needs a GPU where there is none."""
+    return Result(
+        name=step.name,
+        what=step.what,
+        outcome="skipped",
+        exit_code=None,
+        seconds=0.0,
+        figures=None,
+        output=why,
+    )
+
+
+def write(results: Sequence[Result], *, machine: str, folder: Path) -> None:
+    """The two reports of the steps so far."""
+    whole = {"machine": machine, "steps": [asdict(one) for one in results]}
+    (folder / "gpu-check.json").write_text(json.dumps(whole, indent=2))
+    (folder / "gpu-check.md").write_text(report(results, machine=machine))
+
+
 def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEPS) -> int:
     """Run the steps; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.gpu_check", description=__doc__)
@@ -201,12 +226,13 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
     parser.add_argument("--only", action="append", choices=[step.name for step in steps])
     chosen = parser.parse_args(arguments)
     problem = nvidia_driver_problem()
-    if problem is not None:
-        sys.stderr.write(f"error: {problem}: there is nothing to check\n")
-        return 7
-    gpus = find_gpus()
-    machine = "; ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in gpus)
-    machine += f", driver {gpus[0].driver}, CUDA {gpus[0].cuda}"
+    if problem is None:
+        gpus = find_gpus()
+        machine = "; ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in gpus)
+        machine += f", driver {gpus[0].driver}, CUDA {gpus[0].cuda}"
+    else:
+        sys.stderr.write(f"error: {problem}: only the steps that need no GPU are run\n")
+        machine = f"a machine without a GPU ({problem})"
     chosen.output.mkdir(parents=True, exist_ok=True)
     engines = str((chosen.output / "engines").resolve())
     environment = {**os.environ, "RTSEG_ENGINE_DIR": engines, "RTSEG_REQUIRE_GPU": "1"}
@@ -214,15 +240,20 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
     for step in steps:
         if chosen.only and step.name not in chosen.only:
             continue
+        if problem is not None and step.needs_gpu:
+            sys.stdout.write(f"{step.name}: skipped, {problem}\n")
+            results.append(skipped(step, problem))
+            continue
         sys.stdout.write(f"{step.name}: {step.what} (at most {step.seconds:.0f} s) …\n")
         sys.stdout.flush()
         result = run_step(step, environment=environment)
         sys.stdout.write(f"  {result.outcome} in {result.seconds} s\n")
         results.append(result)
         # after each step, so that a machine that goes away leaves what it has shown
-        whole = {"machine": machine, "steps": [asdict(one) for one in results]}
-        (chosen.output / "gpu-check.json").write_text(json.dumps(whole, indent=2))
-        (chosen.output / "gpu-check.md").write_text(report(results, machine=machine))
+        write(results, machine=machine, folder=chosen.output)
+    write(results, machine=machine, folder=chosen.output)
+    if problem is not None:
+        return 7
     return 0 if all(one.outcome in ("passed", "not here") for one in results) else 1
 
 

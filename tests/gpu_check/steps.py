@@ -34,6 +34,8 @@ COMBINATIONS = (
 )
 FACES = (1, 2, 4, 8, 16)
 
+_NOT_INSTALLED = ("installed", "does not run on", "sees no NVIDIA GPU")
+
 
 def not_here(why: str) -> None:
     """End the step: it does not apply to this machine."""
@@ -51,20 +53,31 @@ def opened(name: str, precision: str) -> Backend:
     return open_backend(name, device="cuda", precision=precision)  # type: ignore[arg-type]
 
 
-def tensorrt() -> Backend:
-    """TensorRT in FP16, or the end of the step."""
+def missing(name: str) -> str:
+    """Why a backend is not on this machine, or "" where it opens.
+
+    Raises:
+        BackendError: it is here, and fails.
+    """
     try:
-        return opened("tensorrt", "fp16")
+        opened(name, "fp16").close()
     except BackendError as error:
-        if "installed" not in str(error) and "does not run on" not in str(error):
+        if not any(words in str(error) for words in _NOT_INSTALLED):
             raise
-        not_here(str(error))
-        raise
+        return str(error)
+    return ""
+
+
+def tensorrt() -> None:
+    """Build TensorRT's FP16 engine where it is not built yet, or end the step."""
+    why = missing("tensorrt")
+    if why:
+        not_here(why)
 
 
 def build() -> None:
     """Build every shipped recipe anew; then verify and inspect."""
-    tensorrt().close()
+    tensorrt()
     figures = []
     for recipe in ("face-parts", "face-parts-fp32", "face-parts-int8", "face-finder"):
         start = time.perf_counter()
@@ -98,7 +111,7 @@ def build() -> None:
 
 def interrupt() -> None:
     """SIGINT at several moments of a build."""
-    tensorrt().close()
+    tensorrt()
     figures = []
     for seconds in (1.0, 3.0, 6.0):
         process = subprocess.Popen([*_RTSEG, "engine", "build", "--rebuild"])
@@ -110,16 +123,18 @@ def interrupt() -> None:
             {"after": seconds, "exit": code, "until it ended": round(time.perf_counter() - sent, 2)}
         )
     give(figures)
-    # a build may be over before the signal comes
-    sys.exit(any(row["exit"] not in (130, 0) for row in figures))
+    # a build may be over before the signal comes, and Python itself not yet have started
+    sys.exit(any(row["exit"] not in (130, 0, -signal.SIGINT) for row in figures))
 
 
 def life_cycle() -> None:
     """Three threads for opening, calling and closing; the device's memory stays flat."""
-    figures = []
+    figures: list[dict[str, Any]] = []
     for name in ("torch", "tensorrt"):
-        if name == "tensorrt":
-            tensorrt().close()
+        why = missing(name)
+        if why:
+            figures.append({"backend": name, "not here": why})
+            continue
         used = []
         for _ in range(12):
             held: list[Backend] = []
@@ -139,13 +154,17 @@ def life_cycle() -> None:
             }
         )
     give(figures)
-    sys.exit(any(row["grown"] > 8 for row in figures))
+    if all("not here" in row for row in figures):
+        sys.exit(NOT_HERE)
+    sys.exit(any(row.get("grown", 0) > 8 for row in figures))
 
 
 def capture() -> None:
     """A thread copies on the default stream the whole time that backends are opened."""
     import torch
 
+    if not torch.cuda.is_available():
+        not_here("PyTorch, which copies beside, sees no GPU")
     stop, copies, problems = threading.Event(), [0], []
 
     def copy() -> None:
@@ -300,12 +319,11 @@ def sanitizer() -> None:
 
 def one_call() -> None:
     """For the sanitizer: little work, every kind of it."""
-    for name in ("torch", "tensorrt"):
-        try:
-            backend = opened(name, "fp16")
-        except BackendError:
-            continue
-        with backend:
+    names = [name for name in ("torch", "tensorrt") if not missing(name)]
+    if not names:
+        not_here("neither PyTorch nor TensorRT runs on a GPU here")
+    for name in names:
+        with opened(name, "fp16") as backend:
             backend.infer(portrait_crops(backend.model)[:3])
 
 

@@ -6,9 +6,13 @@ import time
 
 import pytest
 
+from rtseg.backends import open_backend
+from rtseg.errors import BackendError
 from rtseg.system.nvidia import Gpu
 from tests.gpu_check import __main__ as gpu_check
+from tests.gpu_check import steps
 from tests.gpu_check.__main__ import NOT_HERE, STEPS, Step, main
+from tests.support.exported import tiny_checkpoint
 
 GPU = Gpu(name="NVIDIA Fake", compute_capability="8.9", memory_bytes=1, cuda="13.0", driver="1")
 
@@ -68,15 +72,61 @@ def test_what_does_not_apply_is_no_failure(gpu, tmp_path):
 
 def test_every_step_has_a_limit_and_there_is_one_for_each_name():
     assert sum(step.seconds for step in STEPS) <= 90 * 60
-    from tests.gpu_check import steps
-
     for step in STEPS:
         if "tests.gpu_check.steps" in step.command:
             assert callable(getattr(steps, step.command[-1]))
 
 
-def test_without_a_gpu_it_says_so(monkeypatch, tmp_path, capsys):
+def test_without_a_gpu_it_says_what_it_skips(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(gpu_check, "nvidia_driver_problem", lambda: "no NVIDIA driver")
-    assert main(["-o", str(tmp_path / "out")]) == 7
-    assert "no NVIDIA driver" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    anywhere = Step(
+        name="doctor",
+        what="doctor",
+        command=(sys.executable, "-c", "print('[{\"fp32\": 1}]')"),
+        seconds=60,
+        needs_gpu=False,
+    )
+    assert main(["-o", str(tmp_path)], steps=(anywhere, python("faces", "raise SystemExit"))) == 7
+    said = capsys.readouterr()
+    assert "no NVIDIA driver" in said.err
+    assert "faces: skipped, no NVIDIA driver" in said.out
+    written = json.loads((tmp_path / "gpu-check.json").read_text())
+    outcomes = {step["name"]: step["outcome"] for step in written["steps"]}
+    assert outcomes == {"doctor": "passed", "faces": "skipped"}
+    assert "| faces | faces | skipped | 0.0 |" in (tmp_path / "gpu-check.md").read_text()
+
+
+def test_a_backend_that_is_not_there_does_not_hide_what_the_other_showed(monkeypatch, capsys):
+    def opened(name, _precision):
+        if name == "tensorrt":
+            raise BackendError("neither TensorRT nor TensorRT-RTX is installed; pip install …")
+        return open_backend("torch", model=tiny_checkpoint(), device="cpu", precision="fp32")
+
+    monkeypatch.setattr(steps, "opened", opened)
+    monkeypatch.setattr(steps, "_memory_used", lambda: 5 << 20)
+    with pytest.raises(SystemExit) as ended:
+        steps.life_cycle()
+    assert not ended.value.code
+    first, second = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert first == {"backend": "torch", "MiB after two rounds": 5, "MiB in the end": 5, "grown": 0}
+    assert "neither TensorRT" in second["not here"]
+
+
+def test_a_step_whose_backends_are_all_missing_does_not_apply(monkeypatch):
+    def opened(_name, _precision):
+        raise BackendError("device cuda: PyTorch sees no NVIDIA GPU here; use `device` cpu")
+
+    monkeypatch.setattr(steps, "opened", opened)
+    for step in (steps.life_cycle, steps.one_call):
+        with pytest.raises(SystemExit) as ended:
+            step()
+        assert ended.value.code == NOT_HERE
+
+
+def test_a_backend_that_fails_is_no_missing_one(monkeypatch):
+    def opened(_name, _precision):
+        raise BackendError("the torch backend failed: CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(steps, "opened", opened)
+    with pytest.raises(BackendError, match="launch failure"):
+        steps.life_cycle()
