@@ -70,8 +70,8 @@ def test_biases_are_corrected_behind_other_layers_where_that_works(monkeypatch, 
     quantize_onnx(tiny_onnx(), list(tiny_crops(1)))
     assert asked == ["behind", "alone"]
     assert "less closely: Failed to find node output" in caplog.text
+    monkeypatch.setattr("rtseg.export.quantize._quantized", failing)
     with pytest.raises(RuntimeError, match="something else"):
-        monkeypatch.setattr("rtseg.export.quantize._quantized", failing)
         quantize_onnx(tiny_onnx(), list(tiny_crops(1)), bias_correction="alone")
 
 
