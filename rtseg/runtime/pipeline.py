@@ -398,9 +398,11 @@ class Pipeline:
             return
         while self._captured.wait() and self._turn.take(self._over):
             try:
-                item = self._captured.get(timeout_seconds=0)
-                if not isinstance(item, Nothing):
+                # What rides along comes with the frame after it: it must not take turns of its own.
+                while not isinstance(item := self._captured.get(timeout_seconds=0), Nothing):
                     yield item
+                    if not isinstance(item, Packet):
+                        break
             finally:
                 self._turn.give_back()
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
 
 import pytest
 
 from rtseg.errors import SettingError
+from rtseg.frames import Frame, Packet, Segmentation
 from rtseg.runtime.channel import Channel, StopFlag
 from rtseg.runtime.turns import Turns
+from rtseg.testing import FakeSource
+from tests.support.pipelines import FakeSink, pipeline
 
 
 def test_the_one_that_was_served_longest_ago_comes_next() -> None:
@@ -112,3 +117,54 @@ def test_a_channel_is_waited_for_without_taking() -> None:
     waiting: Channel[int] = Channel(capacity=1, policy="newest", stop=over)
     threading.Timer(0.05, over.set).start()
     assert not waiting.wait()
+
+
+class Counted(Turns):
+    """Counts turns."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.taken = 0
+
+    def _call_next(self) -> None:
+        before = self._active
+        super()._call_next()
+        self.taken += max(0, self._active - before)
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_a_run_takes_a_turn_a_frame_and_none_for_its_sound(is_live: bool) -> None:
+    turns = Counted()
+
+    class Loud(FakeSource):
+        """Forty packets of sound before each frame."""
+
+        def items(self) -> Iterator[Frame | Packet]:
+            for frame in super().items():
+                for _ in range(40):
+                    yield Packet(
+                        stream_index=0, time_seconds=Fraction(0), size_bytes=1, payload=None
+                    )
+                yield frame
+
+    run = pipeline(Loud(4, is_live=is_live, interval=0.05), FakeSink(), turn=turns.join())
+    run.run()
+    written = run.summary.frames if run.summary is not None else 0
+    assert written >= 1
+    assert written == 4 or is_live
+    assert turns.taken < 80, "a few may hold nothing but sound that came before its frame"
+    assert turns.active == 0
+
+
+def test_a_run_that_fails_gives_its_turn_back() -> None:
+    turns = Turns(1)
+
+    def fail(_frame: Frame) -> Segmentation:
+        raise ZeroDivisionError
+
+    run = pipeline(FakeSource(4, is_live=True), FakeSink(), segment=fail, turn=turns.join())
+    with pytest.raises(ZeroDivisionError):
+        run.run()
+    assert turns.active == 0
+    other = pipeline(FakeSource(4), FakeSink(), turn=turns.join())
+    assert other.run().frames == 4

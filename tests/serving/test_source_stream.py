@@ -26,6 +26,7 @@ from rtseg.sinks.registry import SinkOptions, register_sink
 from tests.support.clips import make_clip
 from tests.support.live_sources import Camera, Kept, disk_full
 from tests.support.painted import PaintedBackend, scene
+from tests.support.receivers import free_port, receiving
 
 
 @pytest.fixture
@@ -373,3 +374,30 @@ def test_a_failed_output_waits_longer_each_time() -> None:
     assert set(gaps[4:]) == {60}
     assert not output.is_wanted
     assert all(sink.outcome == "failed" for sink in made)
+
+
+def test_the_network_gets_the_sound_and_a_recording_beside_it_does_not(
+    server: StreamServer, tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    images = [scene(240, 320, (160, 120, 160))[0]] * 40
+    make_clip(clip, ticks=range(40), images=images, audio="aac", audio_seconds=1.6)
+    url = f"tcp://127.0.0.1:{free_port()}"
+    with receiving(url) as received:
+        stream = server.start(one("clip", str(clip), url, str(tmp_path / "out.mkv")))
+        wait(lambda: stream.state == "ended")
+    assert received.streams == ["h264", "aac"]
+    assert len(received.times) > 5
+    assert len(received.sound) > 20
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        assert [found.type for found in file.streams] == ["video"]
+
+
+def test_a_virtual_camera_that_is_not_there_is_said(
+    server: StreamServer, kept: dict[str, list[Kept]]
+) -> None:
+    stream = server.start(one("door", Camera(), "virtual-camera:/dev/none", "kept://a"))
+    wait(lambda: stream.outputs)
+    wait(lambda: stream.outputs[0].error)
+    assert stream.outputs[0].name == "virtual-camera:/dev/none"
+    goes_on(stream)

@@ -1,0 +1,202 @@
+"""What goes wrong around a batch: one line each, and the rest goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from rtseg.batch import BatchSettings, LocalRunner, plan_tasks, read_inputs, read_results, run_batch
+from rtseg.batch import storage as storage_module
+from rtseg.errors import DiskFullError, SinkError
+from tests.batch.test_driver import HereRunner
+from tests.cli.conftest import Run
+from tests.cli.conftest import run as run
+
+BAD_BUCKET = "The specified bucket does not exist"
+
+
+@pytest.fixture
+def labels_only(settings: BatchSettings) -> BatchSettings:
+    return dataclasses.replace(settings, records=False)
+
+
+@pytest.fixture
+def missing_bucket() -> None:
+    """A storage whose every bucket is missing, as `gone://`."""
+    fsspec = pytest.importorskip("fsspec")
+
+    class Gone(fsspec.AbstractFileSystem):
+        protocol = "gone"
+
+        def _fail(self, *_arguments: object, **_options: object) -> None:
+            raise OSError(f"NoSuchBucket: {BAD_BUCKET}\n  Request: 17")
+
+        info = ls = _open = cat_file = get_file = put_file = pipe_file = makedirs = _fail
+
+    fsspec.register_implementation("gone", Gone, clobber=True)
+
+
+@pytest.mark.usefixtures("missing_bucket")
+def test_an_input_in_a_missing_bucket_is_one_line(
+    clips: list[str], labels_only: BatchSettings, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+    sources = [clips[0], "gone://bucket/a.mp4", clips[1]]
+    report = run_batch(
+        plan_tasks(sources, folder=out, settings=labels_only), HereRunner(), folder=out
+    )
+    assert [result.status for result in report.results] == ["done", "failed", "done"]
+    assert report.exit_code == 3
+    message = report.results[1].message
+    assert message.startswith("gone://bucket/a.mp4: cannot be fetched: ")
+    assert BAD_BUCKET in message
+    assert "\n" not in message
+
+
+@pytest.mark.usefixtures("missing_bucket")
+def test_a_folder_in_a_missing_bucket_is_one_line(
+    clips: list[str], run: Run, tmp_path: Path
+) -> None:
+    result = run("batch", *clips, "-o", "gone://bucket/out", "--on", "local:1")
+    assert result.code == SinkError.exit_code
+    assert BAD_BUCKET in result.error
+    assert "gone://bucket/out" in result.error
+
+
+def test_bad_lines_of_a_manifest_are_a_line_each(
+    clips: list[str], run: Run, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(f"input,note\n{clips[0]},x\nnone.mp4,y\n,z\n{clips[1]},\n")
+    out = tmp_path / "out"
+    words = ("--on", "local:1", "--no-pictures", "--labels", "--precision", "fp32")
+    result = run("batch", manifest, "-o", out, *words, "--backend", "openvino")
+    assert result.code == 3
+    errors = [line for line in result.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert "list.csv:2: none.mp4: no such file" in errors[0]
+    assert "list.csv:3" in errors[1]
+    assert "2 of 4 done" in result.err
+    assert [row["status"] for row in read_results(str(out))] == ["done", "done", "failed", "failed"]
+
+
+def test_a_full_disk_is_a_line_for_each_it_meets(
+    clips: list[str],
+    labels_only: BatchSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish = storage_module.publish
+
+    def full(part: Path, final: Path, *, overwrite: bool) -> None:
+        if final.name.startswith("clip-5"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        publish(part, final, overwrite=overwrite)
+
+    monkeypatch.setattr(storage_module, "publish", full)
+    out = tmp_path / "out"
+    tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
+    report = run_batch(tasks, HereRunner(), folder=str(out))
+    assert [result.status for result in report.results] == ["done", "failed", "done"]
+    assert report.exit_code == DiskFullError.exit_code
+    assert report.results[1].message.endswith("clip-5.labels.mkv: the disk is full")
+    assert not (out / "clip-5.labels.mkv").exists()
+    assert not list(out.rglob("work-*"))
+    # once there is room, only that one is done
+    monkeypatch.setattr(storage_module, "publish", publish)
+    again = HereRunner()
+    assert run_batch(tasks, again, folder=str(out)).exit_code == 0
+    assert again.ran == ["clip-5"]
+
+
+def test_a_disk_too_full_for_the_table_is_said(
+    clips: list[str],
+    labels_only: BatchSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_whole = storage_module.write_whole
+
+    def full(path: Path, data: bytes) -> None:
+        if path.suffix == ".parquet":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(path, data)
+
+    monkeypatch.setattr(storage_module, "write_whole", full)
+    out = tmp_path / "out"
+    tasks = plan_tasks(clips[:1], folder=str(out), settings=labels_only)
+    with pytest.raises(DiskFullError, match=r"results\.parquet: the disk is full"):
+        run_batch(tasks, HereRunner(), folder=str(out))
+    assert (out / "clip-4.labels.mkv").exists(), "what was done is kept"
+
+
+def test_a_folder_that_cannot_be_written(run: Run, clips: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run("batch", *clips, "-o", tmp_path / "file" / "out", "--on", "local:1")
+    assert result.code == SinkError.exit_code
+    assert "cannot be created" in result.error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_worker_out_of_memory_leaves_the_others_alone(
+    clips: list[str],
+    labels_only: BatchSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the system ends it: by SIGKILL, in the middle of its work; every time for one of them."""
+    monkeypatch.setattr("rtseg.batch.runners.run_task", grow_until_killed)
+    out = tmp_path / "out"
+    tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
+    report = run_batch(tasks, LocalRunner(2, tries=2), folder=str(out))
+    states = {result.name: result.status for result in report.results}
+    assert states == {"clip-4": "done", "clip-5": "given up", "clip-6": "done"}
+    assert report.exit_code == 1
+    assert sorted(path.name for path in out.glob("*.mkv")) == [
+        "clip-4.labels.mkv",
+        "clip-6.labels.mkv",
+    ]
+    # whoever comes next takes away what was left half-done
+    run_batch(tasks[:1], HereRunner(), folder=str(out))
+    assert not list(out.rglob("work-*"))
+
+
+def grow_until_killed(task: object) -> object:
+    """As `run_task`, but a decoded `clip-5` makes the process grow past what it may hold."""
+    import resource
+    import signal
+
+    from rtseg.batch import worker
+
+    if task.name != "clip-5":  # type: ignore[attr-defined]
+        return worker.run_task(task)  # type: ignore[arg-type]
+
+    class Grows:
+        """Stands for the frame counter: memory is taken while the files are half-written."""
+
+        frames = 0
+
+        def __call__(self, *_frame: object) -> None:
+            self.frames += 1
+            if self.frames < 3:
+                return
+            # the system's killer at a bound of ours, so that no other process is in danger
+            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+            kept = []
+            while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 < used + (64 << 20):
+                kept.append(bytearray(os.urandom(1 << 20)))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    worker._Counter = Grows  # type: ignore[assignment,misc]
+    return worker.run_task(task)  # type: ignore[arg-type]
+
+
+def test_inputs_are_read_once_however_often_they_are_named(
+    clips: list[str], tmp_path: Path
+) -> None:
+    found = read_inputs([*clips, str(Path(clips[0]).parent), clips[0]])
+    assert sorted(found.sources) == sorted(clips)
