@@ -1,1 +1,1 @@
-"""Data sets, recipes and the loop that make rtseg's checkpoints: `python -m training --help`."""
+"""Data sets, recipes and the trainer for rtseg's checkpoints: `python -m training --help`."""

@@ -18,12 +18,12 @@ from training.recipes import RECIPES, recipe_of
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """From data sets to checkpoints that rtseg runs."""
+    """Train checkpoints for rtseg from data sets."""
 
 
 @main.command("list")
 def list_command() -> None:
-    """Every recipe."""
+    """List all recipes."""
     for recipe in RECIPES.values():
         click.echo(f"{recipe.name:24} {recipe.summary}")
 
@@ -31,7 +31,7 @@ def list_command() -> None:
 @main.command("show")
 @click.argument("recipe")
 def show_command(recipe: str) -> None:
-    """What RECIPE is made of, and every setting that --set changes."""
+    """Show RECIPE's specification and every setting that --set can change."""
     chosen = recipe_of(recipe)
     click.echo(f"{chosen.name}: {chosen.summary}")
     for name in ("architecture", "input_height", "input_width", "fit", "view", "stride"):
@@ -55,23 +55,23 @@ def show_command(recipe: str) -> None:
 @click.argument("recipe")
 @DATA
 def check_command(recipe: str, data: Path) -> None:
-    """Walk the data that RECIPE uses; exit code 3 where something is missing or broken."""
+    """Check the data that RECIPE uses; the exit code is 3 if anything is missing or broken."""
     from training.data.check import check
 
     broken = 0
     earlier: dict[bytes, str] = {}
     for name, pictures in recipe_of(recipe).downloads(data).items():
-        found = check(pictures, split=name, earlier=earlier)
-        broken += len(found.broken)
-        click.echo(f"{name}: {found.readable} of {found.count} readable, ", nl=False)
-        click.echo(f"{len(found.missing)} files missing")
-        _listed("missing", found.missing)
-        _listed("unexpected", found.unexpected)
-        _listed("broken", found.broken)
-        _listed("the same picture twice", [f"{a}, {b}" for a, b in found.duplicates])
-        _listed("also in another split", [f"{b} is {a}" for a, b in found.shared])
-        if found.shares:
-            shares = ", ".join(f"{name} {share}%" for name, share in found.shares.items())
+        findings = check(pictures, split=name, earlier=earlier)
+        broken += len(findings.broken)
+        click.echo(f"{name}: {findings.readable} of {findings.count} readable, ", nl=False)
+        click.echo(f"{len(findings.missing)} files missing")
+        _listed("missing", findings.missing)
+        _listed("unexpected", findings.unexpected)
+        _listed("broken", findings.broken)
+        _listed("identical pictures", [f"{a}, {b}" for a, b in findings.duplicates])
+        _listed("also in another split", [f"{b} is {a}" for a, b in findings.shared])
+        if findings.shares:
+            shares = ", ".join(f"{name} {share}%" for name, share in findings.shares.items())
             click.echo(f"  pixels: {shares}")
     click.echo(f"terms: {recipe_of(recipe).spec.terms}")
     if broken:
@@ -89,7 +89,7 @@ def _listed(what: str, lines: Sequence[str], *, at_most: int = 20) -> None:
 @click.argument("recipe")
 @DATA
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Go on from the folder's saved state.")
+@click.option("--resume", is_flag=True, help="Resume from the folder's saved state.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
 @click.option(
     "--option", "options", multiple=True, metavar="NAME=JSON", help="Change the network, width=16."
@@ -97,11 +97,13 @@ def _listed(what: str, lines: Sequence[str], *, at_most: int = 20) -> None:
 @click.option(
     "--encoder-weights",
     type=click.Choice(["imagenet", "none"]),
-    help="What the encoder starts from [default: the recipe's].",
+    help="The encoder's initial weights [default: the recipe's].",
 )
-@click.option("--skip-broken", is_flag=True, help="Leave out, and count, pictures that are broken.")
+@click.option("--skip-broken", is_flag=True, help="Skip and count broken pictures.")
 @click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
-@click.option("--processes", default=1, show_default=True, help="Processes on this machine.")
+@click.option(
+    "--processes", default=1, show_default=True, help="Number of processes on this machine."
+)
 def fit_command(
     recipe: str,
     data: Path,
@@ -114,10 +116,10 @@ def fit_command(
     device: str,
     processes: int,
 ) -> None:
-    """Train RECIPE: OUT/model.safetensors, and what there is to see of the run.
+    """Train RECIPE, writing OUT/model.safetensors and a report of the run.
 
-    A recipe that starts from another one's weights runs that first, in OUT/ITS-NAME, unless
-    `--set start_from=MODEL` names them; changed settings count for all of them.
+    A recipe that starts from another recipe's weights runs that first, in OUT/ITS-NAME, unless
+    `--set start_from=MODEL` is given; changed settings apply to all of them.
 
     Under torchrun (`torchrun --nproc-per-node 4 -m training fit ...`) the same command trains in
     several processes, on one machine or several.
@@ -163,7 +165,7 @@ def fit_command(
 
 
 def _typed(recipe: str, changes: Sequence[str], options: Sequence[str]) -> str:
-    """What to type to repeat a run, without its folders."""
+    """The command to repeat a run, without its folders."""
     words = ["python", "-m", "training", "fit", recipe, "--data", "DIR", "--out", "RUN"]
     for change in changes:
         words += ["--set", change]
@@ -173,7 +175,7 @@ def _typed(recipe: str, changes: Sequence[str], options: Sequence[str]) -> str:
 
 
 def _without_processes(arguments: Sequence[str]) -> list[str]:
-    """A command line for each of several processes."""
+    """The command line without --processes."""
     kept: list[str] = []
     words = iter(arguments)
     for word in words:
@@ -193,19 +195,22 @@ def _without_processes(arguments: Sequence[str]) -> list[str]:
     metavar="DIR",
     help="Folder of the data sets, for the recipe's views and labels; also from $RTSEG_DATA.",
 )
-@click.option("--recipe", help="Whose views and splits [default: the checkpoint's own].")
+@click.option("--recipe", help="The recipe for views and splits [default: the checkpoint's].")
 @click.option(
     "--pictures",
     "folder",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Calibrate on these pictures, not on the recipe's views.",
+    help="Calibrate on these pictures instead of the recipe's views.",
 )
-@click.option("--count", default=300, show_default=True, help="Calibration pictures.")
-@click.option("--seed", default=0, show_default=True, help="Of their choice.")
-@click.option("--split", help="What it is measured on [default: the recipe's first].")
+@click.option("--count", default=300, show_default=True, help="Number of calibration pictures.")
+@click.option("--seed", default=0, show_default=True, help="Seed for selecting them.")
+@click.option("--split", help="Split to measure on [default: the recipe's first].")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The file [beside the model]."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Output file [default: beside the model].",
 )
 def quantize_command(
     checkpoint: Path,
@@ -217,17 +222,19 @@ def quantize_command(
     split: str | None,
     output: Path | None,
 ) -> None:
-    """Make CHECKPOINT's INT8 model, NAME.int8.onnx, and measure it beside FP32.
+    """Make CHECKPOINT's INT8 model, NAME.int8.onnx, and compare it with FP32.
 
-    `rtseg` takes it by itself where 99.5% of the labels are FP32's, the mean F1 is at most .003
-    lower, and it is faster. Pictures without labels (--pictures, without --data) make one that
-    is taken with --precision int8 only.
+    `rtseg` uses it automatically if 99.5% of the labels equal FP32's, the mean F1 is at most .003
+    lower, and it is faster. A model made from pictures without labels (--pictures without --data)
+    is used with --precision int8 only.
     """
     from rtseg.checkpoint import read_checkpoint
     from training.quantize import folder_crops, quantize_checkpoint, recipe_crops, table
 
     if data is None and folder is None:
-        raise SettingError("--data: needed for the recipe's views; or give --pictures FOLDER")
+        raise SettingError(
+            "--data: needed for the recipe's views; alternatively, give --pictures FOLDER"
+        )
     model = read_checkpoint(checkpoint)
     dataset, name = None, ""
     if data is not None:
@@ -258,12 +265,16 @@ def quantize_command(
     )
     if made.fp32 is not None:
         click.echo(table(made, model))
-    found = made.quantization
-    if found.agreement is not None and found.f1 is not None and found.f1_fp32 is not None:
-        verdict = "`auto` may take it" if found.is_faithful else "`auto` does not take it"
+    quantization = made.quantization
+    if (
+        quantization.agreement is not None
+        and quantization.f1 is not None
+        and quantization.f1_fp32 is not None
+    ):
+        verdict = "`auto` may take it" if quantization.is_faithful else "`auto` does not take it"
         click.echo(
-            f"{found.agreement:.2%} of the labels are FP32's; mean F1 {found.f1:.4f}, "
-            f"FP32 {found.f1_fp32:.4f}: {verdict}"
+            f"{quantization.agreement:.2%} of the labels equal FP32's; mean F1 {quantization.f1:.4f}, "
+            f"FP32 {quantization.f1_fp32:.4f}: {verdict}"
         )
     click.echo(f"wrote {made.path}")
 
@@ -272,12 +283,14 @@ def quantize_command(
 @click.argument("name")
 @DATA
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the runs and the table.")
-@click.option("--list", "only_list", is_flag=True, help="Say what would run, and end.")
-@click.option("--threads", default=1, show_default=True, help="Processor threads; 0 is one a core.")
+@click.option("--list", "only_list", is_flag=True, help="Print what would run, and exit.")
+@click.option(
+    "--threads", default=1, show_default=True, help="Processor threads; 0 means one per core."
+)
 def study_command(name: str, data: Path, out: Path | None, only_list: bool, threads: int) -> None:
     """Compare runs: losses, augmentation or architectures; OUT/NAME.md is the table.
 
-    Runs that are finished are kept, one that was interrupted goes on.
+    Finished runs are kept, and an interrupted one is resumed.
     """
     from training.evaluation.report import require_matplotlib
     from training.studies import study_of

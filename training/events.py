@@ -1,4 +1,4 @@
-"""Listeners of a run's events: TensorBoard, a progress bar or plain lines."""
+"""Show a run's events in TensorBoard, as a progress bar or as plain lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Event = Mapping[str, Any]
 
 
 class TensorBoardLog:
-    """Scalars for TensorBoard, in a folder; silent where it is not installed."""
+    """Writes scalars for TensorBoard into a folder; does nothing if it is not installed."""
 
     def __init__(self, folder: Path) -> None:
         self.writer: Any = None
@@ -35,23 +35,23 @@ class TensorBoardLog:
                 self.writer.add_scalar(f"F1/{name}", value, step)
 
     def close(self) -> None:
-        """Write what is still held."""
+        """Write buffered values."""
         if self.writer is not None:
             self.writer.close()
 
 
 def figures_of(event: Mapping[str, Any]) -> Mapping[str, float]:
-    """What an evaluation measured, by name: F1 by class, or a recipe's own figures."""
+    """An evaluation's metrics by name: F1 by class, or a recipe's own metrics."""
     figures = event["f1"] if "f1" in event else event["figures"]
     return {name: value for name, value in figures.items() if value is not None}
 
 
 class Progress:
-    """A bar with loss and learning rate on a terminal, plain lines elsewhere.
+    """Shows a bar with loss and learning rate on a terminal, plain lines elsewhere.
 
     Args:
         plain: prints one line.
-        terminal: whether to draw a bar; asked of standard output if not given.
+        terminal: whether to draw a bar; by default if standard output is a terminal.
     """
 
     def __init__(self, plain: Callable[[str], None], *, terminal: bool | None = None) -> None:
@@ -85,13 +85,13 @@ class Progress:
             print_line(described(event))
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         if self.bar is not None:
             self.bar.stop()
 
 
 def described(event: Event) -> str:
-    """An event as one line."""
+    """Describe an event in one line."""
     match event["event"]:
         case "step":
             of = f"/{event['of']}" if event["of"] else ""
@@ -101,10 +101,10 @@ def described(event: Event) -> str:
                 f"{event['seconds']:.0f} s"
             )
         case "broken":
-            return f"left out at step {event['step']}: {event['message']}"
+            return f"skipped at step {event['step']}: {event['message']}"
         case _:
             table = "  ".join(f"{name} {value:.3f}" for name, value in figures_of(event).items())
-            skipped = f"  ({event['broken']} broken pictures left out)" if event["broken"] else ""
+            skipped = f"  ({event['broken']} broken pictures skipped)" if event["broken"] else ""
             return (
                 f"{event['event']} at step {event['step']}: mean IoU {event['mean_iou']:.4f}  "
                 f"F1 {table}{skipped}"

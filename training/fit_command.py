@@ -27,7 +27,7 @@ def fit_and_report(
     resume: bool,
     group: Group,
 ) -> None:
-    """As `training.trainer.fit`, told to the terminal and to TensorBoard; then its pictures."""
+    """Run `training.trainer.fit` with progress on the terminal and TensorBoard, then its report."""
     require_matplotlib()
     listeners: list[Any] = []
     if group.leads:
@@ -57,7 +57,7 @@ def fit_and_report(
 
 def _finish(model: Path, recipe: Recipe, *, data: Path) -> None:
     click.echo(f"wrote {model}")
-    if recipe.figures is not None:  # what it measured stands in the log and in the header
+    if recipe.figures is not None:  # its metrics are in the log and in the header
         return
     for written in write_report(model, recipe, data=data):
         click.echo(f"wrote {written}")

@@ -1,4 +1,4 @@
-"""The commands of `python -m training` that measure a model, and have it label pictures."""
+"""The commands of `python -m training` that evaluate a model or label pictures with it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ DATA = click.option(
 @click.command("evaluate")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @DATA
-@click.option("--recipe", help="Whose data and splits [default: the checkpoint's own].")
-@click.option("--split", help="Which split [default: the recipe's first].")
+@click.option("--recipe", help="The recipe for data and splits [default: the checkpoint's].")
+@click.option("--split", help="The split [default: the recipe's first].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
-@click.option("--write", is_flag=True, help="Put the figures into the checkpoint's header.")
+@click.option("--write", is_flag=True, help="Write the metrics into the checkpoint's header.")
 def evaluate_command(
     checkpoint: Path,
     data: Path,
@@ -44,7 +44,7 @@ def evaluate_command(
     device: str,
     write: bool,
 ) -> None:
-    """Measure CHECKPOINT: one pass, argmax of the upsampled logits, one confusion matrix."""
+    """Evaluate CHECKPOINT: one pass, argmax of the upsampled logits, one confusion matrix."""
     from rtseg.checkpoint import read_checkpoint, write_checkpoint
     from training.evaluation.metrics import f1_table, pixel_accuracy, pixel_counts
     from training.evaluation.predictor import evaluated
@@ -85,15 +85,19 @@ def evaluate_command(
     type=click.Choice(["val", "report"]),
     default="val",
     show_default=True,
-    help="Of Helen*: whose pictures and heads; report is for a released model, once.",
+    help="The split of Helen*; use report only once, for a released model.",
 )
-@click.option("--crops", default=100, show_default=True, help="Of each kind without a face.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON there.")
+@click.option(
+    "--crops", default=100, show_default=True, help="Number of crops of each kind without a face."
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON to this file."
+)
 @click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
 def robustness_command(
     checkpoint: Path, data: Path, split: str, crops: int, json_path: Path | None, device: str
 ) -> None:
-    """Measure a face-part CHECKPOINT on bad pictures, small faces, no faces and profiles."""
+    """Evaluate a face-part CHECKPOINT on bad pictures, small faces, no faces and profiles."""
     from rtseg.checkpoint import read_checkpoint
     from training.evaluation.predictor import Predictor
     from training.evaluation.robustness import measure
@@ -122,7 +126,7 @@ def robustness_command(
 @click.option("--split", type=click.Choice(["val", "report"]), default="val", show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
 def skin_tones_command(checkpoint: Path, data: Path, split: str, device: str) -> None:
-    """Measure a `face-parts` CHECKPOINT by skin tone, CelebAMask-HQ and Helen* pooled."""
+    """Evaluate a `face-parts` CHECKPOINT by skin tone, on CelebAMask-HQ and Helen* together."""
     from rtseg.checkpoint import read_checkpoint
     from training.evaluation.predictor import Predictor
     from training.evaluation.skin_tone import measure_skin_tones, tone_table
@@ -173,7 +177,7 @@ def calibrate_command(
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder.")
 def predict_command(checkpoint: Path, images: tuple[Path, ...], out: Path) -> None:
-    """Write NAME.png, 8-bit label ids, for each of IMAGES into the folder."""
+    """Label IMAGES and write NAME.png with 8-bit label ids for each into the folder."""
     import cv2
 
     from rtseg.checkpoint import read_checkpoint

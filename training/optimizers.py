@@ -1,4 +1,4 @@
-"""The optimizers that the recipes use, and which weights they move."""
+"""Make optimizers, and select the weights that they train."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def make_optimizer(
     beta2: float,
     weight_decay: float,
 ) -> torch.optim.Optimizer:
-    """An optimizer over the weights that are not frozen.
+    """Make an optimizer for the weights that are not frozen.
 
     Args:
-        name: `adamw` decays weights by themselves (Loshchilov and Hutter, ICLR 2019), the others
-            through the gradient.
-        momentum: of SGD; the first moment's decay in Adam and AdamW; unused in Adagrad.
+        name: `adamw` has decoupled weight decay (Loshchilov and Hutter, ICLR 2019); the others
+            decay weights through the gradient.
+        momentum: momentum of SGD, or the first moment's decay in Adam and AdamW; unused in
+            Adagrad.
         beta2: the second moment's decay in Adam and AdamW.
-        weight_decay: of matrices and kernels; biases and norms are never decayed.
+        weight_decay: decay of matrices and kernels; biases and norms are never decayed.
     """
     moving = [p for p in model.parameters() if p.requires_grad]
     groups = [
@@ -44,10 +45,10 @@ def make_optimizer(
 
 
 def encoder_of(model: nn.Module) -> nn.Module:
-    """The part of a network that ImageNet weights are loaded into, and that can be frozen.
+    """The encoder of a network, which can be frozen and initialised with ImageNet weights.
 
     Raises:
-        SettingError: the architecture has no such part.
+        SettingError: the architecture has no separate encoder.
     """
     encoder = getattr(model, "encoder", None)
     if not isinstance(encoder, nn.Module):
@@ -59,6 +60,6 @@ def encoder_of(model: nn.Module) -> nn.Module:
 
 
 def freeze(encoder: nn.Module) -> None:
-    """Hold an encoder's weights and its running statistics still."""
+    """Freeze an encoder's weights and running statistics."""
     encoder.requires_grad_(requires_grad=False)
     encoder.eval()

@@ -1,7 +1,6 @@
-"""A checkpoint's INT8 model: quantised on training views, and measured beside FP32.
+"""Quantise a checkpoint to INT8 on training views, and compare it with FP32.
 
-What is compared is what is served: both models in OpenVINO, their labels by
-`rtseg.postprocess`.
+Both models run as in production: in OpenVINO, with labels from `rtseg.postprocess`.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ from training.evaluation.predictor import evaluate
 from training.recipes.base import Recipe
 
 PICTURES = 300
-"""Calibration pictures, where no other number is asked for."""
+"""Default number of calibration pictures."""
 
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quantized:
-    """What a quantisation made, and what it cost.
+    """The result of a quantisation and its accuracy.
 
     Attributes:
         path: the INT8 model's file.
-        quantization: as it stands in the file.
-        fp32, int8: the confusion matrices on the labelled pictures; None where there were none.
+        quantization: the description in the file.
+        fp32, int8: confusion matrices on the labelled pictures; None without any.
     """
 
     path: Path
@@ -63,13 +62,13 @@ def recipe_crops(
 
 
 def folder_crops(folder: Path, model: Checkpoint, *, count: int, seed: int) -> list[Image]:
-    """Parts of a folder's pictures (of all folders below it, too) at a network's input size.
+    """Random crops of a folder's pictures (recursively) at a network's input size.
 
-    For a model that sees faces they are squares of half to all of the shorter side, anywhere; for
-    one that sees whole frames they are whole pictures.
+    For a model that processes faces they are squares of half to all of the shorter side, anywhere;
+    for one that processes whole frames they are whole pictures.
 
     Raises:
-        SourceError: the folder holds no picture, or one cannot be decoded.
+        SourceError: the folder contains no pictures, or one cannot be decoded.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not paths:
@@ -96,16 +95,16 @@ def quantize_checkpoint(
     output: Path | None = None,
     say: Callable[[str], None] = lambda _what: None,
 ) -> Quantized:
-    """Make the INT8 model of a weights file, measure it beside FP32, and write it.
+    """Quantise a weights file, compare the INT8 model with FP32, and write it.
 
     Args:
         weights: the checkpoint.
         crops: calibration pictures at its input size.
-        seed: what chose them.
-        dataset: labelled pictures that it is measured on; without them `auto` does not take it.
-        name: what they are called, for the file's own description.
-        output: the file; beside the weights, where `auto` looks for it, if not given.
-        say: told what is done now.
+        seed: the seed that selected them.
+        dataset: labelled pictures to measure on; without them `auto` does not use the model.
+        name: their name in the file's description.
+        output: the file; by default beside the weights, where `auto` looks for it.
+        say: called with a description of the current step.
 
     Raises:
         ModelError: a package is missing, or the model cannot be exported, quantised or written.
@@ -136,10 +135,10 @@ def quantize_checkpoint(
 
 
 def table(quantized: Quantized, checkpoint: Checkpoint) -> str:
-    """F1 by class, FP32 beside INT8, in Markdown."""
+    """Format F1 by class for FP32 and INT8 in Markdown."""
     lines = ["| class | FP32 | INT8 | change |", "| --- | --- | --- | --- |"]
     if quantized.fp32 is None or quantized.int8 is None:
-        raise SettingError("only what was measured on labelled pictures has a table")
+        raise SettingError("a table needs labelled pictures to measure on")
     label_set = checkpoint.spec.label_set
     rows = {label: (place,) for place, label in enumerate(label_set.names)}
     for label, ids in {**rows, **label_set.groups}.items():
@@ -149,7 +148,7 @@ def table(quantized: Quantized, checkpoint: Checkpoint) -> str:
 
 
 def mean_f1(matrix: Matrix, background: int | None) -> float:
-    """The mean F1 of all classes but the background that occur."""
+    """The mean F1 of all classes that occur, except the background."""
     classes = [place for place in range(len(matrix)) if place != background]
     return mean_of([f1_of(matrix, [place]) for place in classes])
 
@@ -158,16 +157,16 @@ def _measured(
     plain: OnnxModel, quantized: OnnxModel, dataset: Dataset
 ) -> tuple[Quantization, Matrix, Matrix]:
     label_set = plain.model.label_set
-    found = []
+    matrices = []
     labels: list[list[LabelMap]] = []
     for model, precision in ((plain, "fp32"), (quantized, "int8")):
         with OpenVinoBackend(model, precision=precision) as backend:  # type: ignore[arg-type]
             labeller = BackendLabeller(backend)
             size = (plain.model.input_height, plain.model.input_width)
-            found.append(evaluate(labeller, dataset, size=size, fit=plain.model.fit))
-            labels.append(labeller.seen)
+            matrices.append(evaluate(labeller, dataset, size=size, fit=plain.model.fit))
+            labels.append(labeller.predicted)
     same = sum(int((a == b).sum()) for a, b in zip(*labels, strict=True))
-    fp32, int8 = found
+    fp32, int8 = matrices
     return (
         Quantization(
             pictures=0,
@@ -182,14 +181,14 @@ def _measured(
 
 
 class BackendLabeller:
-    """Labels pictures through a backend, and remembers what it said in `seen`."""
+    """Labels pictures with a backend, and keeps the labels at the network's size in `predicted`."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.seen: list[LabelMap] = []
+        self.predicted: list[LabelMap] = []
 
     def __call__(self, images: Sequence[Image]) -> list[LabelMap]:
-        """Label ids, uint8, each at its picture's size, at most the network's."""
+        """Predict label ids, uint8, each at its picture's size, at most the network's."""
         return [self._label(image) for image in images]
 
     def _label(self, image: Image) -> LabelMap:
@@ -199,18 +198,18 @@ class BackendLabeller:
         labels = whole_labels(map_, height=model.input_height, width=model.input_width)
         top, left = (model.input_height - height) // 2, (model.input_width - width) // 2
         inner = labels[top : top + height, left : left + width]
-        self.seen.append(inner)
+        self.predicted.append(inner)
         return inner
 
 
 def _fitted(image: Image, spec: ModelSpec) -> Image:
-    """A picture as the network takes it."""
+    """Resize a picture to the network's input."""
     sample = Sample(name="", image=image, labels=np.zeros(image.shape[:2], np.uint8))
     return fitted(sample, height=spec.input_height, width=spec.input_width, fit=spec.fit)[0]
 
 
 def _square(image: Image, rng: np.random.Generator) -> Image:
-    """A square of half to all of the shorter side, anywhere in the picture."""
+    """Cut a square of half to all of the shorter side, anywhere in the picture."""
     height, width = image.shape[:2]
     side = round(min(height, width) * float(rng.uniform(0.5, 1)))
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: PyTorch's own, moved once a step."""
+"""Make PyTorch learning-rate schedules, updated at every step."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 Schedule = Literal["one-cycle", "cosine-restarts", "poly", "step", "constant"]
 
 _LEAST = 1e-9
-"""What one-cycle takes for a rate of zero."""
+"""The divisor for a rate of practically zero in one-cycle."""
 
 
 def make_scheduler(
     optimizer: Optimizer, settings: FitSettings, *, total: int, per_epoch: int, done: int = 0
 ) -> lr_scheduler.LRScheduler:
-    """A run's schedule, where it stands after `done` of its `total` steps.
+    """Make a run's schedule as it is after `done` of its `total` steps.
 
     Args:
-        optimizer: what it moves, from the peak rate of the settings.
-        settings: which schedule, and its shape.
+        optimizer: the optimizer, at the settings' peak rate.
+        settings: the schedule and its shape.
         total: steps of the whole run.
-        per_epoch: steps an epoch.
-        done: steps so far: a resumed run goes on exactly as if it had not been interrupted.
+        per_epoch: steps per epoch.
+        done: steps so far; a resumed run continues exactly as if it had not been interrupted.
 
     Raises:
-        SettingError: the optimizer has no momentum for one-cycle to move.
+        SettingError: the optimizer has no momentum for one-cycle to change.
     """
     for group in optimizer.param_groups:
-        # a saved optimizer brings these along from the scheduler that moved it
+        # a saved optimizer contains these from its scheduler
         group["lr"] = settings.learning_rate
         group.pop("initial_lr", None)
     scheduler = _new(optimizer, settings, total=total, per_epoch=per_epoch)

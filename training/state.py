@@ -23,21 +23,21 @@ from training.recipes.base import Recipe
 from training.settings import FitSettings
 
 FREE = ("threads", "workers", "save_minutes", "evaluate_every", "skip_broken")
-"""Settings that a resumed run may change: they do not change what it learns."""
+"""Settings that a resumed run may change, because they do not affect the result."""
 
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
 GONE = {"minutes": 0.0, "seeds": 1}
-"""Settings of 0.1 that are no more, and the value with which a run went as it does without them."""
+"""Removed settings of 0.1, with the value that is equivalent to not having them."""
 
 
 @dataclass
 class RunState:
-    """The weights, their average, the optimizer, and how far a run is.
+    """The weights, their average, the optimizer, and the progress of a run.
 
     Attributes:
         best: the best mean IoU so far.
-        loaded: what ImageNet weights the encoder began with, or "".
+        loaded: the ImageNet weights that the encoder started from, or "".
     """
 
     model: nn.Module
@@ -50,7 +50,7 @@ class RunState:
     loaded: str = ""
 
     def save(self, path: Path, settings: FitSettings) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state, completely or not at all."""
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -66,7 +66,7 @@ class RunState:
             torch.save(state, part)
 
     def load(self, path: Path, settings: FitSettings) -> None:
-        """Go on from a saved state.
+        """Continue from a saved state.
 
         Raises:
             SettingError: it was saved with other settings, or is damaged.
@@ -100,7 +100,7 @@ def _read(path: Path) -> dict[str, Any]:
             saved
         )
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
-        raise SettingError(f"{path}: is no saved state: {type(error).__name__}") from None
+        raise SettingError(f"{path}: is not a saved state: {type(error).__name__}") from None
     if missing:
         raise SettingError(
             f"{path}: this state lacks {min(missing)!r}: another version of this program wrote it; "
@@ -110,7 +110,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _average_of(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The saved average; 0.1 wrote that of the weights alone, without PyTorch's wrapper."""
+    """The saved average; 0.1 wrote it without PyTorch's wrapper."""
     average = dict(saved["average"])
     if "n_averaged" in average:
         return average
@@ -119,9 +119,9 @@ def _average_of(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """A network whose weights follow another's, as an exponential moving average.
+    """Make a network whose weights are the exponential moving average of another's.
 
-    Its memory is short at first: the random first weights must not be dragged along.
+    It averages over a short time at first, to forget the random initial weights.
     """
 
     def follow(averaged: Tensors, current: Tensors, count: torch.Tensor | int) -> None:
@@ -154,12 +154,12 @@ def _start_from(model: nn.Module, path: Path, recipe: Recipe) -> None:
 
 
 def fresh_state(recipe: Recipe, settings: FitSettings, *, device: str) -> RunState:
-    """The state of a run that has not begun.
+    """Make the state of a new run.
 
     Raises:
-        ModelError: the architecture does not take the recipe's options, or `start_from` is no
-            model of it.
-        SettingError: the encoder's weights cannot be fetched, or there is no encoder.
+        ModelError: the architecture does not accept the recipe's options, or `start_from` is not
+            a matching model.
+        SettingError: the encoder's weights cannot be downloaded, or there is no encoder.
     """
     torch.manual_seed(settings.seed)
     model = build_model(

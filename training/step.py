@@ -1,4 +1,4 @@
-"""One step: forward, loss, backward, optimizer, moving average."""
+"""A training step: forward, loss, backward, optimizer, moving average."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ Part = tuple[torch.Tensor, torch.Tensor]
 
 
 class Stepper:
-    """Moves a run's state by one step at a time.
+    """Advances a run's state by one step at a time.
 
     Args:
-        recipe: of the run.
-        settings: of the run.
-        state: moved in place.
-        loss: over logits at full size.
+        recipe: the run's recipe.
+        settings: the run's settings.
+        state: updated in place.
+        loss: computed from logits at full size.
         group: the processes that share each step.
-        total, per_epoch: how many steps the run has, and an epoch.
+        total, per_epoch: number of steps in the run and in an epoch.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Stepper:
         self.wrapped = group.wrapped(state.model)
 
     def __call__(self, parts: Sequence[Part]) -> tuple[float, float]:
-        """Learn from a step's parts; the loss and the learning rate."""
+        """Train on a step's parts; return the loss and the learning rate."""
         settings, state = self.settings, self.state
         rate = float(state.optimizer.param_groups[0]["lr"])
-        # dropout depends on nothing but the step, so that a resumed run repeats it
+        # dropout depends only on the step, so that a resumed run repeats it
         torch.manual_seed(
             (settings.seed * 1_000_003 + state.step) * self.group.size + self.group.rank
         )
@@ -93,12 +93,12 @@ class Stepper:
         with torch.autocast(
             torch.device(device).type, dtype=kind, enabled=settings.precision != "fp32"
         ):
-            found = self.wrapped(inputs)
-        if isinstance(found, tuple):
-            main, auxiliary = (self._of(logits, targets) for logits in found)
+            outputs = self.wrapped(inputs)
+        if isinstance(outputs, tuple):
+            main, auxiliary = (self._of(logits, targets) for logits in outputs)
             loss = (1 - settings.auxiliary) * main + settings.auxiliary * auxiliary
         else:
-            loss = self._of(found, targets)
+            loss = self._of(outputs, targets)
         if not torch.isfinite(loss):
             raise RtsegError(
                 f"the loss is {float(loss.detach())} at step {self.state.step}: lower the learning "

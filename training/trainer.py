@@ -34,17 +34,17 @@ MODEL_FILE = "model.safetensors"
 LOG_FILE = "log.jsonl"
 
 TRIES = 20
-"""How many views in a row may be broken before a run that skips them gives up."""
+"""The most broken views in a row before a run that skips them gives up."""
 
 Report = Callable[[Mapping[str, Any]], None]
-"""Is told, as plain values, what a run does: one call every so many steps and every evaluation."""
+"""Called with a run's events as plain values, every so many steps and at every evaluation."""
 
 
 class _Indexed(TorchDataset[tuple[Any, Any, str]]):
-    """Views, and what was wrong with those that could not be made.
+    """Views that report broken pictures instead of failing.
 
-    A broken view is replaced by the one after it; errors travel as text, because an exception from
-    a worker process arrives wrapped in its traceback.
+    A broken view is replaced by the next one. Errors are returned as text, because an exception
+    from a worker process would arrive wrapped in its traceback.
     """
 
     def __init__(self, views: Views) -> None:
@@ -75,18 +75,18 @@ def fit(
     """Train, and write `model.safetensors`, `state.pt` and `log.jsonl` into `out`.
 
     Args:
-        command: what was typed, for the checkpoint's provenance.
-        resume: go on from `out`'s saved state, where there is one; the result on a CPU is the same,
-            bit for bit, as without the interruption.
-        group: the processes that share the run; alone if not given.
+        command: the command line, for the checkpoint's provenance.
+        resume: continue from `out`'s saved state, if any; on a CPU the result is identical, bit
+            for bit, to an uninterrupted run.
+        group: the processes that share the run; by default only this one.
 
     Returns:
         The checkpoint's path.
 
     Raises:
         SettingError: the settings do not fit the saved state.
-        SinkError: `out` holds a run already and `resume` was not asked for.
-        SourceError: the data is not there, or is broken.
+        SinkError: `out` contains a run already and `resume` is False.
+        SourceError: data is missing or broken.
     """
     run = _Run(
         recipe=recipe.with_input(settings.input_height, settings.input_width),
@@ -122,9 +122,9 @@ class _Run:
         state_path = out / STATE_FILE
         if state_path.exists() and not resume:
             raise SinkError(f"{out}: holds a run already; use --resume, or another folder")
-        self.group.wait()  # everyone has looked before anyone writes
+        self.group.wait()  # every process has checked before any of them writes
         out.mkdir(parents=True, exist_ok=True)
-        cv2.setNumThreads(1)  # before workers are forked: its threads do not survive a fork
+        cv2.setNumThreads(1)  # before workers are forked, because its threads do not survive a fork
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.learned_from: TrainingData = recipe.training(data, settings)
@@ -137,7 +137,7 @@ class _Run:
         self.broken: dict[str, int] = {}
 
     def train(self) -> None:
-        """From the state that is there to the end."""
+        """Train from the current state to the end."""
         settings, state = self.settings, self.state
         total = settings.epochs * self.per_epoch
         loss = make_loss(settings.loss, self._loss_context())
@@ -179,7 +179,7 @@ class _Run:
         )
 
     def _steps(self, *, start: int) -> Iterator[list[Part]]:
-        """This process's views of each step, in parts; the same with any number of workers."""
+        """Yield this process's views of each step in parts, the same for any number of workers."""
         settings, parts = self.settings, []
         for images, targets, broken in _batches(
             self.learned_from.views, settings, group=self.group, start=start
@@ -193,7 +193,7 @@ class _Run:
     def _count_broken(self, messages: list[str]) -> None:
         for message in itertools.chain.from_iterable(text.splitlines() for text in messages):
             if not self.settings.skip_broken:
-                raise SourceError(f"{message}; --skip-broken leaves such pictures out")
+                raise SourceError(f"{message}; --skip-broken skips such pictures")
             if message not in self.broken:
                 self.tell({"event": "broken", "step": self.state.step, "message": message})
             self.broken[message] = self.broken.get(message, 0) + 1
@@ -212,14 +212,14 @@ class _Run:
         )
 
     def tell(self, event: Mapping[str, Any]) -> None:
-        """Log an event, and report it."""
+        """Log and report an event."""
         if self.group.leads:
             with (self.out / LOG_FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(event) + "\n")
             self.report(event)
 
     def measure(self, name: str) -> None:
-        """Evaluate the average, and write it as the checkpoint where it is to be kept."""
+        """Evaluate the averaged weights, and write the checkpoint if they are to be kept."""
         if self.recipe.figures is not None:
             self._measure_figures(name)
             return
@@ -244,7 +244,7 @@ class _Run:
             self._write(accuracy_of(self.recipe, matrix))
 
     def _measure_figures(self, name: str) -> None:
-        """As `measure`, by the recipe's own measure; every process measures all of it."""
+        """Like `measure`, with the recipe's own metrics; every process measures everything."""
         recipe, state = self.recipe, self.state
         assert recipe.figures is not None
         figures = dict(recipe.figures(state.average.module, self.data, recipe.splits[0]))
@@ -285,7 +285,7 @@ class _Run:
 
 
 def accuracy_of(recipe: Recipe, matrix: Matrix) -> dict[str, Any]:
-    """What a model's header says of its accuracy on the recipe's first split."""
+    """The entry in a model's header about its accuracy on the recipe's first split."""
     return {
         "split": recipe.splits[0],
         "size": f"{recipe.spec.input_width}x{recipe.spec.input_height}",
@@ -295,7 +295,7 @@ def accuracy_of(recipe: Recipe, matrix: Matrix) -> dict[str, Any]:
 
 
 def measured(recipe: Recipe, model: nn.Module, dataset: Dataset) -> Matrix:
-    """The confusion matrix of a network under the recipe's protocol."""
+    """Compute a network's confusion matrix under the recipe's protocol."""
     predictor = Predictor(
         model,
         height=recipe.spec.input_height,

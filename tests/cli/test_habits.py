@@ -94,7 +94,7 @@ def test_a_picture_alone_is_a_picture(run: Run, tmp_path: Path) -> None:
         (["video", "in.mp4", "-o", "o.mp4", "--device", "mps"], "--device cpu"),
         (["video", "in.mp4", "-o", "o.mp4", "--codec", "prores"], "'h264'"),
         (["video", "in.mp4", "-o", "o.mp4", "--start", "1:75"], "is not a time"),
-        (["video", "in.mp4", "-o", "o.mp4", "--effect", "lips=redish"], "no colour"),
+        (["video", "in.mp4", "-o", "o.mp4", "--effect", "lips=redish"], "not a colour"),
         (["video", "in.mp4", "-o", "o.mp4", "--colour", "red"], "No such option"),
         (["video", "-", "--json"], "requires an argument"),
         (["--config", "nothing.toml", "video", "in.mp4"], "cannot be read"),
@@ -252,7 +252,7 @@ def test_a_configuration_file_gives_defaults(run: Run, portrait_clip: Path, tmp_
     [
         ("viwe = 'mask'", "viwe is not an option of any command"),
         ("[video]\nviwe = 'mask'", "viwe is not an option of `rtseg video`"),
-        ("[vidoe]\nview = 'mask'", "[vidoe] is no command"),
+        ("[vidoe]\nview = 'mask'", "[vidoe] is not a command"),
         ("[image]\ncodec = 'h264'", "codec is not an option of `rtseg image`"),
         ("[video]\nend = {a = 1}", "allowed: a string, a number"),
         ("view =", "is not TOML"),

@@ -1,1 +1,1 @@
-"""Training views: transforms of labelled pictures, composites, scenes."""
+"""Make training views: transforms of labelled pictures, composites and scenes."""

@@ -1,4 +1,4 @@
-"""Labelled people as a finder's views show them: with their picture, or cut out of it."""
+"""Labelled people for a finder's training views, in their own picture or cut out of it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Points = npt.NDArray[np.float64]
 """float64 (n, 2): x and y, pixels."""
 
 Cutout = npt.NDArray[np.uint8]
-"""RGB and how much the person covers, uint8 (height, width, 4)."""
+"""RGB and the person's coverage, uint8 (height, width, 4)."""
 
-_LEVELS = 4  # full size, and halved three times
-_LEAST_FACE = 200  # pixels of a face that is worth learning from
+_LEVELS = 4  # full size, then halved three times
+_LEAST_FACE = 200  # fewest pixels of a face that is worth learning from
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,13 +28,13 @@ class Bust:
     """One person in one picture.
 
     Attributes:
-        levels: the picture and the person's mask, then halved again and again.
-        outline: the convex hull of the face, pixels of the picture.
-        roll_degrees: how far the face is turned in it, clockwise as one sees it.
-        face_height: of the face were it upright, pixels.
-        has_body: the mask reaches down to the picture's lower edge.
-        can_be_cut_out: the mask is the whole head's at least.
-        shows_others: somebody else's face, unlabelled, is or may be in the picture.
+        levels: an image pyramid of the picture with the person's mask.
+        outline: the convex hull of the face in picture pixels.
+        roll_degrees: the face's rotation, clockwise on the screen.
+        face_height: the face's height in pixels, measured upright.
+        has_body: whether the mask extends to the picture's lower edge.
+        can_be_cut_out: whether the mask covers at least the whole head.
+        shows_others: whether the picture shows or may show other, unlabelled faces.
     """
 
     levels: tuple[Cutout, ...]
@@ -47,7 +47,7 @@ class Bust:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width) of the picture, pixels."""
+        """(height, width) of the picture in pixels."""
         return self.levels[0].shape[:2]
 
 
@@ -59,18 +59,18 @@ def bust_of(
     eyes: Sequence[tuple[float, float]] = (),
     shows_others: bool = False,
 ) -> Bust | None:
-    """A bust; None where hardly any face shows.
+    """Make a bust; None if hardly any face is visible.
 
     Args:
         image: the picture.
-        face: forehead to chin, ear to ear.
-        person: face, hair and all that belongs to them; None where that is not known.
-        eyes: the middles (x, y) of both, the picture's left one first, where both show.
+        face: mask of the face, from forehead to chin and ear to ear.
+        person: mask of face, hair and everything that belongs to them; None if unknown.
+        eyes: the centres (x, y) of both eyes, the one on the left first, if both are visible.
         shows_others: see `Bust`.
     """
     if np.count_nonzero(face) < _LEAST_FACE:
         return None
-    # the largest piece: stray pixels would widen the box
+    # only the largest component, since stray pixels would widen the box
     count, marks, stats, _ = cv2.connectedComponentsWithStats(
         cv2.morphologyEx(face.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     )
@@ -104,13 +104,13 @@ def bust_of(
 
 
 def upright_size(outline: Points, roll_degrees: float) -> tuple[float, float]:
-    """Width and height of an outline, turned back upright."""
+    """Width and height of an outline, rotated upright."""
     (left, top), (right, bottom) = _upright_corners(outline, roll_degrees)
     return right - left, bottom - top
 
 
 def middle_of(outline: Points, roll_degrees: float) -> tuple[float, float]:
-    """The middle of an outline's upright box, where it lies in the picture."""
+    """The centre of an outline's upright box, in picture coordinates."""
     (left, top), (right, bottom) = _upright_corners(outline, roll_degrees)
     x, y = (left + right) / 2, (top + bottom) / 2
     angle = math.radians(roll_degrees)
@@ -128,7 +128,7 @@ def _upright_corners(outline: Points, roll_degrees: float) -> Points:
 
 
 def eye_middles(labels: LabelMap, left: int, right: int) -> list[tuple[float, float]]:
-    """The middles of two classes, the picture's left one first; empty where one is missing."""
+    """The centres of two classes, the one on the left first; empty if one is missing."""
     middles = []
     for eye in (left, right):
         rows, columns = np.nonzero(labels == eye)
@@ -139,9 +139,9 @@ def eye_middles(labels: LabelMap, left: int, right: int) -> list[tuple[float, fl
 
 
 def chin_below(labels: LabelMap, *, eyes: Sequence[int], mouth: Sequence[int]) -> float | None:
-    """The row of a chin that labels do not tell from the neck, by the eyes and the mouth.
+    """Estimate the chin's row from eyes and mouth, for labels that do not separate the neck.
 
-    From the eyes down to the mouth is about one and a half times as far as from there to the chin.
+    The distance from eyes to mouth is about one and a half times that from mouth to chin.
     """
     eye_rows, mouth_rows = (np.nonzero(np.isin(labels, ids))[0] for ids in (eyes, mouth))
     if not len(eye_rows) or not len(mouth_rows):

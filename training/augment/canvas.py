@@ -1,6 +1,6 @@
-"""The canvas that training views are painted on, and everything on it other than faces.
+"""Paint everything except faces in training views: backdrops, padding, bodies, occluders.
 
-Labels are painted along: whatever lies over a face makes its pixels background.
+Labels are painted too: whatever covers a face turns its pixels into background.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from training.augment import drawing, transforms
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Stage:
-    """Paints on square canvases, in place.
+class ViewPainter:
+    """Paints images and labels of square training views, in place.
 
     Attributes:
-        size: of the canvases, pixels.
-        pictures: without a face, RGB uint8, any size.
-        background: the label id of everything painted here that is no person.
-        neck, clothes: the label ids of painted bodies, or the background's where the labels do
-            not tell them apart.
+        size: side of the views in pixels.
+        pictures: face-free pictures, RGB uint8, of any size.
+        background: the label id of everything painted that is not a person.
+        neck, clothes: the label ids of painted bodies, or the background's if the label set has
+            neither.
     """
 
     size: int
@@ -37,8 +37,10 @@ class Stage:
     clothes: int
 
     @classmethod
-    def for_labels(cls, label_set: LabelSet, *, size: int, pictures: Sequence[Image]) -> Stage:
-        """A stage whose bodies have the labels that the set has for them."""
+    def for_labels(
+        cls, label_set: LabelSet, *, size: int, pictures: Sequence[Image]
+    ) -> ViewPainter:
+        """Make a painter that labels bodies as the label set allows."""
         background = label_set.background or 0
         ids = {name: index for index, name in enumerate(label_set.names)}
         return cls(
@@ -50,7 +52,7 @@ class Stage:
         )
 
     def backdrop(self, rng: np.random.Generator) -> Image:
-        """A part of a face-free picture, (size, size, 3)."""
+        """A random part of a face-free picture, (size, size, 3)."""
         size = self.size
         picture = self.pictures[int(rng.integers(len(self.pictures)))]
         height, width = picture.shape[:2]
@@ -72,13 +74,13 @@ class Stage:
         return resized
 
     def flat(self, rng: np.random.Generator) -> Image:
-        """One grey, as padding often is."""
+        """A uniform grey, as padding often is."""
         size = self.size
         grey = float(rng.choice([0, 114, 128, 255, rng.uniform(0, 255)]))
         return np.full((size, size, 3), grey, np.uint8)
 
     def bands(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Widths of the padding at the sides, and above and below, for a usual frame shape."""
+        """Widths of the padding at the sides, and at top and bottom, for a common frame shape."""
         size = self.size
         ratio = rng.choice([9 / 16, 3 / 4, 1.0, 16 / 9], p=[0.5, 0.15, 0.25, 0.1])
         if ratio <= 1:
@@ -94,7 +96,7 @@ class Stage:
         pad_x: int,
         pad_y: int,
     ) -> None:
-        """Paint the padding of a frame that does not fill the square."""
+        """Paint the padding of a letterboxed frame."""
         size = self.size
         padding = np.ones((size, size), bool)
         padding[pad_y : size - pad_y, pad_x : size - pad_x] = False
@@ -111,7 +113,7 @@ class Stage:
         width: float,
         skin: npt.NDArray[np.float64],
     ) -> None:
-        """A neck and shoulders under a chin, in clothes, some with a face printed on them."""
+        """Paint neck, shoulders and clothes below a chin; some clothes show a printed face."""
         size = self.size
         neck, shoulders = drawing.body_mask(size, rng, chin=chin, width=width)
         shaded = skin * rng.uniform(0.6, 1.0)
@@ -140,7 +142,7 @@ class Stage:
         height: float,
         skin: npt.NDArray[np.float64],
     ) -> None:
-        """Something before a face, or beside it."""
+        """Paint an object in front of a face or beside it."""
         size = self.size
         angle, distance = rng.uniform(0, 2 * math.pi), height * rng.uniform(0.1, 0.75)
         place = (centre[0] + math.cos(angle) * distance, centre[1] + math.sin(angle) * distance)
@@ -168,7 +170,7 @@ class Stage:
         *,
         skin: npt.NDArray[np.float64],
     ) -> None:
-        """A hand somewhere, of any size."""
+        """Paint a hand of any size anywhere."""
         size = self.size
         x, y = rng.uniform(0, size, 2)
         palm = math.exp(rng.uniform(math.log(4), math.log(60)))

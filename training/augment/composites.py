@@ -1,4 +1,4 @@
-"""Composites: labelled faces of any size on pictures without one."""
+"""Make composites: labelled faces of any size on face-free pictures."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ import numpy.typing as npt
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
 from training.augment import drawing, transforms
-from training.augment.canvas import Stage
+from training.augment.canvas import ViewPainter
 from training.augment.heads import Head, portrait
 from training.augment.scene_settings import SceneSettings
 from training.losses.functions import Sets, members
 
 OUTSIDE = 254
-"""Marks, between warping and blending, the pixels that the warped picture does not reach."""
+"""Marks the pixels outside the warped picture, until blending."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Composer:
-    """Puts heads on a stage.
+    """Pastes heads into painted views.
 
     Attributes:
-        heads: what is put there.
-        stage: what stands around them.
-        label_set: of the heads.
-        settings: what views are made of.
-        shares: how often each head is drawn; None is alike.
-        sets: of the labels, see `training.losses.functions`.
-        flipped_sets: what a flip makes of sets of classes, see `transforms.flip_table`.
-        is_head: which label ids are a head's, bool (256,).
-        is_person: which label ids are a person's, bool (256,).
-        flipped: of `transforms.flip_table`.
+        heads: the heads to paste.
+        painter: paints everything around them.
+        label_set: the heads' label set.
+        settings: the composition of views.
+        shares: relative frequency of each head; None for equal.
+        sets: sets of classes in the labels, see `training.losses.functions`.
+        flipped_sets: the mirror images of sets, see `transforms.flip_table`.
+        is_head: whether each label id belongs to a head, bool (256,).
+        is_person: whether each label id belongs to a person, bool (256,).
+        flipped: the table from `transforms.flip_table`.
     """
 
     heads: Sequence[Head]
-    stage: Stage
+    painter: ViewPainter
     label_set: LabelSet
     settings: SceneSettings
     shares: npt.NDArray[np.float64] | None = None
@@ -63,11 +63,11 @@ class Composer:
     def mirrored(
         self, image: Image, labels: LabelMap, *, label_offset: float
     ) -> tuple[Image, LabelMap]:
-        """As `transforms.flip`; the mirrored labels lie as far to the right of the picture."""
+        """Like `transforms.flip`, keeping the labels' offset to the right of the picture."""
         return transforms.flip(image, labels, self.flipped, shift=round(2 * label_offset))
 
     def any_head(self, rng: np.random.Generator) -> Head:
-        """One of the heads."""
+        """Draw a random head."""
         if self.shares is None:
             return self.heads[int(rng.integers(len(self.heads)))]
         place = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], "right")
@@ -79,12 +79,12 @@ class Composer:
         return np.cumsum(self.shares)
 
     def composite(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
-        """Faces of any size on a picture without one, often letterboxed."""
+        """Compose faces of any size on a face-free picture, often letterboxed."""
         settings = self.settings
         size = settings.size
-        canvas = self.stage.backdrop(rng)
-        labels = np.full((size, size), self.stage.background, np.uint8)
-        pad_x, pad_y = self.stage.bands(rng)
+        canvas = self.painter.backdrop(rng)
+        labels = np.full((size, size), self.painter.background, np.uint8)
+        pad_x, pad_y = self.painter.bands(rng)
         count = int(rng.choice([1, 1, 1, 1, 2, 2, 3, 4]))
         tallest = min(settings.largest_head, 1.1 * (size - 2 * pad_y))
         low, high = math.log(settings.smallest_head), math.log(tallest)
@@ -102,12 +102,12 @@ class Composer:
             taken.append((x, y, height))
             head = self.paste(canvas, labels, rng, centre=(x, y), height=height)
             if rng.random() < settings.occluded:
-                self.stage.occlude(
+                self.painter.occlude(
                     canvas, labels, rng, centre=(x, y), height=height, skin=head.skin
                 )
         if rng.random() < 0.12:
-            self.stage.hand(canvas, labels, rng, skin=drawing.skin_colour(rng))
-        self.stage.letterbox(canvas, labels, rng, pad_x=pad_x, pad_y=pad_y)
+            self.painter.hand(canvas, labels, rng, skin=drawing.skin_colour(rng))
+        self.painter.letterbox(canvas, labels, rng, pad_x=pad_x, pad_y=pad_y)
         return canvas, labels
 
     def paste(
@@ -119,7 +119,7 @@ class Composer:
         centre: tuple[float, float],
         height: float,
     ) -> Head:
-        """Put a head of that height there: with its picture, its portrait, or cut out."""
+        """Paste a head with a given height: in its whole picture, as a portrait, or cut out."""
         size = self.settings.size
         head = self.any_head(rng)
         image, source_labels = head.image, head.composed
@@ -167,7 +167,7 @@ class Composer:
             mask = self._outline(corners, matrix, rng, height=height)
         else:
             chin = matrix[:, :2] @ np.array([chin_x, head.chin[1]]) + matrix[:, 2]
-            self.stage.body(
+            self.painter.body(
                 canvas, labels, rng, chin=tuple(chin), width=head.face_width * scale, skin=head.skin
             )
             kept = self.is_person if head.whole_bust and rng.random() < 0.8 else self.is_head

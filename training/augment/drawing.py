@@ -1,6 +1,6 @@
-"""Procedural drawing: bodies under cut-out heads, hands and objects before faces, textures.
+"""Draw bodies below cut-out heads, hands and objects in front of faces, and textures.
 
-All of it is background to the label set. Positions and lengths in pixels, images RGB uint8.
+All of it counts as background. Positions and lengths are in pixels, images are RGB uint8.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from rtseg.frames import Image
 LETTERS = list(string.ascii_letters + string.digits + "   ")
 
 Mask = npt.NDArray[np.float32]
-"""How much of a layer shows, float32 (height, width), 0..1."""
+"""A layer's opacity, float32 (height, width), 0..1."""
 
 
 def blend(canvas: Image, layer: Image, mask: Mask) -> None:
-    """Lay a layer over the canvas, in place."""
+    """Blend a layer over the canvas, in place."""
     covered = cv2.boundingRect((mask > 0).astype(np.uint8))
     x, y, width, height = covered
     if not width:
@@ -33,7 +33,7 @@ def blend(canvas: Image, layer: Image, mask: Mask) -> None:
 
 
 def texture(size: int, rng: np.random.Generator, *, colour: npt.NDArray[np.float64]) -> Image:
-    """Cloth, wall or skin: a colour with soft shading, grain, and sometimes stripes."""
+    """Draw cloth, wall or skin: a colour with soft shading, grain, and sometimes stripes."""
     coarse = rng.standard_normal((int(rng.integers(2, 9)),) * 2).astype(np.float32)
     shade = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
     shade = shade * rng.uniform(3, 22)
@@ -49,7 +49,7 @@ def texture(size: int, rng: np.random.Generator, *, colour: npt.NDArray[np.float
 
 
 def skin_colour(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """A colour that skin may have, RGB 0..255."""
+    """A random skin colour, RGB 0..255."""
     light = rng.uniform(50, 235)
     return np.array([light, light * rng.uniform(0.62, 0.86), light * rng.uniform(0.42, 0.78)])
 
@@ -57,7 +57,7 @@ def skin_colour(rng: np.random.Generator) -> npt.NDArray[np.float64]:
 def body_mask(
     size: int, rng: np.random.Generator, *, chin: tuple[float, float], width: float
 ) -> tuple[Mask, Mask]:
-    """A neck and, below it, shoulders, under a chin at (x, y) of a face `width` pixels wide."""
+    """The mask of neck and shoulders below a chin at (x, y) of a face `width` pixels wide."""
     x, y = chin
     neck_half = width * rng.uniform(0.26, 0.4)
     drop = width * rng.uniform(0.2, 0.5)
@@ -92,7 +92,7 @@ def body_mask(
 def hand_mask(
     size: int, rng: np.random.Generator, *, centre: tuple[float, float], palm: float
 ) -> Mask:
-    """A hand with some of its fingers and a forearm; `palm` is the palm's radius in pixels."""
+    """The mask of a hand with fingers and forearm; `palm` is the palm's radius in pixels."""
     mask = np.zeros((size, size), np.uint8)
     facing = rng.uniform(0, 2 * math.pi)
     spread = rng.uniform(0.1, 0.45)
@@ -122,7 +122,7 @@ def hand_mask(
 def shape_mask(
     size: int, rng: np.random.Generator, *, centre: tuple[float, float], radius: float
 ) -> Mask:
-    """A polygon, an ellipse or a bar: a book, a cup, a microphone, a phone."""
+    """The mask of a polygon, an ellipse or a bar, for a book, a cup, a microphone, a phone."""
     mask = np.zeros((size, size), np.uint8)
     kind = rng.integers(3)
     if kind == 0:
@@ -143,9 +143,9 @@ def shape_mask(
 def draw_mask(
     canvas: Image, rng: np.random.Generator, *, centre: tuple[float, float], height: float
 ) -> Mask:
-    """A printed mask: a flat oval with holes for eyes, a nose and a grin; returns where it is.
+    """Draw a flat oval mask with eyes, nose and a grin; return its position.
 
-    What people wear on shirts and hang on walls is drawn like a face, and is none.
+    Like prints on shirts and walls, it resembles a face but is none.
     """
     size = canvas.shape[0]
     light, dark = rng.uniform(120, 255, 3), rng.uniform(0, 70, 3)
@@ -190,7 +190,7 @@ def draw_mask(
 
 
 def write_text(canvas: Image, rng: np.random.Generator) -> None:
-    """A few words in any colour and size, in place."""
+    """Write a few words in a random colour and size, in place."""
     size = canvas.shape[0]
     for _ in range(int(rng.integers(1, 6))):
         letters = rng.choice(LETTERS, int(rng.integers(3, 16)))
@@ -205,7 +205,7 @@ def write_text(canvas: Image, rng: np.random.Generator) -> None:
 def feathered(
     size: int, rng: np.random.Generator, *, corners: npt.NDArray[np.float64], softness: float
 ) -> Mask:
-    """A convex outline through `corners` (n, 2), its edge softened over `softness` pixels."""
+    """Fill a convex outline through `corners` (n, 2); its edge is softened over `softness` pixels."""
     mask = np.zeros((size, size), np.uint8)
     cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
     return _soft(mask, softness)

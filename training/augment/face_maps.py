@@ -1,4 +1,4 @@
-"""Target maps of a finder network for the faces of a view."""
+"""Make a finder network's target maps from the faces of a view."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ TargetMap = npt.NDArray[np.int16]
 group of bins, hundredths (degrees for the roll); then what those weigh, hundredths."""
 
 _CHANNELS = 3 + len(GROUPS)
-_SPREAD = 0.12  # of a face's size, a peak's standard deviation
+_SPREAD = 0.12  # a peak's standard deviation, relative to the face's size
 _LEAST_SPREAD = 0.6  # cells
-_DESCRIBES = 0.3  # cells with at least so much of a peak learn what the face is like
+_DESCRIBES = 0.3  # least peak value of cells that learn the face's properties
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +26,11 @@ class PlacedFace:
     """A face in a view.
 
     Attributes:
-        x, y: its middle, pixels.
-        width, height: of the face were it upright, pixels.
-        roll_degrees: clockwise as one sees it.
-        visible: the share of it that shows, 0..1.
-        box: (left, top, right, bottom) of what of it lies in the picture, pixels.
+        x, y: its centre in pixels.
+        width, height: its size in pixels, measured upright.
+        roll_degrees: rotation, clockwise on the screen.
+        visible: the visible share, 0..1.
+        box: (left, top, right, bottom) of its part inside the picture, in pixels.
     """
 
     x: float
@@ -43,7 +43,7 @@ class PlacedFace:
 
     @property
     def size(self) -> float:
-        """The root of width times height, pixels."""
+        """The square root of width times height, in pixels."""
         return math.sqrt(self.width * self.height)
 
 
@@ -54,12 +54,12 @@ def target_map(
     height: int,
     width: int,
 ) -> TargetMap:
-    """The map of a view.
+    """Make the target map of a view.
 
     Args:
-        faces: what is to be found.
-        uncertain: what may be found or not: hardly visible, or too small.
-        height, width: of the view, pixels.
+        faces: the faces to find.
+        uncertain: faces that need not be found, as they are hardly visible or too small.
+        height, width: size of the view in pixels.
     """
     rows, columns = height // STRIDE, width // STRIDE
     target = np.zeros((rows, columns, _CHANNELS), np.int16)

@@ -1,4 +1,4 @@
-"""Where the labelled head of a picture is, and what else belongs to the person."""
+"""Locate the labelled head in a picture, and outline the person's portrait."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from training.losses.functions import Sets, members
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Head:
-    """A labelled picture, and where its head is.
+    """A labelled picture and the position of its head.
 
     Attributes:
         image, labels: as in `Sample`.
-        composed: the labels where the head is one of several in a view: the heads of others in
-            its picture do not count, while in a view of its own they are background.
-        left, top, right, bottom: the box of skin, parts and hair, pixels.
-        chin: (x, y) of the face's lowest middle, pixels.
-        face_width: of the box without hair, pixels.
-        skin: its median colour, RGB.
-        label_offset, sets: of the labels, see `Sample`.
-        whole_bust: neck or clothes are labelled too, so that all of the person can be cut out.
+        composed: the labels for views with several heads, in which other people's heads in the
+            picture are ignored; in a single view they are background.
+        left, top, right, bottom: box of skin, parts and hair in pixels.
+        chin: (x, y) of the middle of the face's lowest row, in pixels.
+        face_width: width of the box without hair, in pixels.
+        skin: median skin colour, RGB.
+        label_offset, sets: properties of the labels, see `Sample`.
+        whole_bust: whether neck or clothes are labelled, so that the whole person can be cut out.
     """
 
     image: Image
@@ -52,7 +52,7 @@ class Head:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """(x, y), pixels."""
+        """(x, y) in pixels."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
@@ -62,7 +62,7 @@ def head_of(
     *,
     others: npt.NDArray[np.bool_] | None = None,
 ) -> Head | None:
-    """Find the labelled head; None where the picture shows hardly any face.
+    """Find the labelled head; None if the picture shows hardly any face.
 
     `others` marks the unlabelled heads, bool (height, width).
     """
@@ -98,10 +98,10 @@ def head_of(
 def portrait(
     head: Head, rng: np.random.Generator, *, left: float, right: float
 ) -> npt.NDArray[np.float64]:
-    """An outline around the head that widens over the shoulders to the picture's lower edge.
+    """Make an outline around the head that widens over the shoulders to the lower edge.
 
-    `left` and `right` are the head's, mirrored where its picture is. Returns float64 (n, 2),
-    pixels of the picture.
+    `left` and `right` are the head's, swapped if the picture is mirrored. Returns float64 (n, 2) in
+    picture pixels.
     """
     x, y = (left + right) / 2, head.centre[1]
     half_width, half_height = (right - left) / 2, head.height / 2

@@ -1,7 +1,7 @@
-"""Training views of whole pictures: fitted to the network's input, augmented, in a seeded order.
+"""Make training views of whole pictures: resized, augmented, and in a seeded order.
 
-Every view is a pure function of (seed, index), so that a resumed run sees what it would have seen,
-and so that several processes can share the indices among them.
+Every view is a pure function of (seed, index), so that a resumed run continues with the same views,
+and several processes can share the indices.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ Sampling = Literal["uniform", "class-balanced"]
 
 
 REMEMBERED_BYTES = 200_000_000
-"""Data sets that take no more than this at the input's size are read from disk once."""
+"""Data sets of at most this many bytes at the input size are kept in memory."""
 
 
 class PictureViews:
     """An endless sequence of views: `views[index]` -> (image, labels).
 
-    An epoch shows every picture once, in its own order; class-balanced, it draws as many with
-    replacement, pictures with rare classes more often.
+    An epoch shows every picture once, in random order. With class balancing, it draws as many
+    pictures with replacement, preferring those with rare classes.
 
     Args:
         dataset: labelled pictures.
-        height, width: of the views, pixels.
-        fit: `stretch` or `letterbox`; a letterbox's bands are ignored in the labels.
+        height, width: size of the views in pixels.
+        fit: `stretch` or `letterbox`; padding is ignored in the labels.
         augmentation: `flip` mirrors half of the views and swaps left and right ids; `full` also
-            scales, rotates, moves and recolours them.
-        weights: how often each picture is drawn; None is once an epoch.
-        seed: of the whole sequence.
+            scales, rotates, shifts and recolours them.
+        weights: relative frequency of each picture; None for once per epoch.
+        seed: seed of the whole sequence.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class PictureViews:
         seed: int = 0,
     ) -> None:
         if len(dataset) == 0:
-            raise SettingError("a data set without pictures gives no views")
+            raise SettingError("a data set without pictures has no views")
         self.dataset = dataset
         self.height, self.width, self.fit = height, width, fit
         self.augmentation = augmentation
@@ -94,7 +94,7 @@ class PictureViews:
         return pair
 
     def place(self, index: int) -> int:
-        """Which picture a view shows."""
+        """The index of the picture in a view."""
         epoch, within = divmod(index, len(self.dataset))
         if self._order is None or self._order[0] != epoch:
             rng = np.random.default_rng((self.seed, 0, epoch))
@@ -108,8 +108,10 @@ class PictureViews:
 
 
 def fitted(sample: Sample, *, height: int, width: int, fit: Fit) -> tuple[Image, LabelMap]:
-    """The picture as a network sees it, and its labels (nearest), at (height, width); what lies
-    around a letterboxed picture is ignored."""
+    """Resize a picture to (height, width) as for a network, and its labels by nearest neighbour.
+
+    Padding is ignored in the labels.
+    """
     labels = sample.labels
     image = fit_picture(sample.image, height=height, width=width, fit=fit)
     top, left, inner_height, inner_width = fitted_place(
@@ -125,7 +127,7 @@ def fitted(sample: Sample, *, height: int, width: int, fit: Fit) -> tuple[Image,
 
 
 def moved(image: Image, labels: LabelMap, rng: np.random.Generator) -> tuple[Image, LabelMap]:
-    """Another scale (0.75..1.5), roll (30 degrees at most), shape and place."""
+    """Change scale (0.75..1.5), roll (up to 30 degrees), aspect ratio and position."""
     height, width = labels.shape
     matrix = transforms.affine(
         source_centre=(width / 2, height / 2),
@@ -154,9 +156,9 @@ def moved(image: Image, labels: LabelMap, rng: np.random.Generator) -> tuple[Ima
 
 
 def class_pixels(dataset: Dataset, *, at_most: int = 500) -> npt.NDArray[np.int64]:
-    """Pixels of each class in each of some pictures, int64 (pictures, classes).
+    """Count each class's pixels in each picture, int64 (pictures, classes).
 
-    Where there are more than `at_most` pictures, that many evenly spaced ones are counted.
+    If there are more than `at_most` pictures, that many evenly spaced ones are counted.
     """
     classes = len(dataset.label_set)
     count = min(len(dataset), at_most)
@@ -166,7 +168,7 @@ def class_pixels(dataset: Dataset, *, at_most: int = 500) -> npt.NDArray[np.int6
 
 
 def balanced_weights(dataset: Dataset) -> npt.NDArray[np.float64]:
-    """How often each picture is drawn so that every class is shown about equally often.
+    """Weights of pictures such that every class is shown about equally often.
 
     A picture's weight is the sum, over the classes that it shows, of one over the number of
     pictures that show the class. Reads every label once.

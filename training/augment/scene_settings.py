@@ -1,4 +1,4 @@
-"""What the training views of a face-part model are made of."""
+"""Settings for the training views of a face-part model."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from training.augment import transforms
 
 @dataclass(frozen=True, kw_only=True)
 class SceneSettings:
-    """What the views are made of.
+    """The composition of training views.
 
     Attributes:
-        size: of the square views, pixels.
-        composites, negatives, partial: shares of the views that are composites, pictures without
-            a face, and partially labelled pictures; the rest shows one labelled picture.
-        scale_min, scale_max: of a labelled picture in such a view.
-        as_is: share of those views that show the picture as it is, or mirrored.
+        size: side of the square views in pixels.
+        composites, negatives, partial: shares of the views that are composites, face-free
+            pictures, and partially labelled pictures; the rest shows one labelled picture.
+        scale_min, scale_max: range of a labelled picture's scale in such a view.
+        as_is: share of those views that show the picture unmodified or mirrored.
         head_crops: share of the rest that is cropped around the head.
-        own_scale: share of the others that stay within an eighth of their own scale.
-        degrees, rolled: largest roll, and the share of views that may have it; others have 8.
-        upside: share of views that may have any roll at all.
-        stretch: largest change of shape, as a logarithm.
-        smallest_head, largest_head: heights of heads in a composite, pixels.
-        sharp: share of the moved pictures that are interpolated cubically; others bilinearly.
-        occluded: share of views with something painted before a face.
-        photometric: what happens to the colours.
+        own_scale: share of the remaining views whose scale stays within an eighth of the original.
+        degrees, rolled: the largest roll, and the share of views that may have it; others have at
+            most 8 degrees.
+        upside: share of views with an arbitrary roll.
+        stretch: largest change of aspect ratio, as a logarithm.
+        smallest_head, largest_head: heights of heads in a composite, in pixels.
+        sharp: share of transformed pictures with cubic interpolation; others are bilinear.
+        occluded: share of views with something painted in front of a face.
+        photometric: changes of colour.
     """
 
     size: int = 256
@@ -64,11 +65,11 @@ class SceneSettings:
             )
 
     def is_sharp(self, rng: np.random.Generator) -> bool:
-        """Whether a picture is interpolated cubically."""
+        """Draw whether a picture is interpolated cubically."""
         return self.sharp > 0 and rng.random() < self.sharp
 
     def roll(self, rng: np.random.Generator) -> float:
-        """How far a picture is rolled, degrees."""
+        """Draw a picture's roll in degrees."""
         if self.upside and rng.random() < self.upside:
             return float(rng.uniform(-180, 180))
         wide = rng.random() < self.rolled

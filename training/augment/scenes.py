@@ -1,10 +1,10 @@
-"""The training views of a face-part model: labelled faces as cameras show them.
+"""Make training views for a face-part model: labelled faces as cameras show them.
 
-Helen* always has one large face in the middle. A net trained on that alone paints walls and
-hands, and misses small faces; so a part of the views are composites: faces of any size, several
-or none, on pictures without faces, with hands and things before them.
+Helen* always has one large face in the middle. A network trained on that alone labels walls and
+hands, and misses small faces. So some views are composites: any number of faces of any size on
+face-free pictures, with hands and objects in front of them.
 
-Every view is a pure function of (seed, index), so that a resumed run sees what it would have seen.
+Every view is a pure function of (seed, index), so that a resumed run continues with the same views.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rtseg.errors import SettingError
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
 from training.augment import drawing, transforms
-from training.augment.canvas import Stage
+from training.augment.canvas import ViewPainter
 from training.augment.composites import OUTSIDE, Composer
 from training.augment.heads import Head, head_of
 from training.augment.scene_settings import SceneSettings
@@ -37,18 +37,18 @@ class FaceViews:
 
     Args:
         samples: labelled pictures.
-        backgrounds: pictures without a face.
-        others: masks of the heads in the samples that are not labelled, one a sample.
-        partial: pictures that are shown by themselves, their labels often sets
+        backgrounds: face-free pictures.
+        others: masks of the unlabelled heads in the samples, one per sample.
+        partial: partially labelled pictures, shown alone; their labels may be sets
             (`training.losses.functions.FIRST_SET`).
-        label_set: of the samples; must say what a face is.
-        settings: what views are made of.
-        seed: of the whole sequence.
-        cut_out: as many as `partial`: where each picture is no backdrop that could be another's,
-            bool (height, width), or None where that is not known.
-        shares: how often each of `samples` is drawn; None is alike.
-        sets: of the labels, see `training.losses.functions`.
-        flipped_sets: what a flip makes of sets of classes, see `transforms.flip_table`.
+        label_set: the samples' label set; must define a face.
+        settings: the composition of views.
+        seed: seed of the whole sequence.
+        cut_out: for each of `partial`, the mask of everything that must not be replaced by
+            another background, bool (height, width), or None if unknown.
+        shares: relative frequency of each of `samples`; None for equal.
+        sets: sets of classes in the labels, see `training.losses.functions`.
+        flipped_sets: the mirror images of sets, see `transforms.flip_table`.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class FaceViews:
         flipped_sets: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
         if not label_set.face:
-            raise SettingError(f"label set {label_set.name!r} does not say what a face is")
+            raise SettingError(f"label set {label_set.name!r} does not define a face")
         masks = others if others is not None else [None] * len(samples)
         weights = [1.0] * len(samples) if shares is None else shares
         labelled = [
@@ -78,10 +78,10 @@ class FaceViews:
         heads = [head for head, _ in labelled]
         if not heads or not backgrounds:
             raise SettingError("composites need labelled faces and pictures without a face")
-        self.stage = Stage.for_labels(label_set, size=settings.size, pictures=backgrounds)
+        self.painter = ViewPainter.for_labels(label_set, size=settings.size, pictures=backgrounds)
         self.composer = Composer(
             heads=heads,
-            stage=self.stage,
+            painter=self.painter,
             label_set=label_set,
             settings=settings,
             shares=None if shares is None else np.array([weight for _, weight in labelled]),
@@ -96,11 +96,11 @@ class FaceViews:
 
     @property
     def settings(self) -> SceneSettings:
-        """What views are made of."""
+        """The composition of views."""
         return self.composer.settings
 
     def settled(self, settings: SceneSettings, *, at: int) -> FaceViews:
-        """The same sequence, which goes on with other settings from view `at` on."""
+        """The same sequence with other settings from view `at` on."""
         later, views = copy.copy(self), copy.copy(self)
         later.composer = dataclasses.replace(self.composer, settings=settings)
         views._later, views._later_at = later, at
@@ -124,14 +124,14 @@ class FaceViews:
         return transforms.photometric(image, rng, settings.photometric), labels
 
     def near(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
-        """One labelled picture around its own scale, or cropped around its head."""
+        """Make a view of one labelled picture near its own scale, or cropped around its head."""
         settings = self.settings
         head = self.composer.any_head(rng)
         height, width = head.labels.shape
         if settings.as_is and rng.random() < settings.as_is:
             return self._as_it_is(head, rng)
         if rng.random() < settings.head_crops:
-            # what the second pass sees: a crop 1.6 heads high, not quite centred
+            # like the crops at inference: 1.6 heads high, not quite centred
             centre = head.centre
             scale = settings.size / (1.6 * head.height) * math.exp(rng.uniform(-0.35, 0.35))
         else:
@@ -153,7 +153,7 @@ class FaceViews:
         )
         if rng.random() < settings.occluded:
             middle = settings.size / 2
-            self.stage.occlude(
+            self.painter.occlude(
                 image,
                 labels,
                 rng,
@@ -164,9 +164,9 @@ class FaceViews:
         return image, labels
 
     def _as_it_is(self, head: Head, rng: np.random.Generator) -> tuple[Image, LabelMap]:
-        """The whole picture, or its mirror image, moved by a pixel at most.
+        """Make a view of the whole picture or its mirror image, shifted by at most a pixel.
 
-        The move lets labels that lie between pixels fall on either side.
+        The shift lets labels between pixels fall on either side.
         """
         image, labels = head.image, head.labels
         if rng.random() < 0.5:
@@ -189,7 +189,7 @@ class FaceViews:
         )
 
     def partly_labelled(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
-        """One picture of the coarser label set, its background another where that is known."""
+        """Make a view of a partially labelled picture, if possible with another background."""
         size = self.settings.size
         place = int(rng.integers(len(self.partial)))
         sample, person = self.partial[place], self.cut_out[place]
@@ -197,10 +197,10 @@ class FaceViews:
         height, width = labels.shape
         if person is not None and rng.random() < 0.6:
             shown = cv2.GaussianBlur(person.astype(np.float32), (0, 0), 1.0)
-            backdrop = cv2.resize(self.stage.backdrop(rng), (width, height))
+            backdrop = cv2.resize(self.painter.backdrop(rng), (width, height))
             image = backdrop.astype(np.uint8)
             drawing.blend(image, sample.image, shown)
-            labels = np.where(person, labels, np.uint8(self.stage.background))
+            labels = np.where(person, labels, np.uint8(self.painter.background))
         scale = size / height * math.exp(rng.uniform(-1.8, 0.4))
         return self._placed(
             image,
@@ -239,57 +239,57 @@ class FaceViews:
             label_offset=label_offset,
             sharp=settings.is_sharp(rng),
         )
-        if border < 0.3:  # mirrored sides are not mirrored faces: their labels do not count
+        if border < 0.3:  # reflected margins are not real faces, so their labels are ignored
             return warp(image, labels, matrix, border=cv2.BORDER_REFLECT_101)
         image, labels = warp(image, labels, matrix, border_label=OUTSIDE)
         outside = labels == OUTSIDE
-        fill = self.stage.backdrop(rng) if border < 0.75 else self.stage.flat(rng)
+        fill = self.painter.backdrop(rng) if border < 0.75 else self.painter.flat(rng)
         image = np.where(outside[:, :, None], fill, image)
-        labels[outside] = self.stage.background
+        labels[outside] = self.painter.background
         return image, labels
 
     def negative(self, rng: np.random.Generator, *, people: bool = True) -> tuple[Image, LabelMap]:
-        """No face at all: places, things, textures, hands, text, people without their head.
+        """Make a view without a face: places, things, textures, hands, text, headless people.
 
-        `people` must be off where faces of bystanders in the pictures are not known.
+        `people` must be False if the pictures may show unlabelled bystanders.
         """
         size = self.settings.size
-        labels = np.full((size, size), self.stage.background, np.uint8)
+        labels = np.full((size, size), self.painter.background, np.uint8)
         kind = rng.uniform(0.0 if people else 0.35, 1.0)
         if kind < 0.35:
             canvas, labels = self._headless(rng)
         elif kind < 0.8:
-            canvas = self.stage.backdrop(rng)
+            canvas = self.painter.backdrop(rng)
         else:
             colour = drawing.skin_colour(rng) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
             canvas = drawing.texture(size, rng, colour=colour)
         for _ in range(int(rng.choice([0, 0, 0, 1, 2, 3]))):
-            self.stage.hand(canvas, labels, rng, skin=drawing.skin_colour(rng))
+            self.painter.hand(canvas, labels, rng, skin=drawing.skin_colour(rng))
         if rng.random() < 0.2:
             drawing.write_text(canvas, rng)
         if rng.random() < 0.2:
             place, height = tuple(rng.uniform(0, size, 2)), rng.uniform(12, 0.8 * size)
             drawing.draw_mask(canvas, rng, centre=place, height=height)
-        pad_x, pad_y = self.stage.bands(rng)
-        self.stage.letterbox(canvas, labels, rng, pad_x=pad_x, pad_y=pad_y)
+        pad_x, pad_y = self.painter.bands(rng)
+        self.painter.letterbox(canvas, labels, rng, pad_x=pad_x, pad_y=pad_y)
         return canvas, labels
 
     def _headless(self, rng: np.random.Generator) -> tuple[Image, LabelMap]:
-        """A labelled picture whose head is covered: clothes, hands and places without a face."""
+        """Cover the head in a labelled picture, leaving clothes, hands and background."""
         head = self.composer.any_head(rng)
         cover = self.composer.is_head[head.labels].astype(np.uint8)
         reach = max(3, round(head.height * 0.08))
         cover = cv2.dilate(cover, np.ones((reach, reach), np.uint8))
         soft = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), 2.0)
-        fill = self.stage.backdrop(rng)
+        fill = self.painter.backdrop(rng)
         height, width = head.labels.shape
         if fill.shape[:2] != (height, width):
             fill = cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR)
         image = head.image.copy()
         drawing.blend(image, fill, np.maximum(soft, cover))
-        labels = np.where(cover > 0, np.uint8(self.stage.background), head.composed)
+        labels = np.where(cover > 0, np.uint8(self.painter.background), head.composed)
         gone = self.composer.is_head[labels]
-        labels = np.where(gone, np.uint8(self.stage.background), labels)
+        labels = np.where(gone, np.uint8(self.painter.background), labels)
         scale = self.settings.size / height * math.exp(rng.uniform(-0.2, 0.9))
         centre = (rng.uniform(0.2, 0.8) * width, rng.uniform(0.4, 0.9) * height)
         return self._placed(

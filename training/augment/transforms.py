@@ -1,7 +1,7 @@
-"""Joint transforms of an image and its labels, and what cameras do to colours.
+"""Transform images together with their labels, and simulate cameras' effects on colour.
 
-Everything works on RGB uint8 images and uint8 label maps with OpenCV; geometry is one affine
-warp, colour is one table look-up a channel.
+Everything works on RGB uint8 images and uint8 label maps with OpenCV. Geometry is one affine warp,
+and colour is one table lookup per channel.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Matrix = npt.NDArray[np.float32]
 def flip_table(
     label_set: LabelSet, *, sets: Mapping[int, int] = MappingProxyType({})
 ) -> npt.NDArray[np.uint8]:
-    """The ids after a horizontal flip, uint8 (256,): left and right swap, 255 stays.
+    """The ids after a horizontal flip, uint8 (256,): left and right are swapped, 255 is kept.
 
-    `sets` maps the values of sets of classes that know left from right to their mirror images.
+    `sets` maps sets of classes that distinguish left and right to their mirror images.
     """
     table = np.arange(256, dtype=np.uint8)
     for first, second in label_set.flip_pairs:
@@ -41,13 +41,13 @@ def flip_table(
 def flip(
     image: Image, labels: LabelMap, table: npt.NDArray[np.uint8], *, shift: int = 0
 ) -> tuple[Image, LabelMap]:
-    """The mirror image.
+    """Mirror an image and its labels.
 
     Args:
-        table: of `flip_table`.
-        shift: pixels by which the mirrored labels move to the right. Labels that were sampled at
-            the pixels' left edges lie half a pixel to the right of the picture; mirrored, they
-            would lie half a pixel to the left of it, unless they move by one.
+        table: the result of `flip_table`.
+        shift: pixels by which to shift the mirrored labels to the right. Labels sampled at the
+            pixels' left edges are half a pixel to the right of the picture; mirrored, they would
+            be half a pixel to its left unless shifted by one.
     """
     mirrored = table[labels[:, ::-1]]
     if shift:
@@ -63,13 +63,13 @@ def affine(
     degrees: float = 0.0,
     stretch: float = 1.0,
 ) -> Matrix:
-    """Rotate and scale about a source point, and move it to a target point.
+    """Make an affine map that rotates and scales about a source point and moves it to a target.
 
     Args:
-        source_centre, target_centre: (x, y), pixels.
+        source_centre, target_centre: (x, y) in pixels.
         scale: target pixels per source pixel.
-        degrees: anticlockwise as seen.
-        stretch: x is scaled by its root, y by the inverse of it.
+        degrees: rotation, anticlockwise on the screen.
+        stretch: x is scaled by its square root, y by the inverse.
     """
     angle = math.radians(degrees)
     scale_x, scale_y = scale * math.sqrt(stretch), scale / math.sqrt(stretch)
@@ -92,15 +92,15 @@ def warp(
     label_offset: float = 0.0,
     sharp: bool = False,
 ) -> tuple[Image, LabelMap]:
-    """Both through one affine map to (size, size): the image bilinear, the labels nearest.
+    """Warp an image (bilinear) and its labels (nearest) with one affine map to (size, size).
 
-    Shrinking goes through halved pictures first, so that it averages as a camera does.
+    To shrink, the picture is halved first, so that pixels are averaged as in a camera.
 
     Args:
-        border_label: of what the labels do not reach.
-        label_offset: pixels by which the labels lie to the right of and below what they label;
-            in the target they lie where the picture is.
-        sharp: the image cubic instead, which blurs less.
+        border_label: the label outside the source.
+        label_offset: pixels by which the source's labels are shifted to the right and down; this
+            is corrected in the target.
+        sharp: interpolate the image cubically, which blurs less.
     """
     offset = np.full(2, label_offset, np.float32)
     warped_labels = _mapped(
@@ -115,7 +115,7 @@ def warp(
     while min(image.shape[:2]) >= 8 and math.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 0.6:
         height, width = image.shape[0] // 2, image.shape[1] // 2
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        # the halved picture's pixel p lies at 2 p + 0.5 of the whole one
+        # pixel p of the halved picture is at 2 p + 0.5 of the original
         matrix[:, 2] += matrix[:, :2] @ np.array([0.5, 0.5], np.float32)
         matrix[:, :2] *= 2
     how = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
@@ -145,17 +145,17 @@ def _mapped(
 
 @dataclass(frozen=True, kw_only=True)
 class PhotometricSettings:
-    """How likely each change is, 0..1, and how strong it may be.
+    """The probability, 0..1, and strength of each change of colour.
 
     Attributes:
-        colour: gain of each channel, gamma, saturation.
+        colour: change each channel's gain, gamma and saturation.
         gamma: largest exponent; the smallest is its inverse.
-        grey: no colour at all.
-        enlarge: shrunk and enlarged again, as a small face in a frame is.
-        blur: defocus or motion.
-        noise: a sensor's; up to `noise_level` grey levels.
-        jpeg: compressed at a quality of 15..70.
-        shade: light that differs from place to place.
+        grey: remove colour.
+        enlarge: shrink and enlarge again, like a small face in a frame.
+        blur: defocus or motion blur.
+        noise: sensor noise of up to `noise_level` grey levels.
+        jpeg: JPEG compression at a quality of 15..70.
+        shade: uneven light.
     """
 
     colour: float = 0.8
@@ -177,7 +177,7 @@ class PhotometricSettings:
 
 
 def colour_shift(image: Image, rng: np.random.Generator, *, gamma: float) -> Image:
-    """Another exposure, gamma, white balance and saturation."""
+    """Change exposure, gamma, white balance and saturation."""
     exponent = gamma ** rng.uniform(-1, 1) if rng.random() < 0.5 else 1.15 ** rng.uniform(-1, 1)
     gains = rng.uniform(0.65, 1.35) * rng.uniform(0.87, 1.15, 3)
     offset = rng.uniform(-0.12, 0.12)
@@ -192,7 +192,7 @@ def colour_shift(image: Image, rng: np.random.Generator, *, gamma: float) -> Ima
 
 
 def shaded(image: Image, rng: np.random.Generator) -> Image:
-    """Lit from one side, or through leaves: brighter here, darker there, by up to a half or so."""
+    """Simulate light from one side or through leaves, varying brightness by up to about a half."""
     height, width = image.shape[:2]
     nodes = int(rng.integers(2, 6))
     light = np.exp(0.35 * rng.standard_normal((nodes, nodes))).astype(np.float32)
@@ -201,7 +201,7 @@ def shaded(image: Image, rng: np.random.Generator) -> Image:
 
 
 def motion_kernel(length: int, degrees: float) -> npt.NDArray[np.float32]:
-    """A line of `length` pixels through the middle of a square kernel, summing to one."""
+    """A square kernel with a centred line of `length` pixels, summing to one."""
     kernel = np.zeros((length, length), np.float32)
     middle = (length - 1) / 2
     dx, dy = math.cos(math.radians(degrees)) * middle, math.sin(math.radians(degrees)) * middle
@@ -211,7 +211,7 @@ def motion_kernel(length: int, degrees: float) -> npt.NDArray[np.float32]:
 
 
 def photometric(image: Image, rng: np.random.Generator, settings: PhotometricSettings) -> Image:
-    """What lenses, sensors, light and codecs do; the labels stay as they are."""
+    """Simulate the effects of lenses, sensors, light and codecs; labels are unaffected."""
     height, width = image.shape[:2]
     if rng.random() < settings.colour:
         image = colour_shift(image, rng, gamma=settings.gamma)

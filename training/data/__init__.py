@@ -1,1 +1,1 @@
-"""One file per data set: its own layout in, (image, label ids) out."""
+"""Readers for data sets, one module per data set, that yield images with label ids."""

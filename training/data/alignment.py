@@ -1,8 +1,8 @@
-"""How far labels lie from the picture's edges, in parts of a pixel.
+"""Measure the offset between labels and the picture's edges to a fraction of a pixel.
 
-Where two labels meet, the picture has an edge more often than not. The mean gradient across all
-such borders, moved by whole pixels to either side, has its peak where the edges are; a parabola
-through the peak and its neighbours tells that to a tenth of a pixel.
+Borders between labels usually coincide with edges in the picture. The mean gradient across all
+borders, shifted by whole pixels to either side, peaks at the edges' position; a parabola through
+the peak and its neighbours locates it to a tenth of a pixel.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from rtseg.labels import IGNORED
 from training.data.base import Sample
 
 REACH = 3
-"""Pixels to either side."""
+"""Largest shift to either side in pixels."""
 
 
 def displacement(samples: Iterable[Sample]) -> tuple[float, float]:
-    """How far (x, y) the labels of some pictures lie to the right of and below their edges, pixels.
+    """Measure the offset (x, y) of labels to the right of and below the edges, in pixels.
 
-    What a sample says of it (`label_offset`) is taken into account: samples that tell the truth
-    give zero.
+    Each sample's stated `label_offset` is subtracted, so correct samples give zero.
     """
     sums = np.zeros((2, 2 * REACH + 1))
     offset = 0.0
@@ -40,7 +39,7 @@ def displacement(samples: Iterable[Sample]) -> tuple[float, float]:
 def _profile(
     grey: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
-    """The summed gradient along x, at the labels' borders moved by -REACH..REACH pixels."""
+    """The summed gradient along x at the labels' borders, shifted by -REACH..REACH pixels."""
     gradient = np.abs(np.diff(grey, axis=1))
     first, second = labels[:, :-1], labels[:, 1:]
     border = (first != second) & (first != IGNORED) & (second != IGNORED)
@@ -52,9 +51,9 @@ def _profile(
 
 
 def _peak(profile: npt.NDArray[np.float64]) -> float:
-    """How far the labels lie beyond the edges: minus the place of the profile's peak."""
+    """The labels' offset: minus the position of the profile's peak."""
     top = int(np.clip(profile.argmax(), 1, len(profile) - 2))
-    before, here, after = profile[top - 1 : top + 2]
-    curve = before - 2 * here + after
+    before, peak, after = profile[top - 1 : top + 2]
+    curve = before - 2 * peak + after
     inner = 0.5 * (before - after) / curve if curve else 0.0
     return -(top + inner - REACH)

@@ -1,6 +1,6 @@
-"""Pictures without a face: what composites are painted on, and negatives by themselves.
+"""Face-free pictures, for backgrounds of composites and as negatives.
 
-Layout: `backgrounds/NNN.jpg`. The split lists keep near-duplicates on one side.
+Layout: `backgrounds/NNN.jpg`. The split lists keep near-duplicates in the same split.
 """
 
 from __future__ import annotations

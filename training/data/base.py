@@ -1,4 +1,4 @@
-"""What every data set gives: named pairs of an RGB image and its label ids."""
+"""The interface of data sets: named pairs of an RGB image and its label ids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtseg.frames import Image, LabelMap
 from rtseg.labels import IGNORED, LabelSet
 
 SPLITS = Path(__file__).resolve().parent.parent / "splits"
-"""Where the committed lists of names lie, one name a line."""
+"""The folder of the committed lists of names, one per line."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,14 +23,14 @@ class Sample:
     """One labelled picture.
 
     Attributes:
-        name: what its data set calls it.
+        name: its name in the data set.
         image: uint8 (height, width, 3), RGB.
         labels: uint8 (height, width), ids of the data set's label set, or 255: ignored; from
             `training.losses.functions.FIRST_SET` up, sets of them.
-        label_offset: pixels by which the labels lie to the right of and below what they label.
-            Views and measurements put them right at any scale; half a pixel cannot be put right
-            in the labels themselves.
-        sets: the classes that each value from `FIRST_SET` up stands for.
+        label_offset: pixels by which the labels are shifted to the right and down. Views and
+            measurements correct this at any scale, because labels cannot be shifted by half a
+            pixel themselves.
+        sets: the classes of each set, for label values from `FIRST_SET` up.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Dataset(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """One name a sample, in order."""
+        """The samples' names in order."""
 
     @property
     def label_set(self) -> LabelSet:
-        """What the ids mean."""
+        """The meaning of the ids."""
 
     def __len__(self) -> int: ...
 
@@ -57,7 +57,7 @@ class Dataset(Protocol):
 
 
 def samples_of(dataset: Dataset) -> Iterator[Sample]:
-    """Every sample in order."""
+    """Yield every sample in order."""
     for index in range(len(dataset)):
         yield dataset[index]
 
@@ -66,7 +66,7 @@ def read_split(name: str) -> tuple[str, ...]:
     """The names in a committed list, such as `helen-train`.
 
     Raises:
-        SourceError: there is no such list, or a name stands twice in it.
+        SourceError: there is no such list, or it contains a name twice.
     """
     path = SPLITS / f"{name}.txt"
     try:
@@ -75,14 +75,14 @@ def read_split(name: str) -> tuple[str, ...]:
         known = listed(sorted(file.stem for file in SPLITS.glob("*.txt")))
         raise SourceError(f"there is no split list {name!r}; there are: {known}") from None
     if len(set(lines)) != len(lines):
-        raise SourceError(f"{path}: a name stands twice in this split list")
+        raise SourceError(f"{path}: this split list contains a name twice")
     return tuple(lines)
 
 
 def require_folder(folder: Path, *, what: str) -> Path:
-    """The folder, or a SourceError that says what was looked for."""
+    """Return the folder, or raise a SourceError that says what is missing."""
     if not folder.is_dir():
-        raise SourceError(f"{folder}: no such folder; {what} was looked for there")
+        raise SourceError(f"{folder}: no such folder; it should contain {what}")
     return folder
 
 
@@ -123,7 +123,7 @@ def read_labels(path: Path, label_set: LabelSet) -> LabelMap:
 
 
 def check_ids(labels: LabelMap, label_set: LabelSet, *, origin: str) -> None:
-    """Raise a SourceError that names the first unknown id, if there is one."""
+    """Raise a SourceError that names the first unknown id, if any."""
     counts = np.bincount(labels.ravel(), minlength=256)
     unknown = np.flatnonzero(counts[len(label_set) : IGNORED]) + len(label_set)
     if unknown.size:
@@ -134,7 +134,7 @@ def check_ids(labels: LabelMap, label_set: LabelSet, *, origin: str) -> None:
 
 
 def resize_labels(labels: LabelMap, *, height: int, width: int) -> LabelMap:
-    """Nearest-neighbour resizing: no id appears that was not there."""
+    """Resize labels by nearest neighbour, which creates no new ids."""
     if labels.shape == (height, width):
         return labels
     resized: LabelMap = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)

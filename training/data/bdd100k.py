@@ -1,8 +1,8 @@
 """BDD100K's drivable area (Yu et al., CVPR 2020): the road from a windscreen.
 
 Layout: `bdd100k/{images/100k,labels/drivable/masks}/{train,val}/NAME.{jpg,png}`, 1280x720. In the
-masks 0 is the own lane ("direct"), 1 an alternative one, and 2 everything else; the folder
-`colormaps` beside them is not read. About 12%, 5% and 83% of the pixels.
+masks, 0 is the ego lane ("direct"), 1 an alternative lane, and 2 everything else (about 12%, 5% and
+83% of the pixels). The folder `colormaps` beside them is not read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PUBLISHED_SHARES = {"published-train": (0.0, 0.7), "published-val": (0.7, 0.9)} 
 
 
 def open_bdd_drivable(data: Path, split: str) -> PairedFiles:
-    """The frames of one split.
+    """Open the frames of one split.
 
     Args:
         data: the data folder, or the one that holds `images` and `labels`.
@@ -55,7 +55,7 @@ def _published(names: tuple[str, ...], split: str) -> tuple[str, ...]:
     import torch
 
     names = names[:PUBLISHED_PICTURES]
-    # what torch.utils.data.random_split does with this seed
+    # as torch.utils.data.random_split does with this seed
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(1)).tolist()
     first, last = (round(len(names) * share) for share in PUBLISHED_SHARES[split])
     return tuple(names[index] for index in order[first:last])

@@ -1,7 +1,7 @@
-"""Faces that a data set leaves unlabelled, so that composites do not treat them as background.
+"""Find faces that a data set leaves unlabelled, so that composites do not treat them as background.
 
-`splits/helen-bystanders.txt` holds them as boxes, so that training starts from nothing but the
-data. It was written by
+`splits/helen-bystanders.txt` lists their boxes, so that training needs nothing but the data. It was
+written by
 
     python -m training.data.bystanders CHECKPOINT --data DIR > training/splits/helen-bystanders.txt
 """
@@ -29,70 +29,70 @@ if TYPE_CHECKING:
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[int, int, int, int]
-"""x, y, width, height, pixels."""
+"""x, y, width and height in pixels."""
 
 LIST = Path(__file__).parents[1] / "splits" / "helen-bystanders.txt"
 
 
 def bystanders(predictor: Predictor, samples: Sequence[Sample], label_set: LabelSet) -> list[Mask]:
-    """Where in each picture a network sees another head than the labelled one.
+    """Detect heads other than the labelled one in each picture with a network.
 
-    The labelled head is covered with grey first, so that the others are what there is to see. A
-    region counts only where the network sees skin *and* parts of a face in it: what it takes for
-    skin elsewhere (hands, walls) stays background, and is learned as such.
+    The labelled head is covered with grey first. A region counts only if the network predicts skin
+    *and* parts of a face in it; other predicted skin (hands, walls) remains background, and is
+    learned as such.
 
     Returns:
-        One mask a sample, bool (height, width): the others' heads, a little widened.
+        One mask of the others' heads per sample, bool (height, width), slightly widened.
     """
     parts = [label_id for ids in label_set.face_parts for label_id in ids]
     head_ids = list(label_set.head)
-    found: list[Mask] = []
+    masks: list[Mask] = []
     for start in range(0, len(samples), predictor.batch):
         chunk = samples[start : start + predictor.batch]
-        own = [_widened(np.isin(sample.labels, head_ids), 9) for sample in chunk]
+        head_masks = [_widened(np.isin(sample.labels, head_ids), 9) for sample in chunk]
         covered = [
             np.where(mask[:, :, None], np.uint8(PADDING), sample.image)
-            for mask, sample in zip(own, chunk, strict=True)
+            for mask, sample in zip(head_masks, chunk, strict=True)
         ]
-        for mask, predicted in zip(own, predictor.probabilities(covered), strict=True):
+        for mask, predicted in zip(head_masks, predictor.probabilities(covered), strict=True):
             head = (predicted[head_ids].sum(0) > 0.4) & ~mask
-            seen = predicted[parts].sum(0) > 0.4
+            has_part = predicted[parts].sum(0) > 0.4
             count, marks = cv2.connectedComponents(head.astype(np.uint8))
             others = np.zeros(head.shape, bool)
             for i in range(1, count):
                 piece = marks == i
-                if piece.sum() >= 60 and (piece & seen).sum() >= 6:
+                if piece.sum() >= 60 and (piece & has_part).sum() >= 6:
                     others |= piece
-            found.append(_widened(others, 9) & ~mask)
-    return found
+            masks.append(_widened(others, 9) & ~mask)
+    return masks
 
 
 def boxes_of(mask: Mask) -> list[Box]:
-    """The boxes of a mask's connected pieces."""
+    """The boxes of a mask's connected components."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     return [(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[1:]]
 
 
 def read_boxes(path: Path = LIST) -> dict[str, list[Box]]:
-    """The boxes of a list by the picture's name; a line is `NAME X Y WIDTH HEIGHT`.
+    """Read boxes by picture name from lines of `NAME X Y WIDTH HEIGHT`.
 
     Raises:
-        SettingError: a line is something else.
+        SettingError: a line is malformed.
     """
-    found: dict[str, list[Box]] = {}
+    boxes: dict[str, list[Box]] = {}
     for number, line in enumerate(path.read_text().splitlines(), 1):
         name, *numbers = line.split()
         if len(numbers) != 4 or not all(text.isdigit() for text in numbers):
             raise SettingError(f"{path}:{number}: expected NAME X Y WIDTH HEIGHT; found {line!r}")
         x, y, width, height = map(int, numbers)
-        found.setdefault(name, []).append((x, y, width, height))
-    return found
+        boxes.setdefault(name, []).append((x, y, width, height))
+    return boxes
 
 
 def listed_bystanders(
     samples: Sequence[Sample], label_set: LabelSet, boxes: dict[str, list[Box]]
 ) -> list[Mask]:
-    """The listed boxes as masks, one a sample; the sample's own labelled head is left out."""
+    """Convert listed boxes to masks, one per sample, excluding the sample's labelled head."""
     head_ids = list(label_set.head)
     masks = []
     for sample in samples:
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
-    # PyTorch is needed here only: the list is read without it
+    # only this command needs PyTorch; the list is read without it
     from rtseg.checkpoint import read_checkpoint
     from training.evaluation.predictor import Predictor
 

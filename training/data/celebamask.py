@@ -2,8 +2,8 @@
 
 Layout: `CelebAMask-HQ/{CelebA-HQ-img/N.jpg,CelebAMask-HQ-mask-anno/K/NNNNN_PART.png,
 CelebA-HQ-to-CelebA-mapping.txt}`, where K = N // 2000; parts that a face does not show have no
-file. The masks overlap: they are painted in the order of the ids, so that eyes, nose and lips end
-up over the skin. Masks are 512x512, pictures 1024x1024: samples have the masks' size. Left and
+file. The masks overlap, and are painted in the order of the ids, so that eyes, nose and lips end up
+over the skin. Masks are 512x512 and pictures 1024x1024; samples have the masks' size. Left and
 right are the subject's.
 """
 
@@ -27,10 +27,10 @@ PARTS = (
     *("mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth"),
 )
 """The files' names for the ids 1..18, in painting order. `ear_r` is an earring, `neck_l` a
-necklace: names are compared whole, never by how they begin."""
+necklace, so names are compared whole, never by prefix."""
 
 FAULTY = {404: "the mouth is missing", 2110: "the masks are displaced", 4790: "the masks are empty"}
-"""Pictures whose masks are known to be wrong; no training split holds them."""
+"""Pictures whose masks are known to be wrong; they are not in any training split."""
 
 CELEBA_PARTITION = (162_770, 182_637)
 """CelebA's official partition: pictures before the first are train, before the second val."""
@@ -80,13 +80,13 @@ class CelebAMask:
         return len(self.ids)
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """The picture, and the masks that exist."""
+        """The files of the picture and its existing masks."""
         number = self.ids[index]
         masks = (self._mask(number, part) for part in PARTS)
         return self._image(number), *(path for path in masks if path.exists())
 
     def unexpected(self) -> tuple[str, ...]:
-        """Files among the masks that belong to no known part, and faces known to be faulty."""
+        """Mask files of unknown parts, and faces known to be faulty."""
         known = frozenset(PARTS)
         strays = (
             str(path)
@@ -130,12 +130,12 @@ class CelebAMask:
             _check_binary(mask, path)
             labels[mask > 127] = label_id
         if labels is None:
-            raise SourceError(f"{self._mask(number, '*')}: the face {number} has no mask at all")
+            raise SourceError(f"{self._mask(number, '*')}: the face {number} has no masks")
         return labels
 
 
 def _check_binary(mask: LabelMap, path: Path) -> None:
-    """Masks are black and white; a grey one is no mask of this data set."""
+    """Check that a mask is black and white."""
     counts = np.bincount(mask.ravel(), minlength=256)
     grey = np.flatnonzero(counts[1:255]) + 1
     if grey.size:
@@ -145,7 +145,7 @@ def _check_binary(mask: LabelMap, path: Path) -> None:
 
 
 def _numbers(root: Path) -> list[int]:
-    """The ids of the pictures that are there."""
+    """The ids of the existing pictures."""
     return sorted(int(path.stem) for path in (root / IMAGES).glob("*.jpg") if path.stem.isdigit())
 
 

@@ -1,4 +1,4 @@
-"""Check a download: what is present, missing, broken or duplicated."""
+"""Check a downloaded data set for missing, broken and duplicate pictures."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ class Pictures(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """One name a picture, in order."""
+        """The pictures' names in order."""
 
     def __getitem__(self, index: int) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What is known of one part of a download.
+    """The results of checking one split.
 
     Attributes:
-        count: pictures in its list.
-        readable: how many of them could be read.
-        missing: files that should be there and are not.
-        unexpected: what the data set itself knows to be odd: stray files, known faults.
-        broken: one line for each that could not, whether missing or damaged.
-        duplicates: pairs of names whose pictures are the same, pixel for pixel.
-        shared: pairs of names, one here and one in a split that was walked before.
-        shares: percent of the pixels by class name; empty where there are no labels.
+        count: number of pictures in its list.
+        readable: number of pictures that could be read.
+        missing: files that should exist but do not.
+        unexpected: irregularities known to the data set: stray files, known faults.
+        broken: one line for each picture that could not be read, missing or damaged.
+        duplicates: pairs of names with identical pictures.
+        shared: pairs of names with identical pictures, one here and one in an earlier split.
+        shares: percentage of pixels by class name; empty without labels.
     """
 
     count: int
@@ -55,15 +55,15 @@ def check(
 
     Args:
         pictures: the split.
-        split: what to call it in later splits' findings.
-        earlier: digests of the pictures of the splits walked before; this one's are added. A
-            picture of a split for learning that is also in one for measuring is a leak.
+        split: its name in later splits' findings.
+        earlier: digests of the earlier splits' pictures, to which this split's are added. A
+            training picture that is also in a test split is a leak.
     """
     earlier = {} if earlier is None else earlier
     missing = _missing(pictures)
     broken: list[str] = []
     shared: list[tuple[str, str]] = []
-    seen: dict[bytes, str] = {}
+    name_by_digest: dict[bytes, str] = {}
     duplicates: list[tuple[str, str]] = []
     counts = np.zeros(256, np.int64)
     for index, name in enumerate(pictures.names):
@@ -76,12 +76,12 @@ def check(
         if isinstance(item, Sample):
             counts += np.bincount(item.labels.ravel(), minlength=256)
         digest = hashlib.sha256(image.tobytes()).digest()
-        if digest in seen:
-            duplicates.append((seen[digest], name))
+        if digest in name_by_digest:
+            duplicates.append((name_by_digest[digest], name))
         elif digest in earlier:
             shared.append((earlier[digest], name))
-        seen.setdefault(digest, name)
-    for digest, name in seen.items():
+        name_by_digest.setdefault(digest, name)
+    for digest, name in name_by_digest.items():
         earlier.setdefault(digest, f"{split}/{name}" if split else name)
     names = pictures.label_set.names if hasattr(pictures, "label_set") else ()
     total = max(1, int(counts[: len(names)].sum()))

@@ -17,11 +17,11 @@ from training.data.pairs import Pair, PairedFiles
 SPLITS = ("train", "val", "published-train", "published-val")
 PUBLISHED_TRAIN = 1000
 PUBLISHED_VAL = 50
-"""Pictures of the published run: the first of the sorted training names, and those after them."""
+"""Pictures of the published run: the first sorted training names, and those after them."""
 
 
 def open_cihp(data: Path, split: str) -> PairedFiles:
-    """The people of one split.
+    """Open the people of one split.
 
     Args:
         data: the data folder, or the one that holds `Training` and `Validation`.
@@ -29,7 +29,7 @@ def open_cihp(data: Path, split: str) -> PairedFiles:
             the first 1,000 of the sorted training names and the 50 after them.
 
     Raises:
-        SourceError: the folders are not there, or hold too few pictures for the split.
+        SourceError: the folders do not exist, or have too few pictures for the split.
     """
     check_split(split, SPLITS, what="CIHP")
     folder = "Validation" if split == "val" else "Training"
@@ -43,10 +43,10 @@ def open_cihp(data: Path, split: str) -> PairedFiles:
     if split == "published-train":
         names = names[:PUBLISHED_TRAIN]
     elif split == "published-val":
-        found, names = len(names), names[PUBLISHED_TRAIN : PUBLISHED_TRAIN + PUBLISHED_VAL]
+        count, names = len(names), names[PUBLISHED_TRAIN : PUBLISHED_TRAIN + PUBLISHED_VAL]
         if not names:
             raise SourceError(
-                f"{root / folder / 'Images'}: holds {found} pictures; the split published-val is "
+                f"{root / folder / 'Images'}: holds {count} pictures; the split published-val is "
                 f"the {PUBLISHED_VAL} after the first {PUBLISHED_TRAIN}"
             )
     return PairedFiles(

@@ -1,9 +1,8 @@
-"""What a pixel of each data set may be, in the classes of the shipped model.
+"""Convert each data set's labels to the shipped model's classes, or sets of them.
 
-The data sets disagree on what they tell apart: ears are background to Helen* and skin to FASSEG,
-and Figaro-1k knows nothing but hair. Each of their ids becomes one class, or the set of classes
-that it may stand for; a set's value is its place in `SETS` plus
-`training.losses.functions.FIRST_SET`.
+The data sets distinguish different classes: ears are background in Helen* and skin in FASSEG, and
+Figaro-1k has only hair. Each of their ids becomes one class, or the set of classes that it may
+stand for; a set's value is its index in `SETS` plus `training.losses.functions.FIRST_SET`.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ _NAMED_SETS: Mapping[str, tuple[int, ...]] = {
 }
 
 SETS: Sets = tuple(_NAMED_SETS.values())
-"""The classes of each set; the first of them is what a right prediction is counted as."""
+"""The classes of each set; a correct prediction is counted as the first of them."""
 
 _VALUE = {name: FIRST_SET + place for place, name in enumerate(_NAMED_SETS)}
 
@@ -84,7 +83,7 @@ FLIPPED_SETS = {
     _VALUE["glasses-left-eye"]: _VALUE["glasses-right-eye"],
     _VALUE["glasses-right-eye"]: _VALUE["glasses-left-eye"],
 }
-"""What a horizontal flip makes of the sets that know left from right."""
+"""The mirror images of sets that distinguish left and right."""
 
 
 def _table(changes: Mapping[int, int]) -> npt.NDArray[np.uint8]:
@@ -122,7 +121,7 @@ _FROM_FASSEG = {
     (4, 5): "fasseg-eye",
     (7, 8, 9): "fasseg-mouth",
 }
-"""What the sets of Helen*'s classes in which FASSEG is read become."""
+"""Conversion of the sets of Helen*'s classes in which FASSEG is read."""
 
 _FROM_FIGARO = _table({0: _VALUE["figaro-other"], 1: _ID["hair"]})
 
@@ -137,44 +136,44 @@ def _mapped(sample: Sample, table: npt.NDArray[np.uint8]) -> Sample:
 
 
 def from_celebamask(sample: Sample) -> Sample:
-    """CelebAMask-HQ names every class, its left and right the subject's."""
+    """Convert CelebAMask-HQ, which has every class, with left and right the subject's."""
     return _mapped(sample, _FROM_CELEBAMASK)
 
 
 def from_helen(sample: Sample, *, glasses: bool) -> Sample:
-    """Helen* knows no ear, neck, clothes, hat or jewellery, and no glasses.
+    """Convert Helen*, which has no ears, neck, clothes, hats, jewellery or glasses.
 
-    Its labels lie half a pixel aside, which the sample says.
+    Its labels are offset by half a pixel, which the sample states.
 
     Args:
-        glasses: the person wears some, or may: skin, brows and eyes may then be glasses.
+        glasses: whether the person may wear glasses; skin, brows and eyes may then be glasses.
     """
     displaced = dataclasses.replace(sample, label_offset=LABEL_OFFSET)
     return _mapped(displaced, _FROM_HELEN_WITH_GLASSES if glasses else _FROM_HELEN)
 
 
 def from_fasseg(sample: Sample, sets: Sets) -> Sample:
-    """FASSEG as `training.data.fasseg.as_helen` reads it, with that module's sets."""
+    """Convert FASSEG as read by `training.data.fasseg.as_helen`, with that module's sets."""
     changes = {FIRST_SET + k: _VALUE[_FROM_FASSEG[tuple(ids)]] for k, ids in enumerate(sets)}
     return _mapped(sample, _table({0: _VALUE["fasseg-background"], **changes}))
 
 
 def from_figaro(sample: Sample) -> Sample:
-    """Figaro-1k: hair, or anything but hair."""
+    """Convert Figaro-1k: hair, or anything but hair."""
     return _mapped(sample, _FROM_FIGARO)
 
 
 def from_masked(sample: Sample) -> Sample:
-    """Masked faces: a mask is none of skin, nose, lips and mouth."""
+    """Convert masked faces: a mask is neither skin, nose, lips nor mouth."""
     return _mapped(sample, _FROM_MASKED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceTargets:
-    """A data set whose ids are read as classes of the shipped model, or sets of them.
+    """A data set converted to the shipped model's classes, or sets of them.
 
     Attributes:
-        dataset: as it is on disk.
+        dataset: the data set as stored.
         convert: one of this module's functions.
     """
 
@@ -184,7 +183,7 @@ class FaceTargets:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """One name a sample, in order."""
+        """The samples' names in order."""
         return self.dataset.names
 
     def __len__(self) -> int:

@@ -2,9 +2,10 @@
 
 Layouts: `fasseg/{V1,V2}/{Train,Test}_{RGB,Labels}/N.bmp` and
 `fasseg/V3/{Train,Test}_{RGB,labels}/<yaw>/NAME.bmp`; PNG and JPEG in place of BMP are read too.
-Labels are colours, in V2 antialiased and some of them 32-bit, so that each pixel takes the nearest
-colour of the palette, never an exact match, and only then are they resized, by nearest neighbour.
-V1 and V2 show the same photos. Six test photos of V1 and V2 are training photos, byte for byte.
+Labels are colours, antialiased in V2 and some of them 32-bit. So each pixel takes the nearest
+colour of the palette instead of an exact match, and only then are labels resized, by nearest
+neighbour.
+V1 and V2 show the same photos. Six test photos of V1 and V2 are identical to training photos.
 V3 is split by person: persons 03 and 06 are held out.
 """
 
@@ -35,12 +36,12 @@ LEAKED_TEST_NAMES = frozenset(("13", "17", "20", "23", "26", "44"))
 """Test photos of V1 and V2 that are the training photos 17, 16, 18, 19, 15 and 20."""
 
 HELD_OUT = 2
-"""How many of the 20 training photos the published run keeps for validation."""
+"""How many of the 20 training photos the published run uses for validation."""
 
 SPLITS = ("train", "val", "published-train", "published-val", "test", "test-all")
 
 PURE = 0.3
-"""The least share of a label's pixels that must lie on the palette (within 24 levels a channel)."""
+"""The least share of a label's pixels that must be close to the palette (24 levels per channel)."""
 
 HELEN_SETS: Sets = (
     (0, 1),
@@ -51,7 +52,7 @@ HELEN_SETS: Sets = (
     (4, 5),
     (7, 8, 9),
 )
-"""What `as_helen` writes as FIRST_SET + k: the classes of Helen* that a pixel may be."""
+"""Sets that `as_helen` writes as FIRST_SET + k: the classes of Helen* that a pixel may be."""
 
 _SKIN_OR_NECK, _SKIN_OR_NOSE, _ABOVE_EYES, _BROW, _BROW_OR_HAIR, _EYE, _MOUTH = (
     FIRST_SET + k for k in range(len(HELEN_SETS))
@@ -60,14 +61,14 @@ _SKIN_OR_NECK, _SKIN_OR_NOSE, _ABOVE_EYES, _BROW, _BROW_OR_HAIR, _EYE, _MOUTH = 
 
 @dataclass(frozen=True, kw_only=True)
 class Fasseg:
-    """The pairs of one version and split; labels are ids of `FASSEG`.
+    """The pairs of one version and split, with ids of `FASSEG`.
 
     Args:
         root: the data folder.
         version: V1 and V2 label the same photos, V2 more finely; V3 shows 13 yaws.
-        split: `train` and `val` are the committed lists, made of the training names only;
+        split: `train` and `val` are the committed lists, made of training names only;
             `published-train` and `published-val` (V1, V2) are its first 18 names and the last 2;
-            `test` leaves out the photos that the training names show too, `test-all` does not.
+            `test` omits photos that are also in the training names, `test-all` does not.
     """
 
     root: Path
@@ -104,7 +105,7 @@ class Fasseg:
         return len(self.names)
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """The photo and its labels."""
+        """The files of the photo and its labels."""
         return self.pairs.files(index)
 
     def __getitem__(self, index: int) -> Sample:
@@ -119,8 +120,10 @@ def _names(root: Path, version: str, split: str) -> tuple[str, ...]:
         raise SettingError("the published split is one of V1 and V2; V3 has train, val and test")
     folder = root / ("Test_RGB" if split.startswith("test") else "Train_RGB")
     pattern = "*/*.*" if version == "v3" else "*.*"
-    found = {str(path.relative_to(folder).with_suffix("")) for path in folder.glob(pattern)}
-    names = sorted(found, key=lambda name: (len(name), name))
+    unsorted_names = {
+        str(path.relative_to(folder).with_suffix("")) for path in folder.glob(pattern)
+    }
+    names = sorted(unsorted_names, key=lambda name: (len(name), name))
     if split == "published-train":
         names = names[:-HELD_OUT]
     elif split == "published-val":
@@ -133,7 +136,7 @@ def _names(root: Path, version: str, split: str) -> tuple[str, ...]:
 
 
 def _file(root: Path, folders: Sequence[str], name: str) -> Path:
-    """The file of that name in the first folder and with the first suffix that exist."""
+    """The file of this name in the first folder and with the first suffix that exist."""
     choices = [
         root / folder / f"{name}{suffix}"
         for folder in folders
@@ -143,10 +146,10 @@ def _file(root: Path, folders: Sequence[str], name: str) -> Path:
 
 
 def read_painted(path: Path, label_set: LabelSet) -> LabelMap:
-    """Labels drawn in a palette's colours, as ids.
+    """Read labels drawn in a palette's colours as ids.
 
     Raises:
-        SourceError: it cannot be read, or is no such drawing: most colours are off the palette.
+        SourceError: it cannot be read, or most colours are not in the palette.
     """
     painted = read_image(path)
     labels = nearest_colour(painted, label_set)
@@ -193,10 +196,10 @@ ORIGIN_V3 = replace(
 
 
 def as_helen(sample: Sample, *, height: int) -> Sample:
-    """The sample at `height` pixels, its labels as ids of Helen* or sets of them (HELEN_SETS).
+    """Resize a sample to `height` pixels and convert its labels to Helen* or sets (HELEN_SETS).
 
-    Where FASSEG is coarser than Helen*, a pixel's target is the set of what it may be; places
-    that tell the two apart (skin close to the eyes and nose, two eyes side by side) are used.
+    Where FASSEG is coarser than Helen*, a pixel's target is the set of possible classes, narrowed
+    down by position (skin close to the eyes and nose, two eyes side by side).
     """
     width = round(sample.image.shape[1] * height / sample.image.shape[0])
     image = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_AREA)
@@ -248,7 +251,7 @@ def _mark_brows(
     eye_row: float,
     apart: float,
 ) -> None:
-    """Small pieces of hair just above an eye are brows; pieces that may be are left open."""
+    """Mark small components of hair just above an eye as brows; uncertain ones become sets."""
     pieces = _components(hair, smallest=6)
     largest = max((int(mask.sum()) for mask, _, _ in pieces), default=0)
     for mask, column, row in pieces:

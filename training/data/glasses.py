@@ -1,11 +1,11 @@
-"""Which of Helen*'s people wear glasses: their skin, brows and eyes are painted over them.
+"""List Helen*'s people with glasses, over which skin, brows and eyes are labelled.
 
-`splits/helen-glasses.txt` lists the train names, so that training starts from nothing but the data.
-It was written by
+`splits/helen-glasses.txt` lists the train names, so that training needs nothing but the data. It
+was written by
 
     python -m training.data.glasses CHECKPOINT --data DIR > training/splits/helen-glasses.txt
 
-and looked through by eye.
+and checked by eye.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from training.data.helen import Helen
 from training.evaluation.predictor import Predictor
 
 LEAST_SHARE = 0.03
-"""Of the labelled face's pixels, from which what a network calls glasses are glasses."""
+"""The least share of a face's pixels predicted as glasses for a person who wears them."""
 
 
 def glasses_share(predicted: np.ndarray, face: np.ndarray, glasses: int) -> float:
-    """The share of a labelled face, bool (height, width), that is predicted as glasses."""
+    """The share of a labelled face, bool (height, width), predicted as glasses."""
     return float((predicted[face] == glasses).mean()) if face.any() else 0.0
 
 
 def main() -> None:
-    """Print the train names whose faces a checkpoint sees glasses on."""
+    """Print the train names on whose faces a checkpoint predicts glasses."""
     parser = argparse.ArgumentParser(prog="python -m training.data.glasses")
     parser.add_argument("checkpoint")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     checkpoint = read_checkpoint(arguments.checkpoint)
     if "glasses" not in checkpoint.spec.label_set.names:
-        raise SettingError(f"{arguments.checkpoint}: this model knows no glasses")
+        raise SettingError(f"{arguments.checkpoint}: this model has no class for glasses")
     glasses = checkpoint.spec.label_set.names.index("glasses")
     predictor = Predictor.of_checkpoint(checkpoint)
     helen = Helen(root=arguments.data, split="train")

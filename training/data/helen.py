@@ -36,17 +36,17 @@ TERMS = (
 )
 
 LABEL_OFFSET = 0.5
-"""Pixels by which the labels at 256x256 lie to the right of and below what they label.
+"""Pixels by which the labels at 256x256 are shifted to the right and down.
 
-They were sampled at the pixels' corners: the picture's gradient is largest .45 pixels left of and
-above their borders, over 400 pictures. A network that learns from mirrored pictures without
-knowing that learns to be half a pixel off, which costs .005 of overall F1.
+They were sampled at the pixels' corners: over 400 pictures, the gradient is largest .45 pixels left
+of and above the labels' borders. Ignoring this when training on mirrored pictures costs .005 of
+overall F1.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Helen:
-    """The pairs of one split list (`train`, `val` or `report`), labels as they lie in the files."""
+    """The pairs of one split list (`train`, `val` or `report`), with the files' labels."""
 
     root: Path
     split: str
@@ -61,7 +61,7 @@ class Helen:
         return len(self.names)
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """The picture and its labels."""
+        """The files of the picture and its labels."""
         name = self.names[index]
         return self.root / "images" / f"{name}.jpg", self.root / "labels" / f"{name}.png"
 
@@ -79,7 +79,7 @@ class Helen:
 
 
 def _small_root(data: Path) -> Path:
-    """The folder that holds `images` and `labels`, looked for in the layouts that occur."""
+    """Find the folder that contains `images` and `labels` in any known layout."""
     for candidate in (data / "helenstar-256" / "train", data / "train", data):
         if (candidate / "images").is_dir() and (candidate / "labels").is_dir():
             return candidate
@@ -93,11 +93,11 @@ PUBLISHED_FOLDERS = {
     "published-test": "test",
     "published-test-resize": "test_resize",
 }
-"""The folders of the two larger layouts by split."""
+"""The folders of the two original-size layouts by split."""
 
 
 def open_helen(data: Path, split: str) -> Dataset:
-    """One split of Helen*, in whichever layout it lies.
+    """Open one split of Helen* in any layout.
 
     Args:
         data: the data folder, or Helen*'s own.

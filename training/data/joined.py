@@ -1,4 +1,4 @@
-"""Several data sets with the same classes, one after the other."""
+"""Concatenate data sets with the same classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.data.base import Dataset, Sample
 
 
 class Joined:
-    """The samples of several data sets.
+    """The concatenated samples of several data sets.
 
     Raises:
         SettingError: their classes differ.
@@ -28,12 +28,12 @@ class Joined:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parts' own names, in order."""
+        """The parts' names in order."""
         return tuple(part.names[index] for part, index in self.places)
 
     @property
     def label_set(self) -> LabelSet:
-        """Of all parts."""
+        """The label set of all parts."""
         return self.parts[0].label_set
 
     def __len__(self) -> int:

@@ -1,8 +1,8 @@
 """LaPa (Liu et al., AAAI 2020): faces in the wild, Helen's 11 classes.
 
 Layout: `LaPa/{train,val,test}/{images/NAME.jpg,labels/NAME.png}` (the `landmarks` beside them are
-not read). Over half of its training pictures are HELEN's, LFPW's, AFW's and IBUG's, warped: never
-learn from LaPa what is measured on Helen.
+not read). Over half of its training pictures are warped pictures of HELEN, LFPW, AFW and IBUG, so
+never train on LaPa and measure on Helen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SPLITS = ("train", "val", "test")
 
 
 def open_lapa(data: Path, split: str) -> PairedFiles:
-    """The faces of one official split; `data` is the data folder or `LaPa` itself."""
+    """Open the faces of an official split; `data` is the data folder or `LaPa` itself."""
     check_split(split, SPLITS, what="LaPa")
     root = find_root(
         data,

@@ -1,4 +1,4 @@
-"""Data sets that lie as `images/NAME.jpg` and `labels/NAME.png`, split by committed lists."""
+"""Data sets of `images/NAME.jpg` and `labels/NAME.png` pairs, split by committed lists."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Listed:
     Args:
         root: the data folder, or the data set's own.
         split: `train`, `val` or `report`; the lists are seeded shuffles of the names, with
-            near-duplicates on one side.
-        folder: of the data set in the data folder.
-        lists: the split lists are `LISTS-SPLIT`.
-        label_set: what the ids mean.
-        advice: where to get it.
-        scaled_labels: whether labels may have another size than their pictures.
+            near-duplicates in the same split.
+            folder: the data set's folder in the data folder.
+            lists: the split lists are named `LISTS-SPLIT`.
+            label_set: the meaning of the ids.
+            advice: where to get the data set.
+            scaled_labels: whether labels may differ in size from their pictures.
     """
 
     root: Path
@@ -57,7 +57,7 @@ class Listed:
         return len(self.names)
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """The picture and its labels."""
+        """The files of the picture and its labels."""
         return self.pairs.files(index)
 
     def __getitem__(self, index: int) -> Sample:
@@ -74,7 +74,7 @@ def _pair(root: Path, name: str) -> Pair:
 
 
 def open_celebamask(data: Path, split: str) -> Dataset:
-    """CelebAMask-HQ with one label picture a face, `{train,extra}/{images,labels}`."""
+    """Open CelebAMask-HQ with one label picture per face, `{train,extra}/{images,labels}`."""
     return Listed(
         root=data,
         split=split,
@@ -86,7 +86,7 @@ def open_celebamask(data: Path, split: str) -> Dataset:
 
 
 def open_figaro(data: Path, split: str) -> Dataset:
-    """Figaro-1k's training photos."""
+    """Open Figaro-1k's training photos."""
     return Listed(
         root=data,
         split=split,

@@ -1,4 +1,4 @@
-"""MFSD: faces under (rendered) medical masks, labelled as visible face, mask, and the rest.
+"""MFSD: faces with (rendered) medical masks, labelled as visible face, mask and background.
 
 Layout: `masked-faces/{images/NAME.jpg,labels/NAME.png}`, 8-bit ids of `MASKED_FACES`.
 """
@@ -20,7 +20,7 @@ MASKED_FACES = LabelSet(
     colours=((0, 0, 0), (244, 180, 140), (120, 200, 230)),
     face=(1, 2),
 )
-"""The face is skin, eyes, brows, ears and glasses as far as they show; hair is background."""
+"""The face consists of visible skin, eyes, brows, ears and glasses; hair is background."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class MaskedFaces:
         return len(self.names)
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """The picture and its labels."""
+        """The files of the picture and its labels."""
         name = self.names[index]
         return self.root / "images" / f"{name}.jpg", self.root / "labels" / f"{name}.png"
 

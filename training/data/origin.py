@@ -1,4 +1,4 @@
-"""Where a data set comes from, under what terms, in which layout, and how its splits are opened."""
+"""Describe data sets: homepage, terms, layout, and how to open their splits."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from training.data.base import Dataset
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a newcomer has to know to get a data set and to use it.
+    """Everything needed to get a data set and use it.
 
     Attributes:
         name: lower-case words joined by `-`.
         homepage: where to get it.
-        terms: under what terms.
-        layout: the files that are expected below the data folder.
-        splits: what `open` takes; the first is the one to learn from.
+        terms: the terms of use.
+        layout: the files expected in the data folder.
+        splits: the splits that `open` accepts; the first is for training.
         open: (data folder, split) -> the samples.
-        overlaps: names of data sets that show some of the same pictures: never learn from one
-            what is measured on the other.
+        overlaps: names of data sets that share pictures; never train on one and measure on
+            another.
     """
 
     name: str
@@ -35,21 +35,21 @@ class Origin:
 
     @property
     def advice(self) -> str:
-        """One line on where to get it, under what terms, and what it must look like."""
+        """One line on where to get it, its terms, and its layout."""
         return f"{self.name}: {self.homepage} ({self.terms}); expected: {self.layout}"
 
 
 def check_split(split: str, allowed: Sequence[str], *, what: str) -> None:
-    """Raise a SettingError unless the split is one of those allowed."""
+    """Raise a SettingError if the split is not allowed."""
     if split not in allowed:
         raise SettingError(f"{what} has no split {split!r}; allowed: {listed(allowed)}")
 
 
 def find_root(data: Path, *, inside: Sequence[str], needs: Sequence[str], advice: str) -> Path:
-    """The folder that holds all of `needs`: one of `data / inside`, or `data` itself.
+    """Find the folder that contains all of `needs`: one of `data / inside`, or `data` itself.
 
     Raises:
-        SourceError: there is none; says what was looked for and where to get it.
+        SourceError: there is none; the message says what is missing and where to get it.
     """
     for candidate in (*(data / name for name in inside), data):
         if all((candidate / need).exists() for need in needs):
@@ -58,7 +58,7 @@ def find_root(data: Path, *, inside: Sequence[str], needs: Sequence[str], advice
 
 
 def stems_of(folder: Path, suffix: str) -> tuple[str, ...]:
-    """The sorted names of a folder's files with that suffix, without it.
+    """The sorted names of a folder's files with a suffix, without the suffix.
 
     Raises:
         SourceError: there is no such folder, or no such file in it.

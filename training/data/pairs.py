@@ -1,4 +1,4 @@
-"""A data set of files in pairs: a picture, and a picture of its labels."""
+"""Data sets of file pairs: a picture and its labels."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rtseg.labels import LabelSet
 from training.data.base import Sample, read_image, read_labels, resize_labels
 
 Decode = Callable[[Path, LabelSet], LabelMap]
-"""(label file, label set) -> ids; raises SourceError for values that it does not know."""
+"""(label file, label set) -> ids; raises SourceError for unknown values."""
 
 SAME_SHAPE = 0.02
-"""Relative difference of two aspect ratios up to which one is a scaled copy of the other."""
+"""The largest relative difference of aspect ratios for a scaled copy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ class PairedFiles:
         pairs: the files.
         label_set: what the ids mean.
         decode: reads a label file.
-        scaled_labels: accept labels of another size than the picture, where the shape is the
-            same; they are brought to the picture's size by nearest neighbour.
+        scaled_labels: accept labels with a different size but the same aspect ratio as the
+            picture; they are resized to the picture by nearest neighbour.
     """
 
     pairs: tuple[Pair, ...]
@@ -48,14 +48,14 @@ class PairedFiles:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """One name a sample, in order."""
+        """The samples' names in order."""
         return tuple(pair.name for pair in self.pairs)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """The files that sample is read from, the picture first."""
+        """The files of a sample, the picture first."""
         return self.pairs[index].image, self.pairs[index].labels
 
     def __getitem__(self, index: int) -> Sample:
@@ -77,7 +77,7 @@ class PairedFiles:
 
 
 def shrunk_to(sample: Sample, *, height: int, width: int) -> Sample:
-    """The sample with its picture averaged down to (height, width), its labels nearest."""
+    """Shrink a sample to (height, width): the picture by averaging, labels by nearest neighbour."""
     if sample.image.shape[:2] == (height, width) == sample.labels.shape:
         return sample
     shrinks = height <= sample.image.shape[0]

@@ -1,4 +1,4 @@
-"""Some of a data set's samples."""
+"""A selection of a data set's samples."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from training.data.base import Dataset, Sample
 
 @dataclass(frozen=True, kw_only=True)
 class Subset:
-    """The samples at some places of a data set, in that order."""
+    """The samples at certain indices of a data set, in that order."""
 
     dataset: Dataset
     indices: Sequence[int]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of these samples."""
+        """The names of these samples."""
         return tuple(self.dataset.names[index] for index in self.indices)
 
     @property
     def label_set(self) -> LabelSet:
-        """Of the whole data set."""
+        """The label set of the whole data set."""
         return self.dataset.label_set
 
     def __len__(self) -> int:

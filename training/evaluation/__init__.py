@@ -1,1 +1,1 @@
-"""Measuring a model: scores, tables, pictures, robustness."""
+"""Evaluate models: metrics, tables, plots, robustness."""

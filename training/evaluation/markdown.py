@@ -1,4 +1,4 @@
-"""Tables as READMEs show them."""
+"""Format Markdown tables."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table that ends with a line break.
+    """Format a Markdown table that ends with a line break.
 
     Raises:
-        ValueError: a row has another number of cells than there are headings.
+        ValueError: a row's number of cells differs from the number of headings.
     """
     lines = [headings, ["---"] * len(headings)]
     for row in rows:
@@ -20,5 +20,5 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def share(value: float, *, digits: int = 4) -> str:
-    """A number of 0..1 as tables show it; NaN is a class that does not occur."""
+    """Format a number 0..1; NaN means a class that does not occur."""
     return "absent" if value != value else f"{value:.{digits}f}"

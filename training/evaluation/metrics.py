@@ -1,4 +1,4 @@
-"""Accuracy from one summed confusion matrix."""
+"""Compute accuracy metrics from a confusion matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Matrix = npt.NDArray[np.int64]
 
 
 def confusion_matrix(truth: LabelMap, predicted: LabelMap, *, classes: int) -> Matrix:
-    """Count every pixel but those whose truth is 255.
+    """Count every pixel except those whose truth is 255.
 
     Args:
         truth: ids 0..classes-1 or 255, any shape.
@@ -37,11 +37,11 @@ def confusion_matrix(truth: LabelMap, predicted: LabelMap, *, classes: int) -> M
 
 
 def without_sets(truth: LabelMap, predicted: LabelMap, *, sets: Sets) -> tuple[LabelMap, LabelMap]:
-    """Truth that holds sets of classes as truth that holds none: within its set, all is right.
+    """Replace sets of classes in the truth, counting every class of a set as correct.
 
     Returns:
-        The truth with the first class of each set in its place, and the prediction with that
-        class wherever it lies within the set.
+        The truth with the first class of each set instead of the set, and the prediction with
+        that class wherever it is one of the set.
     """
     allowed = np.zeros((256, 256), bool)
     first = np.arange(256, dtype=np.uint8)
@@ -53,10 +53,10 @@ def without_sets(truth: LabelMap, predicted: LabelMap, *, sets: Sets) -> tuple[L
 
 
 def f1_of(matrix: Matrix, ids: Sequence[int]) -> float:
-    """F1 = 2 TP / (A + B) of one class, or of several pooled into one.
+    """F1 = 2 TP / (A + B) of one class, or of several combined.
 
-    A and B are the pixels of the class in truth and in prediction (Helen's own protocol). NaN
-    where the class is in neither.
+    A and B are the class's pixels in truth and prediction (Helen's protocol). NaN if the class is
+    in neither.
     """
     chosen = list(ids)
     true_positives = matrix[np.ix_(chosen, chosen)].sum()
@@ -65,7 +65,7 @@ def f1_of(matrix: Matrix, ids: Sequence[int]) -> float:
 
 
 def iou_of(matrix: Matrix, ids: Sequence[int]) -> float:
-    """Intersection over union of one class, or of several pooled; NaN where it is in neither."""
+    """Intersection over union of one class, or of several combined; NaN if it is in neither."""
     chosen = list(ids)
     true_positives = matrix[np.ix_(chosen, chosen)].sum()
     union = matrix[chosen].sum() + matrix[:, chosen].sum() - true_positives
@@ -73,13 +73,13 @@ def iou_of(matrix: Matrix, ids: Sequence[int]) -> float:
 
 
 def pixel_accuracy(matrix: Matrix) -> float:
-    """The share of counted pixels that are right; NaN where none was counted."""
+    """The share of correct pixels; NaN if none were counted."""
     total = matrix.sum()
     return float(np.trace(matrix) / total) if total else float("nan")
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """The mean over the classes that occur (NaN marks those that do not)."""
+    """The mean over the classes that occur; others are NaN."""
     present = [value for value in values if not np.isnan(value)]
     return float(np.mean(present)) if present else float("nan")
 
@@ -90,7 +90,7 @@ def pixel_counts(matrix: Matrix, label_set: LabelSet) -> dict[str, int]:
 
 
 def f1_table(matrix: Matrix, label_set: LabelSet) -> dict[str, float]:
-    """F1 by class name, then by merged name, rounded to four digits; absent classes left out."""
+    """F1 by class and group name, rounded to four digits, without absent classes."""
     rows = {name: f1_of(matrix, [i]) for i, name in enumerate(label_set.names)}
     rows |= {name: f1_of(matrix, ids) for name, ids in label_set.groups.items()}
     return {name: round(value, 4) for name, value in rows.items() if not np.isnan(value)}

@@ -1,4 +1,4 @@
-"""Measure a network on labelled pictures: one pass, argmax of the upsampled logits."""
+"""Evaluate a network on labelled pictures: one pass, argmax of the upsampled logits."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from training.data.base import Dataset, resize_labels
 from training.evaluation.metrics import Matrix, confusion_matrix, without_sets
 
 Labeller = Callable[..., list[LabelMap]]
-"""Pictures of any size in, their label ids at the same sizes out; where labels are displaced it is
-also given their `offset` (`Predictor.probabilities`)."""
+"""Maps pictures of any size to label ids of the same sizes. `offset` is passed for shifted labels
+(`Predictor.probabilities`)."""
 
 
 class Predictor:
-    """A network with what its checkpoint says about its input; called on pictures of any size."""
+    """A network with its checkpoint's input specification, callable on pictures of any size."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Predictor:
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint) -> Predictor:
-        """The checkpoint's own network, float32, on the CPU."""
+        """Make a predictor with the checkpoint's network, float32, on the CPU."""
         model = create_model(checkpoint).to(memory_format=torch.channels_last)
         return cls(
             model,
@@ -54,16 +54,16 @@ class Predictor:
         )
 
     def __call__(self, images: Sequence[Image], *, offset: float = 0.0) -> list[LabelMap]:
-        """Label ids, uint8, each at its picture's size; see `probabilities`."""
+        """Predict label ids, uint8, each at its picture's size; see `probabilities`."""
         return [p.argmax(0).astype(np.uint8) for p in self.probabilities(images, offset=offset)]
 
     def probabilities(self, images: Sequence[Image], *, offset: float = 0.0) -> list[np.ndarray]:
-        """Class probabilities, float32 (classes, height, width), each at its picture's size.
+        """Predict class probabilities, float32 (classes, height, width), at each picture's size.
 
-        `offset` moves them to the right and down by a part of the input's pixel, 0..1, to where
-        labels lie that are displaced so.
+        `offset` shifts them to the right and down by a fraction of an input pixel, 0..1, to match
+        labels with that offset.
         """
-        found: list[np.ndarray] = []
+        maps: list[np.ndarray] = []
         for start in range(0, len(images), self.batch):
             chunk = images[start : start + self.batch]
             inputs = np.stack([self._fitted(image) for image in chunk])
@@ -79,11 +79,11 @@ class Predictor:
                 )
                 whole = _moved(functional.softmax(logits, dim=1), offset)
                 for image, one in zip(chunk, whole, strict=True):
-                    found.append(self._restored(one, image.shape[0], image.shape[1]))
-        return found
+                    maps.append(self._restored(one, image.shape[0], image.shape[1]))
+        return maps
 
     def _inside(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Where in the input a picture of that size lies: top, left, height, width."""
+        """The position of a picture of this size in the input: top, left, height, width."""
         return fitted_place(height, width, into=(self.height, self.width), fit=self.fit)
 
     def _fitted(self, image: Image) -> Image:
@@ -100,7 +100,7 @@ class Predictor:
 
 
 def _moved(maps: torch.Tensor, offset: float) -> torch.Tensor:
-    """(…, height, width) interpolated `offset` pixels to the left of and above each pixel."""
+    """Interpolate (…, height, width) `offset` pixels to the left of and above each pixel."""
     if not offset:
         return maps
     for axis in (-1, -2):
@@ -119,21 +119,23 @@ def evaluate(
     fit: Fit = "stretch",
     batch: int = 8,
 ) -> Matrix:
-    """The summed confusion matrix over a data set, counted at the size that a network sees.
+    """Sum the confusion matrix over a data set, counting at the network's input size.
 
     Args:
         label: the network.
-        dataset: pictures and their labels.
-        size: (height, width) that pictures are stretched to, or letterboxed into; a letterbox's
-            bands are not counted. Pictures are scaled by area, labels by nearest neighbour.
-        fit: which of the two.
-        batch: pictures that `label` is given at once.
+        dataset: labelled pictures.
+        size: (height, width) to which pictures are resized; padding is not counted. Pictures are
+            resized by area, labels by nearest neighbour.
+        fit: `stretch` or `letterbox`.
+        batch: number of pictures per call of `label`.
     """
     classes = len(dataset.label_set)
     total = np.zeros((classes, classes), np.int64)
     for start in range(0, len(dataset), batch):
         samples = [dataset[i] for i in range(start, min(start + batch, len(dataset)))]
-        images = [resized(sample.image, *_seen(sample.image, size, fit)) for sample in samples]
+        images = [
+            resized(sample.image, *_fitted_size(sample.image, size, fit)) for sample in samples
+        ]
         offset = samples[0].label_offset * images[0].shape[0] / samples[0].image.shape[0]
         labelled = label(images, offset=offset) if offset else label(images)
         for sample, image, predicted in zip(samples, images, labelled, strict=True):
@@ -150,12 +152,12 @@ def evaluated(
     *,
     device: str = "cpu",
 ) -> Matrix:
-    """The summed confusion matrix of a checkpoint's network, at its own input size."""
+    """Sum the confusion matrix of a checkpoint's network at its input size."""
     predictor = Predictor.of_checkpoint(checkpoint)
     predictor.model.to(device)
     size = (checkpoint.spec.input_height, checkpoint.spec.input_width)
     return evaluate(predictor, dataset, size=size, fit=checkpoint.spec.fit)
 
 
-def _seen(image: Image, size: tuple[int, int], fit: Fit) -> tuple[int, int]:
+def _fitted_size(image: Image, size: tuple[int, int], fit: Fit) -> tuple[int, int]:
     return fitted_place(image.shape[0], image.shape[1], into=size, fit=fit)[2:]

@@ -1,6 +1,6 @@
-"""The report of a finished run: curves, a confusion matrix, predictions and a table.
+"""Report a finished run: curves, a confusion matrix, predictions and a table.
 
-The three pictures need matplotlib (the extra `training`); the table needs nothing.
+The three pictures need matplotlib (the extra `training`); the table does not.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from training.evaluation.markdown import share, table
 from training.evaluation.metrics import Matrix, f1_of, iou_of, mean_of, pixel_accuracy
 
 CELL = 192
-"""Pixels of a picture's longer side in the contact sheet."""
+"""The longer side of a picture in the contact sheet, in pixels."""
 
 
 def require_matplotlib() -> None:
-    """Raise SettingError where matplotlib is missing: asked before hours of training, not after."""
+    """Raise SettingError if matplotlib is missing, before hours of training instead of after."""
     if find_spec("matplotlib") is None:
         raise SettingError(
             "the report's pictures need matplotlib, which is not installed; install it with: "
@@ -36,7 +36,7 @@ def require_matplotlib() -> None:
 
 
 def figure(width: float, height: float) -> Any:
-    """A matplotlib figure that no window or global state knows of; inches."""
+    """Make a matplotlib figure, in inches, without a window or global state."""
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -47,7 +47,7 @@ def figure(width: float, height: float) -> Any:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The events of a run's log, in order; a line that a stop cut off is left out.
+    """Read the events of a run's log in order, ignoring an incomplete last line.
 
     Raises:
         SinkError: there is no log.
@@ -66,7 +66,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def draw_curves(events: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Loss and learning rate by step, and the mean IoU of every evaluation."""
+    """Plot loss and learning rate by step, and the mean IoU of every evaluation."""
     steps = [event for event in events if event["event"] == "step"]
     measured = [event for event in events if event["event"] in ("evaluation", "end")]
     sheet = figure(9, 3)
@@ -86,7 +86,7 @@ def draw_curves(events: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def draw_confusion(matrix: Matrix, label_set: LabelSet, path: Path) -> None:
-    """Percent of each true class's pixels by predicted class."""
+    """Plot the percentage of each true class's pixels by predicted class."""
     totals = np.maximum(matrix.sum(1, keepdims=True), 1)
     percent = 100 * matrix / totals
     side = 2.5 + 0.42 * len(label_set)
@@ -111,7 +111,7 @@ def draw_confusion(matrix: Matrix, label_set: LabelSet, path: Path) -> None:
 
 
 def coloured(labels: LabelMap, label_set: LabelSet) -> Image:
-    """Label ids in their colours, RGB; ignored pixels are grey."""
+    """Paint label ids in their colours, RGB; ignored pixels are grey."""
     palette = np.full((256, 3), 96, np.uint8)
     palette[: len(label_set)] = label_set.colours
     palette[IGNORED] = 96
@@ -119,7 +119,7 @@ def coloured(labels: LabelMap, label_set: LabelSet) -> Image:
 
 
 def contact_sheet(rows: Sequence[tuple[Image, LabelMap, LabelMap]], label_set: LabelSet) -> Image:
-    """One row a picture: image, truth, prediction; RGB uint8."""
+    """One row per picture: image, truth, prediction; RGB uint8."""
     lines = []
     for image, truth, predicted in rows:
         scale = CELL / max(image.shape[:2])
@@ -140,13 +140,13 @@ def contact_sheet(rows: Sequence[tuple[Image, LabelMap, LabelMap]], label_set: L
 
 
 def draw_predictions(label: Any, dataset: Dataset, path: Path, *, rows: int = 8) -> None:
-    """A contact sheet of evenly spaced pictures.
+    """Write a contact sheet of evenly spaced pictures.
 
     Args:
         label: pictures -> label maps (a `training.evaluation.predictor.Predictor`).
-        dataset: where pictures and truth come from.
-        path: of the PNG.
-        rows: pictures at most.
+        dataset: the labelled pictures.
+        path: the PNG file.
+        rows: the most pictures.
 
     Raises:
         SinkError: the file cannot be written.
@@ -166,25 +166,25 @@ def draw_predictions(label: Any, dataset: Dataset, path: Path, *, rows: int = 8)
 
 
 def scores(matrix: Matrix, label_set: LabelSet) -> dict[str, float]:
-    """Every figure by the name that recipes publish it under; NaN where a class is absent.
+    """Every metric by the name that recipes publish it under; NaN for absent classes.
 
     `pixel-accuracy`, `mean-iou` and `mean-f1` over the classes that occur, and `mean-f1` without
-    the background as `foreground-f1`; then F1 by class and by merged class.
+    the background as `foreground-f1`; then F1 by class and by group.
     """
     ids = range(len(label_set))
-    found = {
+    by_name = {
         "pixel-accuracy": pixel_accuracy(matrix),
         "mean-iou": mean_of([iou_of(matrix, [i]) for i in ids]),
         "mean-f1": mean_of([f1_of(matrix, [i]) for i in ids]),
         "foreground-f1": mean_of([f1_of(matrix, [i]) for i in label_set.foreground]),
     }
-    found |= {name: f1_of(matrix, [i]) for i, name in enumerate(label_set.names)}
-    found |= {name: f1_of(matrix, ids) for name, ids in label_set.groups.items()}
-    return found
+    by_name |= {name: f1_of(matrix, [i]) for i, name in enumerate(label_set.names)}
+    by_name |= {name: f1_of(matrix, ids) for name, ids in label_set.groups.items()}
+    return by_name
 
 
 def results_table(matrix: Matrix, label_set: LabelSet, published: Mapping[str, float]) -> str:
-    """A Markdown table: F1 and IoU by class, ours and what was published."""
+    """Format a Markdown table of F1 and IoU by class, ours and the published values."""
     beside = {name: share(value) for name, value in published.items()}
     classes: dict[str, Sequence[int]] = {n: [i] for i, n in enumerate(label_set.names)}
     by_class = table(

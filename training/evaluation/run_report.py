@@ -1,4 +1,4 @@
-"""Write a run's report beside its checkpoint."""
+"""Write a run's report, tables and plots, beside its checkpoint."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from training.recipes.base import Recipe
 
 
 def write_report(checkpoint: Path, recipe: Recipe, *, data: Path) -> list[Path]:
-    """Measure a checkpoint on its recipe's first split, and write what there is to see.
+    """Measure a checkpoint on its recipe's first split, and write tables and plots.
 
-    Writes `results.md`, `confusion.png`, `predictions.png` and, where there is a log of the run,
+    Writes `results.md`, `confusion.png`, `predictions.png` and, if there is a log of the run,
     `curves.png` beside it.
 
     Returns:
@@ -28,7 +28,7 @@ def write_report(checkpoint: Path, recipe: Recipe, *, data: Path) -> list[Path]:
 
     Raises:
         SettingError: matplotlib is not installed.
-        SourceError: the data is not there, or is broken.
+        SourceError: data is missing or broken.
     """
     folder = checkpoint.parent
     model = read_checkpoint(checkpoint)

@@ -1,8 +1,8 @@
-"""Accuracy by skin tone: F1 and misses in bins of the individual typology angle.
+"""Measure accuracy by skin tone: F1 and missed faces by individual typology angle.
 
-The angle of a face is atan((L - 50) / b) in degrees, L and b in CIE Lab, over the pixels that are
-labelled skin (Chardon, Cretois and Hourseau, International Journal of Cosmetic Science 1991). It
-tells the tone in the picture, light and camera included, not the person's.
+The angle of a face is atan((L - 50) / b) in degrees, with L and b in CIE Lab over the pixels
+labelled as skin (Chardon, Cretois and Hourseau, International Journal of Cosmetic Science 1991). It
+reflects the tone in the picture, which depends on light and camera, rather than the person's.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ BINS = (
     ("brown", -30.0),
     ("dark", -90.0),
 )
-"""Names, and the angle in degrees above which each begins."""
+"""The bins' names and lower limits in degrees."""
 
 LEAST_SKIN = 64
-"""Pixels; a picture with less labelled skin has no tone."""
+"""The least labelled skin in pixels; pictures with less have no tone."""
 
 SEEN = 0.5
-"""The share of a true face's pixels that must be labelled face, or the face was missed."""
+"""The least share of a true face's pixels that must be labelled as face, or it counts as missed."""
 
 
 def typology_angle(image: Image, skin: npt.NDArray[np.bool_]) -> float:
-    """The angle in degrees of the median skin colour; NaN where there is hardly any skin.
+    """The angle in degrees of the median skin colour; NaN if there is hardly any skin.
 
     Args:
         image: RGB uint8 (height, width, 3).
@@ -65,12 +65,12 @@ def bin_of(angle: float) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ToneScore:
-    """One bin.
+    """The scores of one bin.
 
     Attributes:
         tone: its name; `all` for every picture with a tone.
-        faces: how many there are, and `missed` how many of them were not labelled face.
-        f1: by class name, of the classes that occur.
+        faces: number of faces; `missed` is the number of those not labelled as face.
+        f1: F1 by class name, for classes that occur.
     """
 
     tone: str
@@ -80,16 +80,16 @@ class ToneScore:
 
     @property
     def mean(self) -> float:
-        """Over the classes that occur."""
+        """The mean F1 over the classes that occur."""
         return mean_of(list(self.f1.values()))
 
 
 def measure_skin_tones(label: Labeller, datasets: Sequence[Dataset]) -> list[ToneScore]:
-    """One score a bin that occurs, the lightest first, then all together.
+    """Compute one score per non-empty bin, the lightest first, then the total.
 
     Args:
         label: the network.
-        datasets: pictures in the network's own classes, whole; they are pooled.
+        datasets: pictures labelled with the network's classes; they are combined.
     """
     label_set = datasets[0].label_set
     classes = len(label_set)
@@ -129,7 +129,7 @@ def _f1(matrix: Matrix, ids: Sequence[int], names: Sequence[str]) -> dict[str, f
 
 
 def tone_table(scores: Sequence[ToneScore]) -> str:
-    """The scores as Markdown, a row a bin."""
+    """Format the scores in Markdown, one row per bin."""
     names = list(scores[-1].f1) if scores else []
     rows = [
         [

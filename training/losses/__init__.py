@@ -1,1 +1,1 @@
-"""Losses over logits."""
+"""Losses computed from logits."""

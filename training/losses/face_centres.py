@@ -1,4 +1,4 @@
-"""The loss of a finder network, over the maps of `training.augment.face_maps`."""
+"""The loss of a finder network, for the target maps of `training.augment.face_maps`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNITS = {SIZE.name: 100.0, SHAPE.name: 100.0, ROLL.name: 1.0, ACROSS.name: 100.
 
 
 def _in_bins(values: torch.Tensor, group: Bins) -> torch.Tensor:
-    """Each value shared between its two neighbouring bins: (cells, bins)."""
+    """Divide each value between its two neighbouring bins: (cells, bins)."""
     count = len(group.values)
     position = (values - float(group.values[0])) / group.step
     position = position % count if group.period else position.clamp(0, count - 1)
@@ -26,8 +26,8 @@ def _in_bins(values: torch.Tensor, group: Bins) -> torch.Tensor:
 
 
 def face_centre_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Penalty-reduced focal loss over the score (CornerNet, ECCV 2018; CenterNet, 2019), and
-    cross-entropy over each quantity's bins where there is a face.
+    """Penalty-reduced focal loss for the score (CornerNet, ECCV 2018; CenterNet, 2019), plus
+    cross-entropy for each quantity's bins at faces.
 
     Args:
         logits: float32 (batch, classes, rows, columns).
@@ -39,24 +39,24 @@ def face_centre_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tenso
     peak, counts = targets[..., 0] / 1000.0, targets[..., 1] / 1000.0
     score = log_face.exp()
     is_peak = (targets[..., 0] >= 1000).float()
-    found = -(is_peak * (1 - score) ** 2 * log_face)
+    hits = -(is_peak * (1 - score) ** 2 * log_face)
     denied = -((1 - is_peak) * (1 - peak) ** 4 * score**2 * log_none)
     number = is_peak.sum().clamp(min=1)
-    loss = ((found + denied) * counts).sum() / number
+    loss = ((hits + denied) * counts).sum() / number
     weights = targets[..., 7] / 100.0
     where = weights > 0
     if not bool(where.any()):
         return loss
-    here = logits.permute(0, 2, 3, 1)[where]  # (cells, classes)
+    face_logits = logits.permute(0, 2, 3, 1)[where]  # (cells, classes)
     wanted, weight = targets[where], weights[where]
     weight = weight / weight.sum()
     masses = []
     for place, group in enumerate(GROUPS):
-        part = here[:, group.classes]
+        part = face_logits[:, group.classes]
         masses.append(torch.logsumexp(part, 1))
         values = wanted[:, 2 + place].float() / _UNITS[group.name]
         each = -(_in_bins(values, group) * functional.log_softmax(part, 1)).sum(1)
         loss = loss + 0.3 * (each * weight).sum()
-    # every group as likely as the others, so that none fades below what a float16 tells apart
+    # keep all groups equally likely, so that none becomes too small for float16
     even = -functional.log_softmax(torch.stack(masses, 1), 1).mean(1)
     return loss + 0.05 * (even * weight).sum()

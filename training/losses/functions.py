@@ -1,8 +1,8 @@
-"""Losses over logits: cross-entropy, soft Dice, and their sum; 255 is ignored in all of them.
+"""Cross-entropy and soft Dice losses from logits, ignoring pixels labelled 255.
 
-Targets may hold *sets* of classes: a value of `FIRST_SET` + k stands for "one of the classes in
-set k", for data whose label set is coarser than ours (partial labels; the loss of a pixel is the
-negative logarithm of the probability of its whole set).
+Targets may contain *sets* of classes for data with coarser labels: a value of `FIRST_SET` + k means
+"one of the classes in set k", and the pixel's loss is the negative logarithm of the probability of
+the whole set.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch.nn import functional
 from rtseg.labels import IGNORED
 
 FIRST_SET = 200
-"""Target values from here up to 254 stand for sets of classes."""
+"""Target values from this one to 254 stand for sets of classes."""
 
 Sets = Sequence[Sequence[int]]
 
 
 def members(ids: Iterable[int], sets: Sets = ()) -> npt.NDArray[np.bool_]:
-    """Which target values are one of `ids`, or a set of nothing but them, bool (256,)."""
+    """Whether each target value is one of `ids`, or a set of only these, bool (256,)."""
     wanted = frozenset(ids)
     table = np.zeros(256, bool)
     table[list(wanted)] = True
@@ -33,7 +33,7 @@ def members(ids: Iterable[int], sets: Sets = ()) -> npt.NDArray[np.bool_]:
 
 
 def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, *, sets: Sets = ()) -> torch.Tensor:
-    """Mean negative log-likelihood over the pixels that count.
+    """Mean negative log-likelihood over the counted pixels.
 
     Args:
         logits: float32 (batch, classes, height, width).
@@ -41,7 +41,7 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, *, sets: Sets = (
         sets: the classes of each set that a target value from `FIRST_SET` up stands for.
 
     Returns:
-        A scalar; zero where no pixel counts.
+        A scalar; zero if no pixel counts.
     """
     log_probabilities = functional.log_softmax(logits, dim=1)
     exact = torch.where(targets >= FIRST_SET, IGNORED, targets)
@@ -60,7 +60,7 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, *, sets: Sets = (
 
 
 def soft_dice(logits: torch.Tensor, targets: torch.Tensor, *, smooth: float = 1.0) -> torch.Tensor:
-    """1 - Dice, pooled over the batch and averaged over the classes that it holds.
+    """1 - Dice, pooled over the batch and averaged over the classes in it.
 
     Milletari et al., 3DV 2016. Pixels that are ignored or labelled with a set do not count.
     Shapes as in `cross_entropy`.
@@ -85,8 +85,8 @@ def region_dice(
     regions: Sequence[Sequence[int]],
     smooth: float = 10.0,
 ) -> torch.Tensor:
-    """1 - Dice of regions (several classes as one), image by image: a small face weighs as much
-    as a large one, and a region where there is none costs as much as a missed one.
+    """1 - Dice of regions (several classes combined), averaged over images, so that a small face
+    counts as much as a large one, and a false region as much as a missed one.
 
     Pixels that are ignored or labelled with a set do not count. Shapes as in `cross_entropy`;
     `smooth` is in pixels.
@@ -96,9 +96,9 @@ def region_dice(
     total = logits.new_zeros(())
     for ids in regions:
         wanted = torch.isin(targets, torch.tensor(list(ids), device=targets.device)) & counted
-        found = probabilities[:, list(ids)].sum(1) * counted
-        overlap = (found * wanted).sum((1, 2))
-        both = found.sum((1, 2)) + wanted.sum((1, 2))
+        predicted = probabilities[:, list(ids)].sum(1) * counted
+        overlap = (predicted * wanted).sum((1, 2))
+        both = predicted.sum((1, 2)) + wanted.sum((1, 2))
         total = total + (1 - (2 * overlap + smooth) / (both + smooth)).mean()
     return total / max(1, len(regions))
 
@@ -106,7 +106,7 @@ def region_dice(
 def upsample_at(
     logits: torch.Tensor, *, stride: int, step: int, phase: tuple[int, int]
 ) -> torch.Tensor:
-    """Bilinear upsampling by `stride`, computed only at every `step`-th pixel from `phase` on.
+    """Upsample bilinearly by `stride`, computing only every `step`-th pixel from `phase` on.
 
     Equal to `interpolate(logits, scale_factor=stride, mode="bilinear")[..., py::step, px::step]`,
     at a fraction of its cost.
@@ -121,7 +121,7 @@ def upsample_at(
 
 
 def _interpolation(size: int, stride: int, step: int, phase: int) -> torch.Tensor:
-    """The matrix (outputs, size) of a one-dimensional bilinear interpolation."""
+    """The matrix (outputs, size) of a one-dimensional linear interpolation."""
     centres = (torch.arange(phase, size * stride, step) + 0.5) / stride - 0.5
     centres = centres.clamp(0, size - 1)
     low = centres.floor().long().clamp(max=max(size - 2, 0))

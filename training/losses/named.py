@@ -1,9 +1,8 @@
-"""Losses by name, and weighted sums of them: `cross-entropy + 0.5*dice`.
+"""Losses by name, and weighted sums such as `cross-entropy + 0.5*dice`.
 
-Every one takes float32 logits (batch, classes, height, width) and int64 targets (batch, height,
-width), gives a scalar, and leaves out the pixels labelled 255 (and those labelled with a set of
-classes, but for `cross-entropy`). A class that a batch does not hold does not count in the losses
-that average over classes.
+Each takes float32 logits (batch, classes, height, width) and int64 targets (batch, height, width),
+returns a scalar, and ignores pixels labelled 255 (and, except in `cross-entropy`, those labelled
+with a set of classes). Losses that average over classes ignore classes absent from the batch.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ Targets = torch.Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class LossContext:
-    """What losses may need to know of the data.
+    """Information about the data that losses may need.
 
     Attributes:
-        sets: what target values from `FIRST_SET` up stand for.
-        regions: classes that `region` takes as one.
-        background: the id that `foreground-dice` leaves out.
+        sets: the sets for target values from `FIRST_SET` up.
+        regions: groups of classes that `region` combines.
+        background: the id that `foreground-dice` ignores.
         class_shares: each class's share of the training pixels, 0..1, called at most once.
     """
 
@@ -48,7 +47,7 @@ Loss = Callable[[Logits, Targets], torch.Tensor]
 
 
 def class_weights(shares: Sequence[float]) -> torch.Tensor:
-    """Inverse frequencies, float32 (classes,), so that the mean over the pixels is 1.
+    """Inverse frequencies, float32 (classes,), normalised to a mean of 1 over the pixels.
 
     A class that never occurs gets the weight 0.
     """
@@ -59,14 +58,14 @@ def class_weights(shares: Sequence[float]) -> torch.Tensor:
 
 
 def _exact(targets: Targets) -> Targets:
-    """Targets in which sets are ignored too."""
+    """Replace sets in the targets by the ignored id."""
     return torch.where(targets >= FIRST_SET, IGNORED, targets)
 
 
 def weighted_cross_entropy(
     logits: Logits, targets: Targets, *, weights: torch.Tensor
 ) -> torch.Tensor:
-    """Cross-entropy with one weight a class; the mean is over the weights (as PyTorch's)."""
+    """Cross-entropy with one weight per class, divided by the weights' sum (as in PyTorch)."""
     exact = _exact(targets)
     if not bool((exact != IGNORED).any()):
         return logits.sum() * 0.0
@@ -74,7 +73,7 @@ def weighted_cross_entropy(
 
 
 def image_weighted_cross_entropy(logits: Logits, targets: Targets) -> torch.Tensor:
-    """Cross-entropy in which every class of a picture weighs the same in that picture.
+    """Cross-entropy in which all classes in a picture have the same total weight.
 
     A pixel of class c weighs counted / (present * count of c), all three of its own picture: the
     per-pixel weights by class frequency of `celebamask-deeplab`'s source.
@@ -93,9 +92,9 @@ def image_weighted_cross_entropy(logits: Logits, targets: Targets) -> torch.Tens
 
 
 def focal(logits: Logits, targets: Targets, *, gamma: float = 2.0) -> torch.Tensor:
-    """Cross-entropy times (1 - p) ** gamma, p the probability of the true class.
+    """Cross-entropy times (1 - p) ** gamma, where p is the probability of the true class.
 
-    Lin et al., ICCV 2017, over a softmax; segmentation-models-pytorch's takes a sigmoid a class.
+    Lin et al., ICCV 2017, with a softmax; segmentation-models-pytorch uses a sigmoid per class.
     """
     exact = _exact(targets)
     each = functional.cross_entropy(logits, exact, ignore_index=IGNORED, reduction="none")
@@ -106,7 +105,7 @@ def focal(logits: Logits, targets: Targets, *, gamma: float = 2.0) -> torch.Tens
 def jaccard_distance(logits: Logits, targets: Targets, *, smooth: float = 100.0) -> torch.Tensor:
     """(1 - (I + smooth) / (U + smooth)) * smooth, per pixel over its classes, then the mean.
 
-    The loss that Keras users know by this name; `smooth` keeps its gradient from exploding.
+    Known by this name in Keras; `smooth` keeps its gradient from exploding.
     """
     exact = _exact(targets)
     counted = exact != IGNORED
@@ -128,7 +127,7 @@ def global_dice(logits: Logits, targets: Targets, *, smooth: float = 1.0) -> tor
 
 
 def _of_library(name: str, **options: Any) -> Loss:
-    """A loss of segmentation-models-pytorch over the classes that a batch holds."""
+    """Make a loss of segmentation-models-pytorch over the classes in the batch."""
     try:
         from segmentation_models_pytorch import losses
     except ImportError:
@@ -176,14 +175,14 @@ LOSSES: Mapping[str, Callable[[LossContext], Loss]] = MappingProxyType(
         "log-dice": lambda context: _of_library("DiceLoss", log_loss=True, smooth=1.0),
         "jaccard": lambda context: _of_library("JaccardLoss"),
         "jaccard-distance": lambda context: jaccard_distance,
-        # the library's alpha is the weight of false positives, beta that of false negatives
+        # the library's alpha weights false positives, beta false negatives
         "tversky": lambda context: _of_library("TverskyLoss", alpha=0.3, beta=0.7),
         "focal-tversky": lambda context: _of_library(
             "TverskyLoss", alpha=0.3, beta=0.7, gamma=0.75
         ),
     }
 )
-"""Every loss by the name that a recipe or `--set loss=` gives."""
+"""Every loss by its name in recipes and `--set loss=`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,17 +200,17 @@ class LossSum:
 
 
 def parse_loss(text: str) -> tuple[tuple[float, str], ...]:
-    """Weights and names of `cross-entropy + 0.5*dice`.
+    """Parse weights and names from text such as `cross-entropy + 0.5*dice`.
 
     Raises:
-        SettingError: it is no such sum, or names an unknown loss.
+        SettingError: the syntax is wrong, or a loss is unknown.
     """
     terms = []
     for part in text.split("+"):
         match = re.fullmatch(r"\s*(?:(\d+(?:\.\d*)?|\.\d+)\s*\*\s*)?([a-z-]+)\s*", part)
         if match is None or match[2] not in LOSSES:
             raise SettingError(
-                f"loss {text!r}: {part.strip()!r} is no loss; write NAME or WEIGHT*NAME, joined "
+                f"loss {text!r}: {part.strip()!r} is not a loss; write NAME or WEIGHT*NAME, joined "
                 f"by +, with names of: {listed(LOSSES)}"
             )
         terms.append((float(match[1] or 1), match[2]))
@@ -219,10 +218,10 @@ def parse_loss(text: str) -> tuple[tuple[float, str], ...]:
 
 
 def make_loss(text: str, context: LossContext) -> LossSum:
-    """The sum that a text describes.
+    """Make the loss that a text describes.
 
     Raises:
-        SettingError: as `parse_loss`, or a library that it needs is not installed.
+        SettingError: as for `parse_loss`, or a required library is not installed.
     """
     terms = ((weight, LOSSES[name](context)) for weight, name in parse_loss(text))
     return LossSum(terms=tuple(terms))

@@ -1,4 +1,4 @@
-"""One short file per published run and per shipped model."""
+"""Training recipes: one module per published run and per shipped model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe_of(name: str) -> Recipe:
-    """The recipe of that name.
+    """Return a recipe by name.
 
     Raises:
         SettingError: there is none.

@@ -1,4 +1,4 @@
-"""What a recipe says: the network, the data, the views made of it, and the settings of the run."""
+"""The definition of a recipe: network, data, training views, and settings of the run."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Views(Protocol):
     """An endless sequence of training views, each a pure function of its index."""
 
     def __getitem__(self, index: int) -> tuple[Image, npt.NDArray[np.integer[Any]]]:
-        """An image, and its labels or whatever else the recipe's loss takes for a target."""
+        """An image, and its labels or another target for the recipe's loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """What a run learns from.
+    """The training data of a run.
 
     Attributes:
         views: the training views.
-        pictures: how many training pictures make an epoch.
-        sets: what target values from `training.losses.functions.FIRST_SET` up stand for.
+        pictures: number of training pictures in an epoch.
+        sets: the sets for target values from `training.losses.functions.FIRST_SET` up.
         description: for the checkpoint's provenance.
         class_shares: counts each class's share of the training pixels, for class-weighted losses.
     """
@@ -50,22 +50,22 @@ class TrainingData:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One run that can be repeated.
+    """A reproducible training run.
 
     Attributes:
         name, summary: for `list` and `show`.
-        spec: what its network sees and means, and under what terms its weights may be used.
-        settings: the run's defaults.
-        training: (data folder, settings) -> what to learn from.
-        evaluation: (data folder, split) -> what to measure on.
+        spec: the network's specification, with the terms of its weights.
+        settings: default settings.
+        training: (data folder, settings) -> training data.
+        evaluation: (data folder, split) -> evaluation data.
         downloads: data folder -> every split of every data set that it uses, for `check`.
-        splits: which splits `evaluation` knows; the first is the one for every choice.
-        regions: classes that the region Dice pools, such as a whole face.
-        published: a figure's name -> what the source published.
-        notes: where the source's code and text differ: what was chosen, and why.
-        first: the recipe whose weights this one starts from, unless `start_from` says which.
-        figures: (network, data folder, split) -> what is measured of it, with a `mean` to keep
-            the best by, where that is not a confusion matrix of labels.
+        splits: the splits that `evaluation` accepts; the first is used for all decisions.
+        regions: groups of classes that the region Dice combines, such as a whole face.
+        published: a metric's name -> the value that the source published.
+        notes: choices made where the source's code and text differ, and why.
+        first: the recipe whose weights this one starts from, unless `start_from` is set.
+        figures: (network, data folder, split) -> metrics, including a `mean` for choosing the
+            best checkpoint, for networks that are not measured by a confusion matrix.
     """
 
     name: str
@@ -83,17 +83,17 @@ class Recipe:
     figures: Callable[[nn.Module, Path, str], Mapping[str, Any]] | None = None
 
     def before(self) -> list[Recipe]:
-        """The recipes to run before this one, in their order; each starts from the last one's."""
+        """The recipes to run before this one, in order; each starts from the previous one's weights."""
         if self.first is None:
             return []
         return [*self.first.before(), self.first]
 
     def with_spec(self, **changes: Any) -> Recipe:
-        """The recipe with some fields of its specification changed."""
+        """Return the recipe with some fields of its specification changed."""
         return dataclasses.replace(self, spec=dataclasses.replace(self.spec, **changes))
 
     def with_input(self, height: int, width: int) -> Recipe:
-        """The recipe at another input size; 0 leaves a side as it is."""
+        """Return the recipe with another input size; 0 keeps a side."""
         if not height and not width:
             return self
         return self.with_spec(
@@ -102,10 +102,10 @@ class Recipe:
         )
 
     def with_options(self, assignments: Iterable[str]) -> Recipe:
-        """The recipe with `name=value` options of its architecture, each a JSON value.
+        """Return the recipe with `name=value` options of its architecture, each a JSON value.
 
         Raises:
-            SettingError: one is no assignment, or its value is not JSON.
+            SettingError: one is not an assignment, or its value is not JSON.
         """
         options = dict(self.spec.options)
         for assignment in assignments:
@@ -128,6 +128,6 @@ class Recipe:
         provenance: Mapping[str, Any],
         accuracy: Mapping[str, Any],
     ) -> Checkpoint:
-        """A model file's content with these weights."""
+        """Make a checkpoint with these weights."""
         spec = dataclasses.replace(self.spec, provenance=provenance, accuracy=accuracy)
         return Checkpoint(spec=spec, tensors=tensors)

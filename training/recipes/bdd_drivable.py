@@ -1,7 +1,7 @@
-"""`bdd-drivable-*`: the drivable area of the road, by five nets, after
+"""`bdd-drivable-*`: the drivable area of the road, with five networks, after
 suryajayaraman/Semantic-Segmentation-using-Deep-Learning.
 
-Its mean IoU counts the background, so that it stands beside no official BDD100K figure.
+Its mean IoU includes the background, so it is not comparable with official BDD100K results.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from training.recipes.base import Recipe
 from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 
 HEIGHT, WIDTH = 192, 320
-"""180x320 as its notebooks have it, letterboxed to sides that a stride of 32 divides."""
+"""180x320 as in its notebooks, letterboxed to sides divisible by a stride of 32."""
 
 NOTES = (
     "size: 180x320 in its notebooks, 360x640 in its README; taken: the notebooks', which gave its "

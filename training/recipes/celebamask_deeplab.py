@@ -1,8 +1,8 @@
 """`celebamask-deeplab`: 19 face parts, after Abinesh-L/Deep-Lab-based-semantic-segmentation.
 
-Mended: the source skipped the first mask file, took a lone necklace (`neck_l`) for a neck, resized
-masks bilinearly, painted the skin late, over eyes, nose and lips, and predicted on pictures in
-another channel order and range than it had learned from.
+Corrected: the source skipped the first mask file, took a necklace (`neck_l`) for a neck, resized
+masks bilinearly, painted the skin over eyes, nose and lips, and used a different channel order and
+range in prediction than in training.
 """
 
 from __future__ import annotations

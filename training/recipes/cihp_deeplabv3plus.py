@@ -1,6 +1,6 @@
 """`cihp-deeplabv3plus`: people in 20 classes, after keras.io's example `deeplabv3_plus`.
 
-Mended: the source resized its masks bilinearly, which invented classes along every border.
+Corrected: the source resized its masks bilinearly, which created false classes along borders.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`fasseg-fcn`: a small encoder-decoder on 20 faces, after goldmyu/face-semantic-segmentation.
 
-Mended: the source resized its labels bicubically and compared colours exactly, which made 4.2% of
-the training pixels background; and it measured nothing but its loss. Here pixels take the nearest
+Corrected: the source resized its labels bicubically and compared colours exactly, which turned 4.2%
+of the training pixels into background, and measured only its loss. Here pixels take the nearest
 colour before labels are resized by nearest neighbour, and four training photos are held out.
 """
 

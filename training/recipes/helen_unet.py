@@ -1,6 +1,6 @@
 """`helen-unet`: the plain U-Net on Helen*, after Semantic_Segmentation_With_U-Net.
 
-Mended: the source measured in training mode, on pictures that were not scaled as in training.
+Corrected: the source measured in training mode, on pictures not scaled as in training.
 """
 
 from __future__ import annotations

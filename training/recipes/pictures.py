@@ -1,4 +1,4 @@
-"""What most recipes share: they learn from whole pictures of one data set's split."""
+"""Shared code of recipes that learn from whole pictures of one data set."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PLAIN = FitSettings(
     precision="fp32",
     augmentation="none",
 )
-"""Adam at a constant rate and nothing else: what the published projects' own settings change."""
+"""Adam at a constant rate, the baseline that the published projects' settings modify."""
 
 
 def whole_pictures(
     origin: Origin, split: str, *, height: int, width: int, fit: Fit
 ) -> Callable[[Path, FitSettings], TrainingData]:
-    """A recipe's `training`: views of the pictures of one split, fitted to the input."""
+    """Make a recipe's `training` from the pictures of one split, resized to the input."""
 
     def training(data: Path, settings: FitSettings) -> TrainingData:
         return learn_from(
@@ -56,7 +56,7 @@ def learn_from(
     fit: Fit,
     description: str,
 ) -> TrainingData:
-    """What a run learns from a data set, under the settings' size, augmentation and sampling."""
+    """Make training data from a data set with the settings' size, augmentation and sampling."""
     weights = None
     if settings.sampling == "class-balanced":
         weights = balanced_weights(dataset)
@@ -85,29 +85,29 @@ def learn_from(
 def downloads_of(
     *origins: Origin, splits: Sequence[str] = ()
 ) -> Callable[[Path], dict[str, Pictures]]:
-    """A recipe's `downloads`: the splits of its data sets, for `check`.
+    """Make a recipe's `downloads` from its data sets' splits, for `check`.
 
     Args:
         origins: the data sets.
-        splits: which of their splits; each one's own if not given.
+        splits: the splits to check; by default each data set's own.
     """
 
     def downloads(data: Path) -> dict[str, Pictures]:
-        found: dict[str, Pictures] = {}
+        by_name: dict[str, Pictures] = {}
         for origin in origins:
             for split in splits or origin.splits:
                 name = f"{origin.name}-{split}"
                 try:
-                    found[name] = origin.open(data, split)
+                    by_name[name] = origin.open(data, split)
                 except (SourceError, SettingError) as error:
-                    found[name] = Absent(error)
-        return found
+                    by_name[name] = Absent(error)
+        return by_name
 
     return downloads
 
 
 class Absent:
-    """A split that cannot be opened, as `check` sees it: one picture, with the reason."""
+    """Stands for a split that cannot be opened: one picture that fails with the reason."""
 
     names = ("(none)",)
 
@@ -119,7 +119,7 @@ class Absent:
 
 
 def terms_of(*origins: Origin) -> str:
-    """Under what terms weights that learned from these data sets may be used."""
+    """The terms of use of weights trained on these data sets."""
     data = "; ".join(f"{origin.name} ({origin.homepage}): {origin.terms}" for origin in origins)
     return (
         f"Weights trained on research-use data: {data}. The code that made them is Apache-2.0; "

@@ -1,4 +1,4 @@
-"""One file a study."""
+"""Studies that compare training runs, one module per study."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STUDIES: dict[str, Study] = {
 
 
 def study_of(name: str) -> Study:
-    """The study of that name.
+    """Return a study by name.
 
     Raises:
         SettingError: there is none.

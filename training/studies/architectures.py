@@ -1,4 +1,4 @@
-"""Which network: accuracy against milliseconds for the shipped model's size class."""
+"""Compare network architectures of the shipped model's size by accuracy and speed."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ CHANGES = (
 )
 SPLIT = "val"
 KINDS: tuple[tuple[BackendName, Precision], ...] = (("torch", "bf16"), ("openvino", "bf16"))
-"""What is timed: backend and precision."""
+"""The backends and precisions to time."""
 
 
 def _pyramid(factor: float, pyramid: int) -> dict[str, Any]:
-    """The network without a fine head, its widths scaled in steps of eight channels."""
+    """The network without a fine head, with widths scaled in steps of eight channels."""
 
     def scaled(channels: int) -> int:
         return max(8, 8 * round(channels * factor / 8))
@@ -87,7 +87,7 @@ def _trial(name: str) -> Trial:
 
 
 def multiplications(checkpoint: Checkpoint) -> int:
-    """Multiply-accumulates of one picture at the checkpoint's input size."""
+    """Multiply-accumulate operations per picture at the checkpoint's input size."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
@@ -106,10 +106,10 @@ def multiplications(checkpoint: Checkpoint) -> int:
 def latencies(
     checkpoints: Sequence[Checkpoint], *, threads: int, rounds: int = ROUNDS
 ) -> list[tuple[float, ...]]:
-    """Milliseconds of one crop by network, for each of `KINDS`: the smallest of all rounds.
+    """Measure each network's milliseconds per crop for each of `KINDS`: the best of all rounds.
 
-    The networks take turns, so that what else the machine does disturbs all of them alike. NaN
-    where a backend does not run here.
+    The networks take turns, so that other load on the machine affects all of them alike. NaN if a
+    backend does not work on this machine.
     """
     from rtseg.backends import Backend, open_backend
     from rtseg.export.onnx import write_onnx
@@ -144,7 +144,7 @@ def latencies(
 
 
 def report(outcomes: Sequence[Outcome], out: Path, threads: int) -> str:
-    """The table, and `architectures.png`: accuracy against milliseconds."""
+    """Make the table, and plot accuracy over milliseconds in `architectures.png`."""
     large = [
         dataclasses.replace(
             o.checkpoint,
@@ -184,7 +184,7 @@ def report(outcomes: Sequence[Outcome], out: Path, threads: int) -> str:
 
 
 def draw(points: Sequence[tuple[str, tuple[float, ...], float]], path: Path) -> None:
-    """Accuracy against milliseconds, one panel a backend."""
+    """Plot accuracy over milliseconds, one panel per backend."""
     sheet = figure(11, 4.2)
     panels = sheet.subplots(1, len(KINDS), sharey=True)
     for column, (axes, kind) in enumerate(zip(panels, KINDS, strict=True)):

@@ -1,4 +1,4 @@
-"""What augmentation and the profile views give `fasseg-fcn`, everything else equal."""
+"""Measure what augmentation and profile views contribute to `fasseg-fcn`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _trial(data: str, augmentation: str) -> Trial:
 
 
 def report(outcomes: Sequence[Outcome], out: Path, threads: int) -> str:
-    """One table a held-out split: F1 by class, mean F1, mean IoU."""
+    """Make one table per held-out split: F1 by class, mean F1, mean IoU."""
     parts = []
     headings = ["learns from", "augmentation", *FASSEG.names, "mean F1", "mean IoU", "loss"]
     ids = range(len(FASSEG))

@@ -1,4 +1,4 @@
-"""Which loss: the published projects' losses on Helen*, everything else equal."""
+"""Compare the published projects' losses on Helen*, everything else being equal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _trial(loss: str) -> Trial:
 
 
 def report(outcomes: Sequence[Outcome], out: Path, threads: int) -> str:
-    """F1 by class; overall, face and hair first, the class's share of the pixels below."""
+    """Make a table of F1 by class, with each class's share of the pixels in the last row."""
     pooled = ("parts", "face")
     headings = ["loss", "overall", "face", *HELEN.names, "file"]
     rows = []

@@ -1,7 +1,7 @@
-"""Studies: several runs that differ in one thing, at one equal budget, and their table.
+"""Studies: several runs that differ in one respect, with equal budgets, and a table of results.
 
-`python -m training study NAME --data DIR --out DIR` trains what is not trained yet, one run after
-the other, and writes the table anew. The studies themselves lie in `training/studies/`.
+`python -m training study NAME --data DIR --out DIR` trains the missing runs one after the other, and
+rewrites the table. The studies themselves are in `training/studies/`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Trial:
     """One run of a study.
 
     Attributes:
-        name: of its folder and its row.
-        recipe: what is trained, its architecture and options as this trial wants them.
-        settings: how it is trained.
-        cells: what else its row says, by heading.
+        name: the name of its folder and its row.
+        recipe: the recipe, with this trial's architecture and options.
+        settings: the training settings.
+        cells: further cells of its row, by heading.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Trial:
     cells: Mapping[str, str] = field(default_factory=dict)
 
     def described(self) -> dict[str, Any]:
-        """All that decides what the run learns, as JSON values."""
+        """Everything that determines the result of the run, as JSON values."""
         settings = {n: v for n, v in self.settings.plain().items() if n not in FREE}
         recipe = self.recipe
         network = {"architecture": recipe.spec.architecture, "options": dict(recipe.spec.options)}
@@ -58,16 +58,16 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a finished trial gave.
+    """The result of a finished trial.
 
     Attributes:
-        trial: which.
+        trial: the trial.
         checkpoint: the model.
-        path: its file.
+        path: the model's file.
         matrices: the confusion matrix of each split.
-        seconds: of training.
-        loss: mean training loss of the last tenth of the run, and of the tenth before it: a run
-            whose two differ much has not converged.
+        seconds: training time.
+        loss: mean training loss of the ninth and the last tenth of the run; if they differ much,
+            the run has not converged.
     """
 
     trial: Trial
@@ -80,15 +80,15 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Runs that are compared.
+    """A comparison of runs.
 
     Attributes:
-        name: on the command line.
-        question: one line.
-        budget: what each run is given, one line.
+        name: its name on the command line.
+        question: the question, in one line.
+        budget: each run's budget, in one line.
         trials: the runs.
-        splits: what each is measured on.
-        report: (outcomes, folder, processor threads) -> Markdown; may leave pictures in the folder.
+        splits: the splits to measure on.
+        report: (outcomes, folder, processor threads) -> Markdown; may write pictures to the folder.
     """
 
     name: str
@@ -107,20 +107,20 @@ def run_study(
     threads: int = 1,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Train and measure every trial that is not done yet, and write `out/NAME.md`.
+    """Train and measure every unfinished trial, and write `out/NAME.md`.
 
     Args:
-        study: which.
+        study: the study.
         data: the data folder.
-        out: a folder a trial, and the table.
-        threads: processor threads of training, and of what the report times.
-        say: told what goes on, line by line.
+        out: the output folder, with one folder per trial and the table.
+        threads: processor threads for training and for timing.
+        say: called with lines about progress.
 
     Returns:
         The table's file.
 
     Raises:
-        SettingError: `out` holds a trial of that name with other settings.
+        SettingError: `out` contains a trial with the same name and other settings.
     """
     outcomes = []
     for number, trial in enumerate(study.trials, start=1):

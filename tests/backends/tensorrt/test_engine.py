@@ -460,7 +460,7 @@ def test_a_folder_of_somebody_else_is_refused(one_machine, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_named(one_machine, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "file" / "engines"))
-    with pytest.raises(BackendError, match="cannot be made"):
+    with pytest.raises(BackendError, match="cannot be created"):
         prepare_engine(tiny_onnx(), RECIPE)
 
 

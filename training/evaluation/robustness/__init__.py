@@ -1,8 +1,7 @@
-"""`python -m training robustness`: what a face-part model is worth where Helen* does not look.
+"""`python -m training robustness`: evaluate a face-part model under conditions not in Helen*.
 
-Four tables: pictures as bad cameras give them, faces of any size in a frame, no face at all, and
-profiles. All of it from fixed seeds, from heads of the split that is asked for, and from
-backgrounds and people that are kept from training.
+Four tables: degraded pictures, faces of any size in a frame, no face, and profiles. Everything uses
+fixed seeds, heads of the requested split, and backgrounds and people that are not used in training.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from training.evaluation.robustness.no_face import COUNT, NoFaceScore, measure_n
 from training.evaluation.robustness.profiles import COUNTED, ProfileScore, measure_profiles
 
 ASKED_BELOW = 0.08
-"""Under a corruption, and for heads below FAR of the frame's height."""
+"""Allowed loss under a corruption, and for heads below FAR of the frame's height."""
 ASKED_NEAR_BELOW = 0.02
 FAR = 0.2
 ASKED_LABELLED = 0.005
@@ -40,7 +39,7 @@ ASKED_LABELLED = 0.005
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:
-    """Everything that was measured of one model on one split."""
+    """All measurements of one model on one split."""
 
     split: str
     corruptions: tuple[CorruptedScore, ...]
@@ -50,12 +49,12 @@ class Robustness:
     profiles: tuple[ProfileScore, ...]
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values; NaN is null."""
+        """Convert to JSON values; NaN becomes null."""
         plain: dict[str, Any] = _without_nan(dataclasses.asdict(self))
         return plain
 
     def markdown(self) -> str:
-        """The four tables; a figure that misses what is asked is bold."""
+        """Format the four tables; values that miss their target are bold."""
         return "\n".join(
             (
                 _corruption_table(self.corruptions, of="Helen*"),
@@ -80,18 +79,18 @@ def measure(
     crops: int = COUNT,
     say: Callable[[str], None] = lambda line: None,
 ) -> Robustness:
-    """Measure a network on all four.
+    """Measure all four tables.
 
     Args:
         label: the network.
-        label_set: what its ids mean; the classes of Helen* or of `face-parts`.
+        label_set: the meaning of its ids: the classes of Helen* or of `face-parts`.
         data: the data folder.
-        split: of Helen* and CelebAMask-HQ: whose pictures and heads.
-        crops: of each kind without a face.
-        say: told what is measured now.
+        split: the split of Helen* and CelebAMask-HQ.
+        crops: number of crops of each kind without a face.
+        say: called with a description of the current measurement.
 
     Raises:
-        SettingError: the network has other classes.
+        SettingError: the network's classes are not supported.
         SourceError: data is missing.
     """
     helen: Dataset = Helen(root=data, split=split)
@@ -161,7 +160,7 @@ def _face_view_table(scores: Sequence[FaceViewScore]) -> str:
     title = (
         "Heads pasted into 1280x720 frames and cut out as rtseg does it (asked: overall F1 at most "
         f"{ASKED_NEAR_BELOW} below the native crop from {FAR:.0%} of the frame's height up, "
-        f"{ASKED_BELOW} below that). `found`: half of the face seen in one look at the whole "
+        f"{ASKED_BELOW} below that). `found`: half of the face labelled in one pass over the whole "
         "frame:\n\n"
     )
     headings = ["head's height", "overall F1", "against native", "face", "hair", "found"]

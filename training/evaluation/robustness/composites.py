@@ -1,7 +1,7 @@
-"""Faces of any size in a 1280x720 frame, cut out as rtseg does it, against the same faces native.
+"""Compare faces of any size in a 1280x720 frame, cropped as in rtseg, with the same faces native.
 
-A head is pasted with its shoulders on a picture without faces. The crop around it is the one that
-rtseg would take if it knew the head's box; native, it is taken from the head's own picture.
+A head is pasted with its shoulders on a face-free picture. The crop around it is the one that rtseg
+would use if it knew the head's box; the native crop comes from the head's own picture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rtseg.geometry.crop import crop_around, crop_side, cut
 from rtseg.geometry.fit import PADDING
 from rtseg.labels import IGNORED, LabelSet
 from training.augment import drawing, transforms
-from training.augment.canvas import Stage
+from training.augment.canvas import ViewPainter
 from training.augment.heads import Head, head_of, portrait
 from training.data.base import Dataset, resize_labels
 from training.evaluation.metrics import Matrix, confusion_matrix, f1_of, without_sets
@@ -28,10 +28,10 @@ WIDTH, HEIGHT = 1280, 720
 SIZE = 256
 SEED = 7
 HEAD_HEIGHTS = (0.08, 0.1, 0.12, 0.2, 0.4, 0.8, 0.9)
-"""Of skin and hair, as shares of the frame's height."""
+"""Heights of skin and hair, as shares of the frame's height."""
 
 OUTSIDE = 254
-"""Marks the pixels that a pasted picture does not reach."""
+"""Marks the pixels outside the pasted picture."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +41,7 @@ class Composite:
     Attributes:
         image: RGB, uint8 (height, width, 3).
         labels: uint8 (height, width).
-        head: the box of its skin, parts and hair, pixels.
+        head: box of its skin, parts and hair in pixels.
     """
 
     image: Image
@@ -50,17 +50,17 @@ class Composite:
 
 
 def native(head: Head) -> Composite:
-    """A head in its own picture."""
+    """Make a composite of a head in its own picture."""
     box = Box(left=head.left, top=head.top, right=head.right, bottom=head.bottom)
     return Composite(image=head.image, labels=head.labels, head=box)
 
 
 def composed(
-    head: Head, stage: Stage, rng: np.random.Generator, *, share: float, label_set: LabelSet
+    head: Head, painter: ViewPainter, rng: np.random.Generator, *, share: float, label_set: LabelSet
 ) -> Composite:
-    """A head with its shoulders, `share` of the frame high, on another background."""
+    """Paste a head with its shoulders, `share` of the frame high, on another background."""
     margin = (WIDTH - HEIGHT) // 2
-    canvas = stage.backdrop(rng)
+    canvas = painter.backdrop(rng)
     height = share * HEIGHT
     scale = height / head.height
     x = WIDTH / 2 + rng.uniform(-0.5, 0.5) * (WIDTH - height)
@@ -92,7 +92,7 @@ def composed(
 
 
 def crop_of(composite: Composite) -> tuple[Image, LabelMap]:
-    """What rtseg's fine pass sees, and its labels; beyond the picture's edges is ignored."""
+    """Crop a head as rtseg does, with its labels; pixels beyond the picture are ignored."""
     head = composite.head
     middle = (head.left + head.right) / 2, (head.top + head.bottom) / 2
     crop = crop_around(*middle, crop_side(head), 1.0)
@@ -108,7 +108,7 @@ def crop_of(composite: Composite) -> tuple[Image, LabelMap]:
 
 
 def frame_view(composite: Composite) -> tuple[Image, LabelMap]:
-    """The whole frame letterboxed, as the first look at it; the bands are ignored."""
+    """Letterbox the whole frame, as for finding faces; the padding is ignored."""
     height = round(SIZE * HEIGHT / WIDTH)
     top = (SIZE - height) // 2
     image = np.full((SIZE, SIZE, 3), PADDING, np.uint8)
@@ -122,14 +122,14 @@ def frame_view(composite: Composite) -> tuple[Image, LabelMap]:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceViewScore:
-    """F1 in the crops of heads of one height.
+    """F1 in crops of heads of one height.
 
     Attributes:
-        share: of the frame's height; 0 is native.
+        share: the heads' height as a share of the frame's; 0 for native.
         parts, face, hair: F1.
-        below: how far `parts` is below the native one.
-        found: the share of heads of which at least half is labelled face in one look at the whole
-            frame; NaN for the native ones.
+        below: how far `parts` is below the native value.
+        found: the share of heads of which at least half is labelled as face in one pass over the
+            whole frame; NaN for native crops.
     """
 
     share: float
@@ -143,19 +143,19 @@ class FaceViewScore:
 def measure_face_view(
     label: Labeller, dataset: Dataset, backgrounds: Sequence[Image]
 ) -> Iterator[FaceViewScore]:
-    """The native crops first, then one score a height; every head of the data set in each."""
+    """Yield scores: native crops first, then by height, each over every head of the data set."""
     label_set = dataset.label_set
-    found = (head_of(dataset[i], label_set) for i in range(len(dataset)))
-    heads = [head for head in found if head is not None]
-    stage = Stage.for_labels(label_set, size=WIDTH, pictures=backgrounds)
+    candidates = (head_of(dataset[i], label_set) for i in range(len(dataset)))
+    heads = [head for head in candidates if head is not None]
+    painter = ViewPainter.for_labels(label_set, size=WIDTH, pictures=backgrounds)
     best = float("nan")
     for share in (0.0, *HEAD_HEIGHTS):
         total: Matrix = np.zeros((len(label_set), len(label_set)), np.int64)
-        seen = []
+        is_found = []
         for index, head in enumerate(heads):
             rng = np.random.default_rng((SEED, index))  # the same background at every height
             composite = (
-                composed(head, stage, rng, share=share, label_set=label_set)
+                composed(head, painter, rng, share=share, label_set=label_set)
                 if share
                 else native(head)
             )
@@ -165,7 +165,7 @@ def measure_face_view(
             total += confusion_matrix(truth, right, classes=len(label_set))
             if share:
                 face = members(label_set.face, head.sets)[views[1][1]]
-                seen.append(
+                is_found.append(
                     bool(np.isin(predicted[1][face], label_set.face).sum() * 2 > face.sum())
                 )
         parts = f1_of(total, label_set.groups["parts"])
@@ -176,5 +176,5 @@ def measure_face_view(
             face=f1_of(total, label_set.face),
             hair=f1_of(total, label_set.hair),
             below=best - parts,
-            found=float(np.mean(seen)) if seen else float("nan"),
+            found=float(np.mean(is_found)) if is_found else float("nan"),
         )

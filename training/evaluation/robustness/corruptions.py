@@ -1,4 +1,4 @@
-"""What cameras, light and codecs do to a picture, each at one strength, and what F1 is left."""
+"""Measure F1 on pictures degraded as by cameras, light and codecs, each at one strength."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.evaluation.metrics import f1_of
 from training.evaluation.predictor import Labeller, evaluate
 
 SIZE = 256
-"""Pixels: pictures are brought to this size first, so that strengths in pixels mean something."""
+"""Side in pixels to which pictures are resized, so that strengths in pixels are comparable."""
 SEED = 7
 
 Change = Callable[[Sample, np.random.Generator, LabelSet], Sample]
@@ -28,11 +28,11 @@ Change = Callable[[Sample, np.random.Generator, LabelSet], Sample]
 
 @dataclass(frozen=True, kw_only=True)
 class Corruption:
-    """One change of a labelled picture of SIZE x SIZE.
+    """A change of a labelled picture of SIZE x SIZE.
 
     Attributes:
-        name, strength: for tables.
-        change: makes a new sample; labels follow wherever pixels move or are covered.
+        name, strength: shown in tables.
+        change: makes a new sample; labels change too if pixels are moved or covered.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Corruption:
 
 
 def seen(change: Callable[[Image, np.random.Generator], Image]) -> Change:
-    """A change of the picture that leaves the labels as they are."""
+    """Make a change that affects the picture but not the labels."""
 
     def changed(sample: Sample, rng: np.random.Generator, label_set: LabelSet) -> Sample:
         image = np.ascontiguousarray(change(sample.image, rng), np.uint8)
@@ -51,38 +51,38 @@ def seen(change: Callable[[Image, np.random.Generator], Image]) -> Change:
 
 
 def motion_blur(image: Image, rng: np.random.Generator, *, length: int) -> Image:
-    """A shake of `length` pixels in a random direction."""
+    """Motion blur of `length` pixels in a random direction."""
     kernel = transforms.motion_kernel(length, rng.uniform(0, 180))
     return np.asarray(cv2.filter2D(image, -1, kernel), np.uint8)
 
 
 def defocus(image: Image, rng: np.random.Generator, *, radius: int) -> Image:
-    """Every point a disc."""
+    """Defocus blur with a disc."""
     across = np.arange(-radius, radius + 1)
     disc = (across[:, None] ** 2 + across**2 <= radius**2 + radius).astype(np.float32)
     return np.asarray(cv2.filter2D(image, -1, disc / disc.sum()), np.uint8)
 
 
 def sensor_noise(image: Image, rng: np.random.Generator, *, deviation: float) -> Image:
-    """Gaussian noise in every channel of every pixel, in grey levels."""
+    """Gaussian noise in every channel of every pixel; `deviation` is in grey levels."""
     noise = rng.standard_normal(image.shape, np.float32) * deviation
     return np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
 
 
 def gamma(image: Image, rng: np.random.Generator, *, exponent: float) -> Image:
-    """Brightness 0..1 to the power of `exponent`: below 1 is brighter."""
+    """Brightness 0..1 to the power of `exponent`; below 1 is brighter."""
     ramp = 255 * np.linspace(0, 1, 256) ** exponent
     return np.asarray(cv2.LUT(image, ramp.round().astype(np.uint8)), np.uint8)
 
 
 def jpeg(image: Image, rng: np.random.Generator, *, quality: int) -> Image:
-    """Compressed and decompressed, colours at half the resolution."""
+    """JPEG compression, with colour at half the resolution."""
     _, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[:, :, ::-1]
 
 
 def greyscale(image: Image, rng: np.random.Generator) -> Image:
-    """Without colour."""
+    """Remove colour."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 
@@ -90,7 +90,7 @@ def greyscale(image: Image, rng: np.random.Generator) -> Image:
 def roll(
     sample: Sample, rng: np.random.Generator, label_set: LabelSet, *, degrees: float
 ) -> Sample:
-    """Turned about the middle, anticlockwise as seen; what comes in from outside is ignored."""
+    """Rotate about the centre, anticlockwise on the screen; pixels from outside are ignored."""
     height, width = sample.labels.shape
     middle = ((width - 1) / 2, (height - 1) / 2)
     turn = cv2.getRotationMatrix2D(middle, degrees, 1.0)
@@ -110,7 +110,7 @@ def roll(
 
 
 def hand(sample: Sample, rng: np.random.Generator, label_set: LabelSet, *, palm: float) -> Sample:
-    """A hand of the person's own skin before the face: what it covers is background.
+    """Put a hand in the person's skin colour in front of the face; what it covers is background.
 
     `palm` is the palm's radius in head heights; the hand is about three times as long.
     """
@@ -132,7 +132,7 @@ def hand(sample: Sample, rng: np.random.Generator, label_set: LabelSet, *, palm:
 def enlarged(
     sample: Sample, rng: np.random.Generator, label_set: LabelSet, *, head_pixels: float
 ) -> Sample:
-    """Shrunk until the head is that high, and brought back."""
+    """Shrink until the head has a given height, and enlarge again."""
     head = head_of(sample, label_set)
     if head is None or head.height <= head_pixels:
         return sample
@@ -185,7 +185,7 @@ class Corrupted:
 
     Attributes:
         dataset: what is changed.
-        corruption: how; None leaves it clean.
+        corruption: the change; None leaves pictures clean.
         seed: with a picture's index, the seed of its change.
     """
 

@@ -13,35 +13,35 @@ import numpy.typing as npt
 from rtseg.frames import Image
 from rtseg.labels import LabelSet
 from training.augment import drawing
-from training.augment.canvas import Stage
+from training.augment.canvas import ViewPainter
 from training.evaluation.predictor import Labeller
 
 SIZE = 256
 SEED = 7
 COUNT = 100
-"""Crops of each kind."""
+"""Number of crops of each kind."""
 
-Paint = Callable[[Stage, np.random.Generator], Image]
-
-
-def _background(stage: Stage, rng: np.random.Generator) -> Image:
-    return stage.backdrop(rng)
+Paint = Callable[[ViewPainter, np.random.Generator], Image]
 
 
-def _texture(stage: Stage, rng: np.random.Generator) -> Image:
+def _background(painter: ViewPainter, rng: np.random.Generator) -> Image:
+    return painter.backdrop(rng)
+
+
+def _texture(painter: ViewPainter, rng: np.random.Generator) -> Image:
     colour = drawing.skin_colour(rng) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
-    return drawing.texture(stage.size, rng, colour=colour)
+    return drawing.texture(painter.size, rng, colour=colour)
 
 
-def _text(stage: Stage, rng: np.random.Generator) -> Image:
-    canvas = stage.backdrop(rng) if rng.random() < 0.5 else stage.flat(rng)
+def _text(painter: ViewPainter, rng: np.random.Generator) -> Image:
+    canvas = painter.backdrop(rng) if rng.random() < 0.5 else painter.flat(rng)
     drawing.write_text(canvas, rng)
     return canvas
 
 
-def _hands(stage: Stage, rng: np.random.Generator) -> Image:
-    canvas = stage.backdrop(rng)
-    size = stage.size
+def _hands(painter: ViewPainter, rng: np.random.Generator) -> Image:
+    canvas = painter.backdrop(rng)
+    size = painter.size
     for _ in range(int(rng.integers(1, 4))):
         palm = math.exp(rng.uniform(math.log(0.05), math.log(0.2))) * size
         mask = drawing.hand_mask(size, rng, centre=tuple(rng.uniform(0, size, 2)), palm=palm)
@@ -50,30 +50,30 @@ def _hands(stage: Stage, rng: np.random.Generator) -> Image:
     return canvas
 
 
-def _printed(stage: Stage, rng: np.random.Generator) -> Image:
-    canvas = stage.backdrop(rng)
-    place = tuple(rng.uniform(0.3, 0.7, 2) * stage.size)
-    drawing.draw_mask(canvas, rng, centre=place, height=rng.uniform(0.2, 0.7) * stage.size)
+def _printed(painter: ViewPainter, rng: np.random.Generator) -> Image:
+    canvas = painter.backdrop(rng)
+    place = tuple(rng.uniform(0.3, 0.7, 2) * painter.size)
+    drawing.draw_mask(canvas, rng, centre=place, height=rng.uniform(0.2, 0.7) * painter.size)
     return canvas
 
 
 KINDS: Mapping[str, Paint] = MappingProxyType(
     {"backgrounds": _background, "textures": _texture, "text": _text, "hands": _hands}
 )
-"""What "no face" means."""
+"""The kinds of pictures without a face."""
 
 PRINTED = "printed masks"
-"""Drawn like a face, and none: shown beside the others, and not counted with them."""
+"""Drawings that resemble a face: reported, but not included in the total."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoFaceScore:
-    """Shares of labelled pixels, 0..1, over the crops of one kind.
+    """Shares of pixels labelled as anything, 0..1, over the crops of one kind.
 
     Attributes:
-        kind: what they show.
-        count: how many there are.
-        median, mean, largest: of the shares.
+        kind: the kind of crop.
+        count: number of crops.
+        median, mean, largest: statistics of the shares.
     """
 
     kind: str
@@ -84,7 +84,7 @@ class NoFaceScore:
 
     @classmethod
     def of(cls, kind: str, shares: npt.NDArray[np.float64]) -> NoFaceScore:
-        """From one share a crop."""
+        """Make a score from one share per crop."""
         return cls(
             kind=kind,
             count=len(shares),
@@ -97,13 +97,13 @@ class NoFaceScore:
 def measure_no_face(
     label: Labeller, backgrounds: Sequence[Image], label_set: LabelSet, *, count: int = COUNT
 ) -> Iterator[NoFaceScore]:
-    """All kinds but the printed masks together, then each by itself."""
-    stage = Stage.for_labels(label_set, size=SIZE, pictures=backgrounds)
-    found: dict[str, npt.NDArray[np.float64]] = {}
+    """Yield the total without printed masks, then each kind separately."""
+    painter = ViewPainter.for_labels(label_set, size=SIZE, pictures=backgrounds)
+    shares_by_kind: dict[str, npt.NDArray[np.float64]] = {}
     for number, (kind, paint) in enumerate({**KINDS, PRINTED: _printed}.items()):
-        crops = [paint(stage, np.random.default_rng((SEED, number, i))) for i in range(count)]
+        crops = [paint(painter, np.random.default_rng((SEED, number, i))) for i in range(count)]
         labels = label(crops)
-        found[kind] = np.array([(ids != label_set.background).mean() for ids in labels])
-    yield NoFaceScore.of("all", np.concatenate([found[kind] for kind in KINDS]))
-    for kind, shares in found.items():
+        shares_by_kind[kind] = np.array([(ids != label_set.background).mean() for ids in labels])
+    yield NoFaceScore.of("all", np.concatenate([shares_by_kind[kind] for kind in KINDS]))
+    for kind, shares in shares_by_kind.items():
         yield NoFaceScore.of(kind, shares)

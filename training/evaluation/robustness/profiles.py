@@ -1,8 +1,8 @@
-"""Faces from the side: FASSEG V3's photos of two people who are kept from training, by yaw.
+"""Measure profiles by yaw on FASSEG V3's photos of two people who are not used in training.
 
-What a model's classes are in FASSEG's: its eyebrows are hair, its lips and inner mouth one mouth.
-FASSEG's skin includes neck and ears, which are background to a model of Helen*'s classes: skin is
-held down by that.
+Predictions are converted to FASSEG's classes, in which eyebrows are hair, and lips and inner mouth
+one class. FASSEG's skin includes neck and ears, which are background for models with Helen*'s
+classes, and so lower their score for skin.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FASSEG_NAMES: Mapping[str, str] = {
     "necklace": "background",
     "clothes": "background",
 }
-"""The face-part models' classes by FASSEG's names."""
+"""The face-part models' classes by FASSEG's class names."""
 
 
 def to_fasseg(label_set: LabelSet) -> npt.NDArray[np.uint8]:
@@ -56,10 +56,10 @@ class ProfileScore:
     """F1 at one yaw.
 
     Attributes:
-        yaw: degrees, as the data set's folders name them; `all` for all of them.
-        photos: how many.
-        f1: by FASSEG's names, `COUNTED` only.
-        mean: over `COUNTED`.
+        yaw: degrees, as in the data set's folder names; `all` for all of them.
+        photos: number of photos.
+        f1: F1 by FASSEG's class names, `COUNTED` only.
+        mean: mean over `COUNTED`.
     """
 
     yaw: str
@@ -69,7 +69,7 @@ class ProfileScore:
 
     @classmethod
     def of(cls, yaw: str, photos: int, matrix: Matrix) -> ProfileScore:
-        """From a confusion matrix of FASSEG's classes."""
+        """Make a score from a confusion matrix of FASSEG's classes."""
         f1 = {name: f1_of(matrix, [FASSEG.names.index(name)]) for name in COUNTED}
         return cls(yaw=yaw, photos=photos, f1=f1, mean=mean_of(list(f1.values())))
 
@@ -77,11 +77,11 @@ class ProfileScore:
 def measure_profiles(
     label: Labeller, label_set: LabelSet, photos: Dataset
 ) -> Iterator[ProfileScore]:
-    """One score a yaw from the left to the right, then all together.
+    """Yield one score per yaw from left to right, then the total.
 
     Args:
-        label: the network, whose ids are `label_set`'s (those of Helen* or of `face-parts`).
-        label_set: the network's.
+        label: the network, whose ids are those of `label_set` (Helen* or `face-parts`).
+        label_set: the network's label set.
         photos: FASSEG V3, each named `YAW/NAME`.
     """
     table = to_fasseg(label_set)

@@ -10,7 +10,7 @@ import pytest
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import HELEN, IGNORED
 from tests.training.conftest import draw_face
-from training.augment.canvas import Stage
+from training.augment.canvas import ViewPainter
 from training.augment.heads import Head, head_of
 from training.data.base import Sample
 from training.evaluation.robustness import composites
@@ -35,8 +35,8 @@ def head() -> Head:
     return found
 
 
-def stage() -> Stage:
-    return Stage(size=WIDTH, pictures=[GREEN], background=0, neck=0, clothes=0)
+def painter() -> ViewPainter:
+    return ViewPainter(size=WIDTH, pictures=[GREEN], background=0, neck=0, clothes=0)
 
 
 class Faces:
@@ -53,7 +53,7 @@ class Faces:
 
 @pytest.mark.parametrize("share", [0.08, 0.4, 0.9])
 def test_a_frame_holds_one_head_of_the_height_asked_for(share: float) -> None:
-    scene = composed(head(), stage(), np.random.default_rng(1), share=share, label_set=HELEN)
+    scene = composed(head(), painter(), np.random.default_rng(1), share=share, label_set=HELEN)
     assert scene.image.shape == (HEIGHT, WIDTH, 3)
     assert scene.labels.shape == (HEIGHT, WIDTH)
     assert scene.head.height == pytest.approx(share * HEIGHT, rel=0.06, abs=2)
@@ -67,7 +67,7 @@ def test_a_frame_holds_one_head_of_the_height_asked_for(share: float) -> None:
 
 def test_the_same_head_on_the_same_background_at_every_height() -> None:
     small, large = (
-        composed(head(), stage(), np.random.default_rng(5), share=share, label_set=HELEN)
+        composed(head(), painter(), np.random.default_rng(5), share=share, label_set=HELEN)
         for share in (0.1, 0.2)
     )
     np.testing.assert_array_equal(small.image[0, 0], large.image[0, 0])
@@ -76,7 +76,7 @@ def test_the_same_head_on_the_same_background_at_every_height() -> None:
 
 @pytest.mark.parametrize("share", HEAD_HEIGHTS)
 def test_a_crop_shows_the_head_as_high_as_the_native_one_does(share: float) -> None:
-    scene = composed(head(), stage(), np.random.default_rng(2), share=share, label_set=HELEN)
+    scene = composed(head(), painter(), np.random.default_rng(2), share=share, label_set=HELEN)
     _, straight = crop_of(native(head()))
     image, labels = crop_of(scene)
     assert image.shape == (256, 256, 3)
@@ -91,7 +91,7 @@ def test_a_crop_shows_the_head_as_high_as_the_native_one_does(share: float) -> N
 
 
 def test_what_lies_beyond_the_frame_is_ignored() -> None:
-    scene = composed(head(), stage(), np.random.default_rng(2), share=0.9, label_set=HELEN)
+    scene = composed(head(), painter(), np.random.default_rng(2), share=0.9, label_set=HELEN)
     image, labels = crop_of(scene)
     assert (labels[0] == IGNORED).all()
     assert (image[0] == 114).all()
@@ -99,7 +99,7 @@ def test_what_lies_beyond_the_frame_is_ignored() -> None:
 
 
 def test_the_first_look_sees_the_whole_frame() -> None:
-    scene = composed(head(), stage(), np.random.default_rng(3), share=0.4, label_set=HELEN)
+    scene = composed(head(), painter(), np.random.default_rng(3), share=0.4, label_set=HELEN)
     _, labels = frame_view(scene)
     assert (labels[:56] == IGNORED).all()
     assert (labels[56:200] != IGNORED).all()
