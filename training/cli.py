@@ -273,8 +273,8 @@ def quantize_command(
     ):
         verdict = "`auto` may take it" if quantization.is_faithful else "`auto` does not take it"
         click.echo(
-            f"{quantization.agreement:.2%} of the labels equal FP32's; mean F1 {quantization.f1:.4f}, "
-            f"FP32 {quantization.f1_fp32:.4f}: {verdict}"
+            f"{quantization.agreement:.2%} of the labels equal FP32's; "
+            f"mean F1 {quantization.f1:.4f}, FP32 {quantization.f1_fp32:.4f}: {verdict}"
         )
     click.echo(f"wrote {made.path}")
 

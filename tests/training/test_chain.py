@@ -127,7 +127,7 @@ def test_check_finds_what_is_wrong(layout_data: Path) -> None:
     assert "bdd-drivable-train: 3 of 6 readable, 1 files missing" in lines
     assert "0001.jpg: is not a picture" in lines
     assert "0004.png: holds the label value 7 in 57600 pixels" in lines
-    assert "the same picture twice: 0000, 0002" in lines
+    assert "identical pictures: 0000, 0002" in lines
     assert "also in another split: 0005 is bdd-drivable-train/0000" in lines
 
 

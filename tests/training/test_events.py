@@ -27,7 +27,7 @@ def test_events_as_lines() -> None:
     line = described(END)
     assert "mean IoU 0.7500" in line
     assert "skin 0.900" in line
-    assert "2 broken pictures left out" in line
+    assert "2 broken pictures skipped" in line
     assert "a.jpg" in described({"event": "broken", "step": 7, "message": "a.jpg: gone"})
 
 

@@ -254,7 +254,7 @@ def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="another version"):
         weights(tmp_path, resume=True)
     (tmp_path / "state.pt").write_bytes(b"nothing")
-    with pytest.raises(SettingError, match="no saved state"):
+    with pytest.raises(SettingError, match="not a saved state"):
         weights(tmp_path, resume=True)
 
 

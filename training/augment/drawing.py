@@ -205,7 +205,7 @@ def write_text(canvas: Image, rng: np.random.Generator) -> None:
 def feathered(
     size: int, rng: np.random.Generator, *, corners: npt.NDArray[np.float64], softness: float
 ) -> Mask:
-    """Fill a convex outline through `corners` (n, 2); its edge is softened over `softness` pixels."""
+    """Fill a convex outline through `corners` (n, 2), its edge softened over `softness` pixels."""
     mask = np.zeros((size, size), np.uint8)
     cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
     return _soft(mask, softness)

@@ -83,7 +83,7 @@ class Recipe:
     figures: Callable[[nn.Module, Path, str], Mapping[str, Any]] | None = None
 
     def before(self) -> list[Recipe]:
-        """The recipes to run before this one, in order; each starts from the previous one's weights."""
+        """The recipes to run before this one, in order; each starts from the last one's weights."""
         if self.first is None:
             return []
         return [*self.first.before(), self.first]

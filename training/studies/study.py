@@ -1,7 +1,7 @@
 """Studies: several runs that differ in one respect, with equal budgets, and a table of results.
 
-`python -m training study NAME --data DIR --out DIR` trains the missing runs one after the other, and
-rewrites the table. The studies themselves are in `training/studies/`.
+`python -m training study NAME --data DIR --out DIR` trains the missing runs one after the other,
+and rewrites the table. The studies themselves are in `training/studies/`.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ def test_bad_settings_are_rejected():
     with pytest.raises(SettingError, match="scales"):
         SceneSettings(scale_min=2, scale_max=1)
     streets = LabelSet(name="streets", names=("road", "car"), colours=((0, 0, 0), (1, 1, 1)))
-    with pytest.raises(SettingError, match="what a face is"):
+    with pytest.raises(SettingError, match="does not define a face"):
         FaceViews([], [], label_set=streets, settings=SceneSettings(), seed=0)
 
 

@@ -183,7 +183,7 @@ def test_sums() -> None:
     "text", ["", "dice +", "-1*dice", "hinge", "dice*2", "2dice", "dice; focal"]
 )
 def test_what_is_no_sum_is_named(text: str) -> None:
-    with pytest.raises(SettingError, match="is no loss; write NAME or WEIGHT"):
+    with pytest.raises(SettingError, match="is not a loss; write NAME or WEIGHT"):
         parse_loss(text)
 
 

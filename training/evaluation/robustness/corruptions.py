@@ -40,7 +40,7 @@ class Corruption:
     change: Change
 
 
-def seen(change: Callable[[Image, np.random.Generator], Image]) -> Change:
+def picture_only(change: Callable[[Image, np.random.Generator], Image]) -> Change:
     """Make a change that affects the picture but not the labels."""
 
     def changed(sample: Sample, rng: np.random.Generator, label_set: LabelSet) -> Sample:
@@ -148,24 +148,24 @@ CORRUPTIONS = (
     Corruption(
         name="motion blur",
         strength="11 pixels, any direction",
-        change=seen(partial(motion_blur, length=11)),
+        change=picture_only(partial(motion_blur, length=11)),
     ),
     Corruption(
         name="defocus",
         strength="a disc of radius 3 pixels",
-        change=seen(partial(defocus, radius=3)),
+        change=picture_only(partial(defocus, radius=3)),
     ),
     Corruption(
         name="sensor noise",
         strength="standard deviation 15 of 255",
-        change=seen(partial(sensor_noise, deviation=15.0)),
+        change=picture_only(partial(sensor_noise, deviation=15.0)),
     ),
-    Corruption(name="gamma", strength="0.4", change=seen(partial(gamma, exponent=0.4))),
-    Corruption(name="gamma", strength="2.2", change=seen(partial(gamma, exponent=2.2))),
-    Corruption(name="JPEG", strength="quality 20", change=seen(partial(jpeg, quality=20))),
+    Corruption(name="gamma", strength="0.4", change=picture_only(partial(gamma, exponent=0.4))),
+    Corruption(name="gamma", strength="2.2", change=picture_only(partial(gamma, exponent=2.2))),
+    Corruption(name="JPEG", strength="quality 20", change=picture_only(partial(jpeg, quality=20))),
     Corruption(name="roll", strength="+30 degrees", change=partial(roll, degrees=30.0)),
     Corruption(name="roll", strength="-30 degrees", change=partial(roll, degrees=-30.0)),
-    Corruption(name="greyscale", strength="no colour", change=seen(greyscale)),
+    Corruption(name="greyscale", strength="no colour", change=picture_only(greyscale)),
     Corruption(
         name="hand before the face",
         strength="palm 0.34 head heights across",
