@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rtseg.errors import SettingError, listed
@@ -34,12 +36,18 @@ SHORTEST_TOKEN = 12
 
 
 def setting(
-    default: Any, help_text: str, *, low: float | None = None, high: float | None = None
+    default: Any,
+    help_text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
 ) -> Any:
-    """Make a dataclass field with help text and an inclusive range."""
-    return dataclasses.field(
-        default=default, metadata={"help": help_text, "low": low, "high": high}
-    )
+    """Make a dataclass field with help text and a range: `low` and `high` belong to it, `above` and
+    `below` do not."""
+    metadata = {"help": help_text, "low": low, "high": high, "above": above, "below": below}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +68,29 @@ class Settings:
                 raise SettingError(
                     f"{name}: {value!r} is unknown; allowed: {listed(get_args(hint))}"
                 )
-            low, high = field.metadata.get("low"), field.metadata.get("high")
-            if value is None or isinstance(value, (str, bool, tuple)):
+            if value is None or isinstance(value, (str, bool, tuple, Path)):
                 continue
-            if (low is not None and not value >= low) or (high is not None and not value <= high):
-                raise SettingError(f"{name}: {value} is out of range; allowed: {_range(low, high)}")
+            if not _is_within(value, field.metadata):
+                allowed = _range(field.metadata)
+                raise SettingError(f"{name}: {value} is out of range; allowed: {allowed}")
 
 
-def _range(low: float | None, high: float | None) -> str:
+def _is_within(value: float, bounds: Mapping[str, Any]) -> bool:
+    low, high, above, below = (bounds.get(name) for name in ("low", "high", "above", "below"))
+    return (
+        (low is None or value >= low)
+        and (high is None or value <= high)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    )
+
+
+def _range(bounds: Mapping[str, Any]) -> str:
+    low, high, above, below = (bounds.get(name) for name in ("low", "high", "above", "below"))
+    if above is not None:
+        return f"more than {above}" if below is None else f"between {above} and {below}"
+    if below is not None:
+        return f"{low} to less than {below}"
     if low is None:
         return f"up to {high}"
     return f"{low} or more" if high is None else f"{low} to {high}"

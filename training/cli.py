@@ -41,8 +41,9 @@ def show_command(recipe: str) -> None:
     if chosen.first is not None:
         click.echo(f"  {'starts from':16} {chosen.first.name}")
     click.echo("settings:")
-    for name, value in dataclasses.asdict(chosen.settings).items():
-        click.echo(f"  {name:16} {value}")
+    for field in dataclasses.fields(chosen.settings):
+        value = getattr(chosen.settings, field.name)
+        click.echo(f"  {field.name:16} {value!s:34} {field.metadata['help']}")
     click.echo("published:")
     for name, value in chosen.published.items():
         click.echo(f"  {name:16} {value}")

@@ -6,9 +6,10 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from rtseg.errors import SettingError, listed
+from rtseg.settings import Settings, setting
 from training.augment.pictures import Augmentation, Sampling
 from training.optimizers import OptimizerName
 from training.schedules import Schedule
@@ -17,121 +18,95 @@ Precision = Literal["bf16", "fp16", "fp32"]
 EncoderWeights = Literal["imagenet", "none"]
 Keep = Literal["last", "best"]
 
-_NOT_NEGATIVE = (
-    *("weight_decay", "clip", "seed", "threads", "workers", "save_minutes"),
-    *("input_height", "input_width"),
-)
-_POSITIVE = (
-    *("epochs", "batch", "accumulate", "learning_rate", "loss_step", "evaluate_every"),
-    *("restart_epochs", "restart_factor", "power", "cut_factor"),
-)
-_SHARES = ("warm_up", "average", "momentum", "beta2", "start", "auxiliary")
-
 
 @dataclass(frozen=True, kw_only=True)
-class FitSettings:
-    """How a run is trained.
+class FitSettings(Settings):
+    """The settings of a training run, one field each, with its default, meaning and range.
 
-    Attributes:
-        epochs: passes; an epoch is as many views as there are training pictures.
-        batch: views a step, over all processes.
-        accumulate: parts that a step's views are computed in, one after the other.
-        input_height, input_width: pixels; 0 is the recipe's own.
-        optimizer: see `training.optimizers`.
-        learning_rate: the peak of the schedule.
-        momentum: of SGD; the first moment's decay in Adam and AdamW.
-        beta2: the second moment's decay in Adam and AdamW.
-        weight_decay: of the optimizer.
-        schedule: see `training.schedules`.
-        warm_up, start: one-cycle: the share of the run before the peak, and the rate's share of
-            the peak at the beginning.
-        cycle_momentum: one-cycle also lowers the momentum from 0.95 to 0.85 and back.
-        restart_epochs, restart_factor: cosine-restarts: the first length, and what it grows by.
-        power: poly's.
-        cuts, cut_factor: step: at which shares of the run the rate is multiplied by the factor.
-        average: decay of the weights' moving average, which is what is evaluated and shipped;
-            0 is the weights themselves.
-        loss: see `training.losses.named`.
-        auxiliary: share of the loss that an auxiliary head has, where the network has one.
-        loss_step: the loss looks at every this-many-th row and column, from a changing first one.
-        clip: the largest norm of the gradient; 0 is any.
-        precision: of the forward and backward pass.
-        encoder_weights: what the encoder starts from.
-        freeze_encoder: the encoder stays as it is.
-        augmentation, sampling: see `training.augment.pictures`; recipes with views of their own
-            ignore them.
-        skip_broken: leave out pictures that cannot be read, and count them, instead of ending.
-        seed: of the weights and the views.
-        threads: of PyTorch; 0 leaves the choice to it. On a machine that others use too, one
-            thread is faster than several that wait for each other.
-        workers: processes that make views; 0 makes them in the training process.
-        evaluate_every: epochs between two evaluations on the validation split.
-        keep: the checkpoint of the last evaluation, or of the one with the best mean IoU.
-        save_minutes: between two saved states.
-        start_from: a checkpoint to take the first weights from.
+    Raises:
+        SettingError: a value is not one of its choices or outside its range.
     """
 
-    epochs: int = 100
-    batch: int = 16
-    accumulate: int = 1
-    input_height: int = 0
-    input_width: int = 0
-    optimizer: OptimizerName = "adamw"
-    learning_rate: float = 2e-3
-    momentum: float = 0.9
-    beta2: float = 0.99
-    weight_decay: float = 0.02
-    schedule: Schedule = "one-cycle"
-    warm_up: float = 0.1
-    start: float = 0.04
-    cycle_momentum: bool = False
-    restart_epochs: float = 10.0
-    restart_factor: int = 2
-    power: float = 0.9
-    cuts: tuple[float, ...] = (0.6, 0.85)
-    cut_factor: float = 0.1
-    average: float = 0.999
-    loss: str = "cross-entropy + dice + 0.5*region"
-    auxiliary: float = 0.4
-    loss_step: int = 2
-    clip: float = 2.0
-    precision: Precision = "bf16"
-    encoder_weights: EncoderWeights = "none"
-    freeze_encoder: bool = False
-    augmentation: Augmentation = "none"
-    sampling: Sampling = "uniform"
-    skip_broken: bool = False
-    seed: int = 0
-    threads: int = 0
-    workers: int = 1
-    evaluate_every: int = 4
-    keep: Keep = "last"
-    save_minutes: float = 4.0
-    start_from: Path | None = None
+    epochs: int = setting(100, "passes; an epoch has one view per training picture", low=1)
+    batch: int = setting(16, "views per step, over all processes", low=1)
+    accumulate: int = setting(1, "parts in which a step's views are processed", low=1)
+    input_height: int = setting(0, "pixels; 0 is the recipe's own", low=0)
+    input_width: int = setting(0, "pixels; 0 is the recipe's own", low=0)
+    optimizer: OptimizerName = setting("adamw", "see training.optimizers")
+    learning_rate: float = setting(2e-3, "the schedule's peak rate", above=0)
+    momentum: float = setting(
+        0.9, "momentum of SGD; first moment's decay in Adam and AdamW", low=0, below=1
+    )
+    beta2: float = setting(0.99, "second moment's decay in Adam and AdamW", low=0, below=1)
+    weight_decay: float = setting(0.02, "the optimizer's weight decay", low=0)
+    schedule: Schedule = setting("one-cycle", "see training.schedules")
+    warm_up: float = setting(0.1, "one-cycle: share of the run before the peak", low=0, below=1)
+    start: float = setting(
+        0.04, "one-cycle: initial rate as a share of the peak rate", low=0, below=1
+    )
+    cycle_momentum: bool = setting(
+        default=False, help_text="one-cycle: also lower the momentum from 0.95 to 0.85 and back"
+    )
+    restart_epochs: float = setting(10.0, "cosine-restarts: length of the first cycle", above=0)
+    restart_factor: int = setting(2, "cosine-restarts: growth of the cycles' length", low=1)
+    power: float = setting(0.9, "poly: the exponent", above=0)
+    cuts: tuple[float, ...] = setting(
+        (0.6, 0.85), "step: shares of the run at which the rate is multiplied by cut_factor"
+    )
+    cut_factor: float = setting(0.1, "step: what the rate is multiplied by", above=0)
+    average: float = setting(
+        0.999,
+        "decay of the weights' moving average, which is evaluated and shipped; 0 for none",
+        low=0,
+        below=1,
+    )
+    loss: str = setting("cross-entropy + dice + 0.5*region", "see training.losses.named")
+    auxiliary: float = setting(
+        0.4, "share of the loss for an auxiliary head, if the network has one", low=0, below=1
+    )
+    loss_step: int = setting(
+        2, "compute the loss at every this-many-th row and column, from a changing first one", low=1
+    )
+    clip: float = setting(2.0, "largest norm of the gradient; 0 for no limit", low=0)
+    precision: Precision = setting("bf16", "arithmetic of the forward and backward pass")
+    encoder_weights: EncoderWeights = setting("none", "the encoder's initial weights")
+    freeze_encoder: bool = setting(default=False, help_text="keep the encoder's weights")
+    augmentation: Augmentation = setting(
+        "none", "see training.augment.pictures; ignored by recipes with their own views"
+    )
+    sampling: Sampling = setting(
+        "uniform", "see training.augment.pictures; ignored by recipes with their own views"
+    )
+    skip_broken: bool = setting(
+        default=False, help_text="skip and count pictures that cannot be read"
+    )
+    seed: int = setting(0, "seed of the weights and the views", low=0)
+    threads: int = setting(
+        0,
+        "PyTorch's threads; 0 for its own choice (on a shared machine, one thread is faster than "
+        "several that wait for each other)",
+        low=0,
+    )
+    workers: int = setting(
+        1, "processes that make views; 0 makes them in the training process", low=0
+    )
+    evaluate_every: int = setting(4, "epochs between two evaluations on the first split", low=1)
+    keep: Keep = setting(
+        "last", "the checkpoint to keep: the last evaluation's, or the one with the best mean IoU"
+    )
+    save_minutes: float = setting(4.0, "minutes between two saved states", low=0)
+    start_from: Path | None = setting(None, "a checkpoint with the initial weights")
 
     def __post_init__(self) -> None:
         from training.losses.named import parse_loss
 
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise SettingError(f"{name} must be positive; found {getattr(self, name)}")
-        for name in _NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise SettingError(f"{name} must not be negative; found {getattr(self, name)}")
-        for name in _SHARES:
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingError(f"{name} must be within 0..1; found {getattr(self, name)}")
+        super().__post_init__()
         if not all(0 < cut < 1 for cut in self.cuts):
-            raise SettingError(f"cuts are shares of the run, within 0..1; found {self.cuts}")
+            raise SettingError(f"`cuts`: {self.cuts} are out of range; allowed: between 0 and 1")
         if self.batch % self.accumulate:
             raise SettingError(
-                f"accumulate must divide batch {self.batch}; found {self.accumulate}"
+                f"`accumulate`: {self.accumulate} does not divide `batch` {self.batch}"
             )
-        for name, kind in typing.get_type_hints(FitSettings).items():
-            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
-                raise SettingError(
-                    f"{name} {getattr(self, name)!r} is unknown; allowed: {listed(get_args(kind))}"
-                )
         parse_loss(self.loss)
 
     def changed(self, assignments: typing.Iterable[str]) -> FitSettings:

@@ -135,6 +135,7 @@ def test_show_prints_settings_published_figures_and_notes() -> None:
     shown = call("show", "bdd-drivable-pspnet-resnet50").output
     for text in ("learning_rate    0.0003", "loss             log-dice", "mean-iou", "0.7549"):
         assert text in shown
+    assert "one view per training picture" in shown
     assert "note: size: 180x320 in its notebooks" in shown
     listed = call("list").output
     assert all(name in listed for name in RECIPES)

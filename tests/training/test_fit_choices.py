@@ -263,15 +263,15 @@ def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:
     [
         ("optimizer=lion", "allowed: adamw, adam, sgd, adagrad"),
         ("schedule=linear", "allowed: one-cycle"),
-        ("loss=hinge", "'hinge' is no loss"),
+        ("loss=hinge", "'hinge' is not a loss"),
         ("freeze_encoder=yes", "takes true or false"),
-        ("cuts=0.5,1.5", "cuts are shares"),
+        ("cuts=0.5,1.5", "`cuts`: .* allowed: between 0 and 1"),
         ("cuts=half", "numbers and commas"),
-        ("accumulate=3", "must divide batch 16"),
+        ("accumulate=3", "does not divide `batch` 16"),
         ("sampling=rare", "allowed: uniform, class-balanced"),
-        ("momentum=1", "within 0..1"),
-        ("power=0", "power must be positive"),
-        ("clip=-1", "clip must not be negative"),
+        ("momentum=1", "allowed: 0 to less than 1"),
+        ("power=0", "`power`: 0.0 .* allowed: more than 0"),
+        ("clip=-1", "`clip`: -1.0 .* allowed: 0 or more"),
     ],
 )
 def test_bad_choices_are_one_clear_line(text: str, message: str) -> None:

@@ -28,9 +28,9 @@ def test_texts_become_typed_settings():
         ("epoch=3", "one of: epochs"),
         ("epochs", "NAME=VALUE"),
         ("epochs=many", "epochs takes int; found 'many'"),
-        ("epochs=0", "epochs must be positive"),
-        ("workers=-1", "workers must not be negative"),
-        ("average=1", "average must be within 0..1"),
+        ("epochs=0", "`epochs`: 0 .* allowed: 1 or more"),
+        ("workers=-1", "`workers`: -1 .* allowed: 0 or more"),
+        ("average=1", "`average`: 1.0 .* allowed: 0 to less than 1"),
         ("precision=fp8", "allowed: bf16, fp16, fp32"),
     ],
 )

@@ -28,7 +28,7 @@ class EngineRecipe(Settings):
     model: str = setting(
         "face-parts", "the model: face-parts (built in), or a .safetensors or .onnx file"
     )
-    precision: EnginePrecision = setting("fp16", "what the engine computes in")  # noqa: RUF009
+    precision: EnginePrecision = setting("fp16", "what the engine computes in")
     largest_batch: int = setting(8, "the largest batch that it takes", low=1, high=MAX_BATCH)
     workspace_mib: int = setting(1024, "memory for trying and running kernels", low=16, high=65536)
     optimisation_level: int = setting(3, "how long TensorRT searches for kernels", low=0, high=5)

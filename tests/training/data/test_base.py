@@ -109,7 +109,7 @@ def test_an_unknown_split_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch, 
         read_split("helen-dev")
     monkeypatch.setattr(base, "SPLITS", tmp_path)
     (tmp_path / "twice.txt").write_text("a\nb\na\n")
-    with pytest.raises(SourceError, match="stands twice"):
+    with pytest.raises(SourceError, match="contains a name twice"):
         read_split("twice")
 
 
