@@ -1,4 +1,4 @@
-"""How well a network finds faces: on views of held-out people, and where there are none."""
+"""Measure face detection: recall on views of held-out people, and false faces."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from training.augment.face_maps import PlacedFace
 from training.augment.face_scenes import FaceScenes
 
 HIT = 0.5
-"""Overlap (intersection over union) from which a detection is a hit."""
+"""The least overlap (intersection over union) of a hit."""
 
 SHARES = (0.03, 0.05, 0.08, 0.15, 0.3, 1.3)
-"""Borders of the rows, shares of a view's height that a face is high."""
+"""Bin edges of face heights, as shares of the view's height."""
 
 View = tuple[Image, Sequence[PlacedFace], Sequence[PlacedFace]]
 """A picture of the network's size, what is to be found in it, and what may be."""
 
-_LEAST = 0.1  # score of what is looked at
+_LEAST = 0.1  # lowest score considered
 _BATCH = 16
 
 
 @dataclass(kw_only=True, eq=False)
 class Finding:
-    """What was found in views.
+    """The detections in a set of views, matched with the true faces.
 
     Attributes:
-        scores: of each true face, of the detection that hits it; 0 where none does.
-        heights: of each true face, share of the view's height.
-        rolls: degrees by which each hit face's roll is off; NaN where there is no hit.
-        false_scores: of each detection that hits nothing.
-        views: how many there were.
-        faceless_scores: the surest detection in each view without a face.
+        scores: for each true face, the score of the detection that hits it, or 0.
+        heights: for each true face, its height as a share of the view's.
+        rolls: for each true face, the error of the detected roll in degrees, or NaN.
+        false_scores: the score of each detection that hits no face.
+        views: number of views.
+        faceless_scores: the highest score in each view without a face.
     """
 
     scores: list[float]
@@ -54,24 +54,26 @@ class Finding:
     faceless_scores: list[float]
 
     def figures(self, min_score: float) -> dict[str, Any]:
-        """Recall by height, false faces, and how far rolls are off, at one threshold."""
+        """Recall by height, false faces, and roll errors, at one threshold."""
         scores, heights = np.array(self.scores), np.array(self.heights)
-        found: dict[str, Any] = {"min_score": min_score, "views": self.views}
+        by_name: dict[str, Any] = {"min_score": min_score, "views": self.views}
         for low, high in itertools.pairwise(SHARES):
             row = (heights >= low) & (heights < high)
             name = f"recall from {low:.0%}"
-            found[name] = round(float((scores[row] >= min_score).mean()), 4) if row.any() else None
-        found["faces"] = len(scores)
-        found["false per view"] = round(
+            by_name[name] = (
+                round(float((scores[row] >= min_score).mean()), 4) if row.any() else None
+            )
+        by_name["faces"] = len(scores)
+        by_name["false per view"] = round(
             float((np.array(self.false_scores) >= min_score).sum()) / max(1, self.views), 4
         )
         if self.faceless_scores:
             wrong = np.array(self.faceless_scores) >= min_score
-            found["faceless views with a face"] = round(float(wrong.mean()), 4)
+            by_name["faceless views with a face"] = round(float(wrong.mean()), 4)
         rolls = np.array(self.rolls)
         if np.isfinite(rolls).any():
-            found["roll off by, degrees (median)"] = round(float(np.nanmedian(rolls)), 1)
-        return found
+            by_name["roll off by, degrees (median)"] = round(float(np.nanmedian(rolls)), 1)
+        return by_name
 
 
 @torch.inference_mode()
@@ -82,7 +84,7 @@ def probabilities_of(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The maps of some views: float32 (views, rows, columns, classes)."""
+    """Compute the network's maps for some views: float32 (views, rows, columns, classes)."""
     images = torch.from_numpy(np.stack(views))
     logits = model(normalised(images, mean=tuple(mean), std=tuple(std)))
     maps: np.ndarray[Any, np.dtype[np.float32]] = (
@@ -99,7 +101,7 @@ def measure_finding(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Finding:
-    """Find the faces of `count` views."""
+    """Run the finder on `count` views."""
     return measure_views(model, (scenes.scene(index) for index in range(count)), mean=mean, std=std)
 
 
@@ -153,7 +155,7 @@ def _match(
 
 
 def _about(detection: FaceDetection, face: PlacedFace) -> bool:
-    """Whether a detection may well mean a face that it does not hit."""
+    """Whether a detection roughly matches a face although it does not count as a hit."""
     return detection.box.overlap(_box(face)) > 0.1
 
 
@@ -163,7 +165,7 @@ def _box(face: PlacedFace) -> Box:
 
 
 def _inside(box: Box, height: int, width: int) -> Box:
-    """What of a box lies in the view."""
+    """Clip a box to the view."""
     left, top = max(0.0, min(box.left, width - 1.0)), max(0.0, min(box.top, height - 1.0))
     return Box(
         left=left,
