@@ -17,7 +17,7 @@ from rtseg.checkpoint import Checkpoint, ModelSpec, read_checkpoint
 from rtseg.errors import ModelError, SettingError, SourceError
 from rtseg.export import OnnxModel, Quantization, exported_path, parse_onnx
 from rtseg.export.onnx import export_onnx
-from rtseg.export.quantize import quantize_onnx, with_measurement
+from rtseg.export.quantize import MEASURED_FIRST, quantize_onnx, with_measurement
 from rtseg.frames import Image, LabelMap
 from rtseg.postprocess import whole_labels
 from rtseg.system.files import write_whole
@@ -113,19 +113,23 @@ def quantize_checkpoint(
     checkpoint = read_checkpoint(weights)
     say("exporting in FP32")
     plain = parse_onnx(export_onnx(checkpoint, precision="fp32"), name=str(weights))
-    say(f"quantising on {len(crops)} pictures")
-    data = quantize_onnx(plain, crops, seed=seed)
-    quantized = parse_onnx(data, name=str(weights))
-    made = quantized.quantization
-    assert made is not None
     fp32 = int8 = None
-    if dataset is not None:
+    for first in MEASURED_FIRST:
+        say(f"quantising on {len(crops)} pictures, but for the first {first} convolutions")
+        data = quantize_onnx(plain, crops, seed=seed, first=first)
+        quantized = parse_onnx(data, name=str(weights))
+        made = quantized.quantization
+        assert made is not None
+        if dataset is None:
+            break
         say(f"measuring on {len(dataset)} pictures")
         made, fp32, int8 = _measured(plain, quantized, dataset)
         made = dataclasses.replace(
             made, pictures=len(crops), seed=seed, measured_on=f"{name} ({len(dataset)} pictures)"
         )
         data = with_measurement(data, made)
+        if made.is_faithful:
+            break
     target = output or exported_path(weights, int8=True)
     try:
         write_whole(target, data)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import onnx
 
 _NORMALISATION = ("Cast", "Transpose", "Sub", "Mul")
-_COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Inputs that ONNX requires in FP32 whatever the data's type: region of interest and scales.
 _ALWAYS_FP32 = {"Resize": (1, 2)}
 
@@ -99,25 +98,6 @@ def _exit(nodes: Iterable[onnx.NodeProto]) -> str:
     while name in makers and makers[name].op_type in ("Transpose", "Identity"):
         name = str(makers[name].input[0])
     return name
-
-
-def after_last_convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes of the network that make the logits of what its last convolutions give: sums,
-    pixel shuffles, upsampling.
-
-    Raises:
-        ModelError: the model does not begin or end as `rtseg.export.onnx` makes it.
-    """
-    inside = network_nodes(model)
-    makers = {output: node for node in inside for output in node.output}
-    found: dict[str, onnx.NodeProto] = {}
-    waiting = [_exit(model.graph.node)]
-    while waiting:
-        node = makers.get(waiting.pop())
-        if node is not None and node.op_type not in _COMPUTING and node.name not in found:
-            found[node.name] = node
-            waiting.extend(node.input)
-    return list(found.values())
 
 
 def _between(nodes: Iterable[onnx.NodeProto], entry: str, exit_: str) -> list[onnx.NodeProto]:

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from rtseg.backends.parity import label_agreement
-from rtseg.checkpoint import read_checkpoint, write_checkpoint
+from rtseg.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rtseg.errors import ModelError, SettingError
 from rtseg.export import Quantization, exported_path, find_onnx, parse_onnx
+from rtseg.export.onnx import export_onnx
 from rtseg.export.onnx_file import QUANTIZED_KEY
 from rtseg.export.quantize import quantize_onnx, with_measurement, with_signed_activations
+from rtseg.labels import HELEN
+from rtseg.models import build_model
 from tests.support.exported import HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_int8, tiny_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -36,47 +39,50 @@ def zero_points(data):
     return [values[node.input[2]] for node in quantisers]
 
 
-def test_every_convolution_but_the_first_is_quantised_and_the_ends_are_not():
-    data = tiny_int8(fine=8).data
+def groups(node):
+    return next((entry.i for entry in node.attribute if entry.name == "group"), 1)
+
+
+def quantised(data):
+    """Whether both inputs of each dense convolution are quantised, in order, and of each other."""
     made = {output: node for node in nodes(data) for output in node.output}
-    first, *convolutions = (node for node in nodes(data) if node.op_type == "Conv")
-    assert convolutions
-    assert made[first.input[0]].op_type != "DequantizeLinear"
-    for node in convolutions:
-        assert [made[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
-    (softmax,) = (node for node in nodes(data) if node.op_type == "Softmax")
-    waiting, seen = [softmax.input[0]], []
-    while waiting:  # up to the last convolutions
-        node = made[waiting.pop()]
-        seen.append(node.op_type)
-        if node.op_type != "Conv":
-            waiting += [name for name in node.input if name in made]
-    assert seen.count("Conv") == 2, "two heads are added up"
-    assert "DequantizeLinear" not in seen
+    dense, depthwise = [], []
+    for node in nodes(data):
+        if node.op_type == "Conv":
+            kinds = {made[name].op_type for name in node.input[:2] if name in made}
+            (dense if groups(node) == 1 else depthwise).append(kinds == {"DequantizeLinear"})
+    return dense, depthwise
+
+
+def test_dense_convolutions_are_quantised_but_for_the_first():
+    dense, _depthwise = quantised(tiny_int8(fine=8).data)
+    assert len(dense) > 6
+    assert dense == [False] + [True] * (len(dense) - 1)
+    more = quantize_onnx(tiny_onnx("fp32", 8), list(tiny_crops(2)), first=6)
+    assert quantised(more)[0] == [False] * 6 + [True] * (len(dense) - 6)
+
+
+def test_nothing_else_is():
+    data = tiny_int8(fine=8).data
     assert nodes(data)[0].op_type == "Cast"
     assert nodes(data)[0].input[0] == "crops"
+    quantisers = {node.output[0] for node in nodes(data) if node.op_type == "DequantizeLinear"}
+    users = [node for node in nodes(data) if quantisers & set(node.input)]
+    assert {node.op_type for node in users} == {"Conv"}
 
 
-def test_biases_are_corrected_behind_other_layers_where_that_works(monkeypatch, caplog):
-    asked = []
-
-    def quantized(single, _pictures, bias_correction):
-        asked.append(bias_correction)
-        if bias_correction == "behind":
-            raise RuntimeError("Failed to find node output")
-        return single
-
-    monkeypatch.setattr("rtseg.export.quantize._quantized", quantized)
-    quantize_onnx(tiny_onnx(), list(tiny_crops(1)))
-    assert asked == ["behind", "alone"]
-    assert "less closely: Failed to find node output" in caplog.text
-    monkeypatch.setattr("rtseg.export.quantize._quantized", failing)
-    with pytest.raises(RuntimeError, match="something else"):
-        quantize_onnx(tiny_onnx(), list(tiny_crops(1)), bias_correction="alone")
-
-
-def failing(*_arguments):
-    raise RuntimeError("something else")
+def test_depthwise_convolutions_are_left_alone():
+    network = build_model("lite-pyramid", classes=len(HELEN), options={})
+    spec = dataclasses.replace(
+        tiny_checkpoint().spec, architecture="lite-pyramid", options={}, stride=2
+    )
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    checkpoint = Checkpoint(spec=spec, tensors=tensors)
+    exported = parse_onnx(export_onnx(checkpoint, precision="fp32"), name="lite")
+    dense, depthwise = quantised(quantize_onnx(exported, list(tiny_crops(2))))
+    assert dense == [False] + [True] * (len(dense) - 1)
+    assert depthwise
+    assert not any(depthwise)
 
 
 def test_it_is_symmetric_as_tensorrt_demands():
@@ -100,7 +106,7 @@ def test_it_says_what_it_is_and_nothing_of_the_machine():
 def test_the_same_crops_give_the_same_file():
     pytest.importorskip("nncf")
     crops = list(tiny_crops(16, seed=9))
-    again = quantize_onnx(tiny_onnx("fp32"), crops, bias_correction="alone")
+    again = quantize_onnx(tiny_onnx("fp32"), crops)
     assert again == tiny_int8().data
 
 

@@ -74,7 +74,7 @@ def tiny_int8(fine: int = 0) -> OnnxModel:
     from rtseg.export.quantize import quantize_onnx
 
     crops = list(tiny_crops(16, seed=9))
-    data = quantize_onnx(tiny_onnx("fp32", fine), crops, bias_correction="alone")
+    data = quantize_onnx(tiny_onnx("fp32", fine), crops)
     return parse_onnx(data, name="tiny.int8.onnx")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from rtseg.checkpoint import read_checkpoint, write_checkpoint
 from rtseg.errors import SettingError, SourceError
 from rtseg.export import find_onnx
 from rtseg.export.onnx import write_onnx
-from rtseg.export.quantize import quantize_onnx
 from tests.support.exported import tiny_checkpoint
 from training.cli import main
 from training.quantize import folder_crops, mean_f1
@@ -36,13 +34,6 @@ def weights(tmp_path: Path) -> Path:
     write_checkpoint(dataclasses.replace(tiny, spec=spec), path)
     write_onnx(read_checkpoint(path), path.with_suffix(".onnx"))
     return path
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the other way of correcting biases takes is for real networks."""
-    quickly = functools.partial(quantize_onnx, bias_correction="alone")
-    monkeypatch.setattr("training.quantize.quantize_onnx", quickly)
 
 
 def test_on_a_recipes_views_it_is_measured(toy_data: Path, weights: Path) -> None:
