@@ -77,6 +77,12 @@ def test_int8_is_taken_where_it_is_faster(cache, times):
         assert "int8 3.1 ms" in backend.reason
 
 
+def test_what_is_not_quantised_computes_in_fp32_whatever_the_processor_prefers(cache):
+    with OpenVinoBackend(tiny_int8(), threads=1, cache=cache) as backend:
+        compiled = backend._compiled.request.get_compiled_model()
+        assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+
+
 def test_int8_is_not_even_tried_without_its_instructions(cache, times, monkeypatch):
     times(int8=2.0, plain=3.0)
     monkeypatch.setattr("rtseg.backends.openvino.has_int8_instructions", lambda: False)
