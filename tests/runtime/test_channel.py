@@ -273,3 +273,15 @@ def test_a_large_item_waits_until_there_is_room() -> None:
     assert channel.get() == 1
     producer.join(5)
     assert channel.get() == 2
+
+
+def test_large_items_wait_for_room_by_their_bytes() -> None:
+    channel: Channel[int] = Channel(capacity=9, policy="block", stop=StopFlag(), max_item_bytes=10)
+    assert channel.put(1, item_bytes=6)
+    assert channel.put(2, item_bytes=4)
+    producer = in_thread(lambda: channel.put(3, item_bytes=5))
+    time.sleep(0.15)
+    assert len(channel) == 2
+    assert channel.get() == 1
+    producer.join(5)
+    assert [channel.get(), channel.get()] == [2, 3]

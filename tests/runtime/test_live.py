@@ -162,3 +162,18 @@ def test_a_paused_camera_goes_on_with_a_fresh_picture(overlap: bool) -> None:
     assert [line for line in sink.log if "packet" in line] == [
         line for line in source.log[: source.log.index(last)] if "packet" in line
     ], "sound goes on"
+
+
+def test_only_the_first_frame_after_a_pause_is_a_discontinuity() -> None:
+    """While nobody watches, frames are discarded before the network."""
+    answers = iter([True, True, False, False, True, True])
+
+    class SometimesWatched(FakeSink):
+        @property  # type: ignore[override]
+        def is_wanted(self) -> bool:
+            return next(answers)
+
+    sink = SometimesWatched()
+    pipeline(FakeSource(6, is_live=True), sink, overlap=False).run()
+    marks = [(frame.index, frame.discontinuity) for frame in sink.frames]
+    assert marks == [(0, False), (1, False), (4, True), (5, False)]

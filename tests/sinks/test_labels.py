@@ -102,6 +102,17 @@ def test_the_video_keeps_times_to_the_millisecond_and_names(tmp_path):
         assert abs(read - pts * time_base) <= Fraction(1, 2000)
 
 
+def test_frames_within_one_millisecond_stay_apart(tmp_path):
+    sink = sink_to(tmp_path, "masks.mkv")
+    sink.open(info(time_base=Fraction(1, 90_000)), width=WIDTH, height=HEIGHT)
+    for i, pts in enumerate((0, 10, 20, 9000)):
+        sink.write(*item(i, pts=pts, time_base=Fraction(1, 90_000)))
+    sink.close("finished")
+    with av.open(str(tmp_path / "masks.mkv")) as container:
+        times = [round(1000 * float(frame.time)) for frame in container.decode(video=0)]
+    assert times == [0, 1, 2, 100]
+
+
 def test_the_archive_opens_in_numpy_and_tells_times_and_names(tmp_path):
     time_base = Fraction(1001, 30_000)
     sink = sink_to(tmp_path, "masks.npz")

@@ -180,6 +180,16 @@ def test_a_whole_file_keeps_everything(make_clip: MakeClip, tmp_path: Path, suff
         assert tags == (6, 6, 6, 1)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_last_frame_without_a_duration_lasts_as_long_as_usual(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"out{suffix}"
+    write_video(path, [0, 40, 80], time_base=Fraction(1, 1000), preset="ultrafast")
+    last = read_frames(path)[-1]
+    assert (last.duration or 0) * last.time_base == Fraction(1, 25)
+
+
 def test_audio_that_starts_before_zero_moves_nothing(make_clip: MakeClip, tmp_path: Path) -> None:
     source = make_clip("in.mp4", audio="aac")
     assert copied_packets(source)[0][1] < 0
@@ -190,8 +200,12 @@ def test_audio_that_starts_before_zero_moves_nothing(make_clip: MakeClip, tmp_pa
         assert abs(copied_packets(output)[0][1] - Fraction(-1024, 48000)) <= Fraction(1, 2000)
 
 
-def test_audio_that_starts_late_keeps_its_time(make_clip: MakeClip, tmp_path: Path) -> None:
-    source = make_clip("in.mp4", audio="aac", audio_start=12345, ticks=range(25))
+@pytest.mark.parametrize("start", [12345, 12347])
+def test_audio_that_starts_late_keeps_its_time(
+    make_clip: MakeClip, tmp_path: Path, start: int
+) -> None:
+    """Also where the start is no whole number of the picture's ticks."""
+    source = make_clip("in.mp4", audio="aac", audio_start=start, ticks=range(25))
     convert(source, tmp_path / "out.mp4")
     before, after = copied_packets(source), copied_packets(tmp_path / "out.mp4")
     assert before == after

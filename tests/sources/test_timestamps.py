@@ -74,3 +74,8 @@ def test_guessed_times_give_way_to_decoding_times() -> None:
     times = placed(*(picture(pts, dts=dts) for pts, dts in frames))
     assert times[-3:] == [160, 200, 240]
     assert times == sorted(set(times))
+
+
+def test_presentation_times_count_unless_they_go_back_more_often() -> None:
+    assert placed(picture(10, dts=0), picture(50, dts=40), picture(90, dts=80)) == [10, 50, 90]
+    assert placed(picture(None), picture(None), rate=None) == [0, 40], "25 a second if unknown"
