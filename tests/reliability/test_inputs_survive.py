@@ -119,7 +119,7 @@ def test_the_part_of_a_killed_label_archive_is_kept(make_clip: MakeClip, tmp_pat
         process.kill()
         process.communicate(timeout=30)
     left = [path for path in tmp_path.iterdir() if ".part" in path.name]
-    assert len(left) == 3
+    assert len(left) == 2
     with unharmed(*left), start("video", clip, *outputs) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors

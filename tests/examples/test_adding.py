@@ -1,0 +1,93 @@
+"""The code on the page about adding views, effects, sinks, backends and finders works."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtseg import Segmenter, open_sink
+from rtseg.checkpoint import ModelSpec
+from rtseg.effects import apply_effects, registry
+from rtseg.frames import Frame, Segmentation
+from rtseg.labels import HELEN
+from rtseg.media.info import SourceInfo
+from rtseg.views.selection import choose
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
+IMAGE = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
+
+
+def defined(name: str) -> Any:
+    """Run the block of code on the page that defines `name`, and return that."""
+    section = PAGE.read_text("utf-8").split("## Adding things")[1]
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (block,) = [block for block in blocks if re.search(rf"^(def |class |){name}\b", block, re.M)]
+    scope: dict[str, Any] = {}
+    exec(compile(block, str(PAGE), "exec"), scope)
+    return scope[name]
+
+
+def test_a_view() -> None:
+    labels = np.zeros((40, 60), np.uint8)
+    labels[10:20, 10:30] = HELEN.skin[0]
+    segmentation = Segmentation(labels=labels, label_set=HELEN)
+    picture = defined("grey_elsewhere")(IMAGE, segmentation, choose(HELEN, ("skin",)))
+    assert np.array_equal(picture[10:20, 10:30], IMAGE[10:20, 10:30])
+    assert np.ptp(picture[25:], axis=2).max() == 0
+
+
+def test_an_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = defined("TAN")
+    monkeypatch.setattr(registry, "EFFECTS", {**registry.EFFECTS, kind.name: kind})
+    skin = np.zeros((40, 60), np.float32)
+    skin[:10] = 1
+    soft = SimpleNamespace(alpha=lambda *_: skin, by_face=lambda *_: [])
+    segmentation = Segmentation(labels=(skin > 0).astype(np.uint8), label_set=HELEN, soft=soft)
+    picture = apply_effects(IMAGE, segmentation, ["tan=1"])
+    assert (picture[:10] == (170, 120, 80)).all()
+    assert np.array_equal(picture[10:], IMAGE[10:])
+
+
+def test_a_sink(tmp_path: Path) -> None:
+    assert defined("FrameCounter")
+    sink = open_sink(str(tmp_path / "frames.count"))
+    info = SourceInfo(name="test", width=60, height=40, time_base=Fraction(1, 25))
+    sink.open(info, width=60, height=40)
+    frame = Frame(image=IMAGE, index=0, pts=0, time_base=Fraction(1, 25))
+    labels = np.zeros((40, 60), np.uint8)
+    sink.write(frame, Segmentation(labels=labels, label_set=HELEN), None)
+    sink.close("finished")
+    assert (tmp_path / "frames.count").read_text() == "1 frames, finished\n"
+
+
+def spec(view: Any) -> ModelSpec:
+    return ModelSpec(
+        architecture="residual-pyramid",
+        options={},
+        label_set=HELEN,
+        input_height=64,
+        input_width=64,
+        stride=4,
+        view=view,
+    )
+
+
+def test_a_backend() -> None:
+    with Segmenter(backend=defined("NothingBackend")(spec("frame"))) as segmenter:
+        assert not segmenter(IMAGE).labels.any()
+
+
+def test_a_finder() -> None:
+    backend = defined("NothingBackend")(spec("face"))
+    asked: list[int] = []
+    infer = backend.infer
+    backend.infer = lambda crops: (asked.append(len(crops)), infer(crops))[1]
+    with Segmenter(backend=backend, finder=defined("CentreFinder")()) as segmenter:
+        segmenter(IMAGE)
+    assert sum(asked) >= 1, "the face's crop is segmented"
