@@ -30,6 +30,7 @@ from rtseg.settings import FaceSettings
 _NEW_A_FRAME = 2  # at most so many new faces are looked at closely in a frame of a stream
 _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth a look
 _OTHER_TURNS = (90.0, -90.0, 180.0)  # degrees, of a doubtful face's crop
+_MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon looked at again
 _WORTH_TURNING = 0.1  # score of a doubtful place from which it is looked at turned
 _TURNED = 3  # so many doubtful faces of a still are looked at turned
 _DOUBTFUL = 8  # places more than there may be faces, at most, are looked at closely in a still
@@ -250,9 +251,10 @@ class FaceFollower:
                 continue
             if before is None or view.own.score > before.own.score:
                 looked[index], believed[index] = view, True
-        for seen, is_face in zip(fresh, believed, strict=True):
+        for seen, view, is_face in zip(fresh, looked, believed, strict=True):
             if not is_face:
-                self._rejected.add(seen.box)
+                may_be_one = view is not None and view.detection.score >= _MAY_BE_ONE * least
+                self._rejected.add(seen.box, may_be_one=may_be_one)
         return [
             view
             for view, is_face in zip(looked, believed, strict=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from rtseg.frames import Box
 
-# What turned out to be no face is left alone for so many frames, then twice as many, …
+# What turned out to be no face is left alone for so many frames, then twice as many, …; but what
+# may be one after all, only ever for so many: the next frames may show it better.
 _FRAMES, _FRAMES_MOST = 2, 45
 _REMEMBERED_FRAMES = 3 * _FRAMES_MOST
 
@@ -42,10 +43,17 @@ class Rejected:
         """How often a closer look has found no face there."""
         return max((place.tries for place in self._places if place.is_about(head)), default=0)
 
-    def add(self, head: Box) -> None:
-        """Leave a place alone for a while, the longer the more often it was no face."""
+    def add(self, head: Box, *, may_be_one: bool = False) -> None:
+        """Leave a place alone for a while, the longer the more often it was no face.
+
+        Args:
+            head: the place.
+            may_be_one: it was not clear that it is none.
+        """
         before = [place for place in self._places if place.is_about(head)]
-        frames = min(max((2 * place.frames for place in before), default=_FRAMES), _FRAMES_MOST)
+        frames = _FRAMES
+        if not may_be_one:
+            frames = min(max((2 * place.frames for place in before), default=_FRAMES), _FRAMES_MOST)
         tries = self.tries(head) + 1
         self._places = [place for place in self._places if place not in before]
         self._places.append(_Place(head=head, frames=frames, tries=tries))

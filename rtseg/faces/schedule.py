@@ -7,20 +7,26 @@ from collections.abc import Sequence
 from rtseg.faces.tiles import Tiles, tile_picture
 from rtseg.geometry.crop import Crop
 
-_LOOKS_A_PERIOD = 3  # one at the whole picture, the others at parts of it, spread evenly
+# Looks while faces are followed, one at the whole picture, the others at parts of it, spread
+# evenly; parts in a frame while somebody is missing, and while nobody is followed. Those of a
+# network that only finds faces cost a third.
+_PERIOD, _SEARCHING = 3, 1
+_CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 5, 3, 2
 
 
 class Schedule:
     """The coarse looks of one stream, in turns that depend on nothing but the count of frames.
 
     While faces are followed, one small look at a time: the whole picture every `every` frames, and
-    two fine tiles in between, so that all eight of a 16:9 frame are seen within four periods.
-    While nobody is, or somebody was just lost, there is something to see in every frame.
+    parts of it in between (two fine tiles, so that all eight of a 16:9 frame are seen within four
+    periods; without those four tiles of six). While nobody is, or somebody was just lost, there is
+    something to see in every frame.
 
     Args:
         every: frames between two looks at the whole picture while faces are followed.
         aspect, stretch: as `tile_picture` takes them.
-        fine: look at the finest tiles too; a finder of small faces needs none.
+        fine: look at the finest tiles too; a network that finds small faces needs none, and looks
+            more often, as it costs less.
     """
 
     def __init__(self, *, every: int, aspect: float, stretch: bool, fine: bool = True) -> None:
@@ -28,6 +34,8 @@ class Schedule:
         self.aspect = aspect
         self.stretch = stretch
         self.fine = fine
+        self._period = _PERIOD if fine else _CHEAP_PERIOD
+        self._searching = _SEARCHING if fine else _CHEAP_SEARCHING
         self.reset()
 
     def reset(self) -> None:
@@ -49,21 +57,28 @@ class Schedule:
         if self._is_first:
             self._is_first = False
             return [whole, *tiles]
-        turn = self._next_turn()
-        return [whole, _at(tiles, turn), *([_at(fine, turn)] if fine else [])]
+        turns = [self._next_turn() for _ in range(min(self._searching, len(tiles)))]
+        return [
+            whole,
+            *(_at(tiles, turn) for turn in turns),
+            *([_at(fine, turns[0])] if fine else []),
+        ]
 
     def missing(self, height: int, width: int) -> list[Crop]:
         """Where to look while one of the followed faces is lost."""
         whole, tiles, fine = self._regions(height, width)
         self._frames = 0
+        if not fine:
+            turns = [self._next_turn() for _ in range(min(_CHEAP_MISSING, len(tiles)))]
+            return [whole, *(_at(tiles, turn) for turn in turns)]
         turn = self._next_turn()
-        return [whole, _at(fine, turn // 2) if fine and turn % 2 else _at(tiles, turn // 2)]
+        return [whole, _at(fine if turn % 2 else tiles, turn // 2)]
 
     def following(self, height: int, width: int) -> list[Crop]:
         """Where to look while all are in sight; mostly nowhere."""
-        before = self._frames * _LOOKS_A_PERIOD // self.every
+        before = self._frames * self._period // self.every
         self._frames += 1
-        count = self._frames * _LOOKS_A_PERIOD // self.every - before
+        count = self._frames * self._period // self.every - before
         if not count:
             return []
         whole, tiles, fine = self._regions(height, width)

@@ -38,3 +38,18 @@ def test_what_is_long_ago_is_forgotten():
     for _ in range(200):
         rejected.next_frame()
     assert rejected.tries(HERE) == 0
+
+
+def test_what_may_be_a_face_after_all_is_looked_at_again_soon():
+    rejected = Rejected()
+    for _ in range(5):
+        rejected.add(HERE, may_be_one=True)
+        for _ in range(3):
+            assert rejected.is_left_alone(HERE)
+            rejected.next_frame()
+        assert not rejected.is_left_alone(HERE)
+    rejected.add(HERE)  # … and if it is clear that it is none, as any other
+    assert rejected.tries(HERE) == 6
+    for _ in range(5):
+        rejected.next_frame()
+    assert not rejected.is_left_alone(HERE)

@@ -60,3 +60,33 @@ def test_while_somebody_is_missing_something_is_looked_at_in_every_frame():
     seen = [made.missing(*SIZE) for _ in range(16)]
     assert {len(frame) for frame in seen} == {2}
     assert {crop for frame in seen for crop in frame} == set(made.exhaustive(*SIZE))
+
+
+class TestOfACheapFinder:
+    def made(self, every=12):
+        return Schedule(every=every, aspect=384 / 224, stretch=False, fine=False)
+
+    def test_a_still_is_seen_whole_and_in_six_tiles(self):
+        assert len(self.made().exhaustive(*SIZE)) == 7
+
+    def test_five_looks_a_period_one_of_them_at_the_whole(self):
+        made = self.made()
+        seen = [made.following(*SIZE) for _ in range(24)]
+        assert max(len(frame) for frame in seen) == 1
+        assert sum(len(frame) for frame in seen) == 10
+        whole = made.exhaustive(*SIZE)[0]
+        assert [index for index, frame in enumerate(seen) if frame == [whole]] == [11, 23]
+        assert len({crop for frame in seen for crop in frame}) == 7  # all within two periods
+
+    def test_while_nobody_is_followed_all_is_seen_in_two_frames(self):
+        made = self.made()
+        made.searching(*SIZE)
+        seen = [made.searching(*SIZE) for _ in range(2)]
+        assert [len(frame) for frame in seen] == [4, 4]
+        assert {crop for frame in seen for crop in frame} == set(made.exhaustive(*SIZE))
+
+    def test_while_somebody_is_missing_all_is_seen_in_three_frames(self):
+        made = self.made()
+        seen = [made.missing(*SIZE) for _ in range(3)]
+        assert [len(frame) for frame in seen] == [3, 3, 3]
+        assert {crop for frame in seen for crop in frame} == set(made.exhaustive(*SIZE))
