@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ALLOWED = {
+    "docs/pictures/finder-reliability.png",  # a diagram, by `python -m training calibrate`
     "docs/pictures/accuracy-speed.png",  # a diagram, by tests/benchmarks/accuracy_speed.py
     "rtseg/web/icon.svg",  # the page's icon, drawn for it
     # rendered from NASA's public-domain portrait of Eileen Collins, the first three by
