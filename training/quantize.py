@@ -114,15 +114,14 @@ def quantize_checkpoint(
     say("exporting in FP32")
     plain = parse_onnx(export_onnx(checkpoint, precision="fp32"), name=str(weights))
     fp32 = int8 = None
+    made = Quantization(pictures=len(crops), seed=seed)
     for first in MEASURED_FIRST:
         say(f"quantising on {len(crops)} pictures, but for the first {first} convolutions")
         data = quantize_onnx(plain, crops, seed=seed, first=first)
-        quantized = parse_onnx(data, name=str(weights))
-        made = quantized.quantization
-        assert made is not None
         if dataset is None:
             break
         say(f"measuring on {len(dataset)} pictures")
+        quantized = parse_onnx(data, name=str(weights))
         made, fp32, int8 = _measured(plain, quantized, dataset)
         made = dataclasses.replace(
             made, pictures=len(crops), seed=seed, measured_on=f"{name} ({len(dataset)} pictures)"

@@ -62,7 +62,7 @@ def main() -> None:
         figures = json.loads(options.figures.read_text())
     elif options.data is not None:
         model = read_checkpoint(default_checkpoint_path())
-        recipe = recipe_of(options.recipe or str(model.provenance["recipe"]))
+        recipe = recipe_of(options.recipe or str(model.spec.provenance["recipe"]))
         times, scores = measure(recipe.evaluation(options.data, "val"), threads=options.threads)
         if options.mediapipe is not None:
             times |= mediapipe_times(options.mediapipe)
@@ -189,10 +189,9 @@ def draw(times: dict[str, float], scores: dict[str, float], path: Path, *, machi
     for name, score in PUBLISHED.items():
         axes.axhline(score, color="#70905a", linestyle=":", linewidth=1)
         axes.annotate(
-            f"{name}: {score:.3f} published, CelebAMask-HQ test",
-            (0.99, score),
+            f"{name}: {score:.3f}",
+            (0.16, score),
             xycoords=("axes fraction", "data"),
-            ha="right",
             va="bottom",
             fontsize=8,
         )
