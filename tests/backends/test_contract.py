@@ -157,12 +157,12 @@ def test_it_says_what_it_is(case):
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 8, 11])
 def test_shapes_types_and_sums(backend, count):
-    found = backend.infer(tiny_crops(count))
+    probabilities = backend.infer(tiny_crops(count))
     stride = backend.model.stride
-    assert found.shape == (count, HEIGHT // stride, WIDTH // stride, 11)
-    assert found.dtype == np.float32
-    assert found.flags.writeable
-    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-3)
+    assert probabilities.shape == (count, HEIGHT // stride, WIDTH // stride, 11)
+    assert probabilities.dtype == np.float32
+    assert probabilities.flags.writeable
+    np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-3)
 
 
 def test_it_agrees_with_pytorch_in_fp32(case):
@@ -214,11 +214,11 @@ def test_wrong_crops_are_refused(backend):
 def test_threads_may_share_it(backend):
     inputs = [tiny_crops(2, seed=seed) for seed in range(4)]
     expected = [backend.infer(crops) for crops in inputs]
-    found = {}
+    results = {}
 
     def work(index):
         for _ in range(3):
-            found[index] = backend.infer(inputs[index])
+            results[index] = backend.infer(inputs[index])
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
     for thread in threads:
@@ -226,7 +226,7 @@ def test_threads_may_share_it(backend):
     for thread in threads:
         thread.join(30)
     for index in range(4):
-        np.testing.assert_array_equal(found[index], expected[index])
+        np.testing.assert_array_equal(results[index], expected[index])
 
 
 def test_closing(case):

@@ -58,8 +58,8 @@ def test_the_call_that_fails_is_done_by_the_next(caplog):
 
     with FallbackBackend(gpu, [cpu]) as backend:
         assert (backend.name, backend.reason) == ("gpu", "gpu runs")
-        found = [answers(backend, tiny_crops(1)) for _ in range(5)]
-        assert found == [{1}, {1}, {2}, {2}, {2}]
+        answered = [answers(backend, tiny_crops(1)) for _ in range(5)]
+        assert answered == [{1}, {1}, {2}, {2}, {2}]
         assert (backend.name, backend.reason, len(opened)) == ("cpu", "cpu runs", 1)
         (record,) = caplog.records
         assert record.levelname == "WARNING"
@@ -146,17 +146,17 @@ def test_streams_that_share_it_all_go_on():
     with FallbackBackend(
         Stub("gpu", answer=1, calls=20), [lambda: Stub("cpu", answer=2)]
     ) as backend:
-        found = []
+        answered = []
 
         def work():
-            found.extend(answers(backend, tiny_crops(1)) for _ in range(20))
+            answered.extend(answers(backend, tiny_crops(1)) for _ in range(20))
 
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(20)
-        assert sorted(map(min, found)) == [1] * 20 + [2] * 60
+        assert sorted(map(min, answered)) == [1] * 20 + [2] * 60
 
 
 class Kept(Sink):

@@ -164,10 +164,10 @@ def test_memory_that_runs_out_in_the_middle_of_a_run(reference, caplog):
         share = torch.cuda.memory_reserved() / torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(share)
         try:
-            found = backend.infer(crops)
+            probabilities = backend.infer(crops)
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
-        assert label_agreement(found, expected) >= 0.99
+        assert label_agreement(probabilities, expected) >= 0.99
         assert "memory" in caplog.text
         show(f"afterwards: {backend.reason}, batches of {backend.max_batch}")
 

@@ -19,8 +19,8 @@ def providers(monkeypatch):
     """What the installation says that it has."""
 
     def set_(*names):
-        found = [f"{name}ExecutionProvider" for name in names]
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: found)
+        available = [f"{name}ExecutionProvider" for name in names]
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
 
     return set_
 
@@ -39,8 +39,8 @@ def test_without_the_package_onnx_the_file_runs_as_it_is(monkeypatch):
     with OnnxRuntimeBackend(tiny_onnx("fp16"), threads=1) as backend:
         assert backend.precision == "fp16"
         assert "faster in fp32: pip install onnx" in backend.reason
-        found = backend.infer(tiny_crops(2))
-    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-3)
+        probabilities = backend.infer(tiny_crops(2))
+    np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-3)
 
 
 @pytest.mark.parametrize(("int8", "taken"), [(1.0, "int8"), (9.0, "fp32")])

@@ -11,26 +11,28 @@ from rtseg.settings import BackendName, Precision
 
 
 def test_it_has_every_name_that_can_be_asked_for():
-    assert {found.name for found in RUNTIMES} == set(get_args(BackendName)) - {"auto"}
-    assert len({found.name for found in RUNTIMES}) == len(RUNTIMES)
-    for found in RUNTIMES:
-        assert runtime(found.name) is found
-        assert found.install.startswith("pip install ")
-        for precisions in found.precisions.values():
+    assert {run_time.name for run_time in RUNTIMES} == set(get_args(BackendName)) - {"auto"}
+    assert len({run_time.name for run_time in RUNTIMES}) == len(RUNTIMES)
+    for run_time in RUNTIMES:
+        assert runtime(run_time.name) is run_time
+        assert run_time.install.startswith("pip install ")
+        for precisions in run_time.precisions.values():
             assert set(precisions) <= set(get_args(Precision)) - {"auto"}
 
 
 def test_auto_tries_every_one():
-    assert {label.label.split()[0] for label in CANDIDATES} == {found.name for found in RUNTIMES}
+    assert {label.label.split()[0] for label in CANDIDATES} == {
+        run_time.name for run_time in RUNTIMES
+    }
 
 
 def test_the_bench_measures_every_precision_of_every_one():
     assert MEASURED[0].backend == "eager"
     listed = {(c.backend, c.device, c.precision) for c in MEASURED[1:]}
     expected = {
-        (found.name, device, precision)
-        for found in RUNTIMES
-        for device, precisions in found.precisions.items()
+        (run_time.name, device, precision)
+        for run_time in RUNTIMES
+        for device, precisions in run_time.precisions.items()
         for precision in precisions
     }
     assert listed == expected

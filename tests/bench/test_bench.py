@@ -83,9 +83,9 @@ def printed(report: BenchReport) -> str:
 def test_serial_stages_are_found_and_add_up() -> None:
     report = sleepy_report(BenchSettings(frames=30, warmup=5, overlap=False))
     for stage, milliseconds in MILLISECONDS.items():
-        found = report.summary.stages[stage]
-        assert found.count == 30, "the warm-up does not count"
-        assert found.p50 >= milliseconds
+        times = report.summary.stages[stage]
+        assert times.count == 30, "the warm-up does not count"
+        assert times.p50 >= milliseconds
     assert report.summary.frames == 30
     assert report.stages_ms == pytest.approx(report.frame_ms, rel=0.1)
     assert report.agrees is True
@@ -186,7 +186,7 @@ def test_decoding_and_encoding_alone(overlap: bool) -> None:
 def test_the_real_thing() -> None:
     settings = BenchSettings(resolution="320x240", frames=8, warmup=2, overlap=False)
     report = run_bench(settings, model=ModelSettings(threads=1))
-    assert {stage: found.count for stage, found in report.summary.stages.items()} == {
+    assert {stage: times.count for stage, times in report.summary.stages.items()} == {
         **dict.fromkeys(STAGES, 8),
         "close": 1,
     }

@@ -119,12 +119,12 @@ def test_a_fine_head_at_the_shipped_size_labels_a_real_face_as_pytorch_does(
     with TorchBackend(model, device="cpu", precision="fp32", threads=1) as backend:
         expected = backend.infer(crops)
     data = export_onnx(model, precision=precision)
-    found, labels = run(data, crops)
-    assert found.shape == expected.shape == (3, 128, 128, 11)
+    probabilities, labels = run(data, crops)
+    assert probabilities.shape == expected.shape == (3, 128, 128, 11)
     assert (labels.shape, labels.dtype) == ((3, 256, 256), np.uint8)
     least = LEAST_AGREEMENT[precision]
     assert len(np.unique(expected.argmax(-1))) >= 8
-    assert label_agreement(found, expected) >= least
+    assert label_agreement(probabilities, expected) >= least
     assert (labels == labels_of(expected, 256, 256)).mean() >= least
     exported = parse_onnx(data, name="fine")
     with OpenVinoBackend(exported, precision="fp32", threads=1, cache=tmp_path) as backend:
@@ -152,9 +152,9 @@ def test_odd_normalisation_and_unfolded_batch_norms_come_through(fine):
     with TorchBackend(tiny_checkpoint(fine), device="cpu", precision="fp32", threads=1) as backend:
         expected = backend.infer(crops)
     for precision, atol in (("fp32", 1e-4), ("fp16", 0.02)):
-        found, labels = run(tiny_onnx(precision, fine).data, crops)
-        np.testing.assert_allclose(found, expected, atol=atol)
-        assert (labels == labels_of(found, HEIGHT, WIDTH)).mean() >= 0.999
+        probabilities, labels = run(tiny_onnx(precision, fine).data, crops)
+        np.testing.assert_allclose(probabilities, expected, atol=atol)
+        assert (labels == labels_of(probabilities, HEIGHT, WIDTH)).mean() >= 0.999
 
 
 def test_only_the_network_computes_in_fp16():

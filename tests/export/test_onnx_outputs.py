@@ -72,8 +72,8 @@ def test_what_a_branch_inside_a_node_reads_is_kept():
     assert [node.op_type for node in model.graph.node] == ["Constant", "Relu", "If"]
     assert [tensor.name for tensor in model.graph.initializer] == ["weight"]
     session = onnxruntime.InferenceSession(cut)
-    (found,) = session.run(None, {"crops": np.array([1, -1], np.float32)})
-    np.testing.assert_array_equal(found, [2, 2])
+    (output,) = session.run(None, {"crops": np.array([1, -1], np.float32)})
+    np.testing.assert_array_equal(output, [2, 2])
 
 
 @pytest.mark.parametrize("end", [1, 100, -1, -1000])

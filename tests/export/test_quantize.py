@@ -112,9 +112,9 @@ def test_the_same_crops_give_the_same_file():
 
 def test_any_batch_runs_and_labels_hardly_change():
     crops = tiny_crops(5, seed=3)
-    found = run(tiny_int8().data, crops)
-    assert found.shape == (5, HEIGHT // 4, WIDTH // 4, 11)
-    assert label_agreement(found, run(tiny_onnx("fp32").data, crops)) > 0.9
+    probabilities = run(tiny_int8().data, crops)
+    assert probabilities.shape == (5, HEIGHT // 4, WIDTH // 4, 11)
+    assert label_agreement(probabilities, run(tiny_onnx("fp32").data, crops)) > 0.9
 
 
 def test_signed_activations_for_tensorrt():
@@ -123,9 +123,9 @@ def test_signed_activations_for_tensorrt():
     assert all(point.dtype == np.int8 for point in zero_points(data))
     assert parse_onnx(data, name="x").precision == "int8"
     crops = tiny_crops(4, seed=3)
-    found = run(data, crops)
+    probabilities = run(data, crops)
     # half of the range is lost, and no more
-    assert label_agreement(found, run(tiny_int8().data, crops)) > 0.9
+    assert label_agreement(probabilities, run(tiny_int8().data, crops)) > 0.9
     assert with_signed_activations(data) == data
 
 

@@ -165,9 +165,9 @@ def test_what_lies_beyond_the_edges_changes_no_pixel_inside(left, top, side):
     """As if the picture went on in grey, whether it ends in the middle of a block or not."""
     image = np.random.default_rng(0).integers(0, 256, (201, 203, 3), np.uint8)
     wide = cv2.copyMakeBorder(image, *(4 * [400]), cv2.BORDER_CONSTANT, value=(114, 114, 114))
-    found = cut_to(image, Box(left=left, top=top, right=left + side, bottom=top + side))
+    pixels = cut_to(image, Box(left=left, top=top, right=left + side, bottom=top + side))
     moved = Box(left=left + 400, top=top + 400, right=left + 400 + side, bottom=top + 400 + side)
-    np.testing.assert_array_equal(found, cut_to(wide, moved))
+    np.testing.assert_array_equal(pixels, cut_to(wide, moved))
 
 
 def test_no_crop_is_too_large_to_be_cut_out():

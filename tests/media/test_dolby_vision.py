@@ -21,7 +21,7 @@ def record(profile: int, base: int) -> bytes:
 
 def put_in(box: bytes, path: list[bytes], addition: bytes) -> bytes:
     """The boxes of an ISO file with something appended inside the one that a path leads to."""
-    found = bytearray()
+    content = bytearray()
     position = 0
     while position + 8 <= len(box):
         length = int.from_bytes(box[position : position + 4], "big")
@@ -31,9 +31,9 @@ def put_in(box: bytes, path: list[bytes], addition: bytes) -> bytes:
             rest = path[1:]
             inner = put_in(body[skipped:], rest, addition) if rest else body[skipped:] + addition
             body = body[:skipped] + inner
-        found += (len(body) + 8).to_bytes(4, "big") + kind + body
+        content += (len(body) + 8).to_bytes(4, "big") + kind + body
         position += length
-    return bytes(found)
+    return bytes(content)
 
 
 SAMPLE_ENTRY = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"]

@@ -60,8 +60,8 @@ def test_a_cut_file_delivers_what_it_has_and_says_so(
         frames.extend(item for item in source if isinstance(item, Frame))
     assert "is truncated after" in str(error.value)
     assert 5 < len(frames) < 30
-    for found, wanted in zip(frames[:-3], whole, strict=False):
-        np.testing.assert_array_equal(found.image, wanted.image)
+    for frame, wanted in zip(frames[:-3], whole, strict=False):
+        np.testing.assert_array_equal(frame.image, wanted.image)
 
 
 def test_a_file_that_states_nothing_is_whole(make_clip: MakeClip) -> None:

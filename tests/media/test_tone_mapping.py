@@ -36,12 +36,12 @@ def light_of(signal: Colour, transfer: int, peak: float) -> list[float]:
     if transfer == PQ:
         m1, m2 = 2610 / 16384, 2523 / 4096 * 128
         c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
-        found = []
+        light = []
         for value in signal:
             power = value ** (1 / m2)
             nits = 10000 * (max(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
-            found.append(min(nits / peak, 1))
-        return found
+            light.append(min(nits / peak, 1))
+        return light
     a = 0.17883277
     b, c = 1 - 4 * a, 0.5 - a * math.log(4 * a)
     scene = [v * v / 3 if v <= 0.5 else (math.exp((v - c) / a) + b) / 12 for v in signal]
@@ -85,10 +85,10 @@ def test_patches_are_those_of_the_specification(transfer: int, peak: int) -> Non
     mapper = ToneMapper(transfer, peak_nits=peak)
     for colour in PATCHES:
         signal = np.full((3, 5, 3), np.rint(65535 * np.array(colour)), np.uint16)
-        found = mapper.map(signal)
-        assert found.shape == (3, 5, 3)
-        assert (found == found[0, 0]).all()
-        assert np.abs(found[0, 0] - wanted(colour, transfer, peak)).max() <= 1, colour
+        mapped = mapper.map(signal)
+        assert mapped.shape == (3, 5, 3)
+        assert (mapped == mapped[0, 0]).all()
+        assert np.abs(mapped[0, 0] - wanted(colour, transfer, peak)).max() <= 1, colour
 
 
 def codes_of(colours: Any) -> np.ndarray[Any, Any]:
@@ -155,8 +155,8 @@ def test_a_video_of_high_range_is_read_by_the_curve(
     with VideoSource(str(path), threads=1) as source:
         tags = source.info.colour
         assert (tags.primaries, tags.transfer, tags.matrix, tags.full_range) == (1, 1, 1, False)
-    found = centres(read_frames(path)[1].image)
-    for colour, patch in zip(as_coded(PATCHES), found, strict=True):
+    patches = centres(read_frames(path)[1].image)
+    for colour, patch in zip(as_coded(PATCHES), patches, strict=True):
         assert np.abs(patch - wanted(colour, transfer)).max() <= 1, (colour, patch)
 
 
@@ -173,8 +173,8 @@ def test_what_is_written_bears_the_tags_of_bt_709_and_its_colours(
             assert (frame.color_primaries, frame.color_trc, frame.colorspace) == (1, 1, 1)
             assert frame.color_range == 1
             assert frame.format.name == "yuv420p"
-        found = centres(read_frames(output)[1].image)
-        for colour, patch in list(zip(as_coded(PATCHES), found, strict=True))[: len(GREYS)]:
+        patches = centres(read_frames(output)[1].image)
+        for colour, patch in list(zip(as_coded(PATCHES), patches, strict=True))[: len(GREYS)]:
             assert np.abs(patch - wanted(colour, HLG)).max() <= 3, (colour, patch)
 
 
@@ -187,8 +187,8 @@ def test_the_mastering_displays_peak_is_heeded(make_clip: MakeClip) -> None:
         codec="libx265",
         options={"x265-params": f"lossless=1:log-level=none:master-display={display}"},
     )
-    found = centres(read_frames(path)[1].image)
-    for colour, patch in zip(as_coded(PATCHES), found, strict=True):
+    patches = centres(read_frames(path)[1].image)
+    for colour, patch in zip(as_coded(PATCHES), patches, strict=True):
         assert np.abs(patch - wanted(colour, PQ, 4000)).max() <= 1, (colour, patch)
 
 
@@ -207,9 +207,9 @@ def test_primaries_of_bt_709_and_p3_are_widened_first() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (2, 3), (1081, 64)])
 def test_any_size(shape: tuple[int, int]) -> None:
     signal = np.full((*shape, 3), 30000, np.uint16)
-    found = ToneMapper(PQ).map(signal)
-    assert found.shape == (*shape, 3)
-    assert (found == found[0, 0]).all()
+    mapped = ToneMapper(PQ).map(signal)
+    assert mapped.shape == (*shape, 3)
+    assert (mapped == mapped[0, 0]).all()
 
 
 @pytest.mark.parametrize("full_range", [False, True])
@@ -236,7 +236,7 @@ def test_any_pixel_format_of_high_range(
     path = make_clip(
         "grey.mkv", ticks=[0], raw=[frame], codec="ffv1", pixel_format=pixel_format, stream=tags
     )
-    found = centres(read_frames(path)[0].image)
-    for code, patch in zip(codes, found, strict=True):
+    patches = centres(read_frames(path)[0].image)
+    for code, patch in zip(codes, patches, strict=True):
         grey = (code - black) / (white - black)
         assert np.abs(patch - wanted((grey,) * 3, PQ)).max() <= 1

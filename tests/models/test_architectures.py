@@ -265,8 +265,8 @@ def test_a_fine_head_begins_where_the_coarse_network_ended() -> None:
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         expected = functional.interpolate(coarse(images), scale_factor=2.0, mode="nearest")
-        found = fine(images)
-    torch.testing.assert_close(found, expected)
+        logits = fine(images)
+    torch.testing.assert_close(logits, expected)
     # what has grown already is taken as it is
     assert all(
         torch.equal(v, fine.state_dict()[n]) for n, v in fine.grown(fine.state_dict()).items()

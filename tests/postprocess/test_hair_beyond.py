@@ -24,9 +24,9 @@ def long_haired(*, height=480, width=640, x=320, y=120, head=90, reach=430, wide
     return labels
 
 
-def hair_overlap(found, truth):
-    both = (found == HAIR) & (truth == HAIR)
-    return both.sum() / max(1, ((found == HAIR) | (truth == HAIR)).sum())
+def hair_overlap(labels, truth):
+    both = (labels == HAIR) & (truth == HAIR)
+    return both.sum() / max(1, ((labels == HAIR) | (truth == HAIR)).sum())
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -100,17 +100,17 @@ def test_hair_of_others_and_hair_that_does_not_hang_together_is_left_out():
     face = face_with(labels, crop)
     wide = wider_crop(face.probabilities, crop, HELEN, height=480, width=640)
     shown = face_with(labels, wide).probabilities
-    found = hair_beyond(shown, wide, face, HELEN, others=[])
-    assert found is not None
-    assert np.allclose(found.sum(2), 1)
-    leaders = found.argmax(2)
+    beyond = hair_beyond(shown, wide, face, HELEN, others=[])
+    assert beyond is not None
+    assert np.allclose(beyond.sum(2), 1)
+    leaders = beyond.argmax(2)
     x = wide.box.left + (np.arange(32) + 0.5) * wide.box.width / 32
     assert not leaders[:, x > 400].any()
     assert leaders[:, abs(x - 320) < 20].any()
     # another head on the hair that goes on takes it
     other = Box(left=240, top=230, right=400, bottom=470)
     cut = hair_beyond(shown, wide, face, HELEN, others=[other])
-    assert cut is None or cut[..., HAIR].sum() < 0.2 * found[..., HAIR].sum()
+    assert cut is None or cut[..., HAIR].sum() < 0.2 * beyond[..., HAIR].sum()
 
 
 def test_a_label_set_without_hair_or_background_has_none_beyond():

@@ -57,13 +57,13 @@ def one_by_one(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """What `filled` does, spot by spot and cell by cell."""
     height, width = labels.shape
     result = values.copy()
-    seen = np.zeros(labels.shape, bool)
+    visited = np.zeros(labels.shape, bool)
     for start in zip(*np.nonzero(labels == 0), strict=True):
         spot, waiting = [], [start]
         while waiting:
             y, x = waiting.pop()
-            if 0 <= y < height and 0 <= x < width and labels[y, x] == 0 and not seen[y, x]:
-                seen[y, x] = True
+            if 0 <= y < height and 0 <= x < width and labels[y, x] == 0 and not visited[y, x]:
+                visited[y, x] = True
                 spot.append((y, x))
                 waiting += [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
         ring = {(y + j, x + i) for y, x in spot for j in (-1, 0, 1) for i in (-1, 0, 1)} - {*spot}

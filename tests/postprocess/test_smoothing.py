@@ -71,11 +71,11 @@ def test_a_map_of_any_stride_is_steadied_where_nothing_moves_only(cells):
     smoother = TrackSmoother(0.5)
     raw, smooth = [], []
     for index in range(40):
-        seen = picture(noise=4.0, seed=index)
-        seen[:, 128:] = picture(12 * index, noise=4.0, seed=index)[:, 128:]
+        view = picture(noise=4.0, seed=index)
+        view[:, 128:] = picture(12 * index, noise=4.0, seed=index)[:, 128:]
         second = (0.5 + 0.1 * rng.standard_normal((cells, cells))).astype(np.float32)
         given = np.dstack([1 - second, second])
-        out = smoother(given, picture=seen, crop=BOX, seconds=index / 30)
+        out = smoother(given, picture=view, crop=BOX, seconds=index / 30)
         raw.append(given[..., 1])
         smooth.append(out[..., 1])
     left, right = np.s_[20:, :, : cells * 3 // 8], np.s_[20:, :, cells * 5 // 8 :]
@@ -113,8 +113,8 @@ def test_labels_of_a_still_picture_flicker_at_most_two_fifths_as_often():
     border = np.linspace(0.2, 0.8, CELLS)
     for index in range(60):
         doubtful = maps((border + 0.1 * rng.standard_normal((CELLS, CELLS))).clip(0, 1))
-        seen = picture(noise=4.0, seed=index)
-        smoothed = smoother(doubtful, picture=seen, crop=BOX, seconds=index / 30)
+        view = picture(noise=4.0, seed=index)
+        smoothed = smoother(doubtful, picture=view, crop=BOX, seconds=index / 30)
         raw.append(doubtful.argmax(2))
         steadied.append(smoothed.argmax(2))
 
@@ -133,12 +133,12 @@ def test_an_eye_that_closes_shows_within_two_frames(strength):
     is_eye[10:14, 8:16] = True
     responses = []
     for index in range(32):
-        seen = picture(noise=4.0, seed=index).astype(np.int16)
+        view = picture(noise=4.0, seed=index).astype(np.int16)
         closed = index >= 30
-        seen[80:112, 64:128] += -45 if not closed else 0  # an open eye is darker than its lid
+        view[80:112, 64:128] += -45 if not closed else 0  # an open eye is darker than its lid
         out = smoother(
             maps(is_eye * (0.1 if closed else 0.9)),
-            picture=seen.clip(0, 255).astype(np.uint8),
+            picture=view.clip(0, 255).astype(np.uint8),
             crop=BOX,
             seconds=index / 30,
         )
@@ -155,9 +155,9 @@ def test_what_creeps_leaves_no_trail(pixels):
         edge = 60 + pixels * index
         columns = (np.arange(256) + 0.5 < edge).astype(np.float32)
         cells = columns.reshape(CELLS, 8).mean(1)
-        seen = np.repeat((90 + 24 * columns).astype(np.uint8)[None, :, None], 256, axis=0)
-        seen = np.ascontiguousarray(np.repeat(seen, 3, axis=2))
-        out = smoother(maps(cells[None]), picture=seen, crop=BOX, seconds=index / 30)
+        view = np.repeat((90 + 24 * columns).astype(np.uint8)[None, :, None], 256, axis=0)
+        view = np.ascontiguousarray(np.repeat(view, 3, axis=2))
+        out = smoother(maps(cells[None]), picture=view, crop=BOX, seconds=index / 30)
         lag = (cells.sum() - out[..., 1].sum(1).mean()) * 8
         assert abs(lag) < 2.5  # pixels; the average alone would lag by 9 pixels for each one
 
@@ -182,12 +182,12 @@ def test_a_slow_change_is_followed_with_the_same_time_constant_at_any_frame_rate
         given, returned = [], []
         for index in range(fps):
             light = -20.0 * index / fps
-            seen = picture(noise=4.0, seed=index).astype(np.float32) + light
+            view = picture(noise=4.0, seed=index).astype(np.float32) + light
             given.append(maps(0.2 + 0.6 * index / fps))
             returned.append(
                 smoother(
                     given[-1],
-                    picture=seen.clip(0, 255).astype(np.uint8),
+                    picture=view.clip(0, 255).astype(np.uint8),
                     crop=BOX,
                     seconds=index / fps,
                 )
@@ -209,9 +209,9 @@ def test_a_crop_that_moves_over_a_still_picture_is_aligned():
     for index in range(12):
         left = 100 + 4 * index
         crop = Crop(box=Box(left=left, top=100, right=left + 256, bottom=356))
-        seen = np.ascontiguousarray(scene[100:356, left : left + 256])
+        view = np.ascontiguousarray(scene[100:356, left : left + 256])
         truth = truth_columns[left : left + 256].reshape(CELLS, 8).mean(1)
-        out = smoother(maps(truth[None]), picture=seen, crop=crop, seconds=index / 30)
+        out = smoother(maps(truth[None]), picture=view, crop=crop, seconds=index / 30)
     edge = np.abs(out[..., 1] - truth[None])
     assert edge.max() < 0.35  # a border within a cell, blurred a little
     assert edge.mean() < 0.03

@@ -46,13 +46,13 @@ def handles() -> set[str]:
     folder = Path("/proc/self/fd")
     if not folder.exists():
         return set()
-    found = set()
+    targets = set()
     for link in folder.iterdir():
         try:
-            found.add(str(link.readlink()))
+            targets.add(str(link.readlink()))
         except OSError:
             continue
-    return {name for name in found if name.startswith("/")}
+    return {name for name in targets if name.startswith("/")}
 
 
 @pytest.mark.parametrize("place", ["capture", "segment", "render", "write"])

@@ -47,11 +47,11 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def digests(*roots: Path) -> dict[str, str]:
     """The content of every file below, by its name."""
-    found: dict[str, str] = {}
+    by_path: dict[str, str] = {}
     for root in roots:
         paths = [root] if root.is_file() else [p for p in root.rglob("*") if p.is_file()]
-        found |= {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
-    return found
+        by_path |= {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+    return by_path
 
 
 @contextmanager

@@ -158,9 +158,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def written(error: str) -> int:
     """How many frames an error says were written."""
-    found = re.search(r"after (\d+) frames", error)
-    assert found, error
-    return int(found[1])
+    match = re.search(r"after (\d+) frames", error)
+    assert match, error
+    return int(match[1])
 
 
 def labelled(image: Image) -> Segmentation:

@@ -185,11 +185,11 @@ def test_a_frozen_picture_is_noticed_in_time_and_a_still_scene_is_left_alone() -
     frozen = fake(1, *[2] * 99, spacing=0.1)
     still = fake(*[2] * 90, 9, spacing=0.1)
     with reconnecting(Door(frozen, still), stale_after=2.0) as source:
-        items, seen = iter(source), []
+        items, delivered = iter(source), []
         while source.reconnects == 0:
-            seen.append(next(items))
+            delivered.append(next(items))
         # A picture, its copies for two seconds, and the first one after it was opened anew.
-        assert len(seen) == 1 + 21 + 1
+        assert len(delivered) == 1 + 21 + 1
         # The same picture after it was opened anew: that is how it looks there.
         assert levels_of(items, 90)[-1] == 9
         assert source.reconnects == 1

@@ -34,7 +34,7 @@ def test_summary(overlap: bool) -> None:
     assert summary.frames_per_second == pytest.approx(10 / summary.seconds)
     assert 0 < summary.first_frame_seconds <= summary.seconds
     assert list(summary.stages) == ["capture", "render", "output", "close"]
-    assert {stage: found.count for stage, found in summary.stages.items()} == {
+    assert {stage: distribution.count for stage, distribution in summary.stages.items()} == {
         "capture": 10,
         "render": 10,
         "output": 10,

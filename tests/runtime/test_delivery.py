@@ -79,12 +79,12 @@ def test_stages_overlap_in_time() -> None:
     together = threading.Barrier(3)  # breaks unless all three stages wait at the same time
 
     source = FakeSource(20, before=lambda: _meet_after(together, source.delivered, 4))
-    seen = itertools.count()
+    counter = itertools.count()
     shown = itertools.count()
     pipeline(
         source,
         FakeSink(faults={"write": lambda: _meet_after(together, next(shown), 0)}),
-        segment=segmenter(fault=lambda: _meet_after(together, next(seen), 2)),
+        segment=segmenter(fault=lambda: _meet_after(together, next(counter), 2)),
     ).run()
     assert not together.broken
 
@@ -130,10 +130,10 @@ def test_a_sink_may_want_pixels_later() -> None:
 @OVERLAPS
 def test_the_output_is_open_before_the_run_is_reported_as_started(overlap: bool) -> None:
     source, sink = FakeSource(3), FakeSink()
-    seen = []
+    states = []
 
     def on_start() -> None:
-        seen.append((list(sink.calls), source.reader, rtseg_threads()))
+        states.append((list(sink.calls), source.reader, rtseg_threads()))
 
     pipeline(source, sink, overlap=overlap).run(on_start=on_start)
-    assert seen == [(["open fake 8x6"], None, [])]
+    assert states == [(["open fake 8x6"], None, [])]

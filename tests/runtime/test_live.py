@@ -26,7 +26,7 @@ from tests.support.pipelines import (
 def test_a_cut_is_said_even_where_the_frame_that_says_it_is_dropped() -> None:
     """After a reconnect a stream sends a burst: its first frame may give way to the next one."""
     begun, release = threading.Event(), threading.Event()
-    seen: list[tuple[int, bool]] = []
+    segmented: list[tuple[int, bool]] = []
 
     class Cutting(FakeSource):
         def items(self) -> Iterator[Frame | Packet]:
@@ -39,7 +39,7 @@ def test_a_cut_is_said_even_where_the_frame_that_says_it_is_dropped() -> None:
                     time.sleep(0.3)
 
     def segment(frame: Frame) -> Segmentation:
-        seen.append((frame.index, frame.discontinuity))
+        segmented.append((frame.index, frame.discontinuity))
         begun.set()
         release.wait(10)
         return segmenter()(frame)
@@ -47,10 +47,10 @@ def test_a_cut_is_said_even_where_the_frame_that_says_it_is_dropped() -> None:
     sink = FakeSink()
     pipeline(Cutting(6, is_live=True), sink, segment=segment).run()
     # 1 and 2 gave way to 3, which says that 1 began anew; what follows it does not.
-    assert seen[:2] == [(0, False), (3, True)]
-    assert dict(seen).get(4, False) is False
-    assert seen[-1] == (5, True)
-    assert all(frame.discontinuity == dict(seen)[frame.index] for frame in sink.frames)
+    assert segmented[:2] == [(0, False), (3, True)]
+    assert dict(segmented).get(4, False) is False
+    assert segmented[-1] == (5, True)
+    assert all(frame.discontinuity == dict(segmented)[frame.index] for frame in sink.frames)
 
 
 def test_a_fast_live_run_drops_nothing() -> None:
@@ -102,13 +102,13 @@ def test_quit_ends_in_order(overlap: bool, is_live: bool) -> None:
 
 @OVERLAPS
 def test_other_events_go_to_the_caller_on_its_thread(overlap: bool) -> None:
-    seen: list[tuple[Event, threading.Thread]] = []
+    events: list[tuple[Event, threading.Thread]] = []
     sink = FakeSink(events={1: "snapshot", 2: "hud", 3: "next-view"})
     pipeline(FakeSource(10, interval=0.01), sink, overlap=overlap).run(
-        on_event=lambda event: seen.append((event, threading.current_thread()))
+        on_event=lambda event: events.append((event, threading.current_thread()))
     )
-    here = threading.current_thread()
-    assert seen == [("snapshot", here), ("hud", here), ("next-view", here)]
+    this_thread = threading.current_thread()
+    assert events == [("snapshot", this_thread), ("hud", this_thread), ("next-view", this_thread)]
 
 
 def test_events_are_ignored_where_nobody_listens() -> None:

@@ -21,9 +21,9 @@ def lookahead(codec: str, width: int, height: int, preset: str | None = None) ->
     )
     if codec == "h264":
         return int(options["rc-lookahead"])
-    found = re.search(r"rc-lookahead=(\d+)", options["x265-params"])
-    assert found
-    return int(found[1])
+    match = re.search(r"rc-lookahead=(\d+)", options["x265-params"])
+    assert match
+    return int(match[1])
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])

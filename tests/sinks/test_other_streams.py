@@ -24,7 +24,7 @@ HALF_A_MILLISECOND = 0.0005
 
 def codec_of(path: Path, kind: str = "audio") -> str:
     with av.open(str(path)) as container:
-        (stream,) = (found for found in container.streams if found.type == kind)
+        (stream,) = (candidate for candidate in container.streams if candidate.type == kind)
         return str(stream.codec_context.codec.canonical_name)
 
 
@@ -242,14 +242,14 @@ LINES = [(0.1, 0.3, "hello <i>there</i>"), (0.32, 0.45, "world")]
 def texts(path: Path) -> list[tuple[str, Fraction]]:
     with av.open(str(path)) as container:
         stream = container.streams.subtitles[0]
-        found = []
+        lines = []
         for packet in container.demux(stream):
             if packet.size:
                 for event in stream.codec_context.decode2(packet) or ():
                     words = re.sub(r"{.*?}", "", event.dialogue.decode()).strip()
                     if words:
-                        found.append((words, packet.pts * packet.time_base))
-        return found
+                        lines.append((words, packet.pts * packet.time_base))
+        return lines
 
 
 @pytest.mark.parametrize(

@@ -103,17 +103,17 @@ def test_every_frame_at_the_identical_instant(
     path = tmp_path / f"out{suffix}"
     write_video(path, ticks, time_base=time_base, durations=durations, preset="ultrafast")
     wanted = [tick * time_base for tick in ticks]
-    found = read_frames(path)
-    times = [frame.pts_seconds for frame in found]
-    last = found[-1].duration or 0
+    frames = read_frames(path)
+    times = [frame.pts_seconds for frame in frames]
+    last = frames[-1].duration or 0
     if suffix == ".mkv":
         assert len(times) == len(wanted)
         worst = max(abs(a - b) for a, b in zip(times, wanted, strict=True))
         assert worst <= Fraction(1, 2000)
-        assert abs(last * found[-1].time_base - durations[-1] * time_base) <= Fraction(1, 1000)
+        assert abs(last * frames[-1].time_base - durations[-1] * time_base) <= Fraction(1, 1000)
     else:
         assert times == wanted
-        assert last * found[-1].time_base == durations[-1] * time_base
+        assert last * frames[-1].time_base == durations[-1] * time_base
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_every_codec_keeps_times_and_pictures(tmp_path: Path, suffix: str, codec
     preset = {"hevc": "ultrafast", "av1": "12"}.get(codec)
     # Without durations the muxer must go by the times alone.
     write_video(path, ticks, time_base=Fraction(1, 1000), codec=codec, preset=preset)
-    found = read_frames(path)
-    assert [frame.pts_seconds for frame in found] == [Fraction(tick, 1000) for tick in ticks]
-    for i, frame in enumerate(found):
+    frames = read_frames(path)
+    assert [frame.pts_seconds for frame in frames] == [Fraction(tick, 1000) for tick in ticks]
+    for i, frame in enumerate(frames):
         assert np.abs(frame.image.astype(int) - picture(i)).mean() < 8, i
 
 
@@ -302,8 +302,8 @@ def test_colours_come_back(
         path = tmp_path / f"{number}.mkv"
         image = colour_bars(32 * scale)
         write_video(path, [0, 1], images=[image, image], colour=tags, codec=codec)
-        found = read_frames(path)[1].image
-        centres = found[32, 16 * scale :: 32 * scale].astype(int)
+        pixels = read_frames(path)[1].image
+        centres = pixels[32, 16 * scale :: 32 * scale].astype(int)
         assert np.abs(centres - COLOURS).max() <= (0 if codec == "ffv1" else 5), centres
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
@@ -330,10 +330,10 @@ def test_odd_sizes(tmp_path: Path, suffix: str, codec: str, size: tuple[int, int
     write_video(path, [0, 1, 2], images=images, codec=codec, crf=None)
     frames = read_frames(path)
     assert frames[0].image.shape == (size[1], size[0], 3)
-    for found, wanted in zip(frames, images, strict=True):
-        assert np.abs(found.image[:49, :65].astype(int) - wanted).mean() < 8
+    for frame, wanted in zip(frames, images, strict=True):
+        assert np.abs(frame.image[:49, :65].astype(int) - wanted).mean() < 8
         if size[0] > 65:
-            assert np.abs(found.image[:49, 65].astype(int) - wanted[:, 64]).mean() < 12
+            assert np.abs(frame.image[:49, 65].astype(int) - wanted[:, 64]).mean() < 12
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1"])
@@ -471,8 +471,8 @@ def test_a_killed_writer_loses_at_most_the_last_second(tmp_path: Path, suffix: s
     times = frame_times(part_of(tmp_path / f"out{suffix}"))
     assert len(times) >= 150 - 30
     tolerance = Fraction(1, 2000) if suffix in (".mkv", ".webm") else 0
-    for i, found in enumerate(times):
-        assert abs(found - Fraction(i + 26, 30)) <= tolerance
+    for i, instant in enumerate(times):
+        assert abs(instant - Fraction(i + 26, 30)) <= tolerance
 
 
 FULL = """

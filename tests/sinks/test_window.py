@@ -108,10 +108,10 @@ def xdotool(display, *words):
 def wait_for_window(display, program):
     end = time.monotonic() + 30
     while time.monotonic() < end and program.poll() is None:
-        found = xdotool(display, "search", "--onlyvisible", "--name", "rtseg under test")
-        if found:
+        windows = xdotool(display, "search", "--onlyvisible", "--name", "rtseg under test")
+        if windows:
             time.sleep(0.3)
-            return found[0]
+            return windows[0]
         time.sleep(0.1)
     program.kill()
     raise AssertionError(f"no window came up: {program.communicate()}")

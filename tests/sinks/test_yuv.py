@@ -47,8 +47,8 @@ def exact(picture, tags):
 
 @pytest.mark.parametrize("tags", TAGS, ids=lambda tags: f"{tags.matrix}-{tags.full_range}")
 def test_it_is_exact_to_a_level_and_shifts_nothing(tags):
-    found = planes(converter(tags).convert(noise()))
-    for plane, expected in zip(found, exact(noise(), tags), strict=True):
+    converted = planes(converter(tags).convert(noise()))
+    for plane, expected in zip(converted, exact(noise(), tags), strict=True):
         assert np.abs(plane - expected).max() < 1
         assert abs((plane - expected).mean()) < 0.1
 

@@ -62,7 +62,7 @@ def nothing_is_left_behind():
 
 def children():
     """The camera processes of this one (Linux)."""
-    found = []
+    pids = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             words = status.read_text().rsplit(")", 1)[1].split()
@@ -70,8 +70,8 @@ def children():
         except OSError:
             continue
         if int(words[1]) == os.getpid() and words[0] != "Z" and b"spawn_main" in command:
-            found.append(int(status.parent.name))
-    return found
+            pids.append(int(status.parent.name))
+    return pids
 
 
 def test_a_file_as_a_device_gives_rgb_frames_and_says_what_it_is(tmp_path):
@@ -183,9 +183,9 @@ def test_a_camera_that_cannot_be_used_says_why_and_what_there_is(capture, says):
     message = str(caught.value)
     assert message.startswith("camera 0: ")
     assert "\n" not in message
-    found = list_cameras()
-    assert all(camera in message for camera in found)
-    assert found or "no camera is connected" in message
+    cameras = list_cameras()
+    assert all(camera in message for camera in cameras)
+    assert cameras or "no camera is connected" in message
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/video is Linux's")

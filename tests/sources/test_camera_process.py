@@ -85,7 +85,7 @@ def negotiated(settings: CameraSettings) -> Negotiated:
 
 
 def test_the_format_is_asked_for_first_for_it_decides_the_sizes() -> None:
-    found = negotiated(CameraSettings(width=1920, height=1080, fps=30))
+    result = negotiated(CameraSettings(width=1920, height=1080, fps=30))
     device = FakeVideoCapture.opened
     assert device.asked == [
         ("FOURCC", code("MJPG")),
@@ -94,7 +94,7 @@ def test_the_format_is_asked_for_first_for_it_decides_the_sizes() -> None:
         ("FPS", 30.0),
         ("BUFFERSIZE", 1),
     ]
-    assert found.describe() == "camera 0: 1920x1080 at 30 fps MJPG, as asked"
+    assert result.describe() == "camera 0: 1920x1080 at 30 fps MJPG, as asked"
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_a_rate_that_makes_no_sense_is_not_believed(
         "get",
         lambda self, number: fps if NAMES[number] == "FPS" else get(self, number),
     )
-    found = negotiated(CameraSettings())
-    assert found.fps == 0.0
-    assert found.describe() == ("camera 0: asked for 1280x720 at 30 fps MJPG, got 1280x720 MJPG")
+    result = negotiated(CameraSettings())
+    assert result.fps == 0.0
+    assert result.describe() == ("camera 0: asked for 1280x720 at 30 fps MJPG, got 1280x720 MJPG")
 
 
 @pytest.mark.parametrize("number", [0, -1, 0x01020304])

@@ -196,13 +196,13 @@ def jpegs(count: int) -> list[bytes]:
     context: Any = av.CodecContext.create("mjpeg", "w")
     context.width, context.height, context.pix_fmt = 64, 48, "yuvj420p"
     context.time_base = TICK
-    found = []
+    pictures = []
     for number in range(count):
         frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
         frame = frame.reformat(format="yuvj420p")
         frame.pts = number
-        found += [bytes(packet) for packet in context.encode(frame)]
-    return found
+        pictures += [bytes(packet) for packet in context.encode(frame)]
+    return pictures
 
 
 def camera(client: Client, pictures: list[bytes], seconds: float) -> None:
@@ -218,11 +218,11 @@ def camera(client: Client, pictures: list[bytes], seconds: float) -> None:
 
 
 def timed(source: Any) -> list[Fraction]:
-    found: list[Fraction] = []
+    times: list[Fraction] = []
     with suppress(TruncatedError):  # A camera never ends; a test does.
         for item in source:
-            found.append(item.pts_seconds)  # noqa: PERF401  (what came before an error counts)
-    return found
+            times.append(item.pts_seconds)  # noqa: PERF401  (what came before an error counts)
+    return times
 
 
 def check_pace(times: list[Fraction], seconds: float) -> None:

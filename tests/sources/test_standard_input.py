@@ -74,14 +74,14 @@ def test_everything_that_rtseg_writes_can_be_piped_back(
     suffix: str,
     pieces: int,
 ) -> None:
-    own = tmp_path / f"own{suffix}"
+    written = tmp_path / f"own{suffix}"
     if pieces == 7:
-        convert(make_clip("in.mkv", ticks=range(5)), own)
+        convert(make_clip("in.mkv", ticks=range(5)), written)
     else:
-        convert(noisy(make_clip, "in.mkv"), own)
-    with piped(own.read_bytes(), monkeypatch, pieces=pieces):
+        convert(noisy(make_clip, "in.mkv"), written)
+    with piped(written.read_bytes(), monkeypatch, pieces=pieces):
         frames = frames_of_input()
-    assert len(frames) == len(frame_times(own))
+    assert len(frames) == len(frame_times(written))
 
 
 def test_an_index_at_the_end(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:

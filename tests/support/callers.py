@@ -1,4 +1,4 @@
-"""A WebRTC client without a browser: aiortc on the other end."""
+"""A WebRTC client for tests, made with aiortc instead of a browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, V
 
 
 class DrawnCamera(VideoStreamTrack):
-    """A camera that shows what a function draws."""
+    """A camera track whose pictures a function draws."""
 
     def __init__(self, draw: Callable[[int], np.ndarray]) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ async def call(
     until: Callable[[list[np.ndarray], dict[str, Any]], Any],
     seconds: float = 30.0,
 ) -> list[np.ndarray]:
-    """Call a page, and receive pictures until a function of them and the answer says so."""
+    """Connect to a page, and receive pictures until a function says that they are enough."""
     pictures: list[np.ndarray] = []
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     receiving: list[asyncio.Task[None]] = []
@@ -85,7 +85,7 @@ async def call(
                 verdict = await verdict
             if verdict:
                 return pictures
-            assert asyncio.get_running_loop().time() < end, f"only {len(pictures)} pictures came"
+            assert asyncio.get_running_loop().time() < end, f"only {len(pictures)} pictures arrived"
             await asyncio.sleep(0.05)
     finally:
         for task in receiving:

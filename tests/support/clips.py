@@ -1,4 +1,4 @@
-"""Small clips for tests, encoded on the spot: times, colours and streams are all known."""
+"""Encode small clips for tests, with known times, colours and streams."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from rtseg.sources.video import VideoSource
 MakeClip = Callable[..., Path]
 
 NO_LABELS: Any = None
-"""Video sinks do not look at the segmentation."""
+"""For video sinks, which ignore the segmentation."""
 
 
 def picture(number: int, width: int = 64, height: int = 48) -> Image:
-    """A picture that tells its number: a grey level, and a white block that walks."""
+    """A picture that shows its number as a grey level and by the position of a white block."""
     image = np.full((height, width, 3), 40 + 5 * (number % 30), np.uint8)
     left = 4 * number % max(1, width - 8)
     image[height // 4 : height // 2, left : left + 8] = 255
@@ -61,13 +61,13 @@ def make_clip(
     """Encode a clip.
 
     Args:
-        path: where; the suffix chooses the container unless `muxer` does.
+        path: the file; its suffix determines the container unless `muxer` is given.
         ticks: presentation times of the frames, in ticks of `time_base`.
-        durations: of the frames, in ticks; the encoder's own where not given.
-        images: RGB pictures; `picture(i)` where not given.
+        durations: durations of the frames in ticks; by default the encoder's.
+        images: RGB pictures; by default `picture(i)`.
         raw: frames in `pixel_format` instead of images.
         stream: attributes of the video's codec context (colour tags, sample aspect ratio).
-        rotation, hflip: of the display matrix, counter-clockwise degrees.
+        rotation, hflip: the display matrix, with rotation in counter-clockwise degrees.
     """
     with av.open(str(path), "w", format=muxer, container_options=muxer_options or {}) as container:
         container.metadata.update(metadata or {})
@@ -193,14 +193,14 @@ def _chapter(number: int, start: float, end: float, title: str) -> dict[str, Any
 
 
 def read_frames(path: Path | str, **options: Any) -> list[Frame]:
-    """Every frame that the project's own source delivers, at the times that the file states."""
+    """Read every frame with rtseg's own source, keeping the file's times."""
     settings = options.pop("settings", ReadSettings(keep_timestamps=True))
     with VideoSource(str(path), settings=settings, threads=1, **options) as source:
         return [item for item in source if isinstance(item, Frame)]
 
 
 def frame_times(path: Path | str) -> list[Fraction]:
-    """The presentation times of a file's frames, read by PyAV alone."""
+    """Read the presentation times of a file's frames with PyAV alone."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -208,7 +208,7 @@ def frame_times(path: Path | str) -> list[Fraction]:
 
 
 def copied_packets(path: Path | str, kind: str = "audio") -> list[tuple[bytes, Fraction, Fraction]]:
-    """(content, presentation time, duration) of the other streams' packets, by PyAV alone."""
+    """Read (content, presentation time, duration) of other streams' packets with PyAV alone."""
     with av.open(str(path)) as container:
         return [
             (bytes(packet), packet.pts * packet.time_base, packet.duration * packet.time_base)
@@ -225,7 +225,7 @@ def convert(
     outcome: Outcome = "finished",
     **settings: Any,
 ) -> VideoSink:
-    """Read a video and write it as it is, as a run without a model would."""
+    """Read a video and write it unchanged, like a run without a model."""
     encode = EncodeSettings(**settings)
     with VideoSource(
         str(location), settings=read, with_streams=encode.kept_streams, threads=1
@@ -246,11 +246,11 @@ def convert(
 
 
 def part_of(final: Path) -> Path:
-    """The one file that a run left of an output under a temporary name."""
+    """The single partial file that a run left beside an output."""
     (part,) = parts_of(final)
     return part
 
 
 def parts_of(final: Path) -> list[Path]:
-    """What lies beside an output under its temporary names, whole or not."""
+    """All partial files beside an output."""
     return sorted(final.parent.glob(f"{final.stem}.????????.part{final.suffix}"))

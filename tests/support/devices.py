@@ -1,6 +1,6 @@
-"""Camera devices that behave or not, as functions that a camera's child process calls.
+"""Fake camera devices, well-behaved and faulty, for a camera's child process.
 
-By themselves here, so that the child has little to import.
+In their own module, so that the child has little to import.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Fault = Literal["vanish", "hang", "hang in release", "crash", "raise", "grow", "
 
 
 class FakeDevice:
-    """Gives pictures by the clock: blue says which, and the left half is red. Then misbehaves.
+    """Delivers pictures in real time, whose blue channel is their number, then misbehaves.
 
     Args:
-        good: how many pictures come before the fault.
-        then: what the fault is.
-        interval: from one picture to the next, in seconds.
-        noise: pictures of noise instead, each another one.
+        good: number of pictures before the fault.
+        then: the fault.
+        interval: seconds between pictures.
+        noise: whether to deliver random noise instead.
     """
 
     fps, fourcc = 50.0, "FAKE"
@@ -137,7 +137,7 @@ def falls_silent_at_frame_40(device: object, settings: object) -> FakeDevice:
 
 
 def is_busy_at_first(device: str, settings: object) -> FakeDevice:
-    """Busy once; the device is the path of a file that remembers."""
+    """Busy the first time; the device is the path of a file that records that."""
     state = Path(device)
     if not state.exists():
         state.touch()

@@ -1,5 +1,7 @@
-"""Small models of the shipped architecture with random weights, and their exported forms: one at
-stride 4, and one with a fine head at stride 2."""
+"""Small models of the shipped architecture with random weights, and their exported forms.
+
+One has stride 4, the other a fine head and stride 2.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,10 @@ FINE = 8
 
 @functools.cache
 def tiny_checkpoint(fine: int = 0) -> Checkpoint:
-    """Batch norms have statistics of their own, so that folding them wrongly shows.
+    """Make a checkpoint whose batch norms have random statistics, to reveal errors in folding.
 
     Args:
-        fine: channels of the fine head; 0 is none.
+        fine: channels of the fine head; 0 for none.
     """
     import torch
 
@@ -36,7 +38,7 @@ def tiny_checkpoint(fine: int = 0) -> Checkpoint:
         for name, tensor in network.state_dict().items():
             if "running_var" in name or name.endswith("1.weight"):
                 tensor.uniform_(0.5, 1.5)
-            # the last of a fine head is zero before it is trained
+            # the last layer of an untrained fine head is zero
             elif "running_mean" in name or name == "refine.2.weight":
                 tensor.normal_(0, 0.3)
     return Checkpoint(
@@ -57,7 +59,7 @@ def tiny_checkpoint(fine: int = 0) -> Checkpoint:
 
 @functools.cache
 def tiny_onnx(precision: str = "fp16", fine: int = 0) -> OnnxModel:
-    """Skips the test where the packages that export are not installed."""
+    """Export the checkpoint; skips the test if the required packages are not installed."""
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package)
     from rtseg.export.onnx import export_onnx
@@ -68,7 +70,7 @@ def tiny_onnx(precision: str = "fp16", fine: int = 0) -> OnnxModel:
 
 @functools.cache
 def tiny_int8(fine: int = 0) -> OnnxModel:
-    """The same, quantised on noise; skips where it cannot be made."""
+    """Quantise it on noise; skips the test if that is not possible."""
     for package in ("nncf", "onnxruntime"):
         pytest.importorskip(package)
     from rtseg.export.quantize import quantize_onnx

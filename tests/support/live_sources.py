@@ -1,4 +1,4 @@
-"""Live sources that stall, die and come back on command, and sinks that fail or dawdle."""
+"""Live sources that stall, die and come back on command, and sinks that fail or are slow."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TICKS = Fraction(1, 1_000_000)
 
 
 class Camera:
-    """A camera that a test switches on and off. Calling it opens a source.
+    """A camera that a test can switch on and off. Calling it opens a source.
 
     Attributes:
-        is_there: whether it can be opened, and goes on.
-        stalls: while set, no frame comes and nothing is said.
-        has_bug: whether reading it raises what no source should.
-        opened: how often it was opened.
-        frames: how many to deliver before the end; None is no end.
+        is_there: whether it can be opened and keeps working.
+        stalls: while set, it delivers neither frames nor errors.
+        has_bug: whether reading raises an unexpected exception.
+        opened: how many times it was opened.
+        frames: number of frames before the end; None for endless.
     """
 
     def __init__(self, *, rate: float = 50.0, x: int = 160, frames: int | None = None) -> None:
@@ -81,7 +81,7 @@ class _Opened(Source):
 
 
 class Kept(Sink):
-    """Keeps what it was given; raises or dawdles on command."""
+    """Keeps what it is given; raises or is slow on command."""
 
     made: list[Kept]
 

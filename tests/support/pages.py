@@ -1,4 +1,4 @@
-"""A page with a moving picture, for tests: whatever is asked of it is done, as a run would."""
+"""A web page with a moving picture for tests, which handles requests like a run."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from rtseg.views import render
 
 CLOCK_BITS = 24
 CLOCK_CELL = 16
-"""Pixels of a bit of the time code."""
+"""Side in pixels of a bit of the time code."""
 
 
 def time_code(image: Image, milliseconds: int) -> None:
-    """Paint a time into the picture's first rows, as black and white cells."""
+    """Paint a time into the picture's first rows as black and white cells."""
     for bit in range(CLOCK_BITS):
         left = bit * CLOCK_CELL
         image[:CLOCK_CELL, left : left + CLOCK_CELL] = 255 * (milliseconds >> bit & 1)
@@ -38,7 +38,7 @@ def time_code(image: Image, milliseconds: int) -> None:
 
 @dataclass
 class Page:
-    """What a test asks of a running page."""
+    """A running page, as a test uses it."""
 
     sink: WebSink
     view: ViewSettings
@@ -58,7 +58,7 @@ class Page:
         body: Any = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        """(status, headers, body) of one request."""
+        """Send a request; returns (status, headers, body)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
         try:
             data = None if body is None else json.dumps(body).encode()
@@ -82,12 +82,12 @@ class Page:
     def wait(self, until: Callable[[], object], *, seconds: float = 15.0) -> None:
         end = time.monotonic() + seconds
         while not until():
-            assert time.monotonic() < end, "it did not come to pass in time"
+            assert time.monotonic() < end, "it did not happen in time"
             time.sleep(0.02)
 
 
 def face(width: int, height: int) -> tuple[Image, Segmentation]:
-    """A grey picture whose middle is skin, with hair above it."""
+    """A grey picture with skin in the middle and hair above it."""
     image = np.full((height, width, 3), 90, np.uint8)
     labels = np.zeros((height, width), np.uint8)
     labels[height // 3 : -height // 3, width // 3 : -width // 3] = HELEN.names.index("skin")
@@ -105,7 +105,7 @@ def serving_page(
     with_time_code: bool = False,
     **settings: Any,
 ) -> Iterator[Page]:
-    """Serve a page whose picture moves, from a thread that stands for the run's."""
+    """Serve a page with a moving picture, written by a thread in place of a run's."""
     sink = WebSink(
         address or WebAddress(host="127.0.0.1", port=0),
         settings=WebSettings(**settings),

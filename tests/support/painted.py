@@ -1,7 +1,7 @@
-"""Painted faces, and a backend that reads them: geometry without a trained network.
+"""Painted faces and a backend that recognises them, to test geometry without a trained network.
 
-A picture is painted in the label set's own colours; the backend gives each pixel the class of the
-nearest colour. Whatever comes out wrong is then the fault of the geometry around the network.
+Pictures are painted in the label set's colours, and the backend gives each pixel the class of the
+nearest colour. Any error is then due to the geometry around the network.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PARTS = {
 
 
 def model(**changes):
-    """What the painted network sees and means."""
+    """The specification of the painted network."""
     fields = {
         "architecture": "painted",
         "label_set": HELEN,
@@ -47,7 +47,7 @@ def model(**changes):
 
 
 def paint(labels, x, y, height, *, parts=tuple(PARTS)):
-    """Paint a head of that height (pixels) around a point into a label map, in place."""
+    """Paint a head of a height in pixels around a point of a label map, in place."""
     for part in PARTS:
         if part not in parts:
             continue
@@ -61,7 +61,7 @@ def paint(labels, x, y, height, *, parts=tuple(PARTS)):
 
 
 def scene(height, width, *heads):
-    """(image, labels) with heads (x, y, height) painted one over the other."""
+    """Make (image, labels) with heads (x, y, height) painted one over the other."""
     labels = np.zeros((height, width), np.uint8)
     for x, y, head_height in heads:
         paint(labels, x, y, head_height)
@@ -73,7 +73,7 @@ def frame(image, index, *, fps=30, **changes):
 
 
 class PaintedBackend(Backend):
-    """Reads the classes off the colours. Counts the crops it was given."""
+    """Reads the classes from the colours, and counts its crops."""
 
     name = "painted"
     device = "cpu"
@@ -93,10 +93,10 @@ class PaintedBackend(Backend):
         columns = self.model.input_width // self.model.stride
         out = np.zeros((len(crops), rows, columns, len(COLOURS)), np.float32)
         for probabilities, crop in zip(out, crops, strict=True):
-            # half-way colours between two classes must not become a third: look at every other
-            # pixel of what was averaged, and take the nearest colour
+            # averaged colours between two classes must not become a third class: use every other
+            # pixel, and take the nearest colour
             apart = np.abs(crop[:, :, None].astype(np.int16) - COLOURS).sum(-1)
-            # the grey beyond the edges is nobody's colour
+            # the grey beyond the edges belongs to no class
             apart[..., 0] = np.minimum(apart[..., 0], np.abs(crop.astype(int) - 114).sum(-1))
             exact = np.eye(len(COLOURS), dtype=np.float32)[apart.argmin(-1)]
             small = [

@@ -1,4 +1,4 @@
-"""A pipeline whose segmenter, view and sink do, slow down and fail as they are told."""
+"""A pipeline with a fake segmenter, view and sink that can be slow or fail on command."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ OVERLAPS = pytest.mark.parametrize("overlap", [True, False], ids=["overlap", "se
 
 
 class Fault:
-    """Raises its error when it is reached for the `at`-th time, and remembers when."""
+    """Raises its error at the `at`-th call, and records when."""
 
     def __init__(self, error: BaseException, *, at: int) -> None:
         self.error = error
         self.at = at
         self.raised_at = 0.0
-        self._seen = itertools.count()
+        self._calls = itertools.count()
 
     def __call__(self) -> None:
-        if next(self._seen) == self.at:
+        if next(self._calls) == self.at:
             self.raised_at = time.monotonic()
             raise self.error
 
@@ -55,7 +55,7 @@ class StuckSource(FakeSource):
 
 
 class FakeSink(Sink):
-    """Logs what it gets."""
+    """A sink that records what it gets."""
 
     def __init__(
         self,

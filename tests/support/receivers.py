@@ -1,4 +1,4 @@
-"""Who receives live streams in tests: PyAV listening on loopback, and what came of it."""
+"""Receive live streams in tests, with PyAV listening on loopback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def free_port() -> int:
 
 @dataclass
 class Received:
-    """What one connection brought: times in seconds, whether each picture is a key frame."""
+    """What one connection received: times in seconds, and whether each picture is a key frame."""
 
     streams: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
@@ -30,14 +30,14 @@ class Received:
 
     @property
     def longest_group(self) -> float:
-        """Seconds from one key frame to the next, or to the end."""
+        """The longest time in seconds between key frames, or from the last one to the end."""
         begins = [time for time, key in zip(self.times, self.keys, strict=True) if key]
         ends = [*begins[1:], self.times[-1]]
         return max(end - begin for begin, end in zip(begins, ends, strict=True))
 
 
 def receive(url: str, *, into: Received, options: dict[str, str] | None = None) -> None:
-    """Read a stream to its end, however it comes."""
+    """Read a stream until it ends, normally or not."""
     try:
         with av.open(url, options=options or {}, timeout=(20, 3)) as container:
             into.streams += [str(stream.codec_context.name) for stream in container.streams]
@@ -56,7 +56,7 @@ def receive(url: str, *, into: Received, options: dict[str, str] | None = None) 
 
 
 def listening_url(url: str) -> tuple[str, dict[str, str]]:
-    """What the receiving side opens for a URL that the sending side is given."""
+    """The receiver's URL for a sender's URL."""
     quick = {"analyzeduration": "300000"}
     if url.startswith("tcp"):
         return f"{url}?listen=1", quick
@@ -65,7 +65,7 @@ def listening_url(url: str) -> tuple[str, dict[str, str]]:
 
 @contextmanager
 def receiving(url: str) -> Iterator[Received]:
-    """Receive one connection on a thread; over at the end of the block."""
+    """Receive one connection on a thread, which ends with the block."""
     received = Received()
     location, options = listening_url(url)
     thread = threading.Thread(
@@ -81,7 +81,7 @@ def receiving(url: str) -> Iterator[Received]:
 
 
 def _wait_until_bound(url: str) -> None:
-    """Until the receiver listens; looked up without connecting, as it takes one connection."""
+    """Wait until the receiver listens, without connecting, since it accepts one connection only."""
     import time
     from pathlib import Path
 
@@ -98,7 +98,7 @@ def _wait_until_bound(url: str) -> None:
 
 
 def send_clip(path: Any, sink: Any, *, with_sound: bool = True, live: bool = False) -> None:
-    """Send a file through a sink, as a run would."""
+    """Send a file through a sink, like a run."""
     from dataclasses import replace
 
     from rtseg.frames import Frame

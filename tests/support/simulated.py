@@ -1,8 +1,7 @@
-"""A live run on a simulated clock: a minute takes about a second, and a busy machine changes
-nothing.
+"""Simulate a live run on a virtual clock: a minute takes about a second on any machine.
 
-Time stands still until everybody waits: the camera for its next picture, the network or the output
-for its own end, or either for work that is not there. Then it jumps to whoever is due first.
+Time stands still until everything waits: the camera for its next picture, the network or the output
+for the end of its work or for new work. Then time jumps to the first event that is due.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ REAL_LIMIT_SECONDS = 60.0
 
 
 class SimulatedClock:
-    """Wakes one sleeper after the other, each once nobody else has anything to do.
+    """Wakes sleepers one after the other, each when nothing else is left to do.
 
     Args:
-        is_quiet: whether nobody moves, given how many sleep by their names.
+        is_quiet: whether everything is waiting, given the names of the sleepers.
     """
 
     def __init__(self) -> None:
@@ -42,7 +41,7 @@ class SimulatedClock:
         self._is_over = False
 
     def sleep(self, name: str, seconds: float) -> None:
-        """Wait on this clock; each name sleeps once at a time."""
+        """Wait on this clock; each name can sleep only once at a time."""
         if seconds <= 0:
             return
         woken = threading.Event()
@@ -58,7 +57,7 @@ class SimulatedClock:
     def run(self, is_quiet: Callable[[], bool]) -> None:
         """Let time pass until `end`."""
         while not self._is_over:
-            # Twice: what was looked at may have moved in between.
+            # checked twice, because the state may change during the check
             if not (is_quiet() and is_quiet()):
                 time.sleep(0.00005)
                 continue
@@ -69,7 +68,7 @@ class SimulatedClock:
                     woken.set()
 
     def end(self) -> None:
-        """Wake everybody; nobody sleeps from here on."""
+        """Wake all sleepers; nothing sleeps afterwards."""
         with self._lock:
             self._is_over = True
             for _, woken in self._sleepers.values():
@@ -79,7 +78,7 @@ class SimulatedClock:
 
 @dataclass(frozen=True)
 class Shown:
-    """A frame as it was shown. Times in seconds."""
+    """A shown frame, with times in seconds."""
 
     index: int
     age: float
@@ -87,20 +86,20 @@ class Shown:
 
 
 class SimulatedRun:
-    """A camera, a network and an output that take as long as they are told.
+    """A camera, a network and an output with given durations.
 
     Args:
-        seconds: how long the run goes on, on its own clock.
-        interval: from one picture of the camera to the next, in seconds.
-        inference, output: what each frame takes, in seconds.
-        jitter: by which share intervals and inferences are longer or shorter, at random.
+        seconds: length of the run on the virtual clock.
+        interval: seconds between the camera's pictures.
+        inference, output: seconds per frame.
+        jitter: random relative variation of intervals and inferences.
 
     Attributes:
-        shown: what was shown, in order.
-        log: frames and packets as they were written.
-        delivered: how many frames the camera gave.
-        most_alive: how many frames were held at once.
-        summary: what the pipeline says of it.
+        shown: the shown frames in order.
+        log: frames and packets as written.
+        delivered: number of frames from the camera.
+        most_alive: the most frames in memory at once.
+        summary: the pipeline's summary.
     """
 
     def __init__(
@@ -117,7 +116,7 @@ class SimulatedRun:
         self._seconds = seconds
         self._interval, self._inference, self._output = interval, inference, output
         self._jitter = jitter
-        # One each: whoever draws first must not depend on the machine.
+        # one generator each, so that the order of draws does not depend on the machine
         self._chance = {name: random.Random(f"{seed} {name}") for name in ("source", "infer")}
         self.shown: list[Shown] = []
         self.packets: list[str] = []
@@ -136,7 +135,7 @@ class SimulatedRun:
         )
 
     def run(self) -> RunSummary:
-        """Run it to its end."""
+        """Run it to the end."""
         ticking = threading.Thread(target=self.clock.run, args=(self._is_quiet,))
         ticking.start()
         try:
@@ -147,7 +146,7 @@ class SimulatedRun:
 
     @property
     def time_module(self) -> SimpleNamespace:
-        """A stand-in for `time` that takes a frame's age from this clock."""
+        """A replacement for `time` that uses this clock."""
         return SimpleNamespace(
             monotonic_ns=lambda: self.clock.now_ns, perf_counter=time.perf_counter
         )
@@ -156,7 +155,7 @@ class SimulatedRun:
         return seconds * (1 + self._jitter * self._chance[name].uniform(-1, 1))
 
     def _is_quiet(self) -> bool:
-        """Whether everybody sleeps or waits for work: no frame lies between two places."""
+        """Whether everything sleeps or waits for work, and no frame is in transit."""
         captured, segmented = self._pipeline._captured, self._pipeline._segmented
         asleep = {name: self.clock.is_asleep(name) for name in ("source", "infer", "output")}
         infers, writes = self._begun - self._segmented, self._writing - len(self.shown)

@@ -1,4 +1,4 @@
-"""Clips with sound of every kind, and what is heard of a file and when."""
+"""Make clips with all kinds of audio, and measure what is heard and when."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _USUAL_VIDEO = {
 
 
 def signal(seconds: float, rate: int, channels: int, *, seed: int = 3) -> Samples:
-    """Noise below 3 kHz, which any codec keeps and which fits itself at one place only."""
+    """Noise below 3 kHz, which any codec keeps and whose autocorrelation has a single peak."""
     coarse = np.random.default_rng(seed).standard_normal(int(seconds * 6000) + 2)
     times = np.arange(int(seconds * rate)) / rate
     mono = 0.2 * np.interp(times, np.arange(len(coarse)) / 6000, coarse)
@@ -51,12 +51,12 @@ def make_sound_clip(
     muxer_options: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """Encode pictures at 25 a second, and sound of `signal`.
+    """Encode pictures at 25 per second, and audio from `signal`.
 
     Args:
-        start, video_start: of sound and pictures, in seconds.
-        pauses: (from, to) seconds of sound for which no packets are written.
-        languages: one track of sound each, the second and further with other noise.
+        start, video_start: when audio and pictures start, in seconds.
+        pauses: (from, to) seconds of audio for which no packets are written.
+        languages: one audio track each, from the second on with different noise.
     """
     video = video_codec or _USUAL_VIDEO.get(path.suffix, "libx264")
     with av.open(str(path), "w", format=muxer, container_options=muxer_options or {}) as container:
@@ -109,9 +109,9 @@ def _encoded(track: Any, seconds: float, *, start: float, seed: int) -> list[Any
 
 
 def heard(path: Path, track: int = 0) -> tuple[float, Samples]:
-    """When the sound of a file begins, in seconds, and its samples: one channel at 48 kHz.
+    """Decode a file's audio: when it begins, in seconds, and samples of one channel at 48 kHz.
 
-    Gaps between packets are silence.
+    Gaps between packets become silence.
     """
     begin: float | None = None
     pieces: list[Samples] = []
@@ -147,7 +147,7 @@ def _decoded(packet: Any) -> list[Any]:
 
 
 def lag_seconds(path: Path, *, track: int = 0, seed: int = 3, seconds: float = 2.0) -> float:
-    """By how much the sound of a file lies later than `signal` counted from its first picture."""
+    """How much later than `signal` a file's audio is, relative to its first picture."""
     begin, samples = heard(path, track)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

@@ -1,6 +1,6 @@
-"""Lint: no picture, sound or clip is tracked by git outside the allow-list.
+"""Check that git tracks no picture, sound or clip outside the allow-list.
 
-`python -m tests.support.tracked_media` exits 1 and names each file that is.
+`python -m tests.support.tracked_media` names each such file and exits with 1.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def offenders(root: Path, names: Iterable[str]) -> list[str]:
 
 
 def tracked(root: Path) -> list[str]:
-    """Every file git tracks below `root`."""
+    """Every file that git tracks below `root`."""
     listing = subprocess.run(
         ["git", "ls-files", "-z"],
         cwd=root,
@@ -75,10 +75,10 @@ def tracked(root: Path) -> list[str]:
 
 def main() -> int:
     root = Path(__file__).resolve().parents[2]
-    found = offenders(root, tracked(root))
-    for name in found:
+    names = offenders(root, tracked(root))
+    for name in names:
         sys.stderr.write(f"{name}: media files are not committed (allowed: {sorted(ALLOWED)})\n")
-    return 1 if found else 0
+    return 1 if names else 0
 
 
 if __name__ == "__main__":

@@ -76,9 +76,9 @@ def test_batches_are_padded_run_and_cut(machine, cuda_graphs):
         for count, runs in ((1, [1]), (2, [2]), (3, [4]), (5, [8]), (8, [8]), (11, [8, 4])):
             machine.behaviour.executed_batches.clear()
             crops = tiny_crops(count, seed=count)
-            found = backend.infer(crops)
-            np.testing.assert_array_equal(found, expected(crops))
-            assert found.dtype == np.float32
+            probabilities = backend.infer(crops)
+            np.testing.assert_array_equal(probabilities, expected(crops))
+            assert probabilities.dtype == np.float32
             # with graphs, a size's first use also runs it once before recording
             assert machine.behaviour.executed_batches[-len(runs) :] == runs
             assert set(machine.behaviour.executed_batches) == set(runs)
@@ -498,10 +498,10 @@ def test_without_pycuda_and_cuda_bindings_both_are_named(one_machine, monkeypatc
 
 
 def test_progress_reaches_the_caller(one_machine, caplog):
-    seen = []
+    steps = []
     with caplog.at_level(logging.INFO, "rtseg"):
-        open_tensorrt(tiny_onnx(), RECIPE, on_progress=lambda *step: seen.append(step)).close()
-    assert {phase for _share, phase in seen} == {"Building", "Timing"}
+        open_tensorrt(tiny_onnx(), RECIPE, on_progress=lambda *step: steps.append(step)).close()
+    assert {phase for _share, phase in steps} == {"Building", "Timing"}
 
 
 NO_DRIVER = """

@@ -78,9 +78,9 @@ def find_engine(exported, recipe):
 
 
 def test_a_build_leaves_an_engine_a_manifest_and_nothing_else(machine, folder):
-    seen = []
+    steps = []
     engine = prepare_engine(
-        tiny_onnx(), RECIPE, parity_check=agreeing, on_progress=lambda *step: seen.append(step)
+        tiny_onnx(), RECIPE, parity_check=agreeing, on_progress=lambda *step: steps.append(step)
     )
     manifest = engine.manifest
     # each size has a profile of its own, tuned for it alone
@@ -98,7 +98,7 @@ def test_a_build_leaves_an_engine_a_manifest_and_nothing_else(machine, folder):
     assert manifest.onnx_digest == tiny_onnx().digest
     assert manifest.weights_digest == tiny_onnx().weights_digest
     assert manifest.model.label_set == tiny_onnx().model.label_set
-    shares = [share for share, _phase in seen]
+    shares = [share for share, _phase in steps]
     assert shares == sorted(shares)
     assert shares[-1] > 0.4
     assert {path.suffix for path in folder.iterdir()} == {
@@ -505,10 +505,10 @@ def test_two_processes_that_race_build_once_and_share_it(tmp_path):
     for racer in racers:
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    found = [racer.communicate(timeout=60)[0] for racer in racers]
+    outputs = [racer.communicate(timeout=60)[0] for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0]
     assert builds.read_text() == "built\n"
-    assert found[0] == found[1] != ""
+    assert outputs[0] == outputs[1] != ""
 
 
 def test_the_lock_is_waited_for_but_not_forever(tmp_path):

@@ -119,15 +119,15 @@ OURS |= {
 
 
 def check(bindings, owner, member, parameters):
-    found = getattr(getattr(bindings, owner), member)
+    documented_object = getattr(getattr(bindings, owner), member)
     if parameters is None:
         return
     documented = [
         re.findall(r"[(,]\s*(\w+)\s*:", line)
-        for line in found.__doc__.splitlines()
+        for line in documented_object.__doc__.splitlines()
         if re.match(rf"(\d+\. )?{re.escape(member)}\(self", line)
     ]
-    assert documented, found.__doc__
+    assert documented, documented_object.__doc__
     assert any(names[: 1 + len(parameters)] == ["self", *parameters] for names in documented), (
         documented
     )

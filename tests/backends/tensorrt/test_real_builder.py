@@ -59,13 +59,13 @@ def convolutions(layers):
 def check_precision(layers, precision):
     """Every convolution computes in the precision, at every batch size, and nothing turns the
     network's insides back and forth."""
-    found = Counter(layer.reads for layer in convolutions(layers))
+    counts = Counter(layer.reads for layer in convolutions(layers))
     if precision == "int8":
         # the first and the depthwise ones stay as they are
-        assert found["Int8"] > sum(found.values()) / 2, found
-        found = Counter({"Int8": found["Int8"]})
-    assert set(found) == {TYPES[precision]}, found
-    per_batch, rest = divmod(sum(found.values()), len(BATCHES))
+        assert counts["Int8"] > sum(counts.values()) / 2, counts
+        counts = Counter({"Int8": counts["Int8"]})
+    assert set(counts) == {TYPES[precision]}, counts
+    per_batch, rest = divmod(sum(counts.values()), len(BATCHES))
     assert per_batch > 0
     assert rest == 0
     if precision == "int8":
@@ -85,20 +85,20 @@ def test_the_shipped_models_are_built_in_their_precision(library, name, precisio
         if exported.precision != "fp16":
             pytest.skip("only FP16 is widened")
         exported = parse_onnx(widen(exported.data), name=name)
-    seen = []
+    steps = []
     built = build_plan(
         library,
         exported,
         RECIPE,
         architectures=("sm86", "sm89", "sm120"),
-        on_progress=lambda share, phase: seen.append((share, phase)),
+        on_progress=lambda share, phase: steps.append((share, phase)),
     )
     assert len(built.plan) > len(exported.data) / 2
     check_precision(parse_layers(built.layers), exported.precision)
-    shares = [share for share, _phase in seen]
+    shares = [share for share, _phase in steps]
     assert shares == sorted(shares)
     assert 0 < shares[-1] <= 1
-    assert len({phase for _share, phase in seen}) > 3
+    assert len({phase for _share, phase in steps}) > 3
 
 
 def test_every_gpu_architecture_is_built_for_alone_and_together(library):

@@ -307,7 +307,7 @@ def test_full_memory_while_the_model_is_loaded(checkpoint, monkeypatch):
 @pytest.fixture
 def compiler(monkeypatch, tmp_path):
     """torch.compile, faked: counts, computes the same, and may fail as the real one does."""
-    seen = {"compiled": 0, "shapes": set(), "error": None}
+    calls = {"compiled": 0, "shapes": set(), "error": None}
 
     class Compiled(nn.Module):
         def __init__(self, network):
@@ -315,20 +315,20 @@ def compiler(monkeypatch, tmp_path):
             self.network = network
 
         def forward(self, images):
-            if seen["error"] is not None:
-                raise RuntimeError("backend failed") from seen["error"]
-            seen["shapes"].add(tuple(images.shape))
+            if calls["error"] is not None:
+                raise RuntimeError("backend failed") from calls["error"]
+            calls["shapes"].add(tuple(images.shape))
             return self.network(images)
 
     def compile_(network, **options):
         assert options == {"fullgraph": True, "dynamic": False, "options": {"freezing": True}}
-        seen["compiled"] += 1
+        calls["compiled"] += 1
         return Compiled(network)
 
     monkeypatch.setattr(torch, "compile", compile_)
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     monkeypatch.setattr("rtseg.backends.torch.compile.user_cache", lambda name: tmp_path / name)
-    yield seen
+    yield calls
     # the backend sets it for the compiler; other tests must not see it
     os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
 
@@ -398,10 +398,10 @@ def test_compiled_labels_are_the_same(checkpoint, monkeypatch, tmp_path):
         backend = TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1, compiled=True)
     except CompilerError as error:
         pytest.skip(str(error))
-    found = backend.infer(pictures)
-    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-    np.testing.assert_array_equal(backend.infer(pictures), found)
+    probabilities = backend.infer(pictures)
+    np.testing.assert_array_equal(probabilities.argmax(-1), expected.argmax(-1))
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+    np.testing.assert_array_equal(backend.infer(pictures), probabilities)
 
 
 @pytest.mark.slow

@@ -122,9 +122,9 @@ def test_it_computes_what_goes_in_each_time_anew(fake, graphs):
     fake.events.clear()
     for seed, count in enumerate((4, 3, 1, 4)):
         pictures = crops(count, seed)
-        found = graphed.run(pictures)
-        assert found.shape == (count, 2, 2, 3)
-        np.testing.assert_allclose(found, expected(pictures), rtol=1e-5)
+        probabilities = graphed.run(pictures)
+        assert probabilities.shape == (count, 2, 2, 3)
+        np.testing.assert_allclose(probabilities, expected(pictures), rtol=1e-5)
     assert fake.events == (["replay"] if graphs else ["compute"]) * 4
     assert graphed.device_seconds == 0.0015
 

@@ -85,7 +85,7 @@ def test_one_is_made_up_for_other_machines_and_a_short_one_is_refused() -> None:
 def test_another_site_in_the_same_browser_is_refused() -> None:
     control = {"key": "record"}
     with serving_page() as page:
-        own = f"http://127.0.0.1:{page.port}"
+        page_origin = f"http://127.0.0.1:{page.port}"
         for headers in (
             {"Origin": "https://evil.example"},
             {"Origin": "null"},
@@ -101,7 +101,7 @@ def test_another_site_in_the_same_browser_is_refused() -> None:
             assert page.ask("/offer", method="POST", body=offer, headers=headers)[0] == 403
         assert page.events == []
         assert not page.sink.is_wanted
-        headers = {"Origin": own, "Sec-Fetch-Site": "same-origin"}
+        headers = {"Origin": page_origin, "Sec-Fetch-Site": "same-origin"}
         assert page.ask("/control", method="POST", body=control, headers=headers)[0] == 200
         follow = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
         assert page.ask("/", headers=follow | {"Sec-Fetch-Dest": "document"})[0] == 200, "a link"

@@ -1,4 +1,4 @@
-"""Builds the stub of libcuda that tests use instead of a driver: `library(folder)`."""
+"""Build the stub of libcuda that tests use instead of a driver."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 SOURCE = Path(__file__).with_name("libcuda.c")
 
-# 801 is CUDA_ERROR_NOT_SUPPORTED: what every function answers that the stub does not have.
+# 801 is CUDA_ERROR_NOT_SUPPORTED, returned by every function that the stub does not implement.
 _NOT_THERE = "int {name}(void) {{ return 801; }}\n"
 
 
 def header_folder() -> Path | None:
-    """The folder of cuda.h: a CUDA toolkit's, or one that came with PyTorch; None: neither."""
+    """The folder of cuda.h, from a CUDA toolkit or from PyTorch; None if there is none."""
     site = Path(sysconfig.get_paths()["purelib"])
     candidates = [
         *sorted(Path("/usr/local").glob("cuda*/include"), reverse=True),
@@ -29,7 +29,7 @@ def header_folder() -> Path | None:
 
 
 def compiler() -> str | None:
-    """A C compiler's path; None: there is none."""
+    """A C compiler's path; None if there is none."""
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
@@ -55,14 +55,14 @@ def library(folder: Path) -> Path:
 
 
 def _missing(include: Path) -> list[str]:
-    """The driver's functions, by the names that programs link, that the stub does not define."""
+    """The driver's functions that the stub does not define, by the names that programs link."""
     header = (include / "cuda.h").read_text(encoding="utf-8", errors="replace")
     # programs link the newest form of a function, which the header names by a macro
     newest = dict(re.findall(r"#\s*define\s+(cu\w+)\s+(?:__\w+\()?(cu\w+_v\d+)\b", header))
     declared = set(re.findall(r"\bCUDAAPI\s+(cu\w+)\s*\(", header))
     declared |= {"cuProfilerInitialize", "cuProfilerStart", "cuProfilerStop"}  # cudaProfiler.h's
     source = SOURCE.read_text(encoding="utf-8")
-    own = set(re.findall(r"\bCUDAAPI\s+(cu\w+)\s*\(", source))
-    own |= {newest.get(name, name) for name in own}
-    own |= {"cuGetProcAddress_v2"}
-    return sorted({newest.get(name, name) for name in declared} - own)
+    defined = set(re.findall(r"\bCUDAAPI\s+(cu\w+)\s*\(", source))
+    defined |= {newest.get(name, name) for name in defined}
+    defined |= {"cuGetProcAddress_v2"}
+    return sorted({newest.get(name, name) for name in declared} - defined)

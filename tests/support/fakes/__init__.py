@@ -1,1 +1,1 @@
-"""Stand-ins for hardware's libraries: control flow only, and no more API than theirs."""
+"""Fakes of hardware libraries, for control flow only, with no more API than the real ones."""

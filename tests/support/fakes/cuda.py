@@ -1,10 +1,10 @@
-"""A `pycuda.driver` and a CUDA driver library over plain memory.
+"""A fake `pycuda.driver` and a fake CUDA driver library that use plain memory.
 
-Checks what real ones do not forgive: calls without a current context, copies from memory that is
-not page-locked, use of freed memory, a stream left capturing. Contexts behave as PyCUDA's do over
-the driver's (tests/backends/tensorrt/test_real_pycuda.py holds the real one to the same tests):
-PyCUDA has a stack of its own, and giving the primary context back takes it off that stack but not
-off the driver's.
+They check for mistakes that are fatal with the real ones: calls without a current context, copies
+from memory that is not page-locked, use of freed memory, a stream left capturing. Contexts behave
+like PyCUDA's (tests/backends/tensorrt/test_real_pycuda.py runs the same tests on the real one):
+PyCUDA has its own stack, and releasing the primary context removes it from that stack but not from
+the driver's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CREATED = 0x100
 
 
 class DeviceMemory:
-    """Device memory by address, streams by handle, and how much of each kind is alive."""
+    """Device memory by address, streams by handle, and counts of live objects."""
 
     def __init__(self, events: list[str]) -> None:
         self.events = events
@@ -32,25 +32,25 @@ class DeviceMemory:
         self.marks = 0
         self.references = 0
         self.failing: dict[str, Exception] = {}
-        """What calls raise, by name; a sticky error is one that stays here."""
+        """Errors to raise, by call; an error that is not removed is sticky."""
         self._stacks = threading.local()
 
     @property
     def driver_stack(self) -> list[Any]:
-        """This thread's contexts, as the driver has them."""
+        """This thread's context stack in the driver."""
         if not hasattr(self._stacks, "driver"):
             self._stacks.driver = []
         return self._stacks.driver  # type: ignore[no-any-return]
 
     @property
     def pycuda_stack(self) -> list[Any]:
-        """This thread's contexts, as PyCUDA has them; at exit PyCUDA aborts if one is left."""
+        """This thread's context stack in PyCUDA, which aborts at exit if it is not empty."""
         if not hasattr(self._stacks, "pycuda"):
             self._stacks.pycuda = []
         return self._stacks.pycuda  # type: ignore[no-any-return]
 
     def alive(self) -> dict[str, int]:
-        """How much is held: all zero after everything was given back."""
+        """Counts of live objects: all zero once everything has been released."""
         return {
             "device blocks": len(self.blocks),
             "host blocks": self.host_blocks,
@@ -90,7 +90,7 @@ class Stream:
 
 
 class StreamOwner:
-    """What PyCUDA hands out: the stream goes with it, if the context is current then."""
+    """PyCUDA's stream object, which frees the stream if the context is current then."""
 
     def __init__(self, memory: DeviceMemory, flags: int) -> None:
         self._memory = memory
@@ -107,7 +107,7 @@ class StreamOwner:
 
 
 class PageLocked(np.ndarray):
-    """What is page-locked; slices of it still are."""
+    """A page-locked array, as are its slices."""
 
 
 def make_pycuda(memory: DeviceMemory) -> ModuleType:
@@ -253,7 +253,7 @@ def make_pycuda(memory: DeviceMemory) -> ModuleType:
 
 
 class FakeCudaDriver:
-    """libcuda's graph calls, and its stack of contexts: codes out, pointers through `byref`."""
+    """libcuda's graph and context functions, with codes as results and pointers through `byref`."""
 
     def __init__(self, memory: DeviceMemory, *, failing: str = "") -> None:
         self._memory = memory

@@ -1,4 +1,4 @@
-"""A machine with a GPU that is not there: every door through which rtseg reaches one."""
+"""A fake machine with a GPU, replacing everything through which rtseg accesses one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def install(
     failing_driver_call: str = "",
     fits_bytes: int = 1 << 40,
 ) -> FakeMachine:
-    """Make rtseg see a driver, a GPU, TensorRT (or, as version 1, TensorRT-RTX) and PyCUDA."""
+    """Make rtseg find a driver, a GPU, TensorRT (TensorRT-RTX for version 1) and PyCUDA."""
     behaviour = Behaviour()
     memory = DeviceMemory(behaviour.events)
     memory.fits_bytes = fits_bytes
@@ -50,10 +50,10 @@ def install(
     package.driver = module  # type: ignore[attr-defined]
     fakes = (make_tensorrt(version, behaviour), package, module)
     if version.startswith("1."):
-        # TensorRT-RTX: TensorRT itself, which would come first, is not there
+        # for TensorRT-RTX, TensorRT itself must be missing, since it takes precedence
         monkeypatch.setitem(sys.modules, "tensorrt", None)
     for fake in fakes:
-        # PyTorch asks for it when it looks around
+        # PyTorch reads it when it inspects modules
         fake.__spec__ = ModuleSpec(fake.__name__, loader=None)
         monkeypatch.setitem(sys.modules, fake.__name__, fake)
     for name in ("backends.registry", "backends.tensorrt.library", "system.nvidia"):
@@ -67,7 +67,7 @@ def install(
 
 
 def gpus(gpu: Gpu, index: int) -> Gpu:
-    """A machine with two of them."""
+    """A machine with two GPUs."""
     if index > 1:
         raise SettingError(f"device cuda:{index}: does not exist; found: cuda:0, cuda:1")
     return replace(gpu, index=index)

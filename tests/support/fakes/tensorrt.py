@@ -1,7 +1,7 @@
-"""A `tensorrt` that has exactly what rtseg may use of TensorRT 10 or 11, or of TensorRT-RTX 1.
+"""A fake `tensorrt` with exactly the API that rtseg may use of TensorRT 10, 11 or RTX 1.
 
-Its engines are a line of JSON. Running one computes `probabilities_of` the crops, so that what
-goes in, where, and what comes out can be checked; nothing here says anything about speed.
+Its engines are a line of JSON. Running one computes `probabilities_of` the crops, so that inputs,
+addresses and outputs can be checked. It says nothing about speed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from rtseg.export.onnx_file import INPUT, PROBABILITIES, parse_onnx
 
 @dataclass
 class Behaviour:
-    """What goes wrong, and what was seen."""
+    """Faults to simulate, and a record of calls."""
 
     events: list[str] = field(default_factory=list)
     parse_errors: tuple[str, ...] = ()
     makes_nothing: tuple[str, ...] = ()
-    """Constructors and factories that give a null pointer, by name."""
+    """Names of constructors and factories that return a null pointer."""
     loads: Callable[[dict[str, Any]], bool] = lambda _plan: True
     fits_mib: int = 1 << 20
     out_of_memory_message: str = "Could not find any implementation for node {ForeignNode[a...b]}."
@@ -48,12 +48,12 @@ class Behaviour:
     no_context: bool = False
     no_context_message: str = ""
     is_capturable: bool = True
-    bytes_per_crop: int = 1 << 16  # what a context needs to work on one
+    bytes_per_crop: int = 1 << 16  # device memory that a context needs per batch size
     memory: Any = None  # the fake device memory of tests.support.fakes.cuda
 
 
 def probabilities_of(crops: np.ndarray, *, stride: int, classes: int) -> np.ndarray:
-    """What a fake engine makes of crops: uint8 (n, h, w, 3) -> float32 (n, h/s, w/s, classes)."""
+    """A fake engine's result: uint8 (n, h, w, 3) -> float32 (n, h/s, w/s, classes)."""
     batch, height, width, _ = crops.shape
     blocks = crops.reshape(batch, height // stride, stride, width // stride, stride, 3)
     means = blocks.mean((2, 4)) / 255
@@ -67,7 +67,7 @@ class HostMemory(bytes):
 
 
 def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
-    """The module, of a version such as "10.13.0.35", "11.4.0.106" or "1.7.1.116" (RTX)."""
+    """Make the module for a version such as "10.13.0.35", "11.4.0.106" or "1.7.1.116" (RTX)."""
     is_11, is_rtx = version.startswith("11."), version.startswith("1.")
     module = ModuleType("tensorrt_rtx_bindings" if is_rtx else "tensorrt")
 
@@ -255,7 +255,7 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             plan = {
                 "tensorrt": version,
                 "build": behaviour.builds,
-                "time": time.time_ns(),  # no two builds give the same bytes
+                "time": time.time_ns(),  # no two builds produce the same bytes
                 "precision": exported.precision,
                 "profiles": [profile.shapes[INPUT] for profile in config.profiles],
                 "stride": exported.model.stride,
@@ -377,7 +377,7 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             self._addresses: dict[str, int] = {}
             self._memory: int | None = None
             if is_rtx:
-                # looked for on the object, as older versions do not have it
+                # looked up on the object, because older versions lack it
                 self.is_stream_capturable = lambda _handle: behaviour.is_capturable
 
         def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
@@ -419,10 +419,10 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             memory = behaviour.memory
             assert self._memory in memory.blocks
             crops = memory.read(self._addresses[INPUT], self._shape)
-            found = probabilities_of(
+            probabilities = probabilities_of(
                 crops, stride=self._plan["stride"], classes=self._plan["classes"]
             )
-            memory.write(self._addresses[PROBABILITIES], found)
+            memory.write(self._addresses[PROBABILITIES], probabilities)
 
         def __del__(self) -> None:
             behaviour.events.append("context")
