@@ -11,7 +11,7 @@ from rtseg.geometry.crop import Crop
 # evenly; parts in a frame while somebody is missing, and while nobody is followed. Those of a
 # network that only finds faces cost a third.
 _PERIOD, _SEARCHING = 3, 1
-_CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 5, 3, 2
+_CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 7, 3, 2
 
 
 class Schedule:
@@ -19,7 +19,7 @@ class Schedule:
 
     While faces are followed, one small look at a time: the whole picture every `every` frames, and
     parts of it in between (two fine tiles, so that all eight of a 16:9 frame are seen within four
-    periods; without those four tiles of six). While nobody is, or somebody was just lost, there is
+    periods; without those all six tiles). While nobody is, or somebody was just lost, there is
     something to see in every frame.
 
     Args:
