@@ -83,7 +83,7 @@ def test_it_is_named_before_the_process_ends(packages, tmp_path):
     done = run(packages, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
-        "TensorRT was built for CUDA 13, but the NVIDIA driver speaks CUDA 12.4; update the "
+        "TensorRT was built for CUDA 13, but the NVIDIA driver supports CUDA 12.4; update the "
         "driver, or install the build for CUDA 12\n"
     )
 
