@@ -172,7 +172,7 @@ def test_memory_that_runs_out_in_the_middle_goes_on_elsewhere(model, gpu, lines)
     assert not any(gpu.memory.alive().values())
 
 
-@pytest.mark.parametrize(("code", "said"), [(700, "ILLEGAL_ADDRESS"), (999, "does not say why")])
+@pytest.mark.parametrize(("code", "said"), [(700, "ILLEGAL_ADDRESS"), (999, "gives no reason")])
 def test_a_gpu_that_dies_in_the_middle_is_left_for_the_processor(model, gpu, lines, code, said):
     """After such an error everything that is asked of the GPU fails, giving it back as well."""
     pytest.importorskip("openvino")
