@@ -234,10 +234,8 @@ class SourceStream:
             self._run = run
             if self._over.is_set():
                 run.stop()
-            self._state, self._reason = "live", ""
-            self.starts += 1
             try:
-                run.run(on_event=controls.handle)
+                run.pipeline.run(on_event=controls.handle, on_start=self._begin)
             except TruncatedError as error:
                 if isinstance(source, ReconnectingSource):
                     raise
@@ -248,6 +246,11 @@ class SourceStream:
             finally:
                 self._before = _together(self._before, run.pipeline.statistics)
                 self._run = None
+
+    def _begin(self) -> None:
+        """Note that the outputs are open."""
+        self._state, self._reason = "live", ""
+        self.starts += 1
 
     def _open_source(self) -> Source:
         definition = self.definition

@@ -485,6 +485,9 @@ $("full").addEventListener("click", () => {
 });
 $("start").addEventListener("click", startVisit);
 $("stop").addEventListener("click", () => stopVisit(""));
-$("home").hidden = !location.pathname.includes("/streams/");
+if (location.pathname.includes("/streams/")) {
+  $("home").href = "../../";
+  $("home").hidden = false;
+}
 addEventListener("pagehide", () => peer && peer.close());
 poll();

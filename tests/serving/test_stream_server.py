@@ -89,14 +89,14 @@ def test_turns_are_fair(server: StreamServer) -> None:
     all_got = [Received() for _ in range(3)]
     streams = [server.add(str(i), deliver=got) for i, got in enumerate(all_got)]
     index = 0
-    while sum(len(got) for got in all_got) < 12:
+    while sum(len(got) for got in all_got) < 30:
         for stream in streams:
             for _ in range(3):
                 server.put(stream, lambda index=index: picture_of(index))
                 index += 1
         time.sleep(0.002)
     counts = [len(got) for got in all_got]
-    assert max(counts) - min(counts) <= 2, counts
+    assert min(counts) >= 0.6 * max(counts), counts
 
 
 def test_each_has_its_own_tracker_and_view(server: StreamServer) -> None:
