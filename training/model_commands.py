@@ -201,6 +201,64 @@ def predict_command(checkpoint: Path, images: tuple[Path, ...], out: Path) -> No
         click.echo(f"wrote {target}")
 
 
+@click.command("release")
+@click.argument("run", type=click.Path(path_type=Path))
+@DATA
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=Path("rtseg/weights"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where the files go.",
+)
+@click.option(
+    "--goldens",
+    type=click.Path(path_type=Path),
+    default=Path("tests/goldens"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where the label map of a portrait goes.",
+)
+@click.option(
+    "--documentation",
+    type=click.Path(path_type=Path),
+    default=Path("docs/models.md"),
+    show_default=True,
+    metavar="FILE",
+    help="Whose measured tables are filled.",
+)
+@click.option("--no-tables", is_flag=True, help="Leave the documentation as it is.")
+@click.option("--report", is_flag=True, help="Open the report splits too: once, at the end.")
+def release_command(
+    run: Path,
+    data: Path,
+    weights: Path,
+    goldens: Path,
+    documentation: Path,
+    no_tables: bool,
+    report: bool,
+) -> None:
+    """Make everything that ships from RUN, a run's folder or a checkpoint.
+
+    Weights in half precision, ONNX, the INT8 model, their hashes, the golden label map, and the
+    tables of the documentation.
+    """
+    from training.release import release
+
+    written = release(
+        run,
+        data=data,
+        weights=weights,
+        goldens=goldens,
+        documentation=None if no_tables else documentation,
+        with_report=report,
+        say=lambda what: click.echo(what, err=True),
+    )
+    for path in written:
+        click.echo(f"wrote {path}")
+
+
 def _print_result(
     result: Mapping[str, Any], matrix: Matrix, label_set: LabelSet, published: Mapping[str, float]
 ) -> None:
@@ -216,4 +274,5 @@ COMMANDS = (
     skin_tones_command,
     calibrate_command,
     predict_command,
+    release_command,
 )

@@ -57,6 +57,8 @@ def test_every_published_recipe_stands_in_the_table() -> None:
             "face-parts-192",
             "face-parts-128",
             "fasseg-fcn-both",
+            "cihp-deeplabv3plus-official",
+            "celebamask-deeplab-labels",
             "face-finder",
         ), name
 

@@ -109,7 +109,7 @@ def _widened(mask: Mask, reach: int) -> Mask:
 
 
 def main() -> None:
-    """Print the boxes that a checkpoint finds on Helen*'s train names."""
+    """Print the boxes that a checkpoint finds on Helen*'s pictures, all splits."""
     parser = argparse.ArgumentParser(prog="python -m training.data.bystanders")
     parser.add_argument("checkpoint")
     parser.add_argument("--data", type=Path, required=True)
@@ -118,7 +118,11 @@ def main() -> None:
     from rtseg.checkpoint import read_checkpoint
     from training.evaluation.predictor import Predictor
 
-    samples = list(samples_of(Helen(root=arguments.data, split="train")))
+    samples = [
+        sample
+        for split in ("train", "val", "report")
+        for sample in samples_of(Helen(root=arguments.data, split=split))
+    ]
     predictor = Predictor.of_checkpoint(read_checkpoint(arguments.checkpoint))
     for sample, mask in zip(samples, bystanders(predictor, samples, HELEN), strict=True):
         for box in boxes_of(mask):

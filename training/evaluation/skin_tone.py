@@ -98,8 +98,9 @@ def measure_skin_tones(label: Labeller, datasets: Sequence[Dataset]) -> list[Ton
     for dataset in datasets:
         for index in range(len(dataset)):
             sample = dataset[index]
-            skin = np.isin(sample.labels, label_set.skin)
-            angle = typology_angle(sample.image, skin)
+            # skin that may also be glasses stands as a set
+            single, _ = without_sets(sample.labels, sample.labels, sets=sample.sets)
+            angle = typology_angle(sample.image, np.isin(single, label_set.skin))
             if math.isnan(angle):
                 continue
             offset = sample.label_offset

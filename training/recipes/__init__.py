@@ -25,7 +25,9 @@ RECIPES: dict[str, Recipe] = {
         fasseg_fcn.RECIPE,
         fasseg_fcn.BOTH,
         celebamask_deeplab.RECIPE,
+        celebamask_deeplab.LABELS,
         cihp_deeplabv3plus.RECIPE,
+        cihp_deeplabv3plus.OFFICIAL,
         *bdd_drivable.RECIPES,
     )
 }

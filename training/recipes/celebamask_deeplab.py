@@ -12,6 +12,7 @@ import dataclasses
 from rtseg.checkpoint import ModelSpec
 from rtseg.labels import CELEBAMASK
 from training.data.celebamask import ORIGIN, CelebAMask
+from training.data.listed import CELEBAMASK_LABELS, open_celebamask
 from training.recipes.base import Recipe
 from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
 
@@ -49,4 +50,15 @@ RECIPE = Recipe(
         "it publishes no score; on the official test split others reach a mean F1 of 0.8607 "
         "(DML-CSR) to 0.8956 (FaRL)",
     ),
+)
+
+LABELS = dataclasses.replace(
+    RECIPE.with_spec(terms=terms_of(CELEBAMASK_LABELS)),
+    name="celebamask-deeplab-labels",
+    summary="celebamask-deeplab on a part of CelebAMask-HQ, one label picture a face",
+    training=whole_pictures(CELEBAMASK_LABELS, "train", height=256, width=256, fit="stretch"),
+    evaluation=open_celebamask,
+    downloads=downloads_of(CELEBAMASK_LABELS),
+    splits=("val", "report"),
+    notes=("no published run: the same network and settings on the faces of our own split lists",),
 )

@@ -72,6 +72,8 @@ def test_the_boxes_of_a_mask():
     assert boxes_of(mask) == [(3, 2, 6, 3), (20, 10, 10, 10)]
 
 
-def test_every_listed_name_is_one_of_train():
-    names = (LIST.parent / "helen-train.txt").read_text().split()
-    assert set(read_boxes()) <= set(names)
+def test_every_listed_name_is_one_of_helens():
+    names: set[str] = set()
+    for split in ("train", "val", "report"):
+        names |= set((LIST.parent / f"helen-{split}.txt").read_text().split())
+    assert set(read_boxes()) <= names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from rtseg.labels import FACE_PARTS, HELEN, LabelSet
 from tests.training.conftest import draw_face
 from training.data.base import Sample
+from training.data.face_targets import FaceTargets, from_helen
 from training.evaluation.skin_tone import (
     BINS,
     bin_of,
@@ -80,3 +82,15 @@ def test_displaced_labels_are_asked_for_at_their_place() -> None:
 
     assert measure_skin_tones(label, [Displaced()])[-1].mean == pytest.approx(1)
     assert asked == [0.5, 0.5]
+
+
+def test_skin_that_may_be_glasses_is_skin() -> None:
+    targets = FaceTargets(dataset=Two(), convert=partial(from_helen, glasses=True))
+
+    def label(images: list[np.ndarray], *, offset: float = 0.0) -> list[np.ndarray]:
+        return [draw_face()[1] for _ in images]
+
+    scores = {score.tone: score for score in measure_skin_tones(label, [targets])}
+    assert list(scores) == ["very light", "dark", "all"]
+    assert scores["all"].faces == 2
+    assert scores["all"].f1["skin"] == pytest.approx(1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from rtseg.errors import SettingError
 from rtseg.labels import FACE_PARTS, HELEN, LabelSet
 from training.data.backgrounds import Backgrounds
 from training.data.base import Dataset
-from training.data.face_targets import FaceTargets, from_celebamask, from_helen
+from training.data.face_targets import FaceTargets, from_celebamask
 from training.data.fasseg import Fasseg
 from training.data.helen import Helen
 from training.data.listed import open_celebamask
+from training.data.measured_helen import measured_helen
 from training.evaluation.markdown import share, table
 from training.evaluation.predictor import Labeller
 from training.evaluation.robustness.composites import HEIGHT as HEIGHT
@@ -96,7 +96,7 @@ def measure(
     helen: Dataset = Helen(root=data, split=split)
     celebamask: Dataset | None = None
     if label_set.names == FACE_PARTS.names:
-        helen = FaceTargets(dataset=helen, convert=partial(from_helen, glasses=True))
+        helen = measured_helen(data, split)
         celebamask = FaceTargets(dataset=open_celebamask(data, split), convert=from_celebamask)
     elif label_set.names != HELEN.names:
         raise SettingError(
