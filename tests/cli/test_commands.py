@@ -130,7 +130,7 @@ def test_a_folder_for_images_that_cannot_be_is_refused_before_the_start(
     (tmp_path / "file").write_text("not a folder")
     result = run("image", portrait, "-o", tmp_path / "file" / "out")
     assert result.code == 5
-    assert "file is no folder" in result.error
+    assert "file is not a folder" in result.error
 
 
 def test_images_of_one_name_are_refused_before_anything_is_written(

@@ -132,11 +132,11 @@ def test_an_unknown_scheme_is_one_line_and_makes_nothing(
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("camera", "CLIP", "--web", "nowhere"), 2, "--web: 'nowhere' is no address"),
+        (("camera", "CLIP", "--web", "nowhere"), 2, "--web: 'nowhere' is not an address"),
         (("camera", "CLIP", "--web", "0", "--token", "short"), 2, "--token: has 5 characters"),
         (("camera", "CLIP", "--web", "0", "--ssl-key", "k.pem"), 2, "--ssl-cert and --ssl-key"),
         (("video", "CLIP", "CLIP", "--web", "0"), 2, "--web shows one input"),
-        (("serve", "--web", "x:y"), 2, "--web: 'x:y' is no address"),
+        (("serve", "--web", "x:y"), 2, "--web: 'x:y' is not an address"),
         (("serve", "--max-visitors", "0"), 2, "--max-visitors: 0 is out of range"),
     ],
 )

@@ -211,7 +211,7 @@ def test_an_error_at_the_end_does_not_hide_the_one_that_came_first(one_machine, 
             backend.infer(tiny_crops(1))
 
     with pytest.raises(
-        BackendError, match=r"CUDA error 700, ILLEGAL_ADDRESS: a kernel used memory"
+        BackendError, match=r"CUDA error 700, ILLEGAL_ADDRESS: a kernel accessed memory"
     ):
         run_and_die()
     assert "it is gone" in caplog.text
