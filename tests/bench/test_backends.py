@@ -85,7 +85,7 @@ def test_the_report_as_json_and_as_a_table(report):
     for heading in ("1 crop", "2 crops", "4 crops", "× first", "FPS", "same labels", "MiB"):
         assert heading in text
     assert "finish: " in text
-    assert "beside eager cpu fp32" in text
+    assert "speed relative to eager cpu fp32" in text
     assert f"{report.figures[1].frames_per_second:.1f}" in text
     assert "not run: openvino cpu int8:" in " ".join(text.split())
 

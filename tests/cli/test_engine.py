@@ -86,7 +86,7 @@ def test_engines_of_another_tensorrt_are_stale(run, model, machine, monkeypatch,
 
 def test_what_goes_wrong_is_one_line(run, model, tmp_path):
     for code, complaint, arguments in (
-        (2, "unknown engine recipe 'nothing'; allowed: face-finder, face-parts", ("build", "nothing")),
+        (2, "unknown engine recipe 'nothing'; allowed: face-finder, ", ("build", "nothing")),
         (6, "cannot be read", ("build", tmp_path / "missing.onnx")),
         (6, "there is no exported model beside", ("build", tmp_path / "missing.safetensors")),
         (2, "must be named *.onnx", ("export", "-o", tmp_path / "x.bin")),

@@ -81,6 +81,7 @@ def test_nothing_is_left_behind(
             stages["write"]()
             super().write(*arguments)
 
+    gc.collect()  # what earlier tests left must not go away in the middle of this one
     before = handles(), set(threading.enumerate())
     with VideoSource(str(clip), with_streams=True, threads=1) as source:
         sink = Staged(
