@@ -94,9 +94,10 @@ RECIPE = Recipe(
         stride=STRIDE,
         view="finder",
         terms=(
-            "Weights trained on research-use data (CelebAMask-HQ, Helen*, FASSEG, MFSD). The code "
-            "that made them is Apache-2.0; judge for yourself whether your use of the weights is "
-            "covered."
+            "Non-commercial research and education only, as the data that they learned from: "
+            "CelebAMask-HQ (non-commercial research and education), Helen*, FASSEG, MFSD. The code "
+            "that made them is Apache-2.0: train on other data with the same command for weights "
+            "under other terms."
         ),
         fit="letterbox",
     ),
