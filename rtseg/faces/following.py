@@ -16,8 +16,7 @@ from rtseg.faces.held import HeldRegions
 from rtseg.faces.overlap import is_one_of
 from rtseg.faces.parsed_faces import ParsedFace, distinct_parsed, faces_in_crop, nearest
 from rtseg.faces.refine import fits
-from rtseg.faces.rejected import Rejected
-from rtseg.faces.schedule import Schedule
+from rtseg.faces.schedule import RejectedPlaces, Schedule
 from rtseg.faces.scoring import Mask
 from rtseg.faces.track import Track, planned_roll
 from rtseg.faces.tracker import FaceTracker
@@ -113,7 +112,7 @@ class FaceFollower:
         self.finder.reset()
         self.schedule.reset()
         self._held.reset()
-        self._rejected = Rejected()
+        self._rejected = RejectedPlaces()
 
     @property
     def held(self) -> tuple[Box, ...]:

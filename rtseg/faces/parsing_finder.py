@@ -15,7 +15,7 @@ from rtseg.faces.parsed_faces import (
     readable,
 )
 from rtseg.faces.refine import Refined, Refiner
-from rtseg.faces.rejected import Rejected
+from rtseg.faces.schedule import RejectedPlaces
 from rtseg.frames import Box, Image
 from rtseg.geometry.crop import Crop
 from rtseg.labels import LabelSet
@@ -45,7 +45,7 @@ class ParsingFinder:
 
     def reset(self) -> None:
         """See `FaceFinder`."""
-        self._rejected = Rejected()
+        self._rejected = RejectedPlaces()
 
     def __call__(
         self,

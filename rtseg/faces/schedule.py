@@ -1,10 +1,12 @@
-"""Schedule the search of the whole picture: cheap per frame, and new faces are found soon."""
+"""Schedule where a stream is searched: where to look next, and what to leave alone for a while."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rtseg.faces.tiles import Tiles, tile_picture
+from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
 
 # Looks while faces are followed, one at the whole picture, the others at parts of it, spread
@@ -12,6 +14,11 @@ from rtseg.geometry.crop import Crop
 # network that only finds faces cost a third.
 _PERIOD, _SEARCHING = 3, 1
 _CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 7, 3, 2
+
+# What turned out to be no face is left alone for so many frames, then twice as many, …; but what
+# may be one after all, only ever for so many: the next frames may show it better.
+_FRAMES, _FRAMES_MOST = 2, 45
+_REMEMBERED_FRAMES = 3 * _FRAMES_MOST
 
 
 class Schedule:
@@ -100,3 +107,50 @@ class Schedule:
 
 def _at(crops: Sequence[Crop], turn: int) -> Crop:
     return crops[turn % len(crops)]
+
+
+@dataclass(eq=False)
+class _Place:
+    head: Box
+    frames: int
+    tries: int
+    age: int = 0
+
+    def is_about(self, head: Box) -> bool:
+        return self.head.overlap(head) > 0.4
+
+
+class RejectedPlaces:
+    """The places of a stream that looked like a face from afar only."""
+
+    def __init__(self) -> None:
+        self._places: list[_Place] = []
+
+    def next_frame(self) -> None:
+        """One frame later."""
+        for place in self._places:
+            place.age += 1
+        self._places = [place for place in self._places if place.age <= _REMEMBERED_FRAMES]
+
+    def is_left_alone(self, head: Box) -> bool:
+        """Whether it is too early to look there again."""
+        return any(place.age <= place.frames for place in self._places if place.is_about(head))
+
+    def tries(self, head: Box) -> int:
+        """How often a closer look has found no face there."""
+        return max((place.tries for place in self._places if place.is_about(head)), default=0)
+
+    def add(self, head: Box, *, may_be_one: bool = False) -> None:
+        """Leave a place alone for a while, the longer the more often it was no face.
+
+        Args:
+            head: the place.
+            may_be_one: it was not clear that it is none.
+        """
+        before = [place for place in self._places if place.is_about(head)]
+        frames = _FRAMES
+        if not may_be_one:
+            frames = min(max((2 * place.frames for place in before), default=_FRAMES), _FRAMES_MOST)
+        tries = self.tries(head) + 1
+        self._places = [place for place in self._places if place not in before]
+        self._places.append(_Place(head=head, frames=frames, tries=tries))
