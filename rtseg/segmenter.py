@@ -16,6 +16,7 @@ from rtseg.faces import FaceFinder, FaceFollower
 from rtseg.faces.finder import SUGGESTED_SCORE, NetworkFinder
 from rtseg.faces.parsing_finder import ParsingFinder
 from rtseg.faces.schedule import Schedule
+from rtseg.faces.second_finder import SecondFinder
 from rtseg.frames import (
     Frame,
     Image,
@@ -241,6 +242,7 @@ class Segmenter:
         aspect = described.input_width / described.input_height
         looks, stretch = aspect, described.fit == "stretch"
         finder: FaceFinder
+        second: SecondFinder | None = None
         if self._finder is not None:
             finder = self._finder
         elif self.finder_backend is not None:
@@ -248,6 +250,10 @@ class Segmenter:
             finder = NetworkFinder(
                 min_score=min(self.faces.min_score, SUGGESTED_SCORE),
                 calibration=model.calibration,
+            )
+            second = SecondFinder(
+                ParsingFinder(described.label_set, aspect=aspect),
+                Schedule(every=self.faces.detect_every, aspect=looks, stretch=stretch),
             )
             looks, stretch = model.input_width / model.input_height, model.fit == "stretch"
         else:
@@ -262,6 +268,7 @@ class Segmenter:
                 stretch=stretch,
                 fine=self.finder_backend is None,
             ),
+            second=second,
             aspect=aspect,
         )
 

@@ -18,6 +18,7 @@ from rtseg.faces.parsed_faces import ParsedFace, distinct_parsed, faces_in_crop,
 from rtseg.faces.refine import fits
 from rtseg.faces.schedule import RejectedPlaces, Schedule
 from rtseg.faces.scoring import Mask
+from rtseg.faces.second_finder import SecondFinder
 from rtseg.faces.track import Track, planned_roll
 from rtseg.faces.tracker import FaceTracker
 from rtseg.faces.turned_away import head_without_face
@@ -85,6 +86,7 @@ class FaceFollower:
         settings: how often to look for new faces, how many to follow, how long to hold.
         finder: what finds new ones.
         schedule: when the finder looks where.
+        second: looks with the labelling network besides, in streams; None for no other.
         aspect: width over height of the labelling network's input.
     """
 
@@ -95,12 +97,14 @@ class FaceFollower:
         *,
         finder: FaceFinder,
         schedule: Schedule,
+        second: SecondFinder | None = None,
         aspect: float = 1.0,
     ) -> None:
         self.label_set = label_set
         self.settings = settings
         self.finder = finder
         self.schedule = schedule
+        self.second = second
         self.aspect = aspect
         self.tracker = FaceTracker(max_faces=settings.max_faces, aspect=aspect)
         self._held = HeldRegions(seconds=settings.hold)
@@ -111,6 +115,8 @@ class FaceFollower:
         self.tracker.reset()
         self.finder.reset()
         self.schedule.reset()
+        if self.second is not None:
+            self.second.reset()
         self._held.reset()
         self._rejected = RejectedPlaces()
 
@@ -145,8 +151,14 @@ class FaceFollower:
         tracks = self.tracker.tracks
         regions = self._regions(picture, tracks, exhaustive=exhaustive)
         views = self._followed(tracks, infer_crops)
+        known = _expected(tracks, views)
+        if self.second is not None and not exhaustive and not self._is_full(tracks):
+            is_missing = not all(track.is_present for track in tracks)
+            found = self.second(picture, infer_crops, known=known, is_missing=is_missing)
+            others = self._believed(found, infer_crops)
+            views += others
+            known += [view.own.face for view in others]
         if regions:
-            known = _expected(tracks, views)
             found = self.finder(picture, infer_finder or infer_crops, regions=regions, known=known)
             found = [*found, *_beside(views, known)]
             views += self._fresh(
@@ -159,16 +171,26 @@ class FaceFollower:
         self._held.update([track.bounds for _, track in seen], self.tracker.tracks, seconds=seconds)
         return self._faces(seen)
 
+    def _believed(
+        self, found: Sequence[FaceDetection], infer_crops: InferCrops
+    ) -> list[CloserLook]:
+        """Closer looks at what has been looked at once, that show a face again."""
+        looked = self.look_closely(found[:_NEW_A_FRAME], infer_crops)
+        least = self.settings.min_score
+        return [view for view in looked if view is not None and view.detection.score >= least]
+
+    def _is_full(self, tracks: Sequence[Track]) -> bool:
+        return sum(track.is_present for track in tracks) >= self.settings.max_faces
+
     def _regions(self, picture: Image, tracks: Sequence[Track], *, exhaustive: bool) -> list[Crop]:
         height, width = picture.shape[:2]
         if exhaustive:
             return self.schedule.exhaustive(height, width)
         if not tracks:
             return self.schedule.searching(height, width)
-        present = sum(track.is_present for track in tracks)
-        if present >= self.settings.max_faces:  # no room for another
+        if self._is_full(tracks):
             return []
-        if present < len(tracks):
+        if not all(track.is_present for track in tracks):
             return self.schedule.missing(height, width)
         return self.schedule.following(height, width)
 

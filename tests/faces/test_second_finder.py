@@ -1,0 +1,88 @@
+"""A second finder, which looks now and then for those that the first one does not know."""
+
+import pytest
+
+from rtseg.faces.parsing_finder import ParsingFinder
+from rtseg.faces.schedule import Schedule
+from rtseg.faces.second_finder import SecondFinder
+from rtseg.labels import HELEN
+from tests.faces.test_following import Stage, at, ids
+
+EVERY = 12
+
+
+class Blind:
+    """A first finder that sees nobody, and what it was asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self, picture, infer, *, regions, known=()):
+        self.asked += 1
+        return []
+
+    def reset(self):
+        pass
+
+
+def stage(*, second=True, **options):
+    made = Stage(finder=Blind(), detect_every=EVERY, smoothing=0.0, **options)
+    if second:
+        made.follower.second = SecondFinder(
+            ParsingFinder(HELEN, aspect=1.0), Schedule(every=EVERY, aspect=1.0, stretch=False)
+        )
+    return made
+
+
+def test_whom_the_first_finder_does_not_know_is_followed_within_a_period():
+    both, first = stage(), stage(second=False)
+    for _ in range(EVERY + 1):
+        faces = both.show((320, 180, 150))
+        assert first.show((320, 180, 150)) == ()
+    assert [at(face) for face in faces] == [(320, pytest.approx(180, abs=12))]
+    for _ in range(2 * EVERY):
+        assert ids(both.show((320, 180, 150))) == ids(faces)
+
+
+def test_it_looks_a_few_times_a_period_and_never_at_whom_it_knows():
+    both = stage()
+    looks = []
+    for _ in range(4 * EVERY):
+        both.show((320, 180, 150))
+        looks.append(both.looks)
+    # one is the followed face's own crop
+    assert sum(looks[2 * EVERY :]) <= 2 * EVERY * 1 + 2 * 3
+    assert max(looks[2 * EVERY :]) <= 2
+
+
+def test_it_does_not_look_where_there_is_no_room():
+    both = stage(max_faces=1)
+    for _ in range(2 * EVERY):
+        both.show((200, 180, 150))
+    for _ in range(2 * EVERY):
+        assert len(both.show((200, 180, 150), (450, 180, 150))) == 1
+        assert both.looks == 1
+
+
+def test_stills_are_the_first_finders_alone():
+    assert stage().show_still((320, 180, 150)) == ()
+
+
+def test_it_finds_again_whom_was_lost():
+    both = stage()
+    for _ in range(EVERY + 1):
+        before = both.show((320, 180, 150))
+    for _ in range(5):
+        assert both.show() == ()
+    again = [both.show((320, 180, 150)) for _ in range(3)][-1]
+    assert ids(again) == ids(before)
+
+
+def test_a_new_stream_begins_anew():
+    both = stage()
+    for _ in range(EVERY + 1):
+        before = both.show((320, 180, 150))
+    both.follower.reset()
+    for _ in range(EVERY + 1):
+        after = both.show((320, 180, 150))
+    assert ids(after).isdisjoint(ids(before))
