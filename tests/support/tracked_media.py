@@ -13,6 +13,7 @@ from pathlib import Path
 ALLOWED = {
     "docs/pictures/finder-reliability.png",  # a diagram, by `python -m training calibrate`
     "docs/pictures/accuracy-speed.png",  # a diagram, by tests/benchmarks/accuracy_speed.py
+    "tests/goldens/face-parts.png",  # label ids, by `python -m training release`
     "rtseg/web/icon.svg",  # the page's icon, drawn for it
     # rendered from NASA's public-domain portrait of Eileen Collins, the first three by
     # docs/render_pictures.py
