@@ -253,7 +253,7 @@ class Segmenter:
             )
             second = SecondFinder(
                 ParsingFinder(described.label_set, aspect=aspect),
-                Schedule(every=self.faces.detect_every, aspect=looks, stretch=stretch),
+                Schedule(every=2 * self.faces.detect_every, aspect=looks, stretch=stretch),
             )
             looks, stretch = model.input_width / model.input_height, model.fit == "stretch"
         else:

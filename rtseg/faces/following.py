@@ -153,8 +153,7 @@ class FaceFollower:
         views = self._followed(tracks, infer_crops)
         known = _expected(tracks, views)
         if self.second is not None and not exhaustive and not self._is_full(tracks):
-            is_missing = not all(track.is_present for track in tracks)
-            found = self.second(picture, infer_crops, known=known, is_missing=is_missing)
+            found = self.second(picture, infer_crops, known=known)
             others = self._believed(found, infer_crops)
             views += others
             known += [view.own.face for view in others]

@@ -31,16 +31,8 @@ class SecondFinder:
         self.schedule.reset()
 
     def __call__(
-        self, picture: Image, infer: InferCrops, *, known: Sequence[Box], is_missing: bool
+        self, picture: Image, infer: InferCrops, *, known: Sequence[Box]
     ) -> list[FaceDetection]:
-        """The faces that this picture's looks show, mostly none; as `FaceFinder`.
-
-        Args:
-            picture, infer, known: see `FaceFinder`.
-            is_missing: somebody was just lost, so that every picture is looked at.
-        """
-        height, width = picture.shape[:2]
-        schedule = self.schedule
-        looks = schedule.missing if is_missing else schedule.following
-        regions = looks(height, width)
+        """The faces that this picture's looks show, mostly none; as `FaceFinder`."""
+        regions = self.schedule.following(*picture.shape[:2])
         return self.finder(picture, infer, regions=regions, known=known) if regions else []

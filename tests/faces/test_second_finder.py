@@ -74,7 +74,7 @@ def test_it_finds_again_whom_was_lost():
         before = both.show((320, 180, 150))
     for _ in range(5):
         assert both.show() == ()
-    again = [both.show((320, 180, 150)) for _ in range(3)][-1]
+    again = [both.show((320, 180, 150)) for _ in range(EVERY)][-1]
     assert ids(again) == ids(before)
 
 
