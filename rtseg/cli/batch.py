@@ -174,7 +174,9 @@ def _run(
             progress.advance(bar)
             if result.status != "done" or result.message:
                 word = "error" if result.status != "done" else "note"
-                line = f"{word}: {shown(result.source)}: {result.message}"
+                # most messages name their file themselves
+                named = f"{shown(result.source)}: "
+                line = f"{word}: {named}{result.message.removeprefix(named)}"
                 progress.console.print(line, markup=False, soft_wrap=True)
 
         report = run_batch(

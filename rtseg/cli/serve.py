@@ -74,7 +74,7 @@ def command(
 
     With STREAMS.TOML, serve its streams instead: each from its source to its outputs, and all on
     one page, a wall of their pictures. SIGHUP has the file read again: what differs is changed,
-    the rest goes on. All share one network; each has an own view and own faces.
+    the rest goes on. All share one network; each has its own view and its own faces.
 
     \b
     rtseg serve
