@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +21,8 @@ from rtseg.sinks.web.address import WebAddress
 from rtseg.sinks.web.broadcast import Broadcast
 from rtseg.sinks.web.page_state import PageState, event_of, view_json
 from rtseg.sinks.web.peers import OfferError, Peer
-from rtseg.sinks.web.server import Route, WebServer, json_of
+from rtseg.sinks.web.served_page import ServedPage
+from rtseg.sinks.web.server import Route, json_of
 from rtseg.view_controls import described
 
 ANSWER_SECONDS = 5.0
@@ -108,7 +110,7 @@ class Visitor:
         self._broadcast.close()
 
 
-class VisitorPage:
+class VisitorPage(ServedPage):
     """Serves the page to visitors.
 
     Args:
@@ -131,46 +133,24 @@ class VisitorPage:
         view: ViewSettings | None = None,
         threads: int = 1,
     ) -> None:
+        super().__init__(address, settings or WebSettings())
         self.streams = streams
         self.view = view or ViewSettings()
         self._threads = threads
-        self._server = WebServer(address, settings or WebSettings())
         self._visitors: dict[str, Visitor] = {}
-
-    @property
-    def address(self) -> WebAddress:
-        """Where it is, with the real port once it is open."""
-        return self._server.address
-
-    @property
-    def url(self) -> str:
-        """What a visitor opens, with the token where one is needed."""
-        return self._server.url
 
     @property
     def visitors(self) -> tuple[Visitor, ...]:
         """Those who are here now."""
         return tuple(self._visitors.values())
 
-    def open(self) -> None:
-        """Begin to listen.
-
-        Raises:
-            SinkError: the port is taken, or the host is not this machine's.
-        """
-        self._server.at_close(self._end_all)
-        self._server.open(
-            [
-                Route(method="GET", path="/stats", handler=self._stats),
-                Route(method="GET", path="/healthz", handler=self._health),
-                Route(method="POST", path="/visit", handler=self._visit),
-                Route(method="POST", path="/control", handler=self._control),
-            ]
-        )
-
-    def close(self) -> None:
-        """End every visit, and listen no more."""
-        self._server.close()
+    def routes(self) -> Sequence[Route]:
+        """See `ServedPage.routes`."""
+        return [
+            Route(method="GET", path="/stats", handler=self._stats),
+            Route(method="POST", path="/visit", handler=self._visit),
+            Route(method="POST", path="/control", handler=self._control),
+        ]
 
     def forget(self, visitor: Visitor) -> None:
         """A visit is over. On the event loop."""
@@ -178,9 +158,6 @@ class VisitorPage:
             self._server.loop.run_in_executor(None, visitor.close)
 
     # --- on the event loop ---
-
-    async def _health(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(text="ok\n")
 
     async def _visit(self, request: web.Request) -> web.StreamResponse:
         offer = await json_of(request)
@@ -263,7 +240,8 @@ class VisitorPage:
             }
         )
 
-    async def _end_all(self) -> None:
+    async def end(self) -> None:
+        """See `ServedPage.end`."""
         for visitor in self.visitors:
             await visitor.peer.close()
 

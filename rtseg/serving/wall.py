@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -13,7 +13,8 @@ from rtseg.serving.stream_server import StreamServer
 from rtseg.settings import WebSettings
 from rtseg.sinks.web.address import WebAddress
 from rtseg.sinks.web.live_page import LivePage
-from rtseg.sinks.web.server import PAGE_ASSETS, Route, WebServer
+from rtseg.sinks.web.served_page import ServedPage
+from rtseg.sinks.web.server import PAGE_ASSETS, Route
 
 _ASSETS = {
     "/": ("wall.html", "text/html"),
@@ -30,7 +31,7 @@ TILE_WIDTHS = (64, 1280)
 _TILE_WIDTH = 480
 
 
-class WallPage:
+class WallPage(ServedPage):
     """Serves the wall.
 
     Args:
@@ -50,7 +51,7 @@ class WallPage:
         self, address: WebAddress, server: StreamServer, *, settings: WebSettings | None = None
     ) -> None:
         self._settings = settings or WebSettings()
-        self._server = WebServer(address, self._settings, assets=_ASSETS)
+        super().__init__(address, self._settings, assets=_ASSETS)
         self._streams = server
         self._collector = ServerCollector(server, {})
         self._registry = registry_of(self._collector)
@@ -65,36 +66,14 @@ class WallPage:
     def problems(self, problems: Mapping[str, str]) -> None:
         self._collector.problems = problems
 
-    @property
-    def address(self) -> WebAddress:
-        """Where it is, with the real port once it is open."""
-        return self._server.address
-
-    @property
-    def url(self) -> str:
-        """What a person opens, with the token where one is needed."""
-        return self._server.url
-
-    def open(self) -> None:
-        """Begin to listen.
-
-        Raises:
-            SinkError: the port is taken, or the host is not this machine's.
-        """
-        self._server.at_close(self._end_pages)
-        self._server.open(
-            [
-                Route(method="GET", path="/stats", handler=self._stats),
-                Route(method="GET", path="/metrics", handler=self._metrics),
-                Route(method="GET", path="/healthz", handler=self._health),
-                Route(method="GET", path="/streams/{name}/picture.jpg", handler=self._picture),
-                Route(method="*", path="/streams/{name}/{path}", handler=self._of_stream),
-            ]
-        )
-
-    def close(self) -> None:
-        """End everybody's connection, and listen no more."""
-        self._server.close()
+    def routes(self) -> Sequence[Route]:
+        """See `ServedPage.routes`."""
+        return [
+            Route(method="GET", path="/stats", handler=self._stats),
+            Route(method="GET", path="/metrics", handler=self._metrics),
+            Route(method="GET", path="/streams/{name}/picture.jpg", handler=self._picture),
+            Route(method="*", path="/streams/{name}/{path}", handler=self._of_stream),
+        ]
 
     def _make_page(self, _stream: SourceStream) -> LivePage:
         return LivePage(
@@ -106,9 +85,6 @@ class WallPage:
         )
 
     # --- on the event loop ---
-
-    async def _health(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(text="ok\n")
 
     async def _stats(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(server_json(self._streams, self.problems))
@@ -150,7 +126,8 @@ class WallPage:
                 return stream.page
         raise web.HTTPNotFound(text="there is no such stream\n")
 
-    async def _end_pages(self) -> None:
+    async def end(self) -> None:
+        """See `ServedPage.end`."""
         for stream in self._streams.started:
             if stream.page is not None:
                 await stream.page.end()

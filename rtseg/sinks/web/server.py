@@ -11,7 +11,7 @@ import logging
 import secrets
 import ssl
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, TypeVar
@@ -57,7 +57,9 @@ class Route:
 
 
 class WebServer:
-    """Serves the page and the given routes. Used on one thread; its loop runs on another.
+    """Serves the page, the given routes and `/healthz`.
+
+    Used on one thread; its loop runs on another.
 
     Args:
         address: the address to listen on.
@@ -100,7 +102,7 @@ class WebServer:
         query = "" if self.token is None else f"?token={self.token}"
         return f"{scheme}://{self.address.shown_host}:{self.address.port}/{query}"
 
-    def open(self, routes: list[Route]) -> None:
+    def open(self, routes: Sequence[Route]) -> None:
         """Start listening.
 
         Raises:
@@ -144,7 +146,7 @@ class WebServer:
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
             self.loop.close()
 
-    async def _open(self, routes: list[Route]) -> None:
+    async def _open(self, routes: Sequence[Route]) -> None:
         # The gate learns the port once it is bound; connections are accepted after that.
         server = await self.loop.create_server(
             self._protocol,
@@ -165,6 +167,7 @@ class WebServer:
         app = web.Application(middlewares=[gatekeeper], client_max_size=LARGEST_REQUEST_BYTES)
         for path, (name, kind) in self._assets.items():
             app.router.add_get(path, _asset(name, kind))
+        app.router.add_get("/healthz", _health)
         for route in routes:
             app.router.add_route(route.method, route.path, route.handler)
         self._runner = web.AppRunner(
@@ -233,6 +236,10 @@ async def json_of(request: web.Request) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise web.HTTPBadRequest(text="an object is needed\n")
     return value
+
+
+async def _health(_request: web.Request) -> web.StreamResponse:
+    return web.Response(text="ok\n")
 
 
 def _asset(name: str, kind: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

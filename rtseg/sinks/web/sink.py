@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiohttp import web
-
 from rtseg.media.info import SourceInfo
 from rtseg.settings import WebSettings
 from rtseg.sinks.base import Outcome
@@ -61,11 +59,12 @@ class WebSink(LivePage):
         """Begin to listen. See `Sink.open`."""
         super().open(info, width=width, height=height)
         self._server.at_close(self.end)
-        routes = [
-            Route(method=method, path=f"/{name}", handler=handler)
-            for (method, name), handler in self.handlers.items()
-        ]
-        self._server.open([*routes, Route(method="GET", path="/healthz", handler=_health)])
+        self._server.open(
+            [
+                Route(method=method, path=f"/{name}", handler=handler)
+                for (method, name), handler in self.handlers.items()
+            ]
+        )
         if self.on_open is not None:
             self.on_open(self.url)
 
@@ -77,7 +76,3 @@ class WebSink(LivePage):
     def describe(self) -> str:
         """The page's address, without its token."""
         return self._server.url.partition("?")[0]
-
-
-async def _health(_request: web.Request) -> web.StreamResponse:
-    return web.Response(text="ok\n")
