@@ -62,8 +62,10 @@ class Result:
     output: str
 
 
-def _python(step: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "tests.gpu_check.steps", step)
+def _own(name: str, what: str, *, seconds: float) -> Step:
+    """A step that is a function of `tests.gpu_check.steps`."""
+    command = (sys.executable, "-m", "tests.gpu_check.steps", name.replace("-", "_"))
+    return Step(name=name, what=what, command=command, seconds=seconds)
 
 
 _PYTEST = (sys.executable, "-m", "pytest", "-q", "-rs")
@@ -83,28 +85,20 @@ STEPS = (
         seconds=120,
         needs_gpu=False,
     ),
-    Step(
-        name="build",
-        what="the shipped engines are built, timed, verified and inspected",
-        command=_python("build"),
-        seconds=900,
-    ),
-    Step(
-        name="interrupt",
-        what="Ctrl-C in the middle of a build ends it with 130 and leaves nothing",
-        command=_python("interrupt"),
+    _own("build", "the shipped engines are built, timed, verified and inspected", seconds=900),
+    _own(
+        "interrupt",
+        "Ctrl-C in the middle of a build ends it with 130 and leaves nothing",
         seconds=300,
     ),
-    Step(
-        name="life-cycle",
-        what="opened, called and closed on three threads, over and over, with memory flat",
-        command=_python("life_cycle"),
+    _own(
+        "life-cycle",
+        "opened, called and closed on three threads, over and over, with memory flat",
         seconds=300,
     ),
-    Step(
-        name="capture",
-        what="graphs are recorded while another thread uses the default stream",
-        command=_python("capture"),
+    _own(
+        "capture",
+        "graphs are recorded while another thread uses the default stream",
         seconds=300,
     ),
     Step(
@@ -113,30 +107,10 @@ STEPS = (
         command=(*_PYTEST, "-m", "gpu", "-s", "tests/backends"),
         seconds=900,
     ),
-    Step(
-        name="parity",
-        what="labels beside FP32 on the processor, by backend and precision",
-        command=_python("parity"),
-        seconds=300,
-    ),
-    Step(
-        name="faces",
-        what="faces a second by backend, precision and batch",
-        command=_python("faces"),
-        seconds=300,
-    ),
-    Step(
-        name="encode",
-        what="videos encoded and decoded by the GPU",
-        command=_python("encode"),
-        seconds=180,
-    ),
-    Step(
-        name="sanitizer",
-        what="compute-sanitizer's memcheck over a short run",
-        command=_python("sanitizer"),
-        seconds=600,
-    ),
+    _own("parity", "labels beside FP32 on the processor, by backend and precision", seconds=300),
+    _own("faces", "faces a second by backend, precision and batch", seconds=300),
+    _own("encode", "videos encoded and decoded by the GPU", seconds=180),
+    _own("sanitizer", "compute-sanitizer's memcheck over a short run", seconds=600),
 )
 
 

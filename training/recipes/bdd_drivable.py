@@ -41,20 +41,21 @@ def _recipe(
     encoder_weights: bool = True,
     note: str = "",
 ) -> Recipe:
+    spec = ModelSpec(
+        architecture=architecture,
+        options=options,
+        label_set=BDD_DRIVABLE,
+        input_height=HEIGHT,
+        input_width=WIDTH,
+        fit="letterbox",
+        stride=stride,
+        view="frame",
+        terms=terms_of(ORIGIN),
+    )
     return Recipe(
         name=f"bdd-drivable-{name}",
         summary=f"{summary} on BDD100K's drivable area, 3 classes, 180x320",
-        spec=ModelSpec(
-            architecture=architecture,
-            options=options,
-            label_set=BDD_DRIVABLE,
-            input_height=HEIGHT,
-            input_width=WIDTH,
-            fit="letterbox",
-            stride=stride,
-            view="frame",
-            terms=terms_of(ORIGIN),
-        ),
+        spec=spec,
         settings=dataclasses.replace(
             PLAIN,
             epochs=12,
@@ -70,9 +71,7 @@ def _recipe(
             evaluate_every=1,
             keep="best",
         ),
-        training=whole_pictures(
-            ORIGIN, "published-train", height=HEIGHT, width=WIDTH, fit="letterbox"
-        ),
+        training=whole_pictures(ORIGIN, "published-train", spec),
         evaluation=open_bdd_drivable,
         downloads=downloads_of(ORIGIN, splits=("train", "val")),
         splits=("published-val", "published-test", "val"),

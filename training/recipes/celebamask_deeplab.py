@@ -9,35 +9,26 @@ from __future__ import annotations
 
 import dataclasses
 
-from rtseg.checkpoint import ModelSpec
 from rtseg.labels import CELEBAMASK
 from training.data.celebamask import ORIGIN, CelebAMask
 from training.data.listed import CELEBAMASK_LABELS, open_celebamask
 from training.recipes.base import Recipe
-from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
+from training.recipes.pictures import (
+    PRETRAINED,
+    downloads_of,
+    square_spec,
+    terms_of,
+    whole_pictures,
+)
+
+SPEC = square_spec(CELEBAMASK, ORIGIN, size=256, architecture="deeplab-cut", stride=4, view="face")
 
 RECIPE = Recipe(
     name="celebamask-deeplab",
     summary="DeepLabV3+ on ResNet-50 cut at its fourth stage, CelebAMask-HQ, 19 classes, 256x256",
-    spec=ModelSpec(
-        architecture="deeplab-cut",
-        label_set=CELEBAMASK,
-        input_height=256,
-        input_width=256,
-        fit="stretch",
-        stride=4,
-        view="face",
-        terms=terms_of(ORIGIN),
-    ),
-    settings=dataclasses.replace(
-        PLAIN,
-        epochs=10,
-        batch=8,
-        learning_rate=1e-3,
-        encoder_weights="imagenet",
-        evaluate_every=1,
-    ),
-    training=whole_pictures(ORIGIN, "published-train", height=256, width=256, fit="stretch"),
+    spec=SPEC,
+    settings=dataclasses.replace(PRETRAINED, epochs=10, batch=8),
+    training=whole_pictures(ORIGIN, "published-train", SPEC),
     evaluation=lambda data, split: CelebAMask(root=data, split=split),
     downloads=downloads_of(ORIGIN, splits=("published-train", "published-val")),
     splits=("published-val", "val", "test"),
@@ -56,7 +47,7 @@ LABELS = dataclasses.replace(
     RECIPE.with_spec(terms=terms_of(CELEBAMASK_LABELS)),
     name="celebamask-deeplab-labels",
     summary="celebamask-deeplab on a part of CelebAMask-HQ, one label picture a face",
-    training=whole_pictures(CELEBAMASK_LABELS, "train", height=256, width=256, fit="stretch"),
+    training=whole_pictures(CELEBAMASK_LABELS, "train", SPEC),
     evaluation=open_celebamask,
     downloads=downloads_of(CELEBAMASK_LABELS),
     splits=("val", "report"),

@@ -7,34 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 
-from rtseg.checkpoint import ModelSpec
 from rtseg.labels import CIHP
 from training.data.cihp import ORIGIN, open_cihp
 from training.recipes.base import Recipe
-from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
+from training.recipes.pictures import PRETRAINED, downloads_of, square_spec, whole_pictures
+
+SPEC = square_spec(CIHP, ORIGIN, size=512, architecture="deeplab-cut", stride=4, view="frame")
 
 RECIPE = Recipe(
     name="cihp-deeplabv3plus",
     summary="DeepLabV3+ on ResNet-50 cut at its fourth stage, CIHP, 20 classes, 11.86 M, 512x512",
-    spec=ModelSpec(
-        architecture="deeplab-cut",
-        label_set=CIHP,
-        input_height=512,
-        input_width=512,
-        fit="stretch",
-        stride=4,
-        view="frame",
-        terms=terms_of(ORIGIN),
-    ),
-    settings=dataclasses.replace(
-        PLAIN,
-        epochs=25,
-        batch=4,
-        learning_rate=1e-3,
-        encoder_weights="imagenet",
-        evaluate_every=1,
-    ),
-    training=whole_pictures(ORIGIN, "published-train", height=512, width=512, fit="stretch"),
+    spec=SPEC,
+    settings=dataclasses.replace(PRETRAINED, epochs=25, batch=4),
+    training=whole_pictures(ORIGIN, "published-train", SPEC),
     evaluation=open_cihp,
     downloads=downloads_of(ORIGIN, splits=("train", "val")),
     splits=("published-val", "val"),
@@ -52,7 +37,7 @@ OFFICIAL = dataclasses.replace(
     RECIPE,
     name="cihp-deeplabv3plus-official",
     summary="cihp-deeplabv3plus on the official splits, whatever part of them is there",
-    training=whole_pictures(ORIGIN, "train", height=512, width=512, fit="stretch"),
+    training=whole_pictures(ORIGIN, "train", SPEC),
     splits=("val",),
     published={},
     notes=("no published run: it trained on 1,000 pictures and measured on the 50 after them",),

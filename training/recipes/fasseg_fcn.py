@@ -10,39 +10,39 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from rtseg.checkpoint import ModelSpec
 from rtseg.labels import FASSEG
 from training.data.base import Dataset
 from training.data.check import Pictures
 from training.data.fasseg import ORIGIN, ORIGIN_V3, Fasseg
 from training.data.joined import Joined
 from training.recipes.base import Recipe, TrainingData
-from training.recipes.pictures import PLAIN, downloads_of, learn_from, terms_of, whole_pictures
+from training.recipes.pictures import (
+    PLAIN,
+    downloads_of,
+    learn_from,
+    square_spec,
+    terms_of,
+    whole_pictures,
+)
 from training.settings import FitSettings
+
+SPEC = square_spec(
+    FASSEG,
+    ORIGIN,
+    size=256,
+    architecture="fasseg-fcn",
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+    stride=1,
+    view="face",
+)
 
 RECIPE = Recipe(
     name="fasseg-fcn",
     summary="encoder-decoder 12..768 on FASSEG V2, 6 classes, 2.1 M parameters, 256x256",
-    spec=ModelSpec(
-        architecture="fasseg-fcn",
-        label_set=FASSEG,
-        input_height=256,
-        input_width=256,
-        fit="stretch",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-        stride=1,
-        view="face",
-        terms=terms_of(ORIGIN),
-    ),
-    settings=dataclasses.replace(
-        PLAIN,
-        epochs=100,
-        batch=4,
-        learning_rate=1e-2,
-        evaluate_every=20,
-    ),
-    training=whole_pictures(ORIGIN, "train", height=256, width=256, fit="stretch"),
+    spec=SPEC,
+    settings=dataclasses.replace(PLAIN, epochs=100, batch=4, learning_rate=1e-2, evaluate_every=20),
+    training=whole_pictures(ORIGIN, "train", SPEC),
     evaluation=lambda data, split: Fasseg(root=data, version="v2", split=split),
     downloads=downloads_of(ORIGIN, splits=("train", "val")),
     splits=("val", "published-val", "test", "test-all"),

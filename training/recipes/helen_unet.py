@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import dataclasses
 
-from rtseg.checkpoint import ModelSpec
 from rtseg.labels import HELEN
 from training.data.helen import ORIGIN, open_helen
 from training.recipes.base import Recipe
-from training.recipes.pictures import PLAIN, downloads_of, terms_of, whole_pictures
+from training.recipes.pictures import PLAIN, downloads_of, square_spec, whole_pictures
+
+SPEC = square_spec(
+    HELEN,
+    ORIGIN,
+    size=256,
+    architecture="unet",
+    options={"width": 64, "slope": 0.05},
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+    stride=1,
+    view="face",
+)
 
 RECIPE = Recipe(
     name="helen-unet",
     summary="U-Net 64..1024 with leaky ReLU on Helen*, 11 classes, 31.0 M parameters, 256x256",
-    spec=ModelSpec(
-        architecture="unet",
-        options={"width": 64, "slope": 0.05},
-        label_set=HELEN,
-        input_height=256,
-        input_width=256,
-        fit="stretch",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-        stride=1,
-        view="face",
-        terms=terms_of(ORIGIN),
-    ),
+    spec=SPEC,
     settings=dataclasses.replace(
         PLAIN,
         epochs=30,
@@ -37,7 +36,7 @@ RECIPE = Recipe(
         schedule="step",
         loss="tversky",
     ),
-    training=whole_pictures(ORIGIN, "train", height=256, width=256, fit="stretch"),
+    training=whole_pictures(ORIGIN, "train", SPEC),
     evaluation=open_helen,
     downloads=downloads_of(ORIGIN, splits=("train", "val", "report")),
     splits=("val", "report", "published-test", "published-test-resize"),

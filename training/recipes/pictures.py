@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from rtseg.checkpoint import Fit
+from rtseg.checkpoint import Fit, ModelSpec
 from rtseg.errors import RtsegError, SettingError, SourceError
+from rtseg.labels import LabelSet
 from training.augment.pictures import PictureViews, balanced_weights, class_pixels
 from training.data.base import Dataset
 from training.data.check import Pictures
@@ -28,19 +31,36 @@ PLAIN = FitSettings(
 )
 """Adam at a constant rate, the baseline that the published projects' settings modify."""
 
+PRETRAINED = dataclasses.replace(
+    PLAIN, learning_rate=1e-3, encoder_weights="imagenet", evaluate_every=1
+)
+"""The same for a network whose encoder starts from ImageNet weights."""
+
+
+def square_spec(label_set: LabelSet, origin: Origin, *, size: int, **fields: Any) -> ModelSpec:
+    """Specify a network that sees pictures of one data set stretched to a square."""
+    return ModelSpec(
+        label_set=label_set,
+        input_height=size,
+        input_width=size,
+        fit="stretch",
+        terms=terms_of(origin),
+        **fields,
+    )
+
 
 def whole_pictures(
-    origin: Origin, split: str, *, height: int, width: int, fit: Fit
+    origin: Origin, split: str, spec: ModelSpec
 ) -> Callable[[Path, FitSettings], TrainingData]:
-    """Make a recipe's `training` from the pictures of one split, resized to the input."""
+    """Make a recipe's `training` from the pictures of one split, resized to the network's input."""
 
     def training(data: Path, settings: FitSettings) -> TrainingData:
         return learn_from(
             origin.open(data, split),
             settings,
-            height=height,
-            width=width,
-            fit=fit,
+            height=spec.input_height,
+            width=spec.input_width,
+            fit=spec.fit,
             description=f"{origin.name}, split {split}",
         )
 

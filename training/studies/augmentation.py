@@ -30,7 +30,7 @@ AUGMENTATIONS = ("none", "full")
 def _trial(data: str, augmentation: str) -> Trial:
     recipe = recipe_of("fasseg-fcn-both")
     if data == "V2":
-        learn = whole_pictures(ORIGIN, "train", height=SIZE, width=SIZE, fit=recipe.spec.fit)
+        learn = whole_pictures(ORIGIN, "train", recipe.with_input(SIZE, SIZE).spec)
         recipe = dataclasses.replace(recipe, training=learn)
     epochs = round(STEPS / (PICTURES[data] // BATCH))
     changes = (*CHANGES, f"epochs={epochs}", f"augmentation={augmentation}")

@@ -54,7 +54,7 @@ def followed(backend: Backend, data: Path) -> Report:
             segmentation = segmenter(frame)
             truths = [box_at(boxes, frame.index)]
             if name in WITH_LOOSE_HAIR:
-                truths.append(box_at((WITH_LOOSE_HAIR[name],), frame.index))
+                truths.append(box_at(WITH_LOOSE_HAIR[name], frame.index))
             overlap, best = max(
                 ((face.box.overlap(box), face) for face in segmentation.faces for box in truths),
                 key=lambda pair: pair[0],
