@@ -96,15 +96,15 @@ class LabelSet:
         object.__setattr__(self, "groups", MappingProxyType(dict(self.groups)))
 
     def _check_roles(self) -> None:
-        taken: dict[int, str] = {}
+        role_of_id: dict[int, str] = {}
         for role in ROLES:
             for label_id in getattr(self, role):
-                if label_id in taken:
+                if label_id in role_of_id:
                     raise SettingError(
-                        f"label set {self.name!r}: id {label_id} is both {taken[label_id]} and "
-                        f"{role}"
+                        f"label set {self.name!r}: id {label_id} is both "
+                        f"{role_of_id[label_id]} and {role}"
                     )
-                taken[label_id] = role
+                role_of_id[label_id] = role
                 if role != "hair" and label_id not in self.face:
                     raise SettingError(
                         f"label set {self.name!r}: id {label_id} is {role}, but not part of the "
@@ -147,14 +147,14 @@ class LabelSet:
         kinds = (self.brows, self.eyes, self.nose, self.mouth)
         return tuple(ids for ids in kinds if ids)
 
-    def select(self, wanted: Iterable[str]) -> tuple[int, ...]:
+    def select(self, names: Iterable[str]) -> tuple[int, ...]:
         """Resolve class names, group names or `all` (every class but background) to sorted ids.
 
         Raises:
             SettingError: a name is unknown, or there are no names.
         """
         ids: set[int] = set()
-        for name in wanted:
+        for name in names:
             key = name.strip().lower().replace("_", "-").replace(" ", "-")
             if key == "all":
                 ids.update(self.foreground)
@@ -198,8 +198,8 @@ class LabelSet:
         """
         try:
             header = _without_old_names(header)
-            known = {"background", "left_eye", "right_eye", "left_means"}
-            fields: dict[str, Any] = {key: header[key] for key in known}
+            required = {"background", "left_eye", "right_eye", "left_means"}
+            fields: dict[str, Any] = {key: header[key] for key in required}
             fields["name"] = str(header["name"])
             fields["names"] = tuple(str(name) for name in header["names"])
             fields["colours"] = tuple(tuple(map(int, colour)) for colour in header["colours"])

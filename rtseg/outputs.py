@@ -39,7 +39,7 @@ def check_outputs(
     """
     from rtseg.media.urls import local_path
 
-    taken: dict[Path | str, str] = {}
+    option_of_path: dict[Path | str, str] = {}
     read = files_behind(inputs, allow_nested_urls=allow_nested_urls)
     for option, output in outputs.items():
         if output is None or output == STANDARD_STREAM:
@@ -50,9 +50,11 @@ def check_outputs(
                 f"{option}: {output} is the input itself; give another name for the output"
             )
         key = output if path is None else _key(path)
-        if key in taken:
-            raise SettingError(f"{option}: {output} is also {taken[key]}; give each its own name")
-        taken[key] = option
+        if key in option_of_path:
+            raise SettingError(
+                f"{option}: {output} is also {option_of_path[key]}; give each its own name"
+            )
+        option_of_path[key] = option
 
 
 def files_behind(inputs: Iterable[str | None], *, allow_nested_urls: bool) -> frozenset[FileId]:

@@ -265,12 +265,12 @@ class EncodeSettings(Settings):
     @property
     def kept_streams(self) -> tuple[Literal["audio", "subtitle"], ...]:
         """The kinds of streams written beside the video."""
-        kept: list[Literal["audio", "subtitle"]] = []
+        kinds: list[Literal["audio", "subtitle"]] = []
         if self.audio != "none":
-            kept.append("audio")
+            kinds.append("audio")
         if self.subtitles != "none":
-            kept.append("subtitle")
-        return tuple(kept)
+            kinds.append("subtitle")
+        return tuple(kinds)
 
     def for_view(self, view: ViewName) -> EncodeSettings:
         """Resolve `metadata` auto: a view that hides people drops tags."""

@@ -133,13 +133,13 @@ class FakeSource(Source):
             yield self.frame(index, item)
 
     def _steps(self) -> Iterable[Item]:
-        given = self._items_given
-        if given is None:
+        items = self._items_given
+        if items is None:
             return (index % 251 for index in itertools.count())
-        if isinstance(given, int):
-            return (index % 251 for index in range(given))
-        assert not isinstance(given, Source)
-        return given
+        if isinstance(items, int):
+            return (index % 251 for index in range(items))
+        assert not isinstance(items, Source)
+        return items
 
     def _wait(self, due: float) -> None:
         if self._interval:

@@ -117,10 +117,10 @@ class StageTimes:
     def stages(self) -> tuple[str, ...]:
         """The stages with samples: those of STAGES in order, then any others."""
         with self._lock:
-            known = tuple(self._samples)
+            measured = tuple(self._samples)
         return (
-            *(stage for stage in STAGES if stage in known),
-            *(stage for stage in known if stage not in STAGES),
+            *(stage for stage in STAGES if stage in measured),
+            *(stage for stage in measured if stage not in STAGES),
         )
 
     def total_seconds(self, stage: str) -> float:

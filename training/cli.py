@@ -177,14 +177,14 @@ def _typed(recipe: str, changes: Sequence[str], options: Sequence[str]) -> str:
 
 def _without_processes(arguments: Sequence[str]) -> list[str]:
     """The command line without --processes."""
-    kept: list[str] = []
+    remaining: list[str] = []
     words = iter(arguments)
     for word in words:
         if word == "--processes":
             next(words, None)
         elif not word.startswith("--processes="):
-            kept.append(word)
-    return kept
+            remaining.append(word)
+    return remaining
 
 
 @main.command("quantize")

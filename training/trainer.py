@@ -238,9 +238,9 @@ class _Run:
                 "broken": len(self.broken),
             }
         )
-        kept = self.settings.keep == "last" or mean_iou > self.state.best
+        is_kept = self.settings.keep == "last" or mean_iou > self.state.best
         self.state.best = max(self.state.best, mean_iou)
-        if self.group.leads and kept:
+        if self.group.leads and is_kept:
             self._write(accuracy_of(self.recipe, matrix))
 
     def _measure_figures(self, name: str) -> None:
@@ -258,9 +258,9 @@ class _Run:
                 "broken": len(self.broken),
             }
         )
-        kept = self.settings.keep == "last" or figures["mean"] > state.best
+        is_kept = self.settings.keep == "last" or figures["mean"] > state.best
         state.best = max(state.best, float(figures["mean"]))
-        if self.group.leads and kept:
+        if self.group.leads and is_kept:
             self._write({"split": recipe.splits[0], **figures})
 
     def _write(self, accuracy: Mapping[str, Any]) -> None:

@@ -115,8 +115,8 @@ def open_beside(backend: Backend, model: Checkpoint | Path) -> Backend | None:
 def _choose(request: Request) -> Backend:
     """Open the first backend that works; also return why those before it were not used."""
     reasons: dict[str, list[str]] = {}
-    asked = device_kind(request.settings.device)
-    candidates = [c for c in CANDIDATES if asked == "auto" or asked in c.devices]
+    device_choice = device_kind(request.settings.device)
+    candidates = [c for c in CANDIDATES if device_choice == "auto" or device_choice in c.devices]
     for position, candidate in enumerate(candidates):
         try:
             backend = candidate.open(request)
@@ -136,7 +136,11 @@ def _choose(request: Request) -> Backend:
         if candidate.devices != ("cuda",):
             return backend
         # if a GPU was requested, only another run-time on it may take over
-        after = [c for c in candidates[position + 1 :] if asked == "auto" or "cpu" not in c.devices]
+        after = [
+            c
+            for c in candidates[position + 1 :]
+            if device_choice == "auto" or "cpu" not in c.devices
+        ]
         return FallbackBackend(backend, [functools.partial(c.open, request) for c in after])
     raise AssertionError("the last candidate either opens or raises")
 

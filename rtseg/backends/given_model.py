@@ -17,28 +17,28 @@ class GivenModel:
     """A model given by the user, available as weights or as ONNX.
 
     Args:
-        given: a checkpoint, its path, or the path of an ONNX file; None for the built-in
+        model: a checkpoint, its path, or the path of an ONNX file; None for the built-in
             face-parts model.
     """
 
-    def __init__(self, given: Model | None) -> None:
-        if given is None:
+    def __init__(self, model: Model | None) -> None:
+        if model is None:
             from rtseg.weights import default_checkpoint_path
 
-            given = default_checkpoint_path()
-        self._given = given if isinstance(given, Checkpoint) else model_path(given)
+            model = default_checkpoint_path()
+        self._given = model if isinstance(model, Checkpoint) else model_path(model)
 
     @property
     def name(self) -> str:
         """Its name in recipes and messages."""
-        given = self._given
-        return given.spec.architecture if isinstance(given, Checkpoint) else given.stem
+        model = self._given
+        return model.spec.architecture if isinstance(model, Checkpoint) else model.stem
 
     @property
     def weights_path(self) -> Path | None:
         """The weights file, if there is one."""
-        given = self._given
-        return None if isinstance(given, Checkpoint) or given.suffix == ".onnx" else given
+        model = self._given
+        return None if isinstance(model, Checkpoint) or model.suffix == ".onnx" else model
 
     @cached_property
     def checkpoint(self) -> Checkpoint:

@@ -93,29 +93,29 @@ class OnnxRuntimeBackend(Backend):
 
     def _file(self, exported: OnnxModel, precision: Precision) -> tuple[bytes, str, str]:
         """Choose the file to run; return it with its precision and the reason."""
-        file_precision, asked = exported.precision, precision != "auto"
+        file_precision, is_requested = exported.precision, precision != "auto"
         if file_precision == "int8":
-            return exported.data, file_precision, "asked for" if asked else "so is the file"
+            return exported.data, file_precision, "asked for" if is_requested else "so is the file"
         allowed = ("fp32",) if self._provider == _CPU else ("fp32", "fp16")
-        if asked and precision not in allowed:
+        if is_requested and precision not in allowed:
             raise SettingError(
                 f"precision {precision!r} does not run on {self.device} with onnxruntime; "
                 f"allowed: {listed(('auto', *allowed, 'int8'))}"
             )
         data = without_output(exported.data, LABELS)
         if file_precision == "fp16" and (
-            precision == "fp32" or (not asked and self._provider == _CPU)
+            precision == "fp32" or (not is_requested and self._provider == _CPU)
         ):
             # On a processor, casting to FP16 and back would take twice as long.
-            if asked or find_spec("onnx") is not None:
-                return widen(data), "fp32", "asked for" if asked else "the processor's own"
+            if is_requested or find_spec("onnx") is not None:
+                return widen(data), "fp32", "asked for" if is_requested else "the processor's own"
             return data, file_precision, "so is the file; faster in fp32: pip install onnx"
-        if asked and precision != file_precision:
+        if is_requested and precision != file_precision:
             raise SettingError(
                 f"precision {precision!r}: this model is in {file_precision}; "
                 f"`rtseg engine export --precision {precision}` converts it"
             )
-        return data, file_precision, "asked for" if asked else "so is the file"
+        return data, file_precision, "asked for" if is_requested else "so is the file"
 
     def _choose(self, quantized: Any) -> str:
         """Switch to the quantised model if it is faster; return the reason either way."""

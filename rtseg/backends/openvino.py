@@ -173,7 +173,9 @@ class _Compiled:
         self.request.set_input_tensor(openvino.Tensor(self._crop, shared_memory=True))
         self._probabilities: Any = self.request.get_output_tensor(0).data
         hint = self.request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
-        rest = {hint: ours for ours, hint in _HINTS.items()}.get(hint.to_string(), str(hint))
+        rest = {hint: precision for precision, hint in _HINTS.items()}.get(
+            hint.to_string(), str(hint)
+        )
         self.precision = "int8" if exported.precision == "int8" else rest
 
     def __call__(self, crop: Image) -> Probabilities:
@@ -212,7 +214,7 @@ def _options(
         "ENABLE_CPU_PINNING": False,
     }
     if precision != "auto":
-        allowed = [ours for ours, theirs in _CAPABILITIES.items() if theirs in capabilities]
+        allowed = [name for name, capability in _CAPABILITIES.items() if capability in capabilities]
         if precision not in allowed:
             raise SettingError(
                 f"precision {precision!r} does not run on this processor with openvino; "

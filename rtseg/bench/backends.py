@@ -174,8 +174,8 @@ def _measure(order: dict[str, Any]) -> dict[str, Any]:
 def _opened(order: dict[str, Any]) -> Backend:
     from rtseg.backends import open_backend
 
-    wanted = order["backend"]
-    if wanted == "eager":
+    backend_name = order["backend"]
+    if backend_name == "eager":
         from rtseg.bench.eager import EagerBackend
         from rtseg.checkpoint import read_checkpoint
         from rtseg.weights import default_checkpoint_path
@@ -188,13 +188,13 @@ def _opened(order: dict[str, Any]) -> Backend:
         return EagerBackend(read_checkpoint(path), threads=order["threads"])
     backend = open_backend(
         # auto takes TensorRT first but builds nothing, since building does not count as start-up
-        "auto" if wanted == "tensorrt" else wanted,
+        "auto" if backend_name == "tensorrt" else backend_name,
         model=order["model"],
         device=order["device"],
         precision=order["precision"],
         threads=order["threads"],
     )
-    if backend.name != wanted:
+    if backend.name != backend_name:
         backend.close()
         raise BackendError(backend.reason)
     return backend

@@ -87,8 +87,8 @@ def _configure(context: click.Context, _parameter: click.Parameter, path: str | 
         context.default_map = read_configuration(path)
 
 
-def _version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
-    if asked:
+def _version(context: click.Context, _parameter: click.Parameter, is_requested: bool) -> None:
+    if is_requested:
         from rtseg import __version__
 
         click.echo(f"rtseg {__version__}")

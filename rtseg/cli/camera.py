@@ -198,9 +198,9 @@ def _list_cameras() -> int:
     return 0
 
 
-def _can_display(wanted: bool, *, recording: bool) -> bool:
+def _can_display(is_requested: bool, *, recording: bool) -> bool:
     """Whether a window can be shown; without a display, recording continues without one."""
-    if not wanted:
+    if not is_requested:
         if not recording:
             raise DisplayError("--no-display without -o OUTPUT would do nothing; give -o OUTPUT")
         return False

@@ -42,7 +42,7 @@ def read_configuration(path: str) -> dict[str, dict[str, Any]]:
         return {}
     options = {name: _options(name) for name in COMMANDS}
     for name, value in common.items():
-        if not any(_key(name) in known for known in options.values()):
+        if not any(_key(name) in parameters for parameters in options.values()):
             raise SettingError(f"--config {path}: {name} is not an option of any command")
         _check_value(path, name, value)
     for command, table in tables.items():
@@ -55,11 +55,11 @@ def read_configuration(path: str) -> dict[str, dict[str, Any]]:
             _check_value(path, name, value)
     return {
         command: {
-            str(known[_key(name)].name): _as_typed(known[_key(name)], value)
+            str(parameters[_key(name)].name): _as_typed(parameters[_key(name)], value)
             for name, value in (common | tables.get(command, {})).items()
-            if _key(name) in known
+            if _key(name) in parameters
         }
-        for command, known in options.items()
+        for command, parameters in options.items()
     }
 
 

@@ -61,7 +61,7 @@ def build(what: str, rebuild: bool, architectures: str | None, device: str, verb
         target = this_machine(_gpu_index(device))
     else:
         target = other_machines(tuple(name.strip() for name in architectures.split(",")))
-    there = find_engine(in_precision(exported, recipe), recipe, target)
+    existing = find_engine(in_precision(exported, recipe), recipe, target)
     with reporting_phases(f"building {recipe.name}") as on_progress:
         engine = build_engine(
             exported,
@@ -69,10 +69,10 @@ def build(what: str, rebuild: bool, architectures: str | None, device: str, verb
             target,
             weights=weights,
             on_progress=on_progress,
-            replacing=there if rebuild else None,
+            replacing=existing if rebuild else None,
         )
     manifest = engine.manifest
-    if there is not None and there.manifest.sha256 == manifest.sha256:
+    if existing is not None and existing.manifest.sha256 == manifest.sha256:
         click.echo(f"already built, {manifest.built}: {engine.path}")
         return
     agreement = (
@@ -200,8 +200,8 @@ def clean(stale: bool) -> None:
     keep = tuple(
         engine.path for engine in (list_engines() if stale else ()) if not _problem(engine)
     )
-    gone = remove_engines(keep=keep)
-    click.echo(f"deleted {len(gone)} files" if gone else "nothing to delete")
+    deleted = remove_engines(keep=keep)
+    click.echo(f"deleted {len(deleted)} files" if deleted else "nothing to delete")
 
 
 @command.command(short_help="Export a model to ONNX.")

@@ -101,8 +101,8 @@ def _compose(picture: Image, behind: Image, alpha: Alpha) -> None:
     """Blend the picture over the background, in place."""
     import cv2
 
-    held = cv2.compare(alpha, _LOW, cv2.CMP_GT)
-    left, top, width, height = cv2.boundingRect(np.asarray(held, np.uint8))
+    is_foreground = cv2.compare(alpha, _LOW, cv2.CMP_GT)
+    left, top, width, height = cv2.boundingRect(np.asarray(is_foreground, np.uint8))
     region = (slice(top, top + height), slice(left, left + width))
     cover = smooth_step(np.ascontiguousarray(alpha[region]), _LOW, _HIGH)
     before = cv2.blendLinear(picture[region], behind[region], cover, 1 - cover) if width else None

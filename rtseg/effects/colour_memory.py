@@ -37,9 +37,9 @@ class ColourMemory:
         """Set the time of the next frame in seconds; forget statistics that are too old."""
         self._seconds = seconds
         self._held = {
-            key: held
-            for key, held in self._held.items()
-            if 0 <= seconds - held.seconds <= _GAP_SECONDS
+            key: remembered
+            for key, remembered in self._held.items()
+            if 0 <= seconds - remembered.seconds <= _GAP_SECONDS
         }
 
     def reset(self) -> None:
@@ -55,10 +55,10 @@ class ColourMemory:
             measured: this frame's statistics.
         """
         key = (part, track_id)
-        held = self._held.get(key)
+        remembered = self._held.get(key)
         values = measured
-        if held is not None and held.values.shape == measured.shape:
-            share = math.exp(-(self._seconds - held.seconds) / SETTLING_SECONDS)
-            values = share * held.values + (1 - share) * measured
+        if remembered is not None and remembered.values.shape == measured.shape:
+            share = math.exp(-(self._seconds - remembered.seconds) / SETTLING_SECONDS)
+            values = share * remembered.values + (1 - share) * measured
         self._held[key] = _Held(values, self._seconds)
         return values

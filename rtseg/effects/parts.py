@@ -23,8 +23,8 @@ def ids_of(label_set: LabelSet, part: str) -> tuple[int, ...]:
         SettingError: the label set has no such part.
     """
     names = PARTS.get(part, (part,))
-    known = {*label_set.names, *label_set.groups}
-    present = [name for name in names if name in known]
+    known_names = {*label_set.names, *label_set.groups}
+    present = [name for name in names if name in known_names]
     if not present:
         raise SettingError(
             f"the model has no {part}: its classes are {listed(label_set.names)}; "

@@ -142,8 +142,8 @@ def _move(goal: float, measured: Statistics, style: Style) -> float:
     mean, spread = float(measured[0]), float(measured[3])
     if goal <= mean:
         return style.darker
-    held = min(1.0, _LEAST_LIGHTER + spread / _PLAIN_SPREAD)
-    return round(20 * style.lighter * held) / 20
+    contrast = min(1.0, _LEAST_LIGHTER + spread / _PLAIN_SPREAD)
+    return round(20 * style.lighter * contrast) / 20
 
 
 def _paint(

@@ -70,9 +70,9 @@ def _guided(picture: npt.NDArray[np.float32], *, radius: int) -> npt.NDArray[np.
         return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_REPLICATE), np.float32)
 
     middle = mean(picture)
-    kept = mean(picture * picture)
-    kept -= middle * middle
-    kept /= kept + _EDGE**2
-    rest = middle - kept * middle
-    filtered: npt.NDArray[np.float32] = mean(kept) * picture + mean(rest)
+    detail_share = mean(picture * picture)
+    detail_share -= middle * middle
+    detail_share /= detail_share + _EDGE**2
+    rest = middle - detail_share * middle
+    filtered: npt.NDArray[np.float32] = mean(detail_share) * picture + mean(rest)
     return filtered

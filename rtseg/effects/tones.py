@@ -49,6 +49,6 @@ def lightened(
         above = np.maximum(curve - _SHOULDER, 0)
         room = 100 - _SHOULDER
         # never darker than before
-        held = np.minimum(curve, _SHOULDER) + room * (1 - np.exp(-above / room))
-        curve = np.maximum(held, np.minimum(light, curve))
+        flattened = np.minimum(curve, _SHOULDER) + room * (1 - np.exp(-above / room))
+        curve = np.maximum(flattened, np.minimum(light, curve))
     return curve

@@ -26,16 +26,16 @@ def without_output(data: bytes, name: str) -> bytes:
     Raises:
         ModelError: the file is truncated or malformed.
     """
-    kept = bytearray()
+    rewritten = bytearray()
     try:
         for number, value, raw in raw_fields(memoryview(data)):
             if number == _MODEL_GRAPH and isinstance(value, memoryview):
-                kept += _length_delimited(_MODEL_GRAPH, _cut(value, name))
+                rewritten += _length_delimited(_MODEL_GRAPH, _cut(value, name))
             else:
-                kept += raw
+                rewritten += raw
     except ValueError as error:
         raise ModelError(f"the exported model is damaged: {error}") from None
-    return bytes(kept)
+    return bytes(rewritten)
 
 
 def _cut(graph: memoryview, name: str) -> bytes:
@@ -45,7 +45,7 @@ def _cut(graph: memoryview, name: str) -> bytes:
         return bytes(graph)
     nodes = [value for number, value, _ in fields if number == _GRAPH_NODE]
     needed = _needed(nodes, outputs - {name})
-    kept = bytearray()
+    rewritten = bytearray()
     for number, value, raw in fields:
         if number == _GRAPH_NODE:
             keep = not needed.isdisjoint(_strings(value, _NODE_OUTPUT))
@@ -58,8 +58,8 @@ def _cut(graph: memoryview, name: str) -> bytes:
         else:
             keep = True
         if keep:
-            kept += raw
-    return bytes(kept)
+            rewritten += raw
+    return bytes(rewritten)
 
 
 def _needed(nodes: Iterable[int | memoryview], outputs: set[str]) -> set[str]:

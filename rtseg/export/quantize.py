@@ -83,7 +83,7 @@ def quantize_onnx(
     data = exported.data if exported.precision == "fp32" else widen(exported.data)
     data = without_output(data, LABELS)
     single = onnx.load_model_from_string(data)
-    kept = {node.name for node in single.graph.node} - _to_quantise(single, first)
+    unquantised = {node.name for node in single.graph.node} - _to_quantise(single, first)
     with _quiet():
         quantized: onnx.ModelProto = nncf.quantize(
             single,
@@ -91,7 +91,7 @@ def quantize_onnx(
             preset=nncf.QuantizationPreset.PERFORMANCE,
             subset_size=len(pictures),
             fast_bias_correction=True,
-            ignored_scope=nncf.IgnoredScope(names=sorted(kept)),
+            ignored_scope=nncf.IgnoredScope(names=sorted(unquantised)),
         )
     _describe(quantized, single, Quantization(pictures=len(pictures), seed=seed))
     onnx.checker.check_model(quantized, full_check=True)

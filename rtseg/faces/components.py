@@ -81,31 +81,31 @@ def cell_box(mask: Mask) -> CellBox:
 
 def hair_of(
     index: int,
-    own: Mask,
+    face: Mask,
     hair: Mask,
     heads: npt.NDArray[np.int32],
     boxes: Sequence[CellBox],
 ) -> Mask:
     """The hair that hangs together with a face and lies nearer to it than to any other face."""
     together = np.zeros(int(heads.max()) + 1, np.bool_)
-    together[heads[own]] = True
-    mine: Mask = hair & together.take(heads)
-    if not mine.any():
-        return mine
+    together[heads[face]] = True
+    hair_of_face: Mask = hair & together.take(heads)
+    if not hair_of_face.any():
+        return hair_of_face
     left, top, right, bottom = boxes[index]
     reach = round((_HEAD_HEIGHTS - 1) * (bottom - top)) + 2
-    mine[: max(0, top - reach)] = False
-    mine[bottom + reach :] = False
-    mine[:, : max(0, left - reach)] = False
-    mine[:, right + reach :] = False
+    hair_of_face[: max(0, top - reach)] = False
+    hair_of_face[bottom + reach :] = False
+    hair_of_face[:, : max(0, left - reach)] = False
+    hair_of_face[:, right + reach :] = False
     rivals = [box for other, box in enumerate(boxes) if other != index]
     if rivals:
-        rows, columns = np.nonzero(mine)
+        rows, columns = np.nonzero(hair_of_face)
         distance = _distance(boxes[index], rows, columns)
         for rival in rivals:
             farther = distance > _distance(rival, rows, columns)
-            mine[rows[farther], columns[farther]] = False
-    return mine
+            hair_of_face[rows[farther], columns[farther]] = False
+    return hair_of_face
 
 
 def _distance(

@@ -58,18 +58,20 @@ def _logit(share: float, least: float) -> float:
     return math.log(inside / (1 - inside))
 
 
-def is_surely_a_face(own: ParsedFace, crop: Crop, *, height: int, width: int) -> bool:
+def is_surely_a_face(parsed: ParsedFace, crop: Crop, *, height: int, width: int) -> bool:
     """Whether the labels of a crop around it leave no doubt, no finder asked.
 
     Args:
-        own: what was read off the crop.
+        parsed: the face that the labels of the crop show.
         crop: around it.
         height, width: of the picture, pixels.
     """
-    wanted = _CONFIRMED if crop.is_upright else _CONFIRMED_TURNED
-    if crop.box.height < own.cells.shape[0]:
-        wanted = max(wanted, _CONFIRMED_TINY)
-    return own.score >= wanted and (own.certain >= _CERTAIN or _is_cut_by(own.face, height, width))
+    least = _CONFIRMED if crop.is_upright else _CONFIRMED_TURNED
+    if crop.box.height < parsed.cells.shape[0]:
+        least = max(least, _CONFIRMED_TINY)
+    return parsed.score >= least and (
+        parsed.certain >= _CERTAIN or _is_cut_by(parsed.face, height, width)
+    )
 
 
 def _is_cut_by(face: Box, height: int, width: int) -> bool:

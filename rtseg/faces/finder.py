@@ -53,14 +53,14 @@ class NetworkFinder:
         known: Sequence[Box] = (),
     ) -> list[FaceDetection]:
         """See `FaceFinder`; those that are known are told as well."""
-        found: list[FaceDetection] = []
+        detections: list[FaceDetection] = []
         maps = infer(regions) if regions else []
         for region, probabilities in zip(regions, maps, strict=True):
-            found += read_centres(
+            detections += read_centres(
                 probabilities, region, min_score=self.min_score, calibration=self.calibration
             )
         height, width = picture.shape[:2]
-        return distinct(face for face in found if _reaches_into(face.box, height, width))
+        return distinct(face for face in detections if _reaches_into(face.box, height, width))
 
 
 def read_centres(
@@ -92,7 +92,7 @@ def read_centres(
     y = (rows + 0.5 + expected(cells, DOWN)) * STRIDE
     scale_x = region.box.width / (probabilities.shape[1] * STRIDE)
     scale_y = region.box.height / (probabilities.shape[0] * STRIDE)
-    found = []
+    detections = []
     for index, (row, column) in enumerate(zip(rows, columns, strict=True)):
         width = float(sizes[index] * math.sqrt(shapes[index]))
         height = float(sizes[index] / math.sqrt(shapes[index]))
@@ -101,7 +101,7 @@ def read_centres(
             region.box.top + float(y[index]) * scale_y,
         )
         upright = box_around(*centre, width * scale_x, height * scale_y)
-        found.append(
+        detections.append(
             FaceDetection(
                 box=bounds_of(upright, float(rolls[index])),
                 score=min(1.0, float(score[row, column])),
@@ -109,7 +109,7 @@ def read_centres(
                 head=head_around(upright, float(rolls[index])),
             )
         )
-    return distinct(found)
+    return distinct(detections)
 
 
 def calibrated(
@@ -119,8 +119,10 @@ def calibrated(
     scale, shift = calibration
     inside = np.clip(scores, _LEAST_SCORE, 1 - _LEAST_SCORE).astype(np.float64)
     odds = scale * np.log(inside / (1 - inside)) + shift
-    found: npt.NDArray[np.float32] = np.ascontiguousarray(1 / (1 + np.exp(-odds)), np.float32)
-    return found
+    calibrated_scores: npt.NDArray[np.float32] = np.ascontiguousarray(
+        1 / (1 + np.exp(-odds)), np.float32
+    )
+    return calibrated_scores
 
 
 def bounds_of(upright: Box, roll_degrees: float) -> Box:

@@ -27,14 +27,14 @@ from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 from rtseg.labels import LabelSet
 from rtseg.settings import FaceSettings
 
-_NEW_A_FRAME = 2  # at most so many new faces are looked at closely in a frame of a stream
-_SUGGESTED = 0.3  # promise from which a face beside a followed one is worth a look
+_NEW_A_FRAME = 2  # at most this many new faces are examined in a frame of a stream
+_SUGGESTED = 0.3  # promise from which a face beside a followed one is worth examining
 _OTHER_TURNS = (90.0, -90.0, 180.0)  # degrees, of a doubtful face's crop
-_MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon looked at again
-_WORTH_TURNING = 0.1  # score of a doubtful place from which it is looked at turned
-_TURNED = 3  # so many doubtful faces of a still are looked at turned
-_DOUBTFUL = 8  # places more than there may be faces, at most, are looked at closely in a still
-_CORRECTIONS = 1  # at most so many further looks, where a new face's crop was off
+_MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
+_WORTH_TURNING = 0.1  # score from which a doubtful place is examined at other rotations too
+_TURNED = 3  # doubtful faces of a still that are examined at other rotations, at most
+_DOUBTFUL = 8  # candidates beyond `max_faces` that are examined in a still, at most
+_CORRECTIONS = 1  # further crops of a new face, at most, where the first one did not fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,9 +45,9 @@ class TrackedFace:
         track_id: the same from picture to picture, counting from 1.
         head: the upright rectangle around face and hair, pixels; steadied over time.
         face: the upright rectangle around the face alone, forehead to chin; steadied as well.
-        score: how sure it is a face, 0..1.
-        crop: what was looked at; may reach over the picture's edges.
-        probabilities: of the crop.
+        score: the probability that it is a face, 0..1.
+        crop: the rectangle that was labelled; may extend beyond the picture's edges.
+        probabilities: of the crop's classes.
         foreign: bool (rows, columns), cells that belong to another followed face; None if none do.
     """
 
@@ -61,20 +61,20 @@ class TrackedFace:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CloserLook:
-    """What may be a face in its own crop.
+class FaceCandidate:
+    """What may be a face, with the crop around it and its labels.
 
     Attributes:
-        crop, probabilities: what was looked at, and what the network labels it.
-        own: the face that the crop is about.
-        here: everything that was read off it.
-        detection: what a tracker sees of it.
+        crop, probabilities: the examined crop, and what the network labels it.
+        parsed: the face that the crop was made for.
+        all_parsed: every face that the labels of the crop show.
+        detection: what the tracker is given.
     """
 
     crop: Crop
     probabilities: Probabilities
-    own: ParsedFace
-    here: list[ParsedFace]
+    parsed: ParsedFace
+    all_parsed: list[ParsedFace]
     detection: FaceDetection
 
 
@@ -85,8 +85,8 @@ class FaceFollower:
         label_set: of the network that labels faces; must say which ids make up a face.
         settings: how often to look for new faces, how many to follow, how long to hold.
         finder: what finds new ones.
-        schedule: when the finder looks where.
-        second: looks with the labelling network besides, in streams; None for no other.
+        schedule: which regions the finder searches, and when.
+        second: also searches streams with the labelling network; None for no second finder.
         aspect: width over height of the labelling network's input.
     """
 
@@ -111,7 +111,7 @@ class FaceFollower:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every face: what comes next has nothing to do with what was. Ids go on."""
+        """Forget every face: the next picture is unrelated to the last one. Ids keep counting."""
         self.tracker.reset()
         self.finder.reset()
         self.schedule.reset()
@@ -122,7 +122,7 @@ class FaceFollower:
 
     @property
     def held(self) -> tuple[Box, ...]:
-        """Where faces were lost so lately that privacy views still hide the place, pixels."""
+        """Boxes, in pixels, of heads lost so recently that privacy views still hide them."""
         return self._held.boxes
 
     def step(
@@ -141,7 +141,7 @@ class FaceFollower:
             infer_crops: runs the labelling network on parts of it.
             seconds: the picture's time; a lost face keeps its id for half a second.
             infer_finder: runs the finder's network; the same one if not given.
-            exhaustive: look everywhere at once, as at a still.
+            exhaustive: search everywhere at once, as in a still picture.
 
         Returns:
             The faces in the picture, largest first.
@@ -150,33 +150,45 @@ class FaceFollower:
         self._rejected.next_frame()
         tracks = self.tracker.tracks
         regions = self._regions(picture, tracks, exhaustive=exhaustive)
-        views = self._followed(tracks, infer_crops)
-        known = _expected(tracks, views)
+        candidates = self._followed(tracks, infer_crops)
+        known_faces = _expected(tracks, candidates)
         if self.second is not None and not exhaustive and not self._is_full(tracks):
-            found = self.second(picture, infer_crops, known=known)
-            others = self._believed(found, infer_crops)
-            views += others
-            known += [view.own.face for view in others]
+            detections = self.second(picture, infer_crops, known=known_faces)
+            confirmed = self._confirmed_again(detections, infer_crops)
+            candidates += confirmed
+            known_faces += [candidate.parsed.face for candidate in confirmed]
         if regions:
-            found = self.finder(picture, infer_finder or infer_crops, regions=regions, known=known)
-            found = [*found, *_beside(views, known)]
-            views += self._fresh(
-                found, known, infer_crops, size=picture.shape[:2], exhaustive=exhaustive
+            detections = self.finder(
+                picture, infer_finder or infer_crops, regions=regions, known=known_faces
             )
-        owners = self.tracker.update([view.detection for view in views], seconds=seconds)
-        seen = [
-            (view, track) for view, track in zip(views, owners, strict=True) if track is not None
+            detections = [*detections, *_beside(candidates, known_faces)]
+            candidates += self._fresh(
+                detections, known_faces, infer_crops, size=picture.shape[:2], exhaustive=exhaustive
+            )
+        owners = self.tracker.update(
+            [candidate.detection for candidate in candidates], seconds=seconds
+        )
+        followed = [
+            (candidate, track)
+            for candidate, track in zip(candidates, owners, strict=True)
+            if track is not None
         ]
-        self._held.update([track.bounds for _, track in seen], self.tracker.tracks, seconds=seconds)
-        return self._faces(seen)
+        self._held.update(
+            [track.bounds for _, track in followed], self.tracker.tracks, seconds=seconds
+        )
+        return self._faces(followed)
 
-    def _believed(
-        self, found: Sequence[FaceDetection], infer_crops: InferCrops
-    ) -> list[CloserLook]:
-        """Closer looks at what has been looked at once, that show a face again."""
-        looked = self.look_closely(found[:_NEW_A_FRAME], infer_crops)
+    def _confirmed_again(
+        self, detections: Sequence[FaceDetection], infer_crops: InferCrops
+    ) -> list[FaceCandidate]:
+        """Those of the second finder's detections whose own crops show a face again."""
+        candidates = self.examine(detections[:_NEW_A_FRAME], infer_crops)
         least = self.settings.min_score
-        return [view for view in looked if view is not None and view.detection.score >= least]
+        return [
+            candidate
+            for candidate in candidates
+            if candidate is not None and candidate.detection.score >= least
+        ]
 
     def _is_full(self, tracks: Sequence[Track]) -> bool:
         return sum(track.is_present for track in tracks) >= self.settings.max_faces
@@ -193,23 +205,23 @@ class FaceFollower:
             return self.schedule.missing(height, width)
         return self.schedule.following(height, width)
 
-    def _followed(self, tracks: Sequence[Track], infer_crops: InferCrops) -> list[CloserLook]:
-        """What is seen in the crop of each followed face: every face that may be it."""
+    def _followed(self, tracks: Sequence[Track], infer_crops: InferCrops) -> list[FaceCandidate]:
+        """Every face in the crops of the followed ones: each may be the followed face."""
         crops = [track.crop for track in tracks]
-        views: list[CloserLook] = []
+        candidates: list[FaceCandidate] = []
         for track, crop, probabilities in zip(
             tracks, crops, infer_crops(crops) if crops else [], strict=True
         ):
-            here = faces_in_crop(probabilities, crop, self.label_set)
-            views += [
-                CloserLook(
+            all_parsed = faces_in_crop(probabilities, crop, self.label_set)
+            candidates += [
+                FaceCandidate(
                     crop=crop,
                     probabilities=probabilities,
-                    own=own,
-                    here=here,
-                    detection=own.detection(track_id=track.track_id),
+                    parsed=parsed,
+                    all_parsed=all_parsed,
+                    detection=parsed.detection(track_id=track.track_id),
                 )
-                for own in here
+                for parsed in all_parsed
             ]
             hair = None
             if track.is_present:
@@ -218,179 +230,187 @@ class FaceFollower:
                 away = replace(
                     hair.detection(track_id=track.track_id), score=hair.sure, is_turned_away=True
                 )
-                views.append(
-                    CloserLook(
+                candidates.append(
+                    FaceCandidate(
                         crop=crop,
                         probabilities=probabilities,
-                        own=hair,
-                        here=here,
+                        parsed=hair,
+                        all_parsed=all_parsed,
                         detection=away,
                     )
                 )
-        return views
+        return candidates
 
     def _fresh(
         self,
-        found: Sequence[FaceDetection],
-        known: Sequence[Box],
+        detections: Sequence[FaceDetection],
+        known_faces: Sequence[Box],
         infer_crops: InferCrops,
         *,
         size: tuple[int, int],
         exhaustive: bool,
-    ) -> list[CloserLook]:
-        """Look closely at what a finder has found beside the known faces."""
+    ) -> list[FaceCandidate]:
+        """Examine a finder's detections apart from the known faces; return the confirmed ones."""
         fresh = [
-            seen
-            for seen in found
-            if not is_one_of(seen.box, known) and not self._rejected.is_left_alone(seen.box)
+            detection
+            for detection in detections
+            if not is_one_of(detection.box, known_faces)
+            and not self._rejected.is_left_alone(detection.box)
         ]
         fresh = fresh[: self.settings.max_faces + _DOUBTFUL if exhaustive else _NEW_A_FRAME]
-        looked = self.look_closely(fresh, infer_crops)
+        candidates = self.examine(fresh, infer_crops)
         rows, columns = size
         least = self.settings.min_score
-        believed = [view is not None and view.detection.score >= least for view in looked]
+        is_confirmed = [
+            candidate is not None and candidate.detection.score >= least for candidate in candidates
+        ]
         # a finder may be sure of a place and wrong about the roll there
         doubtful = [
             index
-            for index, is_face in enumerate(believed)
+            for index, is_face in enumerate(is_confirmed)
             if not is_face and fresh[index].score >= _WORTH_TURNING
         ]
         doubtful = doubtful[:_TURNED] if exhaustive else []
         turned = [(index, turn) for index in doubtful for turn in _OTHER_TURNS]
-        again = self._closer(
+        again = self._examine_in_crops(
             [fresh[index] for index, _ in turned],
             [_crop_of(fresh[index], self.aspect, turn=turn) for index, turn in turned],
             infer_crops,
         )
-        for (index, _), view in zip(turned, again, strict=True):
-            before = looked[index] if believed[index] else None
-            if view is None or view.detection.score < least:
+        for (index, _), candidate in zip(turned, again, strict=True):
+            before = candidates[index] if is_confirmed[index] else None
+            if candidate is None or candidate.detection.score < least:
                 continue
-            # more is asked of what is a face only when one turns the picture
-            if not is_surely_a_face(view.own, view.crop, height=rows, width=columns):
+            # a face that is one only when the picture is rotated needs stronger evidence
+            if not is_surely_a_face(candidate.parsed, candidate.crop, height=rows, width=columns):
                 continue
-            if before is None or view.own.score > before.own.score:
-                looked[index], believed[index] = view, True
-        for seen, view, is_face in zip(fresh, looked, believed, strict=True):
+            if before is None or candidate.parsed.score > before.parsed.score:
+                candidates[index], is_confirmed[index] = candidate, True
+        for detection, candidate, is_face in zip(fresh, candidates, is_confirmed, strict=True):
             if not is_face:
-                may_be_one = view is not None and view.detection.score >= _MAY_BE_ONE * least
-                self._rejected.add(seen.box, may_be_one=may_be_one)
+                may_be_one = (
+                    candidate is not None and candidate.detection.score >= _MAY_BE_ONE * least
+                )
+                self._rejected.add(detection.box, may_be_one=may_be_one)
         return [
-            view
-            for view, is_face in zip(looked, believed, strict=True)
-            if view is not None and is_face
+            candidate
+            for candidate, is_face in zip(candidates, is_confirmed, strict=True)
+            if candidate is not None and is_face
         ]
 
-    def look_closely(
-        self, seen: Sequence[FaceDetection], infer_crops: InferCrops
-    ) -> list[CloserLook | None]:
-        """What the labels of a crop around each show; None where they show no face."""
-        return self._closer(seen, [_crop_of(one, self.aspect) for one in seen], infer_crops)
+    def examine(
+        self, detections: Sequence[FaceDetection], infer_crops: InferCrops
+    ) -> list[FaceCandidate | None]:
+        """Read the labels of a crop around each detection; None where they show no face."""
+        return self._examine_in_crops(
+            detections, [_crop_of(detection, self.aspect) for detection in detections], infer_crops
+        )
 
-    def _closer(
+    def _examine_in_crops(
         self,
-        fresh: Sequence[FaceDetection],
+        detections: Sequence[FaceDetection],
         plans: Sequence[Crop],
         infer_crops: InferCrops,
-    ) -> list[CloserLook | None]:
-        """What the labels of a crop around each show, and of a better one where it was off."""
-        looked: list[CloserLook | None] = [None] * len(fresh)
+    ) -> list[FaceCandidate | None]:
+        """Read the labels of these crops, and of a better one where the face does not fit it."""
+        candidates: list[FaceCandidate | None] = [None] * len(detections)
         again = list(enumerate(plans))
         for attempt in range(1 + _CORRECTIONS):
             crops = [crop for _, crop in again]
             maps = infer_crops(crops) if crops else []
             waiting, again = again, []
             for (index, crop), probabilities in zip(waiting, maps, strict=True):
-                view = self._looked(fresh[index], crop, probabilities)
-                before = looked[index]
-                if view is None or (
-                    before is not None and view.own.score < before.own.score - 0.05
+                candidate = self._candidate(detections[index], crop, probabilities)
+                before = candidates[index]
+                if candidate is None or (
+                    before is not None and candidate.parsed.score < before.parsed.score - 0.05
                 ):
                     continue
-                looked[index] = view
-                if attempt < _CORRECTIONS and not fits(crop, view.own, aspect=self.aspect):
-                    roll = planned_roll(view.own.roll_degrees, crop)
-                    side = crop_side(view.own.head, self.aspect)
-                    anew = crop_around(*view.own.head.centre, side, self.aspect, roll)
+                candidates[index] = candidate
+                if attempt < _CORRECTIONS and not fits(crop, candidate.parsed, aspect=self.aspect):
+                    roll = planned_roll(candidate.parsed.roll_degrees, crop)
+                    side = crop_side(candidate.parsed.head, self.aspect)
+                    anew = crop_around(*candidate.parsed.head.centre, side, self.aspect, roll)
                     again.append((index, anew))
-        return looked
+        return candidates
 
-    def _looked(
-        self, seen: FaceDetection, crop: Crop, probabilities: Probabilities
-    ) -> CloserLook | None:
-        """A finder's face in its own crop; None where the labels show none."""
-        here = faces_in_crop(probabilities, crop, self.label_set)
-        own = nearest(here, seen.head or seen.box)
-        if own is None:
+    def _candidate(
+        self, detection: FaceDetection, crop: Crop, probabilities: Probabilities
+    ) -> FaceCandidate | None:
+        """A detection with what the labels of its crop show; None where they show no face."""
+        all_parsed = faces_in_crop(probabilities, crop, self.label_set)
+        parsed = nearest(all_parsed, detection.head or detection.box)
+        if parsed is None:
             return None
-        score = face_probability(seen.score, own.score, height=own.face.height)
-        return CloserLook(
+        score = face_probability(detection.score, parsed.score, height=parsed.face.height)
+        return FaceCandidate(
             crop=crop,
             probabilities=probabilities,
-            own=own,
-            here=here,
-            detection=replace(own.detection(), score=score),
+            parsed=parsed,
+            all_parsed=all_parsed,
+            detection=replace(parsed.detection(), score=score),
         )
 
-    def _faces(self, seen: Sequence[tuple[CloserLook, Track]]) -> tuple[TrackedFace, ...]:
+    def _faces(self, followed: Sequence[tuple[FaceCandidate, Track]]) -> tuple[TrackedFace, ...]:
         faces = []
-        for view, track in seen:
+        for candidate, track in followed:
             others = [
-                Crop(box=other.own.head, roll_degrees=other.crop.roll_degrees)
-                for other, whose in seen
+                Crop(box=other.parsed.head, roll_degrees=other.crop.roll_degrees)
+                for other, whose in followed
                 if whose is not track
             ]
             foreign = foreign_cells(
-                view.crop,
-                view.own,
+                candidate.crop,
+                candidate.parsed,
                 heads=others,
-                beside=view.here,
-                rows=view.probabilities.shape[0],
+                beside=candidate.all_parsed,
+                rows=candidate.probabilities.shape[0],
             )
             faces.append(
                 TrackedFace(
                     track_id=track.track_id,
                     head=track.bounds,
                     face=track.face,
-                    score=view.detection.score,
-                    crop=view.crop,
-                    probabilities=view.probabilities,
+                    score=candidate.detection.score,
+                    crop=candidate.crop,
+                    probabilities=candidate.probabilities,
                     foreign=foreign,
                 )
             )
         return tuple(sorted(faces, key=lambda face: (-face.head.area, face.track_id)))
 
 
-def _expected(tracks: Sequence[Track], views: Sequence[CloserLook]) -> list[Box]:
-    """The faces that go on, one a track: all else that shows in their crops is to be found."""
-    known = []
+def _expected(tracks: Sequence[Track], candidates: Sequence[FaceCandidate]) -> list[Box]:
+    """The face boxes that continue tracks, one each: all others in their crops may be new."""
+    continuing = []
     for track in tracks:
-        mine = [
-            view.own
-            for view in views
-            if view.detection.track_id == track.track_id and not view.detection.is_turned_away
+        of_track = [
+            candidate.parsed
+            for candidate in candidates
+            if candidate.detection.track_id == track.track_id
+            and not candidate.detection.is_turned_away
         ]
-        own = nearest(mine, track.head)
-        if own is not None:
-            known.append(own.face)
-    return known
+        parsed = nearest(of_track, track.head)
+        if parsed is not None:
+            continuing.append(parsed.face)
+    return continuing
 
 
-def _beside(views: Sequence[CloserLook], known: Sequence[Box]) -> list[FaceDetection]:
-    """Other people's faces in the crops of followed ones: the finder has not said a thing."""
+def _beside(candidates: Sequence[FaceCandidate], known_faces: Sequence[Box]) -> list[FaceDetection]:
+    """Other people's faces in the crops of followed ones, which the finder has not scored."""
     others = [
-        view.own
-        for view in views
-        if not view.detection.is_turned_away
-        and view.own.promise >= _SUGGESTED
-        and not is_one_of(view.own.face, known)
+        candidate.parsed
+        for candidate in candidates
+        if not candidate.detection.is_turned_away
+        and candidate.parsed.promise >= _SUGGESTED
+        and not is_one_of(candidate.parsed.face, known_faces)
     ]
-    return [replace(own.detection(), score=UNKNOWN_SCORE) for own in distinct_parsed(others)]
+    return [replace(parsed.detection(), score=UNKNOWN_SCORE) for parsed in distinct_parsed(others)]
 
 
-def _crop_of(seen: FaceDetection, aspect: float, *, turn: float = 0.0) -> Crop:
+def _crop_of(detection: FaceDetection, aspect: float, *, turn: float = 0.0) -> Crop:
     """The crop around a detection, turned further by some degrees."""
-    head = seen.head or seen.box
-    roll = planned_roll(seen.roll_degrees, Crop(box=head))
+    head = detection.head or detection.box
+    roll = planned_roll(detection.roll_degrees, Crop(box=head))
     side = crop_side(head, aspect)
     return crop_around(*head.centre, side, aspect, wrapped(roll + turn))

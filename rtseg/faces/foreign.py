@@ -16,7 +16,7 @@ _BESIDE = 0.6  # so many heights of the head away, it is another head and no par
 
 def foreign_cells(
     crop: Crop,
-    own: ParsedFace,
+    parsed: ParsedFace,
     *,
     heads: Iterable[Crop],
     beside: Sequence[ParsedFace],
@@ -26,18 +26,18 @@ def foreign_cells(
 
     Args:
         crop: the crop.
-        own: the head that it is about.
+        parsed: the face that the crop was made for.
         heads: of the others that are followed, each turned as it is.
         beside: everything that was read off the crop's map.
         rows: of the map: what was read may be coarser.
     """
-    cells = np.zeros_like(own.cells)
+    cells = np.zeros_like(parsed.cells)
     for head in heads:
         cells |= _cells_on(crop, head, *cells.shape)
     for other in beside:
-        if gap(other.head, own.head) > _BESIDE and other.parts > 0.5:
+        if gap(other.head, parsed.head) > _BESIDE and other.parts > 0.5:
             cells |= other.cells
-    cells &= ~own.cells
+    cells &= ~parsed.cells
     if not cells.any():
         return None
     block = rows // cells.shape[0]

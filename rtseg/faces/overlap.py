@@ -26,10 +26,10 @@ def is_same(first: Box, second: Box) -> bool:
     return max(0.0, width) * max(0.0, height) > _INSIDE * small.area
 
 
-def distinct(found: Iterable[FaceDetection]) -> list[FaceDetection]:
+def distinct(detections: Iterable[FaceDetection]) -> list[FaceDetection]:
     """One detection a face, the surest of each, the surest first."""
-    kept: list[FaceDetection] = []
-    for face in sorted(found, key=lambda one: -one.score):
-        if not is_one_of(face.box, [other.box for other in kept]):
-            kept.append(face)
-    return kept
+    distinct_detections: list[FaceDetection] = []
+    for face in sorted(detections, key=lambda detection: -detection.score):
+        if not is_one_of(face.box, [other.box for other in distinct_detections]):
+            distinct_detections.append(face)
+    return distinct_detections

@@ -126,21 +126,21 @@ def parse_faces(
     if not faces:
         return []
     _, heads = cv2.connectedComponents((kind > 0).view(np.uint8), connectivity=8)
-    boxes = [cell_box(own) for own in faces]
+    boxes = [cell_box(face_cells) for face_cells in faces]
     head_sure = probabilities[:, :, [*label_set.head]].sum(2)
-    found = []
-    for index, own in enumerate(faces):
-        judged = score_face(probabilities, own, label_set)
-        cells = own | hair_of(index, own, kind == 2, heads, boxes)
+    parsed = []
+    for index, face_cells in enumerate(faces):
+        judged = score_face(probabilities, face_cells, label_set)
+        cells = face_cells | hair_of(index, face_cells, kind == 2, heads, boxes)
         head = _frame_box(cells, head_sure, region)
         turned = judged.roll_degrees
-        found.append(
+        parsed.append(
             ParsedFace(
                 head=head,
                 bounds=head if region.is_upright else _bounds(cells, region),
-                face=_frame_box(own, head_sure, region)
+                face=_frame_box(face_cells, head_sure, region)
                 if region.is_upright
-                else _bounds(own, region),
+                else _bounds(face_cells, region),
                 sure=judged.sure,
                 parts=judged.parts,
                 certain=judged.certain,
@@ -149,7 +149,7 @@ def parse_faces(
                 is_cut=_touches_edge(cells),
             )
         )
-    return found
+    return parsed
 
 
 def parsed_head(
@@ -236,16 +236,16 @@ def _touches_edge(mask: Mask) -> bool:
     return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
-def distinct_parsed(found: Sequence[ParsedFace]) -> list[ParsedFace]:
+def distinct_parsed(parsed: Sequence[ParsedFace]) -> list[ParsedFace]:
     """One detection a face, of several looks: the whole ones before the cut, then the surest."""
-    kept: list[ParsedFace] = []
-    for detection in sorted(found, key=lambda seen: (seen.is_cut, -seen.promise)):
-        if not is_one_of(detection.face, [other.face for other in kept]):
-            kept.append(detection)
-    return kept
+    distinct_faces: list[ParsedFace] = []
+    for face in sorted(parsed, key=lambda face: (face.is_cut, -face.promise)):
+        if not is_one_of(face.face, [other.face for other in distinct_faces]):
+            distinct_faces.append(face)
+    return distinct_faces
 
 
-def nearest(here: Sequence[ParsedFace], head: Box) -> ParsedFace | None:
+def nearest(parsed: Sequence[ParsedFace], head: Box) -> ParsedFace | None:
     """The detection that continues a head: the nearest of those that are not far off."""
-    near = [seen for seen in here if gap(seen.head, head) < 0.7 and seen.score > 0]
-    return min(near, key=lambda seen: gap(seen.head, head) - 0.3 * seen.score, default=None)
+    near = [face for face in parsed if gap(face.head, head) < 0.7 and face.score > 0]
+    return min(near, key=lambda face: gap(face.head, head) - 0.3 * face.score, default=None)

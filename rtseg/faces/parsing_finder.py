@@ -59,9 +59,9 @@ class ParsingFinder:
         self._rejected.next_frame()
         height, width = picture.shape[:2]
         maps = infer(regions) if regions else []
-        found: list[ParsedFace] = []
+        parsed: list[ParsedFace] = []
         for region, probabilities in zip(regions, maps, strict=True):
-            found += parse_faces(
+            parsed += parse_faces(
                 readable(probabilities),
                 region,
                 self.label_set,
@@ -70,18 +70,18 @@ class ParsingFinder:
             )
         smallest = _MIN_HEAD * min(height, width)
         fresh = [
-            seen
-            for seen in distinct_parsed([one for one in found if one.promise >= _SEEN])
-            if seen.head.height >= smallest
-            and _reaches_into(seen.head, height, width)
-            and not is_one_of(seen.face, known)
-            and not self._rejected.is_left_alone(seen.head)
+            face
+            for face in distinct_parsed([face for face in parsed if face.promise >= _SEEN])
+            if face.head.height >= smallest
+            and _reaches_into(face.head, height, width)
+            and not is_one_of(face.face, known)
+            and not self._rejected.is_left_alone(face.head)
         ]
         exhaustive = len(regions) >= _EXHAUSTIVE_REGIONS
         most = _MOST_EXHAUSTIVE if exhaustive else _MOST
-        fresh = sorted(fresh, key=lambda seen: -seen.promise)[:most]
+        fresh = sorted(fresh, key=lambda face: -face.promise)[:most]
         confirmed = self._confirmed(fresh, infer, size=(height, width), exhaustive=exhaustive)
-        return [refined.own.detection() for refined in confirmed if refined.own is not None]
+        return [refined.parsed.detection() for refined in confirmed if refined.parsed is not None]
 
     def _confirmed(
         self,
@@ -96,7 +96,7 @@ class ParsingFinder:
         confirmed = [closer for _, closer in looks if _is_face(closer, *size)]
         doubtful = [coarse for coarse, closer in looks if not _is_face(closer, *size)]
         # every second time, and one at a time: few heads lie on their side
-        lying = [seen for seen in doubtful if exhaustive or self._rejected.tries(seen.head) % 2]
+        lying = [face for face in doubtful if exhaustive or self._rejected.tries(face.head) % 2]
         lying = lying if exhaustive else lying[:1]
         for coarse, closer in zip(lying, self._refiner.sideways(lying, infer), strict=True):
             if _is_face(closer, *size):
@@ -108,8 +108,8 @@ class ParsingFinder:
 
 
 def _is_face(closer: Refined, height: int, width: int) -> bool:
-    return closer.own is not None and is_surely_a_face(
-        closer.own, closer.crop, height=height, width=width
+    return closer.parsed is not None and is_surely_a_face(
+        closer.parsed, closer.crop, height=height, width=width
     )
 
 

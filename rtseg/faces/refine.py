@@ -12,36 +12,36 @@ from rtseg.frames import Box, Probabilities
 from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 from rtseg.labels import LabelSet
 
-_ROLL_OFF_DEGREES = 15.0  # from which a crop is turned anew at once, not over the next frames
-_ROLL_FROM_AFAR_DEGREES = 30.0  # from afar, only more is believed; less is read well upright
-_SIDEWAYS_DEGREES = 75.0  # both ways; what lies flat is then tilted no more than networks know
-_CORRECTIONS = 3  # at most so many further looks, where the crop was off
-_BEYOND = 0.5  # of what is seen of a head, may lie beyond the edge that cuts it
+_ROLL_OFF_DEGREES = 15.0  # a crop that is off by more is rotated at once, not over several frames
+_ROLL_FROM_AFAR_DEGREES = 30.0  # a coarse roll estimate is ignored below this
+_SIDEWAYS_DEGREES = 75.0  # both ways; a face lying flat is then tilted no more than in training
+_CORRECTIONS = 3  # further crops, at most, where the first one did not fit
+_BEYOND = 0.5  # a cut head extends at most this share of its visible part beyond the edge
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Refined:
-    """What a closer look saw.
+    """The labels of one detection's own crop.
 
     Attributes:
-        crop, probabilities: what was looked at, and its map.
-        own: the face that was expected there; None if there is none.
-        here: everything that was seen.
+        crop, probabilities: the examined crop, and the probabilities of its classes.
+        parsed: the face that was expected there; None if there is none.
+        all_parsed: every face in the crop.
     """
 
     crop: Crop
     probabilities: Probabilities
-    own: ParsedFace | None
-    here: list[ParsedFace]
+    parsed: ParsedFace | None
+    all_parsed: list[ParsedFace]
 
     @property
     def score(self) -> float:
-        """How sure it is a face, 0..1."""
-        return self.own.score if self.own is not None else 0.0
+        """The score of the expected face, 0..1; 0 if there is none."""
+        return self.parsed.score if self.parsed is not None else 0.0
 
 
 class Refiner:
-    """Looks at single heads.
+    """Runs the network on crops around single heads.
 
     Args:
         label_set: must say which ids make up a face.
@@ -53,31 +53,31 @@ class Refiner:
         self.aspect = aspect
 
     def at(self, coarse: Sequence[ParsedFace], infer_crops: InferCrops) -> list[Refined]:
-        """Look at heads that were seen from afar, and again where the crop was off."""
-        rolls = [seen.roll_degrees or 0.0 for seen in coarse]
+        """Examine heads found in a large picture, and again where the crop did not fit the face."""
+        rolls = [face.roll_degrees or 0.0 for face in coarse]
         plans = [
-            self._around(seen.head, roll if abs(roll) > _ROLL_FROM_AFAR_DEGREES else 0.0)
-            for seen, roll in zip(coarse, rolls, strict=True)
+            self._around(face.head, roll if abs(roll) > _ROLL_FROM_AFAR_DEGREES else 0.0)
+            for face, roll in zip(coarse, rolls, strict=True)
         ]
-        closer = self._infer(plans, [seen.head for seen in coarse], infer_crops)
+        closer = self._infer(plans, [face.head for face in coarse], infer_crops)
         for _ in range(_CORRECTIONS):
             again = [
-                (index, done.own)
+                (index, done.parsed)
                 for index, done in enumerate(closer)
-                if done.own is not None and not fits(done.crop, done.own, aspect=self.aspect)
+                if done.parsed is not None and not fits(done.crop, done.parsed, aspect=self.aspect)
             ]
             plans = [
                 self._around(
-                    whole_head(own, closer[index].crop),
-                    planned_roll(own.roll_degrees, closer[index].crop),
+                    whole_head(parsed, closer[index].crop),
+                    planned_roll(parsed.roll_degrees, closer[index].crop),
                 )
-                for index, own in again
+                for index, parsed in again
             ]
-            anew = self._infer(plans, [own.head for _, own in again], infer_crops)
+            anew = self._infer(plans, [parsed.head for _, parsed in again], infer_crops)
             for (index, _), better in zip(again, anew, strict=True):
                 is_turned_anew = better.crop.roll_degrees != closer[index].crop.roll_degrees
                 # a roll read wrongly makes things worse
-                if better.own and not (
+                if better.parsed and not (
                     is_turned_anew and better.score < closer[index].score - 0.05
                 ):
                     closer[index] = better
@@ -86,8 +86,8 @@ class Refiner:
     def sideways(self, coarse: Sequence[ParsedFace], infer_crops: InferCrops) -> list[Refined]:
         """Look at heads as if they lay on their side, this and that way; the better one of each."""
         both = [
-            (self._around(seen.head, roll), seen.head)
-            for seen in coarse
+            (self._around(face.head, roll), face.head)
+            for face in coarse
             for roll in (-_SIDEWAYS_DEGREES, _SIDEWAYS_DEGREES)
         ]
         closer = self._infer([plan for plan, _ in both], [head for _, head in both], infer_crops)
@@ -107,20 +107,25 @@ class Refiner:
         for crop, head, probabilities in zip(
             crops, heads, infer_crops(crops) if crops else [], strict=True
         ):
-            here = faces_in_crop(probabilities, crop, self.label_set)
+            all_parsed = faces_in_crop(probabilities, crop, self.label_set)
             closer.append(
-                Refined(crop=crop, probabilities=probabilities, own=nearest(here, head), here=here)
+                Refined(
+                    crop=crop,
+                    probabilities=probabilities,
+                    parsed=nearest(all_parsed, head),
+                    all_parsed=all_parsed,
+                )
             )
         return closer
 
 
-def fits(crop: Crop, own: ParsedFace, *, aspect: float) -> bool:
+def fits(crop: Crop, parsed: ParsedFace, *, aspect: float) -> bool:
     """Whether a crop is about the one that would be planned around what was seen in it."""
-    if own.is_cut:
+    if parsed.is_cut:
         return False
-    ratio = crop_side(own.head, aspect) / crop.box.height
-    (x0, y0), (x1, y1) = crop.box.centre, own.head.centre
-    off = abs(wrapped(planned_roll(own.roll_degrees, crop) - crop.roll_degrees))
+    ratio = crop_side(parsed.head, aspect) / crop.box.height
+    (x0, y0), (x1, y1) = crop.box.centre, parsed.head.centre
+    off = abs(wrapped(planned_roll(parsed.roll_degrees, crop) - crop.roll_degrees))
     return (
         0.8 < ratio < 1.25
         and max(abs(x1 - x0), abs(y1 - y0)) < 0.12 * crop.box.height
@@ -128,13 +133,13 @@ def fits(crop: Crop, own: ParsedFace, *, aspect: float) -> bool:
     )
 
 
-def whole_head(own: ParsedFace, crop: Crop) -> Box:
+def whole_head(parsed: ParsedFace, crop: Crop) -> Box:
     """A head with what of it lies beyond the edges of the crop, by a guess.
 
     A tile may end in the middle of a head: the crop around what the tile showed does as well.
     """
-    head, cells = own.head, own.cells
-    if not own.is_cut or not crop.is_upright:
+    head, cells = parsed.head, parsed.cells
+    if not parsed.is_cut or not crop.is_upright:
         return head
     more_x, more_y = _BEYOND * head.width, _BEYOND * head.height
     return Box(

@@ -97,8 +97,8 @@ class Schedule:
         return looks + [_at(fine or tiles, self._next_turn()) for _ in range(count)]
 
     def _regions(self, height: int, width: int) -> Tiles:
-        found = tile_picture(height, width, aspect=self.aspect, stretch=self.stretch)
-        return found if self.fine else found._replace(fine=())
+        tiles = tile_picture(height, width, aspect=self.aspect, stretch=self.stretch)
+        return tiles if self.fine else tiles._replace(fine=())
 
     def _next_turn(self) -> int:
         self._turn += 1

@@ -40,24 +40,24 @@ class FaceScore:
     roll_degrees: float | None
 
 
-def score_face(probabilities: Probabilities, own: Mask, label_set: LabelSet) -> FaceScore:
+def score_face(probabilities: Probabilities, face: Mask, label_set: LabelSet) -> FaceScore:
     """Judge the cells of what may be a face.
 
     Args:
         probabilities: float32 (rows, columns, classes), cells square.
-        own: bool (rows, columns), the cells.
+        face: bool (rows, columns), the cells of the face.
         label_set: must say which ids make up a face.
     """
-    inside = probabilities[own]  # (cells, classes)
+    inside = probabilities[face]  # (cells, classes)
     sure = min(1.0, float(inside[:, list(label_set.face)].sum(1).mean()))
     groups = label_set.face_parts
     if not groups:
         return FaceScore(sure=sure, parts=1.0, certain=1.0, roll_degrees=None)
     enough = max(0.3, 0.004 * len(inside))  # cells' worth of probability
     present = sum(bool(inside[:, list(ids)].sum() >= enough) for ids in groups)
-    wanted = max(1, min(3, len(groups) - 1))
-    parts = min(1.0, present / wanted)
-    places = _Places(inside, own, enough=enough, least=0.0)
+    expected = max(1, min(3, len(groups) - 1))
+    parts = min(1.0, present / expected)
+    places = _Places(inside, face, enough=enough, least=0.0)
     eyes, nose, mouth = (
         places.of(ids) for ids in (label_set.eyes, label_set.nose, label_set.mouth)
     )
@@ -65,7 +65,7 @@ def score_face(probabilities: Probabilities, own: Mask, label_set: LabelSet) -> 
     if eyes and nose and mouth and not _in_order(eyes, nose, mouth, size=size):
         parts *= 0.6
     # little doubts all over a face would draw every part's middle to the face's
-    clear = _Places(inside, own, enough=enough, least=_CLEAR)
+    clear = _Places(inside, face, enough=enough, least=_CLEAR)
     return FaceScore(
         sure=sure,
         parts=parts,
@@ -89,10 +89,10 @@ class _Places:
     """Where the parts of a face lie."""
 
     def __init__(
-        self, inside: npt.NDArray[np.float32], own: Mask, *, enough: float, least: float
+        self, inside: npt.NDArray[np.float32], face: Mask, *, enough: float, least: float
     ) -> None:
         self._inside = inside
-        self._rows, self._columns = np.nonzero(own)
+        self._rows, self._columns = np.nonzero(face)
         self._enough = enough
         self._least = least
 

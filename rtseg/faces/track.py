@@ -139,7 +139,7 @@ def gap(first: Box, second: Box) -> float:
     return math.hypot(x1 - x0, y1 - y0) / max(first.height, second.height)
 
 
-def may_be_same(lost: Box, found: Box) -> bool:
+def may_be_same(lost: Box, detected: Box) -> bool:
     """Whether a face may have come from there within an absence."""
-    ratio = found.height / lost.height
-    return gap(lost, found) < 1.5 and 0.5 < ratio < 2.0
+    ratio = detected.height / lost.height
+    return gap(lost, detected) < 1.5 and 0.5 < ratio < 2.0

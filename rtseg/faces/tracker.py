@@ -62,65 +62,67 @@ class FaceTracker:
     ) -> Sequence[Track | None]:
         """See `Tracker`."""
         self.forget(seconds=seconds)
-        found: list[Track | None] = [None] * len(detections)
+        owners: list[Track | None] = [None] * len(detections)
         for index, continued in self._continued(detections):
-            found[index] = continued
-        followed = {id(track) for track in found if track is not None}
+            owners[index] = continued
+        followed = {id(track) for track in owners if track is not None}
         for track in self._tracks:
             track.is_present = id(track) in followed
-        for seen, owner in zip(detections, found, strict=True):
+        for detection, owner in zip(detections, owners, strict=True):
             if owner is not None:
-                owner.follow(seen, seconds=seconds, aspect=self.aspect)
-        self._begin(detections, found, seconds=seconds)
-        return found
+                owner.follow(detection, seconds=seconds, aspect=self.aspect)
+        self._begin(detections, owners, seconds=seconds)
+        return owners
 
     def _continued(self, detections: Sequence[FaceDetection]) -> list[tuple[int, Track]]:
         """Which detection continues which track, the nearest pairs first."""
         by_id = {track.track_id: track for track in self._tracks}
         pairs: list[tuple[float, int, Track]] = []
-        for index, seen in enumerate(detections):
-            track = by_id.get(seen.track_id) if seen.track_id is not None else None
+        for index, detection in enumerate(detections):
+            track = by_id.get(detection.track_id) if detection.track_id is not None else None
             if track is None:
                 continue
-            apart = gap(seen.head or seen.box, track.head)
+            apart = gap(detection.head or detection.box, track.head)
             least = KEPT_SCORE if track.is_present else REGAINED_SCORE
-            if apart < _NEAR and seen.score >= least:
-                cost = apart - 0.3 * seen.score + _AWAY_COSTS * seen.is_turned_away
+            if apart < _NEAR and detection.score >= least:
+                cost = apart - 0.3 * detection.score + _AWAY_COSTS * detection.is_turned_away
                 pairs.append((cost, index, track))
         pairs.sort(key=lambda pair: (pair[0], pair[2].track_id))
         chosen: list[tuple[int, Track]] = []
         for _, index, track in pairs:
-            taken = [detections[other].box for other, _ in chosen]
+            chosen_boxes = [detections[other].box for other, _ in chosen]
             is_free = all(track is not other for _, other in chosen)
-            if is_free and not is_one_of(detections[index].box, taken):
+            if is_free and not is_one_of(detections[index].box, chosen_boxes):
                 chosen.append((index, track))
         return chosen
 
     def _begin(
         self,
         detections: Sequence[FaceDetection],
-        found: list[Track | None],
+        owners: list[Track | None],
         *,
         seconds: float,
     ) -> None:
         """Give what is new a track, the largest first where there is no room for all."""
-        taken = [detections[index].box for index, track in enumerate(found) if track is not None]
-        fresh = [index for index, seen in enumerate(detections) if seen.track_id is None]
+        followed_boxes = [
+            detections[index].box for index, track in enumerate(owners) if track is not None
+        ]
+        fresh = [index for index, detection in enumerate(detections) if detection.track_id is None]
         fresh.sort(key=lambda index: -(detections[index].head or detections[index].box).area)
         for index in fresh:
-            seen = detections[index]
-            if len(taken) >= self.max_faces:
+            detection = detections[index]
+            if len(followed_boxes) >= self.max_faces:
                 break
-            if is_one_of(seen.box, taken):
+            if is_one_of(detection.box, followed_boxes):
                 continue
-            track = self._lost_or_new(seen, seconds=seconds)
-            track.follow(seen, seconds=seconds, aspect=self.aspect)
-            found[index] = track
-            taken.append(seen.box)
+            track = self._lost_or_new(detection, seconds=seconds)
+            track.follow(detection, seconds=seconds, aspect=self.aspect)
+            owners[index] = track
+            followed_boxes.append(detection.box)
 
-    def _lost_or_new(self, seen: FaceDetection, *, seconds: float) -> Track:
+    def _lost_or_new(self, detection: FaceDetection, *, seconds: float) -> Track:
         """A track for a detection: with the id of a lost one that it continues, or a new id."""
-        head = seen.head or seen.box
+        head = detection.head or detection.box
         lost = [
             track
             for track in self._tracks
@@ -138,7 +140,7 @@ class FaceTracker:
             track_id=track_id,
             head=head,
             crop=crop_around(*head.centre, side, self.aspect, 0.0),
-            score=seen.score,
+            score=detection.score,
             seen_seconds=seconds,
         )
         self._tracks.append(track)

@@ -48,18 +48,18 @@ def head_without_face(
     sure = float(read[cells][:, [*label_set.face, *label_set.hair]].sum(1).mean())
     if sure < _LEAST_SURE:
         return None
-    found = parsed_head(read, cells, crop, label_set, face=track.seen_face, sure=min(1.0, sure))
-    ratio = found.head.height / track.head.height
+    parsed = parsed_head(read, cells, crop, label_set, face=track.seen_face, sure=min(1.0, sure))
+    ratio = parsed.head.height / track.head.height
     if not _LEAST_SIZE < ratio < _MOST_SIZE:
         return None
-    (x0, y0), (x1, y1) = track.head.centre, found.head.centre
+    (x0, y0), (x1, y1) = track.head.centre, parsed.head.centre
     return parsed_head(
         read,
         cells,
         crop,
         label_set,
         face=_moved(track.seen_face, x1 - x0, y1 - y0),
-        sure=found.sure,
+        sure=parsed.sure,
     )
 
 

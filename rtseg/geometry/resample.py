@@ -108,8 +108,8 @@ def carried_over(values: Grid, was: Crop, now: Crop) -> tuple[Grid, npt.NDArray[
         return interpolate(values, y, x), np.outer(y_known, x_known)
     import cv2
 
-    there = np.vstack((now.grid_from_frame(rows, columns), [0, 0, 1]))
-    matrix = was.grid_from_frame(rows, columns) @ np.linalg.inv(there)
+    matrix_now = np.vstack((now.grid_from_frame(rows, columns), [0, 0, 1]))
+    matrix = was.grid_from_frame(rows, columns) @ np.linalg.inv(matrix_now)
     moved = cv2.warpAffine(
         values,
         matrix,
@@ -120,8 +120,8 @@ def carried_over(values: Grid, was: Crop, now: Crop) -> tuple[Grid, npt.NDArray[
     x, y = np.meshgrid(np.arange(columns), np.arange(rows))
     old_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
     old_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
-    known = (old_x >= -0.5) & (old_x <= columns - 0.5) & (old_y >= -0.5) & (old_y <= rows - 0.5)
-    return moved.astype(np.float32, copy=False), known.astype(np.float32)
+    is_known = (old_x >= -0.5) & (old_x <= columns - 0.5) & (old_y >= -0.5) & (old_y <= rows - 0.5)
+    return moved.astype(np.float32, copy=False), is_known.astype(np.float32)
 
 
 def _carried_positions(
@@ -134,5 +134,5 @@ def _carried_positions(
         0, cells, origin=(was_start - now_start) / cell, extent=was_extent / cell, cells=cells
     )
     centres = now_start + (np.arange(cells) + 0.5) * cell
-    known = (centres >= was_start) & (centres <= was_start + was_extent)
-    return positions, known.astype(np.float32)
+    is_known = (centres >= was_start) & (centres <= was_start + was_extent)
+    return positions, is_known.astype(np.float32)

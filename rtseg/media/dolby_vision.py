@@ -89,8 +89,8 @@ class DolbyVision:
         base = record[4] >> 4
         if is_transport and not has_base_layer:
             base = record[6] >> 4  # preceded by the number of the stream that it depends on
-        known = profile in (4, 5, 7, 8, 9, 10, 20)
-        return cls(profile=profile, base=base) if known else None
+        is_known = profile in (4, 5, 7, 8, 9, 10, 20)
+        return cls(profile=profile, base=base) if is_known else None
 
     @classmethod
     def _of_picture(cls, picture: VideoFrame) -> Self | None:

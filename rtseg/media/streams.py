@@ -139,7 +139,7 @@ def chapters_within(
         start, end: the window in the container's time; None for no limit.
         zero: the time that becomes zero in the result.
     """
-    kept = []
+    chapters_inside = []
     for entry in container.chapters():
         tick = entry["time_base"] or Fraction(1)
         first, last = entry["start"] * tick, entry["end"] * tick
@@ -148,5 +148,7 @@ def chapters_within(
             last = min(last, end)
         if first < last:
             title = entry["metadata"].get("title", "")
-            kept.append(Chapter(start_seconds=first - zero, end_seconds=last - zero, title=title))
-    return tuple(kept)
+            chapters_inside.append(
+                Chapter(start_seconds=first - zero, end_seconds=last - zero, title=title)
+            )
+    return tuple(chapters_inside)

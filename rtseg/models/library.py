@@ -99,8 +99,8 @@ def _checked(architecture: str, kind: _Smp, options: Mapping[str, Any]) -> dict[
                 and all(type(item) is int and 1 <= item <= 1024 for item in value)
             )
         else:
-            known = listed(("encoder_name", *kind.numbers, *kind.sequences))
-            raise ValueError(f"{architecture} has no option {name!r}; allowed: {known}")
+            option_names = listed(("encoder_name", *kind.numbers, *kind.sequences))
+            raise ValueError(f"{architecture} has no option {name!r}; allowed: {option_names}")
         if not fine:
             shown = f"{allowed[0]}..{allowed[-1]}" if isinstance(allowed, range) else allowed
             raise ValueError(f"{name} is {value!r}; allowed: {shown}")

@@ -45,15 +45,15 @@ def class_run_lengths(labels: LabelMap) -> dict[int, dict[str, Any]]:
     starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
     ends = np.concatenate((starts[1:], [flat.size]))
     values = flat[starts]
-    found = {}
+    encoded = {}
     for label_id in np.unique(values):
-        mine = values == label_id
-        edges = np.column_stack((starts[mine], ends[mine])).reshape(-1)
+        is_label = values == label_id
+        edges = np.column_stack((starts[is_label], ends[is_label])).reshape(-1)
         counts = np.diff(edges, prepend=0)
         if edges[-1] < flat.size:
             counts = np.append(counts, flat.size - edges[-1])
-        found[int(label_id)] = {"size": [height, width], "counts": _compressed(counts)}
-    return found
+        encoded[int(label_id)] = {"size": [height, width], "counts": _compressed(counts)}
+    return encoded
 
 
 def _compressed(counts: npt.NDArray[np.int64]) -> str:

@@ -51,8 +51,8 @@ def face_mask(segmentation: Segmentation, face: Face, ids: Sequence[int]) -> Mas
         return mask
     rows, columns = np.nonzero(mask)
     distances = [_distance(other, rows, columns) for other in segmentation.faces]
-    mine = np.argmin(distances, axis=0) == segmentation.faces.index(face)
-    mask[rows[~mine], columns[~mine]] = False
+    is_nearest = np.argmin(distances, axis=0) == segmentation.faces.index(face)
+    mask[rows[~is_nearest], columns[~is_nearest]] = False
     return mask
 
 
@@ -74,8 +74,8 @@ def labels_by_face(segmentation: Segmentation) -> Iterator[tuple[Face | None, La
         if len(segmentation.faces) == 1:
             yield face, segmentation.labels
         else:
-            own = face_mask(segmentation, face, segmentation.label_set.foreground)
-            yield face, np.where(own, segmentation.labels, np.uint8(255))
+            face_pixels = face_mask(segmentation, face, segmentation.label_set.foreground)
+            yield face, np.where(face_pixels, segmentation.labels, np.uint8(255))
 
 
 def instances(segmentation: Segmentation) -> Iterator[Instance]:

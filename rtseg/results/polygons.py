@@ -25,6 +25,6 @@ def polygons_of(mask: npt.NDArray[np.bool_]) -> list[Polygon]:
     outlines, _ = cv2.findContours(
         np.ascontiguousarray(mask).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )
-    found = [np.asarray(line, np.float32).reshape(-1, 2) + np.float32(0.5) for line in outlines]
-    found = [line for line in found if len(line) >= _FEWEST_CORNERS]
-    return sorted(found, key=lambda line: -abs(cv2.contourArea(line)))
+    polygons = [np.asarray(line, np.float32).reshape(-1, 2) + np.float32(0.5) for line in outlines]
+    polygons = [line for line in polygons if len(line) >= _FEWEST_CORNERS]
+    return sorted(polygons, key=lambda line: -abs(cv2.contourArea(line)))

@@ -27,18 +27,18 @@ def to_detections(segmentation: Segmentation) -> Any:
         raise SettingError(
             "to_supervision() needs the package supervision; pip install supervision"
         ) from None
-    found = list(instances(segmentation))
-    if not found:
+    all_instances = list(instances(segmentation))
+    if not all_instances:
         return supervision.Detections.empty()
-    edges = np.array([instance.box for instance in found], np.float32)
+    edges = np.array([instance.box for instance in all_instances], np.float32)
     edges[:, 2:] += edges[:, :2]
-    faces = [instance.face for instance in found if instance.face is not None]
-    has_faces = len(faces) == len(found)
+    faces = [instance.face for instance in all_instances if instance.face is not None]
+    has_faces = len(faces) == len(all_instances)
     return supervision.Detections(
         xyxy=edges,
-        mask=np.stack([instance.mask for instance in found]),
-        class_id=np.array([instance.label_id for instance in found]),
+        mask=np.stack([instance.mask for instance in all_instances]),
+        class_id=np.array([instance.label_id for instance in all_instances]),
         confidence=np.array([face.score for face in faces], np.float32) if has_faces else None,
         tracker_id=np.array([face.track_id for face in faces]) if has_faces else None,
-        data={"class_name": np.array([instance.name for instance in found])},
+        data={"class_name": np.array([instance.name for instance in all_instances])},
     )

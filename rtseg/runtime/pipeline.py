@@ -77,9 +77,9 @@ class _Captured:
         size = self.frame.image.nbytes
         if self.segmentation is not None:
             size += self.segmentation.labels.nbytes
-            kept = self.segmentation.image
-            if kept is not None and kept is not self.frame.image:
-                size += kept.nbytes
+            image = self.segmentation.image
+            if image is not None and image is not self.frame.image:
+                size += image.nbytes
         return size
 
 
@@ -385,8 +385,8 @@ class Pipeline:
 
     def _infer_work(self) -> None:
         try:
-            with closing(self._taken()) as taken:
-                _pass_on(self._segment_all(taken), self._segmented)
+            with closing(self._taken()) as items:
+                _pass_on(self._segment_all(items), self._segmented)
         except BaseException as error:  # noqa: BLE001  raised again on the calling thread
             self._worker_errors.append(error)
         finally:
@@ -521,10 +521,10 @@ def _raise_first(errors: list[BaseException]) -> None:
 def _pass_on(items: Iterator[_Item], channel: Channel[_Item]) -> None:
     for item in items:
         if isinstance(item, Packet):
-            taken = channel.put(item, size_bytes=item.size_bytes)
+            is_accepted = channel.put(item, size_bytes=item.size_bytes)
         else:
-            taken = channel.put(item, item_bytes=item.size_bytes)
-        if not taken:
+            is_accepted = channel.put(item, item_bytes=item.size_bytes)
+        if not is_accepted:
             return
 
 

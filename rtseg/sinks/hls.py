@@ -77,6 +77,6 @@ class HlsFolder:
 
     def _first_free(self) -> int:
         """One more than the highest number among existing segments of this name."""
-        ours = re.compile(re.escape(self._playlist.stem) + r"-(\d+)\.ts(\.tmp)?")
-        segments = [ours.fullmatch(path.name) for path in self._playlist.parent.iterdir()]
+        segment_name = re.compile(re.escape(self._playlist.stem) + r"-(\d+)\.ts(\.tmp)?")
+        segments = [segment_name.fullmatch(path.name) for path in self._playlist.parent.iterdir()]
         return max((int(match[1]) + 1 for match in segments if match), default=0)

@@ -105,8 +105,8 @@ class ImageSequence:
         if not self.folder.is_dir():
             return []
         before, _, _, after = _NUMBER.split(self._pattern, maxsplit=1)
-        ours = re.compile(re.escape(before) + r"\d+" + re.escape(after))
-        return sorted(path for path in self.folder.iterdir() if ours.fullmatch(path.name))
+        frame_name = re.compile(re.escape(before) + r"\d+" + re.escape(after))
+        return sorted(path for path in self.folder.iterdir() if frame_name.fullmatch(path.name))
 
     def _refuse_input(self, path: Path) -> None:
         if file_id(path) in self._inputs:

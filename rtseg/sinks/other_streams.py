@@ -76,14 +76,14 @@ def plan_streams(
     """
     plans = []
     for stream in streams:
-        wanted = settings.audio if stream.kind == "audio" else settings.subtitles
-        if wanted == "none":
+        choice = settings.audio if stream.kind == "audio" else settings.subtitles
+        if choice == "none":
             continue
-        copied = wanted in ("auto", "copy") and is_held(stream, muxer=muxer, options=options)
+        copied = choice in ("auto", "copy") and is_held(stream, muxer=muxer, options=options)
         if copied:
             plans.append(StreamPlan(stream=stream, treatment="copy"))
             continue
-        if wanted == "copy":
+        if choice == "copy":
             raise SinkError(_cannot_copy(stream, output=output))
         plan = _encoded(stream, muxer=muxer, output=output)
         if plan is None:
@@ -94,7 +94,7 @@ def plan_streams(
                 _kind(stream),
             )
         else:
-            if wanted == "auto":
+            if choice == "auto":
                 _log.info(
                     "%s: cannot hold the %s %s of the input, which is converted to %s",
                     output,

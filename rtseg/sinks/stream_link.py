@@ -36,14 +36,14 @@ class StreamLink:
         self._waiting: deque[memoryview] = deque()
         self._heard = b""
         self._moved_at = time.monotonic()
-        self._socket, theirs = socket.socketpair()
+        self._socket, child_socket = socket.socketpair()
         try:
-            self._child = _start(theirs)
+            self._child = _start(child_socket)
         except BaseException:
             self._socket.close()
             raise
         finally:
-            theirs.close()
+            child_socket.close()
         self._socket.settimeout(0)
         self._put(message(PLAN, plan.to_bytes()))
 
@@ -140,7 +140,7 @@ class StreamLink:
                 self.over = report
 
 
-def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
+def _start(child_socket: socket.socket) -> subprocess.Popen[bytes]:
     """Start the child and pass it its socket."""
     command = [sys.executable, "-m", "rtseg.sinks.stream_process"]
     # The child must import the same package, wherever it is installed.
@@ -149,9 +149,9 @@ def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
         child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment
         )
-        told = {"shared": base64.b64encode(theirs.share(child.pid)).decode()}
+        description = {"shared": base64.b64encode(child_socket.share(child.pid)).decode()}
     else:
-        descriptor = theirs.fileno()
+        descriptor = child_socket.fileno()
         child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -159,11 +159,11 @@ def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
             env=environment,
             pass_fds=[descriptor],
         )
-        told = {"descriptor": descriptor}
+        description = {"descriptor": descriptor}
     assert child.stdin is not None
     try:
         with child.stdin:
-            child.stdin.write(json.dumps(told).encode() + b"\n")
+            child.stdin.write(json.dumps(description).encode() + b"\n")
     except OSError:
         pass  # it ended at once, which its exit shows
     return child

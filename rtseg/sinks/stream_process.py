@@ -245,11 +245,11 @@ def _die_with_the_parent() -> None:
 
 def _inherited_socket() -> socket.socket:
     """The socket identified on standard input: a descriptor, or Windows' shared handle."""
-    told = json.loads(sys.stdin.readline())
-    if "descriptor" in told:
-        return socket.socket(fileno=told["descriptor"])
+    description = json.loads(sys.stdin.readline())
+    if "descriptor" in description:
+        return socket.socket(fileno=description["descriptor"])
     # exists on Windows only
-    shared = base64.b64decode(told["shared"])
+    shared = base64.b64decode(description["shared"])
     return socket.fromshare(shared)  # type: ignore[attr-defined,no-any-return,unused-ignore]
 
 

@@ -149,10 +149,10 @@ class AudioTranscoder:
 
     def _begin(self, seconds: Fraction) -> Iterator[Any]:
         """The first time is known; earlier samples without a time are placed before it."""
-        held, self._untimed = self._untimed, []
-        length = sum((Fraction(frame.samples, frame.sample_rate) for frame in held), Fraction(0))
+        untimed, self._untimed = self._untimed, []
+        length = sum((Fraction(frame.samples, frame.sample_rate) for frame in untimed), Fraction(0))
         self._start = self._fed_seconds = seconds - length
-        for frame in held:
+        for frame in untimed:
             yield from self._take(frame, Fraction(0), is_timed=False)
 
     def _fill(self, frame: Any, seconds: Fraction | int) -> Iterator[Any]:

@@ -381,10 +381,12 @@ class VideoSink(Sink):
         kind = DiskFullError if is_full(error) else SinkError
         if not self._frame_count:
             return kind(f"{self._name}: cannot be written: {words}")
-        kept = ""
+        where_kept = ""
         if not self._to_standard_output:
-            kept = f"; what was written is kept in {self._part.path}"
-        return kind(f"{self._name}: writing failed after {self._frame_count} frames: {words}{kept}")
+            where_kept = f"; what was written is kept in {self._part.path}"
+        return kind(
+            f"{self._name}: writing failed after {self._frame_count} frames: {words}{where_kept}"
+        )
 
     def _settle(self, outcome: Outcome) -> None:
         if self._to_standard_output:

@@ -191,11 +191,11 @@ def _check_libraries(packages: Path) -> None:
     maps = Path("/proc/self/maps")
     if not maps.exists():
         return
-    ours = packages / "opencv_python.libs"
+    own_libraries = packages / "opencv_python.libs"
     loaded = {Path(line.split(maxsplit=5)[-1]) for line in maps.read_text().splitlines()}
     for library in loaded:
-        clashes = library.name.startswith("libxcb") and (ours / library.name).exists()
-        if clashes and library.parent != ours:
+        clashes = library.name.startswith("libxcb") and (own_libraries / library.name).exists()
+        if clashes and library.parent != own_libraries:
             raise DisplayError(
                 "a window would hang: PyAV was imported before OpenCV, so its X11 libraries "
                 "replaced OpenCV's; import cv2 before av, or use --no-display with -o OUTPUT"

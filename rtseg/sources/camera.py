@@ -66,15 +66,15 @@ class Negotiated:
     def describe(self) -> str:
         """Describe both in one line for people."""
         ask = self.asked
-        asked = f"{ask.width}x{ask.height} at {ask.fps:g} fps {ask.fourcc}"
-        given = f"{self.width}x{self.height}"
+        requested = f"{ask.width}x{ask.height} at {ask.fps:g} fps {ask.fourcc}"
+        delivered = f"{self.width}x{self.height}"
         if self.fps:
-            given += f" at {self.fps:g} fps"
+            delivered += f" at {self.fps:g} fps"
         if self.fourcc:
-            given += f" {self.fourcc}"
-        if asked == given:
-            return f"{self.name}: {given}, as asked"
-        return f"{self.name}: asked for {asked}, got {given}"
+            delivered += f" {self.fourcc}"
+        if requested == delivered:
+            return f"{self.name}: {delivered}, as asked"
+        return f"{self.name}: asked for {requested}, got {delivered}"
 
 
 class CameraSource(Source):
@@ -164,10 +164,10 @@ class CameraSource(Source):
         first_ns: int | None = None
         last_pts = -1
         while True:
-            taken = self._take()
-            if taken is None:
+            capture = self._take()
+            if capture is None:
                 return
-            image, index, captured_ns = taken
+            image, index, captured_ns = capture
             first_ns = captured_ns if first_ns is None else first_ns
             pts = (captured_ns - first_ns) * TICKS_PER_SECOND // 1_000_000_000
             last_pts = max(pts, last_pts + 1)
@@ -187,9 +187,9 @@ class CameraSource(Source):
         """
         deadline = time.monotonic() + self._silence_seconds
         while not self._closed:
-            taken = self._child.take(_SLICE_SECONDS)
-            if taken is not None:
-                return taken
+            capture = self._child.take(_SLICE_SECONDS)
+            if capture is not None:
+                return capture
             message = self._child.receive(0.0)
             if self._closed:
                 break
@@ -197,10 +197,10 @@ class CameraSource(Source):
                 raise RuntimeError(f"the camera's process failed:\n{message.trace}")
             if isinstance(message, Ended):
                 # A last frame may have arrived between the two checks.
-                taken = self._child.take(0.0)
-                if taken is not None:
+                capture = self._child.take(0.0)
+                if capture is not None:
                     self._child.last_words = message
-                    return taken
+                    return capture
                 raise LostError(f"{self._name}: {message.reason}")
             if time.monotonic() > deadline:
                 raise LostError(
@@ -226,7 +226,7 @@ class _Child:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._slots = Slots(context)
-        self._link, theirs = context.Pipe()
+        self._link, child_end = context.Pipe()
         self._memory: SharedMemory | None = None
         self._pixels: npt.NDArray[np.uint8] | None = None
         self._copying = threading.Lock()
@@ -235,7 +235,7 @@ class _Child:
         self.last_words: Message | None = None
         self._process = context.Process(
             target=run_capture,
-            args=(device, settings, capture, theirs, self._slots),
+            args=(device, settings, capture, child_end, self._slots),
             name=f"rtseg camera {device}",
             daemon=True,
         )
@@ -243,7 +243,7 @@ class _Child:
         is_of_script = getattr(capture, "__module__", None) == "__main__"
         with nullcontext() if is_of_script else main_module_hidden():
             self._process.start()
-        theirs.close()
+        child_end.close()
 
     def receive(self, timeout_seconds: float) -> Message | None:
         """Return the child's next message, or None if none arrives in time."""

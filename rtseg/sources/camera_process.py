@@ -102,10 +102,10 @@ class Slots:
         """Return a slot that the child may write: neither the newest nor the one being copied."""
         self._enter()
         try:
-            taken = {self._state[_LATEST], self._state[_READING]}
+            slots_in_use = {self._state[_LATEST], self._state[_READING]}
         finally:
             self._lock.release()
-        return next(slot for slot in range(SLOTS) if slot not in taken)
+        return next(slot for slot in range(SLOTS) if slot not in slots_in_use)
 
     def publish(self, slot: int, index: int, captured_ns: int) -> None:
         """Make a written slot the newest frame."""
@@ -200,8 +200,8 @@ def _deliver(
     except CaptureError as error:
         return Ended(str(error), may_return=error.may_return)
     try:
-        there, picture = reader.read()
-        if not there:
+        has_picture, picture = reader.read()
+        if not has_picture:
             return Ended("it opens but delivers no picture; another program may be using it")
         height, width = picture.shape[:2]
         _tell(link, Opened(width=width, height=height, fps=reader.fps, fourcc=reader.fourcc))
@@ -235,10 +235,10 @@ def _fill(
             slot = slots.free()
             _write(pixels[slot], picture, flip=flip)
             slots.publish(slot, index, captured_ns)
-            there, picture = reader.read()
+            has_picture, picture = reader.read()
             captured_ns = time.monotonic_ns()
             index += 1
-            if not there:
+            if not has_picture:
                 return Ended("stopped delivering pictures; check its cable")
             if picture.shape != shape:
                 return Ended(

@@ -124,15 +124,15 @@ def _within(paths: tuple[Path, ...], settings: ReadSettings, location: str) -> t
     # Use the decimals as written: 0.4 is ten pictures, though the nearest float is above it.
     start = Fraction(str(settings.start or 0))
     end = None if settings.end is None else Fraction(str(settings.end))
-    kept = tuple(
+    paths_inside = tuple(
         path
         for i, path in enumerate(paths)
         if i / FRAME_RATE >= start and (end is None or i / FRAME_RATE < end)
     )
-    if not kept:
+    if not paths_inside:
         seconds = float(len(paths) / FRAME_RATE)
         raise NoVideoError(
             f"{location}: no picture between `start` and `end`; {len(paths)} pictures last "
             f"{seconds:g} s"
         )
-    return kept
+    return paths_inside

@@ -64,18 +64,18 @@ class StandardInput:
         )
         try:
             # It has no name, and is deleted with this object.
-            kept: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
-            weakref.finalize(self, kept.close)
+            stored: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
+            weakref.finalize(self, stored.close)
             while data := self.read(_PIECE):
-                kept.write(data)
-            kept.seek(0)
+                stored.write(data)
+            stored.seek(0)
         except OSError as error:
             raise SourceError(
                 f"{self.name}: cannot be kept in {tempfile.gettempdir()}: {error.strerror}; give "
                 "the file itself, set TMPDIR to a folder with room, or remux it with ffmpeg "
                 "-movflags +faststart"
             ) from None
-        self._file, self._is_seekable = kept, True
+        self._file, self._is_seekable = stored, True
 
     def _has_index_behind(self) -> bool:
         """Whether this is an mp4 with its content (`mdat`) before its index (`moov`)."""

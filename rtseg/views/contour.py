@@ -20,11 +20,11 @@ def contour(image: Image, segmentation: Segmentation, chosen: Chosen) -> Picture
     import cv2
 
     picture = image.copy()
-    wanted = min(image.shape[:2]) / 340
-    for region in labelled_regions(segmentation, margin=2 * round(wanted) + 4):
+    frame_thickness = min(image.shape[:2]) / 340
+    for region in labelled_regions(segmentation, margin=2 * round(frame_thickness) + 4):
         # A small face gets thinner lines, so that they do not fill its eyes.
         face_rows = region[0].stop - region[0].start
-        thickness = max(1, round(min(wanted, face_rows / 100)))
+        thickness = max(1, round(min(frame_thickness, face_rows / 100)))
         casing = thickness + max(2, 2 * round(thickness / 2))
         shade = 0.55 if thickness > 1 else 0.3
         labels, part = segmentation.labels[region], picture[region]

@@ -64,21 +64,21 @@ def cutout(
     size = 3 if image.shape[0] < 1440 else 5
     cover = Cover(segmentation, chosen, feather=feather)
     for region in labelled_regions(segmentation, margin=size + cover.reach):
-        kept = cover.of(region)
+        opacity = cover.of(region)
         if invert:
-            kept = 255 - kept
+            opacity = 255 - opacity
         if not cover.is_soft:
-            kept = _faded(kept, size)
-        _compose(picture[region], image[region], kept, behind)
+            opacity = _faded(opacity, size)
+        _compose(picture[region], image[region], opacity, behind)
     return picture
 
 
-def _faded(kept: LabelMap, size: int) -> LabelMap:
+def _faded(opacity: LabelMap, size: int) -> LabelMap:
     """Soften a mask's edge inwards only; it remains zero outside."""
     import cv2
 
-    soft = cv2.blur(kept, (size, size), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.bitwise_and(soft, kept), np.uint8)
+    soft = cv2.blur(opacity, (size, size), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.bitwise_and(soft, opacity), np.uint8)
 
 
 def _compose(picture: Picture, image: Image, cover: LabelMap, behind: tuple[int, ...]) -> None:

@@ -42,28 +42,28 @@ def draw_legend(
     height, width = segmentation.labels.shape
     panel = legend_panel(chosen, width, height)
     beside = picture.shape[1] - width
-    taken = hud_panel(hud, width, height).size if hud and not beside else (0, 0)
-    left, top = legend_place(segmentation, panel, taken=taken)
+    hud_size = hud_panel(hud, width, height).size if hud and not beside else (0, 0)
+    left, top = legend_place(segmentation, panel, hud_size=hud_size)
     lay(picture, panel, beside + left, top)
 
 
 def legend_place(
-    segmentation: Segmentation, panel: Panel, *, taken: tuple[int, int]
+    segmentation: Segmentation, panel: Panel, *, hud_size: tuple[int, int]
 ) -> tuple[int, int]:
     """Choose the (left, top) of a legend in a frame, in pixels.
 
     Args:
         segmentation: the labels to avoid where possible.
         panel: the legend.
-        taken: (width, height) of the panel that is already in the top left corner.
+        hud_size: (width, height) of the panel that is already in the top left corner.
     """
     labels, background = segmentation.labels, segmentation.label_set.background
     height, width = labels.shape
     margin = panel_margin(width, height)
     right, bottom = width - margin - panel.size[0], height - margin - panel.size[1]
     corners = [(margin, bottom), (right, bottom), (right, margin), (margin, margin)]
-    edge = (taken[0] + 2 * margin, taken[1] + 2 * margin)
-    free = [c for c in corners if not any(taken) or c[0] >= edge[0] or c[1] >= edge[1]]
+    edge = (hud_size[0] + 2 * margin, hud_size[1] + 2 * margin)
+    free = [c for c in corners if not any(hud_size) or c[0] >= edge[0] or c[1] >= edge[1]]
     if background is None or not free:
         return (free or corners[1:])[0]
     return min(free, key=lambda corner: _covered(labels, background, panel, corner))
@@ -88,8 +88,8 @@ def _legend_panel(
     """Use the ideal font size and as few columns as fit; shrink if even that is too large."""
     margin = panel_margin(width, height)
     most_width, most_height = width - 2 * margin, height - 2 * margin
-    wanted = font_pixels(width, height)
-    for size in range(wanted, min(wanted, SMALLEST_FONT) - 1, -1):
+    preferred = font_pixels(width, height)
+    for size in range(preferred, min(preferred, SMALLEST_FONT) - 1, -1):
         for columns in range(1, len(names) + 1):
             layout = _Layout(names, size, columns)
             if layout.width <= 0.9 * most_width and layout.height <= most_height:

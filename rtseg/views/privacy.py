@@ -163,8 +163,8 @@ def _soft_cover(mask: LabelMap, growth: int, feather: float) -> npt.NDArray[np.f
 
 def _block_pixels(face_pixels: float) -> int:
     """A block's side, in steps of a fifth, so that an approaching face does not shimmer."""
-    wanted = max(face_pixels / PIXELATE_ROWS, 2.0)
-    return max(2, round(1.2 ** math.ceil(math.log(wanted, 1.2))))
+    pixels = max(face_pixels / PIXELATE_ROWS, 2.0)
+    return max(2, round(1.2 ** math.ceil(math.log(pixels, 1.2))))
 
 
 def _on_grid(region: Region, block: int, width: int, height: int) -> Region:

@@ -106,8 +106,8 @@ def labelled_regions(segmentation: Segmentation, *, margin: int = 0) -> tuple[Re
     boxes = [whole]
     if len(segmentation.faces) > 1:
         apart = _merged(_face_boxes(segmentation, margin))
-        held = sum(cv2.countNonZero(labels[t:b, l:r]) for l, t, r, b in apart)  # noqa: E741
-        if held == cv2.countNonZero(labels):
+        covered = sum(cv2.countNonZero(labels[t:b, l:r]) for l, t, r, b in apart)  # noqa: E741
+        if covered == cv2.countNonZero(labels):
             boxes = apart
     grown = (_grown(box, margin, width, height) for box in boxes)
     return tuple((slice(t, b), slice(l, r)) for l, t, r, b in grown)  # noqa: E741

@@ -40,20 +40,20 @@ def shipped_models() -> tuple[str, ...]:
     )
 
 
-def model_path(given: str | Path) -> Path:
+def model_path(model: str | Path) -> Path:
     """The file of a model that was given by a shipped one's name or by a path, `~` resolved.
 
     Raises:
         ModelError: it looks like a name, and there is neither such a model nor such a file.
     """
-    path = Path(given).expanduser()
+    path = Path(model).expanduser()
     if path.suffix or len(path.parts) != 1 or path.exists():
         return path
     shipped = resources.files(__name__) / f"{path.name}{_SUFFIX}"
     if isinstance(shipped, Path) and shipped.is_file():
         return shipped
     raise ModelError(
-        f"{given}: there is no such model; allowed: {listed(shipped_models())}, or a file's path"
+        f"{model}: there is no such model; allowed: {listed(shipped_models())}, or a file's path"
     )
 
 

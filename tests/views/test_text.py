@@ -37,7 +37,7 @@ def test_the_legend_lies_inside_the_picture(width, height, label_set):
     assert panel.size[0] <= width - 2 * margin
     assert panel.size[1] <= height - 2 * margin
     empty = Segmentation(labels=np.zeros((height, width), np.uint8), label_set=label_set)
-    left, top = legend_place(empty, panel, taken=(width // 4, height // 6))
+    left, top = legend_place(empty, panel, hud_size=(width // 4, height // 6))
     assert left >= margin
     assert top >= margin
     assert left + panel.size[0] <= width
@@ -86,7 +86,7 @@ def test_the_legend_keeps_clear_of_the_face(width, height, at):
     _, segmentation = scene(width, height, ((*at, size),))
     chosen = choose(HELEN, ("all",))
     panel = legend_panel(chosen, width, height)
-    left, top = legend_place(segmentation, panel, taken=(width // 6, height // 12))
+    left, top = legend_place(segmentation, panel, hud_size=(width // 6, height // 12))
     under = segmentation.labels[top : top + panel.size[1], left : left + panel.size[0]]
     assert (under > 0).mean() < 0.02
 
@@ -104,7 +104,7 @@ def test_the_legend_and_the_hud_do_not_lie_on_each_other(width, height):
         hud_panel(("29.8 FPS   24 ms", "overlay   1 face"), width, height),
         legend_panel(choose(HELEN, ("all",)), width, height),
     )
-    left, top = legend_place(segmentation, legend, taken=hud.size)
+    left, top = legend_place(segmentation, legend, hud_size=hud.size)
     margin = panel_margin(width, height)
     assert left >= margin + hud.size[0] or top >= margin + hud.size[1]
 

@@ -89,17 +89,17 @@ class Composer:
         tallest = min(settings.largest_head, 1.1 * (size - 2 * pad_y))
         low, high = math.log(settings.smallest_head), math.log(tallest)
         heights = sorted(math.exp(rng.uniform(low, high)) for _ in range(count))
-        taken: list[tuple[float, float, float]] = []
+        placed: list[tuple[float, float, float]] = []
         for height in heights:
             for _ in range(6):
                 x = rng.uniform(pad_x, size - pad_x)
                 y = rng.uniform(pad_y + 0.3 * height, max(size - pad_y - 0.3 * height, size / 2))
-                apart = [math.hypot(x - a, y - b) > 0.42 * (height + c) for a, b, c in taken]
+                apart = [math.hypot(x - a, y - b) > 0.42 * (height + c) for a, b, c in placed]
                 if all(apart):
                     break
             else:
                 continue
-            taken.append((x, y, height))
+            placed.append((x, y, height))
             head = self.paste(canvas, labels, rng, centre=(x, y), height=height)
             if rng.random() < settings.occluded:
                 self.painter.occlude(
@@ -170,8 +170,8 @@ class Composer:
             self.painter.body(
                 canvas, labels, rng, chin=tuple(chin), width=head.face_width * scale, skin=head.skin
             )
-            kept = self.is_person if head.whole_bust and rng.random() < 0.8 else self.is_head
-            cut = kept[layer_labels].astype(np.uint8)
+            is_pasted = self.is_person if head.whole_bust and rng.random() < 0.8 else self.is_head
+            cut = is_pasted[layer_labels].astype(np.uint8)
             spread = max(1, round(height * rng.uniform(0.0, 0.03)))
             cut = cv2.dilate(cut, np.ones((spread, spread), np.uint8))
             mask = cv2.GaussianBlur(cut.astype(np.float32), (0, 0), max(0.4, height * 0.01))

@@ -79,13 +79,17 @@ def target_map(
         row = min(rows - 1, max(0, int(y)))
         column = min(columns - 1, max(0, int(x)))
         peak[row, column] = 1.0
-        mine = (peak > best) & (peak >= _DESCRIBES)
-        target[mine, 2] = np.rint(100 * math.log2(face.size))
-        target[mine, 3] = np.rint(100 * math.log2(face.width / face.height))
-        target[mine, 4] = np.rint(face.roll_degrees)
-        target[..., 5][mine] = np.rint(100 * np.broadcast_to(x - across, peak.shape)[mine])
-        target[..., 6][mine] = np.rint(100 * np.broadcast_to(y - down, peak.shape)[mine])
-        target[mine, 7] = np.rint(100 * peak[mine])
+        is_nearest = (peak > best) & (peak >= _DESCRIBES)
+        target[is_nearest, 2] = np.rint(100 * math.log2(face.size))
+        target[is_nearest, 3] = np.rint(100 * math.log2(face.width / face.height))
+        target[is_nearest, 4] = np.rint(face.roll_degrees)
+        target[..., 5][is_nearest] = np.rint(
+            100 * np.broadcast_to(x - across, peak.shape)[is_nearest]
+        )
+        target[..., 6][is_nearest] = np.rint(
+            100 * np.broadcast_to(y - down, peak.shape)[is_nearest]
+        )
+        target[is_nearest, 7] = np.rint(100 * peak[is_nearest])
         best = np.maximum(best, peak)
         target[row, column, 1] = 1000
     target[..., 0] = np.rint(1000 * best)

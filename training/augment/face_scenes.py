@@ -110,8 +110,8 @@ class FaceScenes:
         rows, columns = picture.shape[:2]
         share = math.exp(rng.uniform(math.log(0.35), 0))
         part_height = max(8, round(rows * share))
-        wanted = part_height * width / height * math.exp(rng.uniform(-0.25, 0.25))
-        part_width = max(8, min(columns, round(wanted)))
+        preferred_width = part_height * width / height * math.exp(rng.uniform(-0.25, 0.25))
+        part_width = max(8, min(columns, round(preferred_width)))
         y = int(rng.integers(rows - part_height + 1))
         x = int(rng.integers(columns - part_width + 1))
         part = picture[y : y + part_height, x : x + part_width]
@@ -119,10 +119,10 @@ class FaceScenes:
             part = part[:, ::-1]
         shrinks = part_height > height
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        found: Image = cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=how)
+        resized: Image = cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=how)
         if rng.random() < 0.3:
-            found = transforms.colour_shift(found, rng, gamma=1.6)
-        return found
+            resized = transforms.colour_shift(resized, rng, gamma=1.6)
+        return resized
 
     def any_bust(self, rng: np.random.Generator) -> Bust:
         """Somebody."""
@@ -147,7 +147,7 @@ class FaceScenes:
             shares = [math.exp(middle + rng.normal(0, 0.15)) for _ in range(count)]
         else:
             shares = [math.exp(rng.uniform(low, high)) for _ in range(count)]
-        taken: list[tuple[float, float, float]] = []
+        placed: list[tuple[float, float, float]] = []
         for share in sorted(shares):
             tall = share * height
             for _ in range(8):
@@ -159,12 +159,12 @@ class FaceScenes:
                 if all(
                     abs(x - other_x) > 0.55 * (tall + other)
                     or abs(y - other_y) > 0.7 * (tall + other)
-                    for other_x, other_y, other in taken
+                    for other_x, other_y, other in placed
                 ):
                     break
             else:
                 continue
-            taken.append((x, y, tall))
+            placed.append((x, y, tall))
             self.paste(canvas, rng, self.any_bust(rng), x=x, y=y, tall=tall, roll=self._roll(rng))
 
     def _photo(self, canvas: Canvas, rng: np.random.Generator) -> None:

@@ -288,8 +288,8 @@ class FaceViews:
         image = head.image.copy()
         drawing.blend(image, fill, np.maximum(soft, cover))
         labels = np.where(cover > 0, np.uint8(self.painter.background), head.composed)
-        gone = self.composer.is_head[labels]
-        labels = np.where(gone, np.uint8(self.painter.background), labels)
+        is_head = self.composer.is_head[labels]
+        labels = np.where(is_head, np.uint8(self.painter.background), labels)
         scale = self.settings.size / height * math.exp(rng.uniform(-0.2, 0.9))
         centre = (rng.uniform(0.2, 0.8) * width, rng.uniform(0.4, 0.9) * height)
         return self._placed(

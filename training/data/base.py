@@ -72,8 +72,8 @@ def read_split(name: str) -> tuple[str, ...]:
     try:
         lines = path.read_text("utf-8").split()
     except OSError:
-        known = listed(sorted(file.stem for file in SPLITS.glob("*.txt")))
-        raise SourceError(f"there is no split list {name!r}; there are: {known}") from None
+        lists = listed(sorted(file.stem for file in SPLITS.glob("*.txt")))
+        raise SourceError(f"there is no split list {name!r}; there are: {lists}") from None
     if len(set(lines)) != len(lines):
         raise SourceError(f"{path}: this split list contains a name twice")
     return tuple(lines)

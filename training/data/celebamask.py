@@ -87,11 +87,11 @@ class CelebAMask:
 
     def unexpected(self) -> tuple[str, ...]:
         """Mask files of unknown parts, and faces known to be faulty."""
-        known = frozenset(PARTS)
+        part_names = frozenset(PARTS)
         strays = (
             str(path)
             for path in (self.root / MASKS).glob("*/*")
-            if path.suffix != ".png" or path.stem.partition("_")[2] not in known
+            if path.suffix != ".png" or path.stem.partition("_")[2] not in part_names
         )
         faulty = (
             f"{number}: {fault}"

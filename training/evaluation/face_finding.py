@@ -117,10 +117,10 @@ def measure_views(
     left = iter(views)
     while drawn := list(itertools.islice(left, _BATCH)):
         maps = probabilities_of(model, [image for image, _, _ in drawn], mean=mean, std=std)
-        for (image, faces, uncertain), found in zip(drawn, maps, strict=True):
+        for (image, faces, uncertain), face_map in zip(drawn, maps, strict=True):
             height, width = image.shape[:2]
             whole = Crop(box=Box(left=0, top=0, right=width, bottom=height))
-            detections = read_centres(found, whole, min_score=_LEAST)
+            detections = read_centres(face_map, whole, min_score=_LEAST)
             _match(detections, faces, uncertain, height=height, width=width, into=result)
             result.views += 1
     return result

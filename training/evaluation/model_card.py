@@ -69,8 +69,8 @@ class ModelCard:
     def masked_markdown(self) -> str:
         """Masked faces, and glasses on Helen*'s faces."""
         rows = [
-            [f"masked faces {part}", "of the mask's pixels, taken for face", share(taken)]
-            for part, (taken, _) in self.masked.items()
+            [f"masked faces {part}", "of the mask's pixels, taken for face", share(mislabelled)]
+            for part, (mislabelled, _) in self.masked.items()
         ]
         rows += [
             [f"masked faces {part}", "of the visible face's pixels, labelled", share(labelled)]
@@ -142,8 +142,8 @@ def measure_masked(predictor: Predictor, data: Path, part: str) -> tuple[float, 
         for row, (value, right) in enumerate(zip(names, (visible, face), strict=True)):
             of_it = truth == value
             counts[row] += (int(right[labels[of_it]].sum()), int(of_it.sum()))
-    (labelled, visible_pixels), (taken, mask_pixels) = counts
-    return float(taken / max(1, mask_pixels)), float(labelled / max(1, visible_pixels))
+    (labelled, visible_pixels), (mislabelled, mask_pixels) = counts
+    return float(mislabelled / max(1, mask_pixels)), float(labelled / max(1, visible_pixels))
 
 
 def measure_helen_glasses(predictor: Predictor, data: Path, part: str) -> float:
@@ -155,9 +155,9 @@ def measure_helen_glasses(predictor: Predictor, data: Path, part: str) -> float:
     for index in range(len(photos)):
         sample = photos[index]
         (labels,) = predictor([sample.image])
-        asked = of_face[sample.labels]
-        called += int((labels[asked] == glasses).sum())
-        total += int(asked.sum())
+        is_face = of_face[sample.labels]
+        called += int((labels[is_face] == glasses).sum())
+        total += int(is_face.sum())
     return called / max(1, total)
 
 

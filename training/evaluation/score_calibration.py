@@ -43,13 +43,13 @@ class Calibrated:
     Attributes:
         calibration: see `ModelSpec`.
         scores, is_face: of the detections, as the network gives them, and whether each is a face.
-        found: what was found in composites, and in portraits and pictures of nobody.
+        findings: what was found in composites, and in portraits and pictures of nobody.
     """
 
     calibration: tuple[float, float]
     scores: npt.NDArray[np.float64]
     is_face: npt.NDArray[np.bool_]
-    found: Sequence[tuple[str, Finding]]
+    findings: Sequence[tuple[str, Finding]]
 
     @property
     def before(self) -> list[Bin]:
@@ -67,8 +67,8 @@ class Calibrated:
             f"off by {expected_error(self.before):.3f} as trained, "
             f"{expected_error(self.now):.3f} calibrated\n\n{reliability_table(self.now)}"
         ]
-        for name, found in self.found:
-            parts.append(f"{name}\n\n{thresholds_table(found, self.calibration)}")
+        for name, finding in self.findings:
+            parts.append(f"{name}\n\n{thresholds_table(finding, self.calibration)}")
         return "\n".join(parts)
 
 
@@ -82,16 +82,19 @@ def calibrate_finder(model: Checkpoint, data: Path, *, split: str, views: int) -
     network = create_model(model)
     size = SceneSettings(height=spec.input_height, width=spec.input_width)
     scenes = FaceScenes(busts=people, backgrounds=pictures, settings=size, seed=2_000_000)
-    given = {"mean": spec.mean, "std": spec.std}
+    normalisation = {"mean": spec.mean, "std": spec.std}
     portraits = [bust for kind, _ in people for bust in kind]
     whole = views_of(portraits, pictures, height=spec.input_height, width=spec.input_width)
-    found = (
-        ("Composites", measure_finding(network, scenes, count=views, **given)),
-        ("Portraits, and pictures of nobody", measure_views(network, whole, **given)),
+    findings = (
+        ("Composites", measure_finding(network, scenes, count=views, **normalisation)),
+        ("Portraits, and pictures of nobody", measure_views(network, whole, **normalisation)),
     )
-    scores, is_face = detections_of(*(one for _, one in found))
+    scores, is_face = detections_of(*(finding for _, finding in findings))
     return Calibrated(
-        calibration=fit_calibration(scores, is_face), scores=scores, is_face=is_face, found=found
+        calibration=fit_calibration(scores, is_face),
+        scores=scores,
+        is_face=is_face,
+        findings=findings,
     )
 
 
@@ -137,11 +140,11 @@ def views_of(
         yield view_of(image, None, height=height, width=width)
 
 
-def detections_of(*found: Finding) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+def detections_of(*findings: Finding) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """The scores of all detections, and whether each is a face."""
-    hits = list(itertools.chain.from_iterable(one.scores for one in found))
+    hits = list(itertools.chain.from_iterable(finding.scores for finding in findings))
     hits = [score for score in hits if score > 0]
-    false = list(itertools.chain.from_iterable(one.false_scores for one in found))
+    false = list(itertools.chain.from_iterable(finding.false_scores for finding in findings))
     scores = np.array([*hits, *false], np.float64)
     return scores, np.arange(len(scores)) < len(hits)
 
@@ -185,12 +188,12 @@ def fit_logistic(
     if not 0 < number < len(is_face):
         raise ValueError(f"{number} of {len(is_face)} detections are faces: nothing to tell apart")
     # Platt's targets: a few detections more on either side keep a perfect separation finite
-    wanted = np.where(is_face, (number + 1) / (number + 2), 1 / (len(is_face) - number + 2))
+    targets = np.where(is_face, (number + 1) / (number + 2), 1 / (len(is_face) - number + 2))
     columns = np.column_stack((features, np.ones(len(features))))
     weights = np.zeros(columns.shape[1])
     for _ in range(_STEPS):  # Newton's method: the likelihood has one peak
         likely = 1 / (1 + np.exp(-columns @ weights))
-        slope = columns.T @ (wanted - likely)
+        slope = columns.T @ (targets - likely)
         bend = (columns * (likely * (1 - likely))[:, None]).T @ columns
         step = np.linalg.solve(bend + 1e-9 * np.eye(len(weights)), slope)
         weights = weights + step
@@ -236,16 +239,16 @@ def reliability_table(rows: Sequence[Bin]) -> str:
     return table(("score", "detections", "mean score", "are faces"), lines)
 
 
-def thresholds_table(found: Finding, calibration: tuple[float, float]) -> str:
+def thresholds_table(finding: Finding, calibration: tuple[float, float]) -> str:
     """Markdown: what each threshold finds of the views, and what it wrongly takes for a face."""
-    hits = after(np.array(found.scores), calibration)
-    false = after(np.array(found.false_scores), calibration)
-    empty = after(np.array(found.faceless_scores), calibration)
+    hits = after(np.array(finding.scores), calibration)
+    false = after(np.array(finding.false_scores), calibration)
+    empty = after(np.array(finding.faceless_scores), calibration)
     lines = [
         [
             f"{least:.1f}",
             f"{(hits >= least).mean():.3f}",
-            f"{(false >= least).sum() / max(1, found.views):.3f}",
+            f"{(false >= least).sum() / max(1, finding.views):.3f}",
             f"{(empty >= least).mean():.3f}" if len(empty) else "",
         ]
         for least in np.arange(1, BINS) / BINS
@@ -253,7 +256,7 @@ def thresholds_table(found: Finding, calibration: tuple[float, float]) -> str:
     return table(("threshold", "faces found", "false a view", "of views without a face"), lines)
 
 
-def draw_diagram(found: Calibrated, path: Path) -> None:
+def draw_diagram(calibrated: Calibrated, path: Path) -> None:
     """The reliability diagram of scores before and after, as a PNG.
 
     Raises:
@@ -265,8 +268,8 @@ def draw_diagram(found: Calibrated, path: Path) -> None:
     axes = drawn.add_subplot()
     axes.plot((0, 1), (0, 1), color="#999999", linewidth=1)
     for name, rows, colour in (
-        ("as trained", found.before, "#c08a3e"),
-        ("calibrated", found.now, "#2f6f9f"),
+        ("as trained", calibrated.before, "#c08a3e"),
+        ("calibrated", calibrated.now, "#2f6f9f"),
     ):
         points = [(mean, share) for count, mean, share in rows if count]
         label = f"{name}, off by {expected_error(rows):.3f}"

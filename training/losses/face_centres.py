@@ -48,13 +48,13 @@ def face_centre_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tenso
     if not bool(where.any()):
         return loss
     face_logits = logits.permute(0, 2, 3, 1)[where]  # (cells, classes)
-    wanted, weight = targets[where], weights[where]
+    face_targets, weight = targets[where], weights[where]
     weight = weight / weight.sum()
     masses = []
     for place, group in enumerate(GROUPS):
         part = face_logits[:, group.classes]
         masses.append(torch.logsumexp(part, 1))
-        values = wanted[:, 2 + place].float() / _UNITS[group.name]
+        values = face_targets[:, 2 + place].float() / _UNITS[group.name]
         each = -(_in_bins(values, group) * functional.log_softmax(part, 1)).sum(1)
         loss = loss + 0.3 * (each * weight).sum()
     # keep all groups equally likely, so that none becomes too small for float16

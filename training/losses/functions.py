@@ -24,11 +24,11 @@ Sets = Sequence[Sequence[int]]
 
 def members(ids: Iterable[int], sets: Sets = ()) -> npt.NDArray[np.bool_]:
     """Whether each target value is one of `ids`, or a set of only these, bool (256,)."""
-    wanted = frozenset(ids)
+    chosen = frozenset(ids)
     table = np.zeros(256, bool)
-    table[list(wanted)] = True
+    table[list(chosen)] = True
     for place, allowed in enumerate(sets):
-        table[FIRST_SET + place] = wanted.issuperset(allowed)
+        table[FIRST_SET + place] = chosen.issuperset(allowed)
     return table
 
 
@@ -95,10 +95,10 @@ def region_dice(
     probabilities = functional.softmax(logits, dim=1)
     total = logits.new_zeros(())
     for ids in regions:
-        wanted = torch.isin(targets, torch.tensor(list(ids), device=targets.device)) & counted
+        target = torch.isin(targets, torch.tensor(list(ids), device=targets.device)) & counted
         predicted = probabilities[:, list(ids)].sum(1) * counted
-        overlap = (predicted * wanted).sum((1, 2))
-        both = predicted.sum((1, 2)) + wanted.sum((1, 2))
+        overlap = (predicted * target).sum((1, 2))
+        both = predicted.sum((1, 2)) + target.sum((1, 2))
         total = total + (1 - (2 * overlap + smooth) / (both + smooth)).mean()
     return total / max(1, len(regions))
 

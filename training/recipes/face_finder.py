@@ -53,10 +53,10 @@ def _held_out(data: Path, split: str) -> FaceScenes:
 
 def figures(model: nn.Module, data: Path, split: str) -> Mapping[str, Any]:
     """Recall and false faces on 384 views of held-out people and pictures, at a score of .5."""
-    found = measure_finding(
+    finding = measure_finding(
         model, _held_out(data, split), count=384, mean=RECIPE.spec.mean, std=RECIPE.spec.std
     )
-    values = found.figures(0.5)
+    values = finding.figures(0.5)
     recalls = [
         values[name] for name in values if name.startswith("recall") and values[name] is not None
     ]
@@ -73,14 +73,14 @@ def evaluation(data: Path, split: str) -> Helen:
 
 def downloads(data: Path) -> dict[str, Pictures]:
     """Everything that `check` walks."""
-    found: dict[str, Pictures] = {}
+    pictures: dict[str, Pictures] = {}
     for split in ("train", "val"):
-        found[f"celebamask-{split}"] = open_celebamask(data, split)
-        found[f"helen-{split}"] = Helen(root=data, split=split)
-        found[f"masked-faces-{split}"] = MaskedFaces(root=data, split=split)
-        found[f"fasseg-v3-{split}"] = Fasseg(root=data, version="v3", split=split)
-        found[f"backgrounds-{split}"] = Backgrounds(root=data, split=split)
-    return found
+        pictures[f"celebamask-{split}"] = open_celebamask(data, split)
+        pictures[f"helen-{split}"] = Helen(root=data, split=split)
+        pictures[f"masked-faces-{split}"] = MaskedFaces(root=data, split=split)
+        pictures[f"fasseg-v3-{split}"] = Fasseg(root=data, version="v3", split=split)
+        pictures[f"backgrounds-{split}"] = Backgrounds(root=data, split=split)
+    return pictures
 
 
 RECIPE = Recipe(

@@ -138,8 +138,8 @@ def latencies(
             for row, column, backend in opened:
                 start = time.perf_counter()
                 backend.infer(crops)
-                taken = 1000 * (time.perf_counter() - start)
-                smallest[row, column] = min(smallest[row, column], taken)
+                milliseconds = 1000 * (time.perf_counter() - start)
+                smallest[row, column] = min(smallest[row, column], milliseconds)
     return [tuple(row) for row in smallest]
 
 

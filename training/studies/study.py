@@ -167,12 +167,12 @@ def _last_losses(steps: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
 
 def _read(trial: Trial, folder: Path) -> Outcome:
     result = json.loads((folder / RESULT_FILE).read_text("utf-8"))
-    wanted = trial.described()
-    if result["trial"] != wanted:
-        other = next(n for n in wanted if result["trial"].get(n) != wanted[n])
+    expected = trial.described()
+    if result["trial"] != expected:
+        other = next(n for n in expected if result["trial"].get(n) != expected[n])
         raise SettingError(
             f"{folder}: holds a run with {other} {result['trial'].get(other)}, not "
-            f"{wanted[other]}; remove it, or use another --out"
+            f"{expected[other]}; remove it, or use another --out"
         )
     path = folder / "model.safetensors"
     return Outcome(

@@ -241,13 +241,13 @@ class _Held:
         """Raise unless the engine has the tensors that rtseg exports, and takes the batches."""
         engine = self._engine
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        found = {name: tuple(engine.get_tensor_shape(name))[1:] for name in names}
+        engine_shapes = {name: tuple(engine.get_tensor_shape(name))[1:] for name in names}
         profiles = range(engine.num_optimization_profiles if INPUT in names else 0)
         batches = [engine.get_tensor_profile_shape(INPUT, profile)[2][0] for profile in profiles]
         expected = [batch for batch in BATCHES if batch <= largest_batch]
-        if found != shapes or batches != expected:
+        if engine_shapes != shapes or batches != expected:
             raise StaleEngineError(
-                f"the engine is not one of rtseg's: its tensors are {found} for batches of "
+                f"the engine is not one of rtseg's: its tensors are {engine_shapes} for batches of "
                 f"{batches}; expected {shapes} and {expected}"
             )
 
@@ -266,8 +266,8 @@ class _Held:
         config.cuda_graph_strategy = module.CudaGraphStrategy.DISABLED
         self._kernels = made(logger, "a kernel cache", config.create_runtime_cache)
         self._kernel_cache = kernel_cache
-        known = kernel_cache.read() if kernel_cache is not None else b""
-        if known and not self._kernels.deserialize(known):
+        cached_kernels = kernel_cache.read() if kernel_cache is not None else b""
+        if cached_kernels and not self._kernels.deserialize(cached_kernels):
             _log.info("kernels of another driver or GPU: they are compiled anew")
         config.set_runtime_cache(self._kernels)
         self._config = config

@@ -89,13 +89,13 @@ class GraphedBatch:
             ) from None
         shape = (batch, *buffers.crops.shape[1:])
         context = self._context
-        taken = context.set_optimization_profile_async(BATCHES.index(batch), stream.handle)
+        is_accepted = context.set_optimization_profile_async(BATCHES.index(batch), stream.handle)
         # the profile is switched on the stream, and shapes are set on the host
         stream.synchronize()
-        taken = taken and context.set_input_shape(INPUT, shape)
+        is_accepted = is_accepted and context.set_input_shape(INPUT, shape)
         for name, allocation in buffers.device.items():
-            taken = taken and context.set_tensor_address(name, allocation.address)
-        if not taken:
+            is_accepted = is_accepted and context.set_tensor_address(name, allocation.address)
+        if not is_accepted:
             raise BackendError(f"TensorRT does not take a batch of {batch}: {logger.last_error()}")
         size = context.update_device_memory_size_for_shapes()
         # CUDA allocates no empty blocks

@@ -112,9 +112,9 @@ def read_manifest(path: Path) -> Manifest:
         for field in fields(Manifest):
             if not isinstance(values[field.name], _JSON_TYPES[str(field.type)]):
                 raise TypeError(f"{field.name} is {values[field.name]!r}")
-        known = {field.name: values[field.name] for field in fields(Manifest)}
-        known["architectures"] = tuple(map(str, values["architectures"]))
-        manifest = Manifest(**known)
+        manifest_fields = {field.name: values[field.name] for field in fields(Manifest)}
+        manifest_fields["architectures"] = tuple(map(str, values["architectures"]))
+        manifest = Manifest(**manifest_fields)
         _ = manifest.model
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelError) as error:
         raise StaleEngineError(f"{path}: no usable manifest of an engine: {error!r}") from None

@@ -110,10 +110,14 @@ def _parse(text: str, *, name: str, folder: Path) -> EngineRecipe:
             raise SettingError(
                 f"engine recipe {name!r}: unknown key {key!r}; allowed: {listed(allowed)}"
             )
-        wanted = type(allowed[key].default)
-        if not isinstance(value, (int, float) if wanted is float else wanted) or value is True:
+        value_type = type(allowed[key].default)
+        if (
+            not isinstance(value, (int, float) if value_type is float else value_type)
+            or value is True
+        ):
             raise SettingError(
-                f"engine recipe {name!r}: {key} must be of type {wanted.__name__}; found {value!r}"
+                f"engine recipe {name!r}: {key} must be of type {value_type.__name__}; "
+                f"found {value!r}"
             )
     model = values.get("model", "face-parts")
     if Path(model).suffix:

@@ -168,7 +168,7 @@ def _build(
     """Build, compare with FP32, fall back to it where they differ, and keep."""
     start = time.monotonic()
     timing = path.with_name(_timing_name(target))
-    known = timing.read_bytes() if timing.is_file() else b""
+    timing_cache = timing.read_bytes() if timing.is_file() else b""
     gpu = target.gpu
 
     def build(model: OnnxModel, cache: bytes) -> BuiltPlan:
@@ -181,7 +181,7 @@ def _build(
             on_progress=on_progress,
         )
 
-    built = build(exported, known)
+    built = build(exported, timing_cache)
     manifest = Manifest(
         name=recipe.name,
         key=key,
@@ -270,18 +270,18 @@ def remove_engines(*, keep: tuple[Path, ...] = ()) -> tuple[Path, ...]:
     Raises:
         BackendError: something cannot be deleted.
     """
-    folder, gone = engine_folder(), []
-    kept = {path.stem for path in keep}
+    folder, deleted = engine_folder(), []
+    kept_stems = {path.stem for path in keep}
     suffixes = (".engine", ".engine.json", ".layers", KERNELS_SUFFIX, ".timing", ".part")
     for path in sorted(path for suffix in suffixes for path in folder.glob("*" + suffix)):
-        if any(path.name.startswith(stem + ".") for stem in kept):
+        if any(path.name.startswith(stem + ".") for stem in kept_stems):
             continue
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise BackendError(f"{path}: cannot be deleted: {error.strerror}") from None
-        gone.append(path)
-    return tuple(gone)
+        deleted.append(path)
+    return tuple(deleted)
 
 
 def _stem(recipe: EngineRecipe, exported: OnnxModel) -> str:

@@ -77,12 +77,12 @@ class Gate:
             raise web.HTTPUnsupportedMediaType(text="send application/json\n")
         if self._token is None or request.path in OPEN_PATHS:
             return await handler(request)
-        given = request.query.get("token")
-        if given is not None and not self._is_right(given, self._token):
+        token = request.query.get("token")
+        if token is not None and not self._is_right(token, self._token):
             raise web.HTTPUnauthorized(text="the token is wrong\n")
-        if given is not None and request.path == "/" and request.method == "GET":
+        if token is not None and request.path == "/" and request.method == "GET":
             raise self._signed_in()
-        if given is None and not self._is_known(request):
+        if token is None and not self._is_known(request):
             raise web.HTTPUnauthorized(
                 text="this page needs its token: open it as printed, with ?token=…\n",
                 headers={"WWW-Authenticate": "Bearer"},
@@ -114,8 +114,8 @@ class Gate:
         if site not in ("none", "same-origin") and not is_visit:
             raise web.HTTPForbidden(text="another site's page may not request this\n")
 
-    def _is_right(self, given: str, right: str) -> bool:
-        return hmac.compare_digest(given.encode(), right.encode())
+    def _is_right(self, token: str, expected: str) -> bool:
+        return hmac.compare_digest(token.encode(), expected.encode())
 
     def _is_known(self, request: web.Request) -> bool:
         kind, _, bearer = request.headers.get("Authorization", "").partition(" ")

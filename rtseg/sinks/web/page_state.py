@@ -84,20 +84,20 @@ def _shown_ids(settings: ViewSettings, labels: LabelSet | None) -> frozenset[int
     return frozenset(labels.select(settings.classes)) if any(settings.classes) else frozenset()
 
 
-def event_of(asked: Mapping[str, Any]) -> Event:
+def event_of(request: Mapping[str, Any]) -> Event:
     """Parse a page's request: `{"key": "snapshot"}` or `{"view": {"opacity": 0.3}}`.
 
     Raises:
         SettingError: the request is invalid; values are checked like those of the command line.
     """
-    if set(asked) == {"key"}:
-        key = asked["key"]
+    if set(request) == {"key"}:
+        key = request["key"]
         if key not in KEYS:
             raise SettingError(f"key: {str(key)[:40]!r} is unknown; allowed: {listed(KEYS)}")
         return key  # type: ignore[no-any-return]
-    if set(asked) != {"view"} or not isinstance(asked["view"], dict):
+    if set(request) != {"view"} or not isinstance(request["view"], dict):
         raise SettingError("allowed: key, or view with its fields")
-    fields = dict(asked["view"])
+    fields = dict(request["view"])
     for name, value in fields.items():
         if name not in _CHANGEABLE:
             raise SettingError(f"view: {name[:40]!r} is unknown; allowed: {listed(_CHANGEABLE)}")

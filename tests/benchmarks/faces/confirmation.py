@@ -109,11 +109,11 @@ class Looker:
         """Box, finder's score, labels' score and the face's height, pixels, of each place."""
         regions = self.follower.schedule.exhaustive(*image.shape[:2])
         found = self.finds(image, self._infer(self.finder, image), regions=regions)[:_MOST]
-        views = self.follower.look_closely(found, self._infer(self.labels, image))
+        views = self.follower.examine(found, self._infer(self.labels, image))
         return [
             (seen.box, seen.score, 0.0, seen.box.height)
             if view is None
-            else (seen.box, seen.score, view.own.score, view.own.face.height)
+            else (seen.box, seen.score, view.parsed.score, view.parsed.face.height)
             for seen, view in zip(found, views, strict=True)
         ]
 

@@ -95,7 +95,7 @@ def test_tables_and_a_diagram_say_what_was_measured(tmp_path):
         calibration=(SCALE, SHIFT),
         scores=scores,
         is_face=is_face,
-        found=[("Composites", finding([0.9, 0.3, 0.0], [0.6], empty=[0.2, 0.8]))],
+        findings=[("Composites", finding([0.9, 0.3, 0.0], [0.6], empty=[0.2, 0.8]))],
     )
     text = found.markdown()
     # 0.9 stays above a half, 0.3 does not; 0.6 is one false face in ten views
