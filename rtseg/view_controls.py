@@ -1,4 +1,4 @@
-"""What a page may change about a live view: its settings, its effects."""
+"""Change a live view on request of a web page: its settings and its effects."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rtseg.views.live import LiveView
 
 
 class ViewControls:
-    """Changes a live view from one frame to the next, whole or not at all.
+    """Changes a live view between two frames, completely or not at all.
 
     Args:
-        view: what is changed.
-        segmenter: whose labels are drawn; soft masks are switched on with the first effect. None
-            where another function labels: then there are no effects.
+        view: the view to change.
+        segmenter: makes the labels that are drawn; soft masks are switched on with the first
+                effect. None if another function makes the labels; effects are then not available.
     """
 
     def __init__(self, view: LiveView, segmenter: Segmenter | None) -> None:
@@ -33,13 +33,13 @@ class ViewControls:
         )
 
     def change(self, fields: Mapping[str, Any]) -> None:
-        """Draw otherwise from the next frame on.
+        """Change what is drawn from the next frame on.
 
         Args:
-            fields: of `ViewSettings`, and `effects`: as `NAME=VALUE`, all that are wanted.
+            fields: fields of `ViewSettings`, and `effects`: the complete list of `NAME=VALUE`.
 
         Raises:
-            SettingError: what cannot be drawn; nothing was changed.
+            SettingError: a value cannot be drawn; nothing was changed.
         """
         changes = dict(fields)
         effects = changes.pop("effects", None)
@@ -62,12 +62,12 @@ class ViewControls:
 
 
 def _on_a_stream(effect: Effect) -> Callable[[Frame, Segmentation], Image]:
-    """An effect, from the first frame on that has soft masks."""
+    """Wrap an effect so that it starts with the first frame that has soft masks."""
     memory = ColourMemory()
 
     def changed(frame: Frame, segmentation: Segmentation) -> Image:
         if segmentation.soft is None:
-            return frame.image  # it was on its way before somebody asked for an effect
+            return frame.image  # it was in the pipeline before the effect was requested
         if frame.discontinuity:
             memory.reset()
         memory.begin(float(frame.pts_seconds))
@@ -79,5 +79,5 @@ def _on_a_stream(effect: Effect) -> Callable[[Frame, Segmentation], Image]:
 
 
 def described(backend: Backend) -> str:
-    """A backend for people: `openvino on cpu, bf16`."""
+    """Describe a backend for people: `openvino on cpu, bf16`."""
     return f"{backend.name} on {backend.device}, {backend.precision}"

@@ -1,4 +1,4 @@
-"""One backend for several streams: what they ask at the same time is one batch."""
+"""Share one backend between streams, combining crops requested at the same time into one batch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.errors import BackendError
 
 LONGEST_WAIT_SECONDS = 0.0015
-"""How long crops may wait for another stream's, so that both are one batch."""
+"""How long crops may wait for another stream's, so that both run as one batch."""
 
 
 _log = logging.getLogger("rtseg")
 
 
 class _Question:
-    """One stream's crops, and what became of them."""
+    """One stream's request: its crops, and their results."""
 
     def __init__(self, crops: Crops) -> None:
         self.crops = crops
@@ -30,18 +30,18 @@ class _Question:
 
 
 class SharedBackend(Backend):
-    """Runs what several threads ask as one batch, where they ask at nearly the same time.
+    """Combines requests that several threads make at nearly the same time into one batch.
 
-    Whoever comes first waits a moment for those who are about to ask, then runs everything that
-    waits, oldest first and at most `max_batch` crops; what comes while a batch runs is the next
-    one. No thread of its own is needed. A batch that fails is run again question by question, so
-    that one stream's fault is no other's.
+    The first thread to call waits a moment for those about to call, then runs everything waiting,
+    oldest first and at most `max_batch` crops; requests made while a batch runs join the next one.
+    No additional thread is needed. A batch that fails is run again request by request, so that one
+    stream's error does not affect the others.
 
     Args:
-        backend: what runs the network; it stays open.
-        expected: how many may be about to ask, the asker included; nobody is waited for where no
-            other is.
-        longest_wait_seconds: for another's crops.
+        backend: runs the network; it stays open.
+        expected: how many threads may be about to call, including the caller; without others,
+                there is no wait.
+        longest_wait_seconds: the longest wait for another thread's crops.
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class SharedBackend(Backend):
         return question.answer
 
     def close(self) -> None:
-        """The backend stays open: it is whoever's that opened it."""
+        """Do nothing: whoever opened the backend closes it."""
 
     def _together(self) -> list[_Question]:
-        """The oldest questions, as many as make a batch."""
+        """Remove the oldest requests, as many as fit into one batch."""
         deadline = time.monotonic() + self._longest_wait_seconds
         with self._arrival:
             while len(self._waiting) < self._expected() and self._count() < self.max_batch:
@@ -117,12 +117,12 @@ class SharedBackend(Backend):
                     self._answer_alone(question)
         finally:
             for question in questions:
-                if not question.is_done:  # by Ctrl-C in the middle: nobody may wait for ever
+                if not question.is_done:  # interrupted by Ctrl-C: nobody may wait for ever
                     question.error = BackendError("the network was interrupted")
                     question.is_done = True
         self.batches += 1
         self.crops += sum(len(question.crops) for question in questions)
-        self._describe()  # a backend that fell back is another one now
+        self._describe()  # a backend that fell back is now another one
 
     def _answer_together(self, questions: list[_Question]) -> None:
         try:
@@ -133,7 +133,7 @@ class SharedBackend(Backend):
         first = 0
         for question in questions:
             last = first + len(question.crops)
-            # a copy, so that no stream keeps the others' answers
+            # a copy, so that no stream keeps the others' results in memory
             question.answer = answers[first:last].copy()
             question.is_done = True
             first = last

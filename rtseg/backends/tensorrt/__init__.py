@@ -1,15 +1,15 @@
-"""TensorRT in one room: engines are built from an exported model by a recipe, kept, checked, run.
+"""TensorRT: build engines from exported models by recipe, store, check and run them.
 
 library.py      TensorRT or TensorRT-RTX, whichever is installed
-recipe.py       what an engine is built with, one TOML file each
-target.py       what it is built for
-builder.py      ONNX to a serialized engine; progress.py: how far it has come
-manifest.py     what is known of an engine
-store.py        where engines lie, and when one is built
+recipe.py       the settings that an engine is built with, one TOML file each
+target.py       the GPU or the architectures that it is built for
+builder.py      ONNX to a serialized engine; progress.py: progress of a build
+manifest.py     the description of a built engine
+store.py        where engines are stored, and when one is built
 loading.py      from a model to a running backend
 backend.py      runs an engine; execution.py: one batch size; cuda_graph.py: its recording
-cuda_device.py  what of CUDA is needed; pycuda_device.py, bindings_device.py: who does it
-inspection.py   what an engine is made of
+cuda_device.py  the CUDA calls needed; pycuda_device.py, bindings_device.py: implementations
+inspection.py   the layers of an engine
 """
 
 from rtseg.backends.tensorrt.builder import build_plan

@@ -1,10 +1,10 @@
-"""TensorRT: a built engine on an NVIDIA GPU, without PyTorch.
+"""Run a built TensorRT engine on an NVIDIA GPU, without PyTorch.
 
-Buffers are page-locked on the host and made once; a batch is padded up to 1, 2, 4 or 8 crops, and
-for each of these sizes the copies and kernels are recorded once as a CUDA graph and then started
-by one call. Where the GPU's memory runs out, smaller batches are tried; each size has working
-memory of its own, no more than it needs. The device's primary context is used (the one that
-PyTorch and OpenCV share), and is current only inside a call.
+Buffers are allocated once, page-locked on the host. A batch is padded to 1, 2, 4 or 8 crops; for
+each of these sizes, the copies and kernels are recorded once as a CUDA graph, which is then started
+by a single call. If the GPU's memory runs out, smaller batches are tried; each size has separate
+working memory, no more than it needs. The device's primary context is used (as by PyTorch and
+OpenCV), and is current only inside a call.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class TensorRtBackend(Backend):
     """Runs a built engine.
 
     Args:
-        plan: the engine's bytes, as `Engine.read` has checked them.
-        manifest: what is known of it.
-        device_index: which GPU, as in `cuda:0`.
-        cuda_graphs: record each batch size as a CUDA graph.
+        plan: the engine's bytes, checked by `Engine.read`.
+        manifest: the engine's description.
+        device_index: the GPU's number, as in `cuda:0`.
+        cuda_graphs: whether to record each batch size as a CUDA graph.
         kernel_cache: where TensorRT-RTX keeps the kernels that it compiles for this GPU.
 
     Raises:
-        SettingError: there is no GPU of that number.
+        SettingError: there is no GPU with that number.
         BackendError: there is no driver, or a library is not installed or too new for the driver.
         DeviceMemoryError: the GPU's memory is full.
-        StaleEngineError: the engine does not load here; it must be built anew.
+        StaleEngineError: the engine does not load on this machine; it must be rebuilt.
     """
 
     name = "tensorrt"
@@ -74,7 +74,7 @@ class TensorRtBackend(Backend):
             f"{self.precision}, engine of {manifest.built}"
         )
         self._held = _Held(device)
-        # what nobody closes is given back when it is dropped, or when the process ends
+        # a backend that is not closed is freed when it is dropped, or when the process ends
         self._finalizer = weakref.finalize(self, _drop, self._held)
         try:
             with device.current():
@@ -84,7 +84,7 @@ class TensorRtBackend(Backend):
             raise
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As `Backend.infer`. Where the GPU's memory is full, smaller batches are tried first."""
+        """See `Backend.infer`. If the GPU's memory is full, smaller batches are tried first."""
         self.check_crops(crops)
         with self._lock:
             if not self._finalizer.alive:
@@ -96,16 +96,16 @@ class TensorRtBackend(Backend):
                 )
 
     def warm_up(self) -> None:
-        """Run once at every batch size, so that each is recorded before the first real call."""
+        """Run every batch size once, so that each is recorded before the first real call."""
         size = (self.model.input_height, self.model.input_width, 3)
         for batch in BATCHES:
             if batch <= self.max_batch:
                 self.infer(np.zeros((batch, *size), np.uint8))
 
     def _run(self, crops: Crops) -> ProbabilityBatch:
-        """At most `max_batch` crops; the result is valid until the next call."""
+        """Run at most `max_batch` crops; the result is valid until the next call."""
         held, size = self._held, padded(len(crops))
-        # what an earlier call left behind the crops is computed as well, and not used
+        # data of earlier calls beyond the crops is computed as well, and ignored
         held.buffers.crops[: len(crops)] = crops
         graphed = held.batches.get(size)
         if graphed is None:
@@ -118,10 +118,10 @@ class TensorRtBackend(Backend):
         return result
 
     def close(self) -> None:
-        """As `Backend.close`. What can be given back is, also where CUDA fails.
+        """See `Backend.close`. Frees everything that can be freed, even if CUDA fails.
 
         Raises:
-            BackendError: CUDA failed, so that something may be left on the device.
+            BackendError: CUDA failed, so that something may remain allocated on the device.
         """
         with self._lock:
             self._give_back(quietly=False)
@@ -140,12 +140,12 @@ class TensorRtBackend(Backend):
 def open_engine(
     engine: Engine, *, device_index: int = 0, cuda_graphs: bool = True
 ) -> TensorRtBackend:
-    """A backend for an engine that is kept, with the kernels that were compiled for it, warmed up:
-    every graph is recorded before other threads use the GPU beside it.
+    """Open and warm up a backend for a stored engine, with the kernels compiled for it: every graph
+    is recorded before other threads use the GPU.
 
     Raises:
-        StaleEngineError: the engine is not what was built, or does not load here.
-        BackendError, DeviceMemoryError, SettingError: as `TensorRtBackend`.
+        StaleEngineError: the engine is not the one that was built, or does not load here.
+        BackendError, DeviceMemoryError, SettingError: as for `TensorRtBackend`.
     """
     plan, manifest = engine.read(), engine.manifest
     cache = None
@@ -177,14 +177,14 @@ def _library_for(manifest: Manifest) -> Library:
 
 
 def _drop(held: _Held) -> None:
-    """Give back what a backend held that nobody closed."""
+    """Free the resources of a backend that nobody closed."""
     with contextlib.suppress(BackendError):
         held.close()
 
 
 class _Held:
-    """All that a backend holds on the device, apart from the backend, so that it can be given
-    back when that is gone."""
+    """Everything that a backend holds on the device, kept separately, so that it can be freed after
+    the backend is gone."""
 
     stream: Stream
     buffers: Buffers
@@ -204,7 +204,7 @@ class _Held:
     def load(
         self, library: Library, plan: bytes, manifest: Manifest, kernel_cache: KernelCache | None
     ) -> None:
-        """Load the engine and make what all batch sizes share. The device is current."""
+        """Load the engine and create what all batch sizes share. The device is current."""
         self._library = library
         self._logger = make_logger(library.module)
         self.stream = self.device.stream()
@@ -238,7 +238,7 @@ class _Held:
         return event
 
     def _check_tensors(self, shapes: dict[str, tuple[int, ...]], largest_batch: int) -> None:
-        """Raise unless the engine has the tensors that rtseg exports, and takes the batches."""
+        """Raise unless the engine has rtseg's tensors and supports the batch sizes."""
         engine = self._engine
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         engine_shapes = {name: tuple(engine.get_tensor_shape(name))[1:] for name in names}
@@ -252,14 +252,14 @@ class _Held:
             )
 
     def _configure(self, kernel_cache: KernelCache | None) -> None:
-        """How TensorRT-RTX runs: its kernels are compiled when a batch size is opened, and kept."""
+        """Configure TensorRT-RTX: kernels are compiled when a batch size is opened, and cached."""
         assert self._library is not None
         module, logger = self._library.module, self._logger
         config = made(logger, "a runtime configuration", self._engine.create_runtime_config)
         config.set_execution_context_allocation_strategy(
             module.ExecutionContextAllocationStrategy.USER_MANAGED
         )
-        # all at once, and not behind our back while a graph is recorded; rtseg records it itself
+        # all at once, and never while a graph is being recorded; rtseg records graphs itself
         config.dynamic_shapes_kernel_specialization_strategy = (
             module.DynamicShapesKernelSpecializationStrategy.EAGER
         )
@@ -273,7 +273,7 @@ class _Held:
         self._config = config
 
     def open_batch(self, batch: int, *, record: bool) -> tuple[GraphedBatch, str]:
-        """Make what one batch size needs, and why it could not be recorded as a graph, or ""."""
+        """Open one batch size; also return why it could not be recorded as a graph, or ""."""
         assert self._library is not None
         graphed = GraphedBatch(
             self._library.module,
@@ -285,7 +285,7 @@ class _Held:
             config=self._config,
             logger=self._logger,
         )
-        # before it is recorded, so that it is given back in order whatever happens then
+        # stored before it is recorded, so that it is freed in order whatever happens then
         self.batches[batch] = graphed
         why = graphed.record() if record else ""
         if self._kernel_cache is not None:
@@ -293,7 +293,7 @@ class _Held:
         return graphed, why
 
     def time(self, graphed: GraphedBatch) -> float:
-        """Run a batch to its end; the seconds that took by the device's clock."""
+        """Run a batch to completion; return the duration in seconds by the device's clock."""
         self._began.record(self.stream)
         graphed.start()
         self._ended.record(self.stream)
@@ -301,11 +301,11 @@ class _Held:
         return self._ended.seconds_since(self._began)
 
     def forget_errors(self) -> None:
-        """So that what is said of the next failure is its own reason."""
+        """Forget past errors, so that the next failure is reported with its own reason."""
         self._logger.errors.clear()
 
     def close_batches(self) -> None:
-        """Give back what the batch sizes hold, once nothing uses it any more."""
+        """Close the batch sizes, once nothing uses them any more."""
         if not self.batches:
             return
         try:
@@ -319,11 +319,11 @@ class _Held:
                 closing.callback(self.batches.popitem()[1].close)
 
     def close(self) -> None:
-        """Give everything back: graphs and contexts before the engine, it before the runtime,
+        """Free everything: graphs and contexts before the engine, the engine before the runtime,
         buffers and stream after all that use them, the device's context last.
 
         Raises:
-            BackendError: CUDA failed; the rest was given back all the same.
+            BackendError: CUDA failed; the rest was freed nevertheless.
         """
         with contextlib.ExitStack() as closing:
             closing.callback(self.device.close)

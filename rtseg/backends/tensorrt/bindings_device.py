@@ -1,4 +1,4 @@
-"""CUDA by NVIDIA's `cuda-bindings`: the driver's own functions, one to one."""
+"""CUDA through NVIDIA's `cuda-bindings`, which expose the driver's own functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 
 
 class BindingsDevice(CudaDevice):
-    """As `CudaDevice`."""
+    """See `CudaDevice`."""
 
     library = "cuda-bindings"
 
@@ -44,33 +44,33 @@ class BindingsDevice(CudaDevice):
         self._call("cuCtxPopCurrent")
 
     def stream(self) -> Stream:
-        """As `CudaDevice.stream`."""
+        """See `CudaDevice.stream`."""
         return _Stream(self._call)
 
     def event(self) -> Event:
-        """As `CudaDevice.event`."""
+        """See `CudaDevice.event`."""
         return _Event(self._call)
 
     def allocate(self, size: int) -> DeviceMemory:
-        """As `CudaDevice.allocate`."""
+        """See `CudaDevice.allocate`."""
         return _DeviceMemory(self._call, size)
 
     def page_locked(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> HostMemory:
-        """As `CudaDevice.page_locked`."""
+        """See `CudaDevice.page_locked`."""
         return _HostMemory(self._call, shape, dtype)
 
     def copy_in(self, memory: DeviceMemory, array: npt.NDArray[Any], stream: Stream) -> None:
-        """As `CudaDevice.copy_in`."""
+        """See `CudaDevice.copy_in`."""
         host = contiguous(array).ctypes.data
         self._call("cuMemcpyHtoDAsync", memory.address, host, array.nbytes, stream.handle)
 
     def copy_out(self, array: npt.NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:
-        """As `CudaDevice.copy_out`."""
+        """See `CudaDevice.copy_out`."""
         host = contiguous(array).ctypes.data
         self._call("cuMemcpyDtoHAsync", host, memory.address, array.nbytes, stream.handle)
 
     def close(self) -> None:
-        """As `CudaDevice.close`."""
+        """See `CudaDevice.close`."""
         self._call("cuDevicePrimaryCtxRelease", self._device)
 
 
@@ -78,7 +78,7 @@ Call = Callable[..., Any]
 
 
 def _call(driver: Any, name: str, *arguments: object) -> Any:
-    """The result of a call: one value, or None where it gives none."""
+    """Check a call's error code and return its value; None if it has none."""
     code, *results = getattr(driver, name)(*arguments)
     if int(code) != 0:
         raise cuda_error(name, int(code))

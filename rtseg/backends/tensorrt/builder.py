@@ -1,7 +1,7 @@
-"""ONNX to a serialized engine, by TensorRT 10 and 11 or TensorRT-RTX.
+"""Build a serialized engine from ONNX with TensorRT 10 or 11 or TensorRT-RTX.
 
-Networks are strongly typed: precision is that of the ONNX file. TensorRT 11 knows no other kind;
-the others are asked for it. Each batch size has a profile of its own, tuned for it alone.
+Networks are strongly typed: the ONNX file determines the precision. TensorRT 11 supports nothing
+else; the other libraries are told to. Each batch size has its own profile, tuned for it alone.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from rtseg.export.quantize import with_signed_activations
 
 SMALLEST_WORKSPACE_MIB = 64
 
-# A build that runs out of memory shows as kernels that could not be tried (TensorRT issue 4258).
+# A build that runs out of memory reports kernels that could not be tried (TensorRT issue 4258).
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|outofmemory|could not find any implementation for node|failed to allocate|"
     r"insufficient memory|memory allocation",
     re.IGNORECASE,
 )
 
-# How both libraries' builders begin the report of what an engine is made of.
+# The prefix with which both libraries' builders report an engine's layers.
 _LAYER_REPORTS = ("Layers:", "Engine Layer Information:")
 
 _log = logging.getLogger("rtseg")
@@ -38,13 +38,13 @@ _log = logging.getLogger("rtseg")
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltPlan:
-    """What a build gave.
+    """The result of a build.
 
     Attributes:
         plan: the serialized engine.
-        timing_cache: what was measured, for the next build on this device and version.
-        workspace_mib: the workspace that it was built with in the end.
-        layers: the builder's own report of the engine's layers; "" where it gave none.
+        timing_cache: kernel timings, for the next build on this device and version.
+        workspace_mib: the workspace of the successful build.
+        layers: the builder's report of the engine's layers; "" if it made none.
     """
 
     plan: bytes
@@ -54,8 +54,8 @@ class BuiltPlan:
 
 
 def make_logger(module: Any) -> Any:
-    """A TensorRT logger that writes to rtseg's own, and keeps the errors and the layers' report
-    as `errors` and `layers`."""
+    """A TensorRT logger that writes to rtseg's log, and keeps errors and the report of layers as
+    `errors` and `layers`."""
 
     class Logger(module.ILogger):  # type: ignore[misc] # known at run time only
         def __init__(self) -> None:
@@ -68,7 +68,7 @@ def make_logger(module: Any) -> Any:
                 self.errors.append(" ".join(msg.split()))
             if msg.startswith(_LAYER_REPORTS):
                 self.layers = msg
-            # warnings are the vendor's advice to programmers, and many
+            # warnings are advice to programmers, and there are many
             _log.debug("TensorRT: %s", msg)
 
         def last_error(self) -> str:
@@ -78,7 +78,7 @@ def make_logger(module: Any) -> Any:
 
 
 def made(logger: Any, what: str, factory: Callable[..., Any], *arguments: Any) -> Any:
-    """What a constructor or factory of TensorRT makes.
+    """Call a TensorRT constructor or factory.
 
     Raises:
         BackendError: it made nothing, which TensorRT reports as None or as a TypeError.
@@ -95,7 +95,7 @@ def made(logger: Any, what: str, factory: Callable[..., Any], *arguments: Any) -
 
 
 def is_out_of_memory(message: str) -> bool:
-    """Whether TensorRT says, in one of its ways, that the device's memory is full."""
+    """Whether TensorRT reports, in any of its ways, that the device's memory is full."""
     return _OUT_OF_MEMORY.search(message) is not None
 
 
@@ -108,22 +108,22 @@ def build_plan(
     timing_cache: bytes = b"",
     on_progress: Progress | None = None,
 ) -> BuiltPlan:
-    """Build an engine. Takes from seconds to minutes.
+    """Build an engine, which takes from seconds to minutes.
 
-    Where memory runs out, the workspace is halved until it fits.
+    If memory runs out, the workspace is halved until the build fits.
 
     Args:
-        library: what builds it.
+        library: the library to build with.
         exported: the model.
-        recipe: how it is built.
-        architectures: what it shall run on, for TensorRT-RTX: at least one, as in `sm89`.
-            TensorRT builds for the GPU that is there.
-        timing_cache: an earlier build's.
-        on_progress: told how far it has come.
+        recipe: the settings of the build.
+        architectures: for TensorRT-RTX, the GPU architectures to build for, at least one, as in
+                `sm89`. TensorRT builds for the installed GPU.
+        timing_cache: the timing cache of an earlier build.
+        on_progress: called with the progress of the build.
 
     Raises:
-        BackendError: TensorRT does not take the model, or fails.
-        KeyboardInterrupt: Ctrl-C; nothing goes on behind it.
+        BackendError: TensorRT rejects the model, or fails.
+        KeyboardInterrupt: Ctrl-C; no build continues in the background.
     """
     logger = make_logger(library.module)
     workspace_mib = recipe.workspace_mib
@@ -189,7 +189,7 @@ def _build_once(
     config.builder_optimization_level = recipe.optimisation_level
     config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
     if exported.precision != "fp16":
-        # or "FP32" would mean ten bits of mantissa
+        # otherwise "FP32" would have ten bits of mantissa
         config.clear_flag(module.BuilderFlag.TF32)
     if library.is_rtx:
         _target(module, config, architectures)
@@ -217,7 +217,7 @@ def _build_once(
 
 
 def _for_tensorrt(exported: OnnxModel) -> bytes:
-    """The model without what engines do not need, and as TensorRT wants INT8."""
+    """Remove what engines do not need from the model, and convert INT8 as TensorRT requires."""
     data = without_output(exported.data, LABELS)
     return with_signed_activations(data) if exported.precision == "int8" else data
 
@@ -229,14 +229,14 @@ def _network_flags(library: Library) -> int:
 
 
 def _parser_error(error: Any) -> str:
-    """The parser's own words, and where in the model."""
+    """The parser's error message, and its place in the model."""
     words = " ".join(str(error.desc()).split())
     node = error.node_name()
     return f"{words} (node {node!r}, {error.node_operator()})" if node else words
 
 
 def _target(module: Any, config: Any, architectures: tuple[str, ...]) -> None:
-    """What TensorRT-RTX builds for, and that its engines can be recorded as CUDA graphs."""
+    """Set the architectures that TensorRT-RTX builds for, and allow recording as CUDA graphs."""
     config.num_compute_capabilities = len(architectures)
     for index, architecture in enumerate(architectures):
         capability = getattr(module.ComputeCapability, architecture.upper())

@@ -1,5 +1,5 @@
-"""The CUDA calls that the backend needs, behind one small interface: PyCUDA where it is installed,
-else NVIDIA's own cuda-bindings, which need no compiler to install."""
+"""The CUDA calls that the backend needs, behind one small interface: PyCUDA if it is installed,
+otherwise NVIDIA's cuda-bindings, which need no compiler to install."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rtseg.system.cuda_errors import OUT_OF_MEMORY, describe_cuda_error
 
 
 class CudaError(BackendError):
-    """CUDA failed; `code` is the driver's, or None where the library does not tell."""
+    """CUDA failed; `code` is the driver's error code, or None if the library does not report it."""
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
@@ -25,14 +25,14 @@ class CudaError(BackendError):
 
 
 def cuda_error(call: str, code: int) -> BackendError:
-    """The error for a code that a call of the driver gave: full memory is one of its own."""
+    """Make the error for a driver's error code; full memory has a separate class."""
     if code == OUT_OF_MEMORY:
         return DeviceMemoryError(MEMORY_IS_FULL)
     return CudaError(f"{call} failed: {describe_cuda_error(code)}", code)
 
 
 class Stream(ABC):
-    """A queue of work on the device that does not wait for the default stream, nor it for this.
+    """A queue of work on the device, independent of the default stream.
 
     Attributes:
         handle: the CUstream, as an integer.
@@ -46,61 +46,61 @@ class Stream(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give it back; its context is current."""
+        """Destroy it; its context must be current."""
 
 
 class Event(ABC):
-    """A mark in a stream, with the device's time."""
+    """A mark in a stream with the device's time."""
 
     @abstractmethod
     def record(self, stream: Stream) -> None:
-        """Put the mark behind what the stream holds now."""
+        """Record the mark after everything that is in the stream now."""
 
     @abstractmethod
     def seconds_since(self, earlier: Any) -> float:
-        """The time between two marks, both of them reached."""
+        """The time between two marks, both of which have been reached."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give it back; its context is current."""
+        """Destroy it; its context must be current."""
 
 
 class DeviceMemory(ABC):
     """Memory on the device.
 
     Attributes:
-        address: where it begins.
+        address: its first address.
     """
 
     address: int
 
     @abstractmethod
     def close(self) -> None:
-        """Give it back; its context is current."""
+        """Free it; its context must be current."""
 
 
 class HostMemory(ABC):
-    """Page-locked memory of the host, which the device copies to and from by itself.
+    """Page-locked host memory, which the device copies to and from directly.
 
     Attributes:
-        array: the memory; not to be touched after `close`.
+        array: the memory; must not be used after `close`.
     """
 
     array: npt.NDArray[Any]
 
     @abstractmethod
     def close(self) -> None:
-        """Give it back; its context is current."""
+        """Free it; its context must be current."""
 
 
 class CudaDevice(ABC):
     """The primary context of one device, which PyTorch and OpenCV use as well.
 
-    Everything but `close` is called inside `current()`, on any thread. All raise CudaError, and
-    DeviceMemoryError where memory is full.
+    Everything except `close` must be called inside `current()`, on any thread. All methods raise
+    CudaError, or DeviceMemoryError if memory is full.
 
     Attributes:
-        library: the package that does the work.
+        library: the package that makes the calls.
         index: the device's number.
     """
 
@@ -109,7 +109,7 @@ class CudaDevice(ABC):
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the context this thread's current one, and after it what was before."""
+        """Make the context current on this thread for the block, then restore the previous one."""
         self._push()
         try:
             yield
@@ -124,35 +124,35 @@ class CudaDevice(ABC):
 
     @abstractmethod
     def stream(self) -> Stream:
-        """A new stream."""
+        """Create a stream."""
 
     @abstractmethod
     def event(self) -> Event:
-        """A new mark."""
+        """Create a mark."""
 
     @abstractmethod
     def allocate(self, size: int) -> DeviceMemory:
-        """So many bytes on the device, at least one."""
+        """Allocate that many bytes on the device, at least one."""
 
     @abstractmethod
     def page_locked(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> HostMemory:
-        """A page-locked array; what it holds is undefined."""
+        """Allocate a page-locked array; its content is undefined."""
 
     @abstractmethod
     def copy_in(self, memory: DeviceMemory, array: npt.NDArray[Any], stream: Stream) -> None:
-        """Put a copy from the beginning of a page-locked array to the device on a stream."""
+        """Enqueue a copy from the start of a page-locked array to the device."""
 
     @abstractmethod
     def copy_out(self, array: npt.NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:
-        """Put a copy from the device to a page-locked array on a stream."""
+        """Enqueue a copy from the device to a page-locked array."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give the context back. It is not current; all that was made in it is given back."""
+        """Release the context, which must not be current; everything made in it has been freed."""
 
 
 def open_cuda_device(index: int) -> CudaDevice:
-    """A device, by PyCUDA where that can be imported, else by cuda-bindings.
+    """Open a device with PyCUDA if it can be imported, otherwise with cuda-bindings.
 
     Raises:
         BackendError: neither is installed, or the driver refuses.
@@ -182,14 +182,14 @@ def _open_bindings(index: int) -> CudaDevice:
 
 
 def contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array itself, once it is known to lie in one piece."""
+    """Return the array after checking that it is contiguous."""
     if not array.flags.c_contiguous:
         raise ValueError("only an array in one piece can be copied")
     return array
 
 
 def host_array(address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """An array over memory of the host that somebody else owns."""
+    """Make an array over host memory owned by someone else."""
     import ctypes
 
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize

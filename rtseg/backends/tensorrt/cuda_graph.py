@@ -1,6 +1,6 @@
-"""One captured CUDA graph: a fixed sequence of copies and kernels, started by one call.
+"""A captured CUDA graph: a fixed sequence of copies and kernels, started by one call.
 
-PyCUDA knows streams but no graphs, so the driver is called directly, whoever made the stream.
+PyCUDA supports streams but not graphs, so the driver is called directly for either library.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _CAPTURE_MODE_THREAD_LOCAL = 1
 
 
 class CudaGraphError(Exception):
-    """The driver would not capture or start a graph; the work can still be done call by call."""
+    """The driver could not capture or start a graph; the work can still run call by call."""
 
 
 class CudaGraph:
-    """Records what a callable puts on a stream, and repeats it.
+    """Records what a callable enqueues on a stream, and repeats it.
 
     Args:
-        stream_handle: the stream's CUstream, as an integer; its context is current.
-        enqueue: puts work on that stream, all of it asynchronous.
+        stream_handle: the stream's CUstream, as an integer; its context must be current.
+        enqueue: enqueues work on that stream, all of it asynchronous.
 
     Raises:
         CudaGraphError: the work cannot be captured.
-        DeviceMemoryError: there is no room for the graph.
+        DeviceMemoryError: there is not enough memory for the graph.
     """
 
     def __init__(self, stream_handle: int, enqueue: Callable[[], None]) -> None:
@@ -40,7 +40,7 @@ class CudaGraph:
         try:
             enqueue()
         finally:
-            # also after an error: a stream that is left capturing can do nothing else
+            # even after an error: a stream left in capture mode can do nothing else
             code = self._driver.cuStreamEndCapture(self._stream, ctypes.byref(graph))
         if code != 0 or not graph:
             raise CudaGraphError(f"cuStreamEndCapture: {describe_cuda_error(code)}")
@@ -66,12 +66,12 @@ class CudaGraph:
 
         Raises:
             CudaGraphError: the driver refused.
-            DeviceMemoryError: there is no room for its first start.
+            DeviceMemoryError: there is not enough memory for its first start.
         """
         self._call("cuGraphLaunch", self._executable, self._stream)
 
     def close(self) -> None:
-        """Give back what the driver holds. May be called twice."""
+        """Destroy the driver's objects. May be called twice."""
         if self._executable:
             self._driver.cuGraphExecDestroy(self._executable)
             self._executable = ctypes.c_void_p()

@@ -1,4 +1,4 @@
-"""One batch size on the GPU: its buffers, its TensorRT context, and its work as a CUDA graph."""
+"""One batch size on the GPU: its buffers, its TensorRT context, and its CUDA graph."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Buffers:
         device: memory on the device, by the tensor's name.
 
     Raises:
-        DeviceMemoryError: there is no room for them; nothing is left of those that there was
-            room for.
+        DeviceMemoryError: there is not enough memory; whatever had been allocated is freed
+                again.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class Buffers:
             self._resources = made_so_far.pop_all()
 
     def close(self) -> None:
-        """Give them back, on the device first."""
+        """Free them, those on the device first."""
         self._resources.close()
 
 
 class GraphedBatch:
     """One batch size: an execution context with its profile and shapes set, and its graph.
 
-    Each size has a context of its own, as a graph holds only as long as its context's shapes.
+    Each size has its own context, because a graph is valid only while its context's shapes are.
 
     Raises:
-        DeviceMemoryError: there is no room for it.
-        BackendError: TensorRT does not take the batch.
+        DeviceMemoryError: there is not enough memory.
+        BackendError: TensorRT rejects the batch size.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class GraphedBatch:
         self._device, self._stream, self._buffers, self._batch = device, stream, buffers, batch
         self._logger = logger
         self._graph: CudaGraph | None = None
-        # TensorRT's own choice would be as much memory for one crop as for the largest batch
+        # by default, TensorRT would allocate as much memory for one crop as for the largest batch
         how = config or module.ExecutionContextAllocationStrategy.USER_MANAGED
         try:
             self._context: Any = made(logger, "a context", engine.create_execution_context, how)
@@ -82,7 +82,7 @@ class GraphedBatch:
             why = logger.last_error()
             if logger.errors and not is_out_of_memory(why):
                 raise
-            # that is how TensorRT reports it
+            # TensorRT's way of reporting it
             raise DeviceMemoryError(
                 f"the GPU's memory is too full for a batch of {batch} ({why}); close other "
                 "programs, or use `device` cpu"
@@ -90,7 +90,7 @@ class GraphedBatch:
         shape = (batch, *buffers.crops.shape[1:])
         context = self._context
         is_accepted = context.set_optimization_profile_async(BATCHES.index(batch), stream.handle)
-        # the profile is switched on the stream, and shapes are set on the host
+        # the profile is switched on the stream, but shapes are set on the host
         stream.synchronize()
         is_accepted = is_accepted and context.set_input_shape(INPUT, shape)
         for name, allocation in buffers.device.items():
@@ -98,7 +98,7 @@ class GraphedBatch:
         if not is_accepted:
             raise BackendError(f"TensorRT does not take a batch of {batch}: {logger.last_error()}")
         size = context.update_device_memory_size_for_shapes()
-        # CUDA allocates no empty blocks
+        # CUDA does not allocate empty blocks
         self._memory = device.allocate(max(1, size))
         context.set_device_memory(self._memory.address, size)
 
@@ -112,13 +112,13 @@ class GraphedBatch:
         self._device.copy_out(buffers.probabilities[:batch], buffers.device[PROBABILITIES], stream)
 
     def record(self) -> str:
-        """Record the work as a CUDA graph; why that cannot be done, or "".
+        """Record the work as a CUDA graph; return why that is impossible, or "".
 
         Raises:
-            DeviceMemoryError: there is no room for the graph.
+            DeviceMemoryError: there is not enough memory for the graph.
             BackendError: the work itself fails.
         """
-        # TensorRT puts off some work to the first run after a change of shape
+        # TensorRT defers some work to the first run after a change of shape
         self._enqueue()
         self._stream.synchronize()
         capturable = getattr(self._context, "is_stream_capturable", None)
@@ -129,12 +129,12 @@ class GraphedBatch:
         except DeviceMemoryError:
             raise
         except (CudaGraphError, CudaError, BackendError) as error:
-            # the same work has just run: it is the recording that fails
+            # the same work has just run, so it is the recording that fails
             return str(error)
         return ""
 
     def start(self) -> None:
-        """Copy in, run, copy out: put on the stream, not waited for."""
+        """Enqueue copying in, running and copying out, without waiting."""
         if self._graph is None:
             self._enqueue()
             return
@@ -144,7 +144,7 @@ class GraphedBatch:
             raise BackendError(f"the tensorrt backend failed: {error}") from error
 
     def close(self) -> None:
-        """Give it back: the graph, the context, its memory."""
+        """Free the graph, the context and its memory."""
         with contextlib.ExitStack() as closing:
             closing.callback(self._memory.close)
             closing.callback(self._drop_context)

@@ -1,7 +1,7 @@
 """Inspect an engine: its layers and the precision each one computes in.
 
-Builders report it while they build, and the report is kept beside the engine; so it can be read
-without a GPU, which loading an engine needs.
+Builders report layers while they build, and the report is stored beside the engine, so that it can
+be read without a GPU, which loading an engine would need.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _DATATYPE = re.compile(r"Datatype: (\w+)|Format/Datatype: (\w+)")
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One step of an engine.
+    """One layer of an engine.
 
     Attributes:
-        name: as the builder gives it, made of the names of the model's nodes.
-        kind: what the builder calls it: `correlation` and `kgen` (TensorRT-RTX's convolutions and
+        name: as the builder reports it, composed of the names of the model's nodes.
+        kind: as the builder reports it: `correlation` and `kgen` (TensorRT-RTX's convolutions and
             generated kernels), `CaskConvolution`, `Reformat`, …
         inputs, constants, outputs: the types of its tensors: `Half`, `Float`, `Int8`, `UInt8`, …
     """
@@ -34,18 +34,18 @@ class Layer:
 
     @property
     def reads(self) -> str:
-        """The type of its first input, which is what a convolution computes in; "" without one."""
+        """The type of its first input, in which a convolution computes; "" if it has none."""
         return next(iter((*self.inputs, *self.constants)), "")
 
     def to_json(self) -> dict[str, object]:
-        """Plain JSON values."""
+        """Convert to JSON values."""
         return asdict(self)
 
 
 def parse_layers(report: str) -> tuple[Layer, ...]:
-    """The layers in a builder's report, or in an inspector's in one line a layer.
+    """Parse the layers in a builder's report, or in an inspector's, one line per layer.
 
-    Of the report's own words only the fields' names and the types are relied on; a line without
+    Only field names and types of the report are relied on; lines without them are skipped.
     them is left out.
     """
     layers = []
@@ -73,7 +73,7 @@ def _types(tensors: str) -> tuple[str, ...]:
 
 
 def read_layers(engine: Engine) -> tuple[Layer, ...]:
-    """The layers of an engine that is kept; none where its builder reported none.
+    """The layers of a stored engine; none if its builder did not report any.
 
     Raises:
         StaleEngineError: the report is missing or damaged.

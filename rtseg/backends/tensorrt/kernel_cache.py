@@ -1,7 +1,7 @@
-"""The kernels that TensorRT-RTX compiled on this machine for an engine, kept beside it.
+"""Cache the kernels that TensorRT-RTX compiled on this machine for an engine, beside the engine.
 
-They are machine code: the engines' folder is private, and a file that was cut off or changed is
-not handed to TensorRT-RTX, which checks by itself that it fits the GPU, the driver and its version.
+They are machine code: the folder of engines is private, and a file that was truncated or changed is
+not passed to TensorRT-RTX, which itself checks that it fits the GPU, the driver and its version.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _log = logging.getLogger("rtseg")
 
 
 class KernelCache:
-    """The file of one engine on one GPU.
+    """The cache file of one engine on one GPU.
 
     Args:
         engine: the engine's path.
-        gpu: what the kernels run on; another GPU or driver has a file of its own.
+        gpu: the GPU and driver; each has a separate file.
     """
 
     def __init__(self, engine: Path, gpu: Gpu) -> None:
@@ -35,7 +35,7 @@ class KernelCache:
         self._known = b""
 
     def read(self) -> bytes:
-        """What was kept; empty where there is nothing, or nothing whole."""
+        """The cached kernels; empty if there are none, or the file is damaged."""
         try:
             content = self.path.read_bytes()
         except OSError:
@@ -48,8 +48,8 @@ class KernelCache:
         return kernels
 
     def write(self, kernels: bytes) -> None:
-        """Keep kernels, if they are others than those that were read. Never an error: without
-        them only the next start is slower."""
+        """Store kernels if they differ from those read. Never raises, since without them only the
+        next start is slower."""
         if not kernels or kernels == self._known:
             return
         try:

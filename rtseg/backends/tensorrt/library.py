@@ -1,8 +1,8 @@
-"""Which of NVIDIA's two libraries builds and runs engines: TensorRT, or TensorRT-RTX.
+"""Choose which of NVIDIA's two libraries builds and runs engines: TensorRT or TensorRT-RTX.
 
-TensorRT-RTX is TensorRT's sibling for GeForce RTX cards: ordinary packages, engines in under a
-second, built on any machine, whose kernels are compiled on the GPU that runs them. Both have the
-same classes. TensorRT comes first where both are installed.
+TensorRT-RTX is TensorRT's sibling for GeForce RTX cards: ordinary packages, and engines that are
+built on any machine in under a second and compile their kernels on the GPU that runs them. Both
+have the same classes. If both are installed, TensorRT is used.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from rtseg.system.nvidia import cuda_compatibility_problem, nvidia_driver_proble
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
 
 ARCHITECTURES = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
-"""What TensorRT-RTX builds for: GeForce 20, A100, GeForce 30, 40 and 50, GB10."""
+"""The architectures that TensorRT-RTX supports: GeForce 20, A100, GeForce 30, 40, 50, GB10."""
 
 _MODULES: dict[Flavour, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx_bindings"}
 _MAJORS: dict[Flavour, tuple[int, ...]] = {"tensorrt": (10, 11), "tensorrt-rtx": (1,)}
-_OLDEST_RTX = (1, 7)  # whose names the tests check
+_OLDEST_RTX = (1, 7)  # the oldest version whose names the tests check
 
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """A library that is installed and of a version that rtseg knows.
+    """An installed library of a supported version.
 
     Attributes:
-        flavour: which of the two.
+        flavour: which of the two libraries.
         module: the imported module.
-        version: as it says itself, "11.4.0.106".
+        version: its own version string, "11.4.0.106".
     """
 
     flavour: Flavour
@@ -43,29 +43,29 @@ class Library:
 
     @property
     def is_rtx(self) -> bool:
-        """Whether its engines are for architectures and not for one GPU."""
+        """Whether its engines are built for architectures rather than for one GPU."""
         return self.flavour == "tensorrt-rtx"
 
     @property
     def title(self) -> str:
-        """What people call it, with its version."""
+        """Its name for people, with its version."""
         return f"{title_of(self.flavour)} {self.version}"
 
 
 def title_of(flavour: Flavour) -> str:
-    """What people call it."""
+    """Its name for people."""
     return "TensorRT-RTX" if flavour == "tensorrt-rtx" else "TensorRT"
 
 
 def installed_flavours() -> tuple[Flavour, ...]:
-    """What is installed, the first choice first; nothing is imported."""
+    """The installed libraries in order of preference; imports nothing."""
     return tuple(flavour for flavour, module in _MODULES.items() if _is_installed(module))
 
 
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ValueError:  # a module without a specification, as a test may put there
+    except ValueError:  # a module without a specification, as a test may install
         return False
 
 
@@ -73,8 +73,8 @@ def library_to_run() -> Library:
     """The library that runs engines on this machine's GPU.
 
     Raises:
-        BackendError: there is no driver, or none that is new enough (their first use could end
-            the process), or the library is not installed, broken, or of another version.
+        BackendError: there is no driver or it is too old (using the library could then abort the
+                process), or the library is not installed, broken, or of an unsupported version.
     """
     problem = nvidia_driver_problem()
     if problem is not None:
@@ -94,10 +94,10 @@ def library_to_run() -> Library:
 
 
 def load_library(flavour: Flavour) -> Library:
-    """A library by name, imported. TensorRT-RTX can build without a driver; TensorRT cannot.
+    """Import a library by name. TensorRT-RTX can build without a driver; TensorRT cannot.
 
     Raises:
-        BackendError: it is not installed, broken, or of another version.
+        BackendError: it is not installed, broken, or of an unsupported version.
     """
     title, extra = title_of(flavour), f"'rtseg[{flavour}]'"
     try:
@@ -122,9 +122,9 @@ def load_library(flavour: Flavour) -> Library:
 
 
 def built_for_cuda(flavour: Flavour) -> int | None:
-    """The major version of the CUDA that an installed library was built for; None: unknown.
+    """The major CUDA version that an installed library was built for; None if unknown.
 
-    It stands in the names of the packages that the library comes in (`tensorrt-cu13-libs`).
+    It is part of the names of the library's packages (`tensorrt-cu13-libs`).
     """
     for major in range(20, 10, -1):
         for part in ("libs", "bindings"):
@@ -137,10 +137,10 @@ def built_for_cuda(flavour: Flavour) -> int | None:
 
 
 def check_architectures(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of architectures in order and once each, for `--for`.
+    """Sort the names of architectures and remove duplicates, for `--for`.
 
     Raises:
-        SettingError: TensorRT-RTX does not build for one of them.
+        SettingError: TensorRT-RTX does not support one of them.
     """
     for name in names:
         if name not in ARCHITECTURES:

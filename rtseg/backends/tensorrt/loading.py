@@ -1,5 +1,5 @@
-"""From an exported model to a running TensorRT backend: find its engine or build it, hold it
-against FP32, and build it anew once where it does not load."""
+"""From an exported model to a running TensorRT backend: find or build its engine, compare it with
+FP32, and rebuild it once if it does not load."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _log = logging.getLogger("rtseg")
 
 
 def recipe_for(name: str, *, precision: Precision = "auto") -> EngineRecipe:
-    """The shipped recipe of that name or a plain one, with the precision that was asked for.
+    """The shipped recipe with that name, or a plain one, in the requested precision.
 
     Raises:
-        SettingError: TensorRT engines are not built in that precision.
+        SettingError: TensorRT engines cannot be built in that precision.
     """
     recipe = shipped_recipes().get(name) or EngineRecipe(name=name)
     if precision == "auto":
@@ -39,10 +39,10 @@ def recipe_for(name: str, *, precision: Precision = "auto") -> EngineRecipe:
 
 
 def in_precision(exported: OnnxModel, recipe: EngineRecipe) -> OnnxModel:
-    """The exported model in the recipe's precision.
+    """Convert the exported model to the recipe's precision.
 
     Raises:
-        ModelError: it was exported in another, and cannot be turned into the recipe's.
+        ModelError: it was exported in another precision and cannot be converted.
     """
     if exported.precision == recipe.precision:
         return exported
@@ -62,7 +62,7 @@ def in_precision(exported: OnnxModel, recipe: EngineRecipe) -> OnnxModel:
 def parity_check_of(
     exported: OnnxModel, *, weights: Path | None, device_index: int = 0
 ) -> ParityCheck:
-    """What compares a new engine with FP32 on the processor."""
+    """Make the comparison of a new engine with FP32 on the processor."""
 
     def check(plan: bytes, manifest: Manifest) -> float | None:
         reference = open_reference(exported, weights=weights)
@@ -89,15 +89,15 @@ def build_engine(
     on_progress: Progress | None = None,
     replacing: Engine | None = None,
 ) -> Engine:
-    """As `prepare_engine`, for the model in the recipe's precision, compared with FP32 where the
-    target is this machine.
+    """Call `prepare_engine` with the model in the recipe's precision; on this machine's GPU, the
+    the engine is compared with FP32.
 
     Args:
         exported: the model.
-        recipe: how it is built.
-        target: what with and what for.
+        recipe: the settings of the build.
+        target: the library and the GPU to build for.
         weights: the model file that it was exported from, for the comparison.
-        on_progress: told how far a build has come.
+        on_progress: called with the progress of a build.
         replacing: an engine that does not load.
     """
     index = 0 if target.gpu is None else target.gpu.index
@@ -114,10 +114,10 @@ def build_engine(
 def open_built(
     exported: OnnxModel, recipe: EngineRecipe, *, device_index: int = 0
 ) -> TensorRtBackend | None:
-    """A running backend where its engine was built before; None where it was not.
+    """Open a running backend if its engine has been built; otherwise return None.
 
     Raises:
-        BackendError: TensorRT cannot be used here, or the engine does not load.
+        BackendError: TensorRT cannot be used on this machine, or the engine does not load.
     """
     engine = find_engine(in_precision(exported, recipe), recipe, this_machine(device_index))
     return None if engine is None else open_engine(engine, device_index=device_index)
@@ -131,11 +131,11 @@ def open_tensorrt(
     device_index: int = 0,
     on_progress: Progress | None = None,
 ) -> TensorRtBackend:
-    """A running backend; its engine is built first where it was not yet, which takes a while.
+    """Open a running backend; its engine is built first if necessary, which takes a while.
 
     Raises:
-        BackendError: TensorRT cannot be used here, or the engine does not load even when it was
-            built anew.
+        BackendError: TensorRT cannot be used on this machine, or the engine does not load even
+                after a rebuild.
     """
     target = this_machine(device_index)
     engine = build_engine(exported, recipe, target, weights=weights, on_progress=on_progress)

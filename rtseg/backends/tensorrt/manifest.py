@@ -1,4 +1,4 @@
-"""The manifest of a built engine, against which the engine file is checked."""
+"""The manifest of a built engine: what it was built from and for, and the digest to check it."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ _JSON_TYPES: Mapping[str, Any] = {
     "tuple[str, ...]": list,
     "Mapping[str, Any]": dict,
 }
-"""What a manifest's fields may be, by their annotations."""
+"""The allowed types of a manifest's fields, by their annotations."""
 
 
 class StaleEngineError(BackendError):
-    """A built engine is damaged or does not load here; building it anew helps."""
+    """A built engine is damaged or does not load on this machine; rebuilding it helps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What is known of a built engine; lies beside it as JSON.
+    """The description of a built engine, stored beside it as JSON.
 
     Attributes:
-        name: of the recipe.
-        key: what the engine depends on, in one digest (`engine_key`).
-        sha256: of the engine file.
-        onnx_digest, weights_digest: SHA-256 of what it was built from.
-        header: the model's own description, as in its checkpoint.
-        largest_batch: the largest batch that it runs; each size has a profile of its own.
-        asked_precision, precision: what the recipe wanted, and what the engine computes in.
-        agreement: share of labels equal to those of FP32 when it was built; None: not compared.
+        name: the recipe's name.
+        key: a digest of everything that the engine depends on (`engine_key`).
+        sha256: the digest of the engine file.
+        onnx_digest, weights_digest: SHA-256 of the files that it was built from.
+        header: the model's header, as in its checkpoint.
+        largest_batch: the largest batch size; each size has its own profile.
+        asked_precision, precision: the recipe's precision, and the engine's actual one.
+        agreement: share of labels equal to those of FP32 after the build; None if not compared.
         flavour: `tensorrt` or `tensorrt-rtx`.
         tensorrt: that library's version.
-        cuda, driver, gpu, compute_capability: of the machine that it was built on; "" where it
-            was built without a GPU.
-        architectures: what a TensorRT-RTX engine runs on, `sm89`; none for TensorRT's, which run
-            on the GPU that they were built on.
-        workspace_mib: memory that kernels could use.
-        built: when, ISO 8601, UTC.
-        build_seconds: how long that took.
+        cuda, driver, gpu, compute_capability: of the machine that it was built on; "" if it was
+                built without a GPU.
+        architectures: those that a TensorRT-RTX engine runs on (`sm89`); empty for TensorRT's
+                engines, which run on the GPU that they were built on.
+        workspace_mib: memory available to kernels.
+        built: time of the build, ISO 8601, UTC.
+        build_seconds: duration of the build.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Manifest:
 
     @property
     def model(self) -> ModelSpec:
-        """The model's description; no weights."""
+        """The model's specification; no weights."""
         return spec_from_header(self.header, path=self.name)
 
     @property
     def library(self) -> str:
-        """What built it, for people: `TensorRT 11.4.0.106`."""
+        """The library that built it, for people: `TensorRT 11.4.0.106`."""
         title = "TensorRT-RTX" if self.flavour == "tensorrt-rtx" else "TensorRT"
         return f"{title} {self.tensorrt}"
 
@@ -93,12 +93,12 @@ class Manifest:
         return f"{self.gpu} ({self.compute_capability})"
 
     def to_json(self) -> bytes:
-        """The file's content."""
+        """The manifest file's content."""
         return json.dumps(asdict(self), indent=2).encode()
 
 
 def read_manifest(path: Path) -> Manifest:
-    """A manifest's file.
+    """Read a manifest file.
 
     Raises:
         StaleEngineError: it is missing, damaged, or not a manifest.
@@ -123,16 +123,16 @@ def read_manifest(path: Path) -> Manifest:
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A built engine and its manifest. Its bytes are read, and checked, by `read`."""
+    """A built engine and its manifest; `read` reads and checks its bytes."""
 
     path: Path
     manifest: Manifest
 
     def read(self) -> bytes:
-        """The engine's bytes, once their digest is that of the manifest.
+        """Read the engine's bytes and check their digest against the manifest.
 
         Raises:
-            StaleEngineError: the file is missing, or is not what was built.
+            StaleEngineError: the file is missing, or is not the one that was built.
         """
         try:
             plan = self.path.read_bytes()
@@ -152,5 +152,5 @@ class Engine:
 
 
 def manifest_path(engine: Path) -> Path:
-    """Where an engine's manifest lies."""
+    """The path of an engine's manifest."""
     return engine.with_name(engine.name + ".json")

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 Progress = Callable[[float, str], None]
-"""Called with the share that is done, 0..1, and the name of what is being done."""
+"""Called with the share that is done, 0..1, and the name of the current phase."""
 
 
 def make_monitor(module: Any, on_progress: Progress | None) -> Any:
-    """TensorRT's progress monitor, turning its nested phases into one share done.
+    """TensorRT's progress monitor, which converts its nested phases into one share done.
 
-    TensorRT calls it from threads of its choice, and loses what it raises. So nothing leaves it:
-    an exception, a Ctrl-C in the middle of a call included, is kept as `interruption` and ends
+    TensorRT calls it from threads of its choice, and swallows exceptions. So none leaves it: an
+    exception, including a Ctrl-C in the middle of a call, is stored as `interruption` and ends
     the build at its next step. `stop` does the same from outside.
     """
 
@@ -54,21 +54,21 @@ def make_monitor(module: Any, on_progress: Progress | None) -> Any:
 
 
 def run_interruptibly(monitor: Any, build: Callable[[], Any]) -> Any:
-    """The result of a build, which runs in a thread of its own.
+    """Run a build in a thread of its own and return its result.
 
-    A signal reaches Python only between two steps of its main thread. There, a build that stays in
-    TensorRT for minutes would not notice Ctrl-C; waiting for it does.
+    Python handles a signal only between two steps of its main thread. If a build ran there and
+    stayed in TensorRT for minutes, it would not notice Ctrl-C; waiting for a thread does.
 
     Raises:
-        BaseException: what the build raised, or what interrupted it: KeyboardInterrupt.
+        BaseException: the build's exception, or what interrupted it: KeyboardInterrupt.
     """
     outcome: list[Any] = []
     failure: list[BaseException] = []
-    # a join that is interrupted would leave the thread marked as ended (Python issue 89437)
+    # an interrupted join would leave the thread marked as ended (Python issue 89437)
     go, done = threading.Event(), threading.Event()
 
     def work() -> None:
-        go.wait()  # so that nothing of the build comes before we are ready to be interrupted
+        go.wait()  # so that the build starts only once this thread is ready to be interrupted
         try:
             outcome.append(build())
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
@@ -84,7 +84,7 @@ def run_interruptibly(monitor: Any, build: Callable[[], Any]) -> Any:
             pass
     except BaseException as error:
         monitor.stop(error)
-        done.wait()  # a second Ctrl-C leaves it behind
+        done.wait()  # a second Ctrl-C abandons it
         raise
     finally:
         if done.is_set():
@@ -97,10 +97,10 @@ def run_interruptibly(monitor: Any, build: Callable[[], Any]) -> Any:
 
 
 class PhaseTracker:
-    """How far nested phases have come, as one share that never falls.
+    """The progress of nested phases as one share that never falls.
 
-    Several phases without a parent follow one another in a number that is not known before; each
-    takes half of what is left.
+    Phases without a parent follow one another in a number that is not known in advance; each takes
+    half of the remaining share.
     """
 
     def __init__(self) -> None:
@@ -110,12 +110,12 @@ class PhaseTracker:
         self.share = 0.0
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase begins, inside another or on its own."""
+        """A phase begins, at the top level or inside another one."""
         with self._lock:
             self._phases[name] = (parent if parent in self._phases else None, 0, max(steps, 1))
 
     def step(self, name: str, done: int) -> None:
-        """So many steps of a phase are done."""
+        """That many steps of a phase are done."""
         with self._lock:
             if name in self._phases:
                 parent, _, steps = self._phases[name]
@@ -123,7 +123,7 @@ class PhaseTracker:
                 self._update()
 
     def finish(self, name: str) -> None:
-        """A phase is over, even if not all its steps were reported."""
+        """A phase ends, even if not all its steps were reported."""
         with self._lock:
             if name in self._phases and self._phases.pop(name)[0] is None:
                 self._finished += (1 - self._finished) / 2

@@ -1,8 +1,8 @@
-"""CUDA through PyCUDA, which differs from the driver API in ways that matter here.
+"""CUDA through PyCUDA, which differs from the driver API in relevant ways.
 
-PyCUDA keeps a stack of contexts of its own beside the driver's, and ends the process at exit if
-something is left on it. An object that is dropped while its context is not current is not given
-back. So everything is given back by hand, inside `current()`.
+PyCUDA keeps its own stack of contexts beside the driver's, and aborts the process at exit if
+something is left on it. An object that is dropped while its context is not current is leaked. So
+everything is freed explicitly, inside `current()`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 
 
 class PyCudaDevice(CudaDevice):
-    """As `CudaDevice`."""
+    """See `CudaDevice`."""
 
     library = "pycuda"
 
@@ -58,7 +58,7 @@ class PyCudaDevice(CudaDevice):
             with self._errors():
                 self._context.pop()
         except BackendError:
-            # what the driver would not pop stays on PyCUDA's stack unless it is given back
+            # a context that the driver would not pop stays on PyCUDA's stack unless it is released
             self._detach()
             raise
 
@@ -69,35 +69,35 @@ class PyCudaDevice(CudaDevice):
                 self._context.detach()
 
     def stream(self) -> Stream:
-        """As `CudaDevice.stream`."""
+        """See `CudaDevice.stream`."""
         return _Stream(self._cuda, self._errors)
 
     def event(self) -> Event:
-        """As `CudaDevice.event`."""
+        """See `CudaDevice.event`."""
         return _Event(self._cuda, self._errors)
 
     def allocate(self, size: int) -> DeviceMemory:
-        """As `CudaDevice.allocate`."""
+        """See `CudaDevice.allocate`."""
         return _DeviceMemory(self._cuda, self._errors, size)
 
     def page_locked(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> HostMemory:
-        """As `CudaDevice.page_locked`."""
+        """See `CudaDevice.page_locked`."""
         return _HostMemory(self._cuda, self._errors, shape, dtype)
 
     def copy_in(self, memory: DeviceMemory, array: npt.NDArray[Any], stream: Stream) -> None:
-        """As `CudaDevice.copy_in`."""
+        """See `CudaDevice.copy_in`."""
         with self._errors():
             self._cuda.memcpy_htod_async(memory.address, contiguous(array), _pycuda_stream(stream))
 
     def copy_out(self, array: npt.NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:
-        """As `CudaDevice.copy_out`."""
+        """See `CudaDevice.copy_out`."""
         with self._errors():
             self._cuda.memcpy_dtoh_async(contiguous(array), memory.address, _pycuda_stream(stream))
 
     def close(self) -> None:
-        """As `CudaDevice.close`."""
-        # PyCUDA gives a context back for certain only while it counts as current. It then takes it
-        # off its own stack, but the driver does not take it off the thread's: we do, before.
+        """See `CudaDevice.close`."""
+        # PyCUDA reliably releases a context only while it counts as current. It then removes it
+        # from its own stack, but not from the thread's in the driver: that is done here, before.
         if not self._is_held:
             return
         try:
@@ -111,7 +111,7 @@ class PyCudaDevice(CudaDevice):
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn PyCUDA's errors into rtseg's."""
+        """Convert PyCUDA's errors to rtseg's."""
         try:
             yield
         except self._cuda.MemoryError as error:
@@ -140,7 +140,7 @@ class _Stream(Stream):
             self.stream.synchronize()
 
     def close(self) -> None:
-        # the only reference: PyCUDA gives the stream back with it, while its context is current
+        # the only reference: PyCUDA destroys the stream with it, while its context is current
         self.stream = None
 
 

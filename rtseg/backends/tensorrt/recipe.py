@@ -1,4 +1,4 @@
-"""What a TensorRT engine is built with: one TOML file an engine, shipped in `engines/`."""
+"""Recipes: the settings of a TensorRT engine's build, one TOML file each, shipped in `engines/`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EnginePrecision = Literal["fp32", "fp16", "int8"]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineRecipe(Settings):
-    """How one engine is built. The fields are the keys of its TOML file.
+    """The settings of one engine's build. The fields are the keys of its TOML file.
 
     Raises:
         SettingError: a value is not allowed.
@@ -47,7 +47,7 @@ class EngineRecipe(Settings):
 
 
 def shipped_recipes() -> dict[str, EngineRecipe]:
-    """The recipes that come with rtseg, by name."""
+    """The recipes shipped with rtseg, by name."""
     return {
         path.stem: _parse(path.read_text(encoding="utf-8"), name=path.stem, folder=path.parent)
         for path in sorted(_folder().glob("*.toml"))
@@ -55,10 +55,10 @@ def shipped_recipes() -> dict[str, EngineRecipe]:
 
 
 def read_recipe(name: str) -> EngineRecipe:
-    """A shipped recipe by name, a recipe file, or the plain recipe of a model file.
+    """Find a shipped recipe by name, read a recipe file, or make the plain recipe of a model file.
 
     Raises:
-        SettingError: it is none of these, or a value in it is not allowed.
+        SettingError: it is none of these, or contains a value that is not allowed.
     """
     path = Path(name)
     if path.suffix in (".safetensors", ".onnx"):
@@ -78,14 +78,14 @@ def read_recipe(name: str) -> EngineRecipe:
 
 
 def checkout() -> Path | None:
-    """The checkout that rtseg runs from; None where it is installed."""
+    """The checkout that rtseg runs from; None if it is installed."""
     folder = Path(__file__).resolve().parents[3]
     is_one = (folder / "engines").is_dir() and (folder / "pyproject.toml").is_file()
     return folder if is_one else None
 
 
 def _folder() -> Path:
-    """The recipes: in a checkout the folder `engines/`, in the wheel a package of their own."""
+    """The folder of recipes: `engines/` in a checkout, a package of its own in the wheel."""
     source = checkout()
     if source is not None:
         return source / "engines"

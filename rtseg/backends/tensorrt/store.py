@@ -1,8 +1,8 @@
-"""Built engines: where they are kept, which one a machine runs, and when one is built.
+"""Store built engines: where they are kept, which one a machine runs, and when one is built.
 
 An engine is native code that runs with all rights of the process. So only engines that rtseg
-itself built are loaded: they lie in a folder that only their owner can write to, and each has a
-manifest beside it whose SHA-256 is checked before the engine is handed to TensorRT.
+itself built are loaded: they are stored in a folder that only their owner can write to, each with a
+manifest whose SHA-256 is checked before the engine is passed to TensorRT.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ FOLDER_VARIABLE = "RTSEG_ENGINE_DIR"
 LOCK_TIMEOUT_SECONDS = 3600.0
 
 ParityCheck = Callable[[bytes, Manifest], float | None]
-"""Runs an engine beside FP32 and gives the share of equal labels, 0..1; None: it cannot."""
+"""Compares an engine with FP32 and returns the share of equal labels, 0..1; None if it cannot."""
 
 _log = logging.getLogger("rtseg")
 
 
 def engine_folder() -> Path:
-    """Where built engines are kept: $RTSEG_ENGINE_DIR, a checkout's own `engines/built`, or the
-    user's cache folder."""
+    """The folder of built engines: $RTSEG_ENGINE_DIR, a checkout's `engines/built`, or the user's
+    cache folder."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -57,7 +57,7 @@ def engine_folder() -> Path:
 
 
 def engine_key(exported: OnnxModel, recipe: EngineRecipe, target: Target) -> str:
-    """Everything that an engine depends on, as one SHA-256: another key, another engine."""
+    """A SHA-256 of everything that an engine depends on: another key means another engine."""
     parts = {
         "format": FORMAT_VERSION,
         "onnx": exported.digest,
@@ -77,9 +77,9 @@ def engine_key(exported: OnnxModel, recipe: EngineRecipe, target: Target) -> str
 
 
 def find_engine(exported: OnnxModel, recipe: EngineRecipe, target: Target) -> Engine | None:
-    """The engine that was built for this model, recipe and target; None: not yet.
+    """The engine that was built for this model, recipe and target; None if there is none yet.
 
-    One that TensorRT-RTX built for this machine's architecture among others will do.
+    One that TensorRT-RTX built for several architectures, including this machine's, is accepted.
     """
     key = engine_key(exported, recipe, target)
     engine = _read_engine(_engine_path(recipe, exported, key), key)
@@ -107,17 +107,17 @@ def prepare_engine(
     on_progress: Progress | None = None,
     replacing: Engine | None = None,
 ) -> Engine:
-    """The engine for a target: the one that is there, or one that is built now.
+    """Return the engine for a target: the existing one, or one that is built now.
 
-    Of several processes that need the same engine one builds it, and the others wait.
+    If several processes need the same engine, one builds it while the others wait.
 
     Args:
         exported: the model.
-        recipe: how it is built.
-        target: what with and what for.
+        recipe: the settings of the build.
+        target: the library and the GPU to build for.
         parity_check: compares it with FP32; an FP16 engine that fails is built again in FP32.
-        on_progress: told how far a build has come.
-        replacing: an engine that does not load: it is built anew, unless somebody just did.
+        on_progress: called with the progress of the build.
+        replacing: an engine that does not load and is rebuilt, unless another process just did so.
 
     Raises:
         BackendError: the build fails, or the folder of engines is not private.
@@ -165,7 +165,7 @@ def _build(
     parity_check: ParityCheck | None,
     on_progress: Progress | None,
 ) -> Engine:
-    """Build, compare with FP32, fall back to it where they differ, and keep."""
+    """Build an engine, compare it with FP32, fall back to FP32 if they differ, and store it."""
     start = time.monotonic()
     timing = path.with_name(_timing_name(target))
     timing_cache = timing.read_bytes() if timing.is_file() else b""
@@ -224,7 +224,7 @@ def _compared(
     parity_check: ParityCheck | None,
     build: Callable[[OnnxModel, bytes], BuiltPlan],
 ) -> tuple[BuiltPlan, Manifest]:
-    """The engine with its agreement; in FP32 where FP16 does not agree with it."""
+    """Return the engine with its agreement; in FP32 if FP16 does not agree with it."""
     agreement = None if parity_check is None else parity_check(built.plan, manifest)
     manifest = replace(manifest, agreement=agreement)
     if agreement is None:
@@ -253,7 +253,7 @@ def _compared(
 
 
 def list_engines() -> tuple[Engine, ...]:
-    """Every engine that is kept, whatever it was built for; damaged manifests are left out."""
+    """All stored engines, for whatever targets; those with damaged manifests are omitted."""
     engines = []
     for path in sorted(engine_folder().glob("*.engine")):
         try:
@@ -264,8 +264,8 @@ def list_engines() -> tuple[Engine, ...]:
 
 
 def remove_engines(*, keep: tuple[Path, ...] = ()) -> tuple[Path, ...]:
-    """Delete what rtseg built (engines and what lies beside them, timing caches, locks); returns
-    what went.
+    """Delete what rtseg built (engines with their files, timing caches, locks); return what was
+    deleted.
 
     Raises:
         BackendError: something cannot be deleted.
@@ -301,7 +301,7 @@ def _timing_name(target: Target) -> str:
 
 
 def _read_engine(path: Path, key: str) -> Engine | None:
-    """The engine at a path, if it is whole and has that key."""
+    """The engine at a path, if it is complete and has that key."""
     if not path.is_file():
         return None
     private_folder(path.parent)

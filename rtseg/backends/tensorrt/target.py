@@ -17,12 +17,12 @@ from rtseg.system.nvidia import Gpu, find_gpu
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What builds an engine, and what shall run it.
+    """The library that builds an engine, and the GPU or architectures that will run it.
 
     Attributes:
-        library: what builds and runs it.
-        gpu: this machine's; None where an engine is built for others.
-        architectures: what a TensorRT-RTX engine is built for; empty for TensorRT's.
+        library: builds and runs it.
+        gpu: this machine's GPU; None if an engine is built for others.
+        architectures: those that a TensorRT-RTX engine is built for; empty for TensorRT.
     """
 
     library: Library
@@ -30,16 +30,16 @@ class Target:
     architectures: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For people: `NVIDIA …`, or `sm86, sm89`."""
+        """The GPU or the architectures, for people: `NVIDIA …`, or `sm86, sm89`."""
         return self.gpu.name if self.gpu is not None else listed(self.architectures)
 
 
 def this_machine(index: int = 0) -> Target:
-    """What engines are built with and for on this machine.
+    """The library and the GPU that engines are built with and for on this machine.
 
     Raises:
-        SettingError: there is no GPU of that number.
-        BackendError: TensorRT or its device cannot be used here.
+        SettingError: there is no GPU with that number.
+        BackendError: TensorRT or its device cannot be used on this machine.
     """
     library = library_to_run()
     gpu = find_gpu(index)
@@ -55,10 +55,10 @@ def this_machine(index: int = 0) -> Target:
 
 
 def other_machines(architectures: tuple[str, ...]) -> Target:
-    """TensorRT-RTX, building for GPUs of some architectures; needs no GPU here.
+    """TensorRT-RTX, building for GPUs of the given architectures; needs no GPU on this machine.
 
     Raises:
-        SettingError: it does not build for one of them.
+        SettingError: it does not support one of them.
         BackendError: it is not installed.
     """
     checked = check_architectures(architectures)
