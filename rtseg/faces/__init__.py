@@ -1,4 +1,4 @@
-"""Where the faces are: finding them, following them, and the crops around them."""
+"""Detect faces, follow them, and choose the crops around them."""
 
 from rtseg.faces.base import FaceDetection, FaceFinder, Tracker
 from rtseg.faces.following import FaceFollower, TrackedFace

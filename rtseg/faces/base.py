@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from rtseg.faces.track import Track
 
 InferCrops = Callable[[Sequence[Crop]], Sequence[npt.NDArray[np.float32]]]
-"""Runs a network on parts of the current picture: crops -> maps, one a crop."""
+"""Runs a network on parts of the current picture: crops -> probability maps, one per crop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceDetection:
-    """A face that was seen in one picture.
+    """A face detected in one picture.
 
     Attributes:
         box: the upright rectangle around the face, forehead to chin and ear to ear, in pixels of
-            the picture; may reach over its edges.
-        score: how likely it is a face, 0..1.
-        roll_degrees: how far it is turned, clockwise as one sees it; None where that is unknown.
-        head: the rectangle of face and hair before it is turned about its middle; None where
-            the finder does not say.
-        bounds: the upright rectangle around face and hair; None where the finder does not say.
-        track_id: the track that was looked for where this was seen; None for a finder's.
-        is_turned_away: no face shows, only the hair of a head that was followed.
+                the picture; may extend beyond its edges.
+        score: the probability that it is a face, 0..1.
+        roll_degrees: the face's rotation, clockwise as displayed; None if unknown.
+        head: the rectangle of face and hair before it is rotated about its centre; None if the
+                finder does not provide it.
+        bounds: the upright rectangle around face and hair; None if the finder does not provide it.
+        track_id: the track in whose crop it was detected; None for a finder's detections.
+        is_turned_away: whether no face is visible, only the hair of a head that was followed.
     """
 
     box: Box
@@ -45,7 +45,7 @@ class FaceDetection:
 
 
 class FaceFinder(Protocol):
-    """Says where the faces of a picture are."""
+    """Finds the faces in a picture."""
 
     def __call__(
         self,
@@ -55,35 +55,35 @@ class FaceFinder(Protocol):
         regions: Sequence[Crop],
         known: Sequence[Box] = (),
     ) -> list[FaceDetection]:
-        """The faces in some parts of a picture, the surest first, each once.
+        """Find the faces in some parts of a picture, by falling score, each only once.
 
         Args:
             picture: RGB uint8 (height, width, 3).
             infer: runs the finder's network on parts of the picture.
-            regions: where to look.
-            known: faces that are followed: they may be left out.
+            regions: the parts to search.
+            known: faces that are followed already, which may be omitted.
         """
 
     def reset(self) -> None:
-        """The next picture has nothing to do with those before."""
+        """Forget earlier pictures: the next one is unrelated to them."""
 
 
 class Tracker(Protocol):
-    """Tells which detection is whose, from picture to picture."""
+    """Decides from picture to picture which detection belongs to which track."""
 
     @property
     def tracks(self) -> Sequence[Track]:
-        """Those that are in sight, and those lost so lately that they keep their ids."""
+        """The tracks of visible faces, and of those lost so recently that they keep their ids."""
 
     def update(
         self, detections: Sequence[FaceDetection], *, seconds: float
     ) -> Sequence[Track | None]:
-        """The track of each of a picture's detections; None where it is nobody's.
+        """Assign a picture's detections to tracks; None for a detection without a track.
 
         Args:
-            detections: with their heads; no track gets two, and no two tracks get one face.
+            detections: with their heads; no track gets two, and no two tracks get the same face.
             seconds: the picture's time.
         """
 
     def reset(self) -> None:
-        """Forget every track. Ids go on."""
+        """Forget every track. Ids keep counting."""

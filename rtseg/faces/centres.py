@@ -1,10 +1,10 @@
 """The outputs of a finder network: face centres, sizes and rotations.
 
-Each cell of its map holds one softmax. The first class is "no face's middle"; the others are
-several groups of bins, one group a quantity: the face's size, its shape, its roll, and where in
-the cell its middle is. What is not "no middle" is the cell's score, and a quantity is the expected
+Each cell of the map holds one softmax. The first class is "no face is centred here"; the others
+are groups of bins, one group per quantity: the face's size, shape and roll, and the position of
+its centre in the cell. A cell's score is one minus the first class, and a quantity is the expected
 value over its group's bins, after Rothe et al. (DEX, IJCV 2018). So a finder is a network with
-classes like any other to all that runs it, and what it says survives FP16.
+classes like any other to whatever runs it, and its output survives FP16.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ STRIDE = 8
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bins:
-    """A group of classes that together hold one quantity.
+    """A group of classes that together encode one quantity.
 
     Attributes:
-        name: of the quantity.
+        name: the quantity's name.
         first: the group's first class.
-        values: of its bins, ascending at equal steps, float32 (count,).
-        period: where the values begin anew, as angles do; 0 where they do not.
+        values: the values of its bins, ascending in equal steps, float32 (count,).
+        period: the period of a periodic quantity, such as an angle; 0 for others.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Bins:
 
     @property
     def step(self) -> float:
-        """Between two bins."""
+        """The distance between two bins."""
         return float(self.values[1] - self.values[0])
 
 
@@ -52,15 +52,15 @@ def _values(first: float, step: float, count: int) -> npt.NDArray[np.float32]:
 
 
 SIZE = Bins(name="size", first=1, values=_values(2.5, 0.5, 13))
-"""Of the root of width times height of the upright face, log2 of input pixels: 6 to 360."""
+"""log2 of the square root of width times height of the upright face, in input pixels: 6 to 360."""
 SHAPE = Bins(name="shape", first=14, values=_values(-1.0, 0.4, 4))
-"""Of width over height of the upright face, log2."""
+"""log2 of width over height of the upright face."""
 ROLL = Bins(name="roll", first=18, values=_values(-180, 30, 12), period=360)
-"""Degrees, clockwise as one sees it."""
+"""Degrees, clockwise as displayed."""
 ACROSS = Bins(name="across", first=30, values=_values(-1.5, 1, 4))
-"""From the cell's middle to the face's, cells to the right."""
+"""From the cell's centre to the face's, in cells to the right."""
 DOWN = Bins(name="down", first=34, values=_values(-1.5, 1, 4))
-"""The same, downwards."""
+"""From the cell's centre to the face's, in cells downwards."""
 
 GROUPS = (SIZE, SHAPE, ROLL, ACROSS, DOWN)
 
@@ -83,14 +83,14 @@ FACE_CENTRES = _label_set()
 
 
 def expected(probabilities: npt.NDArray[np.float32], group: Bins) -> npt.NDArray[np.float64]:
-    """A quantity's expected value in some cells.
+    """Compute a quantity's expected value in some cells.
 
     Args:
         probabilities: float32 (cells, classes).
-        group: of the quantity.
+        group: the quantity's classes.
 
     Returns:
-        float64 (cells,); of an angle, the direction of the mean vector, within -180..180.
+        float64 (cells,); for an angle, the direction of the mean vector, within -180..180.
     """
     shares = probabilities[:, group.classes].astype(np.float64)
     shares /= shares.sum(1, keepdims=True) + 1e-12

@@ -11,7 +11,7 @@ from rtseg.faces.scoring import Mask, score_face
 from rtseg.frames import Probabilities
 from rtseg.labels import LabelSet
 
-_HEAD_HEIGHTS = 1.9  # hair counts to at most so many heights of the face: what goes on, see
+_HEAD_HEIGHTS = 1.9  # hair counts up to this many face heights; longer hair, see
 # `rtseg.postprocess.hair_beyond`, must not make the crop so large that the face in it is small
 
 CellBox = tuple[int, int, int, int]
@@ -21,7 +21,7 @@ CellBox = tuple[int, int, int, int]
 def face_masks(
     face: Mask, probabilities: Probabilities, label_set: LabelSet, *, min_cells: int, bridge: int
 ) -> list[Mask]:
-    """The cells of each face, largest first: what hangs together, over gaps."""
+    """The cells of each face, largest first: connected cells, with small gaps bridged."""
     import cv2
 
     if np.count_nonzero(face) < min_cells:
@@ -45,9 +45,9 @@ def face_masks(
 def _apart(
     joined: Mask, probabilities: Probabilities, label_set: LabelSet, *, min_cells: int
 ) -> list[Mask]:
-    """Two faces that only a bridged gap joins, as two: each has all its parts, and is wide enough.
+    """Separate two faces joined only by a bridged gap, if each is complete and wide enough.
 
-    Pieces that are no face by themselves go to the nearest that is.
+    Pieces that are not a face by themselves are added to the nearest one that is.
     """
     import cv2
 
@@ -86,7 +86,7 @@ def hair_of(
     heads: npt.NDArray[np.int32],
     boxes: Sequence[CellBox],
 ) -> Mask:
-    """The hair that hangs together with a face and lies nearer to it than to any other face."""
+    """The hair connected to a face and nearer to it than to any other face."""
     together = np.zeros(int(heads.max()) + 1, np.bool_)
     together[heads[face]] = True
     hair_of_face: Mask = hair & together.take(heads)
@@ -111,7 +111,7 @@ def hair_of(
 def _distance(
     box: CellBox, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.float64]:
-    """From a face's middle, in heights of the face."""
+    """The distance of cells from a face's centre, in heights of the face."""
     left, top, right, bottom = box
     pixels = np.hypot(columns - (left + right - 1) / 2, rows - (top + bottom - 1) / 2)
     heights: npt.NDArray[np.float64] = pixels / (bottom - top)

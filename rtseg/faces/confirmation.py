@@ -1,4 +1,4 @@
-"""Whether what a finder suggests is a face, by what the labels of a crop around it say."""
+"""Decide whether a finder's candidate is a face, from the labels of a crop around it."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from rtseg.faces.parsed_faces import ParsedFace
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
 
-# The log-odds of a face, as a sum of what the finder and the labels say: a logistic regression
-# over what finders suggest in validation views and in pictures without a face
+# The log-odds of a face, as a weighted sum of the finder's and the labels' scores: a logistic
+# regression on candidates in validation views and in pictures without a face
 # (`python -m tests.benchmarks.faces.confirmation`).
 _FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.65, 0.95, 1.93, -1.32
-_LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and as far from 1: neither is ever surer
+_LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and at most 1 minus this: never certain
 SMALL = 40.0
-"""Pixels of a face's height below which a picture of it shows too little to be sure."""
+"""Face height in pixels below which a picture shows too little to be certain."""
 
 UNKNOWN_SCORE = 0.5
-"""What stands for the score of a suggestion that no finder made: it speaks neither way."""
+"""Neutral finder score for candidates that no finder scored."""
 
-# What a network that labels faces says all alone, with no finder to ask. Such a network was not
-# trained to say that something is none; thresholds judge what it labels, set on composites of
+# Thresholds for a network that labels faces when no finder network is used. Such a network was not
+# trained to reject anything, so thresholds judge its labels. They were set on composites of
 # validation heads and on held-out pictures without a face
 # (`python -m tests.benchmarks.faces --only finding`).
-_CONFIRMED = 0.87  # score in its own crop from which it is a face
-# … and how surely its upper and its lower parts must be seen, where the frame does not cut it: a
-# cat may pass for a face, by its eyes, and has neither nose nor mouth
+_CONFIRMED = 0.87  # least score in its own crop
+# … and the least certainty of its upper and its lower parts, unless the frame cuts it: a cat may
+# pass for a face by its eyes, but has no such nose and mouth
 _CERTAIN = 0.55
-_CONFIRMED_TURNED = 0.94  # more is asked of what is a face only when one turns the picture
-# A crop of fewer pixels than cells are read shows little: a logo passes for a face in it.
+_CONFIRMED_TURNED = 0.94  # stricter for what is a face only if the picture is rotated
+# A crop of fewer pixels than cells shows little: a logo may pass for a face in it.
 _CONFIRMED_TINY = 0.94
-_CUT = 0.05  # of its height from the frame's edge, a face is cut
+_CUT = 0.05  # a face this close to the frame's edge, relative to its height, is cut
 
 
 def face_probability(finder_score: float, labels_score: float, *, height: float) -> float:
-    """How likely something is a face, 0..1, by both networks.
+    """The probability that a candidate is a face, 0..1, from both networks' scores.
 
     Args:
-        finder_score: how likely it is by a finder alone, 0..1.
+        finder_score: the finder's probability, 0..1.
         labels_score: `ParsedFace.score` in a crop around it, 0..1.
-        height: of the face, pixels of the picture.
+        height: the face's height in pixels of the picture.
     """
     finder = _FINDER_WEIGHT * _logit(finder_score, _LEAST_FINDER)
     labels = _LABELS_WEIGHT * _logit(labels_score, _LEAST_LABELS)
@@ -48,8 +48,8 @@ def face_probability(finder_score: float, labels_score: float, *, height: float)
 
 
 def smallness(height: float) -> float:
-    """How often a face of `SMALL` pixels is to be halved until it is so high, as a negative
-    number; 0 from there on."""
+    """How often a face of `SMALL` pixels has to be halved to get this height, as a negative
+    number; 0 for larger faces."""
     return min(0.0, math.log2(max(height, 1.0) / SMALL))
 
 
@@ -59,12 +59,12 @@ def _logit(share: float, least: float) -> float:
 
 
 def is_surely_a_face(parsed: ParsedFace, crop: Crop, *, height: int, width: int) -> bool:
-    """Whether the labels of a crop around it leave no doubt, no finder asked.
+    """Whether the labels of a crop around a face are convincing without a finder's score.
 
     Args:
         parsed: the face that the labels of the crop show.
-        crop: around it.
-        height, width: of the picture, pixels.
+        crop: the crop around it.
+        height, width: the picture's size in pixels.
     """
     least = _CONFIRMED if crop.is_upright else _CONFIRMED_TURNED
     if crop.box.height < parsed.cells.shape[0]:
@@ -75,7 +75,7 @@ def is_surely_a_face(parsed: ParsedFace, crop: Crop, *, height: int, width: int)
 
 
 def _is_cut_by(face: Box, height: int, width: int) -> bool:
-    """Whether part of a face lies beyond the frame."""
+    """Whether part of a face is beyond the frame's edge."""
     slack = _CUT * face.height
     inside = face.left > slack and face.right < width - slack
     return not (inside and face.top > slack and face.bottom < height - slack)

@@ -14,21 +14,21 @@ from rtseg.faces.overlap import distinct
 from rtseg.frames import Box, Image, Probabilities
 from rtseg.geometry.crop import Crop, box_around
 
-# Of a head around a face, in widths and heights of the face: the medians of labelled heads.
+# A head relative to the face in it, in widths and heights of the face: medians of labelled heads.
 _HEAD_WIDTH, _HEAD_HEIGHT, _HEAD_ABOVE = 1.35, 1.45, 0.12
 
-_LEAST_SCORE = 1e-6  # and as far from 1: logits stay finite
+_LEAST_SCORE = 1e-6  # and at most 1 minus this, so that logits stay finite
 
 SUGGESTED_SCORE = 0.02
-"""From it on a place is worth a look by the network that labels faces."""
+"""The score from which a candidate is examined by the network that labels faces."""
 
 
 class NetworkFinder:
-    """Finds faces with a network of the classes `FACE_CENTRES`.
+    """Finds faces with a network whose classes are `FACE_CENTRES`.
 
     Args:
-        min_score: detections that are less likely a face are left out, 0..1. Those below a
-            follower's own threshold are suggestions, which the labels must bear out.
+        min_score: detections with a lower score are omitted, 0..1. Those below a follower's own
+                threshold are candidates, which the labels must confirm.
         calibration: see `ModelSpec`.
     """
 
@@ -42,7 +42,7 @@ class NetworkFinder:
         self.calibration = calibration
 
     def reset(self) -> None:
-        """See `FaceFinder`: nothing is remembered."""
+        """See `FaceFinder`. There is no state to forget."""
 
     def __call__(
         self,
@@ -52,7 +52,7 @@ class NetworkFinder:
         regions: Sequence[Crop],
         known: Sequence[Box] = (),
     ) -> list[FaceDetection]:
-        """See `FaceFinder`; those that are known are told as well."""
+        """See `FaceFinder`. Known faces are included."""
         detections: list[FaceDetection] = []
         maps = infer(regions) if regions else []
         for region, probabilities in zip(regions, maps, strict=True):
@@ -70,12 +70,12 @@ def read_centres(
     min_score: float,
     calibration: tuple[float, float] = (1.0, 0.0),
 ) -> list[FaceDetection]:
-    """The faces in one map of a finder network, the surest first, each once.
+    """Decode the faces in one map of a finder network, by falling score, each only once.
 
     Args:
         probabilities: float32 (rows, columns, classes), classes of `FACE_CENTRES`.
         region: the part of the picture that the map covers, upright.
-        min_score: of the faces, 0..1.
+        min_score: the least score, 0..1.
         calibration: see `ModelSpec`.
     """
     import cv2
@@ -115,7 +115,7 @@ def read_centres(
 def calibrated(
     scores: npt.NDArray[np.float32], calibration: tuple[float, float]
 ) -> npt.NDArray[np.float32]:
-    """Scores with their logits scaled and shifted (Platt, 1999), float32 of the same shape."""
+    """Scale and shift the scores' logits (Platt, 1999); float32 of the same shape."""
     scale, shift = calibration
     inside = np.clip(scores, _LEAST_SCORE, 1 - _LEAST_SCORE).astype(np.float64)
     odds = scale * np.log(inside / (1 - inside)) + shift
@@ -126,7 +126,7 @@ def calibrated(
 
 
 def bounds_of(upright: Box, roll_degrees: float) -> Box:
-    """The upright rectangle around a face that is turned: of the oval that fills its own."""
+    """The upright rectangle around a rotated face, taken as the ellipse that fills its own."""
     cosine, sine = math.cos(math.radians(roll_degrees)), math.sin(math.radians(roll_degrees))
     width = 2 * math.hypot(upright.width / 2 * cosine, upright.height / 2 * sine)
     height = 2 * math.hypot(upright.width / 2 * sine, upright.height / 2 * cosine)
@@ -134,7 +134,7 @@ def bounds_of(upright: Box, roll_degrees: float) -> Box:
 
 
 def head_around(upright: Box, roll_degrees: float) -> Box:
-    """A head's rectangle before it is turned about its middle, by its face's."""
+    """A head's rectangle, before it is rotated about its centre, from its face's."""
     x, y = upright.centre
     above = _HEAD_ABOVE * upright.height
     angle = math.radians(roll_degrees)
@@ -147,6 +147,6 @@ def head_around(upright: Box, roll_degrees: float) -> Box:
 
 
 def _reaches_into(box: Box, height: int, width: int) -> bool:
-    """Whether a face's middle lies in the picture, not in a letterbox's bands."""
+    """Whether a face's centre is inside the picture rather than in the letterbox's padding."""
     x, y = box.centre
     return 0 <= x <= width and 0 <= y <= height

@@ -1,7 +1,7 @@
 """Follow faces through a stream: search near known faces, search for new ones, match both.
 
-What runs the networks comes in as callables. Everything depends only on the pictures and their
-times, so the same input gives the same faces twice.
+Networks are passed in as functions. Results depend only on the pictures and their times, so the
+same input gives the same faces every time.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class TrackedFace:
     """A face in the current picture.
 
     Attributes:
-        track_id: the same from picture to picture, counting from 1.
-        head: the upright rectangle around face and hair, pixels; steadied over time.
-        face: the upright rectangle around the face alone, forehead to chin; steadied as well.
+        track_id: constant from picture to picture, counting from 1.
+        head: the upright rectangle around face and hair in pixels, smoothed over time.
+        face: the upright rectangle around the face alone, forehead to chin, smoothed as well.
         score: the probability that it is a face, 0..1.
         crop: the rectangle that was labelled; may extend beyond the picture's edges.
-        probabilities: of the crop's classes.
+        probabilities: the class probabilities of the crop.
         foreign: bool (rows, columns), cells that belong to another followed face; None if none do.
     """
 
@@ -79,12 +79,12 @@ class FaceCandidate:
 
 
 class FaceFollower:
-    """Finds faces and follows them from picture to picture. State of one stream.
+    """Finds faces and follows them from picture to picture. Keeps the state of one stream.
 
     Args:
-        label_set: of the network that labels faces; must say which ids make up a face.
-        settings: how often to look for new faces, how many to follow, how long to hold.
-        finder: what finds new ones.
+        label_set: of the labelling network; must say which ids make up a face.
+        settings: how often to search for faces, how many to follow, how long to hold lost ones.
+        finder: finds new faces.
         schedule: which regions the finder searches, and when.
         second: also searches streams with the labelling network; None for no second finder.
         aspect: width over height of the labelling network's input.
@@ -134,7 +134,7 @@ class FaceFollower:
         infer_finder: InferCrops | None = None,
         exhaustive: bool = False,
     ) -> tuple[TrackedFace, ...]:
-        """Where the faces of the next picture are.
+        """Find and follow the faces in the next picture.
 
         Args:
             picture: RGB uint8 (height, width, 3).
@@ -264,7 +264,7 @@ class FaceFollower:
         is_confirmed = [
             candidate is not None and candidate.detection.score >= least for candidate in candidates
         ]
-        # a finder may be sure of a place and wrong about the roll there
+        # a finder may be right about the position and wrong about the roll
         doubtful = [
             index
             for index, is_face in enumerate(is_confirmed)
@@ -409,7 +409,7 @@ def _beside(candidates: Sequence[FaceCandidate], known_faces: Sequence[Box]) -> 
 
 
 def _crop_of(detection: FaceDetection, aspect: float, *, turn: float = 0.0) -> Crop:
-    """The crop around a detection, turned further by some degrees."""
+    """The crop around a detection, rotated further by some degrees."""
     head = detection.head or detection.box
     roll = planned_roll(detection.roll_degrees, Crop(box=head))
     side = crop_side(head, aspect)

@@ -11,7 +11,7 @@ from rtseg.faces.scoring import Mask
 from rtseg.faces.track import gap
 from rtseg.geometry.crop import Crop
 
-_BESIDE = 0.6  # so many heights of the head away, it is another head and no part of this one
+_BESIDE = 0.6  # heads this many head heights apart are different people's, not parts of one
 
 
 def foreign_cells(
@@ -22,14 +22,14 @@ def foreign_cells(
     beside: Sequence[ParsedFace],
     rows: int,
 ) -> Mask | None:
-    """The cells of a crop's map that belong to another head; None if none do.
+    """The cells of a crop that belong to another person's head; None if none do.
 
     Args:
         crop: the crop.
         parsed: the face that the crop was made for.
-        heads: of the others that are followed, each turned as it is.
-        beside: everything that was read off the crop's map.
-        rows: of the map: what was read may be coarser.
+        heads: crops around the other followed heads, each with its rotation.
+        beside: every face that the labels of the crop show.
+        rows: rows of the crop's map; the parsed cells may be coarser.
     """
     cells = np.zeros_like(parsed.cells)
     for head in heads:
@@ -45,7 +45,7 @@ def foreign_cells(
 
 
 def _cells_on(crop: Crop, head: Crop, rows: int, columns: int) -> Mask:
-    """The cells of a crop that lie on a head, with a cell of margin, as borders are blurred."""
+    """The cells of a crop that are on a head, plus one cell, as borders are blurred."""
     box = crop.box
     step_x, step_y = box.width / columns, box.height / rows
     x, y = np.meshgrid(

@@ -9,7 +9,7 @@ from rtseg.faces.overlap import is_one_of
 from rtseg.faces.track import Track
 from rtseg.frames import Box
 
-_GROWN = 0.2  # of a head's width and height, in all: it may have moved on
+_GROWN = 0.2  # how much the region is enlarged, since the head may have moved on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,10 @@ class _Place:
 
 
 class HeldRegions:
-    """The places of faces that were lost lately. State of one stream.
+    """The regions of recently lost faces. Keeps the state of one stream.
 
     Args:
-        seconds: how long each is held; 0 holds none.
+        seconds: how long each is held; 0 disables holding.
     """
 
     def __init__(self, *, seconds: float) -> None:
@@ -30,16 +30,16 @@ class HeldRegions:
         self.reset()
 
     def reset(self) -> None:
-        """Hold nothing any more."""
+        """Stop holding all regions."""
         self._last: dict[int, _Place] = {}
         self.boxes: tuple[Box, ...] = ()
 
     def update(self, shown: Sequence[Box], tracks: Sequence[Track], *, seconds: float) -> None:
-        """Note who is in sight.
+        """Update the held regions.
 
         Args:
-            shown: the heads that are in sight now, pixels.
-            tracks: in sight or lost lately.
+            shown: the boxes of visible heads in pixels.
+            tracks: those of visible and of recently lost faces.
             seconds: the picture's time.
         """
         present = {track.track_id: track.bounds for track in tracks if track.is_present}

@@ -11,9 +11,9 @@ class OneEuro:
     Casiez, Roussel, Vogel: "1 Euro Filter", CHI 2012.
 
     Args:
-        min_cutoff_hz: cutoff at rest; lower is steadier.
-        beta: Hz of cutoff for a speed of one unit a second; higher lags less.
-        speed_cutoff_hz: cutoff of the speed's own filter.
+        min_cutoff_hz: cutoff at rest; a lower one is steadier.
+        beta: cutoff in Hz per unit of speed; a higher one lags less.
+        speed_cutoff_hz: cutoff of the filter for the speed itself.
     """
 
     def __init__(
@@ -26,10 +26,10 @@ class OneEuro:
         self._speed = 0.0
 
     def __call__(self, value: float, step_seconds: float, *, unit: float = 1.0) -> float:
-        """The filtered value, `step_seconds` (positive) after the last one.
+        """Filter the value that follows the last one after `step_seconds` (positive).
 
-        `unit` is what counts as a length of one in speeds: the size of what moves, so that a
-        small face and a large one are filtered alike.
+        `unit` is the unit of length in speeds: the size of what moves, so that small and large
+        faces are filtered alike.
         """
         if self._value is None:
             self._value = value

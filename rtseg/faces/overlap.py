@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from rtseg.faces.base import FaceDetection
 from rtseg.frames import Box
 
-_SAME = 0.35  # overlap from which two boxes are one face
-_INSIDE = 0.6  # share of the smaller one inside the larger from which they are, too
+_SAME = 0.35  # boxes that overlap more than this are the same face
+_INSIDE = 0.6  # so are boxes if this share of the smaller one is inside the larger one
 
 
 def is_one_of(face: Box, others: Iterable[Box]) -> bool:
-    """Whether a face (without its hair) is one of the others, or a piece of one."""
+    """Whether a face (without its hair) is one of the others, or part of one."""
     return any(is_same(face, other) for other in others)
 
 
 def is_same(first: Box, second: Box) -> bool:
-    """Whether two boxes are about one face: they overlap, or one is a piece of the other."""
+    """Whether two boxes enclose the same face: they overlap, or one contains the other."""
     if first.overlap(second) > _SAME:
         return True
     small, large = sorted((first, second), key=lambda box: box.area)
@@ -27,7 +27,7 @@ def is_same(first: Box, second: Box) -> bool:
 
 
 def distinct(detections: Iterable[FaceDetection]) -> list[FaceDetection]:
-    """One detection a face, the surest of each, the surest first."""
+    """Keep only the detection with the highest score for each face, by falling score."""
     distinct_detections: list[FaceDetection] = []
     for face in sorted(detections, key=lambda detection: -detection.score):
         if not is_one_of(face.box, [other.box for other in distinct_detections]):

@@ -19,10 +19,10 @@ from rtseg.geometry.resample import block_means
 from rtseg.labels import LabelSet
 
 MIN_COARSE_CELLS = 5
-"""The fewest cells of a face from afar."""
+"""The fewest cells of a face in a large picture."""
 
-_MIN_CROP_SHARE = 0.015  # of a crop's cells, the fewest of the face that it is about
-_READ_CELLS = 64  # a side of a map that faces are read off
+_MIN_CROP_SHARE = 0.015  # the fewest cells of the face in its own crop, as a share of all cells
+_READ_CELLS = 64  # side of the map that faces are parsed from
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,14 +30,14 @@ class ParsedFace:
     """What may be a face in one probability map.
 
     Attributes:
-        head: around face and hair, as high and wide as it is where its crop was upright: what is
-            seen in a turned crop is turned back about its own middle. Frame pixels.
+        head: around face and hair, in frame pixels, with the height and width that it would have
+                upright: for a rotated crop, it is rotated back about its centre.
         bounds: the upright rectangle around face and hair, frame pixels.
         face: the same around the face without hair.
         sure, parts, certain: as in `FaceScore`.
-        roll_degrees: how far the face is turned in the frame; None where too little shows.
-        cells: bool (rows, columns), the cells of the map read that belong to this head.
-        is_cut: it touches the edge of what was looked at.
+        roll_degrees: the face's rotation in the frame; None if too little of it is visible.
+        cells: bool (rows, columns), the map's cells that belong to this head.
+        is_cut: whether it touches the edge of the crop.
     """
 
     head: Box
@@ -52,16 +52,16 @@ class ParsedFace:
 
     @property
     def score(self) -> float:
-        """How sure it is a face, 0..1."""
+        """The confidence that it is a face, 0..1."""
         return self.sure * self.parts
 
     @property
     def promise(self) -> float:
-        """How much a closer look is worth, 0..1: from afar, parts are easily missed."""
+        """How promising a closer crop is, 0..1: in a large picture, parts are easily missed."""
         return self.sure * (0.4 + 0.6 * self.parts)
 
     def detection(self, *, track_id: int | None = None) -> FaceDetection:
-        """What a tracker sees of it; `track_id` is whose crop it was seen in."""
+        """Make a tracker's detection; `track_id` is the track whose crop it was found in."""
         return FaceDetection(
             box=self.face,
             score=self.score,
@@ -75,11 +75,11 @@ class ParsedFace:
 def faces_in_crop(
     probabilities: Probabilities, crop: Crop, label_set: LabelSet
 ) -> list[ParsedFace]:
-    """The faces in a crop around one, largest first.
+    """Parse the faces in the crop around one face, largest first.
 
     Args:
         probabilities: of the crop, float32 (rows, columns, classes).
-        crop: what they cover.
+        crop: the crop's position.
         label_set: must say which ids make up a face.
     """
     read = readable(probabilities)
@@ -94,10 +94,10 @@ def faces_in_crop(
 
 
 def readable(probabilities: Probabilities) -> Probabilities:
-    """The map that faces are read off: of a fine one, the means of blocks of its cells.
+    """The map from which faces are parsed: a fine one is reduced to the means of blocks of cells.
 
-    What counts as enough of a face or of a part of one is counted in cells; where a head is, is
-    read to a fraction of one.
+    The least sizes of a face and its parts are numbers of cells; a head's position is computed to a
+    fraction of a cell.
     """
     return block_means(probabilities, cells=_READ_CELLS)
 
@@ -105,15 +105,15 @@ def readable(probabilities: Probabilities) -> Probabilities:
 def parse_faces(
     probabilities: Probabilities, region: Crop, label_set: LabelSet, *, min_cells: int, bridge: int
 ) -> list[ParsedFace]:
-    """Read faces off a probability map, largest first.
+    """Parse the faces in a probability map, largest first.
 
     Args:
-        probabilities: float32 (rows, columns, classes).
+        region: the rectangle that the map covers.
         region: what the map covers.
         label_set: must say which ids make up a face.
         min_cells: the fewest cells of a face.
-        bridge: gaps in a face (a finger, a strand of hair) of up to twice so many cells do not
-            split it.
+        bridge: gaps in a face (a finger, a strand of hair) of up to twice this many cells do not
+                split it.
     """
     import cv2
 
@@ -161,13 +161,13 @@ def parsed_head(
     face: Box,
     sure: float,
 ) -> ParsedFace:
-    """A head by its cells alone: no face can be read off it.
+    """Make a head from its cells alone, without a visible face.
 
     Args:
-        probabilities: as `parse_faces` takes them.
-        cells: bool (rows, columns), of the head; some.
-        region: what the map covers.
-        label_set: whose face and hair ids make up a head.
+        probabilities: as for `parse_faces`.
+        cells: bool (rows, columns), the head's cells; not empty.
+        region: the rectangle that the map covers.
+        label_set: determines the ids of face and hair.
         face: where its face would be.
         sure: as in `FaceScore`.
     """
@@ -187,7 +187,7 @@ def parsed_head(
 
 
 def _frame_box(mask: Mask, sure: npt.NDArray[np.float32], region: Crop) -> Box:
-    """Around the cells of a mask, to a fraction of a cell, in frame pixels, turned back."""
+    """The box around a mask's cells, to a fraction of a cell, in frame pixels, rotated back."""
     left, top, right, bottom = cell_box(mask)
     inside = sure[top:bottom, left:right]
     across, down = inside.max(0), inside.max(1)
@@ -196,7 +196,7 @@ def _frame_box(mask: Mask, sure: npt.NDArray[np.float32], region: Crop) -> Box:
     beyond_right = sure[top:bottom, right].max() if right < columns else 0.0
     beyond_top = sure[top - 1, left:right].max() if top else 0.0
     beyond_bottom = sure[bottom, left:right].max() if bottom < rows else 0.0
-    # the half-way crossing lies between the last cell inside and the first one outside
+    # the half-way crossing is between the last cell inside and the first one outside
     x0 = left + 0.5 - _crossing(across[0], beyond_left)
     x1 = right - 0.5 + _crossing(across[-1], beyond_right)
     y0 = top + 0.5 - _crossing(down[0], beyond_top)
@@ -211,7 +211,7 @@ def _frame_box(mask: Mask, sure: npt.NDArray[np.float32], region: Crop) -> Box:
 
 
 def _bounds(mask: Mask, region: Crop) -> Box:
-    """The upright rectangle around the cells of a turned map, frame pixels."""
+    """The upright rectangle around the cells of a rotated map, in frame pixels."""
     box = region.box
     step_x, step_y = box.width / mask.shape[1], box.height / mask.shape[0]
     rows, columns = np.nonzero(mask)
@@ -226,7 +226,7 @@ def _bounds(mask: Mask, region: Crop) -> Box:
 
 
 def _crossing(inside: float, outside: float) -> float:
-    """How far from the inner cell's centre towards the outer one's probability falls to a half."""
+    """The distance from the inner cell's centre at which the probability falls to one half."""
     if outside >= 0.5 or inside <= 0.5:
         return 0.5
     return float((inside - 0.5) / (inside - outside))
@@ -237,7 +237,7 @@ def _touches_edge(mask: Mask) -> bool:
 
 
 def distinct_parsed(parsed: Sequence[ParsedFace]) -> list[ParsedFace]:
-    """One detection a face, of several looks: the whole ones before the cut, then the surest."""
+    """Keep one detection per face: whole ones before cut ones, then by falling promise."""
     distinct_faces: list[ParsedFace] = []
     for face in sorted(parsed, key=lambda face: (face.is_cut, -face.promise)):
         if not is_one_of(face.face, [other.face for other in distinct_faces]):
@@ -246,6 +246,6 @@ def distinct_parsed(parsed: Sequence[ParsedFace]) -> list[ParsedFace]:
 
 
 def nearest(parsed: Sequence[ParsedFace], head: Box) -> ParsedFace | None:
-    """The detection that continues a head: the nearest of those that are not far off."""
+    """The face that continues a head: the nearest one that is not too far away."""
     near = [face for face in parsed if gap(face.head, head) < 0.7 and face.score > 0]
     return min(near, key=lambda face: gap(face.head, head) - 0.3 * face.score, default=None)

@@ -1,4 +1,4 @@
-"""A `FaceFinder` made of any face-parsing model, for models without a finder of their own."""
+"""A `FaceFinder` made from any face-parsing model, for models without a finder network."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from rtseg.frames import Box, Image
 from rtseg.geometry.crop import Crop
 from rtseg.labels import LabelSet
 
-# What a network was not trained to say is judged by thresholds. They were set on composites of
+# Thresholds for labels that the network was not trained to reject. They were set on composites of
 # validation heads and on held-out pictures without a face (`tests.benchmarks.faces`, finding).
-_SEEN = 0.3  # promise from which a coarse look is worth a closer one
-_MOST, _MOST_EXHAUSTIVE = 2, 12  # closer looks
-_MIN_HEAD = 0.04  # of the frame's shorter side; what is smaller is a pattern more often than a face
-_EXHAUSTIVE_REGIONS = 4  # from so many regions on, every doubtful place is looked at from all sides
+_SEEN = 0.3  # least promise of a coarse detection to be examined more closely
+_MOST, _MOST_EXHAUSTIVE = 2, 12  # closer crops, at most
+_MIN_HEAD = 0.04  # of the frame's shorter side; smaller detections are mostly patterns
+_EXHAUSTIVE_REGIONS = 4  # with this many regions, doubtful places are examined at all rotations
 
 
 class ParsingFinder:
-    """Looks for what is labelled a face, from afar and then closer.
+    """Finds what is labelled as a face in large regions, then examines a closer crop of each.
 
-    Remembers where a closer look found no face, so that it is not taken again and again.
+    Remembers where a closer crop showed no face, so that it is not examined again and again.
 
     Args:
         label_set: must say which ids make up a face.
@@ -91,11 +91,11 @@ class ParsingFinder:
         size: tuple[int, int],
         exhaustive: bool,
     ) -> list[Refined]:
-        """The looks that show a face; the places of the others are remembered."""
+        """The closer crops that show a face; the other places are remembered."""
         looks = list(zip(fresh, self._refiner.at(fresh, infer), strict=True))
         confirmed = [closer for _, closer in looks if _is_face(closer, *size)]
         doubtful = [coarse for coarse, closer in looks if not _is_face(closer, *size)]
-        # every second time, and one at a time: few heads lie on their side
+        # every second time, and one at a time: few heads are on their side
         lying = [face for face in doubtful if exhaustive or self._rejected.tries(face.head) % 2]
         lying = lying if exhaustive else lying[:1]
         for coarse, closer in zip(lying, self._refiner.sideways(lying, infer), strict=True):
@@ -114,6 +114,6 @@ def _is_face(closer: Refined, height: int, width: int) -> bool:
 
 
 def _reaches_into(head: Box, height: int, width: int) -> bool:
-    """Whether a head lies in the picture, not in a letterbox's bands."""
+    """Whether a head is inside the picture rather than in the letterbox's padding."""
     x, y = head.centre
     return 0 <= x <= width and 0 <= y <= height

@@ -76,7 +76,7 @@ class Refiner:
             anew = self._infer(plans, [parsed.head for _, parsed in again], infer_crops)
             for (index, _), better in zip(again, anew, strict=True):
                 is_turned_anew = better.crop.roll_degrees != closer[index].crop.roll_degrees
-                # a roll read wrongly makes things worse
+                # a wrong roll estimate makes things worse
                 if better.parsed and not (
                     is_turned_anew and better.score < closer[index].score - 0.05
                 ):
@@ -84,7 +84,7 @@ class Refiner:
         return closer
 
     def sideways(self, coarse: Sequence[ParsedFace], infer_crops: InferCrops) -> list[Refined]:
-        """Look at heads as if they lay on their side, this and that way; the better one of each."""
+        """Examine heads as if lying on their side, in both directions; the better one of each."""
         both = [
             (self._around(face.head, roll), face.head)
             for face in coarse
@@ -120,7 +120,7 @@ class Refiner:
 
 
 def fits(crop: Crop, parsed: ParsedFace, *, aspect: float) -> bool:
-    """Whether a crop is about the one that would be planned around what was seen in it."""
+    """Whether a crop is close enough to the one that would be planned around the face in it."""
     if parsed.is_cut:
         return False
     ratio = crop_side(parsed.head, aspect) / crop.box.height
@@ -134,9 +134,9 @@ def fits(crop: Crop, parsed: ParsedFace, *, aspect: float) -> bool:
 
 
 def whole_head(parsed: ParsedFace, crop: Crop) -> Box:
-    """A head with what of it lies beyond the edges of the crop, by a guess.
+    """Estimate the whole box of a head that extends beyond the edges of its crop.
 
-    A tile may end in the middle of a head: the crop around what the tile showed does as well.
+    A tile may end in the middle of a head; then so does the crop around what the tile showed.
     """
     head, cells = parsed.head, parsed.cells
     if not parsed.is_cut or not crop.is_upright:

@@ -9,31 +9,31 @@ from rtseg.faces.tiles import Tiles, tile_picture
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
 
-# Looks while faces are followed, one at the whole picture, the others at parts of it, spread
-# evenly; parts in a frame while somebody is missing, and while nobody is followed. Those of a
-# network that only finds faces cost a third.
+# Searches per period while faces are followed, one of the whole picture, the others of parts,
+# evenly spread; then the parts searched per frame while nobody is followed, and while somebody is
+# missing. A search with a network that only finds faces costs a third.
 _PERIOD, _SEARCHING = 3, 1
 _CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 7, 3, 2
 
-# What turned out to be no face is left alone for so many frames, then twice as many, …; but what
-# may be one after all, only ever for so many: the next frames may show it better.
+# Rejected places are left alone for this many frames, then for twice as many, and so on; those
+# that may be faces after all always for the shortest time, as the next frames may show them better.
 _FRAMES, _FRAMES_MOST = 2, 45
 _REMEMBERED_FRAMES = 3 * _FRAMES_MOST
 
 
 class Schedule:
-    """The coarse looks of one stream, in turns that depend on nothing but the count of frames.
+    """Chooses the regions of one stream to search; depends only on the count of frames.
 
-    While faces are followed, one small look at a time: the whole picture every `every` frames, and
-    parts of it in between (two fine tiles, so that all eight of a 16:9 frame are seen within four
-    periods; without those all six tiles). While nobody is, or somebody was just lost, there is
-    something to see in every frame.
+    While faces are followed, one region at a time: the whole picture every `every` frames, and
+    parts of it in between (two fine tiles, so that all eight of a 16:9 frame are searched within
+    four periods; or without fine tiles, all six tiles). While nobody is followed, or somebody was
+    just lost, there is a region to search in every frame.
 
     Args:
-        every: frames between two looks at the whole picture while faces are followed.
-        aspect, stretch: as `tile_picture` takes them.
-        fine: look at the finest tiles too; a network that finds small faces needs none, and looks
-            more often, as it costs less.
+        every: frames between two searches of the whole picture while faces are followed.
+        aspect, stretch: as for `tile_picture`.
+        fine: whether to search the finest tiles too. A network that finds small faces does not need
+                them, and searches more often, as it costs less.
     """
 
     def __init__(self, *, every: int, aspect: float, stretch: bool, fine: bool = True) -> None:
@@ -46,21 +46,21 @@ class Schedule:
         self.reset()
 
     def reset(self) -> None:
-        """The next frame is a first one."""
+        """Start again: the next frame counts as the first."""
         self._frames = 0
         self._turn = 0
         self._is_first = True
 
     def exhaustive(self, height: int, width: int) -> list[Crop]:
-        """Everything, as at a still."""
+        """Every region, as for a still picture."""
         whole, tiles, fine = self._regions(height, width)
         return [whole, *tiles, *fine]
 
     def searching(self, height: int, width: int) -> list[Crop]:
-        """Where to look while nobody is followed."""
+        """The regions to search while nobody is followed."""
         whole, tiles, fine = self._regions(height, width)
         self._frames = 0
-        # the first frame of a stream and the first after a cut show their faces too
+        # so that the first frame of a stream, and the first after a cut, already have their faces
         if self._is_first:
             self._is_first = False
             return [whole, *tiles]
@@ -72,7 +72,7 @@ class Schedule:
         ]
 
     def missing(self, height: int, width: int) -> list[Crop]:
-        """Where to look while one of the followed faces is lost."""
+        """The regions to search while one of the followed faces is lost."""
         whole, tiles, fine = self._regions(height, width)
         self._frames = 0
         if not fine:
@@ -82,7 +82,7 @@ class Schedule:
         return [whole, _at(fine if turn % 2 else tiles, turn // 2)]
 
     def following(self, height: int, width: int) -> list[Crop]:
-        """Where to look while all are in sight; mostly nowhere."""
+        """The regions to search while all followed faces are visible; mostly none."""
         before = self._frames * self._period // self.every
         self._frames += 1
         count = self._frames * self._period // self.every - before
@@ -121,31 +121,31 @@ class _Place:
 
 
 class RejectedPlaces:
-    """The places of a stream that looked like a face from afar only."""
+    """The places of a stream that looked like a face only in a large region."""
 
     def __init__(self) -> None:
         self._places: list[_Place] = []
 
     def next_frame(self) -> None:
-        """One frame later."""
+        """Advance by one frame."""
         for place in self._places:
             place.age += 1
         self._places = [place for place in self._places if place.age <= _REMEMBERED_FRAMES]
 
     def is_left_alone(self, head: Box) -> bool:
-        """Whether it is too early to look there again."""
+        """Whether it is too early to examine that place again."""
         return any(place.age <= place.frames for place in self._places if place.is_about(head))
 
     def tries(self, head: Box) -> int:
-        """How often a closer look has found no face there."""
+        """How often a closer crop has shown no face there."""
         return max((place.tries for place in self._places if place.is_about(head)), default=0)
 
     def add(self, head: Box, *, may_be_one: bool = False) -> None:
-        """Leave a place alone for a while, the longer the more often it was no face.
+        """Leave a place alone for a while, longer each time that it was no face.
 
         Args:
             head: the place.
-            may_be_one: it was not clear that it is none.
+            may_be_one: whether it may be a face after all.
         """
         before = [place for place in self._places if place.is_about(head)]
         frames = _FRAMES

@@ -13,25 +13,25 @@ from rtseg.labels import LabelSet
 
 Mask = npt.NDArray[np.bool_]
 
-_CLEAR = 0.2  # probability from which a cell counts for where a part lies
-_LEAST_REACH = 0.2  # of the face's size, from which eyes and mouth are far enough apart to judge
-# for reading a roll, shares of the face's size; and no less than so many cells
+_CLEAR = 0.2  # least probability of a cell that counts towards a part's position
+_LEAST_REACH = 0.2  # least distance of eyes and mouth, in face sizes, to judge their arrangement
+# least distances for estimating the roll, in face sizes, and in cells
 _LEAST_DOWN, _LEAST_EYE_GAP, _LEAST_CELLS = 0.12, 0.15, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceScore:
-    """What speaks for some cells being a face.
+    """The evidence that some cells are a face.
 
     Attributes:
         sure: mean probability of "face" on them, 0..1.
-        parts: how many of the parts that make a face a face are there, 1 for enough, 0 for none;
-            less where eyes, nose and mouth are arranged unlike a face.
-        certain: how surely its upper parts (brows, eyes) and its lower ones (nose, mouth) are
-            seen, 0..1: the lesser of both, each where it is surest. Of what only looks like a
-            face, such as a cat, one of the two is vague; 1 where the label set has no such parts.
-        roll_degrees: how far the face is turned in the map, clockwise as one sees it; None where
-            too little shows.
+        parts: the share of the required face parts that are present, 1 for enough, 0 for none;
+                less if eyes, nose and mouth are arranged unlike a face.
+        certain: the certainty of its upper parts (brows, eyes) and lower ones (nose, mouth), 0..1:
+                    the lesser of both, each at its most certain cells. In what only resembles a face,
+                    such as a cat, one of them is vague. 1 if the label set has no such parts.
+        roll_degrees: the face's rotation in the map, clockwise as displayed; None if too little of
+                it is visible.
     """
 
     sure: float
@@ -41,10 +41,10 @@ class FaceScore:
 
 
 def score_face(probabilities: Probabilities, face: Mask, label_set: LabelSet) -> FaceScore:
-    """Judge the cells of what may be a face.
+    """Score the cells of what may be a face.
 
     Args:
-        probabilities: float32 (rows, columns, classes), cells square.
+        probabilities: float32 (rows, columns, classes), of square cells.
         face: bool (rows, columns), the cells of the face.
         label_set: must say which ids make up a face.
     """
@@ -64,7 +64,7 @@ def score_face(probabilities: Probabilities, face: Mask, label_set: LabelSet) ->
     size = math.sqrt(len(inside))
     if eyes and nose and mouth and not _in_order(eyes, nose, mouth, size=size):
         parts *= 0.6
-    # little doubts all over a face would draw every part's middle to the face's
+    # small probabilities all over a face would draw every part's centre to the face's
     clear = _Places(inside, face, enough=enough, least=_CLEAR)
     return FaceScore(
         sure=sure,
@@ -86,7 +86,7 @@ def _certain(inside: npt.NDArray[np.float32], label_set: LabelSet) -> float:
 
 
 class _Places:
-    """Where the parts of a face lie."""
+    """The positions of a face's parts."""
 
     def __init__(
         self, inside: npt.NDArray[np.float32], face: Mask, *, enough: float, least: float
@@ -97,7 +97,7 @@ class _Places:
         self._least = least
 
     def of(self, ids: tuple[int, ...]) -> tuple[float, float] | None:
-        """The middle (x, y) of what has these ids, in cells; None where there is too little."""
+        """The centre (x, y) of the ids' probability in cells; None if there is too little."""
         weights = self._inside[:, list(ids)].sum(1)
         weights = np.where(weights >= self._least, weights, 0)
         total = float(weights.sum())
@@ -115,8 +115,8 @@ def _in_order(
 ) -> bool:
     """Whether eyes, nose and mouth are arranged as in a face that is not rotated much.
 
-    The nose lies about half-way from the eyes down to the mouth, and the three fill a fair part
-    of the face; patterns that are taken for a face seldom get this right.
+    The nose is about half-way from the eyes down to the mouth, and the three span a fair part of
+    the face; patterns that resemble a face seldom get this right.
     """
     down_x, down_y = mouth[0] - eyes[0], mouth[1] - eyes[1]
     length = math.hypot(down_x, down_y)
@@ -129,13 +129,13 @@ def _in_order(
 
 
 def _roll(places: _Places, label_set: LabelSet, *, size: float) -> float | None:
-    """How far a face is turned: from the eyes' (else the brows') middle down to the mouth (else
-    the nose), and, where both eyes show, across the line between them as well.
+    """The rotation of a face: from the centre of the eyes (else the brows) down to the mouth (else
+    the nose) and, if both eyes are visible, along the line between them as well.
     """
     eyes, nose, mouth = label_set.eyes, label_set.nose, label_set.mouth
     both = [place for place in (places.of((eye,)) for eye in eyes) if place is not None]
     brows = places.of(label_set.brows)
-    # one eye, the other behind a hand or a strand of hair, lies to a side
+    # a single eye, with the other behind a hand or a strand of hair, is off-centre
     upper = (brows or places.of(eyes)) if len(both) == 1 else (places.of(eyes) or brows)
     lower = places.of(mouth) or places.of(nose)
     if upper is None or lower is None:
@@ -150,6 +150,6 @@ def _roll(places: _Places, label_set: LabelSet, *, size: float) -> float | None:
         gap = float(np.hypot(*across))
         if gap >= max(_LEAST_EYE_GAP * size, _LEAST_CELLS):
             below = np.array([-across[1], across[0]]) / gap
-            # of a face on its side, left and right are easily mixed up
+            # in a face on its side, left and right are easily confused
             down = down + (below if below @ down >= 0 else -below)
     return math.degrees(math.atan2(-down[0], down[1]))

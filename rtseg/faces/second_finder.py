@@ -1,4 +1,4 @@
-"""A second finder that looks now and then for faces that the first one does not know."""
+"""A second finder that occasionally searches for faces of kinds the first one does not know."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from rtseg.frames import Box, Image
 
 
 class SecondFinder:
-    """A finder with a schedule of its own: a few looks a period, whoever is followed.
+    """A finder with its own schedule: a few searches per period, whoever is followed.
 
-    The labelling network finds what the finder network was not trained for, half a face at the
-    frame's edge or a bowed head, but costs three times as much; so it takes few looks, one at a
-    time.
+    The labelling network finds faces that the finder network was not trained for, such as half a
+    face at the frame's edge or a bowed head, but costs three times as much. So it makes few
+    searches, one at a time.
 
     Args:
-        finder: what looks.
-        schedule: when it looks where.
+        finder: the finder that searches.
+        schedule: the regions to search, and when.
     """
 
     def __init__(self, finder: FaceFinder, schedule: Schedule) -> None:
@@ -26,13 +26,13 @@ class SecondFinder:
         self.schedule = schedule
 
     def reset(self) -> None:
-        """The next picture has nothing to do with those before."""
+        """Forget earlier pictures: the next one is unrelated to them."""
         self.finder.reset()
         self.schedule.reset()
 
     def __call__(
         self, picture: Image, infer: InferCrops, *, known: Sequence[Box]
     ) -> list[FaceDetection]:
-        """The faces that this picture's looks show, mostly none; as `FaceFinder`."""
+        """Search this picture's regions, mostly none, as a `FaceFinder` does."""
         regions = self.schedule.following(*picture.shape[:2])
         return self.finder(picture, infer, regions=regions, known=known) if regions else []

@@ -9,18 +9,18 @@ from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
 
 _LONGEST_TILES = 6
-_FINE_SHARE = 0.6  # of a tile's side: the largest of which two rows cover a tile's height
+_FINE_SHARE = 0.6  # of a tile's side: the largest at which two rows cover a tile's height
 _SMALLEST_TILE_CUT_FINER = 256  # pixels
-_STEP = 0.67  # of a tile's side to the next: faces up to a third of a tile are whole in one
+_STEP = 0.67  # between tiles, of their side: faces up to a third of a tile are whole in one
 
 
 class Tiles(NamedTuple):
-    """Where a coarse pass looks.
+    """The regions that a search of a whole picture covers.
 
     Attributes:
         whole: the whole picture, letterboxed or stretched.
         tiles: overlapping parts, in which faces from an eighth of the picture's height show well.
-        fine: smaller ones, for the smallest faces; none where that is very few pixels.
+        fine: smaller ones for the smallest faces; none if they would have very few pixels.
     """
 
     whole: Crop
@@ -29,19 +29,19 @@ class Tiles(NamedTuple):
 
 
 def tile_picture(height: int, width: int, *, aspect: float, stretch: bool) -> Tiles:
-    """Where a coarse pass over a frame looks.
+    """Choose the regions for searching a frame.
 
     Args:
-        height, width: of the frame, pixels.
+        height, width: the frame's size in pixels.
         aspect: width over height of the network's input.
-        stretch: the whole picture is stretched to the input's shape, not letterboxed.
+        stretch: whether the whole picture is stretched to the input's shape instead of letterboxed.
     """
     whole = Box(left=0, top=0, right=width, bottom=height)
     if not stretch:
         box_height = max(height, width / aspect)
         left, top = (width - box_height * aspect) / 2, (height - box_height) / 2
         whole = Box(left=left, top=top, right=width - left, bottom=height - top)
-    # a ribbon of a frame gets longer tiles, not more of them
+    # a very wide or tall frame gets longer tiles, not more of them
     tile_height = max(min(height, width / aspect), whole.height / _LONGEST_TILES)
     if tile_height > 0.8 * whole.height:  # the frame has the input's shape: smaller tiles
         tile_height *= 0.6
@@ -62,7 +62,7 @@ def _tiles(height: int, width: int, tile_height: float, aspect: float) -> tuple[
 
 
 def _steps(length: float, tile: float) -> list[float]:
-    """Even positions of overlapping tiles that cover a length."""
+    """Evenly spaced positions of overlapping tiles that cover a length."""
     count = max(1, math.ceil((length - tile) / (_STEP * tile) - 1e-9) + 1)
     if count == 1:
         return [(length - tile) / 2]

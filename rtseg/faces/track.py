@@ -10,19 +10,19 @@ from rtseg.faces.one_euro import OneEuro
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 
-_STILL_CENTRE, _STILL_SIDE = 0.05, 0.1  # moves below these shares of the side leave a crop alone
+_STILL_CENTRE, _STILL_SIDE = 0.05, 0.1  # a crop ignores movements below these shares of its side
 _STILL_ROLL = 5.0  # degrees
-# Networks know heads that are tilted a little. Up to the first a crop stays upright, which is
-# exact and fast; below the second a turned one goes back to it.
+# Networks tolerate slightly tilted heads. Up to the first angle a crop stays upright, which is
+# exact and fast; a rotated one becomes upright again below the second.
 _TURNS_AT_DEGREES, _UPRIGHT_BELOW_DEGREES = 15.0, 9.0
-_ROLL_UNIT_DEGREES = 60.0  # what counts as one in the filter's speeds: a nod to the shoulder
+_ROLL_UNIT_DEGREES = 60.0  # the unit of the filter's speeds: a head laid on the shoulder
 _USUAL_STEP_SECONDS = 1 / 30
-# Of the box that callers see, each edge: a lock of hair that comes and goes moves one of them.
+# For each edge of the box that callers see: a lock of hair that comes and goes moves one of them.
 _BOX_CUTOFF_HZ, _BOX_BETA = 1.0, 6.0
 
 
 def planned_roll(roll_degrees: float | None, crop: Crop) -> float:
-    """How far the next crop is turned, after one in which a face was seen that is turned so far."""
+    """The roll of the next crop, given the roll of the face that was found in this one."""
     if roll_degrees is None:
         return crop.roll_degrees
     if abs(roll_degrees) < (_TURNS_AT_DEGREES if crop.is_upright else _UPRIGHT_BELOW_DEGREES):
@@ -33,20 +33,20 @@ def planned_roll(roll_degrees: float | None, crop: Crop) -> float:
 
 
 class SteadyBox:
-    """A box whose four edges are each filtered."""
+    """A box whose four edges are filtered separately."""
 
     def __init__(self) -> None:
         self._edges = tuple(OneEuro(min_cutoff_hz=_BOX_CUTOFF_HZ, beta=_BOX_BETA) for _ in range(4))
 
     def __call__(self, box: Box, step_seconds: float) -> Box:
-        """The box now, a step after the last one."""
+        """Filter the box that follows the last one after a time step."""
         unit = max(1.0, box.height)
         edges = (box.left, box.top, box.right, box.bottom)
         left, top, right, bottom = (
             edge(value, step_seconds, unit=unit)
             for edge, value in zip(self._edges, edges, strict=True)
         )
-        if right <= left or bottom <= top:  # it went further than it is wide
+        if right <= left or bottom <= top:  # it overshot by more than its size
             return box
         return Box(left=left, top=top, right=right, bottom=bottom)
 
@@ -56,16 +56,16 @@ class Track:
     """A followed face.
 
     Attributes:
-        track_id: the same from frame to frame, counting from 1.
-        head: as in `FaceDetection`, where it was last seen.
-        bounds: as in `FaceDetection`, steadied; what callers see.
-        face: the upright rectangle around the face, steadied as well.
-        seen_face: the same as it was last seen.
-        is_turned_away: only the head's hair was seen of it last.
-        crop: where it is looked for next.
-        score: how sure it is a face, 0..1.
-        seen_seconds: when it was last seen.
-        is_present: it was seen in the last frame.
+        track_id: constant from frame to frame, counting from 1.
+        head: as in `FaceDetection`, where it was last found.
+        bounds: as in `FaceDetection`, smoothed over time; what callers see.
+        face: the upright rectangle around the face, smoothed as well.
+        seen_face: the same as it was last found, without smoothing.
+        is_turned_away: whether only the head's hair was found in the last frame.
+        crop: the crop in which to look for it next.
+        score: the confidence that it is a face, 0..1.
+        seen_seconds: when it was last found.
+        is_present: whether it was found in the last frame.
     """
 
     track_id: int
@@ -90,7 +90,7 @@ class Track:
         self.bounds = self.face = self.seen_face = self.head
 
     def follow(self, detection: FaceDetection, *, seconds: float, aspect: float) -> None:
-        """Take over where the face is now, and plan the next crop.
+        """Update the track with the face's new position, and plan the next crop.
 
         Args:
             detection: with its head.
@@ -124,7 +124,7 @@ class Track:
             self.crop = crop_around(x, y, side, aspect, roll)
 
     def _smooth_roll(self, roll_degrees: float | None, step_seconds: float) -> float | None:
-        """Filtered, going on past half a turn; None where it was never known."""
+        """Filter an angle, continuing beyond half a turn; None if it was never known."""
         if roll_degrees is not None:
             if self._roll_degrees is not None:
                 # the same direction, within half a turn of the last
@@ -134,12 +134,12 @@ class Track:
 
 
 def gap(first: Box, second: Box) -> float:
-    """Between two heads' middles, in the larger one's heights."""
+    """The distance of two heads' centres, in heights of the larger one."""
     (x0, y0), (x1, y1) = first.centre, second.centre
     return math.hypot(x1 - x0, y1 - y0) / max(first.height, second.height)
 
 
 def may_be_same(lost: Box, detected: Box) -> bool:
-    """Whether a face may have come from there within an absence."""
+    """Whether a lost face can have moved to a detected one in the meantime."""
     ratio = detected.height / lost.height
     return gap(lost, detected) < 1.5 and 0.5 < ratio < 2.0

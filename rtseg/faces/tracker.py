@@ -10,27 +10,27 @@ from rtseg.faces.track import Track, gap, may_be_same
 from rtseg.geometry.crop import crop_around, crop_side
 
 KEPT_SCORE = 0.3
-"""Below it a followed face is lost from sight."""
+"""A followed face with a lower score is lost."""
 
 REGAINED_SCORE = 0.6
-"""From it on a lost face is found again where it was."""
+"""A lost face is recovered where it was with this score or a higher one."""
 
 ABSENCE_SECONDS = 0.5
-"""For so long a lost face keeps its id."""
+"""For this long a lost face keeps its id."""
 
-_NEAR = 0.7  # heights of a head from one picture to the next
-_AWAY_COSTS = 0.5  # of the same, by which a face that shows goes before hair without one
+_NEAR = 0.7  # farthest move between pictures, in heights of the head
+_AWAY_COSTS = 0.5  # penalty, in the same unit, of hair without a face against a visible face
 
 
 class FaceTracker:
-    """A `Tracker` by where faces are and how large they are.
+    """A `Tracker` that uses the positions and sizes of faces.
 
-    A face that was seen in a track's own crop continues that track or none; the nearest pairs come
-    first, over all tracks at once, so that two that cross keep theirs. What a finder found anew
-    continues a track that was lost near there, or begins one.
+    A face found in a track's own crop continues that track or none. The nearest pairs are matched
+    first, over all tracks at once, so that two crossing faces keep their tracks. A finder's new
+    detection continues a track that was lost nearby, or starts one.
 
     Args:
-        max_faces: the most that are followed at once.
+        max_faces: the most faces followed at once.
         aspect: width over height of the crops that tracks plan.
     """
 
@@ -75,7 +75,7 @@ class FaceTracker:
         return owners
 
     def _continued(self, detections: Sequence[FaceDetection]) -> list[tuple[int, Track]]:
-        """Which detection continues which track, the nearest pairs first."""
+        """Match detections to tracks, the nearest pairs first."""
         by_id = {track.track_id: track for track in self._tracks}
         pairs: list[tuple[float, int, Track]] = []
         for index, detection in enumerate(detections):
@@ -103,7 +103,7 @@ class FaceTracker:
         *,
         seconds: float,
     ) -> None:
-        """Give what is new a track, the largest first where there is no room for all."""
+        """Assign new detections to tracks, the largest first if there is not room for all."""
         followed_boxes = [
             detections[index].box for index, track in enumerate(owners) if track is not None
         ]
@@ -121,7 +121,7 @@ class FaceTracker:
             followed_boxes.append(detection.box)
 
     def _lost_or_new(self, detection: FaceDetection, *, seconds: float) -> Track:
-        """A track for a detection: with the id of a lost one that it continues, or a new id."""
+        """Make a track for a detection: with the id of a lost one that it continues, or a new one."""
         head = detection.head or detection.box
         lost = [
             track

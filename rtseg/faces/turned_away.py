@@ -11,25 +11,25 @@ from rtseg.frames import Box, Probabilities
 from rtseg.geometry.crop import Crop
 from rtseg.labels import LabelSet
 
-_REACH = 0.2  # of the head's size: so much further than it was, it may be now
-_LEAST_HAIR, _LEAST_HEAD = 0.2, 0.4  # shares of the head's box that are hair, and hair or face
-_LEAST_SURE = 0.6  # mean probability of hair and face on their cells
-_LEAST_SIZE, _MOST_SIZE = 0.75, 1.3  # of what it was; more is another thing
+_REACH = 0.2  # how far the head may have moved, relative to its size
+_LEAST_HAIR, _LEAST_HEAD = 0.2, 0.4  # least shares of the head's box: hair; hair or face
+_LEAST_SURE = 0.6  # least mean probability of hair and face on their cells
+_LEAST_SIZE, _MOST_SIZE = 0.75, 1.3  # relative to its last size; otherwise it is something else
 
 
 def head_without_face(
     probabilities: Probabilities, crop: Crop, label_set: LabelSet, track: Track
 ) -> ParsedFace | None:
-    """What of a followed head is still there; None where it is not.
+    """Find what remains of a followed head in its crop; None if it is gone.
 
     Args:
         probabilities: of the crop, float32 (rows, columns, classes).
-        crop: the track's own.
-        label_set: whose hair and face ids make up a head.
-        track: in sight until now.
+        crop: the track's own crop.
+        label_set: determines the ids of face and hair.
+        track: visible until now.
 
     Returns:
-        The head with `parts` 0 and its face where it would be by the head's movement.
+        The head with `parts` 0, and its face where the head's movement has put it.
     """
     if not label_set.hair:
         return None
@@ -73,7 +73,7 @@ def _moved(box: Box, x: float, y: float) -> Box:
 
 
 def _cells_in(crop: Crop, box: Box, rows: int, columns: int) -> Mask:
-    """The cells of a crop whose middles lie in a rectangle that is turned as the crop is."""
+    """The cells of a crop whose centres are in a rectangle rotated like the crop."""
     frame = crop.box
     x, y = np.meshgrid(
         frame.left + (np.arange(columns) + 0.5) * (frame.width / columns),

@@ -42,9 +42,9 @@ def filled(
 
 
 def _holes(leaders: LabelMap, background: int, hair: Mask) -> Mask | None:
-    """The cells of all holes; None where there are none.
+    """The cells of all holes; None if there are none.
 
-    All spots are judged at once, as there may be dozens of them.
+    All spots are judged together, as there may be dozens of them.
     """
     import cv2
 
@@ -59,7 +59,7 @@ def _holes(leaders: LabelMap, background: int, hair: Mask) -> Mask | None:
         return None
     names = names.reshape(-1)
     cells = np.flatnonzero(small[names])
-    # what lies around each spot, corners too, every cell once a spot: as spot * cells + cell
+    # the cells around each spot, corners too, each once per spot, as spot * cells + cell
     around = (cells + _neighbours(columns)[:, None]).reshape(-1)
     whose = np.tile(names[cells], 8)
     beside = names[around] != whose
@@ -75,5 +75,5 @@ def _holes(leaders: LabelMap, background: int, hair: Mask) -> Mask | None:
 
 
 def _neighbours(columns: int) -> np.ndarray:
-    """From a cell to the eight around it, in a map of so many columns."""
+    """Index offsets from a cell to the eight around it, in a map with this many columns."""
     return np.array([y * columns + x for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y])

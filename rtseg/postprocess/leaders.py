@@ -1,7 +1,7 @@
-"""The class that leads in each cell of a probability map.
+"""Compute the leading class of each cell of a probability map.
 
-Every step from probabilities to labels asks for it. With 19 classes it takes longer than most of
-them, so that it is computed once a map and handed on.
+Every step from probabilities to labels needs it. With 19 classes it takes longer than most of them,
+so it is computed once per map and passed on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rtseg.frames import LabelMap, Probabilities
 
 
 def leading_classes(probabilities: Probabilities) -> LabelMap:
-    """The class with the largest probability in each cell, the first of equals.
+    """Return the class with the largest probability in each cell, the first of equals.
 
     Args:
         probabilities: float32 (rows, columns, classes), at most 255 classes.
@@ -28,7 +28,7 @@ def leading_classes(probabilities: Probabilities) -> LabelMap:
 
 
 def led_by(leaders: LabelMap, ids: Sequence[int]) -> Mask:
-    """Which cells one of some classes leads: bool, the shape of `leaders`."""
+    """Whether one of some classes leads in each cell: bool, the shape of `leaders`."""
     chosen = np.zeros(256, bool)
     chosen[list(ids)] = True
     cells: Mask = chosen[leaders]

@@ -398,7 +398,7 @@ class Pipeline:
             return
         while self._captured.wait() and self._turn.take(self._over):
             try:
-                # What rides along comes with the frame after it: it must not take turns of its own.
+                # Riders come with the frame after them: they must not take turns of their own.
                 while not isinstance(item := self._captured.get(timeout_seconds=0), Nothing):
                     yield item
                     if not isinstance(item, Packet):
@@ -457,7 +457,7 @@ class Pipeline:
             cuts, was_away = item.cuts, False
             segmentation = self._segment(frame)
             if self._turn is not None:
-                self._turn.give_back()  # others need not wait for what takes the result
+                self._turn.give_back()  # others need not wait for the consumer of the result
             yield _Captured(frame, item.captured_ns, cuts, segmentation)
 
     # --- the end ---

@@ -1,4 +1,4 @@
-"""Fair turns at the network: how many streams' frames are under way at once, and whose is next."""
+"""Fair turns at a shared network: how many streams may process a frame at once, and who is next."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from rtseg.errors import SettingError
 from rtseg.runtime.channel import Stopping
 
 _SLICE_SECONDS = 0.05
-"""The longest single wait: how late somebody who waits for a turn notices a stop."""
+"""The longest single wait, and so how late a waiting thread notices a stop."""
 
 
 class Turns:
-    """Lets so many streams work at once; the one that was served longest ago comes next.
+    """Lets a number of streams work at once; the one that was served longest ago comes next.
 
-    A frame that waits for its turn grows old, so a stream takes its turn first and its newest frame
-    then. With as many frames under way as the network batches well, each is done soon after it was
-    taken; with all at once, each would take as long as all of them together.
+    A frame that waits for its turn grows old, so a stream waits for its turn first and takes its
+    newest frame then. With as many frames in progress as the network batches well, each is
+    finished soon after it was taken; with all at once, each would take as long as all together.
 
     Args:
-        at_once: how many have a turn at the same time; at least 1.
+        at_once: the number of streams that can have a turn at the same time; at least 1.
 
     Raises:
-        SettingError: it is less than 1.
+        SettingError: the number is less than 1.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -36,12 +36,12 @@ class Turns:
         self._clock = count(1)
 
     def join(self) -> Turn:
-        """A place in the line, for one stream; it is served as if it had never been."""
+        """Register one stream, which counts as the one served longest ago."""
         return Turn(self)
 
     @property
     def active(self) -> int:
-        """How many have a turn now."""
+        """How many streams have a turn now."""
         return self._active
 
     def _enter(self, turn: Turn) -> None:
@@ -50,7 +50,7 @@ class Turns:
             self._call_next()
 
     def _leave(self, turn: Turn) -> None:
-        """Give a turn back, or wait for none any more."""
+        """Give back a turn, or stop waiting for one."""
         with self._lock:
             if turn.is_held:
                 turn.is_held = False
@@ -70,7 +70,7 @@ class Turns:
 
 
 class Turn:
-    """One stream's place in the line. Used by one thread. Made by `Turns.join`."""
+    """One stream's place in the queue, made by `Turns.join`. Used by one thread."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
@@ -79,7 +79,7 @@ class Turn:
         self.called = threading.Event()
 
     def take(self, stop: Stopping) -> bool:
-        """Wait for the turn; False where the run was stopped meanwhile."""
+        """Wait for the turn; False if the run was stopped meanwhile."""
         self.called.clear()
         self._turns._enter(self)
         while not self.called.wait(_SLICE_SECONDS) and not stop.is_set():
@@ -90,5 +90,5 @@ class Turn:
         return True
 
     def give_back(self) -> None:
-        """Let the next one in. May be called twice."""
+        """Give the turn back to the next stream. May be called twice."""
         self._turns._leave(self)
