@@ -1,4 +1,4 @@
-"""Many videos in one run: one that fails does not stop the others, and none is done twice."""
+"""Process many videos in one run: a failing one does not stop the others; none is done twice."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rtseg.system.files import FileId, create_part, file_id
 from rtseg.system.libraries import missing_library
 
 _INTERRUPTED = 128
-"""Exit codes from here on stand for a signal."""
+"""Exit codes from this one on stand for a signal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One input, and the files that it becomes."""
+    """One input and its output files."""
 
     source: str
     output: str | None
@@ -33,14 +33,14 @@ class Job:
 
     @property
     def files(self) -> list[Path]:
-        """What it writes."""
+        """The output files."""
         return [Path(name) for name in (self.output, self.labels, self.records, self.coco) if name]
 
     @property
     def is_finished(self) -> bool:
-        """Whether all of it is there: a file bears its name only once it is whole.
+        """Whether all output files exist: a file gets its name only once it is complete.
 
-        Of numbered pictures nobody can tell.
+        For numbered pictures this cannot be determined.
         """
         return all(path.exists() for path in self.files)
 
@@ -57,15 +57,15 @@ def plan_batch(
     resume: bool,
     frames: bool = False,
 ) -> list[Job]:
-    """Which files each input becomes: `a.mov`, in the labels' folder `a.mkv`, then `a.jsonl`,
-    and `a.json` for COCO.
+    """Choose the output files of each input: `a.mov`, in the labels' folder `a.mkv`, then
+    `a.jsonl`, and `a.json` for COCO.
 
-    An input whose container cannot be written, or not with the codec, becomes a `.mkv`, and so
-    does every one whose soft masks are written (`only_lossless`).
+    An input whose container cannot be written, or not with the codec, becomes a `.mkv`; so does
+    every one whose soft masks are written (`only_lossless`).
 
     Raises:
-        SettingError: an output is no folder, two inputs would become one file, or an output would
-            be an input.
+        SettingError: an output is not a folder, two inputs would have the same output, or an output
+                would be an input.
     """
     if not any((output, labels, records, coco)):
         raise SettingError(
@@ -100,13 +100,13 @@ def plan_batch(
 
 
 def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], bool]:
-    """The inputs, each folder or pattern of videos replaced by its videos.
+    """List the inputs, each folder or pattern of videos replaced by its videos.
 
     Returns:
-        The inputs, and whether there was such a folder or pattern: it may have come to one file.
+        The inputs, and whether there was such a folder or pattern, even of a single file.
 
     Raises:
-        SourceError: a folder or pattern holds both stills and videos, or neither.
+        SourceError: a folder or pattern contains both stills and videos, or neither.
     """
     from rtseg.sources.listing import is_listing, list_files, stills_of
 
@@ -128,14 +128,14 @@ def expand_inputs(inputs: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, quiet: bool) -> int:
-    """Run every job; the exit code: 0, the first failure's, or the signal's that ended it.
+    """Run every job; return the exit code: 0, the first failure's, or the interrupting signal's.
 
     Args:
-        run: does one job, and returns its exit code.
-        resume: whether a finished job is left as it is.
+        run: runs one job and returns its exit code.
+        resume: whether to skip finished jobs.
 
     Raises:
-        RtsegError: what would fail for every other input as well.
+        RtsegError: an error that would affect every other input as well.
     """
     failures: list[tuple[Job, str, int]] = []
     done = skipped = code = 0
@@ -157,7 +157,7 @@ def run_batch(jobs: Sequence[Job], run: Callable[[Job], int], *, resume: bool, q
         except RtsegError:
             _summarise(jobs, done, skipped, failures, quiet=quiet)
             raise
-        except Exception as error:  # a bug: shown whole, and the others go on
+        except Exception as error:  # a bug: shown with its traceback, and the others continue
             if missing_library(error) is not None:
                 raise
             click.echo(traceback.format_exc(), err=True)
@@ -197,9 +197,10 @@ def _summarise(
 
 
 def _mark_unfinished(job: Job, before: Mapping[Path, FileId | None]) -> None:
-    """Give what an interrupted job wrote a temporary name again, so that it counts as partial.
+    """Rename the output of an interrupted job to a temporary name again, so that it counts as
+    partial.
 
-    What was there before it stays as it is.
+    Files that existed before the job and were not rewritten are left unchanged.
     """
     for path in job.files:
         if file_id(path) not in {None, before.get(path)}:

@@ -42,7 +42,7 @@ _LARGEST_UINT8, _LARGEST_INT8 = 255, 127
 
 
 MEASURED_FIRST = (1, 6)
-"""How many of the first convolutions stay as they are: what is tried, until agreement suffices."""
+"""Numbers of first convolutions to leave unquantised, tried in turn until agreement suffices."""
 
 _DENSE = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -62,8 +62,8 @@ def quantize_onnx(
         exported: the model in FP32 or FP16.
         crops: some hundred representative inputs: uint8 (input_height, input_width, 3), RGB.
         seed: the seed that selected them, for the file's description.
-        first: how many of the first convolutions stay as they are. They see the picture itself and
-            fine detail, and suffer most.
+        first: how many of the first convolutions stay unquantised. They process the picture itself
+                and fine detail, and lose most accuracy.
 
     Raises:
         SettingError: there are no crops, or one has the wrong shape.
@@ -152,12 +152,12 @@ def with_signed_activations(data: bytes) -> bytes:
 
 def _to_quantise(model: onnx.ModelProto, first: int) -> set[str]:
     """The names of the nodes that compute in INT8: the network's dense convolutions and products,
-    but for the first ones.
+    except the first ones.
 
-    All else stays as it is: sums, so that a residual is not rounded at each of its stations and the
-    logits not at all; and depthwise convolutions, whose few weights a channel leave nothing to make
-    up for rounding, and which eight bits do not speed up. Of a mobile encoder's labels, 99.4% were
-    then those of FP32, 98.9% with everything quantised, at the same speed (OpenVINO; bf16 99.7%).
+    Everything else stays unquantised: sums, so that residuals are not rounded repeatedly and logits
+    not at all; and depthwise convolutions, whose few weights per channel cannot compensate for
+    rounding, and which eight bits do not make faster. On a mobile encoder, 99.4% of the labels then
+    equalled FP32's; 98.9% with everything quantised, at the same speed (OpenVINO; bf16 99.7%).
     """
     dense = [node for node in network_nodes(model) if node.op_type in _DENSE and _groups(node) == 1]
     return {node.name for node in dense[first:]}

@@ -121,7 +121,7 @@ class FaceTracker:
             followed_boxes.append(detection.box)
 
     def _lost_or_new(self, detection: FaceDetection, *, seconds: float) -> Track:
-        """Make a track for a detection: with the id of a lost one that it continues, or a new one."""
+        """Make a track for a detection: with the id of a lost one that it continues, or a new."""
         head = detection.head or detection.box
         lost = [
             track
