@@ -20,7 +20,7 @@ class ViewControls:
     Args:
         view: the view to change.
         segmenter: makes the labels that are drawn; soft masks are switched on with the first
-                effect. None if another function makes the labels; effects are then not available.
+            effect. None if another function makes the labels; effects are then not available.
     """
 
     def __init__(self, view: LiveView, segmenter: Segmenter | None) -> None:

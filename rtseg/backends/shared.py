@@ -40,7 +40,7 @@ class SharedBackend(Backend):
     Args:
         backend: runs the network; it stays open.
         expected: how many threads may be about to call, including the caller; without others,
-                there is no wait.
+            there is no wait.
         longest_wait_seconds: the longest wait for another thread's crops.
     """
 

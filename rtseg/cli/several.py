@@ -65,7 +65,7 @@ def plan_batch(
 
     Raises:
         SettingError: an output is not a folder, two inputs would have the same output, or an output
-                would be an input.
+            would be an input.
     """
     if not any((output, labels, records, coco)):
         raise SettingError(

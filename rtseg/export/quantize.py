@@ -63,7 +63,7 @@ def quantize_onnx(
         crops: some hundred representative inputs: uint8 (input_height, input_width, 3), RGB.
         seed: the seed that selected them, for the file's description.
         first: how many of the first convolutions stay unquantised. They process the picture itself
-                and fine detail, and lose most accuracy.
+            and fine detail, and lose most accuracy.
 
     Raises:
         SettingError: there are no crops, or one has the wrong shape.

@@ -25,11 +25,11 @@ class FaceDetection:
 
     Attributes:
         box: the upright rectangle around the face, forehead to chin and ear to ear, in pixels of
-                the picture; may extend beyond its edges.
+            the picture; may extend beyond its edges.
         score: the probability that it is a face, 0..1.
         roll_degrees: the face's rotation, clockwise as displayed; None if unknown.
         head: the rectangle of face and hair before it is rotated about its centre; None if the
-                finder does not provide it.
+            finder does not provide it.
         bounds: the upright rectangle around face and hair; None if the finder does not provide it.
         track_id: the track in whose crop it was detected; None for a finder's detections.
         is_turned_away: whether no face is visible, only the hair of a head that was followed.

@@ -28,7 +28,7 @@ class NetworkFinder:
 
     Args:
         min_score: detections with a lower score are omitted, 0..1. Those below a follower's own
-                threshold are candidates, which the labels must confirm.
+            threshold are candidates, which the labels must confirm.
         calibration: see `ModelSpec`.
     """
 

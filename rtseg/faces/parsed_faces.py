@@ -31,7 +31,7 @@ class ParsedFace:
 
     Attributes:
         head: around face and hair, in frame pixels, with the height and width that it would have
-                upright: for a rotated crop, it is rotated back about its centre.
+            upright: for a rotated crop, it is rotated back about its centre.
         bounds: the upright rectangle around face and hair, frame pixels.
         face: the same around the face without hair.
         sure, parts, certain: as in `FaceScore`.
@@ -113,7 +113,7 @@ def parse_faces(
         label_set: must say which ids make up a face.
         min_cells: the fewest cells of a face.
         bridge: gaps in a face (a finger, a strand of hair) of up to twice this many cells do not
-                split it.
+            split it.
     """
     import cv2
 

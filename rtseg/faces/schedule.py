@@ -33,7 +33,7 @@ class Schedule:
         every: frames between two searches of the whole picture while faces are followed.
         aspect, stretch: as for `tile_picture`.
         fine: whether to search the finest tiles too. A network that finds small faces does not need
-                them, and searches more often, as it costs less.
+            them, and searches more often, as it costs less.
     """
 
     def __init__(self, *, every: int, aspect: float, stretch: bool, fine: bool = True) -> None:

@@ -26,12 +26,12 @@ class FaceScore:
     Attributes:
         sure: mean probability of "face" on them, 0..1.
         parts: the share of the required face parts that are present, 1 for enough, 0 for none;
-                less if eyes, nose and mouth are arranged unlike a face.
+            less if eyes, nose and mouth are arranged unlike a face.
         certain: the certainty of its upper parts (brows, eyes) and lower ones (nose, mouth), 0..1:
-                        the lesser of both, each at its most certain cells. In what only resembles a
+            the lesser of both, each at its most certain cells. In what only resembles a
             face, such as a cat, one is vague. 1 if the label set has no such parts.
         roll_degrees: the face's rotation in the map, clockwise as displayed; None if too little of
-                it is visible.
+            it is visible.
     """
 
     sure: float

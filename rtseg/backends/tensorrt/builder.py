@@ -117,7 +117,7 @@ def build_plan(
         exported: the model.
         recipe: the settings of the build.
         architectures: for TensorRT-RTX, the GPU architectures to build for, at least one, as in
-                `sm89`. TensorRT builds for the installed GPU.
+            `sm89`. TensorRT builds for the installed GPU.
         timing_cache: the timing cache of an earlier build.
         on_progress: called with the progress of the build.
 

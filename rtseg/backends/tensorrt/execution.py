@@ -25,7 +25,7 @@ class Buffers:
 
     Raises:
         DeviceMemoryError: there is not enough memory; whatever had been allocated is freed
-                again.
+            again.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ def library_to_run() -> Library:
 
     Raises:
         BackendError: there is no driver or it is too old (using the library could then abort the
-                process), or the library is not installed, broken, or of an unsupported version.
+            process), or the library is not installed, broken, or of an unsupported version.
     """
     problem = nvidia_driver_problem()
     if problem is not None:

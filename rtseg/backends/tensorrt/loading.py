@@ -135,7 +135,7 @@ def open_tensorrt(
 
     Raises:
         BackendError: TensorRT cannot be used on this machine, or the engine does not load even
-                after a rebuild.
+            after a rebuild.
     """
     target = this_machine(device_index)
     engine = build_engine(exported, recipe, target, weights=weights, on_progress=on_progress)

@@ -45,9 +45,9 @@ class Manifest:
         flavour: `tensorrt` or `tensorrt-rtx`.
         tensorrt: that library's version.
         cuda, driver, gpu, compute_capability: of the machine that it was built on; "" if it was
-                built without a GPU.
+            built without a GPU.
         architectures: those that a TensorRT-RTX engine runs on (`sm89`); empty for TensorRT's
-                engines, which run on the GPU that they were built on.
+            engines, which run on the GPU that they were built on.
         workspace_mib: memory available to kernels.
         built: time of the build, ISO 8601, UTC.
         build_seconds: duration of the build.
