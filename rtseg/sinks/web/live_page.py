@@ -1,4 +1,4 @@
-"""A live picture and what is asked of it over HTTP, wherever that is served."""
+"""One live picture over HTTP (page, stream, snapshot, figures), for any server to serve."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from rtseg.sinks.web.peers import OfferError, Peer
 from rtseg.sinks.web.server import json_of
 
 SLOW_SECONDS = 5.0
-"""A viewer that does not take one picture within that is dropped."""
+"""Seconds after which a viewer that has not accepted a picture is disconnected."""
 
 SNAPSHOT_SECONDS = 10.0
-"""How long a snapshot may wait for a picture: the run may have to wake up for it."""
+"""Seconds that a snapshot waits for a picture: the run may have to wake up for it."""
 
 GLANCE_SECONDS = 3.0
-"""Who looked at one small picture is about to look at the next: the run goes on so long."""
+"""Seconds that a run continues after a small picture was fetched, as another is likely to be."""
 
 SEND_BUFFER_BYTES = 256 << 10
-"""Of an MJPEG connection: a few pictures of 1280x720."""
+"""The send buffer of an MJPEG connection: a few pictures of 1280x720."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,18 +41,18 @@ _TOO_MANY = "too many viewers; try again later, or have --max-viewers raised\n"
 
 
 class LivePage(Sink):
-    """Shows a run's newest picture to whoever asks, and passes on what they ask for.
+    """Shows a run's newest picture to viewers, and passes on their requests.
 
-    It has no server of its own: `handlers` are to be served by one. Neither `write` nor anything
-    else here waits for a viewer.
+    It does not listen itself: a server has to serve its `handlers`. Neither `write` nor anything
+    else in this class waits for a viewer.
 
     Args:
         loop: the server's event loop.
-        address: asked for where the server is, once it is open.
-        max_viewers: more are refused.
-        always: whether the run goes on when nobody watches.
-        state: asked for what the page shows beside the picture, on the server's thread.
-        threads: for encoding.
+        address: returns the server's address, once it is listening.
+        max_viewers: the most viewers at a time.
+        always: whether the run continues while nobody watches.
+        state: returns what the page shows beside the picture; called on the server's thread.
+        threads: threads for encoding.
     """
 
     wants_pixels = True
@@ -90,18 +90,18 @@ class LivePage(Sink):
 
     @property
     def is_wanted(self) -> bool:  # type: ignore[override]
-        """Whether anybody watches, or glanced at it just now, or `always` is set."""
+        """Whether anybody watches, or fetched a picture just now, or `always` is set."""
         if self._always or time.monotonic() < self._glanced + GLANCE_SECONDS:
             return True
         return self._broadcast is not None and self._broadcast.is_watched
 
     @property
     def is_open(self) -> bool:
-        """Whether there can be viewers."""
+        """Whether viewers can connect."""
         return self._broadcast is not None
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        """Be ready for viewers. See `Sink.open`."""
+        """Get ready for viewers. See `Sink.open`."""
         self._info = info
         self._size = (width, height)
         self._broadcast = Broadcast(
@@ -109,7 +109,7 @@ class LivePage(Sink):
         )
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Show one picture to whoever watches. See `Sink.write`."""
+        """Show one picture to all viewers. See `Sink.write`."""
         if picture is None:
             raise SinkError("the page needs the rendered view, and was given none")
         broadcast = self._opened()
@@ -120,33 +120,34 @@ class LivePage(Sink):
         broadcast.offer(picture[..., :3], frame.captured_ns or time.monotonic_ns())
 
     def poll(self) -> tuple[Event, ...]:
-        """What was asked on the page since."""
+        """The requests made on the page since the last call."""
         events = []
         while self._events:
             events.append(self._events.popleft())
         return tuple(events)
 
     def close(self, outcome: Outcome) -> None:
-        """Take no more pictures; `end` ends the viewers' connections."""
+        """Accept no more pictures; `end` ends the viewers' connections."""
         if self._broadcast is not None:
             self._broadcast.close()
 
     def picture(self, *, width: int) -> Awaitable[bytes | None]:
-        """The next picture as a small JPEG; None where none comes. On the event loop.
+        """Wait for the next picture and return it as a small JPEG, or None if none comes. Runs on the
+        event loop.
 
         Args:
-            width: of the picture, at most, in pixels.
+            width: the greatest width of the picture in pixels.
         """
         self._glanced = time.monotonic()
         return self._one("tile", width=width)
 
     def leave(self) -> None:
-        """Have everybody's connection ended, from any thread; does not wait."""
+        """End all viewers' connections, from any thread; does not wait."""
         if not self._loop.is_closed():
             asyncio.run_coroutine_threadsafe(self.end(), self._loop)
 
     async def end(self) -> None:
-        """End everybody's connection. On the event loop."""
+        """End all viewers' connections. Runs on the event loop."""
         if self._broadcast is None:
             return
         for viewer in self._broadcast.viewers:
@@ -227,7 +228,7 @@ class LivePage(Sink):
         return web.Response(body=jpeg, content_type="image/jpeg")
 
     async def _one(self, kind: Kind, *, width: int = 0) -> bytes | None:
-        """The next picture as a JPEG; None where none comes in time."""
+        """Wait for the next picture and return it as a JPEG, or None if none comes in time."""
         viewer = self._join(kind)
         viewer.width = width
         try:
@@ -263,14 +264,14 @@ class LivePage(Sink):
 
 
 def _bound_buffer(request: web.Request) -> None:
-    """Keep the system from holding seconds of pictures back for one that reads slowly."""
+    """Keep the system from buffering seconds of pictures for a slow reader."""
     connection = None if request.transport is None else request.transport.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 async def send_mjpeg(request: web.Request, viewer: Viewer) -> web.StreamResponse:
-    """Send a viewer's pictures until it has gone, or is too slow: then it is dropped."""
+    """Send pictures to a viewer until it disconnects, or is disconnected for being too slow."""
     response = web.StreamResponse(
         headers={
             "Content-Type": "multipart/x-mixed-replace; boundary=picture",
