@@ -15,7 +15,7 @@ from torch import nn
 
 
 class _Depthwise(torch.autograd.Function):
-    """A bf16 convolution forward; its gradients in fp32."""
+    """A convolution that runs forward in bf16 and computes its gradients in fp32."""
 
     @staticmethod
     def forward(
@@ -46,7 +46,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution without a bias; as `nn.Conv2d` outside of bf16 autocast."""
+    """A depthwise convolution without a bias; like `nn.Conv2d` outside of bf16 autocast."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(batch, channels, h, w) -> (batch, channels, h / stride, w / stride)."""
@@ -59,14 +59,14 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def compute_depthwise_gradients_in_fp32(model: nn.Module) -> int:
-    """Let every depthwise convolution of a network be a `DepthwiseConv2d`; how many there are.
+    """Make every depthwise convolution of a network a `DepthwiseConv2d`; return their number.
 
-    The parameters and the names in the state stay what they are.
+    The parameters and their names in the state do not change.
     """
     count = 0
     for module in model.modules():
         depthwise = type(module) is nn.Conv2d and 1 < module.groups == module.in_channels
         if depthwise and module.bias is None and module.padding_mode == "zeros":
-            module.__class__ = DepthwiseConv2d  # it adds no attribute: the same layer, another pass
+            module.__class__ = DepthwiseConv2d  # adds no attributes, only another backward pass
             count += 1
     return count

@@ -153,7 +153,8 @@ def skin_tones_command(checkpoint: Path, data: Path, split: str, device: str) ->
 def calibrate_command(
     checkpoint: Path, data: Path, views: int, write: bool, diagram: Path | None
 ) -> None:
-    """Make the scores of a finder's CHECKPOINT probabilities, on the val split."""
+    """Calibrate the scores of a finder's CHECKPOINT on the val split, so that they are
+    probabilities."""
     from rtseg.checkpoint import read_checkpoint, write_checkpoint
     from training.evaluation.score_calibration import calibrate_finder, draw_diagram
 

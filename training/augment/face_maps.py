@@ -12,8 +12,8 @@ import numpy.typing as npt
 from rtseg.faces.centres import GROUPS, STRIDE
 
 TargetMap = npt.NDArray[np.int16]
-"""int16 (rows, columns, 8): peak and whether the cell counts, thousandths; then one quantity a
-group of bins, hundredths (degrees for the roll); then what those weigh, hundredths."""
+"""int16 (rows, columns, 8): peak, and whether the cell counts, in thousandths; then one quantity
+per group of bins in hundredths (degrees for the roll); then their weight in hundredths."""
 
 _CHANNELS = 3 + len(GROUPS)
 _SPREAD = 0.12  # a peak's standard deviation, relative to the face's size

@@ -1,4 +1,4 @@
-"""What a finder's views are pasted from: busts cut out and warped, and who is seen on a canvas."""
+"""Paste cut-out, warped people into a finder's training views, and record whose face is visible."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from training.augment import transforms
 from training.augment.busts import Bust, Points, middle_of, upright_size
 from training.augment.face_maps import PlacedFace
 
-_VISIBLE, _UNCERTAIN = 0.38, 0.08  # shares of a face from which it counts, and may count
-_LEAST_SIZE = 5.0  # pixels; smaller faces count neither way
+_VISIBLE, _UNCERTAIN = 0.38, 0.08  # least visible shares of a face that counts, and of one that may
+_LEAST_SIZE = 5.0  # pixels; smaller faces are neither required nor penalised
 
 
 @dataclass(eq=False)
 class Canvas:
-    """A frame that is being painted, and who is seen where."""
+    """A frame being painted, and the positions of the people in it."""
 
     image: Image
     owners: npt.NDArray[np.uint8]
@@ -35,7 +35,7 @@ def warped_bust(
     *,
     style: str,
 ) -> tuple[Image | None, npt.NDArray[np.uint8] | None, tuple[int, int, int, int] | None]:
-    """A bust's picture and mask where they lie in the frame: (top, bottom, left, right)."""
+    """Warp a bust's picture and mask into the frame; also its region (top, bottom, left, right)."""
     rows, columns = bust.shape
     height, width = size
     scale = math.sqrt(abs(float(np.linalg.det(linear))))
@@ -52,7 +52,7 @@ def warped_bust(
         right, bottom = np.ceil(np.minimum(corners.max(0), (width, height))).astype(int)
     if right - left < 2 or bottom - top < 2:
         return None, None, None
-    # pixel centres: x + 0.5 of both grids belong together
+    # pixel centres: x + 0.5 of both grids coincide
     matrix = np.column_stack((linear @ np.diag([factor_x, factor_y]), offset))
     matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5 - np.array([left, top])
     frame = (int(right - left), int(bottom - top))
@@ -73,7 +73,7 @@ def oval_mask(
     outline: Points,
     rng: np.random.Generator,
 ) -> npt.NDArray[np.uint8]:
-    """A portrait's soft oval around a face."""
+    """A soft oval around a face, as in a vignetted portrait."""
     top, _, left, _ = region
     x, y = outline.mean(0) - (left, top)
     wide, tall = np.ptp(outline, axis=0) * rng.uniform(0.75, 1.3)
@@ -92,13 +92,13 @@ def wear_mask(
     roll_degrees: float,
     rng: np.random.Generator,
 ) -> None:
-    """Cover a face from the nose down with cloth, as a medical mask or a scarf does.
+    """Cover a face from the nose down with cloth, like a medical mask or a scarf.
 
     Args:
-        layer: the picture that holds the face; painted in place.
-        region: (top, bottom, left, right) of the frame that it covers.
-        outline: of the face, pixels of the frame.
-        roll_degrees: how far the face is turned, clockwise as one sees it.
+        layer: the picture that contains the face; painted in place.
+        region: the region of the frame that it covers, (top, bottom, left, right).
+        outline: of the face, in frame pixels.
+        roll_degrees: the face's rotation, clockwise on the screen.
     """
     top, bottom, left, right = region
     angle = math.radians(roll_degrees)
@@ -128,7 +128,7 @@ def wear_mask(
 
 
 def soft_edges(cover: npt.NDArray[np.uint8], softness: float) -> npt.NDArray[np.uint8]:
-    """How much of a bust shows, 0..255, its edge softened over `softness` pixels."""
+    """A bust's opacity, 0..255, with its edge softened over `softness` pixels."""
     if softness < 0.5:
         return cover
     framed = cv2.copyMakeBorder(cover, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
@@ -142,7 +142,7 @@ def soft_edges(cover: npt.NDArray[np.uint8], softness: float) -> npt.NDArray[np.
 def placed_faces(
     canvas: Canvas, *, left: int, top: int
 ) -> tuple[list[PlacedFace], list[PlacedFace]]:
-    """What is to be found, and what may be."""
+    """The faces that must be found, and those that may be."""
     height, width = canvas.owners.shape
     faces: list[PlacedFace] = []
     uncertain: list[PlacedFace] = []
@@ -176,7 +176,7 @@ def placed_faces(
 
 
 def degraded(image: Image, rng: np.random.Generator) -> Image:
-    """A frame as a bad camera or a thrifty encoder leaves it."""
+    """Degrade a frame as a bad camera or a strong compression does."""
     height, width = image.shape[:2]
     if rng.random() < 0.2:
         image = (image * rng.uniform(0.12, 0.6)).astype(np.uint8)

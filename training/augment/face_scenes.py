@@ -1,4 +1,5 @@
-"""Views for a finder: people of any size and turn, on pictures without a face or in their own."""
+"""Training views for a finder: people of any size and rotation, on face-free pictures or in their
+own."""
 
 from __future__ import annotations
 
@@ -26,20 +27,20 @@ from training.augment.face_pasting import (
 )
 
 _SHAPES = ((16 / 9, 0.55), (4 / 3, 0.2), (1.0, 0.1), (9 / 16, 0.08), (0.0, 0.07))
-"""Width over height of the frames that are seen, and how often; 0 fills the view, as a tile."""
+"""Aspect ratios of simulated frames, and their frequencies; 0 fills the view, as a tile does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SceneSettings:
-    """What views are made of.
+    """The composition of a finder's training views.
 
     Attributes:
-        height, width: of a view, pixels.
-        smallest, largest: a face's height as a share of the frame's.
-        empty, whole: shares of the views without anyone, and with one whole picture.
-        upside: share of the faces that are turned any way at all.
-        masked: share of the faces that wear a drawn mask or scarf.
-        degraded: share of the views that are dark, blurred, noisy or compressed.
+        height, width: size of a view in pixels.
+        smallest, largest: range of face heights as shares of the frame's height.
+        empty, whole: shares of views without people, and with one whole picture.
+        upside: share of faces with an arbitrary rotation.
+        masked: share of faces that wear a drawn mask or scarf.
+        degraded: share of views that are dark, blurred, noisy or compressed.
     """
 
     height: int = 224
@@ -55,13 +56,13 @@ class SceneSettings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FaceScenes:
-    """Endless views, each a function of the seed and its index.
+    """An endless sequence of views, each a function of the seed and its index.
 
     Attributes:
-        busts: whom views show; those of one kind in one sequence, and how often each kind is taken.
-        backgrounds: pictures without a face.
-        settings: what views are made of.
-        seed: of all chance.
+        busts: the people to show: one sequence per kind, and how often each kind is drawn.
+        backgrounds: face-free pictures.
+        settings: the composition of views.
+        seed: seed of the whole sequence.
     """
 
     busts: Sequence[tuple[Sequence[Bust], float]]
@@ -75,7 +76,7 @@ class FaceScenes:
         return image, target_map(faces, uncertain, height=height, width=width)
 
     def scene(self, index: int) -> tuple[Image, list[PlacedFace], list[PlacedFace]]:
-        """A view, what is to be found in it, and what may be."""
+        """Make a view; return it with the faces that must be found, and those that may be."""
         rng = np.random.default_rng((self.seed, index))
         settings = self.settings
         shape = _SHAPES[int(rng.choice(len(_SHAPES), p=[share for _, share in _SHAPES]))][0]
@@ -105,7 +106,7 @@ class FaceScenes:
         return view, faces, uncertain
 
     def background(self, rng: np.random.Generator, *, height: int, width: int) -> Image:
-        """A part of a picture without a face."""
+        """A random part of a face-free picture."""
         picture = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
         rows, columns = picture.shape[:2]
         share = math.exp(rng.uniform(math.log(0.35), 0))
@@ -125,7 +126,7 @@ class FaceScenes:
         return resized
 
     def any_bust(self, rng: np.random.Generator) -> Bust:
-        """Somebody."""
+        """Draw a random person."""
         shares = [share for _, share in self.busts]
         kind = self.busts[int(rng.choice(len(shares), p=np.array(shares) / sum(shares)))][0]
         return kind[int(rng.integers(len(kind)))]
@@ -142,7 +143,7 @@ class FaceScenes:
         count = int(rng.choice([1, 2, 3, 4, 8, 14], p=[0.4, 0.22, 0.13, 0.1, 0.1, 0.05]))
         largest = settings.largest if count < 4 else settings.largest / count
         low, high = math.log(settings.smallest), math.log(max(largest, 2 * settings.smallest))
-        if count >= 8:  # a group: much alike
+        if count >= 8:  # a group, with similar sizes
             middle = rng.uniform(low + 0.2, high)
             shares = [math.exp(middle + rng.normal(0, 0.15)) for _ in range(count)]
         else:
@@ -168,7 +169,7 @@ class FaceScenes:
             self.paste(canvas, rng, self.any_bust(rng), x=x, y=y, tall=tall, roll=self._roll(rng))
 
     def _photo(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """One picture as it is: filling the frame, or on its own edges repeated."""
+        """Show one picture as it is: filling the frame, or surrounded by its own repeated edges."""
         height, width = canvas.image.shape[:2]
         for _ in range(20):
             bust = self.any_bust(rng)
@@ -192,7 +193,7 @@ class FaceScenes:
         roll: float,
         style: str = "",
     ) -> None:
-        """Put somebody there, the face `tall` pixels high."""
+        """Paste a person whose face is `tall` pixels high."""
         _rows, _columns = bust.shape
         scale = tall / bust.face_height
         mirrored = rng.random() < 0.5
@@ -238,7 +239,7 @@ class FaceScenes:
         if rng.random() < self.settings.masked:
             layer = np.ascontiguousarray(layer)
             wear_mask(layer, region, outline, rolled, rng)
-        if rng.random() < 0.08:  # against the light
+        if rng.random() < 0.08:  # back light
             layer = (layer * rng.uniform(0.2, 0.6)).astype(np.uint8)
         top, bottom, left, right = region
         part = np.s_[top:bottom, left:right]
@@ -260,7 +261,7 @@ class FaceScenes:
         *,
         style: str,
     ) -> None:
-        """Shoulders, and what is below them, where the picture ends."""
+        """Paint shoulders, and what is below them, where the picture ends."""
         rows, columns = bust.shape
         if style == "cut":
             half, neck, top = 0.5 * columns, 0.5 * columns, rows - 2.0
@@ -309,7 +310,7 @@ class FaceScenes:
     def _occlude(
         self, canvas: Canvas, rng: np.random.Generator, *, x: float, y: float, tall: float
     ) -> None:
-        """A hand or a thing before a face or beside it."""
+        """Paint a hand or an object in front of a face or beside it."""
         height, width = canvas.owners.shape
         side = max(height, width)
         angle, away = rng.uniform(0, 2 * math.pi), tall * rng.uniform(0.15, 0.6)
@@ -329,7 +330,7 @@ class FaceScenes:
         canvas.owners[cover > 0.5] = 0
 
     def _clutter(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Hands, bodies without a head, cloth: what has a skin's colour and no face."""
+        """Paint hands, bodies without a head, cloth: skin-coloured things without a face."""
         height, width = canvas.owners.shape
         side = max(height, width)
         for _ in range(int(rng.integers(1, 4))):
@@ -349,7 +350,7 @@ class FaceScenes:
             self._body(canvas, rng, bust, linear, offset, style="head")
 
     def _printed(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """A drawn mask, as shirts and walls show them: no face."""
+        """Paint a drawn mask, as on shirts and walls, which does not count as a face."""
         height, width = canvas.owners.shape
         side = max(height, width)
         square = np.zeros((side, side, 3), np.uint8)

@@ -23,7 +23,7 @@ from training.data.helen import Helen
 from training.data.listed import open_celebamask
 from training.data.masked_faces import MaskedFaces
 
-_LONGEST_BACKGROUND = 640  # pixels of a side: views show no more
+_LONGEST_BACKGROUND = 640  # pixels per side: views need no more
 
 
 def celebamask_bust(sample: Sample) -> Bust | None:
@@ -50,7 +50,7 @@ def helen_bust(sample: Sample, *, shows_others: bool) -> Bust | None:
 
 
 def fasseg_bust(sample: Sample) -> Bust | None:
-    """A bust of FASSEG, profiles among them; its skin goes on below the chin."""
+    """A bust of FASSEG, which includes profiles; its skin label extends below the chin."""
     height = 288
     width = round(sample.image.shape[1] * height / sample.image.shape[0])
     image = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_AREA)
@@ -69,7 +69,7 @@ def masked_bust(sample: Sample) -> Bust | None:
 
 
 def busts(data: Path, split: str) -> list[tuple[list[Bust], float]]:
-    """The busts of a split, by where they come from, and how often each is taken."""
+    """The busts of a split by data set, and how often each data set is drawn."""
     others = read_boxes()
     kinds: list[tuple[Iterator[Bust | None], float]] = [
         ((celebamask_bust(sample) for sample in samples_of(open_celebamask(data, split))), 0.5),

@@ -1,8 +1,8 @@
-"""Helen* as models of the nineteen classes are measured on it.
+"""Helen* as models of the nineteen classes are evaluated on it.
 
-It labels one person a picture, without glasses. So glasses count as right on skin, brows and eyes,
-and the faces of other people (`training.data.bystanders`) do not count: a model that labels
-everyone is no worse than one that labels the person in the middle.
+Helen* labels one person per picture, and no glasses. So glasses count as correct on skin, brows and
+eyes, and the faces of other people (`training.data.bystanders`) do not count: a model that labels
+everyone is not penalised.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def measured_helen(data: Path, split: str) -> FaceTargets:
     """The pictures of one split, `val` or `report`.
 
     Raises:
-        SourceError: the data is not there.
+        SourceError: data is missing.
     """
     return FaceTargets(
         dataset=Helen(root=data, split=split), convert=partial(as_measured, boxes=read_boxes())
@@ -33,7 +33,7 @@ def measured_helen(data: Path, split: str) -> FaceTargets:
 
 
 def as_measured(sample: Sample, *, boxes: Mapping[str, list[Box]]) -> Sample:
-    """One picture, its bystanders' pixels ignored."""
+    """Read one picture, with its bystanders' pixels ignored."""
     (others,) = listed_bystanders([sample], HELEN, dict(boxes))
     labels = np.where(others, np.uint8(IGNORED), sample.labels)
     return from_helen(dataclasses.replace(sample, labels=labels), glasses=True)

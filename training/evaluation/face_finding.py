@@ -27,7 +27,7 @@ SHARES = (0.03, 0.05, 0.08, 0.15, 0.3, 1.3)
 """Bin edges of face heights, as shares of the view's height."""
 
 View = tuple[Image, Sequence[PlacedFace], Sequence[PlacedFace]]
-"""A picture of the network's size, what is to be found in it, and what may be."""
+"""A picture of the network's size, the faces that must be found, and those that may be."""
 
 _LEAST = 0.1  # lowest score considered
 _BATCH = 16

@@ -1,4 +1,4 @@
-"""What the documentation says of a `face-parts` model: its tables, measured on one split each."""
+"""The documented figures of a `face-parts` model: its tables, each measured on one split."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _HELEN_ONLY = frozenset(HELEN.names)
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What was measured of one model.
+    """The measurements of one model.
 
     Attributes:
-        matrices: confusion matrices by the name of the split, `celebamask-val` say.
-        masked: by `val` or `report`, the figures of `measure_masked`.
-        helen_glasses: by `val` or `report`, the share of `measure_helen_glasses`.
+        matrices: confusion matrices by the name of the split, such as `celebamask-val`.
+        masked: the result of `measure_masked` for `val` or `report`.
+        helen_glasses: the result of `measure_helen_glasses` for `val` or `report`.
     """
 
     matrices: Mapping[str, Matrix]
@@ -40,7 +40,7 @@ class ModelCard:
     helen_glasses: Mapping[str, float]
 
     def accuracy_markdown(self, label_set: LabelSet) -> str:
-        """F1 by class, a column a split; Figaro-1k knows hair alone."""
+        """Format F1 by class, one column per split; Figaro-1k labels only hair."""
         foreground = list(label_set.foreground)
         rows: dict[str, Sequence[int]] = {
             label_set.names[index]: [index] for index in label_set.foreground
@@ -67,7 +67,7 @@ class ModelCard:
         return table(["class", *map(_heading, self.matrices)], lines)
 
     def masked_markdown(self) -> str:
-        """Masked faces, and glasses on Helen*'s faces."""
+        """Format the figures for masked faces, and for glasses on Helen*'s faces."""
         rows = [
             [f"masked faces {part}", "of the mask's pixels, taken for face", share(mislabelled)]
             for part, (mislabelled, _) in self.masked.items()
@@ -91,14 +91,14 @@ def measure_card(
     parts: Sequence[str],
     say: Callable[[str], None] = lambda what: None,
 ) -> ModelCard:
-    """Measure a model of the nineteen classes on `val`, and on `report` where it is asked for.
+    """Measure a model of the nineteen classes on `val`, and on `report` if requested.
 
     Args:
-        model: what is measured.
-        recipe: whose splits are meant.
+        model: the model to measure.
+        recipe: the recipe whose splits are used.
         data: the data folder.
         parts: `val`, `report`, or both.
-        say: told what is measured now.
+        say: called with a description of the current measurement.
 
     Raises:
         SettingError: the model has other classes.
@@ -124,10 +124,10 @@ def measure_card(
 
 
 def measure_masked(predictor: Predictor, data: Path, part: str) -> tuple[float, float]:
-    """The share of masks' pixels that are taken for face, and of visible faces' that are labelled.
+    """The share of masks' pixels labelled as face, and the share of visible faces' pixels that are.
 
-    Face is skin, brows, eyes, nose, mouth and glasses; a visible face may be labelled as an ear
-    besides, which the data set counts as face.
+    Face means skin, brows, eyes, nose, mouth and glasses; a visible face may also be labelled as
+    ear, which the data set counts as face.
     """
     label_set = FACE_PARTS
     face = np.isin(np.arange(256), label_set.face)
@@ -147,7 +147,7 @@ def measure_masked(predictor: Predictor, data: Path, part: str) -> tuple[float, 
 
 
 def measure_helen_glasses(predictor: Predictor, data: Path, part: str) -> float:
-    """The share of Helen*'s skin, brows and eyes that a model calls glasses."""
+    """The share of Helen*'s skin, brows and eyes that a model labels as glasses."""
     of_face = np.isin(np.arange(256), [*HELEN.skin, *HELEN.brows, *HELEN.eyes])
     glasses = FACE_PARTS.names.index("glasses")
     called = total = 0
@@ -167,7 +167,7 @@ def _heading(split: str) -> str:
 
 
 def _tells(split: str, name: str, label_set: LabelSet, ids: Sequence[int]) -> bool:
-    """Whether a data set tells a class, or a group, apart."""
+    """Whether a data set labels a class or group separately."""
     if split.startswith("celebamask"):
         return True
     names = {label_set.names[index] for index in ids}

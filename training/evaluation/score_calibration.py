@@ -1,8 +1,8 @@
-"""How likely a finder's detection is a face: its scores made probabilities, and how good they are.
+"""Calibrate a finder's scores so that they are probabilities, and measure how good they are.
 
-The scale and the shift of the scores' logits are fitted to what detections in held-out views and
-pictures turned out to be (Platt, Advances in Large Margin Classifiers, 1999); a reliability diagram
-shows what is left (Guo et al., ICML 2017).
+The scale and shift of the scores' logits are fitted to whether detections in held-out views and
+pictures were right (Platt, Advances in Large Margin Classifiers, 1999); a reliability diagram shows
+the remaining error (Guo et al., ICML 2017).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from training.evaluation.face_finding import Finding, View, measure_finding, mea
 from training.evaluation.markdown import table
 
 BINS = 10
-"""Of equal width, of the diagram."""
+"""Number of bins of equal width in the diagram."""
 
 Bin = tuple[int, float, float]
-"""Detections, their mean score, and the share of them that are faces."""
+"""Number of detections, their mean score, and the share of them that are faces."""
 
 _STEPS = 50
 _CLOSE = 1e-9
@@ -38,12 +38,12 @@ _CLOSE = 1e-9
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Calibrated:
-    """What was measured of a finder's scores.
+    """The measurements of a finder's scores.
 
     Attributes:
         calibration: see `ModelSpec`.
-        scores, is_face: of the detections, as the network gives them, and whether each is a face.
-        findings: what was found in composites, and in portraits and pictures of nobody.
+        scores, is_face: the network's score of each detection, and whether it is a face.
+        findings: results in composites, and in portraits and face-free pictures.
     """
 
     calibration: tuple[float, float]
@@ -53,16 +53,16 @@ class Calibrated:
 
     @property
     def before(self) -> list[Bin]:
-        """The reliability of the scores as they are."""
+        """The reliability of the uncalibrated scores."""
         return reliability(self.scores, self.is_face)
 
     @property
     def now(self) -> list[Bin]:
-        """The same of calibrated ones."""
+        """The reliability of the calibrated scores."""
         return reliability(after(self.scores, self.calibration), self.is_face)
 
     def markdown(self) -> str:
-        """Tables: reliability, and what each threshold would find."""
+        """Format tables: the reliability, and what each threshold would find."""
         parts = [
             f"off by {expected_error(self.before):.3f} as trained, "
             f"{expected_error(self.now):.3f} calibrated\n\n{reliability_table(self.now)}"
@@ -73,7 +73,7 @@ class Calibrated:
 
 
 def calibrate_finder(model: Checkpoint, data: Path, *, split: str, views: int) -> Calibrated:
-    """Look at a split's composites, portraits and pictures of nobody, and fit a calibration."""
+    """Run the finder on a split's composites, portraits and face-free pictures; fit its scores."""
     from training.augment.face_scenes import FaceScenes, SceneSettings
     from training.data.face_busts import busts, faceless
 
@@ -99,12 +99,12 @@ def calibrate_finder(model: Checkpoint, data: Path, *, split: str, views: int) -
 
 
 def view_of(image: Image, bust: Bust | None, *, height: int, width: int) -> View:
-    """A whole picture as a finder sees it, letterboxed, and its one face.
+    """Letterbox a whole picture to a finder's input size; return it with its one face, if any.
 
     Args:
         image: RGB uint8 of any size.
-        bust: whose picture it is; None where it shows nobody.
-        height, width: of the network's input, pixels.
+        bust: the person in the picture; None if it shows nobody.
+        height, width: the network's input size in pixels.
     """
     whole = tile_picture(*image.shape[:2], aspect=width / height, stretch=False).whole
     view = np.empty((height, width, 3), np.uint8)
@@ -131,7 +131,7 @@ def view_of(image: Image, bust: Bust | None, *, height: int, width: int) -> View
 def views_of(
     people: Sequence[Bust], faceless: Sequence[Image], *, height: int, width: int
 ) -> Iterator[View]:
-    """Portraits of people who are alone in their picture, and pictures of nobody."""
+    """Portraits of people who are alone in their picture, and face-free pictures."""
     for bust in people:
         if not bust.shows_others:
             image = np.ascontiguousarray(bust.levels[0][..., :3])
@@ -152,21 +152,21 @@ def detections_of(*findings: Finding) -> tuple[npt.NDArray[np.float64], npt.NDAr
 def fit_calibration(
     scores: npt.NDArray[np.float64], is_face: npt.NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """The scale and the shift of the logits under which what happened is likeliest.
+    """Fit the scale and shift of the logits by maximum likelihood.
 
     Args:
         scores: of detections, 0..1.
-        is_face: whether each is one; some must be, and some not.
+        is_face: whether each is a face; both must occur.
 
     Raises:
-        ValueError: all are, or none is.
+        ValueError: only one of them occurs.
     """
     scale, shift = fit_logistic(logits_of(scores)[:, None], is_face)
     return float(scale), float(shift)
 
 
 def logits_of(scores: npt.NDArray[np.float64], *, least: float = 1e-6) -> npt.NDArray[np.float64]:
-    """The log-odds of scores, none nearer to 0 or 1 than `least`."""
+    """The log-odds of scores, clipped to `least` and 1 - `least`."""
     inside = np.clip(scores, least, 1 - least)
     odds: npt.NDArray[np.float64] = np.log(inside / (1 - inside))
     return odds
@@ -175,23 +175,23 @@ def logits_of(scores: npt.NDArray[np.float64], *, least: float = 1e-6) -> npt.ND
 def fit_logistic(
     features: npt.NDArray[np.float64], is_face: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64]:
-    """The weights of a logistic regression, and its shift last: float64 (features + 1,).
+    """Fit a logistic regression; return its weights, the shift last: float64 (features + 1,).
 
     Args:
         features: float64 (detections, features).
-        is_face: bool (detections,); some must be, and some not.
+        is_face: bool (detections,); both values must occur.
 
     Raises:
-        ValueError: all are, or none is.
+        ValueError: only one of them occurs.
     """
     number = int(is_face.sum())
     if not 0 < number < len(is_face):
         raise ValueError(f"{number} of {len(is_face)} detections are faces: nothing to tell apart")
-    # Platt's targets: a few detections more on either side keep a perfect separation finite
+    # Platt's targets: a few more detections on either side keep the weights finite if separable
     targets = np.where(is_face, (number + 1) / (number + 2), 1 / (len(is_face) - number + 2))
     columns = np.column_stack((features, np.ones(len(features))))
     weights = np.zeros(columns.shape[1])
-    for _ in range(_STEPS):  # Newton's method: the likelihood has one peak
+    for _ in range(_STEPS):  # Newton's method: the likelihood has a single maximum
         likely = 1 / (1 + np.exp(-columns @ weights))
         slope = columns.T @ (targets - likely)
         bend = (columns * (likely * (1 - likely))[:, None]).T @ columns
@@ -203,7 +203,7 @@ def fit_logistic(
 
 
 def reliability(scores: npt.NDArray[np.float64], is_face: npt.NDArray[np.bool_]) -> list[Bin]:
-    """Detections, their mean score and the share that are faces, a bin of scores each."""
+    """Count detections, their mean score and the share that are faces, by bins of scores."""
     rows = []
     for low in np.arange(BINS) / BINS:
         inside = (scores >= low) & (scores < low + 1 / BINS + (low + 1 / BINS >= 1))
@@ -217,7 +217,7 @@ def reliability(scores: npt.NDArray[np.float64], is_face: npt.NDArray[np.bool_])
 
 
 def expected_error(rows: Sequence[Bin]) -> float:
-    """By how much scores are off, the mean over detections: the expected calibration error."""
+    """The expected calibration error: the scores' mean deviation, over all detections."""
     total = sum(count for count, _, _ in rows)
     return sum(count * abs(mean - share) for count, mean, share in rows if count) / max(1, total)
 
@@ -225,12 +225,12 @@ def expected_error(rows: Sequence[Bin]) -> float:
 def after(
     scores: npt.NDArray[np.float64], calibration: tuple[float, float]
 ) -> npt.NDArray[np.float64]:
-    """Scores as the finder gives them with this calibration."""
+    """Apply a calibration to scores."""
     return calibrated(scores.astype(np.float32), calibration).astype(np.float64)
 
 
 def reliability_table(rows: Sequence[Bin]) -> str:
-    """Markdown: a line a bin that holds detections."""
+    """Format the bins that contain detections in Markdown."""
     lines = [
         [f"{index / BINS:.1f} to {(index + 1) / BINS:.1f}", str(count), f"{mean:.2f}", f"{got:.2f}"]
         for index, (count, mean, got) in enumerate(rows)
@@ -240,7 +240,7 @@ def reliability_table(rows: Sequence[Bin]) -> str:
 
 
 def thresholds_table(finding: Finding, calibration: tuple[float, float]) -> str:
-    """Markdown: what each threshold finds of the views, and what it wrongly takes for a face."""
+    """Format in Markdown what each threshold finds in the views, and its false detections."""
     hits = after(np.array(finding.scores), calibration)
     false = after(np.array(finding.false_scores), calibration)
     empty = after(np.array(finding.faceless_scores), calibration)
@@ -257,7 +257,7 @@ def thresholds_table(finding: Finding, calibration: tuple[float, float]) -> str:
 
 
 def draw_diagram(calibrated: Calibrated, path: Path) -> None:
-    """The reliability diagram of scores before and after, as a PNG.
+    """Plot the reliability of scores before and after calibration into a PNG.
 
     Raises:
         SettingError: matplotlib is missing.

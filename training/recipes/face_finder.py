@@ -1,4 +1,4 @@
-"""The network that finds faces."""
+"""`face-finder`: the network that finds faces in pictures of any content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from training.settings import FitSettings
 
 
 def training(data: Path, settings: FitSettings) -> TrainingData:
-    """Views of the train names of all of them."""
+    """Training views of every data set's train names."""
     people = busts(data, "train")
     pictures = faceless(data, "train")
     number = sum(len(kind) for kind, _ in people)
@@ -52,7 +52,7 @@ def _held_out(data: Path, split: str) -> FaceScenes:
 
 
 def figures(model: nn.Module, data: Path, split: str) -> Mapping[str, Any]:
-    """Recall and false faces on 384 views of held-out people and pictures, at a score of .5."""
+    """Measure recall and false faces on 384 views of held-out people and pictures, at score .5."""
     finding = measure_finding(
         model, _held_out(data, split), count=384, mean=RECIPE.spec.mean, std=RECIPE.spec.std
     )
@@ -67,12 +67,12 @@ def figures(model: nn.Module, data: Path, split: str) -> Mapping[str, Any]:
 
 
 def evaluation(data: Path, split: str) -> Helen:
-    """Helen*'s names; what is measured are views of them and others, see `figures`."""
+    """Open Helen*, for the names of the splits; `figures` measures on views of all data sets."""
     return Helen(root=data, split=split)
 
 
 def downloads(data: Path) -> dict[str, Pictures]:
-    """Everything that `check` walks."""
+    """Every split of every data set, for `check`."""
     pictures: dict[str, Pictures] = {}
     for split in ("train", "val"):
         pictures[f"celebamask-{split}"] = open_celebamask(data, split)

@@ -132,8 +132,7 @@ class LivePage(Sink):
             self._broadcast.close()
 
     def picture(self, *, width: int) -> Awaitable[bytes | None]:
-        """Wait for the next picture and return it as a small JPEG, or None if none comes. Runs on the
-        event loop.
+        """Return the next picture as a small JPEG, or None if none comes. Runs on the event loop.
 
         Args:
             width: the greatest width of the picture in pixels.

@@ -184,7 +184,7 @@ class Corrupted:
     """A data set at SIZE x SIZE, each picture changed from its own seed.
 
     Attributes:
-        dataset: what is changed.
+        dataset: the pictures.
         corruption: the change; None leaves pictures clean.
         seed: with a picture's index, the seed of its change.
     """
@@ -195,12 +195,12 @@ class Corrupted:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The data set's own."""
+        """See `Dataset.names`."""
         return self.dataset.names
 
     @property
     def label_set(self) -> LabelSet:
-        """The data set's own."""
+        """See `Dataset.label_set`."""
         return self.dataset.label_set
 
     def __len__(self) -> int:
@@ -230,7 +230,7 @@ class CorruptedScore:
 
 
 def measure_corruptions(label: Labeller, dataset: Dataset) -> Iterator[CorruptedScore]:
-    """The clean score first, then one a corruption."""
+    """Yield the clean score first, then one per corruption."""
     clean = 0.0
     for corruption in (None, *CORRUPTIONS):
         matrix = evaluate(
