@@ -108,8 +108,8 @@ def parse_faces(
     """Parse the faces in a probability map, largest first.
 
     Args:
+        probabilities: float32 (rows, columns, classes).
         region: the rectangle that the map covers.
-        region: what the map covers.
         label_set: must say which ids make up a face.
         min_cells: the fewest cells of a face.
         bridge: gaps in a face (a finger, a strand of hair) of up to twice this many cells do not
