@@ -65,7 +65,7 @@ def show(controls: Controls, *, first: int, count: int) -> None:
         controls._sink.write(frame, Segmentation(labels=labels, label_set=HELEN), image)
 
 
-def test_a_recording_holds_what_is_shown_between_two_keys(controls: Controls, tmp_path: Path):
+def test_a_recording_contains_the_frames_between_two_keys(controls: Controls, tmp_path: Path):
     show(controls, first=0, count=5)
     controls.handle("record")
     assert "● recording" in controls.notice()
@@ -81,7 +81,7 @@ def test_a_recording_holds_what_is_shown_between_two_keys(controls: Controls, tm
     assert greys == sorted(greys)
 
 
-def test_a_recording_that_cannot_begin_is_said_and_ends_nothing(controls: Controls):
+def test_a_recording_that_cannot_start_is_reported_and_the_run_continues(controls: Controls):
     def refuse(_name: str) -> Any:
         raise SinkError("the disk is full")
 
@@ -105,7 +105,7 @@ def test_keys_change_the_view_and_show_help(controls: Controls, tmp_path: Path):
     assert any(path.name in line for line in controls.notice())
 
 
-def test_a_page_changes_the_view_or_nothing(controls: Controls) -> None:
+def test_a_page_changes_the_view_completely_or_not_at_all(controls: Controls) -> None:
     controls.handle(ViewChange(fields={"view": "mask", "opacity": 0.25}))
     assert controls.view.settings == ViewSettings(view="mask", opacity=0.25)
     controls.handle(ViewChange(fields={"view": "overlay", "opacity": 7.0}))

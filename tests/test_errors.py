@@ -11,7 +11,7 @@ def drawn_tree():
     return {name: (len(branch) // 4, int(code)) for branch, name, code in lines}
 
 
-def test_the_drawn_tree_is_the_real_one():
+def test_the_documented_tree_is_the_real_one():
     real = {
         cls.__name__: (len(cls.__mro__) - len(Exception.__mro__) - 1, cls.exit_code)
         for cls in vars(errors).values()
@@ -20,14 +20,14 @@ def test_the_drawn_tree_is_the_real_one():
     assert drawn_tree() == real
 
 
-def test_no_error_looks_like_success_or_like_pythons_own():
+def test_every_error_is_documented_and_exits_with_a_failure_code():
     for cls in vars(errors).values():
         if isinstance(cls, type) and issubclass(cls, errors.RtsegError):
             assert cls.exit_code >= 1
             assert cls.__doc__
 
 
-def test_listed():
+def test_allowed_values_are_listed():
     assert errors.listed(["a", 2]) == "a, 2"
     with pytest.raises(errors.RtsegError):
         raise errors.NoVideoError("no video")

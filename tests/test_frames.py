@@ -31,7 +31,7 @@ def test_a_frame_knows_its_size_and_its_exact_time():
         None,
     ],
 )
-def test_what_is_no_rgb_image_is_refused(bad):
+def test_arrays_that_are_no_rgb_images_are_refused(bad):
     with pytest.raises(SettingError, match="RGB order; found"):
         Frame(image=bad, index=0, pts=0, time_base=Fraction(1, 25))
 
@@ -43,7 +43,7 @@ def test_impossible_frames_are_refused(changes):
         Frame(**(fields | changes))
 
 
-def test_a_negative_pts_is_fine():
+def test_a_negative_pts_is_allowed():
     assert Frame(image=image(), index=0, pts=-5, time_base=Fraction(1, 10)).pts_seconds < 0
 
 
@@ -84,12 +84,12 @@ def test_an_empty_box_is_refused(edges):
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
-def test_a_score_is_a_share(score):
+def test_a_score_is_between_0_and_1(score):
     with pytest.raises(SettingError, match="score"):
         Face(box=Box(left=0, top=0, right=1, bottom=1), track_id=1, score=score)
 
 
-def test_counts_and_masks():
+def test_masks_and_counts_agree():
     labels = np.array([[0, 1, 1], [4, 5, 10]], np.uint8)
     segmentation = Segmentation(labels=labels, label_set=HELEN)
     counts = segmentation.pixel_counts()

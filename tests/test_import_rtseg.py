@@ -38,15 +38,15 @@ def loaded_after(statement):
     return done.stdout.split()
 
 
-def test_all_light_rooms_together():
+def test_light_packages_import_no_heavy_library():
     assert loaded_after("import " + ", ".join(LIGHT)) == []
 
 
-def test_this_test_can_fail():
+def test_the_check_notices_a_heavy_import():
     assert loaded_after("import cv2") == ["cv2"]
 
 
-def test_the_names_of_the_api_are_there():
+def test_the_names_of_the_api_exist():
     assert loaded_after("from rtseg import Segmenter, Frame, FaceSettings, open_backend") == []
     assert rtseg.Segmenter.__name__ == "Segmenter"
     assert {"Segmenter", "open_source", "__version__"} <= set(dir(rtseg))
@@ -54,7 +54,7 @@ def test_the_names_of_the_api_are_there():
 
 
 @pytest.mark.parametrize("name", sorted(rtseg.__all__))
-def test_every_name_leads_somewhere(name):
+def test_every_public_name_can_be_loaded(name):
     assert getattr(rtseg, name) is not None
 
 

@@ -16,12 +16,12 @@ def test_helen_has_the_published_ids():
     assert LABEL_SETS["helen"] is HELEN
 
 
-def test_left_and_right_swap_with_their_own_kind():
+def test_left_and_right_swap_within_their_kind():
     for first, second in HELEN.flip_pairs:
         assert HELEN.names[first].replace("left", "right") == HELEN.names[second]
 
 
-def test_colours_are_told_apart():
+def test_colours_are_distinct():
     assert len(set(HELEN.colours)) == len(HELEN.colours)
 
 
@@ -37,24 +37,24 @@ def test_colours_are_told_apart():
         (["all", "background"], tuple(range(11))),
     ],
 )
-def test_select(wanted, ids):
+def test_names_groups_and_all_can_be_selected(wanted, ids):
     assert HELEN.select(wanted) == ids
 
 
-def test_select_names_what_is_allowed():
+def test_an_unknown_name_lists_the_allowed_ones():
     with pytest.raises(SettingError, match="unknown class 'nostril'; allowed: all, background"):
         HELEN.select(["skin", "nostril"])
     with pytest.raises(SettingError, match="no class given"):
         HELEN.select([])
 
 
-def test_header_and_pickle_give_the_same_set_back():
+def test_header_and_pickle_give_the_same_set():
     assert LabelSet.from_header(HELEN.to_header()) == HELEN
     assert pickle.loads(pickle.dumps(HELEN)) == HELEN
     assert copy.deepcopy(HELEN) == HELEN
 
 
-def test_a_set_cannot_be_changed():
+def test_a_set_is_immutable():
     with pytest.raises(TypeError):
         HELEN.groups["eyes"] = (1,)
 
@@ -112,7 +112,7 @@ def test_a_header_of_version_0_1_is_read():
 
 
 @pytest.mark.parametrize("label_set", [HELEN, FACE_PARTS, CELEBAMASK], ids=lambda s: s.name)
-def test_roles_are_what_their_names_say(label_set):
+def test_roles_match_the_names(label_set):
     for role in ("brows", "eyes", "mouth"):
         assert getattr(label_set, role) == label_set.groups[role]
     assert [label_set.names[i] for i in (*label_set.skin, *label_set.nose, *label_set.hair)] == [

@@ -23,7 +23,7 @@ def made(operator):
     ]
 
 
-def test_a_statement_and_a_factor_are_taken_out():
+def test_a_statement_and_a_factor_are_removed():
     assert [lines[0] for lines in made("RemoveAssignment")] == ["    pass"]
     assert [lines[0] for lines in made("RemoveFactor")] == [
         "    shift += 2 / weight",
@@ -32,7 +32,7 @@ def test_a_statement_and_a_factor_are_taken_out():
     assert made("ReplaceAndWithOr")[0][1] == "    if shift < 3 or not step:"
 
 
-def test_every_fault_is_another_program():
+def test_every_fault_changes_the_program():
     mutants = find_mutants(SOURCE, module="m", tests="")
     codes = {mutant.code(SOURCE) for mutant in mutants}
     assert len(codes) == len(mutants)
@@ -41,14 +41,14 @@ def test_every_fault_is_another_program():
         compile(code, "m", "exec")
 
 
-def test_a_star_that_is_no_multiplication_is_left_alone():
+def test_a_star_in_a_signature_is_left_alone():
     source = "def moved(shift, *, step):\n    return moved(*shift, step=step * 2)\n"
     mutants = find_mutants(source, module="m", tests="")
     (times,) = [m for m in mutants if m.operator == "ReplaceBinaryOperator_Mul_Div"]
     assert "step=step / 2" in times.code(source)
 
 
-def test_the_sample_is_the_same_twice_and_mixes_the_operators():
+def test_the_sample_is_reproducible_and_mixes_operators():
     mutants = find_mutants(SOURCE, module="m", tests="")
     first = choose(mutants, 6, seed=1)
     assert first == choose(mutants, 6, seed=1)
@@ -57,10 +57,10 @@ def test_the_sample_is_the_same_twice_and_mixes_the_operators():
 
 
 @pytest.mark.parametrize("place", sorted(ROOMS))
-def test_the_rooms_and_their_tests_exist(place):
+def test_the_packages_and_their_tests_exist(place):
     assert (ROOT / place).exists()
     assert any((ROOT / tests).exists() for tests in ROOMS[place].split())
 
 
-def test_the_modules_have_places_for_faults():
+def test_every_module_has_places_for_faults():
     assert len(all_mutants("timestamps")) > 10

@@ -34,7 +34,7 @@ def rtseg_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("rtseg-")]
 
 
-def test_a_video_to_every_kind_of_output(
+def test_a_video_can_be_written_to_every_kind_of_output(
     make_clip: MakeClip, tmp_path: Path, backend: Backend
 ) -> None:
     clip = make_clip(audio="aac")
@@ -66,7 +66,7 @@ def test_a_video_to_every_kind_of_output(
     assert [json.loads(line)["index"] for line in lines[1:]] == list(range(len(frames)))
 
 
-def test_a_source_and_a_sink_of_ones_own(backend: Backend) -> None:
+def test_a_custom_source_and_sink_can_be_used(backend: Backend) -> None:
     with MovingFaceSource(width=64, height=48, frame_count=5) as source:
         sink = MemorySink()
         process_video(source, sink, view=ViewSettings(view="side-by-side"), backend=backend)
@@ -94,7 +94,7 @@ def test_effects_change_the_picture_before_the_view(backend: Backend) -> None:
         assert all(frame.image.max() > 7 for frame in sink.frames), "the frame is left as it was"
 
 
-def test_an_error_of_the_callers_ends_the_run_and_comes_through(
+def test_an_exception_of_the_callers_ends_the_run_and_is_raised(
     make_clip: MakeClip, tmp_path: Path, backend: Backend
 ) -> None:
     def on_result(frame: Frame, _segmentation: Segmentation) -> None:
@@ -117,7 +117,7 @@ def test_an_error_of_the_callers_ends_the_run_and_comes_through(
         ({"output": "o.mp4", "view": ViewSettings(classes=("horns",))}, "horns"),
     ],
 )
-def test_what_cannot_be_is_said_at_once(
+def test_impossible_arguments_are_refused_at_once(
     make_clip: MakeClip,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,7 +147,7 @@ def test_a_file_yields_every_frame_with_its_segmentation(
     assert rtseg_threads() == []
 
 
-def test_a_live_source_yields_the_newest(make_clip: MakeClip, backend: Backend) -> None:
+def test_a_live_source_yields_its_newest_frame(make_clip: MakeClip, backend: Backend) -> None:
     clip = make_clip(ticks=range(40), time_base=Fraction(1, 100))
     indexes, ages = [], []
     for frame, _ in stream(clip, backend=backend, real_time=True):
@@ -173,7 +173,9 @@ def test_leaving_the_loop_joins_the_threads(
     assert rtseg_threads() == []
 
 
-def test_a_stream_says_what_is_wrong(make_clip: MakeClip, backend: Backend, tmp_path: Path) -> None:
+def test_a_stream_raises_the_errors_of_its_input(
+    make_clip: MakeClip, backend: Backend, tmp_path: Path
+) -> None:
     with pytest.raises(SourceError, match="missing"):
         next(stream(tmp_path / "missing.mp4", backend=backend))
     with pytest.raises(NoVideoError):
@@ -202,9 +204,7 @@ def test_a_failing_segmenter_ends_a_stream(
         list(stream(source, backend=backend))
 
 
-def test_a_run_says_where_its_outputs_are(
-    make_clip: MakeClip, tmp_path: Path, backend: Backend
-) -> None:
+def test_a_run_names_its_outputs(make_clip: MakeClip, tmp_path: Path, backend: Backend) -> None:
     opened: list[str] = []
     with open_run(
         make_clip("in.mp4"),
@@ -221,7 +221,7 @@ def test_a_run_says_where_its_outputs_are(
         assert run.summary is not None
 
 
-def test_without_a_view_frames_go_out_as_they_came(backend: Backend) -> None:
+def test_without_a_view_frames_are_unchanged(backend: Backend) -> None:
     def segment(frame: Frame) -> Segmentation:
         labels = np.ones((frame.height, frame.width), np.uint8)
         return Segmentation(labels=labels, label_set=backend.model.label_set)

@@ -25,7 +25,7 @@ GROUPS = [
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_defaults_are_allowed_and_every_field_says_what_it_is(group):
+def test_defaults_are_valid_and_every_field_is_documented(group):
     values = group()
     for field in dataclasses.fields(group):
         assert field.metadata["help"]
@@ -38,7 +38,7 @@ def test_defaults_are_allowed_and_every_field_says_what_it_is(group):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_settings_cannot_be_changed(group):
+def test_settings_are_immutable(group):
     values = group()
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(values, dataclasses.fields(group)[0].name, 1)
@@ -65,12 +65,12 @@ def test_settings_cannot_be_changed(group):
         (lambda: CameraSettings(fps=0.0), "`fps`: 0.0"),
     ],
 )
-def test_bad_values_are_refused_with_what_is_allowed(make, message):
+def test_bad_values_are_refused_with_the_allowed_ones(make, message):
     with pytest.raises(SettingError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
 
 
-def test_zero_threads_is_one_a_core():
+def test_zero_threads_means_one_per_core():
     assert thread_count(3) == 3
     assert 1 <= thread_count(0) <= (os.cpu_count() or 1)

@@ -61,7 +61,7 @@ def biggest(result):
     return max(result.faces, key=lambda face: face.box.area)
 
 
-def test_the_portrait(segmenter):
+def test_the_portrait_is_labelled(segmenter):
     result = segmenter(skimage.data.astronaut())
     face = biggest(result)
     assert face.score > 0.8
@@ -75,7 +75,7 @@ def test_the_portrait(segmenter):
 
 
 @pytest.mark.parametrize("share", [0.12, 0.2, 0.33, 0.6])
-def test_any_size_of_face(segmenter, share):
+def test_faces_of_any_size_are_labelled(segmenter, share):
     scale = share * 720 / HEAD_HEIGHT
     x, y = (640, 200) if share < 0.5 else (100, 10)
     result = segmenter(placed(scale, x, y, height=720))
@@ -92,7 +92,7 @@ def test_a_moving_face_is_followed(segmenter):
 
 
 @pytest.mark.parametrize("name", ["coffee", "rocket", "chelsea"])
-def test_no_face_no_labels(segmenter, name):
+def test_a_picture_without_a_face_has_no_labels(segmenter, name):
     result = segmenter(getattr(skimage.data, name)())
     assert result.faces == ()
     assert not result.labels.any()

@@ -9,14 +9,14 @@ import pytest
 from rtseg.timing import KEPT_SAMPLES, Percentiles, RateMeter, StageTimes
 
 
-def test_percentiles_are_milliseconds() -> None:
+def test_percentiles_are_in_milliseconds() -> None:
     found = Percentiles.of([i / 1000 for i in range(101)])
     assert found.count == 101
     assert (found.mean, found.p50) == (pytest.approx(50), pytest.approx(50))
     assert (found.p95, found.p99) == (pytest.approx(95), pytest.approx(99))
 
 
-def test_no_samples_are_zero() -> None:
+def test_no_samples_give_zeros() -> None:
     nothing = Percentiles(count=0, mean=0, p50=0, p95=0, p99=0)
     assert Percentiles.of([]) == nothing
     assert StageTimes().percentiles("infer") == nothing
@@ -32,14 +32,14 @@ def test_stages_come_in_the_order_of_the_pipeline() -> None:
     assert times.stages == ()
 
 
-def test_measure_records_also_where_the_block_raises() -> None:
+def test_measure_records_even_if_the_block_raises() -> None:
     times = StageTimes()
     with pytest.raises(ZeroDivisionError), times.measure("infer"):
         1 / 0  # noqa: B018
     assert times.percentiles("infer").count == 1
 
 
-def test_long_runs_stay_exact_in_the_mean_and_close_in_the_percentiles() -> None:
+def test_long_runs_have_an_exact_mean_and_close_percentiles() -> None:
     times = StageTimes()
     count = 5 * KEPT_SAMPLES
     for i in range(count):
@@ -75,7 +75,7 @@ class Clock:
         return self.now
 
 
-def test_rate_is_that_of_the_window() -> None:
+def test_the_rate_covers_the_window() -> None:
     clock = Clock()
     rate = RateMeter(2.0, clock=clock)
     for _ in range(10):
@@ -88,7 +88,7 @@ def test_rate_is_that_of_the_window() -> None:
     assert rate.per_second == pytest.approx(25.0), "what lies before the window does not count"
 
 
-def test_rate_falls_to_zero_when_nothing_comes() -> None:
+def test_the_rate_falls_to_zero_without_events() -> None:
     clock = Clock()
     rate = RateMeter(2.0, clock=clock)
     assert rate.per_second == 0
@@ -100,7 +100,7 @@ def test_rate_falls_to_zero_when_nothing_comes() -> None:
     assert rate.per_second == 0
 
 
-def test_rate_of_events_at_one_instant_is_not_infinite() -> None:
+def test_the_rate_of_simultaneous_events_is_finite() -> None:
     rate = RateMeter(clock=Clock())
     rate.tick()
     rate.tick()

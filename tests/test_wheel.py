@@ -55,7 +55,7 @@ def run(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_holds_weights_recipes_and_types_but_no_tests(wheel: Path) -> None:
+def test_the_wheel_contains_weights_recipes_and_types_but_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "rtseg/weights/face-parts.safetensors" in names
     assert "rtseg/py.typed" in names
@@ -64,7 +64,7 @@ def test_it_holds_weights_recipes_and_types_but_no_tests(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "training/"))]
 
 
-def test_the_command_runs_from_it(installed: Path) -> None:
+def test_the_command_runs_from_the_wheel(installed: Path) -> None:
     code = "import rtseg; print(rtseg.__file__); from rtseg.cli import main; main(['models'])"
     done = run(installed, "-c", code)
     assert done.returncode == 0, done.stderr
@@ -72,7 +72,7 @@ def test_the_command_runs_from_it(installed: Path) -> None:
     assert "face-parts" in done.stdout
 
 
-def test_it_segments_a_face(installed: Path) -> None:
+def test_the_installed_wheel_segments_a_face(installed: Path) -> None:
     code = (
         "from skimage.data import astronaut; from rtseg import Segmenter\n"
         "with Segmenter() as segmenter:\n"

@@ -72,13 +72,13 @@ def test_on_a_processor_openvino_comes_first(model, lines):
         assert line.endswith("; not tensorrt or torch on a GPU: no NVIDIA driver")
 
 
-def test_a_processor_that_was_asked_for_is_no_reason_to_name_gpus(model, lines):
+def test_a_requested_processor_gives_no_reasons_about_gpus(model, lines):
     pytest.importorskip("openvino")
     open_backend(model=model, device="cpu", threads=1).close()
     assert "tensorrt" not in lines()[0]
 
 
-def test_then_onnx_runtime(model, without, lines):
+def test_onnx_runtime_comes_second(model, without, lines):
     pytest.importorskip("onnxruntime")
     without("openvino")
     with open_backend(model=model, threads=1) as backend:
@@ -89,7 +89,7 @@ def test_then_onnx_runtime(model, without, lines):
     assert "(pip install openvino)" in line
 
 
-def test_then_pytorch(model, without, lines):
+def test_pytorch_comes_third(model, without, lines):
     without("openvino", "onnxruntime")
     with open_backend(model=model, threads=1, precision="fp32") as backend:
         assert backend.name == "torch"
@@ -99,7 +99,7 @@ def test_then_pytorch(model, without, lines):
     assert line.endswith("; not onnxruntime: not installed")
 
 
-def test_without_an_export_it_is_pytorch_and_the_remedy_is_said(model, tmp_path, lines):
+def test_without_an_export_pytorch_runs_and_a_remedy_is_shown(model, tmp_path, lines):
     pytest.importorskip("openvino")
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(model.read_bytes())
@@ -108,7 +108,7 @@ def test_without_an_export_it_is_pytorch_and_the_remedy_is_said(model, tmp_path,
     assert f"`rtseg engine export {alone}` makes it" in lines()[0]
 
 
-def test_an_engine_that_is_built_comes_before_all(model, gpu, lines):
+def test_an_existing_engine_comes_before_all_others(model, gpu, lines):
     with open_backend("tensorrt", model=model) as backend:
         assert backend.name == "tensorrt"
     assert gpu.behaviour.builds == 1
@@ -118,7 +118,7 @@ def test_an_engine_that_is_built_comes_before_all(model, gpu, lines):
     assert gpu.behaviour.builds == 1
 
 
-def test_auto_builds_nothing(model, gpu, lines):
+def test_auto_builds_no_engine(model, gpu, lines):
     pytest.importorskip("openvino")
     with open_backend(model=model, threads=1) as backend:
         assert backend.name == "openvino"
@@ -126,7 +126,7 @@ def test_auto_builds_nothing(model, gpu, lines):
     assert "not tensorrt: its engine is not built yet; `rtseg engine build`" in lines()[-1]
 
 
-def test_an_engine_that_does_not_load_is_passed_over_with_its_remedy(model, gpu, lines):
+def test_an_engine_that_does_not_load_is_skipped_with_a_remedy(model, gpu, lines):
     pytest.importorskip("openvino")
     open_backend("tensorrt", model=model).close()
     gpu.behaviour.loads = lambda _plan: False
@@ -135,7 +135,7 @@ def test_an_engine_that_does_not_load_is_passed_over_with_its_remedy(model, gpu,
     assert "`rtseg engine build --rebuild`" in lines()[-1]
 
 
-def test_full_memory_falls_back_and_says_so(model, gpu, monkeypatch, lines):
+def test_full_memory_falls_back_with_a_message(model, gpu, monkeypatch, lines):
     pytest.importorskip("openvino")
     open_backend("tensorrt", model=model).close()
     machine = install(monkeypatch, fits_bytes=10)
@@ -149,7 +149,7 @@ def fail_at_launch(gpu, code):
     gpu.driver.failing, gpu.driver.failing_code = "cuGraphLaunch", code
 
 
-def test_memory_that_runs_out_in_the_middle_goes_on_elsewhere(model, gpu, lines):
+def test_memory_running_out_during_a_run_falls_back(model, gpu, lines):
     pytest.importorskip("openvino")
     crops = tiny_crops(3)
     with open_backend("tensorrt", model=model) as backend:
@@ -173,7 +173,7 @@ def test_memory_that_runs_out_in_the_middle_goes_on_elsewhere(model, gpu, lines)
 
 
 @pytest.mark.parametrize(("code", "said"), [(700, "ILLEGAL_ADDRESS"), (999, "gives no reason")])
-def test_a_gpu_that_dies_in_the_middle_is_left_for_the_processor(model, gpu, lines, code, said):
+def test_a_gpu_failing_during_a_run_falls_back_to_the_processor(model, gpu, lines, code, said):
     """After such an error everything that is asked of the GPU fails, giving it back as well."""
     pytest.importorskip("openvino")
     open_backend("tensorrt", model=model).close()
@@ -191,7 +191,7 @@ def test_a_gpu_that_dies_in_the_middle_is_left_for_the_processor(model, gpu, lin
 
 
 @pytest.mark.parametrize("name", ["tensorrt", "openvino", "onnxruntime", "torch"])
-def test_one_asked_for_by_name_never_falls_back(model, name, monkeypatch, lines):
+def test_a_backend_requested_by_name_never_falls_back(model, name, monkeypatch, lines):
     for package in ("tensorrt", "openvino", "onnxruntime"):
         monkeypatch.setitem(sys.modules, package, None)
     if name == "torch":
@@ -203,7 +203,7 @@ def test_one_asked_for_by_name_never_falls_back(model, name, monkeypatch, lines)
     assert lines() == []
 
 
-def test_devices_and_precisions_that_do_not_go_together(model):
+def test_conflicting_devices_and_precisions_are_refused(model):
     with pytest.raises(SettingError, match="allowed: cuda"):
         open_backend("tensorrt", model=model, device="cpu")
     with pytest.raises(SettingError, match="allowed: auto, fp32, bf16"):
@@ -214,7 +214,7 @@ def test_devices_and_precisions_that_do_not_go_together(model):
         open_backend(model=model, device="cuda")
 
 
-def test_an_onnx_file_alone_is_enough_but_not_for_pytorch(model, tmp_path, without):
+def test_an_onnx_file_alone_is_enough_except_for_pytorch(model, tmp_path, without):
     path = tmp_path / "alone.onnx"
     path.write_bytes(model.with_suffix(".onnx").read_bytes())
     without("openvino", "onnxruntime")
@@ -233,7 +233,7 @@ def test_a_model_in_memory_runs_in_pytorch(lines):
 
 
 @pytest.mark.parametrize("torch_too", [False, True], ids=["but PyTorch", "all"])
-def test_half_installed_packages_do_not_end_the_doctor(tmp_path, torch_too):
+def test_partly_installed_packages_do_not_break_the_doctor(tmp_path, torch_too):
     """Modules that are there and broken: each becomes a line of the report."""
     broken = [
         ("tensorrt", "raise OSError('libnvinfer.so.11: cannot open shared object file')"),
@@ -286,7 +286,7 @@ def test_half_installed_packages_do_not_end_the_doctor(tmp_path, torch_too):
     assert "not openvino:" in states["backend (auto)"]
 
 
-def test_beside_int8_a_model_that_is_not_quantised_runs_too(model, tmp_path):
+def test_an_unquantised_model_runs_beside_an_int8_backend(model, tmp_path):
     pytest.importorskip("openvino")
     from rtseg.backends.openvino import OpenVinoBackend
 

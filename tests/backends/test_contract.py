@@ -143,7 +143,7 @@ def backend(case):
     return case[1]
 
 
-def test_it_says_what_it_is(case):
+def test_attributes_describe_the_backend(case):
     _make, backend, fine, _least = case
     assert isinstance(backend, Backend)
     assert backend.name in ("eager", *(runtime.name for runtime in RUNTIMES))
@@ -156,7 +156,7 @@ def test_it_says_what_it_is(case):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 8, 11])
-def test_shapes_types_and_sums(backend, count):
+def test_shapes_types_and_sums_are_right(backend, count):
     probabilities = backend.infer(tiny_crops(count))
     stride = backend.model.stride
     assert probabilities.shape == (count, HEIGHT // stride, WIDTH // stride, 11)
@@ -194,7 +194,7 @@ def test_the_same_crops_give_the_same_result_which_is_the_callers(backend):
     np.testing.assert_array_equal(backend.infer(crops), kept)
 
 
-def test_crops_are_only_read(backend):
+def test_crops_are_not_modified(backend):
     crops = tiny_crops(2)
     before = crops.copy()
     crops.flags.writeable = False
@@ -211,7 +211,7 @@ def test_wrong_crops_are_refused(backend):
             backend.infer(wrong)
 
 
-def test_threads_may_share_it(backend):
+def test_threads_may_share_a_backend(backend):
     inputs = [tiny_crops(2, seed=seed) for seed in range(4)]
     expected = [backend.infer(crops) for crops in inputs]
     results = {}
@@ -229,7 +229,7 @@ def test_threads_may_share_it(backend):
         np.testing.assert_array_equal(results[index], expected[index])
 
 
-def test_closing(case):
+def test_a_closed_backend_refuses_calls(case):
     make, _backend, _fine, _least = case
     backend = make()
     backend.warm_up()

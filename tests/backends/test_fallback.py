@@ -48,7 +48,7 @@ def answers(backend, crops):
     return set(backend.infer(crops).argmax(-1).flat)
 
 
-def test_the_call_that_fails_is_done_by_the_next(caplog):
+def test_the_failed_call_is_repeated_by_the_next_backend(caplog):
     gpu, opened = Stub("gpu", answer=1, calls=2), []
 
     def cpu():
@@ -72,7 +72,7 @@ def test_the_call_that_fails_is_done_by_the_next(caplog):
     backend.close()
 
 
-def test_warming_up_is_the_current_ones_own_and_falls_back_too():
+def test_warming_up_falls_back_too():
     class Warmed(Stub):
         def warm_up(self):
             self.infer(tiny_crops(8))
@@ -85,7 +85,7 @@ def test_warming_up_is_the_current_ones_own_and_falls_back_too():
         assert (backend.name, cpu.left) == ("cpu", 0)
 
 
-def test_those_that_do_not_open_or_are_full_as_well_are_passed_over():
+def test_backends_that_do_not_open_or_are_full_are_skipped():
     def missing():
         raise BackendError("openvino not installed")
 
@@ -94,7 +94,7 @@ def test_those_that_do_not_open_or_are_full_as_well_are_passed_over():
         assert answers(backend, tiny_crops(2)) == {3}
 
 
-def test_nothing_left_is_the_typed_error_with_every_reason():
+def test_without_another_backend_the_error_has_every_reason():
     def missing():
         raise BackendError("openvino not installed")
 
@@ -106,7 +106,7 @@ def test_nothing_left_is_the_typed_error_with_every_reason():
     assert "openvino not installed" not in str(caught.value), "it is not tried twice"
 
 
-def test_a_backend_that_fails_otherwise_is_left_too(caplog):
+def test_any_other_backend_failure_falls_back_too(caplog):
     """A GPU that died, and that cannot even be given back."""
 
     class Dead(Stub):
@@ -123,7 +123,7 @@ def test_a_backend_that_fails_otherwise_is_left_too(caplog):
     assert "continuing with cpu runs" in record.getMessage()
 
 
-def test_of_two_that_fail_the_error_is_no_full_memory():
+def test_two_different_failures_are_not_reported_as_full_memory():
     gpu = Stub("gpu", answer=1, calls=0, error=BackendError)
     others = [lambda: Stub("cpu", answer=2, calls=0, error=BackendError)]
     with FallbackBackend(gpu, others) as backend:
@@ -132,7 +132,7 @@ def test_of_two_that_fail_the_error_is_no_full_memory():
         assert not isinstance(caught.value, DeviceMemoryError)
 
 
-def test_wrong_crops_and_faults_of_our_own_do_not_change_the_backend():
+def test_wrong_crops_and_bugs_do_not_change_the_backend():
     gpu = Stub("gpu", answer=1, calls=0, error=ZeroDivisionError)
     with FallbackBackend(gpu, [lambda: Stub("cpu", answer=2)]) as backend:
         with pytest.raises(SettingError):
@@ -142,7 +142,7 @@ def test_wrong_crops_and_faults_of_our_own_do_not_change_the_backend():
         assert backend.name == "gpu"
 
 
-def test_streams_that_share_it_all_go_on():
+def test_streams_that_share_a_failing_backend_all_continue():
     with FallbackBackend(
         Stub("gpu", answer=1, calls=20), [lambda: Stub("cpu", answer=2)]
     ) as backend:
@@ -174,7 +174,7 @@ class Kept(Sink):
         pass
 
 
-def test_a_run_loses_no_frame():
+def test_a_run_with_a_failing_backend_loses_no_frame():
     sink = Kept()
     with FallbackBackend(
         Stub("gpu", answer=1, calls=7), [lambda: Stub("cpu", answer=2)]
@@ -191,7 +191,7 @@ def test_a_run_loses_no_frame():
     assert sink.indices == list(range(30))
 
 
-def test_bare_frames_too():
+def test_single_pictures_fall_back_too():
     frame = Frame(image=np.zeros((48, 64, 3), np.uint8), index=0, pts=0, time_base=Fraction(1, 25))
     with FallbackBackend(
         Stub("gpu", answer=1, calls=0), [lambda: Stub("cpu", answer=2)]

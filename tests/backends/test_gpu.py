@@ -87,7 +87,7 @@ def test_auto_takes_the_built_engine(engines, reference):
         assert label_agreement(backend.infer(crops), expected) >= 0.995
 
 
-def test_graphs_beside_eager(engines, reference):
+def test_graphs_agree_with_eager_calls(engines, reference):
     from rtseg.backends.tensorrt import this_machine
     from rtseg.backends.tensorrt.backend import TensorRtBackend
     from rtseg.backends.tensorrt.loading import build_engine, recipe_for
@@ -124,7 +124,7 @@ def test_torch_on_cuda_agrees(reference, precision):
             show(f"torch {precision}, {faces} faces: {ms:.3f} ms")
 
 
-def test_torch_graphs_beside_eager(reference):
+def test_torch_graphs_agree_with_eager_calls(reference):
     from rtseg.backends.torch.backend import TorchBackend
     from rtseg.checkpoint import read_checkpoint
     from rtseg.weights import default_checkpoint_path
@@ -150,7 +150,7 @@ def test_torch_graphs_beside_eager(reference):
         show(f"{faces} faces: graph {graph:.3f} ms ({on_device:.3f} by CUDA), eager {eager:.3f} ms")
 
 
-def test_memory_that_runs_out_in_the_middle_of_a_run(reference, caplog):
+def test_memory_running_out_during_a_run_falls_back(reference, caplog):
     """Another program's memory is played by a share that this process may not go beyond."""
     import torch
 
@@ -172,7 +172,7 @@ def test_memory_that_runs_out_in_the_middle_of_a_run(reference, caplog):
         show(f"afterwards: {backend.reason}, batches of {backend.max_batch}")
 
 
-def test_torch_asked_for_by_name_does_not_leave_a_full_gpu(reference):
+def test_torch_requested_by_name_does_not_leave_a_full_gpu(reference):
     import torch
 
     from rtseg.errors import DeviceMemoryError
@@ -187,7 +187,7 @@ def test_torch_asked_for_by_name_does_not_leave_a_full_gpu(reference):
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def test_pycuda_buffers_and_streams_by_themselves():
+def test_pycuda_buffers_and_streams_work_alone():
     cuda = pytest.importorskip("pycuda.driver")
     cuda.init()
     context = cuda.Device(0).retain_primary_context()

@@ -25,7 +25,7 @@ def providers(monkeypatch):
     return set_
 
 
-def test_a_processor_computes_an_fp16_file_in_fp32():
+def test_on_a_processor_an_fp16_file_is_computed_in_fp32():
     with OnnxRuntimeBackend(tiny_onnx("fp16"), threads=1) as backend:
         assert (backend.device, backend.precision, backend.max_batch) == ("cpu", "fp32", 1)
         assert backend.reason == "onnxruntime on cpu, fp32 (the processor's own), 1 threads"
@@ -34,7 +34,7 @@ def test_a_processor_computes_an_fp16_file_in_fp32():
     assert [value.name for value in inputs] == ["crops", "probabilities"]
 
 
-def test_without_the_package_onnx_the_file_runs_as_it_is(monkeypatch):
+def test_without_the_package_onnx_the_file_runs_unchanged(monkeypatch):
     monkeypatch.setattr("rtseg.backends.onnxruntime.find_spec", lambda _name: None)
     with OnnxRuntimeBackend(tiny_onnx("fp16"), threads=1) as backend:
         assert backend.precision == "fp16"
@@ -44,7 +44,7 @@ def test_without_the_package_onnx_the_file_runs_as_it_is(monkeypatch):
 
 
 @pytest.mark.parametrize(("int8", "taken"), [(1.0, "int8"), (9.0, "fp32")])
-def test_int8_is_taken_where_it_is_faster(monkeypatch, int8, taken):
+def test_int8_is_used_if_it_is_faster(monkeypatch, int8, taken):
     monkeypatch.setattr("rtseg.backends.onnxruntime.has_int8_instructions", lambda: True)
     monkeypatch.setattr(
         "rtseg.backends.onnxruntime.fastest_in_turns", lambda _calls: {"fp32": 5.0, "int8": int8}
@@ -58,7 +58,7 @@ def test_int8_is_taken_where_it_is_faster(monkeypatch, int8, taken):
         np.testing.assert_array_equal(backend.infer(tiny_crops(1)), chosen)
 
 
-def test_precisions_that_do_not_run_are_refused():
+def test_unsupported_precisions_are_refused():
     for precision in ("bf16", "fp16"):
         with pytest.raises(SettingError, match=f"'{precision}' does not run on cpu .* fp32, int8$"):
             OnnxRuntimeBackend(tiny_onnx(), precision=precision)
@@ -66,7 +66,7 @@ def test_precisions_that_do_not_run_are_refused():
         OnnxRuntimeBackend(tiny_onnx(), precision="int8")
 
 
-def test_a_gpu_that_this_installation_cannot_use_is_refused(providers, monkeypatch):
+def test_a_gpu_that_the_installation_cannot_use_is_refused(providers, monkeypatch):
     providers("CPU")
     with pytest.raises(BackendError, match="CPUExecutionProvider only; pip install onnxruntime-g"):
         OnnxRuntimeBackend(tiny_onnx(), device="cuda")
@@ -83,7 +83,7 @@ def test_a_gpu_that_this_installation_cannot_use_is_refused(providers, monkeypat
     ("found", "device"),
     [(("CUDA", "CPU"), "cuda"), (("Dml", "CPU"), "directml"), (("CoreML", "CPU"), "coreml")],
 )
-def test_the_fastest_provider_is_taken_in_batches(providers, monkeypatch, found, device):
+def test_the_fastest_provider_is_used_in_batches(providers, monkeypatch, found, device):
     """A session of another provider, faked on the processor: it is asked for by its name."""
     providers(*found)
     monkeypatch.setattr("rtseg.backends.onnxruntime.nvidia_driver_problem", lambda: None)
@@ -108,7 +108,7 @@ def test_the_fastest_provider_is_taken_in_batches(providers, monkeypatch, found,
     assert (name, options) == (f"{found[0]}ExecutionProvider", {"device_id": 0})
 
 
-def test_a_provider_that_gives_up_silently_is_noticed(providers, monkeypatch):
+def test_a_provider_that_falls_back_silently_is_noticed(providers, monkeypatch):
     providers("CUDA", "CPU")
     monkeypatch.setattr("rtseg.backends.onnxruntime.nvidia_driver_problem", lambda: None)
     session = onnxruntime.InferenceSession
@@ -121,7 +121,7 @@ def test_a_provider_that_gives_up_silently_is_noticed(providers, monkeypatch):
         OnnxRuntimeBackend(tiny_onnx(), device="cuda")
 
 
-def test_a_failure_is_one_line(monkeypatch):
+def test_a_failure_is_reported_in_one_line(monkeypatch):
     backend = OnnxRuntimeBackend(tiny_onnx(), threads=1)
 
     class Broken:
@@ -134,7 +134,7 @@ def test_a_failure_is_one_line(monkeypatch):
     assert str(raised.value) == "the onnxruntime backend failed: the kernel failed"
 
 
-def test_a_missing_onnxruntime_is_named(monkeypatch):
+def test_a_missing_onnxruntime_is_reported_by_name(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(BackendError, match="pip install onnxruntime, or onnxruntime-gpu, or"):
         open_backend("onnxruntime")
@@ -151,7 +151,7 @@ print([name for name in ("torch", "openvino", "onnx", "tensorrt") if name in sys
 """
 
 
-def test_it_starts_without_the_others():
+def test_it_imports_no_other_run_time():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=100, check=True
     )

@@ -22,7 +22,7 @@ def cache(tmp_path):
     return tmp_path / "cache"
 
 
-def test_precisions_are_kept_or_refused(cache):
+def test_precisions_are_used_or_refused(cache):
     with OpenVinoBackend(tiny_onnx(), precision="fp32", threads=1, cache=cache) as backend:
         assert backend.precision == "fp32"
         assert "fp32 (asked for), 1 threads" in backend.reason
@@ -31,7 +31,7 @@ def test_precisions_are_kept_or_refused(cache):
         assert "own choice" in backend.reason
 
 
-def test_what_the_processor_lacks_is_refused(cache, monkeypatch):
+def test_precisions_that_the_processor_lacks_are_refused(cache, monkeypatch):
     import openvino
 
     class Plain:
@@ -59,7 +59,7 @@ def times(monkeypatch):
     return set_
 
 
-def test_int8_is_taken_where_it_is_faster(cache, times):
+def test_int8_is_used_if_it_is_faster(cache, times):
     files = {"quantized": tiny_int8(), "threads": 1, "cache": cache}
     times(int8=2.0, plain=3.0)
     crops = tiny_crops(2)
@@ -77,13 +77,13 @@ def test_int8_is_taken_where_it_is_faster(cache, times):
         assert "int8 3.1 ms" in backend.reason
 
 
-def test_what_is_not_quantised_computes_in_fp32_whatever_the_processor_prefers(cache):
+def test_unquantised_layers_compute_in_fp32_on_any_processor(cache):
     with OpenVinoBackend(tiny_int8(), threads=1, cache=cache) as backend:
         compiled = backend._compiled.request.get_compiled_model()
         assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
 
 
-def test_int8_is_not_even_tried_without_its_instructions(cache, times, monkeypatch):
+def test_int8_is_not_tried_without_its_instructions(cache, times, monkeypatch):
     times(int8=2.0, plain=3.0)
     monkeypatch.setattr("rtseg.backends.openvino.has_int8_instructions", lambda: False)
     with OpenVinoBackend(tiny_onnx(), quantized=tiny_int8(), threads=1, cache=cache) as backend:
@@ -91,7 +91,7 @@ def test_int8_is_not_even_tried_without_its_instructions(cache, times, monkeypat
         assert "no int8 instructions" in backend.reason
 
 
-def test_another_precision_that_was_asked_for_is_kept(cache, times):
+def test_a_requested_precision_overrides_int8(cache, times):
     times(int8=2.0, plain=3.0)
     with OpenVinoBackend(
         tiny_onnx(), quantized=tiny_int8(), precision="fp32", threads=1, cache=cache
@@ -99,7 +99,7 @@ def test_another_precision_that_was_asked_for_is_kept(cache, times):
         assert backend.precision == "fp32"
 
 
-def test_a_file_runs_in_no_other_precision_than_its_own(cache):
+def test_a_quantised_file_runs_in_int8_only(cache):
     with pytest.raises(SettingError, match="'fp32': this model is quantised; allowed: auto, int8"):
         OpenVinoBackend(tiny_int8(), precision="fp32", cache=cache)
     with pytest.raises(SettingError, match="'int8': this model is in fp16; `python -m training q"):
@@ -118,7 +118,7 @@ def test_a_bug_keeps_its_own_error(cache, monkeypatch):
         OpenVinoBackend(tiny_onnx(), cache=cache)
 
 
-def test_the_shipped_int8_is_the_shipped_weights_and_as_good(cache):
+def test_the_shipped_int8_model_matches_the_shipped_weights(cache):
     """It says itself how good it is; here it is held against FP32 on a face it never saw."""
     exported = find_onnx(default_checkpoint_path(), int8=True)
     assert exported.quantization.is_faithful
@@ -137,13 +137,13 @@ def test_other_devices_are_refused(cache):
         OpenVinoBackend(tiny_onnx(), device="cuda", cache=cache)
 
 
-def test_a_missing_openvino_is_named(cache, monkeypatch):
+def test_a_missing_openvino_is_reported_by_name(cache, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(BackendError, match=r"pip install openvino"):
         OpenVinoBackend(tiny_onnx(), cache=cache)
 
 
-def test_what_was_compiled_is_kept(cache):
+def test_compiled_models_are_cached(cache):
     crops = tiny_crops(2)
     with OpenVinoBackend(tiny_onnx(), precision="fp32", threads=1, cache=cache) as backend:
         first = backend.infer(crops)
@@ -154,7 +154,7 @@ def test_what_was_compiled_is_kept(cache):
     assert sorted(path.name for path in cache.iterdir()) == kept
 
 
-def test_without_a_cache_folder_it_runs_and_says_so(tmp_path, caplog):
+def test_without_a_cache_folder_it_runs_with_a_message(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     with OpenVinoBackend(
         tiny_onnx(), precision="fp32", threads=1, cache=tmp_path / "file" / "x"
@@ -163,7 +163,7 @@ def test_without_a_cache_folder_it_runs_and_says_so(tmp_path, caplog):
     assert "compiled models are not cached" in caplog.text
 
 
-def test_a_failure_is_one_line(cache, monkeypatch):
+def test_a_failure_is_reported_in_one_line(cache, monkeypatch):
     backend = OpenVinoBackend(tiny_onnx(), precision="fp32", threads=1, cache=cache)
 
     class Broken:
@@ -176,7 +176,7 @@ def test_a_failure_is_one_line(cache, monkeypatch):
     assert str(raised.value) == "the openvino backend failed: the primitive failed"
 
 
-def test_the_shipped_onnx_is_the_shipped_weights(cache):
+def test_the_shipped_onnx_file_matches_the_shipped_weights(cache):
     """In the file's own precision, on a real face, against PyTorch in FP32."""
     exported = find_onnx(default_checkpoint_path())  # raises where the digest differs
     crops = portrait_crops(exported.model)
@@ -206,7 +206,7 @@ def test_it_starts_without_torch():
     assert done.stdout == "1\n[]\n"
 
 
-def test_a_ctrl_c_after_it_was_closed_elsewhere_is_only_a_ctrl_c(tmp_path):
+def test_ctrl_c_after_closing_on_another_thread_does_not_crash(tmp_path):
     # What OpenVINO leaves behind in a thread that compiled once ended the process here (SIGSEGV).
     code = (
         "import gc, os, signal, sys, threading, time\n"
@@ -226,7 +226,7 @@ def test_a_ctrl_c_after_it_was_closed_elsewhere_is_only_a_ctrl_c(tmp_path):
     assert done.returncode == 42, done.stderr
 
 
-def test_its_threads_are_not_tied_to_cores(cache):
+def test_its_threads_are_not_pinned_to_cores(cache):
     """Decoders and encoders share them: a thread that must wait for its own core waits long."""
     with OpenVinoBackend(tiny_onnx(), threads=1, cache=cache) as backend:
         compiled = backend._compiled.request.get_compiled_model()

@@ -10,7 +10,7 @@ from rtseg.bench.backends import CANDIDATES as MEASURED
 from rtseg.settings import BackendName, Precision
 
 
-def test_it_has_every_name_that_can_be_asked_for():
+def test_it_lists_every_name_that_can_be_requested():
     assert {run_time.name for run_time in RUNTIMES} == set(get_args(BackendName)) - {"auto"}
     assert len({run_time.name for run_time in RUNTIMES}) == len(RUNTIMES)
     for run_time in RUNTIMES:
@@ -20,13 +20,13 @@ def test_it_has_every_name_that_can_be_asked_for():
             assert set(precisions) <= set(get_args(Precision)) - {"auto"}
 
 
-def test_auto_tries_every_one():
+def test_auto_tries_every_run_time():
     assert {label.label.split()[0] for label in CANDIDATES} == {
         run_time.name for run_time in RUNTIMES
     }
 
 
-def test_the_bench_measures_every_precision_of_every_one():
+def test_the_benchmark_measures_every_precision_of_every_run_time():
     assert MEASURED[0].backend == "eager"
     listed = {(c.backend, c.device, c.precision) for c in MEASURED[1:]}
     expected = {
@@ -39,12 +39,12 @@ def test_the_bench_measures_every_precision_of_every_one():
     assert ("onnxruntime", "cpu", "int8") in listed
 
 
-def test_a_missing_module_is_named(monkeypatch):
+def test_a_missing_module_is_reported_by_name(monkeypatch):
     monkeypatch.setattr("rtseg.backends.registry.find_spec", lambda name: None)
     assert runtime("openvino").missing == ("openvino",)
 
 
-def test_turns_take_the_best_of_each_and_leave_the_first_out(monkeypatch):
+def test_turns_use_the_best_time_and_ignore_the_first(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("rtseg.backends.turns.time.perf_counter", lambda: now[0])
     costs = {"a": [0.001, 0.009, 0.004, 0.007], "b": [0.9, 0.002, 0.003, 0.008]}

@@ -74,7 +74,7 @@ def ask_together(shared: SharedBackend, *questions: Crops) -> list[object]:
     return got
 
 
-def test_what_is_asked_together_is_one_batch() -> None:
+def test_simultaneous_requests_form_one_batch() -> None:
     backend = Slow()
     shared = SharedBackend(backend, expected=lambda: 3, longest_wait_seconds=2.0)
     assert ask_together(shared, crops(1), crops(2, 3), crops(4)) == [[1], [2, 3], [4]]
@@ -82,7 +82,7 @@ def test_what_is_asked_together_is_one_batch() -> None:
     assert (shared.batches, shared.crops) == (1, 4)
 
 
-def test_a_batch_is_no_longer_than_the_device_takes() -> None:
+def test_a_batch_is_no_larger_than_the_device_supports() -> None:
     backend = Slow(max_batch=2)
     shared = SharedBackend(backend, expected=lambda: 3, longest_wait_seconds=0.5)
     assert sorted(map(str, ask_together(shared, crops(1), crops(2), crops(3)))) == [
@@ -95,21 +95,21 @@ def test_a_batch_is_no_longer_than_the_device_takes() -> None:
     assert ask_together(shared, crops(1, 2, 3)) == [[1, 2, 3]]
 
 
-def test_nobody_waits_for_one_who_is_not_there() -> None:
+def test_a_single_stream_does_not_wait() -> None:
     shared = SharedBackend(Slow(0.0), expected=lambda: 1, longest_wait_seconds=5.0)
     began = time.monotonic()
     shared.infer(crops(1))
     assert time.monotonic() - began < 2.0
 
 
-def test_the_wait_for_one_who_does_not_come_is_short() -> None:
+def test_the_wait_for_an_absent_stream_is_short() -> None:
     shared = SharedBackend(Slow(0.0), expected=lambda: 2, longest_wait_seconds=0.01)
     began = time.monotonic()
     shared.infer(crops(1))
     assert 0.009 < time.monotonic() - began < 2.0
 
 
-def test_what_comes_while_a_batch_runs_is_the_next_one() -> None:
+def test_requests_during_a_batch_form_the_next_one() -> None:
     backend = Slow(0.2)
     shared = SharedBackend(backend, expected=lambda: 1)
     first = threading.Thread(target=shared.infer, args=(crops(1),), daemon=True)
@@ -121,7 +121,7 @@ def test_what_comes_while_a_batch_runs_is_the_next_one() -> None:
 
 
 @pytest.mark.parametrize(("value", "kind"), [(13, BackendError), (14, ZeroDivisionError)])
-def test_a_fault_is_only_its_own_streams(value: int, kind: type[Exception]) -> None:
+def test_an_error_reaches_only_its_own_stream(value: int, kind: type[Exception]) -> None:
     shared = SharedBackend(Slow(), expected=lambda: 3, longest_wait_seconds=2.0)
     one, bad, other = ask_together(shared, crops(1), crops(value), crops(3))
     assert (one, other) == ([1], [3])
@@ -129,7 +129,7 @@ def test_a_fault_is_only_its_own_streams(value: int, kind: type[Exception]) -> N
     assert ask_together(shared, crops(7)) == [[7]]
 
 
-def test_wrong_crops_are_refused_before_they_join_anybody() -> None:
+def test_wrong_crops_are_refused_before_they_join_a_batch() -> None:
     shared = SharedBackend(Slow(), expected=lambda: 2, longest_wait_seconds=1.0)
     wrong = np.zeros((1, 8, 8, 3), np.uint8)
     good, bad = ask_together(shared, crops(1), wrong)
@@ -137,7 +137,7 @@ def test_wrong_crops_are_refused_before_they_join_anybody() -> None:
     assert isinstance(bad, SettingError)
 
 
-def test_answers_are_those_of_the_backend_alone() -> None:
+def test_results_equal_those_of_the_backend_alone() -> None:
     backend = PaintedBackend()
     shared = SharedBackend(backend, expected=lambda: 2, longest_wait_seconds=1.0)
     rng = np.random.default_rng(0)

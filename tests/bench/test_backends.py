@@ -63,7 +63,7 @@ def test_each_backend_has_every_figure(report):
     assert openvino.peak_mib < torch.peak_mib
 
 
-def test_what_cannot_run_says_why(report):
+def test_a_backend_that_cannot_run_gives_the_reason(report):
     impossible, tensorrt = report.figures[3:]
     assert "there is no quantised model beside tiny.safetensors" in impossible.problem
     assert impossible.batches == {}
@@ -97,7 +97,7 @@ def test_an_exported_file_alone_cannot_be_compared(tmp_path):
         bench_backends(settings, candidates=(EAGER,), rounds=1)
 
 
-def test_without_a_measure_there_is_no_table(monkeypatch):
+def test_without_the_reference_there_is_no_table(monkeypatch):
     problem = "no NVIDIA driver"
     monkeypatch.setattr("rtseg.bench.backends._obstacle", lambda _candidate: problem)
     with pytest.raises(BackendError, match="torch cpu fp32 does not run here: no NVIDIA driver"):

@@ -80,7 +80,7 @@ def printed(report: BenchReport) -> str:
     return capture.get()
 
 
-def test_serial_stages_are_found_and_add_up() -> None:
+def test_serial_stages_add_up() -> None:
     report = sleepy_report(BenchSettings(frames=30, warmup=5, overlap=False))
     for stage, milliseconds in MILLISECONDS.items():
         times = report.summary.stages[stage]
@@ -100,7 +100,7 @@ def test_overlapping_stages_are_not_expected_to_add_up() -> None:
     assert report.summary.frames == 30
 
 
-def test_a_table_that_cannot_be_trusted_says_so() -> None:
+def test_an_inconsistent_table_has_a_warning() -> None:
     report = sleepy_report(BenchSettings(frames=3, warmup=0, overlap=False))
     slower = dataclasses.replace(report.summary, seconds=report.summary.seconds * 1.3)
     report = dataclasses.replace(report, summary=slower)
@@ -153,12 +153,12 @@ def test_table_and_json_show_the_same_figures() -> None:
     assert data["stages_agree"] is False
 
 
-def test_an_input_that_is_over_before_the_warm_up() -> None:
+def test_an_input_shorter_than_the_warm_up_is_refused() -> None:
     with pytest.raises(SourceError, match="before the warm-up of 20 frames"):
         sleepy_report(BenchSettings(warmup=20), count=10)
 
 
-def test_a_short_input_gives_what_it_has() -> None:
+def test_a_short_input_is_measured_as_far_as_it_goes() -> None:
     assert sleepy_report(BenchSettings(warmup=3), count=10).summary.frames == 7
 
 
@@ -168,12 +168,12 @@ def test_bad_resolutions_are_refused(resolution: str) -> None:
         BenchSettings(resolution=resolution)
 
 
-def test_resolution() -> None:
+def test_a_resolution_is_parsed() -> None:
     assert BenchSettings(resolution="1920X1080").size == (1920, 1080)
 
 
 @pytest.mark.parametrize("overlap", [True, False])
-def test_decoding_and_encoding_alone(overlap: bool) -> None:
+def test_decoding_and_encoding_can_be_measured_alone(overlap: bool) -> None:
     settings = BenchSettings(
         resolution="320x240", frames=12, warmup=2, output="encode", overlap=overlap
     )
@@ -183,7 +183,7 @@ def test_decoding_and_encoding_alone(overlap: bool) -> None:
     assert (report.width, report.height, report.threads) == (320, 240, 1)
 
 
-def test_the_real_thing() -> None:
+def test_a_real_benchmark_runs() -> None:
     settings = BenchSettings(resolution="320x240", frames=8, warmup=2, overlap=False)
     report = run_bench(settings, model=ModelSettings(threads=1))
     assert {stage: times.count for stage, times in report.summary.stages.items()} == {

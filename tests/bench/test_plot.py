@@ -28,7 +28,7 @@ def test_every_frames_latency_is_kept(report):
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
-def test_a_report_is_drawn(report, tmp_path, suffix):
+def test_a_report_is_plotted(report, tmp_path, suffix):
     path = tmp_path / f"bench.{suffix}"
     plot(report, str(path))
     assert path.stat().st_size > 5000
@@ -44,7 +44,7 @@ def test_a_report_is_drawn(report, tmp_path, suffix):
         assert "FPS end to end" in text or "<use" in text
 
 
-def test_backends_are_drawn_beside_each_other(tmp_path):
+def test_backends_are_plotted_side_by_side(tmp_path):
     times = Percentiles(count=3, mean=2.0, p50=1.5, p95=2.5, p99=3.5)
     runs = BackendFigures(
         candidate=Candidate(backend="torch", device="cpu", precision="fp32"), batches={1: times}
@@ -61,7 +61,7 @@ def test_backends_are_drawn_beside_each_other(tmp_path):
     assert (cv2.imread(str(path)) != 255).any()
 
 
-def test_what_cannot_be_drawn_is_said_before_anything_is_measured(tmp_path, monkeypatch, report):
+def test_an_unsupported_plot_is_refused_before_measuring(tmp_path, monkeypatch, report):
     for name in ("bench.bmp", "bench", "bench.png.txt"):
         with pytest.raises(
             SettingError, match=r"--plot .*: is not a supported picture; allowed: .png, .svg"

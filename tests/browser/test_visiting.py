@@ -91,7 +91,7 @@ def test_a_camera_comes_back_segmented_and_keeps_its_size(
         (("--use-fake-ui-for-media-stream",), "has no camera"),
     ],
 )
-def test_a_camera_that_is_not_given_is_explained(
+def test_a_refused_camera_is_explained(
     page: VisitorPage, open_page: OpenPage, flags: tuple[str, ...], says: str
 ) -> None:
     tab = open_page(page.url, *flags)
@@ -102,7 +102,7 @@ def test_a_camera_that_is_not_given_is_explained(
     assert page.visitors == ()
 
 
-def test_two_visit_and_the_third_is_told(
+def test_two_visitors_are_served_and_the_third_is_refused(
     page: VisitorPage, open_page: OpenPage, camera_file: Path
 ) -> None:
     flags = (*FAKE_CAMERA, f"--use-file-for-fake-video-capture={camera_file}")

@@ -53,7 +53,7 @@ def define(name: str, camera: Camera, **changes: Any) -> StreamDefinition:
     return StreamDefinition(name=name, source=camera, **changes)
 
 
-def test_the_wall_shows_every_stream_and_what_is_wrong(
+def test_the_wall_shows_every_stream_and_every_problem(
     open_page: OpenPage, wall: tuple[WallPage, StreamServer]
 ) -> None:
     page, server = wall
@@ -84,7 +84,7 @@ def test_the_wall_shows_every_stream_and_what_is_wrong(
     assert all(url.startswith((page.url, "blob:")) for url in tab.requests_made)
 
 
-def test_pictures_follow_what_changes(
+def test_pictures_follow_the_streams(
     open_page: OpenPage, wall: tuple[WallPage, StreamServer]
 ) -> None:
     page, server = wall
@@ -120,7 +120,7 @@ def test_a_tile_leads_to_the_streams_own_page_and_back(
     assert not tab.errors
 
 
-def test_a_wall_that_nobody_looks_at_rests(
+def test_a_wall_without_viewers_rests(
     open_page: OpenPage, wall: tuple[WallPage, StreamServer]
 ) -> None:
     page, server = wall

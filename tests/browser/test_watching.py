@@ -45,7 +45,7 @@ def is_near(colour: list[int], expected: tuple[int, int, int], tolerance: int = 
     return all(abs(a - b) <= tolerance for a, b in zip(colour, expected, strict=True))
 
 
-def test_the_video_plays_and_the_figures_move(open_page: OpenPage) -> None:
+def test_the_video_plays_and_the_figures_update(open_page: OpenPage) -> None:
     with serving_page(width=640, height=360) as page:
         tab = open_page(page.sink.url)
         plays(tab)
@@ -107,7 +107,7 @@ def test_colours_are_the_same_by_webrtc_and_by_mjpeg(open_page: OpenPage) -> Non
         until(lambda: [v["kind"] for v in page.stats()["viewers"]] == ["mjpeg"], seconds=40)
 
 
-def test_a_browser_without_webrtc_gets_mjpeg_by_itself(open_page: OpenPage) -> None:
+def test_a_browser_without_webrtc_falls_back_to_mjpeg(open_page: OpenPage) -> None:
     with serving_page(width=640, height=360) as page:
         tab = open_page("about:blank")
         tab.add_init_script("delete window.RTCPeerConnection")
@@ -116,7 +116,7 @@ def test_a_browser_without_webrtc_gets_mjpeg_by_itself(open_page: OpenPage) -> N
         until(lambda: "MJPEG" in tab.inner_text("#state"), tab=tab)
 
 
-def test_two_watch_and_one_that_stands_still_is_dropped(
+def test_two_viewers_watch_and_a_stalled_one_is_disconnected(
     open_page: OpenPage, launch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peers, "SILENT_SECONDS", 3.0)
@@ -140,7 +140,7 @@ def test_two_watch_and_one_that_stands_still_is_dropped(
         plays(second)
 
 
-def test_it_comes_back_when_the_server_does(open_page: OpenPage) -> None:
+def test_the_page_reconnects_when_the_server_returns(open_page: OpenPage) -> None:
     with serving_page(width=640, height=360) as page:
         tab = open_page(page.sink.url)
         plays(tab)
@@ -166,7 +166,7 @@ def test_the_token_opens_the_page_and_leaves_the_address_bar(open_page: OpenPage
         until(lambda: "token" in tab.inner_text("#state"), tab=tab)
 
 
-def test_another_site_can_neither_show_nor_ask(open_page: OpenPage) -> None:
+def test_another_site_can_neither_show_nor_control_the_page(open_page: OpenPage) -> None:
     with serving_page(width=640, height=360) as victim:
         url = victim.sink.url
         tab = open_page("about:blank")
@@ -194,7 +194,7 @@ def test_another_site_can_neither_show_nor_ask(open_page: OpenPage) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
-def test_nothing_hangs_over_the_edges(
+def test_nothing_overflows_the_page(
     open_page: OpenPage, width: int, height: int, tmp_path: Path
 ) -> None:
     with serving_page(width=640, height=360) as page:
@@ -209,7 +209,7 @@ def test_nothing_hangs_over_the_edges(
 
 
 @pytest.mark.parametrize("transport", ["webrtc", "mjpeg"])
-def test_the_picture_is_not_old(open_page: OpenPage, transport: str) -> None:
+def test_the_picture_is_recent(open_page: OpenPage, transport: str) -> None:
     """A time code is painted into each picture; the bound is loose, benchmarks measure it."""
     with serving_page(width=1280, height=720, with_time_code=True) as page:
         tab = open_page(page.sink.url)
@@ -247,7 +247,7 @@ def _processes(argument: str) -> list[int]:
     return sorted(found)
 
 
-def test_a_browser_that_shows_old_pictures_begins_anew(open_page: OpenPage) -> None:
+def test_a_browser_that_shows_old_pictures_restarts_its_stream(open_page: OpenPage) -> None:
     """As one does that had no time for a while: its own figures say that it holds them back."""
     with serving_page(width=640, height=360) as page:
         tab = open_page(page.sink.url)

@@ -27,7 +27,7 @@ def test_compile_goes_with_pytorch_in_every_command(
     assert result.error == "error: --compile: goes with --backend torch, not with openvino"
 
 
-def test_bench_of_all_backends_runs_on_what_was_asked_for(
+def test_bench_of_all_backends_uses_the_requested_settings(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def test_bench_of_all_backends_runs_on_what_was_asked_for(
     assert written["backends"][1]["problem"] == "no NVIDIA driver"
 
 
-def test_bench_draws_what_it_found(run: Run, tmp_path: Path) -> None:
+def test_bench_plots_its_results(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     small = ("--model", "null", "--resolution", "160x120", "--frames", "3", "--warmup", "1")
     path = tmp_path / "bench.png"

@@ -78,7 +78,7 @@ def test_an_option_without_effect_is_not_offered(
 
 
 @pytest.mark.parametrize("option", [("--device", "cpu"), ("--precision", "fp32"), ("--compile",)])
-def test_bench_of_all_backends_refuses_what_it_varies_itself(
+def test_bench_of_all_backends_refuses_the_options_that_it_varies(
     run: Run, option: tuple[str, ...]
 ) -> None:
     result = run("bench", "--backend", "all", *option)
@@ -116,7 +116,7 @@ def test_a_broken_image_does_not_stop_the_others(run: Run, portrait: Path, tmp_p
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["portrait.png"]
 
 
-def test_an_image_that_is_not_there_leaves_no_folder(run: Run, tmp_path: Path) -> None:
+def test_a_missing_image_leaves_no_folder(run: Run, tmp_path: Path) -> None:
     folders = tmp_path / "out", tmp_path / "labels"
     result = run("image", tmp_path / "none.jpg", "-o", folders[0], "--labels", folders[1])
     assert result.code == 3
@@ -124,7 +124,7 @@ def test_an_image_that_is_not_there_leaves_no_folder(run: Run, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_for_images_that_cannot_be_is_refused_before_the_start(
+def test_an_impossible_image_folder_is_refused_before_the_start(
     run: Run, portrait: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
@@ -133,7 +133,7 @@ def test_a_folder_for_images_that_cannot_be_is_refused_before_the_start(
     assert "file is not a folder" in result.error
 
 
-def test_images_of_one_name_are_refused_before_anything_is_written(
+def test_images_with_one_name_are_refused_before_anything_is_written(
     run: Run, portrait: Path, tmp_path: Path
 ) -> None:
     twin = tmp_path / "portrait.png"
@@ -143,7 +143,7 @@ def test_images_of_one_name_are_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_image_is_not_written_over_its_input(run: Run, tmp_path: Path) -> None:
+def test_an_image_does_not_overwrite_its_input(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "portrait.png"
     Image.fromarray(astronaut()).save(path)
     before = path.read_bytes()
@@ -169,7 +169,7 @@ def test_doctor_never_fails(run: Run) -> None:
     assert run("doctor").code == 0
 
 
-def test_doctor_goes_on_when_something_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_continues_when_something_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     from rtseg import doctor
 
     def fall_over(_subject: str) -> doctor.Finding:
@@ -216,7 +216,7 @@ def test_camera_without_a_display_says_what_to_do(
     assert "-o OUTPUT" in result.error
 
 
-def test_no_camera_is_one_line_with_the_devices(run: Run, tmp_path: Path) -> None:
+def test_a_missing_camera_is_one_line_with_the_devices(run: Run, tmp_path: Path) -> None:
     if os.path.exists("/dev/video37"):  # noqa: PTH110
         pytest.skip("that camera exists here")
     result = run("camera", "37", "--no-display", "-o", tmp_path / "out.mp4")

@@ -93,7 +93,7 @@ def test_stills_into_a_folder_are_one_video(run: Run, tmp_path: Path, source: st
     assert len(frame_times(tmp_path / "out" / "shots.mp4")) == 3
 
 
-def test_pictures_are_asked_for(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+def test_pictures_can_be_requested(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
     clips = [make_clip(name, ticks=range(2)) for name in ("a.mp4", "b.mp4")]
     assert run("video", clips[0], "-o", tmp_path / "one", "--frames").code == 0
     assert run("video", clips[0], "-o", tmp_path / "two" / "%03d.jpg").code == 0
@@ -115,7 +115,7 @@ def test_pictures_are_asked_for(run: Run, make_clip: MakeClip, tmp_path: Path) -
         ("-", ("--frames",), ["pictures need a folder or a pattern"]),
     ],
 )
-def test_names_that_say_too_little(
+def test_ambiguous_output_names_are_refused(
     run: Run, make_clip: MakeClip, tmp_path: Path, output: str, more: tuple[str, ...], words: Any
 ) -> None:
     clip = make_clip("in.mp4", ticks=range(2))
@@ -126,13 +126,15 @@ def test_names_that_say_too_little(
     assert names_in(tmp_path) == ["in.mp4"]
 
 
-def test_frames_without_a_folder(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+def test_frames_need_a_folder(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
     result = run("video", make_clip("in.mp4"), "--json", tmp_path / "a.jsonl", "--frames")
     assert result.code == 2
     assert "--frames" in result.error
 
 
-def test_a_mixed_folder_is_refused_in_a_line(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+def test_a_mixed_folder_is_refused_in_one_line(
+    run: Run, make_clip: MakeClip, tmp_path: Path
+) -> None:
     folder = stills(tmp_path / "mixed", "a.png")
     make_clip("mixed/b.mp4")
     result = run("video", folder, "-o", tmp_path / "out.mp4")
@@ -141,7 +143,7 @@ def test_a_mixed_folder_is_refused_in_a_line(run: Run, make_clip: MakeClip, tmp_
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_left_out_stills_change_the_exit_code(run: Run, tmp_path: Path) -> None:
+def test_skipped_stills_change_the_exit_code(run: Run, tmp_path: Path) -> None:
     folder = stills(tmp_path / "shots", "a.png", "b.png")
     (folder / "c.cr2").write_bytes(b"raw")
     (folder / "notes.txt").write_text("text")
@@ -157,7 +159,9 @@ def test_left_out_stills_change_the_exit_code(run: Run, tmp_path: Path) -> None:
     assert names_in(tmp_path / "views") == ["a.png", "b.png"]
 
 
-def test_image_names_what_is_no_still(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+def test_image_lists_files_that_are_no_stills(
+    run: Run, make_clip: MakeClip, tmp_path: Path
+) -> None:
     folder = stills(tmp_path / "shots", "a.png")
     make_clip("shots/b.mp4")
     images = [Image.fromarray(picture(number)) for number in range(4)]
@@ -169,7 +173,7 @@ def test_image_names_what_is_no_still(run: Run, make_clip: MakeClip, tmp_path: P
 
 
 @pytest.mark.parametrize("spelled", ["uri", "encoded", "pattern"])
-def test_image_takes_file_urls(run: Run, tmp_path: Path, spelled: str) -> None:
+def test_image_accepts_file_urls(run: Run, tmp_path: Path, spelled: str) -> None:
     photo = stills(tmp_path / "a b", "ä.jpg") / "ä.jpg"
     url = {
         "uri": photo.as_uri(),
@@ -199,7 +203,9 @@ def test_outputs_are_named_after_their_inputs() -> None:
     assert container_for("nowhere/*.png", EncodeSettings(codec="ffv1")) == ".mkv"
 
 
-def test_from_python_as_from_the_command_line(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_python_and_the_command_line_name_outputs_alike(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
     clip = make_clip("in.mp4", ticks=range(2))
     rtseg.process.process_video(clip, f"{tmp_path}/out/", records=f"{tmp_path}/out/")
     assert names_in(tmp_path / "out") == ["in.jsonl", "in.mp4"]

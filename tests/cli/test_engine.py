@@ -84,7 +84,7 @@ def test_engines_of_another_tensorrt_are_stale(run, model, machine, monkeypatch,
     assert run("engine", "clean").out == "nothing to delete\n"
 
 
-def test_what_goes_wrong_is_one_line(run, model, tmp_path):
+def test_errors_are_one_line(run, model, tmp_path):
     for code, complaint, arguments in (
         (2, "unknown engine recipe 'nothing'; allowed: face-finder, ", ("build", "nothing")),
         (6, "cannot be read", ("build", tmp_path / "missing.onnx")),
@@ -97,7 +97,7 @@ def test_what_goes_wrong_is_one_line(run, model, tmp_path):
         assert complaint in result.error
 
 
-def test_without_a_gpu_a_build_says_so(run, model, monkeypatch):
+def test_a_build_without_a_gpu_is_refused_with_advice(run, model, monkeypatch):
     monkeypatch.setattr(
         "rtseg.backends.tensorrt.library.nvidia_driver_problem", lambda: "no NVIDIA driver"
     )
@@ -106,7 +106,7 @@ def test_without_a_gpu_a_build_says_so(run, model, monkeypatch):
     assert result.error.startswith("error: TensorRT cannot run here: no NVIDIA driver")
 
 
-def test_export(run, tmp_path):
+def test_a_model_is_exported(run, tmp_path):
     path = tmp_path / "out.onnx"
     result = run("engine", "export", "-o", path)
     assert result.code == 0
@@ -114,7 +114,7 @@ def test_export(run, tmp_path):
     assert read_onnx(path).weights_digest == read_digest(default_checkpoint_path())
 
 
-def test_inspect_shows_what_engines_are_made_of_without_a_gpu(run, model, machine, monkeypatch):
+def test_inspect_shows_layers_without_a_gpu(run, model, machine, monkeypatch):
     assert run("engine", "inspect").out == "no engine is built\n"
     run("engine", "build", model)
     for name in ("rtseg.system.nvidia", "rtseg.backends.tensorrt.library"):
@@ -129,7 +129,7 @@ def test_inspect_shows_what_engines_are_made_of_without_a_gpu(run, model, machin
     assert layers[0]["inputs"] == ["Half"]
 
 
-def test_engines_for_other_machines(run, model, monkeypatch, folder):
+def test_engines_can_be_built_for_other_machines(run, model, monkeypatch, folder):
     install(monkeypatch, version="1.7.1.116")
     for name in ("rtseg.system.nvidia", "rtseg.backends.tensorrt.library"):
         monkeypatch.setattr(f"{name}.nvidia_driver_problem", lambda: "no NVIDIA driver")

@@ -33,7 +33,7 @@ def frames_of(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_an_input_alone_is_a_video_beside_the_caller(
+def test_an_input_alone_gives_a_video_in_the_current_folder(
     run: Run, portrait_clip: Path, tmp_path: Path
 ) -> None:
     result = run(portrait_clip, *FAST)
@@ -47,7 +47,7 @@ def test_an_input_alone_is_a_video_beside_the_caller(
     assert run("video", portrait_clip, "-y", *FAST).code == 0
 
 
-def test_input_and_output_by_place_and_by_option(
+def test_input_and_output_can_be_arguments_or_options(
     run: Run, portrait_clip: Path, tmp_path: Path
 ) -> None:
     assert run("video", portrait_clip, "a.mp4", *FAST).code == 0
@@ -57,7 +57,7 @@ def test_input_and_output_by_place_and_by_option(
     assert run("video", portrait_clip, "a.mp4", *FAST).code == 2
 
 
-def test_a_picture_alone_is_a_picture(run: Run, tmp_path: Path) -> None:
+def test_a_picture_alone_gives_a_picture(run: Run, tmp_path: Path) -> None:
     from skimage.data import astronaut
 
     Image.fromarray(astronaut()[:256, 90:346]).save(tmp_path / "a.jpg")
@@ -100,7 +100,7 @@ def test_a_picture_alone_is_a_picture(run: Run, tmp_path: Path) -> None:
         (["--config", "nothing.toml", "video", "in.mp4"], "cannot be read"),
     ],
 )
-def test_what_is_not_there_is_answered_in_one_line(
+def test_a_missing_input_is_reported_in_one_line(
     run: Run, arguments: list[str], wanted: str
 ) -> None:
     result = run(*arguments)
@@ -109,7 +109,7 @@ def test_what_is_not_there_is_answered_in_one_line(
     assert len(result.err.strip().splitlines()) == 1
 
 
-def test_other_tools_words_are_understood(run: Run, portrait_clip: Path) -> None:
+def test_options_of_other_tools_are_understood(run: Run, portrait_clip: Path) -> None:
     result = run(
         *("video", portrait_clip, "a.mkv", "--codec", "libx265", "--start", "00:00:00.2"),
         *("--device", "CPU", "--max-faces", "1"),
@@ -124,12 +124,12 @@ def test_other_tools_words_are_understood(run: Run, portrait_clip: Path) -> None
     ("text", "seconds"),
     [("62.5", 62.5), ("62.5s", 62.5), ("1:02.5", 62.5), ("00:01:02.5", 62.5), ("2:00:00", 7200.0)],
 )
-def test_times(text: str, seconds: float) -> None:
+def test_times_are_parsed(text: str, seconds: float) -> None:
     assert Seconds().convert(text, None, None) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "a", "1:2:3:4", "-1", "1:60", "1:60:00", "nan", "inf"])
-def test_what_is_no_time(text: str) -> None:
+def test_invalid_times_are_refused(text: str) -> None:
     import click
 
     with pytest.raises(click.BadParameter, match="is not a time"):
@@ -149,11 +149,13 @@ def test_what_is_no_time(text: str) -> None:
         ("auto", "auto"),
     ],
 )
-def test_devices_by_number_and_name(word: str, device: str) -> None:
+def test_devices_can_be_numbers_and_names(word: str, device: str) -> None:
     assert Device().convert(word, None, None) == device
 
 
-def test_homes_and_file_urls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_home_folders_and_file_urls_are_resolved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert resolved_place("~/a.mp4") == str(tmp_path / "a.mp4")
     assert resolved_place("file:///tmp/my%20clip.mp4") == "/tmp/my clip.mp4"
@@ -161,7 +163,7 @@ def test_homes_and_file_urls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         assert resolved_place(same) == same
 
 
-def test_outputs_may_lie_at_home_and_behind_a_url(
+def test_outputs_may_be_in_the_home_folder_or_a_file_url(
     run: Run, portrait_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -176,7 +178,7 @@ def test_outputs_may_lie_at_home_and_behind_a_url(
     assert not any(name.startswith(("~", "file:")) for name in names)
 
 
-def test_which_command_is_meant(tmp_path: Path) -> None:
+def test_the_command_is_guessed_from_the_input(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     (tmp_path / "clip").touch()
     assert meant_command("0") == "camera"
@@ -189,7 +191,7 @@ def test_which_command_is_meant(tmp_path: Path) -> None:
     assert meant_command("missing") is None
 
 
-def test_which_second_name_is_an_output(tmp_path: Path) -> None:
+def test_a_second_name_is_recognised_as_an_output(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").touch()
     assert is_meant_as_output("new.mp4")
     assert not is_meant_as_output("b.mp4")
@@ -260,7 +262,7 @@ def test_a_configuration_file_gives_defaults(run: Run, portrait_clip: Path, tmp_
         ("[video]\ncrf = 'high'", "high"),
     ],
 )
-def test_a_wrong_configuration_is_one_line(
+def test_a_wrong_configuration_is_reported_in_one_line(
     run: Run, tmp_path: Path, text: str, wanted: str
 ) -> None:
     (tmp_path / "c.toml").write_text(text)
@@ -269,7 +271,7 @@ def test_a_wrong_configuration_is_one_line(
     assert wanted in result.error
 
 
-def test_variables_give_defaults(
+def test_environment_variables_give_defaults(
     run: Run, portrait_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RTSEG_VIDEO_END", "0.2")
@@ -283,7 +285,7 @@ def test_variables_give_defaults(
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_complete(shell: str) -> None:
+def test_shells_complete_commands_and_options(shell: str) -> None:
     def asked(**variables: str) -> str:
         return subprocess.run(
             [sys.executable, "-c", "from rtseg.cli import main; main()"],
@@ -303,7 +305,7 @@ def test_shells_complete(shell: str) -> None:
 # --- what the new options write ---
 
 
-def test_effects_change_the_picture_and_nothing_else_is_drawn(
+def test_effects_change_the_picture_without_drawing_a_view(
     run: Run, portrait_clip: Path, tmp_path: Path
 ) -> None:
     def first(path: Path) -> np.ndarray:
@@ -325,7 +327,9 @@ def test_effects_change_the_picture_and_nothing_else_is_drawn(
     assert np.abs(first(tmp_path / "both.mp4") - hair)[112:122, 130:140].mean() > 20
 
 
-def test_an_alpha_video_holds_the_soft_mask(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+def test_an_alpha_video_contains_the_soft_mask(
+    run: Run, portrait_clip: Path, tmp_path: Path
+) -> None:
     result = run(
         *("video", portrait_clip, "-o", "hair.mkv", "--alpha", "hair", "--alpha-bits", "16"),
         *("--labels", "ids", *FAST),
@@ -351,7 +355,9 @@ def test_an_alpha_video_holds_the_soft_mask(run: Run, portrait_clip: Path, tmp_p
     )
 
 
-def test_coco_beside_json(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+def test_coco_and_json_can_be_written_together(
+    run: Run, portrait_clip: Path, tmp_path: Path
+) -> None:
     assert run("video", portrait_clip, "--coco", "a.json", "--json", "a.jsonl", *FAST).code == 0
     coco = json.loads((tmp_path / "a.json").read_text())
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()[1:]]

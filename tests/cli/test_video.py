@@ -37,9 +37,7 @@ def first_image(path: Path) -> np.ndarray:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
 
-def test_every_frame_and_the_audio_come_through(
-    run: Run, portrait_clip: Path, tmp_path: Path
-) -> None:
+def test_every_frame_and_the_audio_are_kept(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     result = run("video", portrait_clip, "-o", out)
     assert result.code == 0, result.err
@@ -62,7 +60,7 @@ def test_the_face_is_coloured_and_the_rest_is_not(
     assert flag.max() < 30
 
 
-def test_masks_and_records_tell_the_same(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+def test_masks_and_records_agree(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
     masks, records = tmp_path / "masks.npz", tmp_path / "records.jsonl"
     result = run("video", portrait_clip, "--labels", masks, "--json", records, "-q")
     assert result.code == 0, result.err
@@ -78,7 +76,7 @@ def test_masks_and_records_tell_the_same(run: Run, portrait_clip: Path, tmp_path
         assert len(line["faces"]) == 1
 
 
-def test_twice_the_same(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+def test_two_runs_give_the_same_result(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         assert run("video", portrait_clip, "--labels", tmp_path / name).code == 0
     first, second = (np.load(tmp_path / name)["labels"] for name in ("a.npz", "b.npz"))
@@ -139,7 +137,7 @@ def test_start_and_end_cut(run: Run, portrait_clip: Path, tmp_path: Path) -> Non
         (["--start", "3", "--end", "2"], 2, ["--end", "--start"]),
     ],
 )
-def test_a_wrong_option_is_one_line(
+def test_a_wrong_option_is_reported_in_one_line(
     run: Run, portrait_clip: Path, tmp_path: Path, options: list[str], code: int, words: list[str]
 ) -> None:
     result = run("video", portrait_clip, "-o", tmp_path / "out.mp4", *options)
@@ -150,7 +148,7 @@ def test_a_wrong_option_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cuda_asked_for_by_name_never_falls_back(
+def test_cuda_requested_by_name_never_falls_back(
     run: Run, portrait_clip: Path, tmp_path: Path
 ) -> None:
     import torch
@@ -163,7 +161,7 @@ def test_cuda_asked_for_by_name_never_falls_back(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_inputs_are_one_line_each(run: Run, tmp_path: Path) -> None:
+def test_bad_inputs_are_reported_in_one_line_each(run: Run, tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("this is no video\n" * 50)
     for source in (tmp_path / "missing.mp4", text):
@@ -173,7 +171,7 @@ def test_bad_inputs_are_one_line_each(run: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [text]
 
 
-def test_a_model_that_is_none(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_refused(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
     fake = tmp_path / "fake.safetensors"
     fake.write_bytes(b"\x80\x04\x95 not a model at all" * 10)
     result = run("video", portrait_clip, "-o", tmp_path / "out.mp4", "--model", fake)
@@ -181,7 +179,9 @@ def test_a_model_that_is_none(run: Run, portrait_clip: Path, tmp_path: Path) -> 
     assert "fake.safetensors" in result.error
 
 
-def test_a_truncated_input_keeps_what_came(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+def test_a_truncated_input_keeps_the_frames_that_it_has(
+    run: Run, portrait_clip: Path, tmp_path: Path
+) -> None:
     whole, half, out = (tmp_path / name for name in ("whole.mkv", "half.mkv", "out.mp4"))
     assert run("video", portrait_clip, "-o", whole, "--no-audio", "--crf", "5").code == 0
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -191,7 +191,7 @@ def test_a_truncated_input_keeps_what_came(run: Run, portrait_clip: Path, tmp_pa
     assert 0 < len(instants(out)) < FRAME_COUNT
 
 
-def test_overwriting_is_asked_for(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+def test_overwriting_needs_an_option(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     out.write_bytes(b"precious")
     result = run("video", portrait_clip, "-o", out)
@@ -214,13 +214,15 @@ def test_the_input_is_never_the_output(run: Run, portrait_clip: Path, tmp_path: 
     assert portrait_clip.read_bytes() == before
 
 
-def test_standard_input_has_no_name_to_call_an_output_by(run: Run) -> None:
+def test_standard_input_gives_no_default_output_name(run: Run) -> None:
     result = run("video", "-")
     assert result.code == 2
     assert "-o" in result.error
 
 
-def test_an_output_folder_that_cannot_be(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
+def test_an_impossible_output_folder_is_refused(
+    run: Run, portrait_clip: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("not a folder")
     result = run("video", portrait_clip, "-o", tmp_path / "file" / "out.mp4")
     assert result.code == 5

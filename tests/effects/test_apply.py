@@ -29,7 +29,7 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_every_effect_changes_a_copy_and_always_in_the_same_way(name):
+def test_every_effect_changes_a_copy_reproducibly(name):
     image, result = portrait(colours={8: (214, 200, 158)})
     before = image.copy()
     made = apply_effects(image, result, [EXAMPLES[name]])
@@ -45,7 +45,7 @@ CELEBA_IDS = (0, 1, 7, 6, 5, 4, 2, 11, 10, 12, 13)
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_every_effect_knows_its_part_in_a_larger_label_set(name):
+def test_every_effect_finds_its_part_in_a_larger_label_set(name):
     image, result = portrait()
     _, other = portrait(label_set=CELEBAMASK, ids=CELEBA_IDS)
     parse_effect(EXAMPLES[name]).check(CELEBAMASK)
@@ -82,13 +82,13 @@ def test_a_model_without_the_part_is_refused_before_a_run(name):
         "background=nowhere.jpg",
     ],
 )
-def test_a_wrong_effect_is_one_line_that_says_what_is_allowed(text):
+def test_a_wrong_effect_is_one_line_with_the_allowed_values(text):
     with pytest.raises(SettingError, match=r"^`effect`.*allowed: ") as caught:
         parse_effect(text)
     assert "\n" not in str(caught.value)
 
 
-def test_values_are_read_as_they_are_written():
+def test_values_are_parsed_as_they_are_written():
     assert parse_effect(" lips = #B0122A:.75") == Recolour(
         part="lips", colour=(176, 18, 42), strength=0.75
     )
@@ -102,7 +102,7 @@ def test_values_are_read_as_they_are_written():
         Recolour(part="nose", colour=(1, 2, 3), strength=0.5)
 
 
-def test_a_result_that_does_not_fit_is_refused():
+def test_a_result_of_another_size_is_refused():
     image, result = portrait()
     with pytest.raises(SettingError, match="soft=True"):
         apply_effects(image, Segmentation(labels=result.labels, label_set=HELEN), ["lips=#b0122a"])
@@ -110,7 +110,7 @@ def test_a_result_that_does_not_fit_is_refused():
         apply_effects(image[:100], result, ["lips=#b0122a"])
 
 
-def test_colours_are_held_over_time():
+def test_colours_are_smoothed_over_time():
     """A light that trembles makes the recoloured hair tremble with it, and no more."""
     memory = ColourMemory()
     spread = {True: [], False: []}

@@ -7,7 +7,7 @@ from rtseg.errors import SettingError, SourceError
 from tests.effects.portrait import core, portrait
 
 
-def test_a_colour_lies_behind_the_head_and_not_on_it():
+def test_a_colour_appears_behind_the_head_only():
     image, result = portrait()
     made = replace_background(image, result, "#00ff00")
     head, behind = core(result, "all"), result.alpha("background") > 0.99
@@ -19,7 +19,7 @@ def test_a_colour_lies_behind_the_head_and_not_on_it():
     assert mixed.mean() > 0.95
 
 
-def test_a_blur_takes_detail_away_and_the_head_does_not_shine_into_it():
+def test_a_blur_removes_detail_without_colour_from_the_head():
     # a red head before a grey wall with stripes
     image, result = portrait(colours=dict.fromkeys(range(1, 11), (230, 20, 20)), grain=0.0)
     wall = result.alpha("background") > 0.99
@@ -32,7 +32,7 @@ def test_a_blur_takes_detail_away_and_the_head_does_not_shine_into_it():
     assert (made[core(result, "all")] == image[core(result, "all")]).all()
 
 
-def test_a_picture_covers_everything_behind(tmp_path):
+def test_a_picture_fills_the_background(tmp_path):
     image, result = portrait()
     photo = np.zeros((90, 60, 3), np.uint8)
     photo[:45], photo[45:] = (10, 20, 200), (200, 20, 10)
@@ -56,7 +56,7 @@ def test_without_a_face_everything_is_background():
     assert replace_background(image, empty, "blur:5").std() < image.std()
 
 
-def test_a_file_that_is_no_picture_is_said_so(tmp_path):
+def test_a_background_file_that_is_no_picture_is_refused(tmp_path):
     image, result = portrait()
     (tmp_path / "notes.jpg").write_text("no picture")
     with pytest.raises(SourceError, match=r"notes\.jpg"):

@@ -46,7 +46,7 @@ def test_chroma_falls_in_shadows_and_highlights():
     assert np.median(chroma[light > 85]) < 0.7 * middle
 
 
-def test_hair_colours_no_halo_around_itself():
+def test_recoloured_hair_has_no_halo():
     image, result = portrait()
     made = recolour_hair(image, result, "#6a2c70", strength=1.0)
     alpha = result.alpha("hair")
@@ -56,7 +56,7 @@ def test_hair_colours_no_halo_around_itself():
     assert not changed[alpha < 0.295].any()
 
 
-def test_a_bright_wall_between_dark_strands_is_no_hair():
+def test_a_bright_wall_between_dark_strands_is_not_recoloured():
     image, result = portrait()
     gaps = np.zeros(image.shape[:2], bool)
     gaps[:, ::9] = True
@@ -88,7 +88,7 @@ def test_lips_take_the_colour_and_teeth_do_not():
     assert np.abs(made.astype(int) - image)[teeth].max() <= 6
 
 
-def test_shine_on_lips_keeps_its_colour():
+def test_highlights_on_lips_keep_their_colour():
     image, result = portrait(grain=3.0)
     rows, columns = np.nonzero(core(result, "lower-lip", by=3))
     spot = np.s_[int(rows.mean()), int(columns.mean()) - 2 : int(columns.mean()) + 3]
@@ -98,7 +98,7 @@ def test_shine_on_lips_keeps_its_colour():
     assert np.abs(made.astype(int) - image)[core(result, "lips", by=2)].max(1).mean() > 40
 
 
-def test_brows_take_the_colour_and_nothing_else_does():
+def test_only_brows_take_the_brow_colour():
     image, result = portrait()
     made = recolour_brows(image, result, "#7a4020")
     changed = (made != image).any(2)
@@ -106,7 +106,7 @@ def test_brows_take_the_colour_and_nothing_else_does():
     assert not changed[result.alpha("brows") < 0.24].any()
 
 
-def test_every_face_has_its_own_colour_to_start_from():
+def test_the_starting_colour_is_measured_for_each_face():
     image, result = portrait((110, 150, 150), (290, 150, 150))
     left = np.arange(image.shape[1]) < 200
     hair = core(result, "hair")

@@ -17,7 +17,7 @@ def blemished(**options):
     return image, result
 
 
-def test_skin_is_evened_out_and_the_rest_of_the_face_is_not_touched():
+def test_skin_is_evened_out_and_other_parts_are_untouched():
     image, result = blemished()
     made = smooth_skin(image, result, strength=1.0)
     skin = core(result, "skin", "nose")
@@ -30,7 +30,7 @@ def test_skin_is_evened_out_and_the_rest_of_the_face_is_not_touched():
     assert (made == image)[result.alpha("skin", "nose") < 0.02].all()
 
 
-def test_half_the_strength_takes_about_half_away():
+def test_half_the_strength_has_about_half_the_effect():
     image, result = blemished()
     skin = core(result, "skin", "nose")
     spread = [
@@ -41,7 +41,7 @@ def test_half_the_strength_takes_about_half_away():
     assert (smooth_skin(image, result, strength=0.0) == image).all()
 
 
-def test_an_edge_in_the_skin_stays():
+def test_an_edge_in_the_skin_is_preserved():
     image, result = portrait(grain=0.0)
     skin = core(result, "skin")
     shadow = skin & (np.arange(image.shape[1]) < 180)

@@ -33,7 +33,7 @@ def defined(name: str) -> Any:
     return scope[name]
 
 
-def test_a_view() -> None:
+def test_a_view_can_be_added() -> None:
     labels = np.zeros((40, 60), np.uint8)
     labels[10:20, 10:30] = HELEN.skin[0]
     segmentation = Segmentation(labels=labels, label_set=HELEN)
@@ -42,7 +42,7 @@ def test_a_view() -> None:
     assert np.ptp(picture[25:], axis=2).max() == 0
 
 
-def test_an_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_effect_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = defined("TAN")
     monkeypatch.setattr(registry, "EFFECTS", {**registry.EFFECTS, kind.name: kind})
     skin = np.zeros((40, 60), np.float32)
@@ -54,7 +54,7 @@ def test_an_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(picture[10:], IMAGE[10:])
 
 
-def test_a_sink(tmp_path: Path) -> None:
+def test_a_sink_can_be_added(tmp_path: Path) -> None:
     assert defined("FrameCounter")
     sink = open_sink(str(tmp_path / "frames.count"))
     info = SourceInfo(name="test", width=60, height=40, time_base=Fraction(1, 25))
@@ -78,12 +78,12 @@ def spec(view: Any) -> ModelSpec:
     )
 
 
-def test_a_backend() -> None:
+def test_a_backend_can_be_added() -> None:
     with Segmenter(backend=defined("NothingBackend")(spec("frame"))) as segmenter:
         assert not segmenter(IMAGE).labels.any()
 
 
-def test_a_finder() -> None:
+def test_a_finder_can_be_added() -> None:
     backend = defined("NothingBackend")(spec("face"))
     asked: list[int] = []
     infer = backend.infer

@@ -42,7 +42,7 @@ def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_none_is_longer_than_a_screen() -> None:
+def test_no_example_is_longer_than_a_screen() -> None:
     for path in EXAMPLES.glob("*.py"):
         assert len(path.read_text("utf-8").splitlines()) < 40, path
 

@@ -12,7 +12,7 @@ from rtseg.export.onnx_outputs import without_output
 from tests.support.exported import tiny_crops, tiny_onnx
 
 
-def test_the_labels_go_and_the_probabilities_stay_the_same():
+def test_removing_the_labels_keeps_the_probabilities():
     exported = tiny_onnx("fp32")
     cut = without_output(exported.data, LABELS)
     model = onnx.load_model_from_string(cut)
@@ -33,7 +33,7 @@ def value(name):
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, [2])
 
 
-def test_what_a_branch_inside_a_node_reads_is_kept():
+def test_values_read_inside_a_branch_are_kept():
     """A graph inside a node reads values of the graph around it without naming them as inputs."""
     branches = {
         name: helper.make_graph(
@@ -77,6 +77,6 @@ def test_what_a_branch_inside_a_node_reads_is_kept():
 
 
 @pytest.mark.parametrize("end", [1, 100, -1, -1000])
-def test_a_file_that_is_cut_off_is_an_error_of_ours(end):
+def test_a_truncated_file_is_a_model_error(end):
     with pytest.raises(ModelError, match="damaged"):
         without_output(tiny_onnx().data[:end], LABELS)

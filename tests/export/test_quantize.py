@@ -54,7 +54,7 @@ def quantised(data):
     return dense, depthwise
 
 
-def test_dense_convolutions_are_quantised_but_for_the_first():
+def test_dense_convolutions_except_the_first_are_quantised():
     dense, _depthwise = quantised(tiny_int8(fine=8).data)
     assert len(dense) > 6
     assert dense == [False] + [True] * (len(dense) - 1)
@@ -62,7 +62,7 @@ def test_dense_convolutions_are_quantised_but_for_the_first():
     assert quantised(more)[0] == [False] * 6 + [True] * (len(dense) - 6)
 
 
-def test_nothing_else_is():
+def test_no_other_node_is_quantised():
     data = tiny_int8(fine=8).data
     assert nodes(data)[0].op_type == "Cast"
     assert nodes(data)[0].input[0] == "crops"
@@ -71,7 +71,7 @@ def test_nothing_else_is():
     assert {node.op_type for node in users} == {"Conv"}
 
 
-def test_depthwise_convolutions_are_left_alone():
+def test_depthwise_convolutions_are_not_quantised():
     network = build_model("lite-pyramid", classes=len(HELEN), options={})
     spec = dataclasses.replace(
         tiny_checkpoint().spec, architecture="lite-pyramid", options={}, stride=2
@@ -85,11 +85,11 @@ def test_depthwise_convolutions_are_left_alone():
     assert not any(depthwise)
 
 
-def test_it_is_symmetric_as_tensorrt_demands():
+def test_quantisation_is_symmetric_as_tensorrt_requires():
     assert not any(point.any() for point in zero_points(tiny_int8().data))
 
 
-def test_it_says_what_it_is_and_nothing_of_the_machine():
+def test_the_description_contains_nothing_about_the_machine():
     exported = tiny_int8()
     assert exported.precision == "int8"
     assert exported.model.header() == tiny_checkpoint().spec.header()
@@ -129,7 +129,7 @@ def test_signed_activations_for_tensorrt():
     assert with_signed_activations(data) == data
 
 
-def test_crops_that_do_not_fit_are_refused():
+def test_crops_of_a_wrong_shape_are_refused():
     pytest.importorskip("nncf")
     with pytest.raises(SettingError, match=r"must be uint8 \(64, 96, 3\); found float32"):
         quantize_onnx(tiny_onnx(), [np.zeros((64, 96, 3), np.float32)])
@@ -141,7 +141,7 @@ def test_crops_that_do_not_fit_are_refused():
         quantize_onnx(tiny_int8(), tiny_crops(1))
 
 
-def test_a_missing_package_is_named(monkeypatch):
+def test_a_missing_package_is_reported_by_name(monkeypatch):
     monkeypatch.setattr("rtseg.export.quantize.find_spec", lambda name: name != "nncf" or None)
     with pytest.raises(ModelError, match=r"needs nncf; pip install 'rtseg\[quantize\]'"):
         quantize_onnx(tiny_onnx(), tiny_crops(1))
@@ -159,7 +159,7 @@ def test_a_missing_package_is_named(monkeypatch):
         ({"f1_fp32": None}, False),
     ],
 )
-def test_what_auto_may_take(changes, faithful):
+def test_auto_accepts_only_measured_models_that_are_good_enough(changes, faithful):
     measured = dataclasses.replace(GOOD, **changes)
     assert measured.is_faithful is faithful
     data = with_measurement(tiny_int8().data, measured)
@@ -182,7 +182,7 @@ def test_a_damaged_description_is_refused(text):
         parse_onnx(model.SerializeToString(), name="bad.onnx")
 
 
-def test_it_lies_beside_its_weights(tmp_path):
+def test_the_file_is_found_beside_its_weights(tmp_path):
     path = tmp_path / "tiny.safetensors"
     write_checkpoint(tiny_checkpoint(), path)
     with pytest.raises(ModelError, match=r"no quantised model beside .*training quantize .* makes"):

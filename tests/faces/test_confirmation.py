@@ -21,7 +21,7 @@ from rtseg.geometry.crop import crop_around
         (40, 0.97, 0.4, 0, True),  # … or lies beyond the frame
     ],
 )
-def test_what_is_asked_of_a_face(side, score, certain, left, accepted):
+def test_the_least_scores_of_a_face_are_required(side, score, certain, left, accepted):
     own = SimpleNamespace(
         score=score,
         certain=certain,
@@ -32,7 +32,7 @@ def test_what_is_asked_of_a_face(side, score, certain, left, accepted):
     assert is_surely_a_face(own, crop, height=200, width=300) is accepted  # type: ignore[arg-type]
 
 
-def test_more_is_asked_of_what_is_a_face_only_when_turned():
+def test_a_face_seen_only_when_rotated_needs_a_higher_score():
     own = SimpleNamespace(
         score=0.9,
         certain=1.0,
@@ -47,7 +47,7 @@ def probability(finder, labels, height=100.0):
     return face_probability(finder, labels, height=height)
 
 
-def test_each_network_makes_a_face_likelier_and_neither_alone_makes_one():
+def test_each_network_raises_the_probability_and_neither_decides_alone():
     scores = np.linspace(0, 1, 11)
     table = np.array([[probability(f, own) for own in scores] for f in scores])
     assert (np.diff(table, axis=0) > 0).any()
@@ -61,7 +61,7 @@ def test_each_network_makes_a_face_likelier_and_neither_alone_makes_one():
     assert probability(UNKNOWN_SCORE, 0.7) < 0.5 < probability(UNKNOWN_SCORE, 0.95)
 
 
-def test_a_face_of_a_few_pixels_must_look_more_like_one():
+def test_a_face_of_a_few_pixels_needs_more_evidence():
     heights = [4.0, 10.0, 20.0, 40.0, 400.0]
     likely = [probability(0.9, 0.9, height) for height in heights]
     assert likely == sorted(likely)

@@ -56,7 +56,7 @@ def probabilities(*faces):
     shape=st.floats(0.6, 1.1),
     roll=st.floats(-179, 179),
 )
-def test_a_face_is_read_as_it_was_written(x, y, size, shape, roll):
+def test_an_encoded_face_is_decoded(x, y, size, shape, roll):
     width, height = size * math.sqrt(shape), size / math.sqrt(shape)
     (face,) = read_centres(probabilities((x, y, width, height, roll, 0.8)), WHOLE, min_score=0.5)
     assert face.score == pytest.approx(0.8, abs=1e-4)
@@ -72,7 +72,7 @@ def test_a_face_is_read_as_it_was_written(x, y, size, shape, roll):
     assert float(moved @ up) > 0
 
 
-def test_a_tile_gives_pixels_of_the_picture():
+def test_boxes_from_a_tile_are_in_picture_pixels():
     tile = Crop(box=Box(left=100, top=50, right=100 + COLUMNS * 4, bottom=50 + ROWS * 4))
     maps = probabilities((200, 100, 30, 40, 0, 0.9))
     (face,) = read_centres(maps, tile, min_score=0.5)
@@ -80,7 +80,7 @@ def test_a_tile_gives_pixels_of_the_picture():
     assert face.box.height == pytest.approx(20, rel=0.05)
 
 
-def test_two_tiles_that_show_one_face_give_it_once_the_surest():
+def test_a_face_in_two_tiles_is_returned_once_with_the_higher_score():
     maps = {
         0.0: probabilities((200, 100, 30, 40, 0, 0.7)),
         40.0: probabilities((160, 100, 30, 40, 0, 0.9)),
@@ -97,7 +97,7 @@ def test_two_tiles_that_show_one_face_give_it_once_the_surest():
     assert [round(face.score, 2) for face in found] == [0.9]
 
 
-def test_what_is_below_the_threshold_or_beside_the_picture_is_no_face():
+def test_detections_below_the_threshold_or_outside_are_dropped():
     maps = probabilities((200, 100, 30, 40, 0, 0.7), (380, 10, 30, 40, 0, 0.9))
     finder = NetworkFinder(min_score=0.8)
     picture = np.zeros((224, 300, 3), np.uint8)
@@ -105,14 +105,14 @@ def test_what_is_below_the_threshold_or_beside_the_picture_is_no_face():
     assert finder(picture, lambda crops: [], regions=[]) == []
 
 
-def test_an_angle_just_over_half_a_turn_is_not_the_mean_of_both_sides():
+def test_an_angle_near_half_a_turn_does_not_average_to_zero():
     roll = GROUPS[2]
     cells = np.zeros((1, len(FACE_CENTRES)), np.float32)
     cells[0, roll.classes] = shares(179.0, roll)
     assert abs(float(expected(cells, roll)[0])) == pytest.approx(179, abs=3)
 
 
-def test_a_calibration_scales_and_shifts_the_logits_of_scores():
+def test_a_calibration_scales_and_shifts_the_logits():
     maps = probabilities((200, 100, 30, 40, 0, 0.7), (60, 60, 30, 40, 0, 0.4))
     one, other = read_centres(maps, WHOLE, min_score=0.05, calibration=(2.0, -1.0))
     assert one.score == pytest.approx(1 / (1 + math.exp(1 - 2 * math.log(0.7 / 0.3))), abs=1e-4)

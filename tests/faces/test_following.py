@@ -77,7 +77,7 @@ def ids(faces):
 @settings(max_examples=15, deadline=None)
 @given(x=st.floats(60, 580), y=st.floats(60, 300), height=st.floats(50, 330))
 @example(x=60.0, y=134.0, height=182.0)  # a tile ends in the middle of it
-def test_a_face_is_found_where_it_is(x, y, height):
+def test_a_face_is_found_at_its_position(x, y, height):
     (face,) = Stage().show_still((x, y, height))
     drawn = scene(360, 640, (x, y, height))[1]
     rows, columns = np.nonzero(drawn)
@@ -91,13 +91,13 @@ def test_a_face_is_found_where_it_is(x, y, height):
     assert face.crop.box.height == pytest.approx(crop_side(face.head), rel=0.25)
 
 
-def test_the_crop_is_so_many_heads_high():
+def test_the_crop_is_1_6_heads_high():
     assert crop_side(Box(left=0, top=0, right=50, bottom=100)) == CROP_FACTOR * 100
     # a wide head still fits
     assert crop_side(Box(left=0, top=0, right=200, bottom=100)) >= 200
 
 
-def test_no_face_no_track_and_a_bounded_cost():
+def test_without_a_face_there_is_no_track_and_a_bounded_cost():
     stage = Stage()
     assert stage.show() == ()
     assert stage.looks == 4  # the whole picture and three tiles, once
@@ -119,12 +119,12 @@ def test_skin_without_a_face_in_it_is_no_face(parts):
     assert stage.looks == 3
 
 
-def test_the_tiniest_patterns_are_no_faces():
+def test_the_tiniest_patterns_are_not_faces():
     assert len(Stage(height=720, width=720).show_still((360, 360, 58))) == 1
     assert Stage(height=720, width=720).show_still((360, 360, 26)) == ()
 
 
-def test_half_a_face_at_the_edge_is_a_face():
+def test_half_a_face_at_the_edge_is_found():
     (face,) = Stage().show_still((5, 180, 160))
     assert face.head.left < 8
 
@@ -138,7 +138,7 @@ def test_two_faces_keep_their_ids_side_by_side():
     assert at(faces[0]) == pytest.approx((451, 180), abs=4)
 
 
-def test_ids_stay_when_two_faces_pass_each_other():
+def test_ids_persist_when_two_faces_pass_each_other():
     stage = Stage(height=480)
     stage.show((100, 130, 120), (540, 340, 120))
     for index in range(40):
@@ -152,7 +152,7 @@ def test_ids_stay_when_two_faces_pass_each_other():
     assert high == {face.track_id for face in start if face.head.centre[1] < 240}
 
 
-def test_a_moving_face_is_followed_without_looking_around():
+def test_a_moving_face_is_followed_without_a_search():
     stage = Stage(detect_every=1000)
     (face,) = stage.show((100, 180, 120))
     for index in range(1, 45):
@@ -166,7 +166,7 @@ def test_a_moving_face_is_followed_without_looking_around():
         assert face.crop.box.right > face.head.right
 
 
-def test_the_crop_of_a_still_face_stands_still():
+def test_the_crop_of_a_still_face_does_not_move():
     stage = Stage()
     crops = []
     for index in range(40):
@@ -176,7 +176,7 @@ def test_the_crop_of_a_still_face_stands_still():
     assert len(set(crops[3:])) == 1
 
 
-def test_a_small_face_that_appears_is_seen_when_its_tile_comes_round():
+def test_a_small_new_face_is_found_when_its_tile_is_searched():
     stage = Stage()
     stage.show()
     seen = [len(stage.show((560, 180, 44))) for _ in range(3)]
@@ -184,7 +184,7 @@ def test_a_small_face_that_appears_is_seen_when_its_tile_comes_round():
     assert stage.show((560, 180, 44))[0].head.height == pytest.approx(44, abs=4)
 
 
-def test_a_second_face_is_noticed_within_the_period():
+def test_a_second_face_is_found_within_the_period():
     stage = Stage(detect_every=6)
     stage.show((150, 180, 120))
     counts = [len(stage.show((150, 180, 120), (480, 180, 120))) for _ in range(7)]
@@ -192,14 +192,14 @@ def test_a_second_face_is_noticed_within_the_period():
     assert counts[-1] == 2
 
 
-def test_a_face_too_small_for_the_whole_picture_is_noticed_beside_a_followed_one():
+def test_a_small_second_face_is_found_beside_a_followed_one():
     stage = Stage(detect_every=3)
     assert len(stage.show((320, 180, 100))) == 1
     counts = [len(stage.show((320, 180, 100), (380, 160, 34))) for _ in range(13)]
     assert counts[-1] == 2
 
 
-def test_a_face_that_leaves_is_gone_at_once_and_its_return_within_half_a_second_is_noticed():
+def test_a_face_that_leaves_is_lost_at_once_and_found_again_within_half_a_second():
     stage = Stage()
     for _ in range(5):
         stage.show((320, 180, 150))
@@ -209,7 +209,7 @@ def test_a_face_that_leaves_is_gone_at_once_and_its_return_within_half_a_second_
     assert face.track_id == 1
 
 
-def test_a_face_that_comes_back_elsewhere_keeps_its_id():
+def test_a_face_that_returns_elsewhere_keeps_its_id():
     stage = Stage(width=800)
     for _ in range(5):
         stage.show((320, 180, 150))
@@ -219,7 +219,7 @@ def test_a_face_that_comes_back_elsewhere_keeps_its_id():
     assert ids(faces[-1]) == {1}
 
 
-def test_after_a_longer_absence_it_is_another():
+def test_after_a_longer_absence_it_gets_a_new_id():
     stage = Stage()
     stage.show((320, 180, 150))
     for _ in range(30):
@@ -228,7 +228,7 @@ def test_after_a_longer_absence_it_is_another():
     assert face.track_id == 2
 
 
-def test_no_more_faces_than_asked_for():
+def test_no_more_faces_than_requested_are_followed():
     heads = [(100, 180, 90), (260, 180, 110), (420, 180, 130), (560, 180, 100)]
     stage = Stage(max_faces=2)
     for _ in range(12):
@@ -250,7 +250,7 @@ def test_duplicates_are_merged():
         assert len(stage.show((320, 180, 120))) == 1
 
 
-def test_a_neighbour_in_the_crop_is_foreign():
+def test_a_neighbour_in_the_crop_is_marked_as_foreign():
     stage = Stage(height=480)
     faces = stage.show_still((260, 240, 200), (420, 240, 160))
     assert len(faces) == 2
@@ -280,7 +280,7 @@ def test_a_finer_or_coarser_map_shows_the_same_faces(stride):
     assert np.flatnonzero(large.foreign.any(0)).min() > large.foreign.shape[1] / 2
 
 
-def test_the_same_input_gives_the_same_tracks_twice():
+def test_the_same_input_gives_the_same_tracks():
     def run():
         stage = Stage(detect_every=5)
         return [
@@ -309,7 +309,7 @@ def tilted(x, y, height, degrees, *, size=(360, 640)):
 
 class TestRoll:
     @pytest.mark.parametrize("degrees", [-60, -30, 30, 60])
-    def test_the_crop_of_a_tilted_head_is_turned_with_it(self, degrees):
+    def test_the_crop_of_a_tilted_head_is_rotated(self, degrees):
         stage = Stage()
         image, labels = tilted(320, 180, 150, degrees)
         for _ in range(4):
@@ -323,7 +323,7 @@ class TestRoll:
         assert face.crop.box.height == pytest.approx(CROP_FACTOR * 150, rel=0.1)
 
     @pytest.mark.parametrize("degrees", [-10, -5, 5, 10])
-    def test_a_small_tilt_leaves_the_crop_upright(self, degrees):
+    def test_a_slightly_tilted_head_has_an_upright_crop(self, degrees):
         stage = Stage()
         for _ in range(5):
             (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
@@ -348,7 +348,7 @@ class TestRoll:
             (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
             assert abs(wrapped(face.crop.roll_degrees - degrees)) < 22
 
-    def test_a_trembling_head_does_not_turn_the_crop(self):
+    def test_a_trembling_head_does_not_rotate_the_crop(self):
         stage = Stage()
         crops = []
         for index in range(40):
@@ -365,7 +365,7 @@ class TestRoll:
         assert len(faces[-1]) == 1
         assert faces[-1][0].crop.roll_degrees == pytest.approx(degrees, abs=10)
 
-    def test_what_lies_on_a_turned_head_is_foreign_to_its_neighbour(self):
+    def test_cells_on_a_rotated_head_are_foreign_to_its_neighbour(self):
         left = tilted(240, 180, 180, 0)[1]
         right = tilted(400, 180, 140, 50)[1]
         labels = np.where(left > 0, left, right)
@@ -377,7 +377,7 @@ class TestRoll:
         assert upright.foreign is not None
         assert np.flatnonzero(upright.foreign.any(0)).min() > upright.foreign.shape[1] / 2
 
-    def test_an_unknown_roll_leaves_the_crop_as_it_is(self):
+    def test_an_unknown_roll_leaves_the_crop_unchanged(self):
         crop = Crop(box=Box(left=0, top=0, right=10, bottom=10), roll_degrees=40)
         assert planned_roll(None, crop) == 40
         assert planned_roll(37, crop) == 40
@@ -397,7 +397,7 @@ def turned_away(x, y, height):
 
 
 class TestTurnedAway:
-    def test_a_followed_head_that_turns_away_stays_the_same_track(self):
+    def test_a_followed_head_that_turns_away_keeps_its_track(self):
         stage = Stage()
         for _ in range(4):
             (face,) = stage.show((320, 180, 150))
@@ -409,12 +409,12 @@ class TestTurnedAway:
         (back,) = stage.show((361, 180, 150))
         assert back.track_id == face.track_id
 
-    def test_one_that_enters_from_behind_need_not_be_found_and_is_not(self):
+    def test_a_head_that_enters_from_behind_is_not_found(self):
         stage = Stage()
         for _ in range(6):
             assert stage.show(image=turned_away(320, 180, 150)) == ()
 
-    def test_a_head_that_has_left_is_gone(self):
+    def test_a_head_that_has_left_is_lost(self):
         stage = Stage()
         for _ in range(4):
             stage.show((320, 180, 150))
@@ -447,7 +447,7 @@ def seen_at(x, y, score):
     return FaceDetection(box=Box(left=x - 45, top=y - 50, right=x + 45, bottom=y + 75), score=score)
 
 
-def test_what_a_finder_hardly_suggests_is_a_face_where_the_labels_bear_it_out():
+def test_a_weak_candidate_is_accepted_if_the_labels_confirm_it():
     stage = Stage(finder=Suggests(seen_at(200, 180, 0.2), seen_at(440, 180, 0.9)))
     (face,) = stage.show_still((200, 180, 150))
     assert at(face) == pytest.approx((200, 180), abs=4)
@@ -455,13 +455,13 @@ def test_what_a_finder_hardly_suggests_is_a_face_where_the_labels_bear_it_out():
     assert Stage(finder=Suggests(seen_at(440, 180, 1.0))).show_still((200, 180, 150)) == ()
 
 
-def test_faces_below_the_least_score_are_none():
+def test_faces_below_the_least_score_are_rejected():
     suggests = Suggests(seen_at(320, 180, 0.2))
     assert len(Stage(finder=suggests, min_score=0.5).show_still((320, 180, 150))) == 1
     assert Stage(finder=suggests, min_score=0.95).show_still((320, 180, 150)) == ()
 
 
-def test_a_still_of_many_doubtful_places_costs_a_bounded_number_of_looks():
+def test_a_still_with_many_doubtful_places_has_a_bounded_cost():
     places = [seen_at(20 * x, 20 * y, 0.1) for x in range(30) for y in range(15)]
     stage = Stage(finder=Suggests(*places))
     assert stage.show_still() == ()

@@ -18,7 +18,7 @@ def update(held, *tracks, seconds):
     return held.boxes
 
 
-def test_a_lost_face_is_held_grown_and_then_let_go():
+def test_a_lost_face_is_held_enlarged_and_then_released():
     held = HeldRegions(seconds=1.0)
     assert update(held, track(1, 100), seconds=0.0) == ()
     (box,) = update(held, track(1, 100, present=False), seconds=0.1)
@@ -29,14 +29,14 @@ def test_a_lost_face_is_held_grown_and_then_let_go():
     assert update(held, seconds=1.1) == ()
 
 
-def test_a_face_that_is_back_is_not_held_by_any_id():
+def test_a_face_that_returns_is_not_held_under_any_id():
     held = HeldRegions(seconds=1.0)
     update(held, track(1, 100), seconds=0.0)
     update(held, track(1, 100, present=False), seconds=0.1)
     assert update(held, track(2, 104), seconds=0.2) == ()
 
 
-def test_holding_may_be_off_and_is_forgotten_at_a_reset():
+def test_holding_can_be_disabled_and_reset():
     held = HeldRegions(seconds=0.0)
     update(held, track(1, 100), seconds=0.0)
     assert update(held, seconds=0.04) == ()

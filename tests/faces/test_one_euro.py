@@ -5,7 +5,7 @@ import pytest
 from rtseg.faces.one_euro import OneEuro
 
 
-def test_the_first_value_goes_through():
+def test_the_first_value_is_unchanged():
     assert OneEuro()(3.5, 1 / 30) == 3.5
 
 
@@ -16,7 +16,7 @@ def test_noise_at_rest_is_damped():
     assert abs(value) < 0.3
 
 
-def test_what_is_quick_is_followed_more_closely_than_what_is_slow():
+def test_fast_movement_is_followed_more_closely_than_slow():
     def lag(speed):
         follower = OneEuro()
         for index in range(60):
@@ -40,7 +40,7 @@ def test_a_step_at_rest_takes_the_same_time_at_any_frame_rate():
     assert reached(60) == pytest.approx(reached(240), abs=0.03)
 
 
-def test_a_large_face_and_a_small_one_are_filtered_alike():
+def test_large_and_small_faces_are_filtered_alike():
     large, small = OneEuro(), OneEuro()
     for value in (0.0, 0.2, 0.1, 0.7, 0.4):
         assert large(100 * value, 1 / 30, unit=100.0) == pytest.approx(

@@ -21,7 +21,7 @@ def read(labels, region=REGION):
     return parse_faces(maps(labels), Crop(box=region), HELEN, min_cells=20, bridge=1)
 
 
-def test_a_finger_across_does_not_split_a_face():
+def test_a_finger_does_not_split_a_face():
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 50)
     labels[:, 31:33] = 0
@@ -29,7 +29,7 @@ def test_a_finger_across_does_not_split_a_face():
     assert face.head.width == pytest.approx(50 * 0.76, abs=2.5)
 
 
-def test_two_whole_faces_cheek_by_cheek_are_two():
+def test_two_touching_faces_stay_separate():
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 20.5, 32, 34, parts=tuple(PARTS)[1:])
     paint(labels, 42.5, 32, 34, parts=tuple(PARTS)[1:])
@@ -37,7 +37,7 @@ def test_two_whole_faces_cheek_by_cheek_are_two():
     assert left.face.right < right.face.left
 
 
-def test_touching_hair_is_shared_out():
+def test_touching_hair_is_divided():
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 17, 32, 34)
     paint(labels, 47, 32, 34)
@@ -48,7 +48,7 @@ def test_touching_hair_is_shared_out():
 
 
 @pytest.mark.parametrize("vague", [(2, 3, 4, 5), (6, 7, 8, 9)], ids=["upper", "lower"])
-def test_a_face_is_as_certain_as_its_vaguer_half(vague):
+def test_a_face_is_as_certain_as_its_less_certain_half(vague):
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 50)
     (whole,) = read(labels)
@@ -64,7 +64,7 @@ def test_a_face_is_as_certain_as_its_vaguer_half(vague):
     assert seen.sure > 0.9
 
 
-def test_coordinates_are_the_frames():
+def test_coordinates_are_frame_pixels():
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 40)
     region = Box(left=100, top=-50, right=100 + 256, bottom=-50 + 128)
@@ -73,7 +73,7 @@ def test_coordinates_are_the_frames():
     assert there.head.bottom == pytest.approx(-50 + 2 * here.head.bottom)
 
 
-def test_parts_in_another_order_are_less_of_a_face():
+def test_parts_in_another_order_lower_the_score():
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 50)
     (face,) = read(labels)
@@ -101,11 +101,11 @@ def test_a_tilted_head_is_a_face(degrees):
     assert face.parts == 1
 
 
-def test_nothing():
+def test_an_empty_map_has_no_face():
     assert read(np.zeros((64, 64), np.uint8)) == []
 
 
-def test_groups_join_left_and_right_and_the_mouth():
+def test_face_parts_combine_left_and_right_and_the_mouth():
     assert HELEN.face_parts == ((2, 3), (4, 5), (6,), (7, 8, 9))
     assert set(PARTS) - {1, 10} == {part for group in HELEN.face_parts for part in group}
 
@@ -118,7 +118,7 @@ def turned(labels, degrees):
 
 
 @pytest.mark.parametrize("degrees", [-170, -90, -45, -12, 0, 30, 75, 120, 180])
-def test_the_roll_is_read_off_eyes_and_mouth(degrees):
+def test_the_roll_is_estimated_from_eyes_and_mouth(degrees):
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 50)
     (face,) = read(turned(labels, degrees))
@@ -126,7 +126,7 @@ def test_the_roll_is_read_off_eyes_and_mouth(degrees):
 
 
 @pytest.mark.parametrize("missing", [(4,), (5,), (4, 5), (7, 8, 9), (2, 3)])
-def test_the_roll_is_known_without_some_of_the_parts(missing):
+def test_the_roll_is_known_with_some_parts_missing(missing):
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 50)
     labels[np.isin(labels, missing)] = 1
@@ -141,7 +141,7 @@ def test_the_roll_of_skin_alone_is_unknown():
     assert face.roll_degrees is None
 
 
-def test_left_and_right_mixed_up_do_not_turn_a_face_over():
+def test_confused_left_and_right_do_not_turn_a_face_over():
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 50)
     swapped = np.arange(11, dtype=np.uint8)
@@ -151,7 +151,7 @@ def test_left_and_right_mixed_up_do_not_turn_a_face_over():
 
 
 @pytest.mark.parametrize("roll", [-60, 25, 90])
-def test_a_turned_crop_tells_where_the_head_is_in_the_frame(roll):
+def test_a_rotated_crop_gives_the_heads_position_in_the_frame(roll):
     """What stands upright in it is turned in the frame, as large as it is."""
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 36, 30, 40)

@@ -17,7 +17,7 @@ def looks(every, frames):
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5, 12, 30])
-def test_the_whole_picture_is_seen_once_a_period_and_parts_twice(every):
+def test_the_whole_picture_is_searched_once_a_period_and_parts_twice(every):
     seen = looks(every, 4 * every)
     for period in range(4):
         here = [crop for frame in seen[period * every : (period + 1) * every] for crop in frame]
@@ -26,22 +26,22 @@ def test_the_whole_picture_is_seen_once_a_period_and_parts_twice(every):
         assert seen[(period + 1) * every - 1][0].box.width == 1280
 
 
-def test_the_looks_are_spread_evenly():
+def test_the_searches_are_spread_evenly():
     assert [len(frame) for frame in looks(12, 24)] == 2 * [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]
 
 
-def test_every_part_is_seen_within_two_seconds():
+def test_every_part_is_searched_within_two_seconds():
     seen = [crop for frame in looks(12, 60) for crop in frame]
     assert set(schedule().exhaustive(*SIZE)[4:]) <= set(seen)
 
 
-def test_a_small_frame_is_looked_at_in_tiles():
+def test_a_small_frame_is_searched_in_tiles():
     made = schedule(3)
     seen = {crop for _ in range(12) for crop in made.following(240, 320)}
     assert seen == set(made.exhaustive(240, 320))
 
 
-def test_the_first_look_is_a_larger_one_and_comes_again_after_a_reset():
+def test_the_first_search_is_larger_and_so_is_the_one_after_a_reset():
     made = schedule()
     first = made.searching(*SIZE)
     assert len(first) == 4
@@ -50,14 +50,14 @@ def test_the_first_look_is_a_larger_one_and_comes_again_after_a_reset():
     assert made.searching(*SIZE) == first
 
 
-def test_while_nobody_is_followed_every_part_comes_round_in_eight_frames():
+def test_without_followed_faces_every_part_is_searched_in_eight_frames():
     made = schedule()
     made.searching(*SIZE)
     seen = {crop for _ in range(8) for crop in made.searching(*SIZE)}
     assert seen == set(made.exhaustive(*SIZE))
 
 
-def test_while_somebody_is_missing_something_is_looked_at_in_every_frame():
+def test_while_a_face_is_missing_every_frame_is_searched():
     made = schedule()
     seen = [made.missing(*SIZE) for _ in range(16)]
     assert {len(frame) for frame in seen} == {2}
@@ -68,10 +68,10 @@ class TestOfACheapFinder:
     def made(self, every=12):
         return Schedule(every=every, aspect=384 / 224, stretch=False, fine=False)
 
-    def test_a_still_is_seen_whole_and_in_six_tiles(self):
+    def test_a_still_is_searched_whole_and_in_six_tiles(self):
         assert len(self.made().exhaustive(*SIZE)) == 7
 
-    def test_seven_looks_a_period_one_of_them_at_the_whole(self):
+    def test_there_are_seven_searches_a_period_one_of_the_whole_picture(self):
         made = self.made()
         seen = [made.following(*SIZE) for _ in range(24)]
         assert max(len(frame) for frame in seen) == 1
@@ -80,14 +80,14 @@ class TestOfACheapFinder:
         assert [index for index, frame in enumerate(seen) if frame == [whole]] == [11, 23]
         assert len({crop for frame in seen[:12] for crop in frame}) == 7  # all in one period
 
-    def test_while_nobody_is_followed_all_is_seen_in_two_frames(self):
+    def test_without_followed_faces_everything_is_searched_in_two_frames(self):
         made = self.made()
         made.searching(*SIZE)
         seen = [made.searching(*SIZE) for _ in range(2)]
         assert [len(frame) for frame in seen] == [4, 4]
         assert {crop for frame in seen for crop in frame} == set(made.exhaustive(*SIZE))
 
-    def test_while_somebody_is_missing_all_is_seen_in_three_frames(self):
+    def test_while_a_face_is_missing_everything_is_searched_in_three_frames(self):
         made = self.made()
         seen = [made.missing(*SIZE) for _ in range(3)]
         assert [len(frame) for frame in seen] == [3, 3, 3]
@@ -111,7 +111,7 @@ def test_the_wait_doubles_up_to_a_second_and_a_half():
     assert waits(7) == [3, 5, 9, 17, 33, 46, 46]
 
 
-def test_tries_are_counted_by_place():
+def test_attempts_are_counted_by_place():
     rejected = RejectedPlaces()
     for _ in range(3):
         rejected.add(HERE)
@@ -122,7 +122,7 @@ def test_tries_are_counted_by_place():
     assert not rejected.is_left_alone(box_around(200, 300, 40, 50))
 
 
-def test_what_is_long_ago_is_forgotten():
+def test_old_places_are_forgotten():
     rejected = RejectedPlaces()
     rejected.add(HERE)
     for _ in range(200):
@@ -130,7 +130,7 @@ def test_what_is_long_ago_is_forgotten():
     assert rejected.tries(HERE) == 0
 
 
-def test_what_may_be_a_face_after_all_is_looked_at_again_soon():
+def test_a_place_that_may_be_a_face_is_examined_again_soon():
     rejected = RejectedPlaces()
     for _ in range(5):
         rejected.add(HERE, may_be_one=True)

@@ -34,7 +34,7 @@ def stage(*, second=True, **options):
     return made
 
 
-def test_whom_the_first_finder_does_not_know_is_followed_within_a_period():
+def test_a_face_unknown_to_the_first_finder_is_followed_within_a_period():
     both, first = stage(), stage(second=False)
     for _ in range(EVERY + 1):
         faces = both.show((320, 180, 150))
@@ -44,7 +44,7 @@ def test_whom_the_first_finder_does_not_know_is_followed_within_a_period():
         assert ids(both.show((320, 180, 150))) == ids(faces)
 
 
-def test_it_looks_a_few_times_a_period_and_never_at_whom_it_knows():
+def test_it_searches_a_few_times_a_period_and_omits_known_faces():
     both = stage()
     looks = []
     for _ in range(4 * EVERY):
@@ -55,7 +55,7 @@ def test_it_looks_a_few_times_a_period_and_never_at_whom_it_knows():
     assert max(looks[2 * EVERY :]) <= 2
 
 
-def test_it_does_not_look_where_there_is_no_room():
+def test_it_does_not_search_when_no_more_faces_are_allowed():
     both = stage(max_faces=1)
     for _ in range(2 * EVERY):
         both.show((200, 180, 150))
@@ -64,11 +64,11 @@ def test_it_does_not_look_where_there_is_no_room():
         assert both.looks == 1
 
 
-def test_stills_are_the_first_finders_alone():
+def test_stills_are_left_to_the_first_finder():
     assert stage().show_still((320, 180, 150)) == ()
 
 
-def test_it_finds_again_whom_was_lost():
+def test_it_finds_a_lost_face_again():
     both = stage()
     for _ in range(EVERY + 1):
         before = both.show((320, 180, 150))
@@ -78,7 +78,7 @@ def test_it_finds_again_whom_was_lost():
     assert ids(again) == ids(before)
 
 
-def test_a_new_stream_begins_anew():
+def test_a_new_stream_starts_its_schedule_again():
     both = stage()
     for _ in range(EVERY + 1):
         before = both.show((320, 180, 150))

@@ -26,12 +26,12 @@ def followed(boxes: list[Box], *, step: float = STEP) -> list[Box]:
     return found
 
 
-def test_the_first_box_is_what_was_seen():
+def test_the_first_box_is_not_filtered():
     box = Box(left=10, top=20, right=110, bottom=170)
     assert followed([box]) == [box]
 
 
-def test_a_lock_of_hair_that_comes_and_goes_moves_the_box_little():
+def test_a_lock_of_hair_moves_the_box_little():
     rng = np.random.default_rng(3)
     rights = 300 + 12 * (rng.random(90) < 0.3)
     boxes = [Box(left=100, top=50, right=float(right), bottom=300) for right in rights]

@@ -28,17 +28,17 @@ def begun(*detections, max_faces=4):
     return tracker
 
 
-def test_each_new_face_gets_the_next_id_the_largest_first():
+def test_each_new_face_gets_the_next_id_largest_first():
     tracker = FaceTracker(max_faces=4)
     assert ids(tracker.update([seen(100, size=40), seen(300, size=80)], seconds=0.0)) == [2, 1]
 
 
-def test_a_face_seen_twice_is_one_track():
+def test_a_face_detected_twice_is_one_track():
     tracker = FaceTracker(max_faces=4)
     assert ids(tracker.update([seen(100), seen(104)], seconds=0.0)) == [1, None]
 
 
-def test_two_tracks_never_get_one_face():
+def test_two_tracks_never_share_a_face():
     tracker = begun(seen(100), seen(150))
     # both crops show the one face that is left, which is the second's
     found = tracker.update([seen(148, track_id=1), seen(148, track_id=2)], seconds=STEP)
@@ -46,7 +46,7 @@ def test_two_tracks_never_get_one_face():
     assert [track.is_present for track in tracker.tracks] == [False, True]
 
 
-def test_two_that_cross_keep_their_ids():
+def test_crossing_faces_keep_their_ids():
     tracker = begun(seen(100), seen(300))
     first, second = 100.0, 300.0
     for index in range(1, 41):
@@ -59,7 +59,7 @@ def test_two_that_cross_keep_their_ids():
         assert ids(found)[:2] == [1, 2]
 
 
-def test_one_hidden_by_another_comes_back_as_itself():
+def test_a_face_hidden_by_another_returns_with_its_id():
     tracker = begun(seen(100), seen(160))
     for index in range(1, 10):  # the second is behind the first
         found = tracker.update([seen(130, track_id=1), seen(130, track_id=2)], seconds=index * STEP)
@@ -70,7 +70,7 @@ def test_one_hidden_by_another_comes_back_as_itself():
     assert back.track_id == hidden
 
 
-def test_an_absence_keeps_the_id_for_half_a_second_only():
+def test_an_absent_face_keeps_its_id_for_half_a_second():
     tracker = begun(seen(100))
     tracker.update([], seconds=STEP)
     assert ids(tracker.update([seen(120)], seconds=ABSENCE_SECONDS)) == [1]
@@ -78,14 +78,14 @@ def test_an_absence_keeps_the_id_for_half_a_second_only():
     assert ids(tracker.update([seen(120)], seconds=2.0)) == [2]
 
 
-def test_a_lost_face_is_no_doubtful_one_where_it_was():
+def test_a_lost_face_is_not_recovered_by_a_doubtful_one():
     tracker = begun(seen(100))
     tracker.update([], seconds=STEP)
     assert ids(tracker.update([seen(100, track_id=1, score=0.4)], seconds=2 * STEP)) == [None]
     assert ids(tracker.update([seen(100, track_id=1, score=0.7)], seconds=3 * STEP)) == [1]
 
 
-def test_a_face_that_shows_goes_before_the_hair_of_a_head_turned_away():
+def test_a_visible_face_is_preferred_to_hair_turned_away():
     tracker = begun(seen(100))
     away, shown = seen(100, track_id=1, away=True, score=1.0), seen(108, track_id=1, score=0.6)
     assert ids(tracker.update([away, shown], seconds=STEP)) == [None, 1]
@@ -93,7 +93,7 @@ def test_a_face_that_shows_goes_before_the_hair_of_a_head_turned_away():
     assert tracker.tracks[0].is_turned_away
 
 
-def test_no_more_than_there_is_room_for():
+def test_no_more_tracks_than_allowed_are_started():
     tracker = begun(seen(100), seen(300), max_faces=2)
     found = tracker.update(
         [seen(100, track_id=1), seen(300, track_id=2), seen(500, size=200)], seconds=STEP
@@ -101,7 +101,7 @@ def test_no_more_than_there_is_room_for():
     assert ids(found) == [1, 2, None]
 
 
-def test_reset_forgets_and_ids_go_on():
+def test_reset_forgets_tracks_and_ids_continue():
     tracker = begun(seen(100))
     tracker.reset()
     assert tracker.tracks == ()

@@ -14,7 +14,7 @@ from tests.fuzz.parsers import TARGETS, described, seeds
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff" * 40, b"[" * 3000])
-def test_a_target_takes_anything(
+def test_a_fuzz_target_accepts_any_bytes(
     target: str, data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.fuzz.parsers.FOLDER", tmp_path)
@@ -22,7 +22,7 @@ def test_a_target_takes_anything(
     TARGETS[target](data)
 
 
-def test_the_fuzzer_begins_with_what_is_taken(
+def test_the_fuzzer_starts_with_valid_inputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rtseg.backends.tensorrt import list_engines
@@ -42,7 +42,7 @@ def test_the_fuzzer_begins_with_what_is_taken(
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("atheris"), reason="pip install atheris")
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_minute_of_fuzzing(target: str) -> None:
+def test_a_minute_of_fuzzing_finds_nothing(target: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz.parsers", target, "-max_total_time=60", "-timeout=10"],
         capture_output=True,

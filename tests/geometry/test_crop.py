@@ -48,7 +48,7 @@ def test_beyond_the_edges_is_grey_and_the_rest_stays_in_place():
 
 
 @pytest.mark.parametrize("left", [-500, 64, 1000])
-def test_wholly_outside_is_grey(left):
+def test_a_crop_outside_the_picture_is_grey(left):
     out = cut_to(np.zeros((64, 64, 3), np.uint8), Box(left=left, top=0, right=left + 20, bottom=9))
     assert (out == 114).all()
 
@@ -71,7 +71,7 @@ def test_enlarging_is_bilinear():
 
 
 @pytest.mark.parametrize("roll", [0.0, 30.0, -100.0])
-def test_a_moved_crop_shows_what_lies_so_far_along_its_sides(roll):
+def test_a_shifted_crop_shows_the_picture_shifted_along_its_sides(roll):
     crop = Crop(box=Box(left=20, top=30, right=120, bottom=230), roll_degrees=roll)
     moved = crop.moved(0.1, -0.05)
     assert (moved.box.width, moved.box.height) == pytest.approx((100, 200))
@@ -81,7 +81,7 @@ def test_a_moved_crop_shows_what_lies_so_far_along_its_sides(roll):
     assert (x[0], y[0]) == pytest.approx((80, 120))
 
 
-def test_the_picture_is_left_as_it_is():
+def test_the_picture_is_not_modified():
     image = ramp(50, 60)
     before = image.copy()
     image.flags.writeable = False
@@ -89,7 +89,7 @@ def test_the_picture_is_left_as_it_is():
     np.testing.assert_array_equal(image, before)
 
 
-def test_a_single_pixel():
+def test_a_single_pixel_can_be_cut_out():
     assert (
         cut_to(np.full((1, 1, 3), 9, np.uint8), Box(left=0, top=0, right=1, bottom=1)) == 9
     ).all()
@@ -143,7 +143,7 @@ class TestTurned:
             assert (out[16, 16] == (255 if x == 32 else 114)).all()
 
     @given(roll=st.floats(-180, 180), x=st.floats(-500, 500), y=st.floats(-500, 500))
-    def test_into_the_frame_and_back(self, roll, x, y):
+    def test_to_frame_and_from_frame_are_inverse(self, roll, x, y):
         crop = Crop(box=Box(left=3, top=-20, right=50, bottom=77), roll_degrees=roll)
         there = crop.to_frame(np.array(x), np.array(y))
         assert crop.from_frame(*there) == pytest.approx((x, y), abs=1e-6)
@@ -161,7 +161,7 @@ class TestTurned:
     top=st.integers(-90, 200),
     side=st.integers(24, 80).map(lambda quarters: 4 * quarters),
 )
-def test_what_lies_beyond_the_edges_changes_no_pixel_inside(left, top, side):
+def test_content_beyond_the_edges_changes_no_pixel_inside(left, top, side):
     """As if the picture went on in grey, whether it ends in the middle of a block or not."""
     image = np.random.default_rng(0).integers(0, 256, (201, 203, 3), np.uint8)
     wide = cv2.copyMakeBorder(image, *(4 * [400]), cv2.BORDER_CONSTANT, value=(114, 114, 114))

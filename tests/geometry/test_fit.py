@@ -14,12 +14,12 @@ from rtseg.geometry.fit import PADDING, fitted, fitted_place, letterboxed, resiz
         ((64, 96), (64, 96), (0, 0, 64, 96)),
     ],
 )
-def test_a_letterboxed_picture_keeps_its_shape_in_the_middle(size, into, place):
+def test_a_letterboxed_picture_keeps_its_shape_and_is_centred(size, into, place):
     assert fitted_place(*size, into=into, fit="letterbox") == place
     assert fitted_place(*size, into=into, fit="stretch") == (0, 0, *into)
 
 
-def test_a_picture_and_what_lies_around_it():
+def test_the_position_in_a_letterbox_is_right():
     image = np.full((20, 40, 3), 200, np.uint8)
     boxed = fitted(image, height=40, width=40, fit="letterbox")
     assert (boxed[10:30] == 200).all()
@@ -29,7 +29,7 @@ def test_a_picture_and_what_lies_around_it():
     assert (letterboxed(image, 40, 40)[:10] == 0).all()
 
 
-def test_what_fits_is_handed_on():
+def test_a_picture_of_the_right_size_is_returned_unchanged():
     image = np.zeros((8, 6, 3), np.uint8)
     assert fitted(image, height=8, width=6, fit="letterbox") is image
     assert resized(image, 8, 6) is image

@@ -19,7 +19,7 @@ def where(crop):
 @pytest.mark.parametrize(
     ("was_roll", "now_roll"), [(0, 0), (0, 20), (20, 0), (30, 35), (30, 30), (-170, 170), (90, -90)]
 )
-def test_values_stay_at_their_place_in_the_frame(was_roll, now_roll):
+def test_values_keep_their_position_in_the_frame(was_roll, now_roll):
     was = Crop(box=box_around(200, 150, 256, 256), roll_degrees=was_roll)
     now = Crop(box=box_around(207, 146, 240, 240), roll_degrees=now_roll)
     moved, known = carried_over(where(was), was, now)
@@ -37,7 +37,7 @@ def test_values_stay_at_their_place_in_the_frame(was_roll, now_roll):
     )
 
 
-def test_many_channels_at_once():
+def test_many_channels_are_interpolated_at_once():
     values = np.random.default_rng(0).random((CELLS, CELLS, 21), np.float32)
     was = Crop(box=box_around(0, 0, 64, 64), roll_degrees=90)
     moved, known = carried_over(values, was, Crop(box=was.box))
@@ -56,7 +56,7 @@ def test_many_channels_at_once():
         ((32, 32), (32, 32)),
     ],
 )
-def test_blocks_are_averaged_while_enough_of_them_are_left(shape, expected):
+def test_blocks_are_averaged_while_enough_remain(shape, expected):
     values = np.random.default_rng(0).random((*shape, 5), np.float32)
     means = block_means(values, cells=64)
     assert means.dtype == np.float32

@@ -27,7 +27,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(gpu_check, "find_gpus", lambda: (GPU,))
 
 
-def test_each_step_runs_whatever_became_of_those_before_it(gpu, tmp_path):
+def test_each_step_runs_whatever_the_results_before_it(gpu, tmp_path):
     late = tmp_path / "late"
     child = f"import time, pathlib; time.sleep(6); pathlib.Path({str(late)!r}).touch()"
     children = (
@@ -62,7 +62,7 @@ def test_each_step_runs_whatever_became_of_those_before_it(gpu, tmp_path):
     assert not late.exists(), "a step's children end with it"
 
 
-def test_what_does_not_apply_is_no_failure(gpu, tmp_path):
+def test_a_step_that_does_not_apply_is_not_a_failure(gpu, tmp_path):
     steps = (
         python("absent", f"raise SystemExit({NOT_HERE})"),
         python("fails", "raise SystemExit(1)"),
@@ -70,14 +70,14 @@ def test_what_does_not_apply_is_no_failure(gpu, tmp_path):
     assert main(["-o", str(tmp_path), "--only", "absent"], steps=steps) == 0
 
 
-def test_every_step_has_a_limit_and_there_is_one_for_each_name():
+def test_every_step_has_a_name_and_a_time_limit():
     assert sum(step.seconds for step in STEPS) <= 90 * 60
     for step in STEPS:
         if "tests.gpu_check.steps" in step.command:
             assert callable(getattr(steps, step.command[-1]))
 
 
-def test_without_a_gpu_it_says_what_it_skips(monkeypatch, tmp_path, capsys):
+def test_without_a_gpu_skipped_steps_are_reported(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(gpu_check, "nvidia_driver_problem", lambda: "no NVIDIA driver")
     anywhere = Step(
         name="doctor",
@@ -96,7 +96,7 @@ def test_without_a_gpu_it_says_what_it_skips(monkeypatch, tmp_path, capsys):
     assert "| faces | faces | skipped | 0.0 |" in (tmp_path / "gpu-check.md").read_text()
 
 
-def test_a_backend_that_is_not_there_does_not_hide_what_the_other_showed(monkeypatch, capsys):
+def test_a_missing_backend_does_not_hide_the_results_of_others(monkeypatch, capsys):
     def opened(name, _precision):
         if name == "tensorrt":
             raise BackendError("neither TensorRT nor TensorRT-RTX is installed; pip install …")
@@ -112,7 +112,7 @@ def test_a_backend_that_is_not_there_does_not_hide_what_the_other_showed(monkeyp
     assert "neither TensorRT" in second["not here"]
 
 
-def test_a_step_whose_backends_are_all_missing_does_not_apply(monkeypatch):
+def test_a_step_without_any_backend_does_not_apply(monkeypatch):
     def opened(_name, _precision):
         raise BackendError("device cuda: PyTorch sees no NVIDIA GPU here; use `device` cpu")
 
@@ -123,7 +123,7 @@ def test_a_step_whose_backends_are_all_missing_does_not_apply(monkeypatch):
         assert ended.value.code == NOT_HERE
 
 
-def test_a_backend_that_fails_is_no_missing_one(monkeypatch):
+def test_a_failing_backend_is_not_reported_as_missing(monkeypatch):
     def opened(_name, _precision):
         raise BackendError("the torch backend failed: CUDA error: unspecified launch failure")
 

@@ -70,7 +70,9 @@ def test_profiles_with_a_base_layer_are_read(make_clip: MakeClip, profile: int, 
 
 
 @pytest.mark.parametrize("profile", [5, 10])
-def test_profiles_without_one_are_refused_in_a_line(make_clip: MakeClip, profile: int) -> None:
+def test_profiles_without_a_base_layer_are_refused_in_one_line(
+    make_clip: MakeClip, profile: int
+) -> None:
     path = dolby_clip(make_clip, "dolby.mp4", profile, 0)
     with pytest.raises(SourceError, match=f"Dolby Vision profile {profile}.*7 and 8") as error:
         VideoSource(str(path))
@@ -86,12 +88,12 @@ def test_labels_need_no_exact_colours(
     assert "Dolby Vision profile 5" in caplog.text
 
 
-def test_a_video_without_any(make_clip: MakeClip) -> None:
+def test_a_video_without_dolby_vision_has_no_profile(make_clip: MakeClip) -> None:
     assert DolbyVision.in_file(make_clip("plain.mp4")) is None
     assert DolbyVision.in_file(make_clip("plain.mkv")) is None
 
 
-def test_matroska_and_transport_streams(tmp_path: Path) -> None:
+def test_matroska_and_transport_streams_are_read(tmp_path: Path) -> None:
     path = tmp_path / "dolby.bin"
     addition = b"\x41\xe7\x84dvcC\x41\xed\x98" + record(5, 0)
     path.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(200) + addition + bytes(100))
@@ -102,7 +104,7 @@ def test_matroska_and_transport_streams(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 3, 8, 40])
-def test_short_files_are_survived(tmp_path: Path, length: int) -> None:
+def test_truncated_files_cause_no_error(tmp_path: Path, length: int) -> None:
     path = tmp_path / "short"
     path.write_bytes((b"\0\0\0\x20dvcC" + record(5, 0))[:length])
     DolbyVision.in_file(path)

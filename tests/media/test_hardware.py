@@ -22,12 +22,12 @@ def problem(request, monkeypatch):
 
 
 @pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc", "av1_nvenc"])
-def test_an_encoder_that_is_not_there_is_said_before_anything_is_read(problem, codec):
+def test_a_missing_encoder_is_reported_before_anything_is_read(problem, codec):
     with pytest.raises(BackendError, match=rf"codec {codec}: {problem}.*runs on the processor"):
         hardware.check_hardware_encoder(codec, instead=codec.partition("_")[0])
 
 
-def test_the_command_line_ends_with_7_and_leaves_no_output(problem, make_clip, tmp_path, capsys):
+def test_the_command_line_exits_with_7_and_leaves_no_output(problem, make_clip, tmp_path, capsys):
     from rtseg.cli import main
 
     output = tmp_path / "out.mp4"
@@ -40,12 +40,12 @@ def test_the_command_line_ends_with_7_and_leaves_no_output(problem, make_clip, t
     assert not output.exists()
 
 
-def test_decoding_on_a_gpu_that_is_not_there(problem, make_clip):
+def test_decoding_on_a_missing_gpu_is_refused(problem, make_clip):
     with pytest.raises(BackendError, match=rf"hardware decoding: {problem}.*`off` and `auto`"):
         VideoSource(str(make_clip()), settings=ReadSettings(hardware_decoding="cuda"))
 
 
-def test_auto_decodes_on_the_processor_then_and_says_so(problem, make_clip, caplog):
+def test_auto_decodes_on_the_processor_with_a_message(problem, make_clip, caplog):
     clip = str(make_clip())
     pictures = []
     for decoding in ("off", "auto"):
@@ -58,7 +58,7 @@ def test_auto_decodes_on_the_processor_then_and_says_so(problem, make_clip, capl
     assert f"decoding on the processor: {problem}" in caplog.text
 
 
-def test_options_of_the_encoders():
+def test_options_of_the_encoders_are_right():
     settings = EncodeSettings(codec="hevc_nvenc", crf=30, preset="p6")
     options = encoder_options(
         choose_codec("x.mp4", settings), settings, frames_a_second=25, threads=4

@@ -34,7 +34,9 @@ def noisy_clip(make_clip: MakeClip, name: str, codec: str, pixel_format: str) ->
 
 
 @pytest.mark.parametrize(("name", "codec", "pixel_format"), CONTAINERS)
-def test_cut_anywhere(make_clip: MakeClip, name: str, codec: str, pixel_format: str) -> None:
+def test_a_file_cut_anywhere_is_recognised(
+    make_clip: MakeClip, name: str, codec: str, pixel_format: str
+) -> None:
     path = noisy_clip(make_clip, name, codec, pixel_format)
     assert not is_cut_short(path)
     data = path.read_bytes()
@@ -47,7 +49,7 @@ def test_cut_anywhere(make_clip: MakeClip, name: str, codec: str, pixel_format: 
 
 
 @pytest.mark.parametrize(("name", "codec", "pixel_format"), CONTAINERS)
-def test_a_cut_file_delivers_what_it_has_and_says_so(
+def test_a_cut_file_delivers_its_frames_and_is_reported(
     make_clip: MakeClip, name: str, codec: str, pixel_format: str
 ) -> None:
     path = noisy_clip(make_clip, name, codec, pixel_format)
@@ -64,7 +66,7 @@ def test_a_cut_file_delivers_what_it_has_and_says_so(
         np.testing.assert_array_equal(frame.image, wanted.image)
 
 
-def test_a_file_that_states_nothing_is_whole(make_clip: MakeClip) -> None:
+def test_a_file_that_states_no_length_counts_as_whole(make_clip: MakeClip) -> None:
     """What a killed writer leaves: sizes of zero."""
     avi = noisy_clip(make_clip, "a.avi", "libx264", "yuv420p")
     data = bytearray(avi.read_bytes())
@@ -76,7 +78,7 @@ def test_a_file_that_states_nothing_is_whole(make_clip: MakeClip) -> None:
     assert not is_cut_short(transport)
 
 
-def test_flash_video_without_metadata_is_told_by_its_tags(make_clip: MakeClip) -> None:
+def test_flash_video_without_metadata_is_judged_by_its_tags(make_clip: MakeClip) -> None:
     options = {"flvflags": "no_metadata+no_duration_filesize"}
     path = make_clip("a.flv", codec="flv", ticks=range(30), muxer_options=options)
     data = path.read_bytes()
@@ -91,7 +93,7 @@ MAGIC.append(bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"))
 
 @settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(MAGIC))
-def test_any_bytes_are_survived(
+def test_any_bytes_cause_no_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, head: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any"
@@ -99,7 +101,7 @@ def test_any_bytes_are_survived(
     is_cut_short(path)
 
 
-def test_an_open_dml_file_of_several_chunks(tmp_path: Path) -> None:
+def test_an_open_dml_file_of_several_chunks_is_measured(tmp_path: Path) -> None:
     def chunk(kind: bytes, size: int) -> bytes:
         return b"RIFF" + size.to_bytes(4, "little") + kind + bytes(size - 4)
 

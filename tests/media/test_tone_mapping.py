@@ -81,7 +81,7 @@ def wanted(signal: Colour, transfer: int, peak: float = 1000) -> list[float]:
 
 
 @pytest.mark.parametrize(("transfer", "peak"), [(HLG, 1000), (PQ, 1000), (PQ, 4000)])
-def test_patches_are_those_of_the_specification(transfer: int, peak: int) -> None:
+def test_colour_patches_match_the_specification(transfer: int, peak: int) -> None:
     mapper = ToneMapper(transfer, peak_nits=peak)
     for colour in PATCHES:
         signal = np.full((3, 5, 3), np.rint(65535 * np.array(colour)), np.uint16)
@@ -145,7 +145,7 @@ def centres(image: np.ndarray[Any, Any], size: int = 16) -> np.ndarray[Any, Any]
 
 @pytest.mark.parametrize("transfer", [HLG, PQ])
 @pytest.mark.parametrize("name", ["hdr.mkv", "hdr.mp4"])
-def test_a_video_of_high_range_is_read_by_the_curve(
+def test_an_hdr_video_is_read_through_the_curve(
     make_clip: MakeClip, name: str, transfer: int
 ) -> None:
     how: dict[str, Any] = {}
@@ -160,7 +160,7 @@ def test_a_video_of_high_range_is_read_by_the_curve(
         assert np.abs(patch - wanted(colour, transfer)).max() <= 1, (colour, patch)
 
 
-def test_what_is_written_bears_the_tags_of_bt_709_and_its_colours(
+def test_the_output_is_tagged_bt_709_and_has_its_colours(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:
     source = make_hdr(make_clip, "hdr.mkv", HLG)
@@ -178,7 +178,7 @@ def test_what_is_written_bears_the_tags_of_bt_709_and_its_colours(
             assert np.abs(patch - wanted(colour, HLG)).max() <= 3, (colour, patch)
 
 
-def test_the_mastering_displays_peak_is_heeded(make_clip: MakeClip) -> None:
+def test_the_mastering_displays_peak_is_used(make_clip: MakeClip) -> None:
     display = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(40000000,50)"
     path = make_hdr(
         make_clip,
@@ -192,7 +192,7 @@ def test_the_mastering_displays_peak_is_heeded(make_clip: MakeClip) -> None:
         assert np.abs(patch - wanted(colour, PQ, 4000)).max() <= 1, (colour, patch)
 
 
-def test_primaries_of_bt_709_and_p3_are_widened_first() -> None:
+def test_primaries_of_bt_709_and_p3_are_converted_first() -> None:
     grey = np.full((4, 4, 3), 40000, np.uint16)
     red = np.zeros((4, 4, 3), np.uint16)
     red[..., 0] = 40000
@@ -205,7 +205,7 @@ def test_primaries_of_bt_709_and_p3_are_widened_first() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (2, 3), (1081, 64)])
-def test_any_size(shape: tuple[int, int]) -> None:
+def test_any_size_is_mapped(shape: tuple[int, int]) -> None:
     signal = np.full((*shape, 3), 30000, np.uint16)
     mapped = ToneMapper(PQ).map(signal)
     assert mapped.shape == (*shape, 3)
@@ -214,7 +214,7 @@ def test_any_size(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("pixel_format", ["yuv444p12le", "yuv422p10le", "gbrp10le"])
-def test_any_pixel_format_of_high_range(
+def test_any_hdr_pixel_format_is_mapped(
     make_clip: MakeClip, pixel_format: str, full_range: bool
 ) -> None:
     """Greys, which are the same in all of them."""

@@ -14,7 +14,9 @@ from tests.support.clips import MakeClip
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm"])
 @pytest.mark.parametrize("fragmented", [False, True])
-def test_cut_anywhere(make_clip: MakeClip, name: str, fragmented: bool) -> None:
+def test_a_file_cut_anywhere_is_recognised(
+    make_clip: MakeClip, name: str, fragmented: bool
+) -> None:
     how = {"codec": "libvpx-vp9"} if name == "a.webm" else {}
     if fragmented and name in ("a.mp4", "a.mov"):
         how["muxer_options"] = {"movflags": "frag_every_frame+empty_moov"}  # type: ignore[assignment]
@@ -31,13 +33,13 @@ def test_cut_anywhere(make_clip: MakeClip, name: str, fragmented: bool) -> None:
     assert missed <= 1
 
 
-def test_a_stream_of_unknown_length_is_whole(tmp_path: Path, make_clip: MakeClip) -> None:
+def test_a_stream_of_unknown_length_counts_as_whole(tmp_path: Path, make_clip: MakeClip) -> None:
     path = make_clip("live.mkv", muxer_options={"live": "1"})
     path.write_bytes(path.read_bytes()[:-20])
     assert not is_cut_short(path)
 
 
-def test_whole_length_ends_a_fragment(make_clip: MakeClip) -> None:
+def test_the_end_of_the_last_whole_fragment_is_found(make_clip: MakeClip) -> None:
     path = make_clip("f.mp4", muxer_options={"movflags": "frag_every_frame+empty_moov"})
     data = path.read_bytes()
     cut = data.rindex(b"mdat") - 30
@@ -51,7 +53,7 @@ def test_whole_length_ends_a_fragment(make_clip: MakeClip) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\0\0\0\x10ftyp", b"\x1a\x45\xdf\xa3"]))
-def test_any_bytes_are_survived(
+def test_any_bytes_cause_no_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, head: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any"

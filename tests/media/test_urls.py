@@ -31,7 +31,7 @@ def test_secrets_are_not_shown(location: str, shown: str) -> None:
     assert "sec" not in display_name(location)
 
 
-def test_paths_and_urls() -> None:
+def test_paths_and_urls_are_distinguished() -> None:
     assert local_path("a:b.mp4") == Path("a:b.mp4")
     assert local_path("C:/v.mp4") == Path("C:/v.mp4")
     assert local_path("file:///tmp/v.mp4") == Path("/tmp/v.mp4")

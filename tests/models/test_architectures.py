@@ -113,7 +113,7 @@ def test_every_architecture_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.architecture)
-def test_contract(case: Case, tmp_path: Path) -> None:
+def test_outputs_have_the_promised_shape(case: Case, tmp_path: Path) -> None:
     model = built(case.architecture, **case.options).eval()
     declared = getattr(model, "stride", case.stride)
     assert declared == case.stride
@@ -157,7 +157,7 @@ def test_contract(case: Case, tmp_path: Path) -> None:
     [case for case in CASES if case.architecture in ("unet", "smp-fpn")],
     ids=lambda case: case.architecture,
 )
-def test_a_missing_tensor_is_named(case: Case) -> None:
+def test_a_missing_tensor_is_reported_by_name(case: Case) -> None:
     model = built(case.architecture, **case.options)
     tensors = {name: value.numpy() for name, value in model.state_dict().items()}
     missing = sorted(tensors)[0]
@@ -203,7 +203,7 @@ def test_pspnet_gives_its_auxiliary_logits_in_training_only() -> None:
     assert isinstance(model.eval()(torch.randn(1, 3, 32, 32)), torch.Tensor)
 
 
-def test_deeplab_cuts_late_classifier_commutes_with_the_enlargement() -> None:
+def test_deeplab_cuts_late_classifier_commutes_with_upsampling() -> None:
     from torch.nn import functional
 
     model = built("deeplab-cut").eval()
@@ -227,7 +227,7 @@ def test_deeplab_cuts_late_classifier_commutes_with_the_enlargement() -> None:
         ("torchvision-fcn-resnet50", {"weights": "DEFAULT"}, "weights"),
     ],
 )
-def test_options_off_the_allow_list_are_refused(
+def test_options_outside_the_allow_list_are_refused(
     architecture: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
@@ -257,7 +257,7 @@ def test_leaky_relu_slope_reaches_the_unet() -> None:
         assert not np.allclose(steep(images).numpy(), flat(images).numpy(), atol=1e-3)
 
 
-def test_a_fine_head_begins_where_the_coarse_network_ended() -> None:
+def test_a_fine_head_starts_with_the_coarse_networks_output() -> None:
     options = {"stem": 8, "widths": [8, 8, 16, 16], "depths": [1, 1, 1, 1], "pyramid": 16}
     coarse = ResidualPyramid(classes=CLASSES, **options).eval()
     fine = ResidualPyramid(classes=CLASSES, fine=8, **options).eval()

@@ -6,7 +6,7 @@ from rtseg.models.normalisation import input_scaling, normalised
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def test_pixels_are_scaled_to_one_then_normalised_by_channel():
+def test_pixels_are_scaled_and_normalised_by_channel():
     images = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), np.uint8)
     batch = normalised(torch.from_numpy(images), mean=MEAN, std=STD)
     expected = (images / 255 - np.array(MEAN)) / np.array(STD)

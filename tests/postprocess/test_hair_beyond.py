@@ -30,7 +30,7 @@ def hair_overlap(labels, truth):
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_long_hair_is_whole(streamed):
+def test_long_hair_is_labelled_completely(streamed):
     truth = long_haired()
     segmenter = Segmenter(
         backend=PaintedBackend(input_height=256, input_width=256),
@@ -45,7 +45,7 @@ def test_long_hair_is_whole(streamed):
     assert hair_overlap(result.labels, truth) > 0.9
 
 
-def test_no_straight_edge_where_the_crop_ends():
+def test_hair_has_no_straight_edge_where_the_crop_ends():
     truth = long_haired()
     segmenter = Segmenter(
         backend=PaintedBackend(input_height=256, input_width=256),
@@ -70,7 +70,7 @@ def face_with(labels, crop, *, side=32):
     )
 
 
-def test_a_crop_that_shows_all_the_hair_needs_no_wider_one():
+def test_a_crop_with_all_the_hair_needs_no_wider_one():
     labels = np.zeros((480, 640), np.uint8)
     paint(labels, 320, 240, 120)
     crop = crop_around(320, 240, 200, 1.0)
@@ -83,7 +83,7 @@ def test_a_crop_that_shows_all_the_hair_needs_no_wider_one():
     assert wider_crop(face.probabilities, low, HELEN, height=480, width=640) is None
 
 
-def test_the_wider_crop_lies_towards_where_the_hair_goes():
+def test_the_wider_crop_is_shifted_towards_the_hair():
     labels = long_haired()
     crop = crop_around(320, 140, 160, 1.0)
     wide = wider_crop(face_with(labels, crop).probabilities, crop, HELEN, height=480, width=640)
@@ -93,7 +93,7 @@ def test_the_wider_crop_lies_towards_where_the_hair_goes():
     assert wide.box.centre[0] == pytest.approx(crop.box.centre[0], abs=4)
 
 
-def test_hair_of_others_and_hair_that_does_not_hang_together_is_left_out():
+def test_hair_of_others_and_unconnected_hair_is_excluded():
     labels = long_haired()
     cv2.rectangle(labels, (420, 60), (460, 400), HAIR, -1)  # somebody beside
     crop = crop_around(320, 140, 160, 1.0)
@@ -113,7 +113,7 @@ def test_hair_of_others_and_hair_that_does_not_hang_together_is_left_out():
     assert cut is None or cut[..., HAIR].sum() < 0.2 * beyond[..., HAIR].sum()
 
 
-def test_a_label_set_without_hair_or_background_has_none_beyond():
+def test_a_label_set_without_hair_or_background_needs_no_wider_crop():
     crop = Crop(box=Box(left=0, top=0, right=32, bottom=32))
     from rtseg.labels import BDD_DRIVABLE
 

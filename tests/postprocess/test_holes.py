@@ -25,7 +25,7 @@ def maps(labels: np.ndarray, second: int = HAIR) -> np.ndarray:
     return values
 
 
-def test_a_hole_in_hair_becomes_what_comes_second():
+def test_a_hole_in_hair_becomes_the_second_class():
     labels = head()
     labels[11:14, 30:34] = 0
     values = maps(labels)
@@ -44,7 +44,7 @@ def test_a_hole_in_hair_becomes_what_comes_second():
         np.s_[0:14, 31:32],  # a cleft from outside
     ],
 )
-def test_other_gaps_stay(hole: tuple[slice, slice]):
+def test_other_gaps_are_kept(hole: tuple[slice, slice]):
     labels = head()
     labels[hole] = 0
     values = maps(labels)
@@ -77,7 +77,7 @@ def one_by_one(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_many_spots_at_once_are_each_judged_by_what_lies_around_them(seed: int):
+def test_many_spots_are_judged_separately(seed: int):
     rng = np.random.default_rng(seed)
     labels = np.where(rng.random((48, 40)) < 0.8, HAIR, rng.integers(0, 11, (48, 40)))
     labels[rng.random(labels.shape) < 0.15] = 0

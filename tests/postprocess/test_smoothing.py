@@ -28,7 +28,7 @@ def maps(values):
     return np.dstack([1 - values, values])
 
 
-def test_strength_zero_hands_the_very_map_through():
+def test_strength_zero_returns_the_same_map():
     smoother = TrackSmoother(0.0)
     first, second = maps(0.2), maps(0.9)
     assert smoother(first, picture=picture(), crop=BOX, seconds=0.0) is first
@@ -53,7 +53,7 @@ def test_noise_on_a_still_picture_is_averaged_away():
     assert np.mean(smooth[20:]) == pytest.approx(0.5, abs=0.01)
 
 
-def test_probabilities_stay_probabilities_and_the_input_stays_as_it_is():
+def test_results_are_probabilities_and_the_input_is_unchanged():
     smoother = TrackSmoother(1.0)
     for index in range(5):
         before = maps(0.1 * index)
@@ -65,7 +65,7 @@ def test_probabilities_stay_probabilities_and_the_input_stays_as_it_is():
 
 
 @pytest.mark.parametrize("cells", [32, 64, 128, 256])
-def test_a_map_of_any_stride_is_steadied_where_nothing_moves_only(cells):
+def test_a_map_of_any_stride_is_smoothed_only_where_nothing_moves(cells):
     """As many cells as pixels too: one pixel's noise is no motion, and its motion no noise."""
     rng = np.random.default_rng(0)
     smoother = TrackSmoother(0.5)
@@ -84,7 +84,7 @@ def test_a_map_of_any_stride_is_steadied_where_nothing_moves_only(cells):
     assert np.abs(smooth[right] - raw[right]).mean() < 0.2 * np.abs(raw[right] - 0.5).mean()
 
 
-def test_what_moves_is_not_averaged():
+def test_moving_parts_are_not_averaged():
     smoother = TrackSmoother(1.0)
     for index in range(10):
         new = maps(index % 2)
@@ -92,7 +92,7 @@ def test_what_moves_is_not_averaged():
         assert np.abs(out - new).mean() < 0.1
 
 
-def test_a_change_in_one_corner_leaves_the_rest_steady():
+def test_a_change_in_one_corner_leaves_the_rest_smoothed():
     """An eye that closes: the change is let through there, at once."""
     smoother = TrackSmoother(0.5)
     open_eye = picture()
@@ -126,7 +126,7 @@ def test_labels_of_a_still_picture_flicker_at_most_two_fifths_as_often():
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_an_eye_that_closes_shows_within_two_frames(strength):
+def test_a_closing_eye_shows_within_two_frames(strength):
     """A tenth of the crop darkens and its class goes, at 30 frames a second, in sensor noise."""
     smoother = TrackSmoother(strength)
     is_eye = np.zeros((CELLS, CELLS), bool)
@@ -148,7 +148,7 @@ def test_an_eye_that_closes_shows_within_two_frames(strength):
 
 
 @pytest.mark.parametrize("pixels", [0.3, 1.0])
-def test_what_creeps_leaves_no_trail(pixels):
+def test_slow_movement_leaves_no_trail(pixels):
     """A border that moves by less than a cell a frame is not held back by the average."""
     smoother = TrackSmoother(1.0)
     for index in range(90):
@@ -174,7 +174,7 @@ def test_the_time_constant_does_not_depend_on_the_frame_rate(strength, fps):
         assert out[..., 1].mean() == pytest.approx(expected, rel=0.02)
 
 
-def test_a_slow_change_is_followed_with_the_same_time_constant_at_any_frame_rate():
+def test_a_slow_change_has_the_same_time_constant_at_any_frame_rate():
     """Fitted: a noisy picture whose light fades slowly, probabilities that drift."""
 
     def fitted(fps):
@@ -219,7 +219,7 @@ def test_a_crop_that_moves_over_a_still_picture_is_aligned():
     assert np.abs(out[..., 1].sum(1) - truth.sum()).max() < 0.3
 
 
-def test_what_comes_into_the_crop_has_no_past():
+def test_content_new_in_the_crop_has_no_past():
     """Everything looks alike, so only geometry can tell that the right half was not seen."""
     smoother = TrackSmoother(1.0)
     grey = np.full((256, 256, 3), 90, np.uint8)
@@ -231,7 +231,7 @@ def test_what_comes_into_the_crop_has_no_past():
 
 
 @pytest.mark.parametrize("seconds", [0.6, -1.0, 0.0])
-def test_a_gap_or_a_step_back_begins_anew(seconds):
+def test_a_gap_or_a_step_back_starts_again(seconds):
     smoother = TrackSmoother(1.0)
     smoother(maps(0.0), picture=picture(), crop=BOX, seconds=0.0)
     out = smoother(maps(1.0), picture=picture(), crop=BOX, seconds=seconds)
@@ -251,7 +251,7 @@ def test_strengths_out_of_range_are_refused(strength):
         TrackSmoother(strength)
 
 
-def test_stillness_tells_noise_from_motion():
+def test_stillness_separates_noise_from_motion():
     def guide(shift, noise, seed):
         crop = picture(shift, noise=noise, seed=seed).astype(np.float32)
         return crop.reshape(CELLS, 8, CELLS, 8, 3).mean((1, 3))
@@ -269,7 +269,7 @@ class TestCuts:
         assert cuts(dark)
         assert not cuts(dark)
 
-    def test_a_cut_between_dark_pictures_is_one(self):
+    def test_a_cut_between_dark_pictures_is_noticed(self):
         """Most of both is black: shares of colours say little, the places much."""
         left, right = np.zeros((90, 160, 3), np.uint8), np.zeros((90, 160, 3), np.uint8)
         left[20:70, 10:60] = 150
@@ -278,7 +278,7 @@ class TestCuts:
         assert not cuts(left)
         assert cuts(right)
 
-    def test_noise_motion_and_slow_fades_are_no_cuts(self):
+    def test_noise_motion_and_slow_fades_are_not_cuts(self):
         cuts = CutDetector()
         assert not any(cuts(picture(3 * i, noise=8, seed=i)) for i in range(20))
         cuts = CutDetector()
@@ -293,7 +293,7 @@ class TestCuts:
         assert not cuts(np.zeros((1, 1, 3), np.uint8))
 
 
-def test_what_comes_into_the_crop_is_compared_with_itself_only():
+def test_content_new_in_the_crop_is_compared_only_with_itself():
     """The past of cells that lay outside the crop before is not what lay at its edge."""
 
     def world(beyond):

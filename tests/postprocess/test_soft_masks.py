@@ -51,7 +51,7 @@ def steepest(alpha):
 
 @pytest.mark.parametrize("names", GROUPS)
 @pytest.mark.parametrize("roll_degrees", [0.0, 33.0])
-def test_it_never_contradicts_the_labels(names, roll_degrees):
+def test_a_soft_mask_never_contradicts_the_labels(names, roll_degrees):
     result = segmentation(one_face(roll_degrees, doubt=0.9))
     alpha, mask = result.alpha(*names), result.mask(*names)
     assert alpha.dtype == np.float32
@@ -64,7 +64,7 @@ def test_it_never_contradicts_the_labels(names, roll_degrees):
 
 @pytest.mark.parametrize("names", GROUPS)
 @pytest.mark.parametrize("roll_degrees", [0.0, 33.0])
-def test_edges_are_ramps_and_not_steps(names, roll_degrees):
+def test_edges_are_ramps(names, roll_degrees):
     part = one_face(roll_degrees)
     result = segmentation(part)
     alpha, mask = result.alpha(*names), result.mask(*names)
@@ -91,14 +91,14 @@ def test_a_single_class_is_its_interpolated_probability():
     assert np.percentile(off, 99) < 0.02
 
 
-def test_groups_that_cover_everything_leave_nothing():
+def test_groups_that_cover_everything_sum_to_one():
     result = segmentation(one_face(25.0))
     total = result.alpha("background") + result.alpha("all")
     np.testing.assert_allclose(total, 1, atol=1e-5)
     assert result.alpha("background")[0, 0] == 1
 
 
-def test_the_seam_between_two_classes_of_a_group_does_not_show():
+def test_no_seam_shows_between_two_classes_of_a_group():
     probabilities = np.zeros((16, 16, len(HELEN)), np.float32)
     probabilities[:8, :, 7] = 1  # the upper lip over the lower one
     probabilities[8:, :, 9] = 1
@@ -132,7 +132,7 @@ def test_a_face_in_front_covers_the_one_behind():
     assert shares[0].alpha[hidden].mean() < 0.1
 
 
-def test_the_crops_of_one_face_are_one_share():
+def test_the_crops_of_one_face_are_merged():
     wide = CropProbabilities(
         probabilities=head_map(1), crop=crop_at(160.5, 120, 200, 10.0), track_id=1
     )
@@ -146,7 +146,7 @@ def test_the_crops_of_one_face_are_one_share():
     assert share.alpha.max() <= 1 + 1e-5
 
 
-def test_hair_that_a_crop_cuts_off_fades_out_at_its_edge():
+def test_hair_cut_off_by_a_crop_fades_out_at_its_edge():
     probabilities = np.zeros((16, 16, len(HELEN)), np.float32)
     probabilities[:, :, 10] = 1
     part = CropProbabilities(probabilities=probabilities, crop=crop_at(160, 120, 128), track_id=1)
@@ -157,7 +157,7 @@ def test_hair_that_a_crop_cuts_off_fades_out_at_its_edge():
     assert steepest(alpha[80:160]) < 0.15
 
 
-def test_holes_that_were_filled_are_full():
+def test_filled_holes_have_full_shares():
     part = one_face()
     filled = part.probabilities.copy()
     filled[10:14, 30:34] = 0

@@ -49,7 +49,7 @@ def assert_leads(labels, dense):
     height=st.integers(1, 130),
     width=st.integers(1, 130),
 )
-def test_whole_labels_are_those_of_dense_interpolation(
+def test_labels_of_a_picture_equal_dense_interpolation(
     seed, rows, columns, classes, sharpness, height, width
 ):
     values = probabilities(seed, rows, columns, classes, sharpness)
@@ -69,9 +69,7 @@ def test_whole_labels_are_those_of_dense_interpolation(
     box_height=st.floats(0.5, 300),
     sharpness=st.sampled_from([0.5, 5.0]),
 )
-def test_pasted_labels_are_those_of_dense_interpolation(
-    seed, left, top, box_width, box_height, sharpness
-):
+def test_pasted_labels_equal_dense_interpolation(seed, left, top, box_width, box_height, sharpness):
     values = probabilities(seed, 16, 12, 5, sharpness)
     box = Box(left=left, top=top, right=left + box_width, bottom=top + box_height)
     labels = np.full((80, 100), 77, np.uint8)
@@ -83,7 +81,7 @@ def test_pasted_labels_are_those_of_dense_interpolation(
     assert_leads(labels[inside][None], dense[inside][None])
 
 
-def test_agrees_with_pytorch():
+def test_labels_agree_with_pytorch():
     import torch
 
     values = probabilities(1, 64, 64, 11, 4.0)
@@ -106,7 +104,7 @@ def test_a_class_that_leads_at_no_corner_can_win_inside():
     assert (labels[:, 20] == 2).all()
 
 
-def test_a_straight_border_has_no_staircase():
+def test_a_straight_border_is_smooth():
     # a diagonal edge, as soft as a network's, at 8 pixels a cell
     rows, columns = np.mgrid[:32, :32]
     edge = (1 / (1 + np.exp(-1.5 * (columns - 0.7 * rows - 5)))).astype(np.float32)
@@ -116,7 +114,7 @@ def test_a_straight_border_has_no_staircase():
     assert np.abs(first - line).max() < 1.5
 
 
-def test_background_leaves_what_lies_under_it():
+def test_background_does_not_overwrite_labels_below_it():
     values = np.zeros((8, 8, 2), np.float32)
     values[..., 0] = 1
     values[2:6, 2:6] = (0, 1)
@@ -128,7 +126,7 @@ def test_background_leaves_what_lies_under_it():
     assert set(np.unique(labels)) == {1, 9}
 
 
-def test_borders_between_pixels_only():
+def test_borders_are_found_between_pixels():
     """A frame that shows a corner of a crop, without a border in it, and one cell of many."""
     values = np.zeros((16, 16, 2), np.float32)
     values[..., 0] = 1
@@ -186,9 +184,7 @@ class TestTurned:
         classes=st.integers(1, 12),
         sharpness=st.sampled_from([0.5, 5.0]),
     )
-    def test_labels_are_those_of_dense_interpolation(
-        self, seed, x, y, side, roll, classes, sharpness
-    ):
+    def test_labels_equal_dense_interpolation(self, seed, x, y, side, roll, classes, sharpness):
         values = probabilities(seed, 16, 16, classes, sharpness)
         crop = Crop(box=box_around(x, y, side, side), roll_degrees=roll)
         labels = np.full((80, 100), 77, np.uint8)
@@ -201,7 +197,7 @@ class TestTurned:
         assert (dense[both].max(1) - chosen).max(initial=0) < 2e-3
 
     @pytest.mark.parametrize("roll", [-150, -90, -37, 1, 20, 45, 90, 180])
-    def test_a_disc_goes_round_to_its_place_within_half_a_pixel(self, roll):
+    def test_a_rotated_disc_is_within_half_a_pixel(self, roll):
         """From a known place in the frame into the crop's cells, and back into the frame."""
         crop = Crop(box=box_around(150, 140, 256, 256), roll_degrees=roll)
         centres = (np.arange(64) + 0.5) * 4
@@ -218,7 +214,7 @@ class TestTurned:
         wrong = (labels == 1) != (np.hypot(pixel_x - 190.25, pixel_y - 115.5) < 40)
         assert off[wrong].max(initial=0) < 0.5
 
-    def test_a_quarter_turn_is_the_upright_result_turned(self):
+    def test_a_quarter_turn_equals_the_rotated_upright_result(self):
         values = probabilities(3, 32, 32, 6, 3.0)
         box = box_around(60, 60, 100, 100)
         upright, turned = np.zeros((120, 120), np.uint8), np.zeros((120, 120), np.uint8)
@@ -226,7 +222,7 @@ class TestTurned:
         paste(turned, values, Crop(box=box, roll_degrees=90), transparent=None)
         assert (np.rot90(upright, -1) == turned).mean() > 0.999
 
-    def test_background_leaves_what_lies_under_it(self):
+    def test_background_does_not_overwrite_labels_below_it(self):
         values = np.zeros((8, 8, 2), np.float32)
         values[..., 0] = 1
         values[2:6, 2:6] = (0, 1)
@@ -236,7 +232,7 @@ class TestTurned:
         assert set(np.unique(labels)) == {1, 9}
         assert labels[40, 40] == 1
 
-    def test_a_map_of_very_many_borders(self):
+    def test_a_map_with_very_many_borders_works(self):
         """More cells with a border than 16 bits count."""
         values = np.zeros((300, 300, 2), np.float32)
         values[(np.indices((300, 300)).sum(0) % 2 == 0), 0] = 1
@@ -248,7 +244,7 @@ class TestTurned:
         chosen = np.take_along_axis(dense, labels[..., None].astype(int), 2)[..., 0]
         assert (dense.max(2) - chosen).max() < 2e-2
 
-    def test_outside_the_frame_writes_nothing(self):
+    def test_a_crop_outside_the_frame_writes_nothing(self):
         labels = np.full((20, 20), 7, np.uint8)
         values = np.ones((4, 4, 1), np.float32)
         for x in (-30, -7, 28, 45):

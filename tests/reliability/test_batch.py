@@ -54,7 +54,7 @@ def test_a_bad_file_does_not_stop_the_rest(
     assert "Traceback" not in result.err
 
 
-def test_resume_skips_what_is_finished_and_redoes_what_is_not(
+def test_resume_skips_finished_files_and_redoes_unfinished_ones(
     run: Run, make_clip: MakeClip, tmp_path: Path
 ) -> None:
     clips = [make_clip(name, ticks=range(3)) for name in ("a.mp4", "b.mp4")]
@@ -76,7 +76,7 @@ def test_resume_skips_what_is_finished_and_redoes_what_is_not(
     assert "b.part.mp4: left by an earlier run that was interrupted; kept" in result.err
 
 
-def test_what_was_interrupted_counts_as_unfinished(
+def test_an_interrupted_file_counts_as_unfinished(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     planned = jobs(tmp_path, "a.mp4", "b.mp4", "c.mp4")
@@ -109,7 +109,7 @@ def test_the_exit_code_is_the_first_failures(tmp_path: Path, error: Exception, c
     assert ran == ["a.mp4", "b.mp4"]
 
 
-def test_what_would_fail_for_all_ends_the_run(tmp_path: Path) -> None:
+def test_an_error_that_affects_all_inputs_ends_the_run(tmp_path: Path) -> None:
     def run_one(job: Job) -> int:
         raise ModelError("is none")
 
@@ -117,7 +117,7 @@ def test_what_would_fail_for_all_ends_the_run(tmp_path: Path) -> None:
         run_batch(jobs(tmp_path, "a.mp4", "b.mp4"), run_one, resume=False, quiet=True)
 
 
-def test_names_and_containers(tmp_path: Path) -> None:
+def test_names_and_containers_of_outputs(tmp_path: Path) -> None:
     planned = jobs(tmp_path, "x/a.mp4", "b.MOV", "c.avi", "http://u:p@host/d.ts?token=x")
     names = [job.files[0].name for job in planned]
     assert names == ["a.mp4", "b.mov", "c.mkv", "d.ts"]
@@ -147,7 +147,7 @@ def test_impossible_batches_are_refused_before_the_start(
         )
 
 
-def test_an_input_in_the_output_folder_is_not_written_over(
+def test_an_input_in_the_output_folder_is_not_overwritten(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:
     clips = [str(make_clip(name)) for name in ("a.mp4", "b.mp4")]

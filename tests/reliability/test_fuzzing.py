@@ -63,7 +63,9 @@ CHECKPOINT_FIELDS = [*CHECKPOINT, *(f"label_set.{name}" for name in CHECKPOINT["
 
 @BRIEF
 @given(st.dictionaries(st.sampled_from(CHECKPOINT_FIELDS), JSON, min_size=1, max_size=3))
-def test_a_checkpoint_that_says_anything(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_checkpoint_with_any_header_is_read_or_refused(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
     path = tmp_path / "model.safetensors"
     text = json.dumps(changed(CHECKPOINT, changes, "label_set"))
     path.write_bytes(described(text.encode()))
@@ -87,7 +89,9 @@ def test_a_checkpoint_that_says_anything(tmp_path: Path, changes: dict[str, Any]
     ),
     st.binary(max_size=64),
 )
-def test_tensors_of_any_shape(tmp_path: Path, tensors: dict[str, Any], data: bytes) -> None:
+def test_tensors_of_any_shape_are_read_or_refused(
+    tmp_path: Path, tensors: dict[str, Any], data: bytes
+) -> None:
     path = tmp_path / "model.safetensors"
     raw = json.dumps({"__metadata__": {"rtseg": json.dumps(CHECKPOINT)}, **tensors}).encode()
     path.write_bytes(len(raw).to_bytes(8, "little") + raw + data)
@@ -104,7 +108,7 @@ MANIFEST_FIELDS = [*MANIFEST, *(f"header.{name}" for name in MANIFEST["header"])
     st.sampled_from([None, *MANIFEST]),
     st.none() | st.integers(0, 2000),
 )
-def test_a_manifest_that_says_anything(
+def test_a_manifest_with_any_content_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory,
     changes: dict[str, Any],
     missing: str | None,
@@ -136,7 +140,9 @@ def test_a_manifest_that_says_anything(
     ),
     st.none() | st.integers(0, 10**4),
 )
-def test_an_onnx_file_of_any_bytes(edits: list[tuple[int, int, bytes]], cut: int | None) -> None:
+def test_an_onnx_file_of_any_bytes_is_read_or_refused(
+    edits: list[tuple[int, int, bytes]], cut: int | None
+) -> None:
     data = seeds()["onnx"]
     for place, removed, added in edits:
         place %= len(data) + 1

@@ -74,9 +74,7 @@ def test_a_playlist_from_a_server_reaches_nothing(kind: str, says: str) -> None:
         assert other.clients == []
 
 
-def test_a_trusted_playlist_is_read_where_it_is_permitted(
-    make_clip: MakeClip, tmp_path: Path
-) -> None:
+def test_a_trusted_playlist_is_read_if_permitted(make_clip: MakeClip, tmp_path: Path) -> None:
     make_clip("part.ts", ticks=range(5))
     path = tmp_path / "list.m3u8"
     path.write_text(PLAYLISTS["m3u8"].format(target="part.ts"))
@@ -134,7 +132,7 @@ def test_four_gigapixels_take_no_memory(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["evil.safetensors", "evil.pt", "evil.pth", "evil.onnx"])
-def test_a_model_with_code_in_it_is_refused_and_not_run(
+def test_a_model_containing_code_is_refused_and_not_run(
     run: Run, make_clip: MakeClip, tmp_path: Path, name: str
 ) -> None:
     """Both as PyTorch packs it today (a zip with a pickle in it) and as it once did."""

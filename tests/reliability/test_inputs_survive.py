@@ -76,7 +76,7 @@ def pictures(folder: Path, names: list[str]) -> Path:
 
 @pytest.mark.parametrize("name", ["out.part.mp4", "out.0123abcd.part.mp4", "out.part.part.mp4"])
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
-def test_going_on_from_a_part(
+def test_a_part_file_can_be_an_input(
     run: Run, make_clip: MakeClip, tmp_path: Path, name: str, overwrite: tuple[str, ...]
 ) -> None:
     part = make_clip(name, ticks=range(30))
@@ -89,7 +89,9 @@ def test_going_on_from_a_part(
 
 
 @posix
-def test_the_part_of_a_killed_run_is_kept_and_named(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_the_part_file_of_a_killed_run_is_kept_and_named(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
     clip, out = make_clip("in.mkv", ticks=range(400)), tmp_path / "out.mp4"
     with start("video", clip, "-o", out, seconds=0.02) as process:
         wait_until_ready(process)
@@ -111,7 +113,9 @@ def test_the_part_of_a_killed_run_is_kept_and_named(make_clip: MakeClip, tmp_pat
 
 
 @posix
-def test_the_part_of_a_killed_label_archive_is_kept(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_the_part_file_of_a_killed_label_archive_is_kept(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
     clip = make_clip("in.mkv", ticks=range(400))
     outputs = ["--labels", tmp_path / "a.npz", "--json", tmp_path / "a.jsonl"]
     with start("video", clip, *outputs, seconds=0.02) as process:
@@ -196,7 +200,7 @@ SPELLINGS = [
 @posix
 @pytest.mark.parametrize("spelled", SPELLINGS)
 @pytest.mark.parametrize("side", ["input", "output"])
-def test_an_input_by_another_name(
+def test_an_input_under_another_name_is_protected(
     run: Run, make_clip: MakeClip, tmp_path: Path, spelled: Callable[[Path], str], side: str
 ) -> None:
     (tmp_path / "clips" / "sub").mkdir(parents=True)
@@ -213,7 +217,9 @@ def test_an_input_by_another_name(
 
 @posix
 @pytest.mark.parametrize("option", ["-o", "--labels", "--json"])
-def test_every_kind_of_output(run: Run, make_clip: MakeClip, tmp_path: Path, option: str) -> None:
+def test_every_kind_of_output_is_refused(
+    run: Run, make_clip: MakeClip, tmp_path: Path, option: str
+) -> None:
     clip = make_clip("in.mkv")
     (tmp_path / "link.mkv").symlink_to(clip)
     for output in (clip, tmp_path / "link.mkv"):
@@ -223,7 +229,7 @@ def test_every_kind_of_output(run: Run, make_clip: MakeClip, tmp_path: Path, opt
         assert "is the input itself" in result.error
 
 
-def test_the_model_is_an_input_too(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+def test_the_model_is_protected_too(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
     clip, model = make_clip("in.mp4"), tmp_path / "model.safetensors"
     model.write_bytes(b"weights")
     with unharmed(model):
@@ -232,14 +238,14 @@ def test_the_model_is_an_input_too(run: Run, make_clip: MakeClip, tmp_path: Path
     assert "is the input itself" in result.error
 
 
-def test_bench_spares_its_input(run: Run, make_clip: MakeClip) -> None:
+def test_bench_protects_its_input(run: Run, make_clip: MakeClip) -> None:
     clip = make_clip("in.mp4")
     with unharmed(clip):
         assert run("bench", "--input", clip, "--json", clip).code == 2
 
 
 @posix
-def test_standard_input_and_output_are_files_too(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_standard_input_and_output_are_protected_too(make_clip: MakeClip, tmp_path: Path) -> None:
     clip = make_clip("in.mkv", ticks=range(5))
     with unharmed(clip), clip.open("rb") as file:
         with start("video", "-", "-o", clip, "--overwrite", stdin=file) as process:
@@ -261,7 +267,9 @@ LISTS = {
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_what_a_playlist_names(run: Run, make_clip: MakeClip, tmp_path: Path, name: str) -> None:
+def test_files_named_in_a_playlist_are_protected(
+    run: Run, make_clip: MakeClip, tmp_path: Path, name: str
+) -> None:
     for clip in ("a.ts", "b.ts"):
         make_clip(clip, ticks=range(10))
     (tmp_path / name).write_text(LISTS[name])
@@ -281,7 +289,7 @@ def test_what_a_playlist_names(run: Run, make_clip: MakeClip, tmp_path: Path, na
     assert result.code == 2, result.err
 
 
-def test_a_playlist_that_names_itself_ends(tmp_path: Path) -> None:
+def test_a_playlist_that_names_itself_is_read_once(tmp_path: Path) -> None:
     from rtseg.sources.read_files import read_by
 
     one, two = tmp_path / "one.m3u8", tmp_path / "two.m3u8"
@@ -336,7 +344,7 @@ def test_stills_are_never_replaced(
     assert "is one of the inputs" in result.error or "is the input itself" in result.error
 
 
-def test_a_part_of_the_stills_spares_the_others(run: Run, tmp_path: Path) -> None:
+def test_a_selection_of_the_stills_protects_the_others(run: Run, tmp_path: Path) -> None:
     shots = pictures(tmp_path / "shots", STILLS)
     with unharmed(shots):
         result = run(
@@ -347,7 +355,7 @@ def test_a_part_of_the_stills_spares_the_others(run: Run, tmp_path: Path) -> Non
 
 
 @posix
-def test_labels_in_the_folder_of_the_stills(run: Run, tmp_path: Path) -> None:
+def test_labels_in_the_folder_of_the_stills_are_refused(run: Run, tmp_path: Path) -> None:
     shots = pictures(tmp_path / "shots", STILLS)
     with unharmed(shots):
         result = run("video", shots, "--labels", shots, "--overwrite")
@@ -358,7 +366,7 @@ def test_labels_in_the_folder_of_the_stills(run: Run, tmp_path: Path) -> None:
 @posix
 @pytest.mark.parametrize("folder", ["photos", "linked", "photos/../photos", "second"])
 @pytest.mark.parametrize("option", ["-o", "--labels"])
-def test_image_spares_its_inputs(run: Run, tmp_path: Path, folder: str, option: str) -> None:
+def test_image_protects_its_inputs(run: Run, tmp_path: Path, folder: str, option: str) -> None:
     photos = pictures(tmp_path / "photos", ["a.png", "b.png"])
     (tmp_path / "linked").symlink_to(photos)
     (tmp_path / "second").mkdir()
@@ -376,7 +384,7 @@ def test_image_spares_its_inputs(run: Run, tmp_path: Path, folder: str, option: 
 @posix
 @pytest.mark.parametrize("folder", ["clips", "linked", "clips/../clips"])
 @pytest.mark.parametrize("option", ["-o", "--labels"])
-def test_batches_spare_every_input(
+def test_batches_protect_every_input(
     run: Run, make_clip: MakeClip, tmp_path: Path, folder: str, option: str
 ) -> None:
     (tmp_path / "clips").mkdir()
@@ -390,7 +398,7 @@ def test_batches_spare_every_input(
 
 
 @posix
-def test_the_output_of_one_is_the_input_of_another(
+def test_an_output_that_is_another_ones_input_is_refused(
     run: Run, make_clip: MakeClip, tmp_path: Path
 ) -> None:
     for folder in ("one", "two", "out"):
@@ -403,7 +411,7 @@ def test_the_output_of_one_is_the_input_of_another(
     assert "is the input itself" in result.error
 
 
-def test_an_interrupted_batch_keeps_what_was_finished_before(tmp_path: Path) -> None:
+def test_an_interrupted_batch_keeps_files_finished_before(tmp_path: Path) -> None:
     from rtseg.cli.several import plan_batch, run_batch
 
     out = tmp_path / "out"
@@ -424,7 +432,7 @@ def test_an_interrupted_batch_keeps_what_was_finished_before(tmp_path: Path) -> 
 # --- cameras and windows ---
 
 
-def test_a_recording_never_replaces_what_it_plays(
+def test_a_recording_never_replaces_the_file_being_played(
     run: Run, make_clip: MakeClip, tmp_path: Path
 ) -> None:
     clip = make_clip("in.mp4", ticks=range(3))
@@ -435,7 +443,7 @@ def test_a_recording_never_replaces_what_it_plays(
             assert "is the input itself" in result.error
 
 
-def test_snapshots_and_recordings_of_one_second(
+def test_snapshots_and_recordings_of_one_second_get_separate_names(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rtseg.controls import Controls
@@ -503,7 +511,7 @@ KINDS = ["out.mp4", "out.mkv", "out.webm", "pictures", "labels", "labels.mkv", "
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_no_sink_replaces_what_is_read(tmp_path: Path, kind: str, overwrite: bool) -> None:
+def test_no_sink_replaces_a_file_being_read(tmp_path: Path, kind: str, overwrite: bool) -> None:
     sink, path = make_sink(kind, tmp_path, overwrite=overwrite)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"read")
@@ -518,7 +526,7 @@ def test_no_sink_replaces_what_is_read(tmp_path: Path, kind: str, overwrite: boo
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_input_that_comes_to_lie_there_meanwhile(tmp_path: Path, kind: str) -> None:
+def test_an_input_that_appears_at_the_outputs_path_is_kept(tmp_path: Path, kind: str) -> None:
     """Moved there while the run goes on: still what is read."""
     sink, path = make_sink(kind, tmp_path, overwrite=True)
     source = tmp_path / "source.bin"
@@ -537,7 +545,7 @@ def test_an_input_that_comes_to_lie_there_meanwhile(tmp_path: Path, kind: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_writers_without_overwrite(tmp_path: Path, kind: str) -> None:
+def test_a_second_writer_without_overwrite_is_refused(tmp_path: Path, kind: str) -> None:
     first, path = make_sink(kind, tmp_path, overwrite=False)
     second, _ = make_sink(kind, tmp_path, overwrite=False)
     first.open(INFO, width=64, height=48)
@@ -554,7 +562,7 @@ def test_two_writers_without_overwrite(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_writers_without_locks(
+def test_two_writers_without_locks_do_no_damage(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No cache folder, or two machines on one network share: the later one is refused."""
@@ -574,7 +582,7 @@ def test_two_writers_without_locks(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("pictures", "labels")])
-def test_of_two_writers_with_overwrite_the_later_one_wins(tmp_path: Path, kind: str) -> None:
+def test_of_two_writers_with_overwrite_the_last_to_finish_wins(tmp_path: Path, kind: str) -> None:
     first, path = make_sink(kind, tmp_path, overwrite=True)
     second, _ = make_sink(kind, tmp_path, overwrite=True)
     for sink in (first, second):
@@ -596,7 +604,9 @@ def test_of_two_writers_with_overwrite_the_later_one_wins(tmp_path: Path, kind: 
 
 @posix
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
-def test_two_runs_at_once(make_clip: MakeClip, tmp_path: Path, overwrite: tuple[str, ...]) -> None:
+def test_two_commands_at_once_do_no_damage(
+    make_clip: MakeClip, tmp_path: Path, overwrite: tuple[str, ...]
+) -> None:
     clip, out = make_clip("in.mkv", ticks=range(60)), tmp_path / "out.mp4"
     with unharmed(clip):
         runs = [start("video", clip, "-o", out, *overwrite, seconds=0.01) for _ in range(3)]
@@ -608,7 +618,7 @@ def test_two_runs_at_once(make_clip: MakeClip, tmp_path: Path, overwrite: tuple[
     assert not parts_of(out)
 
 
-def test_a_picture_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+def test_a_picture_that_appears_during_the_run_is_kept(tmp_path: Path) -> None:
     sink = open_sink(str(tmp_path / "%03d.png"))
     sink.open(INFO, width=64, height=48)
     write_some(sink, 0, 2)
@@ -619,7 +629,7 @@ def test_a_picture_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("patterns", [("%06d.png", ""), ("%06d.png",) * 2, ("%06d.png", "./")])
-def test_views_and_labels_in_one_folder(
+def test_views_and_labels_in_one_folder_are_refused(
     run: Run, make_clip: MakeClip, tmp_path: Path, patterns: tuple[str, str]
 ) -> None:
     clip, out = make_clip("in.mp4", ticks=range(3)), tmp_path / "out"
@@ -631,7 +641,9 @@ def test_views_and_labels_in_one_folder(
 
 
 @posix
-def test_an_output_that_is_no_file(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+def test_an_output_that_is_a_device_is_refused(
+    run: Run, make_clip: MakeClip, tmp_path: Path
+) -> None:
     pipe = tmp_path / "pipe.mp4"
     os.mkfifo(pipe)
     result = run("video", make_clip("in.mkv", ticks=range(2)), "-o", pipe, "--overwrite")
@@ -640,7 +652,7 @@ def test_an_output_that_is_no_file(run: Run, make_clip: MakeClip, tmp_path: Path
     assert pipe.is_fifo()
 
 
-def test_the_demo_replaces_only_its_own(run: Run, tmp_path: Path) -> None:
+def test_the_demo_replaces_only_its_own_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "holiday.mp4").write_bytes(b"mine")
     (tmp_path / "x-input.mp4").write_bytes(b"mine")
     with unharmed(tmp_path):
@@ -651,7 +663,7 @@ def test_the_demo_replaces_only_its_own(run: Run, tmp_path: Path) -> None:
 
 
 @posix
-def test_an_exported_model_spares_its_checkpoint(run: Run, tmp_path: Path) -> None:
+def test_an_exported_model_does_not_replace_its_checkpoint(run: Run, tmp_path: Path) -> None:
     model = Path(rtseg.__file__).parent / "weights" / "face-parts.safetensors"
     (tmp_path / "model.safetensors").write_bytes(model.read_bytes())
     (tmp_path / "model.onnx").symlink_to(tmp_path / "model.safetensors")
@@ -661,7 +673,7 @@ def test_an_exported_model_spares_its_checkpoint(run: Run, tmp_path: Path) -> No
     assert "is the model itself" in result.error
 
 
-def test_predictions_of_training_spare_their_pictures(tmp_path: Path) -> None:
+def test_predictions_of_training_do_not_replace_their_pictures(tmp_path: Path) -> None:
     photos = pictures(tmp_path / "photos", ["a.png"])
     checkpoint = Path(rtseg.__file__).parent / "weights" / "face-parts.safetensors"
     words = ["predict", str(checkpoint), str(photos / "a.png"), "-o", str(photos)]

@@ -37,7 +37,7 @@ def check_counts(run: SimulatedRun, frames: int, dropped: int) -> None:
     assert run.most_alive <= 6, "memory is flat"
 
 
-def test_a_minute_with_a_slow_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minute_with_a_slow_network_stays_recent(monkeypatch: pytest.MonkeyPatch) -> None:
     """30 pictures a second, 200 ms of inference: no frame is older than an inference and two."""
     run = SimulatedRun(seconds=60, interval=INTERVAL, inference=INFERENCE)
     monkeypatch.setattr("rtseg.runtime.statistics.time", run.time_module)
@@ -51,7 +51,7 @@ def test_a_minute_with_a_slow_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_an_uneven_camera_and_network(seed: int) -> None:
+def test_an_uneven_camera_and_network_stay_recent(seed: int) -> None:
     jitter = 0.6
     run = SimulatedRun(seconds=15, interval=INTERVAL, inference=INFERENCE, jitter=jitter, seed=seed)
     summary = run.run()
@@ -70,7 +70,9 @@ def test_an_uneven_camera_and_network(seed: int) -> None:
         (0.2, 0.3, 2, 1),  # both are slow: a finished frame waits while the next is computed
     ],
 )
-def test_a_slow_output(inference: float, output: float, inferences: int, intervals: int) -> None:
+def test_a_slow_output_stays_recent(
+    inference: float, output: float, inferences: int, intervals: int
+) -> None:
     run = SimulatedRun(seconds=10, interval=INTERVAL, inference=inference, output=output)
     summary = run.run()
     promised = inferences * inference + intervals * INTERVAL
@@ -134,7 +136,7 @@ def resident_mb() -> float:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_minute_in_real_time() -> None:
+def test_a_minute_in_real_time_stays_recent() -> None:
     inferences: dict[int, float] = {}
 
     def slow(frame: Frame) -> Segmentation:

@@ -46,7 +46,7 @@ def long_clip(make_clip: MakeClip) -> Path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
 @pytest.mark.parametrize("command", ["camera", "video"])
-def test_a_page_rests_until_somebody_looks(command: str, long_clip: Path) -> None:
+def test_the_network_rests_until_somebody_opens_the_page(command: str, long_clip: Path) -> None:
     with start(command, long_clip, "--web", "127.0.0.1:0") as process:
         host, _ = address_of(process)
         time.sleep(1.0)
@@ -63,7 +63,7 @@ def test_a_page_rests_until_somebody_looks(command: str, long_clip: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
-def test_what_the_page_asks_is_done_in_the_run(long_clip: Path) -> None:
+def test_requests_from_the_page_reach_the_run(long_clip: Path) -> None:
     with start("camera", long_clip, "--web", "0", "--always") as process:
         host, _ = address_of(process)
         connection = http.client.HTTPConnection(host, timeout=20)
@@ -111,7 +111,7 @@ def test_every_frame_of_a_file_goes_into_a_playlist(make_clip: MakeClip, tmp_pat
 @pytest.mark.parametrize(
     "output", ["ftp://host/x", "srt://host:1", "rtmp:/host/live", "whatever://x/y.mp4"]
 )
-def test_an_unknown_scheme_is_one_line_and_makes_nothing(
+def test_an_unknown_scheme_is_one_line_and_creates_nothing(
     output: str, run: Run, make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = make_clip()
@@ -140,7 +140,7 @@ def test_an_unknown_scheme_is_one_line_and_makes_nothing(
         (("serve", "--max-visitors", "0"), 2, "--max-visitors: 0 is out of range"),
     ],
 )
-def test_wrong_options(
+def test_wrong_options_are_refused(
     arguments: tuple[str, ...], code: int, says: str, run: Run, make_clip: MakeClip
 ) -> None:
     clip = str(make_clip())
@@ -153,14 +153,14 @@ def test_wrong_options(
     not sys.platform.startswith("linux") or any(Path("/sys/devices/virtual").glob("video4linux/*")),
     reason="there is a device, or another system",
 )
-def test_a_virtual_camera_that_cannot_be_says_what_to_do(run: Run, make_clip: MakeClip) -> None:
+def test_an_unavailable_virtual_camera_says_what_to_do(run: Run, make_clip: MakeClip) -> None:
     result = run("camera", make_clip(), "--virtual-camera")
     assert result.code == 5
     assert "exclusive_caps=1" in result.error
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
-def test_serve_says_where_it_is_and_ends_in_order() -> None:
+def test_serve_prints_its_address_and_shuts_down_cleanly() -> None:
     with start("serve", "--web", "0.0.0.0:0", "-q") as process:
         host, _ = address_of(process)
         assert host.startswith("127.0.0.1:")

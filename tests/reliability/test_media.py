@@ -39,7 +39,7 @@ def check_frames(frames: list[Frame]) -> None:
 
 @pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv", "cut.avi"])
 @pytest.mark.parametrize("percent", [10, 30, 50, 70, 90])
-def test_a_file_cut_anywhere(make_clip: MakeClip, name: str, percent: int) -> None:
+def test_a_file_cut_anywhere_is_read(make_clip: MakeClip, name: str, percent: int) -> None:
     options = {"muxer_options": {"movflags": "faststart"}} if name.endswith("mp4") else {}
     path = make_clip(name, ticks=range(50), **options)
     data = path.read_bytes()
@@ -67,19 +67,19 @@ def flip_bits(make: Callable[[str], Path], count: int) -> None:
         check_frames(frames)
 
 
-def test_flipped_bits(make_clip: MakeClip) -> None:
+def test_flipped_bits_cause_no_crash(make_clip: MakeClip) -> None:
     flip_bits(lambda name: make_clip(name, ticks=range(12)), 24)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_flipped_bits_in_500_files(make_clip: MakeClip) -> None:
+def test_flipped_bits_in_500_files_cause_no_crash(make_clip: MakeClip) -> None:
     flip_bits(lambda name: make_clip(name, ticks=range(12)), 500)
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 100, 5000])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".gif"])
-def test_random_bytes_are_one_line(tmp_path: Path, size: int, suffix: str) -> None:
+def test_random_bytes_are_reported_in_one_line(tmp_path: Path, size: int, suffix: str) -> None:
     path = tmp_path / f"noise{suffix}"
     path.write_bytes(np.random.default_rng(size).bytes(size))
     frames, error = attempt(path)
@@ -99,7 +99,7 @@ def comb(count: int) -> list[np.ndarray[Any, Any]]:
 
 
 @pytest.mark.parametrize("name", ["interlaced.mkv", "interlaced.mp4"])
-def test_interlaced_video_is_made_whole(make_clip: MakeClip, tmp_path: Path, name: str) -> None:
+def test_interlaced_video_is_deinterlaced(make_clip: MakeClip, tmp_path: Path, name: str) -> None:
     images = comb(12)
     options = {"preset": "ultrafast", "crf": "5", "x264-params": "tff=1"}
     path = make_clip(name, images=images, ticks=range(12), options=options)
@@ -116,14 +116,14 @@ def test_interlaced_video_is_made_whole(make_clip: MakeClip, tmp_path: Path, nam
     assert frame_times(out) == frame_times(path)
 
 
-def test_progressive_video_is_left_alone(make_clip: MakeClip) -> None:
+def test_progressive_video_is_not_filtered(make_clip: MakeClip) -> None:
     path = make_clip(images=comb(6), ticks=range(6), options={"crf": "1", "preset": "ultrafast"})
     for frame, image in zip(read_frames(path), comb(6), strict=True):
         assert np.abs(frame.image.astype(int) - image).mean() < 3
 
 
 @pytest.mark.parametrize("size", [(2, 2), (3, 5), (641, 481), (16, 1080)])
-def test_odd_sizes_come_through(make_clip: MakeClip, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_odd_sizes_are_kept(make_clip: MakeClip, tmp_path: Path, size: tuple[int, int]) -> None:
     width, height = size
     images = [np.full((height, width, 3), level, np.uint8) for level in (10, 120, 240)]
     path = make_clip("odd.mkv", images=images, ticks=range(3), codec="ffv1", pixel_format="bgr0")
@@ -134,13 +134,13 @@ def test_odd_sizes_come_through(make_clip: MakeClip, tmp_path: Path, size: tuple
 
 
 @pytest.mark.slow
-def test_8k(make_clip: MakeClip) -> None:
+def test_8k_video_is_processed(make_clip: MakeClip) -> None:
     image = np.full((4320, 7680, 3), 90, np.uint8)
     frames = read_frames(make_clip("8k.mp4", images=[image] * 2, ticks=range(2)))
     assert frames[1].image.shape == (4320, 7680, 3)
 
 
-def test_an_edit_list_with_reordered_frames(make_clip: MakeClip) -> None:
+def test_an_edit_list_with_reordered_frames_keeps_times(make_clip: MakeClip) -> None:
     options = {"preset": "ultrafast", "bf": "2", "crf": "12"}
     path = make_clip("b.mp4", ticks=range(30), options=options)
     frames = read_frames(path)
@@ -149,7 +149,7 @@ def test_an_edit_list_with_reordered_frames(make_clip: MakeClip) -> None:
 
 
 @pytest.mark.parametrize("start", [-7, 90])
-def test_times_far_from_zero(make_clip: MakeClip, start: int) -> None:
+def test_times_far_from_zero_are_kept(make_clip: MakeClip, start: int) -> None:
     path = make_clip("shifted.mkv", ticks=range(start, start + 10))
     frames = read_frames(path)
     assert len(frames) == 10
@@ -171,7 +171,9 @@ def test_audio_and_video_do_not_drift(make_clip: MakeClip, tmp_path: Path, start
 
 
 @pytest.mark.parametrize("name", ["with space.mp4", "ünïcödé 顔.mp4", "-dash.mp4", "100%d.mp4"])
-def test_odd_names_in_and_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_odd_names_are_read_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     make_clip(tmp_path / name, ticks=range(3))
     convert(name, f"out {name}")

@@ -19,7 +19,7 @@ def run(*arguments: object) -> tuple[int, str]:
     return process.returncode, errors
 
 
-def test_a_cutout_of_a_phones_video_in_webm(tmp_path: Path) -> None:
+def test_a_phone_video_becomes_a_transparent_webm(tmp_path: Path) -> None:
     source = make_sound_clip(tmp_path / "in.mp4", pictures=10, seconds=0.4)
     output = tmp_path / "cut.webm"
     code, errors = run(source, "-o", output, "--view", "cutout")
@@ -30,7 +30,7 @@ def test_a_cutout_of_a_phones_video_in_webm(tmp_path: Path) -> None:
         assert [stream.codec_context.name for stream in container.streams.audio] == ["opus"]
 
 
-def test_who_hides_faces_hides_the_place_too(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_privacy_views_drop_the_location_too(make_clip: MakeClip, tmp_path: Path) -> None:
     source = make_clip(
         "in.mp4", ticks=range(4), metadata={"title": "Home", "location": "+48.8577+002.295/"}
     )
@@ -48,7 +48,7 @@ def test_who_hides_faces_hides_the_place_too(make_clip: MakeClip, tmp_path: Path
     assert outputs == {"blur": False, "kept": True}
 
 
-def test_labels_never_are_refused_for_colours(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_labels_are_never_refused_because_of_colours(make_clip: MakeClip, tmp_path: Path) -> None:
     source = dolby_clip(make_clip, "dolby.mp4", 5, 0)
     code, errors = run(source, "-o", tmp_path / "out.mp4")
     assert code == 3
@@ -60,7 +60,7 @@ def test_labels_never_are_refused_for_colours(make_clip: MakeClip, tmp_path: Pat
     assert len(records.read_text().splitlines()) == 4
 
 
-def test_half_of_a_recording_is_said_to_be_half(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_a_half_recording_is_reported_as_truncated(make_clip: MakeClip, tmp_path: Path) -> None:
     source = make_clip("in.avi", ticks=range(50))
     data = source.read_bytes()
     source.write_bytes(data[: len(data) // 2])

@@ -53,7 +53,7 @@ def finish(process: subprocess.Popen[str], *, seconds: float = 60) -> str:
 @posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_signal_gives_a_whole_file(
+def test_a_signal_leaves_a_complete_file(
     long_clip: Path, tmp_path: Path, name: str, suffix: str
 ) -> None:
     out = tmp_path / f"out{suffix}"
@@ -80,7 +80,7 @@ def test_a_kill_loses_at_most_the_last_second(long_clip: Path, tmp_path: Path) -
 
 
 @posix
-def test_twice_ctrl_c_ends_at_once(long_clip: Path, tmp_path: Path) -> None:
+def test_a_second_ctrl_c_ends_at_once(long_clip: Path, tmp_path: Path) -> None:
     """Even inside an inference that takes a minute."""
     with start("video", long_clip, "-o", tmp_path / "out.mp4", seconds=60) as process:
         end = time.monotonic() + 30
@@ -132,7 +132,7 @@ def test_a_file_size_limit_ends_a_run_with_its_own_code(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_standard_output_into_a_full_device(make_clip: MakeClip) -> None:
+def test_standard_output_into_a_full_device_exits_with_9(make_clip: MakeClip) -> None:
     with (
         Path("/dev/full").open("wb") as full,
         start("video", make_clip(ticks=range(200)), "-o", "-", stdout=full) as process,
@@ -179,7 +179,7 @@ def write_noise(sink: Sink, count: int) -> int:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_small_disk_that_fills_up(
+def test_a_small_disk_that_fills_up_keeps_a_playable_file(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     monkeypatch.setattr(rtseg.sinks.disk_space, "RESERVE_BYTES", 0)
@@ -221,7 +221,9 @@ def free(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_low_space_is_noticed_before(tmp_path: Path, free: dict[str, int], kind: str) -> None:
+def test_low_space_is_noticed_before_the_run(
+    tmp_path: Path, free: dict[str, int], kind: str
+) -> None:
     free["bytes"] = 10_000_000
     sink = sinks(tmp_path)[kind]
     with pytest.raises(DiskFullError, match=r"only 10 MB are free in .*; allowed: 34 MB or more"):
@@ -231,7 +233,9 @@ def test_low_space_is_noticed_before(tmp_path: Path, free: dict[str, int], kind:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_low_space_is_noticed_during(tmp_path: Path, free: dict[str, int], kind: str) -> None:
+def test_low_space_is_noticed_during_the_run(
+    tmp_path: Path, free: dict[str, int], kind: str
+) -> None:
     sink = sinks(tmp_path)[kind]
     assert write_noise(sink, 3) == 3
     free["bytes"] = 10_000_000
@@ -248,7 +252,9 @@ def test_low_space_is_noticed_during(tmp_path: Path, free: dict[str, int], kind:
 
 @posix
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_output_folder_that_is_removed(tmp_path: Path, free: dict[str, int], kind: str) -> None:
+def test_a_removed_output_folder_is_noticed(
+    tmp_path: Path, free: dict[str, int], kind: str
+) -> None:
     import shutil
 
     folder = tmp_path / "gone"

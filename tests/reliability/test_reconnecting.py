@@ -74,7 +74,7 @@ def test_a_camera_that_dies_freezes_or_falls_silent_comes_back(
     assert frames[-1].captured_ns - frames[-2].captured_ns < 20e9
 
 
-def test_a_camera_that_is_busy_at_first_is_waited_for(
+def test_a_camera_that_is_busy_at_first_is_retried(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
@@ -88,7 +88,7 @@ def test_a_camera_that_is_busy_at_first_is_waited_for(
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/video is Linux's")
-def test_a_camera_that_is_not_there_is_an_error_at_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_camera_is_an_error_at_once(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(SourceError, match="there is no such camera"), caplog.at_level("WARNING"):
         open_source("/dev/video63", stream=StreamSettings())
     assert "trying again" not in caplog.text
@@ -129,7 +129,7 @@ def levels(source: Source, count: int) -> list[int]:
     return [int(next(items).image[0, 0, 0]) for _ in range(count)]
 
 
-def test_what_is_lost_is_closed_and_opened_again() -> None:
+def test_a_lost_source_is_closed_and_reopened() -> None:
     door = Door(fake(1, 2, LostError("fake: fell silent")), fake(3, 4))
     source = reconnecting(door, max_reconnects=1)
     frames: list[Any] = []
@@ -143,7 +143,7 @@ def test_what_is_lost_is_closed_and_opened_again() -> None:
     assert all(opened.closed.is_set() for opened in door.opened)
 
 
-def test_a_source_that_fails_at_the_start_is_tried_again() -> None:
+def test_a_source_that_fails_at_the_start_is_retried() -> None:
     with reconnecting(Door(LostError("a"), LostError("b"), fake(7))) as source:
         assert levels(source, 1) == [7]
         assert source.reconnects == 1, "a late start is counted, once"
@@ -159,20 +159,20 @@ def test_a_source_that_never_starts_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("error", [SourceError("no such camera"), SourceError("404")])
-def test_what_cannot_be_is_not_tried_again(error: SourceError) -> None:
+def test_a_permanent_error_is_not_retried(error: SourceError) -> None:
     door = Door(error, fake(1))
     with pytest.raises(SourceError, match=str(error)):
         reconnecting(door)
     assert len(door.sources) == 1
 
 
-def test_a_bug_is_not_hidden_by_trying_again() -> None:
+def test_a_bug_is_not_hidden_by_retrying() -> None:
     source = reconnecting(Door(fake(1, ZeroDivisionError("bug")), fake(2)))
     with pytest.raises(ZeroDivisionError):
         levels(source, 2)
 
 
-def test_another_size_is_fitted_into_the_first() -> None:
+def test_another_size_is_fitted_into_the_first_size() -> None:
     with reconnecting(Door(fake(50), fake(90, width=16))) as source:
         items = iter(source)
         first, second = next(items), next(items)
@@ -181,7 +181,7 @@ def test_another_size_is_fitted_into_the_first() -> None:
     assert second.image.max() == 90
 
 
-def test_a_frozen_picture_is_noticed_in_time_and_a_still_scene_is_left_alone() -> None:
+def test_a_frozen_picture_is_noticed_and_a_static_scene_is_accepted() -> None:
     frozen = fake(1, *[2] * 99, spacing=0.1)
     still = fake(*[2] * 90, 9, spacing=0.1)
     with reconnecting(Door(frozen, still), stale_after=2.0) as source:
@@ -199,12 +199,12 @@ def levels_of(items: Any, count: int) -> list[int]:
     return [int(next(items).image[0, 0, 0]) for _ in range(count)]
 
 
-def test_stale_after_zero_never_takes_a_picture_for_frozen() -> None:
+def test_stale_after_zero_never_treats_a_picture_as_frozen() -> None:
     with reconnecting(Door(fake(*[2] * 50, spacing=10)), stale_after=0.0) as source:
         assert levels(source, 50) == [2] * 50
 
 
-def test_the_run_counts_it_and_the_picture_says_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_reconnects_are_counted_and_shown_in_the_picture(caplog: pytest.LogCaptureFixture) -> None:
     door = Door(fake(1, 2), fake(3, 4, interval=0.05))
     source = ReconnectingSource(
         door, settings=StreamSettings(max_reconnects=1), first_delay_seconds=0.5
@@ -248,7 +248,7 @@ def test_a_run_can_be_stopped_while_its_camera_is_away() -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("rtseg-")]
 
 
-def test_opening_a_camera_that_hangs_can_be_given_up(tmp_path: Path) -> None:
+def test_opening_a_hanging_camera_can_be_cancelled(tmp_path: Path) -> None:
     closed = threading.Event()
     threading.Timer(0.3, closed.set).start()
     begun = time.monotonic()
@@ -263,7 +263,7 @@ def test_opening_a_camera_that_hangs_can_be_given_up(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 10
 
 
-def test_the_window_says_reconnecting_instead_of_a_frozen_face() -> None:
+def test_the_window_shows_reconnecting_instead_of_a_frozen_face() -> None:
     from rtseg.controls import Controls
     from rtseg.sinks import open_sink
     from rtseg.sinks.tee import TeeSink

@@ -66,7 +66,7 @@ def server() -> Iterator[RtspServer]:
     server.end()
 
 
-def test_a_stall_is_an_error_in_time(server: RtspServer) -> None:
+def test_a_stalled_server_is_an_error_in_time(server: RtspServer) -> None:
     settings = ReadSettings(timeout=TIMEOUT_SECONDS)
     with open_source(server.url, settings=settings) as source:
         assert source.info.is_live
@@ -88,7 +88,9 @@ def test_a_stall_is_an_error_in_time(server: RtspServer) -> None:
 
 
 @pytest.mark.parametrize("fault", ["stalls", "dies"])
-def test_it_comes_back(server: RtspServer, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_restarted_server_is_reconnected(
+    server: RtspServer, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Stalls and goes on, or dies and is started again on the same port."""
     frames: list[Frame] = []
     with (
@@ -121,7 +123,7 @@ def test_it_comes_back(server: RtspServer, fault: str, caplog: pytest.LogCapture
     assert "s3cret" not in caplog.text
 
 
-def test_a_path_that_is_not_there_is_an_error_at_once(server: RtspServer) -> None:
+def test_a_wrong_path_is_an_error_at_once(server: RtspServer) -> None:
 
     begun = time.monotonic()
     with pytest.raises(SourceError, match="404"):

@@ -49,7 +49,7 @@ def stream(make_clip: MakeClip) -> bytes:
     return make_clip("stream.ts", ticks=range(40)).read_bytes()
 
 
-def test_a_run_that_goes_well_breaks_and_ends(stream: bytes, tmp_path: Path) -> None:
+def test_a_run_shows_no_secret_in_success_or_failure(stream: bytes, tmp_path: Path) -> None:
     """Video, label video and records of one run; reconnecting, giving up, being verbose."""
 
     def answer(client: Client) -> None:
@@ -74,7 +74,9 @@ def test_a_run_that_goes_well_breaks_and_ends(stream: bytes, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", ["video", "camera"])
 @pytest.mark.parametrize("scheme", ["rtsp", "http", "ftp", "nonsense"])
-def test_what_cannot_be_opened(command: str, scheme: str, run: Any, tmp_path: Path) -> None:
+def test_an_input_that_cannot_be_opened_shows_no_secret(
+    command: str, scheme: str, run: Any, tmp_path: Path
+) -> None:
     url = with_secrets(f"{scheme}://127.0.0.1:9/live")
     options = ["--no-display"] if command == "camera" else []
     result = run(command, url, "-o", tmp_path / "out.mp4", "--no-reconnect", "-v", *options)
@@ -83,7 +85,9 @@ def test_what_cannot_be_opened(command: str, scheme: str, run: Any, tmp_path: Pa
     assert not check_files(tmp_path)
 
 
-def test_batches(run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_batches_show_no_secret(
+    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     urls = [with_secrets(f"http://127.0.0.1:9/{name}.mp4") for name in "ab"]
     result = run("video", *urls, "-o", tmp_path / "out", "--no-reconnect")
     assert result.code == 3
@@ -105,7 +109,7 @@ def test_batches(run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no /proc")
-def test_titles_and_snapshots(
+def test_titles_and_snapshots_show_no_secret(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     stream: bytes,
@@ -152,7 +156,7 @@ def test_titles_and_snapshots(
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="reads /proc")
-def test_only_what_was_typed_is_in_the_list_of_processes(stream: bytes, tmp_path: Path) -> None:
+def test_the_list_of_processes_contains_only_what_was_typed(stream: bytes, tmp_path: Path) -> None:
     """No process of ours is named after a URL."""
 
     def answer(client: Client) -> None:

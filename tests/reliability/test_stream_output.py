@@ -111,7 +111,7 @@ def silent(client: Client) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtsp", "tcp"])
-def test_a_server_that_accepts_and_stays_silent_stops_nobody(
+def test_a_server_that_accepts_and_stays_silent_blocks_nothing(
     scheme: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Over TCP alone no answer is due, and so the stall is noticed when nothing is taken."""
@@ -137,7 +137,9 @@ def test_a_server_that_accepts_and_stays_silent_stops_nobody(
 
 
 @pytest.mark.parametrize("scheme", [pytest.param("rtmp", marks=pytest.mark.slow), "tcp"])
-def test_a_server_that_dies_and_comes_back(scheme: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_dies_and_returns_is_reconnected(
+    scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
     url = f"{scheme}://127.0.0.1:{free_port()}" + ("/live/x" if scheme == "rtmp" else "")
     sink = sink_for(url)
     with _receiver_process(url) as process:
@@ -164,7 +166,7 @@ def test_a_server_that_dies_and_comes_back(scheme: str, caplog: pytest.LogCaptur
     assert "is back" in caplog.text
 
 
-def test_who_comes_later_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_starts_late_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     """The run begins, and sends once somebody listens."""
     url = f"tcp://127.0.0.1:{free_port()}"
     sink = sink_for(url)
@@ -185,7 +187,7 @@ def test_who_comes_later_is_waited_for(caplog: pytest.LogCaptureFixture) -> None
 
 
 @pytest.mark.parametrize("reconnect", [True, False])
-def test_who_never_comes_ends_the_run(reconnect: bool) -> None:
+def test_a_server_that_never_starts_ends_the_run(reconnect: bool) -> None:
     url = f"tcp://maria:s3cret@127.0.0.1:{free_port()}"
     sink = sink_for(url, reconnect=reconnect, max_reconnects=2)
     camera = Camera(sink)
@@ -204,7 +206,7 @@ def test_who_never_comes_ends_the_run(reconnect: bool) -> None:
     assert bool(camera.count) == reconnect
 
 
-def test_a_child_that_is_killed_is_replaced() -> None:
+def test_a_killed_child_process_is_replaced() -> None:
     url = f"udp://127.0.0.1:{free_port()}"
     sink = sink_for(url)
     sink.open(INFO, width=WIDTH, height=HEIGHT)
@@ -219,7 +221,7 @@ def test_a_child_that_is_killed_is_replaced() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux promises it")
-def test_nothing_stays_behind_when_the_parent_is_killed() -> None:
+def test_no_child_process_survives_a_killed_parent() -> None:
     """Even a child that is stuck in a connection, where no Python runs."""
     code = (
         "import sys, time; from tests.reliability.test_stream_output import *\n"
@@ -335,7 +337,7 @@ def record_port() -> int:
     return free_port()
 
 
-def test_a_real_rtsp_server_stalls_dies_and_comes_back(record_port: int) -> None:
+def test_a_real_rtsp_server_that_stalls_and_dies_is_reconnected(record_port: int) -> None:
     url = f"rtsp://127.0.0.1:{record_port}/live"
     server = RecordServer(record_port)
     sink = sink_for(url)
@@ -378,7 +380,7 @@ def test_rtsp_carries_sound_and_a_wrong_path_is_an_error_at_once(
         server.end()
 
 
-def test_what_was_received_is_whole() -> None:
+def test_the_received_stream_is_complete() -> None:
     """Of the helper above: a stream that nobody disturbs loses nothing."""
     url = f"tcp://127.0.0.1:{free_port()}"
     with receiving(url) as received:

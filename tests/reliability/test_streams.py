@@ -168,7 +168,7 @@ def test_silence_in_any_form_is_an_error_in_time(stream: bytes, make_clip: MakeC
     assert max(after - before for before, after in pairwise(ticks)) < SILENT_SECONDS / 2
 
 
-def test_what_came_before_a_stall_is_read(stream: bytes) -> None:
+def test_frames_before_a_stall_are_delivered(stream: bytes) -> None:
     frames: list[object] = []
     with (
         serving(lambda client: stalls_late_and_at_the_end(client, stream)) as server,
@@ -179,7 +179,7 @@ def test_what_came_before_a_stall_is_read(stream: bytes) -> None:
     assert len(frames) >= 25
 
 
-def test_nobody_listens() -> None:
+def test_a_refused_connection_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(LostError, match="refused"):
@@ -195,7 +195,7 @@ def test_a_download_that_breaks_without_reconnecting_is_truncated(stream: bytes)
         read(server.url("/v.ts"))
 
 
-def test_a_download_that_breaks_goes_on_where_it_broke(stream: bytes) -> None:
+def test_a_download_that_breaks_resumes_where_it_broke(stream: bytes) -> None:
     def answer(client: Client) -> None:
         start = client.range_start
         client.http(len(stream) - start, start=start, total=len(stream))
@@ -233,7 +233,7 @@ def check_one_stream(frames: list[Frame], *, breaks: int) -> None:
 
 @pytest.mark.parametrize("fault", ["closes", "stalls"])
 @pytest.mark.parametrize("scheme", ["tcp", "http"])
-def test_a_live_stream_that_breaks_comes_back(scheme: str, fault: str, stream: bytes) -> None:
+def test_a_live_stream_that_breaks_is_reconnected(scheme: str, fault: str, stream: bytes) -> None:
     def answer(client: Client) -> None:
         if scheme == "http":
             client.http()
@@ -264,7 +264,7 @@ def test_a_live_stream_that_breaks_comes_back(scheme: str, fault: str, stream: b
     assert Fraction(1, 4) < gap < 20  # by the clock
 
 
-def test_a_stream_that_is_not_ready_yet_is_waited_for(
+def test_a_stream_that_is_not_ready_yet_is_retried(
     stream: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer(client: Client) -> None:
@@ -288,7 +288,7 @@ def test_a_stream_that_is_not_ready_yet_is_waited_for(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals")
-def test_ctrl_c_while_it_is_waited_for(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_wait_for_a_stream(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"tcp://maria:s3cret@127.0.0.1:{port}"
@@ -321,13 +321,13 @@ def test_a_live_stream_that_stays_away_ends_as_truncated(stream: bytes) -> None:
         assert time.monotonic() - begun < 20
 
 
-def test_without_reconnecting_the_end_is_the_end(stream: bytes) -> None:
+def test_without_reconnecting_a_live_stream_ends(stream: bytes) -> None:
     with serving(lambda client: client.send(stream), http=False) as server:
         frames = read(server.url(scheme="tcp"), stream=StreamSettings(reconnect=False))
     assert len(frames) == 40
 
 
-def test_closing_ends_an_attempt_to_come_back(stream: bytes) -> None:
+def test_closing_ends_a_reconnection_attempt(stream: bytes) -> None:
     with serving(lambda client: client.send(stream), http=False) as server:
         source = open_source(
             server.url(scheme="tcp"),
@@ -345,7 +345,7 @@ def test_closing_ends_an_attempt_to_come_back(stream: bytes) -> None:
     assert not reader.is_alive()
 
 
-def test_a_typing_error_is_not_tried_for_ever(tmp_path: Path) -> None:
+def test_a_mistyped_address_is_not_retried_for_ever(tmp_path: Path) -> None:
     def answer(client: Client) -> None:
         client.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
@@ -355,7 +355,7 @@ def test_a_typing_error_is_not_tried_for_ever(tmp_path: Path) -> None:
         assert len(server.clients) <= 2
 
 
-def test_a_recording_of_a_camera_that_went_away_is_whole_and_says_so(
+def test_a_recording_of_a_lost_camera_is_complete_and_reported(
     stream: bytes, tmp_path: Path
 ) -> None:
     def answer(client: Client) -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # py
 TWO_HEADS = ((0.25, 0.5, 0.5), (0.7, 0.5, 0.6))
 
 
-def test_it_prints_in_one_line():
+def test_a_result_prints_in_one_line():
     _, result = scene()
     text = repr(result)
     assert "\n" not in text
@@ -33,7 +33,7 @@ def test_it_prints_in_one_line():
     assert repr(street) == "<Segmentation 6x4, direct 100.0%>"
 
 
-def test_names_and_boxes_are_as_others_have_them():
+def test_names_and_boxes_have_common_formats():
     _, result = scene()
     assert result.names[10] == "hair"
     assert list(result.names) == list(range(11))
@@ -60,13 +60,13 @@ def test_each_face_has_its_own_mask():
         left.mask(result, "beard")
 
 
-def test_overlapping_faces_share_out_every_pixel():
+def test_overlapping_faces_divide_every_pixel():
     _, result = scene(heads=((0.4, 0.5, 0.6), (0.55, 0.5, 0.6)))
     left, right = (face.mask(result, "all") for face in result.faces)
     assert (left ^ right)[result.labels > 0].all()
 
 
-def test_polygons_fill_to_the_mask():
+def test_filled_polygons_equal_the_mask():
     _, result = scene()
     outlines = result.polygons("hair", "face")
     filled = np.zeros(result.labels.shape, np.uint8)
@@ -105,7 +105,7 @@ def test_run_lengths_are_byte_equal_to_pycocotools(mask):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (37, 53), (200, 3)])
-def test_run_lengths_of_all_classes_are_those_of_each(shape):
+def test_run_lengths_of_all_classes_equal_those_of_each(shape):
     labels = RNG.integers(0, 5, shape).astype(np.uint8)
     labels[: shape[0] // 2] = 3
     made = class_run_lengths(labels)
@@ -114,7 +114,7 @@ def test_run_lengths_of_all_classes_are_those_of_each(shape):
         assert runs == run_lengths(labels == label_id)
 
 
-def test_coco_annotations_say_what_the_labels_say():
+def test_coco_annotations_agree_with_the_labels():
     _, result = scene(heads=TWO_HEADS)
     made = result.to_coco(image_id=7, first_id=40)
     assert json.loads(json.dumps(made)) == made
@@ -131,14 +131,14 @@ def test_coco_annotations_say_what_the_labels_say():
     assert (back == result.labels).all()
 
 
-def test_a_whole_frame_model_has_one_annotation_a_class():
+def test_a_whole_frame_model_has_one_annotation_per_class():
     _, result = scene(with_faces=False)
     made = result.to_coco()
     assert len(made) == 10
     assert "track_id" not in made[0]
 
 
-def test_supervision_gets_one_detection_for_each_class_of_each_face():
+def test_supervision_gets_one_detection_per_class_and_face():
     supervision = pytest.importorskip("supervision")
     frame, result = scene(heads=TWO_HEADS)
     made = result.to_supervision()
@@ -162,7 +162,7 @@ def test_without_supervision_one_line_says_what_to_install(monkeypatch):
         scene()[1].to_supervision()
 
 
-def test_json_is_plain_and_as_the_command_line_writes_it():
+def test_json_is_plain_and_equal_to_the_command_lines():
     _, result = scene()
     made = result.to_json()
     assert json.loads(json.dumps(made)) == made
@@ -171,7 +171,7 @@ def test_json_is_plain_and_as_the_command_line_writes_it():
     assert sum(made["pixels"].values()) == result.labels.size
 
 
-def test_a_still_plots_itself_and_a_frame_wants_its_picture(tmp_path):
+def test_a_still_can_be_plotted_and_a_frame_needs_its_picture(tmp_path):
     frame, result = scene()
     drawn = result.plot(frame)
     assert drawn.shape == frame.image.shape
@@ -190,7 +190,7 @@ def test_a_still_plots_itself_and_a_frame_wants_its_picture(tmp_path):
         still.plot(view="cartoon")
 
 
-def test_a_plot_is_saved_as_the_picture_that_its_name_says(tmp_path):
+def test_a_plot_is_saved_in_the_format_of_its_suffix(tmp_path):
     frame, result = scene()
 
     def mode_of(path):

@@ -38,7 +38,7 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
 
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(items=items, capacity=st.integers(1, 4), max_bytes=st.integers(1, 50))
-def test_block_hands_over_everything_in_order(
+def test_block_delivers_everything_in_order(
     items: list[Item], capacity: int, max_bytes: int
 ) -> None:
     channel: Channel[Item] = Channel(
@@ -94,7 +94,7 @@ def test_newest_never_waits() -> None:
     assert len(drain(channel)) == 1001
 
 
-def test_block_bounds_frames_and_bytes() -> None:
+def test_block_limits_frames_and_bytes() -> None:
     channel: Channel[Item] = Channel(capacity=2, policy="block", stop=StopFlag(), max_bytes=10)
     reached = []
 
@@ -113,7 +113,7 @@ def test_block_bounds_frames_and_bytes() -> None:
     assert drain(channel) == [(3, 4), (4, 1), (5, None)]
 
 
-def test_block_lets_a_rider_pass_that_is_larger_than_the_bound() -> None:
+def test_block_accepts_a_rider_larger_than_the_limit() -> None:
     channel: Channel[Item] = Channel(capacity=1, policy="block", stop=StopFlag(), max_bytes=10)
     producer = in_thread(lambda: [channel.put((i, 99), size_bytes=99) for i in range(3)])
     assert [channel.get(timeout_seconds=5) for _ in range(3)] == [(0, 99), (1, 99), (2, 99)]
@@ -122,7 +122,7 @@ def test_block_lets_a_rider_pass_that_is_larger_than_the_bound() -> None:
 
 @pytest.mark.parametrize("make_stop", [StopFlag, threading.Event])
 @pytest.mark.parametrize("riders", [False, True])
-def test_stop_frees_a_waiting_put(make_stop: type[StopFlag], riders: bool) -> None:
+def test_stop_releases_a_waiting_put(make_stop: type[StopFlag], riders: bool) -> None:
     stop = make_stop()
     channel: Channel[int] = Channel(capacity=1, policy="block", stop=stop, max_bytes=1)
     size = 1 if riders else None
@@ -137,7 +137,7 @@ def test_stop_frees_a_waiting_put(make_stop: type[StopFlag], riders: bool) -> No
 
 
 @POLICIES
-def test_stop_frees_a_waiting_get(policy: Policy) -> None:
+def test_stop_releases_a_waiting_get(policy: Policy) -> None:
     stop = StopFlag()
     channel: Channel[int] = Channel(capacity=1, policy=policy, stop=stop)
     results: list[int | Nothing] = []
@@ -151,7 +151,7 @@ def test_stop_frees_a_waiting_get(policy: Policy) -> None:
 
 
 @POLICIES
-def test_close_frees_a_waiting_get_and_keeps_what_waits(policy: Policy) -> None:
+def test_close_releases_a_waiting_get_and_keeps_queued_items(policy: Policy) -> None:
     channel: Channel[int] = Channel(capacity=3, policy=policy, stop=StopFlag())
     results: list[int | Nothing] = []
     consumer = in_thread(lambda: results.extend(channel.get() for _ in range(3)))
@@ -166,7 +166,7 @@ def test_close_frees_a_waiting_get_and_keeps_what_waits(policy: Policy) -> None:
 
 
 @POLICIES
-def test_get_waits_no_longer_than_it_may(policy: Policy) -> None:
+def test_get_waits_no_longer_than_its_timeout(policy: Policy) -> None:
     channel: Channel[int] = Channel(capacity=1, policy=policy, stop=StopFlag())
     start = time.monotonic()
     assert channel.get(timeout_seconds=0.1) is Nothing.YET
@@ -192,7 +192,7 @@ def test_an_item_wakes_its_consumer_at_once(policy: Policy) -> None:
     assert sorted(delays)[len(delays) // 2] < 0.02
 
 
-def test_room_wakes_a_producer_at_once() -> None:
+def test_free_space_wakes_a_producer_at_once() -> None:
     channel: Channel[int] = Channel(capacity=1, policy="block", stop=StopFlag())
     put_at: list[float] = []
 
@@ -240,14 +240,14 @@ def test_closing_wakes_the_consumer_at_once() -> None:
         ({"policy": "oldest"}, "'oldest'; allowed: block, newest"),
     ],
 )
-def test_bad_bounds_are_refused(options: dict[str, object], message: str) -> None:
+def test_bad_limits_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         Channel(**{"capacity": 1, "policy": "block", "stop": StopFlag(), **options})  # type: ignore[arg-type]
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(sizes=st.lists(st.integers(0, 30), max_size=20), bound=st.integers(1, 40))
-def test_items_are_bounded_by_what_they_hold(sizes: list[int], bound: int) -> None:
+def test_items_are_limited_by_their_bytes(sizes: list[int], bound: int) -> None:
     """At no time does more wait than the bound, or one item that is larger by itself."""
     channel: Channel[int] = Channel(
         capacity=4, policy="block", stop=StopFlag(), max_item_bytes=bound
@@ -263,7 +263,7 @@ def test_items_are_bounded_by_what_they_hold(sizes: list[int], bound: int) -> No
     assert most <= max(bound, *sizes, 0)
 
 
-def test_a_large_item_waits_until_there_is_room() -> None:
+def test_a_large_item_waits_for_space() -> None:
     stop = StopFlag()
     channel: Channel[int] = Channel(capacity=4, policy="block", stop=stop, max_item_bytes=10)
     assert channel.put(1, item_bytes=25)  # alone, whatever its size
@@ -275,7 +275,7 @@ def test_a_large_item_waits_until_there_is_room() -> None:
     assert channel.get() == 2
 
 
-def test_large_items_wait_for_room_by_their_bytes() -> None:
+def test_large_items_wait_by_their_bytes() -> None:
     channel: Channel[int] = Channel(capacity=9, policy="block", stop=StopFlag(), max_item_bytes=10)
     assert channel.put(1, item_bytes=6)
     assert channel.put(2, item_bytes=4)

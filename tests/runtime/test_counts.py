@@ -22,7 +22,7 @@ from tests.support.pipelines import (
 
 
 @OVERLAPS
-def test_summary(overlap: bool) -> None:
+def test_the_summary_is_right(overlap: bool) -> None:
     times = StageTimes()
     source = FakeSource(10, corrupt=(3, 7))
     work = pipeline(source, FakeSink(), times=times, overlap=overlap)
@@ -81,7 +81,7 @@ def test_the_clock_starts_when_the_output_is_open(overlap: bool) -> None:
     assert summary.stages["close"].mean >= 100
 
 
-def test_waiting_for_a_neighbour_counts_to_no_stage() -> None:
+def test_waiting_for_a_neighbour_counts_towards_no_stage() -> None:
     times = StageTimes()
     pipeline(FakeSource(14), FakeSink(), segment=segmenter(0.05), times=times).run()
     assert times.total_seconds("capture") < 0.35  # of 0.7 s that they waited
@@ -115,7 +115,7 @@ def test_a_warm_up_is_written_but_not_counted(overlap: bool) -> None:
 
 
 @OVERLAPS
-def test_progress(overlap: bool) -> None:
+def test_progress_is_reported(overlap: bool) -> None:
     reports: list[Progress] = []
     source = FakeSource(30, interval=0.02)
     summary = pipeline(source, FakeSink(), overlap=overlap).run(on_progress=reports.append)

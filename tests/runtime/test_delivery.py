@@ -59,7 +59,7 @@ def test_overlap_changes_no_result() -> None:
     assert [frame.pts for frame in threaded.frames] == [frame.pts for frame in serial.frames]
 
 
-def test_capture_and_inference_have_threads_and_the_sink_has_the_callers() -> None:
+def test_capture_and_inference_have_threads_and_the_sink_uses_the_callers() -> None:
     source, sink = FakeSource(5), FakeSink()
     segmented_on = set()
 
@@ -95,7 +95,7 @@ def _meet_after(barrier: threading.Barrier, count: int, wanted: int) -> None:
 
 
 @OVERLAPS
-def test_no_frames_at_all(overlap: bool) -> None:
+def test_a_source_without_frames_ends_normally(overlap: bool) -> None:
     sink = FakeSink()
     summary = pipeline(FakeSource(0), sink, overlap=overlap).run()
     assert sink.calls == ["open fake 8x6", "close finished"]
@@ -103,7 +103,7 @@ def test_no_frames_at_all(overlap: bool) -> None:
 
 
 @OVERLAPS
-def test_nothing_is_rendered_where_nobody_looks(overlap: bool) -> None:
+def test_nothing_is_rendered_if_no_sink_wants_pixels(overlap: bool) -> None:
     sink = FakeSink(wants_pixels=False)
     fault = Fault(AssertionError("rendered"), at=0)
     summary = pipeline(FakeSource(3), sink, render=renderer(fault=fault), overlap=overlap).run()
@@ -114,7 +114,7 @@ def test_nothing_is_rendered_where_nobody_looks(overlap: bool) -> None:
     assert sink.pictures == [None] * 3
 
 
-def test_a_sink_may_want_pixels_later() -> None:
+def test_a_sink_may_start_wanting_pixels_later() -> None:
     """A recording that starts in the middle is added to the sinks of a run."""
     sink = FakeSink(wants_pixels=False)
 

@@ -27,7 +27,7 @@ from tests.support.pipelines import (
 @OVERLAPS
 @pytest.mark.parametrize("is_live", [True, False])
 @pytest.mark.parametrize("reason", ["frames", "duration", "stop"])
-def test_limits(overlap: bool, is_live: bool, reason: str) -> None:
+def test_limits_end_a_run(overlap: bool, is_live: bool, reason: str) -> None:
     source = FakeSource(None, is_live=is_live, interval=0.01)
     sink = FakeSink()
     limits = {"frames": {"max_frames": 7}, "duration": {"max_seconds": 0.25}, "stop": {}}[reason]
@@ -44,7 +44,7 @@ def test_limits(overlap: bool, is_live: bool, reason: str) -> None:
     assert source.ended_on is source.reader, "a decoder is ended on the thread that ran it"
 
 
-def test_a_duration_ends_a_run_to_which_no_frame_comes() -> None:
+def test_a_duration_ends_a_run_without_frames() -> None:
     source = StuckSource(0, is_live=True)
     sink = FakeSink()
     start = time.monotonic()
@@ -52,7 +52,7 @@ def test_a_duration_ends_a_run_to_which_no_frame_comes() -> None:
     assert time.monotonic() - start < 0.1 + DEADLINE_SECONDS
 
 
-def test_stop_before_the_run() -> None:
+def test_stop_before_the_run_is_effective() -> None:
     sink = FakeSink()
     work = pipeline(FakeSource(None), sink)
     work.stop()
@@ -61,7 +61,7 @@ def test_stop_before_the_run() -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_stop_at_any_moment(seed: int) -> None:
+def test_stop_works_at_any_moment(seed: int) -> None:
     chance = random.Random(seed)
     is_live = chance.random() < 0.5
     source = FakeSource(None, is_live=is_live, interval=0.002 * is_live, packets=True)
@@ -78,7 +78,7 @@ def test_stop_at_any_moment(seed: int) -> None:
 
 
 @OVERLAPS
-def test_a_truncated_input_keeps_what_came_before(overlap: bool) -> None:
+def test_a_truncated_input_keeps_the_frames_before_its_end(overlap: bool) -> None:
     error = TruncatedError("fake: ends in the middle")
     source, sink = FakeSource(25, packets=True, end=error), FakeSink(seconds=0.005)
     work = pipeline(source, sink, overlap=overlap)
@@ -92,13 +92,13 @@ def test_a_truncated_input_keeps_what_came_before(overlap: bool) -> None:
 
 
 @OVERLAPS
-def test_a_truncated_input_of_which_enough_was_read_is_no_error(overlap: bool) -> None:
+def test_a_truncation_after_the_limit_is_not_an_error(overlap: bool) -> None:
     source = FakeSource(8, end=TruncatedError("fake: ends in the middle"))
     summary = pipeline(source, FakeSink(), overlap=overlap, max_frames=8).run()
     assert (summary.frames, summary.ended_by) == (8, "frames")
 
 
-def test_a_thread_whose_start_was_interrupted_is_not_left_behind(
+def test_a_thread_interrupted_while_starting_is_joined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The instant between a thread's creation and its first line, made long."""

@@ -91,13 +91,13 @@ def test_the_first_error_ends_a_serial_run(place: Place, at: int) -> None:
 
 @pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), MemoryError()])
 @pytest.mark.parametrize("place", ["segment", "write"])
-def test_any_exception_at_all_comes_through(place: Place, error: BaseException) -> None:
+def test_any_exception_is_re_raised(place: Place, error: BaseException) -> None:
     run_into(place, Fault(error, at=2))
 
 
 @OVERLAPS
 @pytest.mark.parametrize("place", ["copy", "poll", "on_start", "on_progress", "on_event"])
-def test_errors_from_the_smaller_doors(place: str, overlap: bool) -> None:
+def test_errors_from_callbacks_and_other_calls_end_the_run(place: str, overlap: bool) -> None:
     fault = Fault(SinkError("injected"), at=0)
     sink = FakeSink(faults={place: fault}, events={1: "hud"})
     callbacks = {place: lambda *_: fault()} if place.startswith("on_") else {}
@@ -108,7 +108,7 @@ def test_errors_from_the_smaller_doors(place: str, overlap: bool) -> None:
 
 
 @OVERLAPS
-def test_an_output_that_cannot_be_opened(overlap: bool) -> None:
+def test_an_output_that_cannot_be_opened_ends_the_run(overlap: bool) -> None:
     fault = Fault(SinkError("no such folder"), at=0)
     source, sink = FakeSource(5), FakeSink(faults={"open": fault})
     started: list[str] = []
@@ -121,7 +121,7 @@ def test_an_output_that_cannot_be_opened(overlap: bool) -> None:
 
 
 @OVERLAPS
-def test_an_output_that_cannot_be_finished(overlap: bool) -> None:
+def test_an_output_that_cannot_be_finished_raises(overlap: bool) -> None:
     fault = Fault(SinkError("disk full"), at=0)
     sink = FakeSink(faults={"close": fault})
     work = pipeline(FakeSource(5), sink, overlap=overlap)
@@ -133,7 +133,7 @@ def test_an_output_that_cannot_be_finished(overlap: bool) -> None:
     assert work.summary.ended_by == "error"
 
 
-def test_an_error_while_closing_does_not_hide_the_first() -> None:
+def test_an_error_while_closing_does_not_hide_the_first_error() -> None:
     first = ValueError("first")
     sink = FakeSink(faults={"close": Fault(OSError("second"), at=0), "write": Fault(first, at=1)})
     with pytest.raises(ValueError, match="first") as caught:
@@ -143,7 +143,7 @@ def test_an_error_while_closing_does_not_hide_the_first() -> None:
     assert caught.value.__context__ is None
 
 
-def test_an_error_does_not_wait_for_what_is_queued() -> None:
+def test_an_error_does_not_wait_for_queued_frames() -> None:
     """Four frames of 0.7 s lie before the error: they must not be segmented first."""
     fault = Fault(SourceError("injected"), at=5)
     with pytest.raises(SourceError):
@@ -153,7 +153,7 @@ def test_an_error_does_not_wait_for_what_is_queued() -> None:
 
 @OVERLAPS
 @pytest.mark.parametrize("end", ["stop", "error"])
-def test_a_decoder_is_ended_also_where_the_source_keeps_it(overlap: bool, end: str) -> None:
+def test_a_decoder_is_closed_even_if_the_source_keeps_it(overlap: bool, end: str) -> None:
     class KeepingSource(FakeSource):
         def __iter__(self) -> Iterator[Frame | Packet]:
             self.kept = super().__iter__()
@@ -169,7 +169,7 @@ def test_a_decoder_is_ended_also_where_the_source_keeps_it(overlap: bool, end: s
 
 
 @pytest.mark.parametrize("place", ["segment", "write"])
-def test_a_stuck_read_is_freed_by_closing_the_source(place: Place) -> None:
+def test_closing_the_source_releases_a_stuck_read(place: Place) -> None:
     fault = Fault(ValueError("injected"), at=1)
     source = StuckSource(2)
     sink = FakeSink(faults={"write": fault if place == "write" else nothing})
@@ -181,7 +181,7 @@ def test_a_stuck_read_is_freed_by_closing_the_source(place: Place) -> None:
     assert sink.calls[-1] == "close failed"
 
 
-def test_what_a_source_says_when_closed_under_a_read_is_no_error() -> None:
+def test_an_error_caused_by_closing_the_source_is_ignored() -> None:
     source, sink = StuckSource(3), FakeSink()
     work = pipeline(source, sink)
     sink.faults["poll"] = lambda: work.stop() if len(sink.written) == 3 else None
@@ -190,7 +190,7 @@ def test_what_a_source_says_when_closed_under_a_read_is_no_error() -> None:
     assert sink.calls[-1] == "close finished"
 
 
-def test_a_read_that_nothing_frees_is_left_behind_and_said(
+def test_a_read_that_cannot_be_released_is_abandoned_with_a_message(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fault = Fault(ValueError("injected"), at=0)
@@ -205,7 +205,7 @@ def test_a_read_that_nothing_frees_is_left_behind_and_said(
 
 
 @pytest.mark.parametrize("place", ["capture", "segment", "write"])
-def test_an_error_holds_no_frame_once_it_is_dealt_with(place: Place) -> None:
+def test_a_handled_error_keeps_no_frame_in_memory(place: Place) -> None:
     count = itertools.count()
 
     def fail() -> None:

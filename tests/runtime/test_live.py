@@ -23,7 +23,7 @@ from tests.support.pipelines import (
 # How old a frame may be when it is shown: tests/reliability/test_latency.py, on a simulated clock.
 
 
-def test_a_cut_is_said_even_where_the_frame_that_says_it_is_dropped() -> None:
+def test_a_discontinuity_is_reported_even_if_its_frame_is_dropped() -> None:
     """After a reconnect a stream sends a burst: its first frame may give way to the next one."""
     begun, release = threading.Event(), threading.Event()
     segmented: list[tuple[int, bool]] = []
@@ -71,7 +71,7 @@ def test_a_live_run_holds_a_handful_of_frames() -> None:
     assert max(held) <= 6, "memory must stay flat"
 
 
-def test_what_a_warm_up_drops_does_not_count() -> None:
+def test_frames_dropped_in_the_warm_up_do_not_count() -> None:
     slow_start = iter([0.5])
     source = FakeSource(40, is_live=True, interval=0.02)
 
@@ -92,7 +92,7 @@ def test_frames_that_a_camera_dropped_itself_are_counted() -> None:
 
 @OVERLAPS
 @pytest.mark.parametrize("is_live", [True, False])
-def test_quit_ends_in_order(overlap: bool, is_live: bool) -> None:
+def test_quit_ends_the_run_normally(overlap: bool, is_live: bool) -> None:
     source = FakeSource(None, is_live=is_live, interval=0.01)
     sink = FakeSink(events={5: "quit"})
     summary = pipeline(source, sink, overlap=overlap).run()
@@ -101,7 +101,7 @@ def test_quit_ends_in_order(overlap: bool, is_live: bool) -> None:
 
 
 @OVERLAPS
-def test_other_events_go_to_the_caller_on_its_thread(overlap: bool) -> None:
+def test_other_events_reach_the_caller_on_its_thread(overlap: bool) -> None:
     events: list[tuple[Event, threading.Thread]] = []
     sink = FakeSink(events={1: "snapshot", 2: "hud", 3: "next-view"})
     pipeline(FakeSource(10, interval=0.01), sink, overlap=overlap).run(
@@ -111,12 +111,12 @@ def test_other_events_go_to_the_caller_on_its_thread(overlap: bool) -> None:
     assert events == [("snapshot", this_thread), ("hud", this_thread), ("next-view", this_thread)]
 
 
-def test_events_are_ignored_where_nobody_listens() -> None:
+def test_events_without_a_listener_are_ignored() -> None:
     sink = FakeSink(events={1: "snapshot"})
     assert pipeline(FakeSource(3), sink).run().frames == 3
 
 
-def test_the_window_is_served_while_no_frame_comes() -> None:
+def test_the_window_is_polled_while_no_frame_arrives() -> None:
     source, sink = FakeSource(3, interval=0.3), FakeSink()
     polls_before: list[int] = []
     sink.faults["write"] = lambda: polls_before.append(len(sink.polls))
@@ -138,7 +138,7 @@ def test_a_paused_file_waits_and_loses_nothing(overlap: bool) -> None:
 
 
 @OVERLAPS
-def test_a_paused_camera_goes_on_with_a_fresh_picture(overlap: bool) -> None:
+def test_a_paused_camera_resumes_with_a_fresh_picture(overlap: bool) -> None:
     source = FakeSource(None, is_live=True, interval=1 / 50, packets=True)
     sink = FakeSink()
     poll = sink.poll

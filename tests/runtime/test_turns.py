@@ -18,7 +18,7 @@ from rtseg.testing import FakeSource
 from tests.support.pipelines import FakeSink, pipeline
 
 
-def test_the_one_that_was_served_longest_ago_comes_next() -> None:
+def test_the_stream_served_longest_ago_is_next() -> None:
     turns = Turns(1)
     never = StopFlag()
     first, second, third = (turns.join() for _ in range(3))
@@ -48,7 +48,7 @@ def test_the_one_that_was_served_longest_ago_comes_next() -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
-def test_no_more_than_allowed_at_once_and_all_alike(at_once: int) -> None:
+def test_turns_are_limited_and_shared_equally(at_once: int) -> None:
     turns = Turns(at_once)
     over = StopFlag()
     served: Counter[int] = Counter()
@@ -85,7 +85,7 @@ def test_no_more_than_allowed_at_once_and_all_alike(at_once: int) -> None:
         assert max(served.values()) - min(served.values()) <= 2, served
 
 
-def test_a_stop_ends_the_wait_and_frees_the_place() -> None:
+def test_a_stop_ends_the_wait_and_gives_up_the_place() -> None:
     turns = Turns(1)
     holder, waiter, next_one = turns.join(), turns.join(), turns.join()
     assert holder.take(StopFlag())
@@ -100,12 +100,12 @@ def test_a_stop_ends_the_wait_and_frees_the_place() -> None:
     assert turns.active == 0
 
 
-def test_less_than_one_is_refused() -> None:
+def test_less_than_one_turn_is_refused() -> None:
     with pytest.raises(SettingError, match="at_once must be 1 or more; found 0"):
         Turns(0)
 
 
-def test_a_channel_is_waited_for_without_taking() -> None:
+def test_a_channel_can_be_waited_for_without_taking_an_item() -> None:
     over = StopFlag()
     channel: Channel[int] = Channel(capacity=1, policy="newest", stop=over)
     threading.Timer(0.05, lambda: channel.put(1)).start()
@@ -133,7 +133,7 @@ class Counted(Turns):
 
 
 @pytest.mark.parametrize("is_live", [True, False])
-def test_a_run_takes_a_turn_a_frame_and_none_for_its_sound(is_live: bool) -> None:
+def test_a_run_takes_one_turn_per_frame_and_none_for_sound(is_live: bool) -> None:
     turns = Counted()
 
     class Loud(FakeSource):
@@ -156,7 +156,7 @@ def test_a_run_takes_a_turn_a_frame_and_none_for_its_sound(is_live: bool) -> Non
     assert turns.active == 0
 
 
-def test_a_run_that_fails_gives_its_turn_back() -> None:
+def test_a_failed_run_gives_its_turn_back() -> None:
     turns = Turns(1)
 
     def fail(_frame: Frame) -> Segmentation:

@@ -30,7 +30,7 @@ def write_run(sink, count=4, *, outcome="finished"):
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_video_holds_every_mask_at_its_instant(tmp_path, bits):
+def test_a_video_contains_every_mask_at_its_time(tmp_path, bits):
     path = tmp_path / "hair.mkv"
     sink = open_alpha_sink(str(path), classes=["hair"], bits=bits)
     assert not sink.wants_pixels
@@ -50,7 +50,7 @@ def test_a_video_holds_every_mask_at_its_instant(tmp_path, bits):
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("output", ["hair", "hair/%04d.png"])
-def test_pictures_hold_every_mask(tmp_path, output, bits):
+def test_pictures_contain_every_mask(tmp_path, output, bits):
     alphas = write_run(open_alpha_sink(str(tmp_path / output), classes=["hair"], bits=bits))
     files = sorted((tmp_path / "hair").glob("*.png"))
     assert len(files) == 4
@@ -61,7 +61,7 @@ def test_pictures_hold_every_mask(tmp_path, output, bits):
         assert np.abs(plane / (255 if bits == 8 else 65535) - alpha).max() < 0.003
 
 
-def test_what_cannot_hold_it_is_refused(tmp_path):
+def test_formats_that_cannot_hold_masks_are_refused(tmp_path):
     for output in ("hair.mp4", "hair.png", "hair.npz"):
         with pytest.raises(SettingError, match=r"allowed: |give a folder"):
             open_alpha_sink(str(tmp_path / output), classes=["hair"])
@@ -73,7 +73,7 @@ def test_what_cannot_hold_it_is_refused(tmp_path):
     assert (tmp_path / "a.mkv").read_text() == "mine"
 
 
-def test_labels_alone_are_not_enough(tmp_path):
+def test_labels_without_soft_masks_are_refused(tmp_path):
     sink = open_alpha_sink(str(tmp_path / "a.mkv"), classes=["hair"])
     image, result = portrait()
     sink.open(info(width=WIDTH, height=HEIGHT), width=WIDTH, height=HEIGHT)

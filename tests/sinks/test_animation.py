@@ -65,7 +65,7 @@ def read(path: Path) -> tuple[list[float], list[np.ndarray]]:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_times_and_colours(tmp_path: Path, suffix: str) -> None:
+def test_times_and_colours_are_kept(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     write(path, [300, 324, 348, 420, 444, 504])  # begins late, at a variable rate
     durations, images = read(path)
@@ -82,7 +82,7 @@ def test_times_and_colours(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_transparency_moves_with_the_picture(tmp_path: Path, suffix: str) -> None:
+def test_transparency_follows_the_picture(tmp_path: Path, suffix: str) -> None:
     """What was shown before does not shine through."""
     path = tmp_path / f"out{suffix}"
     write(path, range(0, 240, 24), alpha=True)
@@ -109,7 +109,7 @@ def test_a_gif_shows_fifty_frames_a_second(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_exists_is_kept(tmp_path: Path, suffix: str) -> None:
+def test_existing_files_are_kept(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     path.write_bytes(b"mine")
     sink = open_sink(str(path))
@@ -122,7 +122,7 @@ def test_what_exists_is_kept(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_failed_run_keeps_what_it_has(tmp_path: Path, suffix: str) -> None:
+def test_a_failed_run_keeps_its_frames(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     write(path, [0, 24, 48], outcome="failed")
     (part,) = parts_of(path)
@@ -133,7 +133,7 @@ def test_a_failed_run_keeps_what_it_has(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_has_no_meaning_there(tmp_path: Path, suffix: str) -> None:
+def test_options_without_effect_are_refused(tmp_path: Path, suffix: str) -> None:
     for settings in (
         EncodeSettings(crf=20), EncodeSettings(preset="fast"), EncodeSettings(codec="vp9")
     ):  # fmt: skip
@@ -141,7 +141,7 @@ def test_what_has_no_meaning_there(tmp_path: Path, suffix: str) -> None:
             open_sink(str(tmp_path / f"out{suffix}"), settings=settings)
 
 
-def test_a_picture_that_is_too_large(tmp_path: Path) -> None:
+def test_a_picture_that_is_too_large_is_refused(tmp_path: Path) -> None:
     sink = open_sink(str(tmp_path / "out.webp"))
     with pytest.raises(SinkError, match="allowed: 16383 pixels a side"):
         sink.open(INFO, width=20000, height=10)

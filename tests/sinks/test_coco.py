@@ -15,7 +15,7 @@ from tests.support.clips import part_of
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' own
 
 
-def test_the_reference_reader_gets_the_labels_back(tmp_path, capsys):
+def test_the_reference_reader_returns_the_labels(tmp_path, capsys):
     path = tmp_path / "out.json"
     write_run(CocoSink(str(path)), 3)
     data = COCO(str(path))
@@ -34,20 +34,20 @@ def test_the_reference_reader_gets_the_labels_back(tmp_path, capsys):
     assert len(set(ids)) == len(ids)
 
 
-def test_an_empty_run_is_an_empty_data_set(tmp_path):
+def test_a_run_without_frames_is_an_empty_data_set(tmp_path):
     path = tmp_path / "out.json"
     write_run(CocoSink(str(path)), 0)
     assert json.loads(path.read_text())["annotations"] == []
 
 
-def test_a_failed_run_keeps_what_it_has_and_that_is_valid(tmp_path):
+def test_a_failed_run_keeps_a_valid_file(tmp_path):
     path = tmp_path / "out.json"
     write_run(CocoSink(str(path)), 2, outcome="failed")
     assert not path.exists()
     assert len(json.loads(part_of(path).read_text())["images"]) == 2
 
 
-def test_nothing_is_replaced_unasked(tmp_path):
+def test_existing_files_are_kept(tmp_path):
     path = tmp_path / "out.json"
     path.write_text("mine")
     sink = CocoSink(str(path))

@@ -28,7 +28,7 @@ def lookahead(codec: str, width: int, height: int, preset: str | None = None) ->
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 @pytest.mark.parametrize("preset", [None, "slow", "veryslow"])
-def test_what_waits_is_bounded_by_bytes(codec: str, preset: str | None) -> None:
+def test_the_lookahead_is_bounded_in_bytes(codec: str, preset: str | None) -> None:
     for width, height in ((3840, 2160), (7680, 2160), (7680, 4320), (16384, 8192)):
         frames = lookahead(codec, width, height, preset)
         assert frames >= 3

@@ -24,7 +24,7 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_folder_gets_numbered_pngs_of_exactly_the_pictures(tmp_path):
+def test_a_folder_gets_numbered_pngs_equal_to_the_pictures(tmp_path):
     write_run(sink_to(tmp_path / "new" / "out"), 3)
     folder = tmp_path / "new" / "out"
     assert names_in(folder) == ["000000.png", "000001.png", "000002.png"]
@@ -68,7 +68,7 @@ def test_jpeg_has_no_transparency(tmp_path):
     assert not sink_to(tmp_path / "%d.jpg").has_alpha
 
 
-def test_names_take_the_place_of_numbers(tmp_path):
+def test_names_replace_numbers(tmp_path):
     write_run(sink_to(tmp_path, names=["anna.png", "ben"]), 2)
     assert names_in(tmp_path) == ["anna.png", "ben.png"]
     late = sink_to(tmp_path / "late", names=["anna"])
@@ -76,7 +76,7 @@ def test_names_take_the_place_of_numbers(tmp_path):
         write_run(late, 2)
 
 
-def test_files_that_are_there_are_not_replaced_unless_allowed(tmp_path):
+def test_existing_files_are_replaced_only_if_allowed(tmp_path):
     (tmp_path / "000007.png").write_bytes(b"precious")
     with pytest.raises(OutputExistsError, match=r"000007\.png exists; `overwrite`"):
         sink_to(tmp_path).open(info(), width=WIDTH, height=HEIGHT)
@@ -86,19 +86,19 @@ def test_files_that_are_there_are_not_replaced_unless_allowed(tmp_path):
     assert names_in(tmp_path) == ["000000.png", "000007.png", "note.txt"]
 
 
-def test_other_files_in_the_folder_are_no_obstacle(tmp_path):
+def test_other_files_in_the_folder_do_not_matter(tmp_path):
     (tmp_path / "photo.png").write_bytes(b"mine")
     write_run(sink_to(tmp_path / "%06d.png"), 1)
     assert names_in(tmp_path) == ["000000.png", "photo.png"]
 
 
 @pytest.mark.parametrize("output", ["out/%s.png", "out/%d-%d.png", "out/%06d.tiff", "out/%06d"])
-def test_a_pattern_that_cannot_be_written_is_refused(tmp_path, output):
+def test_an_invalid_pattern_is_refused(tmp_path, output):
     with pytest.raises(SettingError):
         sink_to(tmp_path / output)
 
 
-def test_a_file_in_the_folders_place_is_refused(tmp_path):
+def test_a_file_at_the_folders_path_is_refused(tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(SinkError, match="is a file"):
         sink_to(tmp_path / "out").open(info(), width=WIDTH, height=HEIGHT)
@@ -106,7 +106,7 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path):
         sink_to(tmp_path / "out" / "deeper").open(info(), width=WIDTH, height=HEIGHT)
 
 
-def test_a_failed_run_keeps_whole_files_and_no_others(tmp_path, monkeypatch):
+def test_a_failed_run_keeps_complete_files_only(tmp_path, monkeypatch):
     sink = sink_to(tmp_path / "out")
     sink.open(info(), width=WIDTH, height=HEIGHT)
     sink.write(*item(0))

@@ -19,7 +19,7 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_header_and_a_line_a_frame(tmp_path):
+def test_there_is_a_header_and_one_line_per_frame(tmp_path):
     path = tmp_path / "out.jsonl"
     sink = JsonLinesSink(str(path))
     assert not sink.wants_pixels
@@ -55,7 +55,7 @@ def test_the_header_and_a_line_a_frame(tmp_path):
         assert sum(line["pixels"].values()) == WIDTH * HEIGHT
 
 
-def test_the_file_bears_its_name_only_when_whole(tmp_path):
+def test_the_file_gets_its_name_only_when_complete(tmp_path):
     path = tmp_path / "out.jsonl"
     sink = JsonLinesSink(str(path))
     sink.open(info(), width=WIDTH, height=HEIGHT)
@@ -71,7 +71,7 @@ def test_a_failed_run_without_a_frame_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_is_there_is_not_replaced_unless_allowed(tmp_path):
+def test_an_existing_file_is_replaced_only_if_allowed(tmp_path):
     path = tmp_path / "out.jsonl"
     path.write_text("precious")
     sink = JsonLinesSink(str(path))

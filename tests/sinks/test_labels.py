@@ -29,7 +29,7 @@ def sink_to(tmp_path, output, *, overwrite=False):
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("outcome", ["finished", "failed"])
-def test_every_label_comes_back(tmp_path, output, outcome):
+def test_every_label_is_read_back(tmp_path, output, outcome):
     sink = sink_to(tmp_path, output)
     assert not sink.wants_pixels
     write_run(sink, 7, outcome=outcome)
@@ -60,7 +60,7 @@ def test_close_without_open_is_harmless(tmp_path, output):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_what_is_there_is_not_replaced_unless_allowed(tmp_path, output):
+def test_existing_files_are_replaced_only_if_allowed(tmp_path, output):
     write_run(sink_to(tmp_path, output), 2)
     with pytest.raises(OutputExistsError, match="`overwrite`"):
         write_run(sink_to(tmp_path, output), 1)
@@ -70,7 +70,7 @@ def test_what_is_there_is_not_replaced_unless_allowed(tmp_path, output):
 
 
 @pytest.mark.parametrize("output", ["masks.mp4", "masks.jpg", "masks/%d.jpg", "one.png"])
-def test_what_cannot_hold_labels_is_refused(output):
+def test_formats_that_cannot_hold_labels_are_refused(output):
     with pytest.raises(SettingError, match=r"folder|\.png"):
         open_labels_sink(output, overwrite=False)
 
@@ -113,7 +113,7 @@ def test_frames_within_one_millisecond_stay_apart(tmp_path):
     assert times == [0, 1, 2, 100]
 
 
-def test_the_archive_opens_in_numpy_and_tells_times_and_names(tmp_path):
+def test_the_archive_opens_in_numpy_with_times_and_names(tmp_path):
     time_base = Fraction(1001, 30_000)
     sink = sink_to(tmp_path, "masks.npz")
     sink.open(info(time_base=time_base), width=WIDTH, height=HEIGHT)
@@ -160,7 +160,7 @@ def test_labels_of_another_size_are_refused(tmp_path, output):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_output_in_a_place_that_cannot_be_is_refused(tmp_path):
+def test_an_impossible_output_path_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for name in ("masks.npz", "masks.mkv", "masks"):
         sink = sink_to(tmp_path, f"file/{name}")
@@ -169,7 +169,7 @@ def test_an_output_in_a_place_that_cannot_be_is_refused(tmp_path):
         sink.close("failed")
 
 
-def test_reading_what_is_no_labels_says_so(tmp_path):
+def test_reading_anything_but_labels_is_refused(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"not a zip")
     (tmp_path / "a.mkv").write_bytes(b"not a video")
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:

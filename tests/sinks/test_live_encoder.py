@@ -32,7 +32,7 @@ def encode(encoder: LiveEncoder, times: list[float], **options: bool) -> list[En
     return out  # type: ignore[return-value]
 
 
-def test_each_picture_comes_out_at_once_and_looks_as_it_went_in() -> None:
+def test_each_picture_is_encoded_at_once_and_looks_unchanged() -> None:
     encoder = LiveEncoder(width=64, height=48, threads=1, settings=EncodeSettings(crf=5))
     pictures = encode(encoder, [i / 30 for i in range(20)])
     assert [p.ticks for p in pictures] == [i * 3000 for i in range(20)]
@@ -41,7 +41,7 @@ def test_each_picture_comes_out_at_once_and_looks_as_it_went_in() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.4, 1.0, 7.0, 30.0])
-def test_a_group_is_never_longer_than_two_seconds(rate: float) -> None:
+def test_key_frames_are_at_most_two_seconds_apart(rate: float) -> None:
     """Whatever the source said of its rate."""
     encoder = LiveEncoder(width=64, height=48, threads=1, frame_rate=Fraction(30))
     pictures = encode(encoder, [i / rate for i in range(round(6.5 * rate) + 2)])
@@ -53,7 +53,7 @@ def test_a_group_is_never_longer_than_two_seconds(rate: float) -> None:
         assert len(keys) == 4, "and no more key frames than that"
 
 
-def test_one_can_join_at_any_key_frame() -> None:
+def test_decoding_can_start_at_any_key_frame() -> None:
     encoder = LiveEncoder(width=64, height=48, threads=1)
     encode(encoder, [0, 0.1, 0.2])
     asked = encoder.encode(picture(5), 0.3, key=True)
@@ -66,7 +66,7 @@ def test_one_can_join_at_any_key_frame() -> None:
     assert asked.data.count(encoder.parameter_sets[4:12]) == 1
 
 
-def test_a_picture_that_is_not_later_is_left_out() -> None:
+def test_a_picture_that_is_not_later_is_dropped() -> None:
     encoder = LiveEncoder(width=64, height=48, threads=1)
     assert encoder.encode(picture(0), 1.0)
     assert encoder.encode(picture(1), 1.0) is None
@@ -83,7 +83,7 @@ def test_odd_sizes_are_padded() -> None:
     assert shown.shape == (48, 64, 3)
 
 
-def test_noise_stays_within_the_cap() -> None:
+def test_noise_stays_within_the_bit_rate_limit() -> None:
     """Six megabits a second at 720p: here the same for fewer pixels."""
     rng = np.random.default_rng(1)
     encoder = LiveEncoder(width=640, height=360, threads=1)
@@ -92,7 +92,7 @@ def test_noise_stays_within_the_cap() -> None:
     assert sum(sizes[30:]) * 8 / 2 < 1.6 * 6.5 * 640 * 360
 
 
-def test_what_is_refused() -> None:
+def test_unsupported_settings_are_refused() -> None:
     with pytest.raises(SettingError, match=r"live streams are H\.264"):
         LiveEncoder(width=64, height=48, settings=EncodeSettings(codec="av1"))
     with pytest.raises(SettingError, match="`preset`: '10' is unknown to h264"):

@@ -61,7 +61,7 @@ COPIED = [
 
 
 @pytest.mark.parametrize(("name", "codec", "layout", "rate", "suffix"), COPIED)
-def test_what_the_container_holds_is_copied(
+def test_supported_streams_are_copied(
     tmp_path: Path, name: str, codec: str, layout: str, rate: int, suffix: str
 ) -> None:
     source = make_sound_clip(tmp_path / name, codec, layout=layout, rate=rate)
@@ -74,7 +74,7 @@ def test_what_the_container_holds_is_copied(
     check_in_step(source, output)
 
 
-def test_latm_is_taken_out_of_its_envelope(tmp_path: Path) -> None:
+def test_latm_is_unpacked(tmp_path: Path) -> None:
     options = {"mpegts_flags": "latm"}
     latm = make_sound_clip(tmp_path / "latm.ts", muxer_options=options)
     assert codec_of(latm) == "aac_latm"
@@ -105,7 +105,7 @@ TRANSCODED = [
 
 
 @pytest.mark.parametrize(("name", "codec", "layout", "rate", "suffix", "wanted"), TRANSCODED)
-def test_what_it_does_not_hold_is_transcoded_in_step(
+def test_unsupported_streams_are_transcoded_in_sync(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     name: str,
@@ -187,7 +187,7 @@ def test_several_tracks_of_sound_stay_apart(tmp_path: Path) -> None:
             check_in_step(source, output, track=track, seed=3 + track)
 
 
-def test_a_choice_of_none_and_of_transcoding(tmp_path: Path) -> None:
+def test_audio_can_be_left_out_or_transcoded(tmp_path: Path) -> None:
     source = make_sound_clip(tmp_path / "in.mp4")
     convert(source, tmp_path / "none.mp4", audio="none")
     with av.open(str(tmp_path / "none.mp4")) as container:
@@ -198,7 +198,7 @@ def test_a_choice_of_none_and_of_transcoding(tmp_path: Path) -> None:
     check_in_step(source, tmp_path / "new.mp4")
 
 
-def test_what_is_only_to_be_copied_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_required_copying_is_refused_at_the_start(tmp_path: Path) -> None:
     source = make_sound_clip(tmp_path / "in.mp4")
     with pytest.raises(SinkError, match=r"cannot hold the aac .*write \.mp4, .*`audio` transcode"):
         convert(source, tmp_path / "out.webm", audio="copy")
@@ -228,7 +228,7 @@ def test_broadcast_sound_goes_to_standard_output(
     check_in_step(source, output)
 
 
-def test_a_part_is_transcoded_in_step(tmp_path: Path) -> None:
+def test_a_part_is_transcoded_in_sync(tmp_path: Path) -> None:
     source = make_sound_clip(tmp_path / "in.mp4", seconds=4, pictures=100)
     convert(source, tmp_path / "out.webm", read=ReadSettings(start=1, end=3))
     assert frame_times(tmp_path / "out.webm")[0] == 0
@@ -256,7 +256,7 @@ def texts(path: Path) -> list[tuple[str, Fraction]]:
     ("suffix", "codec"),
     [(".mp4", "mov_text"), (".mov", "mov_text"), (".mkv", "subrip"), (".webm", "webvtt")],
 )
-def test_subtitles_of_text_are_converted(
+def test_text_subtitles_are_converted(
     make_clip: MakeClip, tmp_path: Path, suffix: str, codec: str
 ) -> None:
     source = make_clip("in.mkv", subtitles=LINES, audio="aac")
@@ -300,7 +300,7 @@ def ass_clip(path: Path) -> Path:
     return path
 
 
-def test_styled_subtitles_become_plain_ones(tmp_path: Path) -> None:
+def test_styled_subtitles_become_plain(tmp_path: Path) -> None:
     source = ass_clip(tmp_path / "in.mkv")
     convert(source, tmp_path / "out.mkv")
     assert codec_of(tmp_path / "out.mkv", "subtitle") == "ass"
@@ -337,7 +337,7 @@ def bitmap_clip(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("suffix", "kept"), [(".mkv", True), (".mp4", False), (".webm", False)])
-def test_subtitles_of_pictures_are_kept_or_left_out_never_the_sound_with_them(
+def test_bitmap_subtitles_are_kept_or_dropped_but_never_the_sound(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, kept: bool
 ) -> None:
     source = bitmap_clip(tmp_path / "in.ts")
@@ -386,7 +386,7 @@ def test_metadata_is_kept_or_dropped(
     "line",
     ["GPS (2.3522,48.8566,16) D 1.2m", "[latitude: 48.8566] [longitude: 2.3522]", "GPS:48.8,2.3"],
 )
-def test_subtitles_that_tell_the_place_go_with_the_metadata(
+def test_subtitles_that_reveal_the_location_are_dropped_with_the_metadata(
     make_clip: MakeClip, tmp_path: Path, line: str
 ) -> None:
     source = make_clip("in.mkv", subtitles=[(0.0, 0.2, line), (0.2, 0.4, "hello, GPS fans")])
@@ -400,7 +400,7 @@ def test_subtitles_that_tell_the_place_go_with_the_metadata(
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 @pytest.mark.parametrize("channels", [3, 9, 16])
-def test_unusual_numbers_of_channels_never_cost_the_pictures(
+def test_unusual_channel_counts_never_cost_the_pictures(
     tmp_path: Path, channels: int, suffix: str
 ) -> None:
     source = tmp_path / "in.mkv"
@@ -423,7 +423,7 @@ def test_unusual_numbers_of_channels_never_cost_the_pictures(
     assert len(frame_times(output)) == 12
 
 
-def test_a_packet_that_the_muxer_refuses_costs_only_itself(
+def test_a_packet_that_the_muxer_rejects_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from rtseg.sinks.copied_stream import CopiedStream
@@ -448,7 +448,7 @@ def test_a_packet_that_the_muxer_refuses_costs_only_itself(
     assert len(copied_packets(tmp_path / "out.mp4")) == len(copied_packets(source)) - 1
 
 
-def test_digital_video_of_a_camcorder(tmp_path: Path) -> None:
+def test_a_dv_camcorder_file_is_converted(tmp_path: Path) -> None:
     """DV: 720x576 and two channels of PCM that say nothing of their layout."""
     source = tmp_path / "in.dv"
     with av.open(str(source), "w", format="dv") as container:
@@ -483,7 +483,7 @@ def test_digital_video_of_a_camcorder(tmp_path: Path) -> None:
         ("a.m2ts", "pcm_bluray", 48000, ".mp4"),
     ],
 )
-def test_what_a_container_only_seems_to_hold_is_transcoded(
+def test_a_stream_that_a_container_cannot_play_back_is_transcoded(
     tmp_path: Path, name: str, codec: str, rate: int, suffix: str
 ) -> None:
     """These muxers write a header without an error, and nobody can read it."""

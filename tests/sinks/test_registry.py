@@ -28,7 +28,7 @@ def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("empty_registry")
-def test_a_scheme_and_a_suffix_of_ones_own() -> None:
+def test_a_scheme_and_a_suffix_can_be_registered() -> None:
     asked: list[tuple[str, SinkOptions]] = []
 
     def make(output: str, options: SinkOptions) -> MemorySink:
@@ -47,26 +47,28 @@ def test_a_scheme_and_a_suffix_of_ones_own() -> None:
 
 
 @pytest.mark.usefixtures("empty_registry")
-def test_what_there_is_can_be_replaced_and_the_rest_stays() -> None:
+def test_existing_sinks_can_be_replaced_individually() -> None:
     register_sink(lambda _output, _options: MemorySink(), suffixes=(".mp4",))
     assert isinstance(open_sink("a.mp4"), MemorySink)
     assert isinstance(open_sink("a.mkv"), VideoSink)
 
 
 @pytest.mark.parametrize("scheme", ["", "c", "mqtt://", "1x", "a b"])
-def test_no_scheme(scheme: str) -> None:
+def test_invalid_schemes_are_refused(scheme: str) -> None:
     with pytest.raises(SettingError, match="a sink's scheme is"):
         register_sink(lambda _output, _options: MemorySink(), schemes=(scheme,))
 
 
 @pytest.mark.parametrize("suffix", ["", "gif", ".tar.gz"])
-def test_no_suffix(suffix: str) -> None:
+def test_invalid_suffixes_are_refused(suffix: str) -> None:
     with pytest.raises(SettingError, match="a sink's suffix is"):
         register_sink(lambda _output, _options: MemorySink(), suffixes=(suffix,))
 
 
 @pytest.mark.usefixtures("empty_registry")
-def test_an_installed_package_adds_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_registers_its_sinks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "my_outputs.py").write_text(
         "from rtseg.sinks.registry import register_sink\n"
         "from rtseg.sinks.memory import MemorySink as MemorySink\n"
@@ -100,7 +102,7 @@ def test_an_installed_package_adds_its_own(tmp_path: Path, monkeypatch: pytest.M
     ],
 )
 @pytest.mark.parametrize("suffix", ["", "/", ".mp4", "/%06d.png"])
-def test_a_url_that_nothing_writes_is_one_line(
+def test_an_unsupported_url_is_one_line(
     name: str, says: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -110,13 +112,15 @@ def test_a_url_that_nothing_writes_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_secret_is_not_shown() -> None:
+def test_secrets_are_hidden() -> None:
     with pytest.raises(SettingError) as caught:
         open_sink("ftp://maria:s3cret@host/out.mp4?key=s3cret")
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_url_where_only_a_path_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_instead_of_a_path_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("rtmp://host/live", "file:///tmp/masks", "s3:/bucket/x"):
         for make in (

@@ -48,7 +48,7 @@ def test_a_file_is_sent_in_real_time(make_clip: MakeClip) -> None:
         assert time.monotonic() - begun > (FRAMES - 1) / 25
 
 
-def test_sound_that_the_protocol_does_not_hold_is_left_out_and_said(
+def test_unsupported_sound_is_dropped_with_a_message(
     make_clip: MakeClip, caplog: pytest.LogCaptureFixture
 ) -> None:
     clip = make_clip("clip.mkv", audio="libopus", ticks=tuple(range(5)))
@@ -59,7 +59,7 @@ def test_sound_that_the_protocol_does_not_hold_is_left_out_and_said(
     assert "sent without sound: RTMP does not carry opus; it carries aac, mp3" in caplog.text
 
 
-def test_a_folder_for_hls_holds_every_frame(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_an_hls_folder_contains_every_frame(make_clip: MakeClip, tmp_path: Path) -> None:
     clip = make_clip(ticks=tuple(range(130)), audio="aac", audio_seconds=5.2)
     output = tmp_path / "out" / "live.m3u8"
     send_clip(clip, open_sink(str(output), settings=EncodeSettings(crf=5), threads=1))
@@ -84,7 +84,7 @@ def test_a_folder_for_hls_holds_every_frame(make_clip: MakeClip, tmp_path: Path)
         assert np.abs(before.image.astype(int) - after.image).mean() < 4
 
 
-def test_what_is_there_is_not_damaged(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_existing_files_are_not_damaged(make_clip: MakeClip, tmp_path: Path) -> None:
     clip = make_clip(ticks=tuple(range(10)))
     output = tmp_path / "live.m3u8"
     earlier = tmp_path / "live-000007.ts"
@@ -110,18 +110,18 @@ def test_a_camera_keeps_the_last_segments_only(make_clip: MakeClip, tmp_path: Pa
     assert len(list(tmp_path.glob("live-*.ts"))) < 9
 
 
-def test_no_folder_and_no_room(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_a_missing_folder_or_a_full_disk_is_reported(make_clip: MakeClip, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match="cannot be written"):
         send_clip(make_clip(), open_sink(str(tmp_path / "file" / "live.m3u8")))
 
 
-def test_what_a_live_stream_cannot_be() -> None:
+def test_unsupported_settings_are_refused() -> None:
     with pytest.raises(SettingError, match=r"live streams are H\.264"):
         open_sink("rtmp://host/live", settings=EncodeSettings(codec="av1"))
 
 
-def test_the_packets_of_udp_fit_a_frame_unless_asked_otherwise() -> None:
+def test_udp_packets_fit_an_ethernet_frame_by_default() -> None:
     udp = PROTOCOLS["udp"]
     assert with_query("udp://h:1", udp) == "udp://h:1?pkt_size=1316"
     assert with_query("udp://h:1?ttl=4", udp) == "udp://h:1?ttl=4&pkt_size=1316"
@@ -139,5 +139,5 @@ def test_the_packets_of_udp_fit_a_frame_unless_asked_otherwise() -> None:
         ("out/live.m3u8", "out/live.m3u8"),
     ],
 )
-def test_a_stream_key_is_a_secret(output: str, shown: str) -> None:
+def test_a_stream_key_is_hidden(output: str, shown: str) -> None:
     assert shown_output(output) == shown

@@ -57,7 +57,7 @@ def test_everything_reaches_every_sink_in_order():
         assert sink.outcome == "finished"
 
 
-def test_pixels_are_wanted_where_one_wants_them_and_given_to_none_else():
+def test_pixels_go_only_to_sinks_that_want_them():
     plain, data = CountingSink(), CountingSink(wants_pixels=False, has_alpha=True)
     both = TeeSink([plain, data])
     assert both.wants_pixels
@@ -69,7 +69,7 @@ def test_pixels_are_wanted_where_one_wants_them_and_given_to_none_else():
     assert data.pictures == [None]
 
 
-def test_transparency_is_laid_on_black_for_those_who_cannot_hold_it():
+def test_transparency_becomes_black_for_sinks_without_it():
     plain, clear = CountingSink(), CountingSink(has_alpha=True)
     both = TeeSink([plain, clear])
     assert both.has_alpha
@@ -81,7 +81,7 @@ def test_transparency_is_laid_on_black_for_those_who_cannot_hold_it():
 
 
 @pytest.mark.parametrize("fails_at", ["open", "write", "copy", "close finished"])
-def test_each_is_closed_exactly_once_whatever_fails(fails_at):
+def test_each_sink_is_closed_exactly_once_whatever_fails(fails_at):
     sinks = [CountingSink(), CountingSink(fails_at=fails_at), CountingSink()]
     both = TeeSink(sinks)
 
@@ -100,7 +100,7 @@ def test_each_is_closed_exactly_once_whatever_fails(fails_at):
         assert len(closes) == (1 if "open" in sink.calls else 0)
 
 
-def test_of_several_errors_at_closing_the_first_is_raised():
+def test_of_several_errors_while_closing_the_first_is_raised():
     first, second = CountingSink(fails_at="close failed"), CountingSink(fails_at="close failed")
     both = TeeSink([CountingSink(), first, second])
     open_(both)
@@ -110,7 +110,7 @@ def test_of_several_errors_at_closing_the_first_is_raised():
     assert second.calls == ["open", "close failed"]
 
 
-def test_a_recording_comes_and_goes_during_the_run():
+def test_a_recording_can_start_and_stop_during_the_run():
     window, recording = CountingSink(wants_pixels=False), MemorySink()
     both = TeeSink([window])
     open_(both)
@@ -129,7 +129,7 @@ def test_a_recording_comes_and_goes_during_the_run():
         both.remove(recording)
 
 
-def test_a_recording_that_cannot_start_is_closed_and_the_run_goes_on():
+def test_a_recording_that_cannot_start_is_closed_and_the_run_continues():
     window, recording = CountingSink(), CountingSink(fails_at="open")
     both = TeeSink([window])
     open_(both)
@@ -142,7 +142,7 @@ def test_a_recording_that_cannot_start_is_closed_and_the_run_goes_on():
     assert recording.calls == ["open", "close failed"]
 
 
-def test_events_of_all_are_gathered():
+def test_events_of_all_sinks_are_collected():
     both = TeeSink([CountingSink(events=("pause",)), CountingSink(events=("quit", "hud"))])
     open_(both)
     assert both.poll() == ("pause", "quit", "hud")

@@ -16,7 +16,9 @@ from tests.support.clips import MakeClip, convert, frame_times
 
 @pytest.mark.parametrize("suffix", [".ts", ".m4v"])
 @pytest.mark.parametrize("codec", ["auto", "hevc"])
-def test_frames_and_sound(make_clip: MakeClip, tmp_path: Path, suffix: str, codec: str) -> None:
+def test_frames_and_sound_are_kept(
+    make_clip: MakeClip, tmp_path: Path, suffix: str, codec: str
+) -> None:
     source = make_clip("in.mp4", ticks=[0, 1, 2, 5, 9, 12, 20, 30], audio="aac")
     out = tmp_path / f"out{suffix}"
     convert(source, str(out), codec=codec)
@@ -30,6 +32,6 @@ def test_frames_and_sound(make_clip: MakeClip, tmp_path: Path, suffix: str, code
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".m4v"])
-def test_codecs_that_do_not_belong_there(tmp_path: Path, suffix: str) -> None:
+def test_unsupported_codecs_are_refused(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(SettingError, match="cannot hold vp9"):
         open_sink(str(tmp_path / f"out{suffix}"), settings=EncodeSettings(codec="vp9"))

@@ -96,7 +96,7 @@ def uneven_ticks(time_base: Fraction, start: Fraction) -> tuple[list[int], list[
 @pytest.mark.parametrize("start", [Fraction(0), Fraction(852, 1000), Fraction(100_000)])
 @pytest.mark.parametrize("time_base", TIME_BASES, ids=str)
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
-def test_every_frame_at_the_identical_instant(
+def test_every_frame_is_at_the_identical_time(
     tmp_path: Path, suffix: str, time_base: Fraction, start: Fraction
 ) -> None:
     ticks, durations = uneven_ticks(time_base, start)
@@ -132,7 +132,7 @@ def test_every_codec_keeps_times_and_pictures(tmp_path: Path, suffix: str, codec
         assert np.abs(frame.image.astype(int) - picture(i)).mean() < 8, i
 
 
-def test_frames_before_zero_move_to_zero(tmp_path: Path) -> None:
+def test_frames_before_zero_are_shifted_to_zero(tmp_path: Path) -> None:
     for suffix in (".mp4", ".mkv"):
         path = tmp_path / f"early{suffix}"
         write_video(path, [-10, -5, 0, 7])
@@ -140,7 +140,7 @@ def test_frames_before_zero_move_to_zero(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
-def test_a_whole_file_keeps_everything(make_clip: MakeClip, tmp_path: Path, suffix: str) -> None:
+def test_a_whole_file_is_kept(make_clip: MakeClip, tmp_path: Path, suffix: str) -> None:
     source = make_clip(
         "in.mp4",
         ticks=[3, 4, 6, 9, 15, 16, 17],
@@ -181,16 +181,14 @@ def test_a_whole_file_keeps_everything(make_clip: MakeClip, tmp_path: Path, suff
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_last_frame_without_a_duration_lasts_as_long_as_usual(
-    tmp_path: Path, suffix: str
-) -> None:
+def test_a_last_frame_without_a_duration_gets_the_usual_one(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     write_video(path, [0, 40, 80], time_base=Fraction(1, 1000), preset="ultrafast")
     last = read_frames(path)[-1]
     assert (last.duration or 0) * last.time_base == Fraction(1, 25)
 
 
-def test_audio_that_starts_before_zero_moves_nothing(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_audio_that_starts_before_zero_shifts_nothing(make_clip: MakeClip, tmp_path: Path) -> None:
     source = make_clip("in.mp4", audio="aac")
     assert copied_packets(source)[0][1] < 0
     for suffix in (".mp4", ".mkv"):
@@ -248,7 +246,7 @@ def test_streams_that_cannot_be_copied_are_refused_before_the_start(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv"]
 
 
-def test_copied_packets_are_left_as_they_were(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_copied_packets_are_unchanged(make_clip: MakeClip, tmp_path: Path) -> None:
     """Two outputs of one run are given the same packets."""
     from rtseg.frames import Packet
     from rtseg.sources.video import VideoSource
@@ -294,9 +292,7 @@ def colour_bars(width: int = 32, height: int = 64) -> Image:
     [(1, False), (1, True), (5, False), (6, True), (9, False), (2, None), (2, True)],
 )
 @pytest.mark.parametrize("codec", ["h264", "ffv1"])
-def test_colours_come_back(
-    tmp_path: Path, codec: str, matrix: int, full_range: bool | None
-) -> None:
+def test_colours_are_kept(tmp_path: Path, codec: str, matrix: int, full_range: bool | None) -> None:
     tags = ColourTags(primaries=1, transfer=1, matrix=matrix, full_range=full_range)
     for number, scale in enumerate((1, 8)):  # below and above the size where the rule changes
         path = tmp_path / f"{number}.mkv"
@@ -324,7 +320,7 @@ def test_colours_come_back(
         (".mkv", "ffv1", (65, 49)),
     ],
 )
-def test_odd_sizes(tmp_path: Path, suffix: str, codec: str, size: tuple[int, int]) -> None:
+def test_odd_sizes_are_kept(tmp_path: Path, suffix: str, codec: str, size: tuple[int, int]) -> None:
     path = tmp_path / f"odd{suffix}"
     images = [picture(i, 65, 49) for i in range(3)]
     write_video(path, [0, 1, 2], images=images, codec=codec, crf=None)
@@ -350,7 +346,7 @@ def test_tiny_pictures_are_written_or_refused(tmp_path: Path, codec: str) -> Non
             assert np.abs(read_frames(path)[1].image.astype(int) - 99).max() <= 3
 
 
-def test_transparency_where_it_can_be_held(tmp_path: Path) -> None:
+def test_transparency_is_kept_where_supported(tmp_path: Path) -> None:
     rgba = np.dstack([picture(0), np.full((48, 64), 255, np.uint8)])
     rgba[:24, :, 3] = 0
     for name, codec in (("a.webm", "vp9"), ("a.mkv", "ffv1")):
@@ -390,7 +386,7 @@ def test_impossible_settings_are_refused(name: str, settings: dict[str, Any], sa
         VideoSink(name, settings=EncodeSettings(**settings))
 
 
-def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
+def test_existing_files_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_text("mine")
     sink = VideoSink(str(path))
@@ -425,7 +421,7 @@ def test_a_run_without_a_frame_leaves_nothing(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unwritable_place_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     info = SourceInfo(name="t", width=64, height=48, time_base=Fraction(1, 25))
     for name in ("file/out.mp4", "/proc/none/out.mp4"):
@@ -532,7 +528,7 @@ def test_standard_output_is_a_matroska_stream(
     assert [p[0] for p in copied_packets(path)] == [p[0] for p in copied_packets(source)]
 
 
-def test_a_reader_that_leaves_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_exits_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone(io.RawIOBase):
         def write(self, data: Any) -> int:
             raise BrokenPipeError(32, "Broken pipe")
@@ -542,14 +538,14 @@ def test_a_reader_that_leaves_is_said_so(monkeypatch: pytest.MonkeyPatch) -> Non
         write_video("-", list(range(60)))
 
 
-def test_a_terminal_is_spared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Standard(io.BytesIO(), terminal=True))
     with pytest.raises(SinkError, match="is a terminal"):
         write_video("-", [0])
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-def test_a_gap_that_mp4_cannot_hold_is_not_written_wrongly(tmp_path: Path, suffix: str) -> None:
+def test_a_gap_too_long_for_mp4_is_refused(tmp_path: Path, suffix: str) -> None:
     nanosecond = Fraction(1, 1_000_000_000)
     second = 1_000_000_000
     with pytest.raises(SinkError, match=r"11\.0 s without a frame .* write \.mkv"):
@@ -568,7 +564,7 @@ def test_encoders_are_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr() == ("", "")
 
 
-def test_memory_stays_flat(tmp_path: Path) -> None:
+def test_memory_use_stays_constant(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     write_video(tmp_path / "warm.mp4", list(range(50)))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -580,7 +576,9 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["stage-speech.mp4", "asl-book.mkv", "two-heads-turning.gif"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_real_clips(development_data: Path, tmp_path: Path, name: str, suffix: str) -> None:
+def test_real_clips_are_written(
+    development_data: Path, tmp_path: Path, name: str, suffix: str
+) -> None:
     source = development_data / "clips" / name
     output = tmp_path / f"out{suffix}"
     begun = time.perf_counter()

@@ -84,7 +84,7 @@ def wait(until: Any, *, seconds: float = 10.0) -> None:
 
 
 @pytest.mark.usefixtures("device")
-def test_the_newest_picture_at_a_steady_rate() -> None:
+def test_the_newest_picture_is_shown_at_a_steady_rate() -> None:
     """Also where pictures come faster, slower or not at all."""
     sink, camera = opened(VirtualCameraSettings(virtual_camera_fps=50))
     assert camera.size == (WIDTH, HEIGHT)
@@ -107,7 +107,7 @@ def test_the_newest_picture_at_a_steady_rate() -> None:
 
 
 @pytest.mark.usefixtures("device")
-def test_mirrored_and_transparent_pictures() -> None:
+def test_pictures_are_mirrored_and_lose_transparency() -> None:
     sink, camera = opened(VirtualCameraSettings(mirror=True))
     frame, segmentation, picture = item(3, channels=4)
     sink.write(frame, segmentation, picture)
@@ -117,7 +117,7 @@ def test_mirrored_and_transparent_pictures() -> None:
 
 
 @pytest.mark.usefixtures("device")
-def test_a_driver_that_hangs_holds_nobody() -> None:
+def test_a_hanging_driver_blocks_nothing() -> None:
     sink, camera = opened()
     camera.hold.clear()
     time.sleep(0.1)
@@ -130,7 +130,7 @@ def test_a_driver_that_hangs_holds_nobody() -> None:
 
 
 @pytest.mark.usefixtures("device")
-def test_a_device_that_fails_ends_the_run() -> None:
+def test_a_failing_device_ends_the_run() -> None:
     sink, camera = opened()
     camera.fail = True
     wait(lambda: sink._error is not None)
@@ -140,7 +140,7 @@ def test_a_device_that_fails_ends_the_run() -> None:
 
 
 @pytest.mark.usefixtures("device")
-def test_no_device_says_what_to_do() -> None:
+def test_a_missing_device_says_what_to_do() -> None:
     sink = VirtualCameraSink("busy")
     with pytest.raises(SinkError, match=r"busy: cannot be a camera: .*Device busy") as caught:
         sink.open(info(), width=WIDTH, height=HEIGHT)
@@ -152,7 +152,7 @@ def test_no_device_says_what_to_do() -> None:
         assert "exclusive_caps=1" in MODPROBE
 
 
-def test_without_the_package_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     sink = VirtualCameraSink()
     with pytest.raises(SettingError, match=r"pip install 'rtseg\[virtual-camera\]'"):
@@ -166,7 +166,7 @@ needs_inotify = pytest.mark.skipif(
 
 
 @needs_inotify
-def test_readers_are_counted(tmp_path: Path) -> None:
+def test_programs_reading_the_device_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "video10"
     path.write_bytes(b"")
     with path.open("rb"):  # the producer's own
@@ -186,7 +186,7 @@ def test_readers_are_counted(tmp_path: Path) -> None:
 
 
 @needs_inotify
-def test_the_run_rests_while_nobody_reads(device: type[Device], tmp_path: Path) -> None:
+def test_the_run_rests_without_readers(device: type[Device], tmp_path: Path) -> None:
     path = tmp_path / "video10"
     path.write_bytes(b"")
     device.path = str(path)
@@ -199,13 +199,13 @@ def test_the_run_rests_while_nobody_reads(device: type[Device], tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("device")
-def test_where_nothing_is_told_it_works_always() -> None:
+def test_it_always_runs_where_readers_are_unknown() -> None:
     sink, _ = opened()
     assert sink.is_wanted
     sink.close("finished")
 
 
-def test_a_real_loopback_device() -> None:
+def test_a_real_loopback_device_works() -> None:
     """`sudo modprobe v4l2loopback …` makes one; its pictures are read back by OpenCV."""
     names = [
         Path(path)

@@ -136,7 +136,7 @@ def test_keys_become_events_and_q_ends_the_run(display):
 
 
 @needs_xvfb
-def test_a_window_that_is_closed_quits(display):
+def test_closing_the_window_quits(display):
     """Taken away behind the sink's back, as the close button does."""
     program = run_program(
         display,
@@ -198,7 +198,7 @@ print(pixel >> 16 & 255, pixel >> 8 & 255, pixel & 255)
 
 
 @needs_xvfb
-def test_libraries_in_the_wrong_order_are_an_error_and_not_a_hang(display):
+def test_libraries_in_the_wrong_order_are_an_error_instead_of_a_hang(display):
     """With wheels that do not clash, the window simply works."""
     program = run_program(display, imports="av, cv2", extra="is_open = False")
     out, errors = program.communicate(timeout=45)
@@ -214,7 +214,7 @@ def test_libraries_in_the_wrong_order_are_an_error_and_not_a_hang(display):
         (":4711", None, "':4711'"),
     ],
 )
-def test_no_display_is_an_error_and_not_an_abort(monkeypatch, display, wayland, says):
+def test_a_missing_display_is_an_error_instead_of_an_abort(monkeypatch, display, wayland, says):
     monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
     for name, value in (("DISPLAY", display), ("WAYLAND_DISPLAY", wayland)):
         if value is None:

@@ -46,14 +46,14 @@ def exact(picture, tags):
 
 
 @pytest.mark.parametrize("tags", TAGS, ids=lambda tags: f"{tags.matrix}-{tags.full_range}")
-def test_it_is_exact_to_a_level_and_shifts_nothing(tags):
+def test_conversion_is_exact_to_one_level_and_shifts_nothing(tags):
     converted = planes(converter(tags).convert(noise()))
     for plane, expected in zip(converted, exact(noise(), tags), strict=True):
         assert np.abs(plane - expected).max() < 1
         assert abs((plane - expected).mean()) < 0.1
 
 
-def test_black_white_and_grey_are_where_the_standard_has_them():
+def test_black_white_and_grey_have_the_standards_values():
     for level, limited in ((0, 16), (255, 235), (128, 126)):
         grey = np.full((HEIGHT, WIDTH, 3), level, np.uint8)
         luma, blue, red = planes(converter(ColourTags(matrix=1)).convert(grey))
@@ -63,7 +63,7 @@ def test_black_white_and_grey_are_where_the_standard_has_them():
         assert set(full[0].flat) == {level}
 
 
-def test_the_last_column_and_row_repeat_where_the_coded_picture_is_larger():
+def test_the_last_column_and_row_are_repeated_for_a_larger_picture():
     odd = noise(HEIGHT - 1, WIDTH - 1)
     whole = np.pad(odd, ((0, 1), (0, 1), (0, 0)), mode="edge")
     ours = converter(ColourTags(matrix=1))
@@ -71,7 +71,7 @@ def test_the_last_column_and_row_repeat_where_the_coded_picture_is_larger():
         np.testing.assert_array_equal(plane, expected)
 
 
-def test_it_is_what_swscale_makes_and_says_the_same_of_itself(monkeypatch):
+def test_the_result_and_its_tags_equal_swscales(monkeypatch):
     tags = ColourTags(matrix=1)
     ours, theirs = converter(tags), converter(tags)
     monkeypatch.setattr(theirs, "_halves", False)
@@ -83,7 +83,7 @@ def test_it_is_what_swscale_makes_and_says_the_same_of_itself(monkeypatch):
     assert (frame.format.name, frame.colorspace, frame.color_range) == ("yuv420p", 1, LIMITED_RANGE)
 
 
-def test_a_frame_keeps_its_pixels_when_the_picture_is_written_anew():
+def test_a_frame_keeps_its_pixels_when_the_input_is_reused():
     picture = noise()
     frame = converter(ColourTags(matrix=1)).convert(picture)
     before = [plane.copy() for plane in planes(frame)]
@@ -96,7 +96,7 @@ def test_a_frame_keeps_its_pixels_when_the_picture_is_written_anew():
     ("pixel_format", "size", "channels"),
     [("yuv444p", (97, 65), 3), ("yuv420p", (97, 65), 3), ("yuva420p", (96, 64), 4)],
 )
-def test_other_formats_and_odd_sizes_are_swscales(pixel_format, size, channels):
+def test_other_formats_and_odd_sizes_use_swscale(pixel_format, size, channels):
     width, height = size
     picture = np.full((height, width, channels), 255, np.uint8)
     frame = converter(
@@ -106,7 +106,7 @@ def test_other_formats_and_odd_sizes_are_swscales(pixel_format, size, channels):
     assert np.frombuffer(frame.planes[0], np.uint8)[0] == 235
 
 
-def test_rgb_codecs_get_their_bytes():
+def test_rgb_codecs_get_the_bytes_unchanged():
     frame = converter(ColourTags(), pixel_format="gbrp").convert(noise())
     np.testing.assert_array_equal(frame.to_ndarray(format="rgb24"), noise())
     assert frame.color_range in (0, FULL_RANGE)

@@ -74,7 +74,7 @@ def children():
     return pids
 
 
-def test_a_file_as_a_device_gives_rgb_frames_and_says_what_it_is(tmp_path):
+def test_a_file_opened_as_a_device_gives_rgb_frames(tmp_path):
     path = str(tmp_path / "device.avi")
     writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 20, (WIDTH, HEIGHT))
     for _ in range(40):
@@ -93,7 +93,7 @@ def test_a_file_as_a_device_gives_rgb_frames_and_says_what_it_is(tmp_path):
             list(frames)
 
 
-def test_what_was_asked_and_is_given_needs_no_comparison():
+def test_an_exactly_fulfilled_request_needs_no_comparison():
     source = CameraSource(
         0,
         settings=CameraSettings(width=WIDTH, height=HEIGHT, fps=50.0, fourcc="FAKE"),
@@ -104,7 +104,7 @@ def test_what_was_asked_and_is_given_needs_no_comparison():
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_frames_come_in_order_by_the_clock(flip):
+def test_frames_arrive_in_order_with_increasing_times(flip):
     with open_source(steady, flip=flip) as source:
         frames = [frame for frame, _ in zip(source, range(12), strict=False)]
     red = [bool(frame.image[0, 0, 0]) for frame in frames]
@@ -169,7 +169,7 @@ def test_a_camera_that_hangs_is_an_error_in_time(short_grace):
     assert time.monotonic() - start < 6
 
 
-def test_a_bug_keeps_its_trace():
+def test_a_bug_in_the_child_keeps_its_traceback():
     with open_source(is_buggy) as source, pytest.raises(RuntimeError, match="nobody foresaw this"):
         list(source)
 
@@ -177,7 +177,7 @@ def test_a_bug_keeps_its_trace():
 @pytest.mark.parametrize(
     ("capture", "says"), [(refuses, "is somebody else's"), (is_dark, "delivers no picture")]
 )
-def test_a_camera_that_cannot_be_used_says_why_and_what_there_is(capture, says):
+def test_an_unusable_camera_gives_the_reason_and_the_alternatives(capture, says):
     with pytest.raises(SourceError, match=says) as caught:
         open_source(capture)
     message = str(caught.value)
@@ -189,12 +189,12 @@ def test_a_camera_that_cannot_be_used_says_why_and_what_there_is(capture, says):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/video is Linux's")
-def test_no_camera_is_one_line():
+def test_a_missing_camera_is_one_line():
     with pytest.raises(SourceError, match="there is no such camera"):
         CameraSource(63, settings=CameraSettings())
 
 
-def test_closing_from_another_thread_ends_the_frames_quickly(short_grace):
+def test_closing_from_another_thread_ends_the_iteration_quickly(short_grace):
     source = open_source(hangs_later)
     frames = iter(source)
     next(frames)  # however long the child process takes to start on a busy machine
@@ -207,7 +207,7 @@ def test_closing_from_another_thread_ends_the_frames_quickly(short_grace):
     assert time.monotonic() - start < 5
 
 
-def test_a_device_that_does_not_let_go_is_killed(short_grace):
+def test_a_device_that_does_not_close_is_killed(short_grace):
     source = open_source(hangs_in_release)
     next(iter(source))
     start = time.monotonic()
@@ -216,7 +216,7 @@ def test_a_device_that_does_not_let_go_is_killed(short_grace):
     assert time.monotonic() - start < 4
 
 
-def test_the_shared_memory_is_given_back():
+def test_the_shared_memory_is_released():
     source = open_source(steady)
     name = source._child._memory.name
     source.close()

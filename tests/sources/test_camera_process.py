@@ -84,7 +84,7 @@ def negotiated(settings: CameraSettings) -> Negotiated:
     )
 
 
-def test_the_format_is_asked_for_first_for_it_decides_the_sizes() -> None:
+def test_the_format_is_requested_first_because_it_decides_the_sizes() -> None:
     result = negotiated(CameraSettings(width=1920, height=1080, fps=30))
     device = FakeVideoCapture.opened
     assert device.asked == [
@@ -105,14 +105,14 @@ def test_the_format_is_asked_for_first_for_it_decides_the_sizes() -> None:
         (CameraSettings(fourcc="H264"), "1280x720 at 30 fps H264, got 640x480 at 30 fps YUYV"),
     ],
 )
-def test_what_came_back_is_said_beside_what_was_asked(settings: CameraSettings, given: str) -> None:
+def test_the_delivered_format_is_shown_beside_the_requested_one(
+    settings: CameraSettings, given: str
+) -> None:
     assert negotiated(settings).describe() == f"camera 0: asked for {given}"
 
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, 1e9, float("nan")])
-def test_a_rate_that_makes_no_sense_is_not_believed(
-    monkeypatch: pytest.MonkeyPatch, fps: float
-) -> None:
+def test_an_implausible_rate_is_ignored(monkeypatch: pytest.MonkeyPatch, fps: float) -> None:
     get = FakeVideoCapture.get
     monkeypatch.setattr(
         FakeVideoCapture,
@@ -125,7 +125,7 @@ def test_a_rate_that_makes_no_sense_is_not_believed(
 
 
 @pytest.mark.parametrize("number", [0, -1, 0x01020304])
-def test_a_format_that_is_none_is_left_out(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_an_invalid_format_is_ignored(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     get = FakeVideoCapture.get
     monkeypatch.setattr(
         FakeVideoCapture,
@@ -135,7 +135,7 @@ def test_a_format_that_is_none_is_left_out(monkeypatch: pytest.MonkeyPatch, numb
     assert negotiated(CameraSettings()).fourcc == ""
 
 
-def test_a_busy_camera_may_return_and_a_missing_one_may_not(
+def test_a_busy_camera_may_be_retried_and_a_missing_one_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(FakeVideoCapture, "isOpened", lambda _self: False)

@@ -59,7 +59,7 @@ def test_outputs_begin_at_zero(tmp_path: Path, name: str, offset: str, suffix: s
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_the_files_own_clock_on_request(tmp_path: Path, suffix: str) -> None:
+def test_the_files_own_clock_is_kept_on_request(tmp_path: Path, suffix: str) -> None:
     source = make_sound_clip(tmp_path / "in.ts", muxer_options={"output_ts_offset": "500"})
     output = tmp_path / f"out{suffix}"
     convert(source, output, read=ReadSettings(keep_timestamps=True))
@@ -76,13 +76,13 @@ def test_a_late_picture_or_late_sound_stays_late(tmp_path: Path) -> None:
         (tmp_path / "out.mp4").unlink()
 
 
-def test_without_the_sound_the_first_picture_lies_at_zero(tmp_path: Path) -> None:
+def test_without_sound_the_first_picture_is_at_zero(tmp_path: Path) -> None:
     source = make_sound_clip(tmp_path / "in.mkv", video_start=1.2)
     convert(source, tmp_path / "out.mp4", audio="none")
     assert frame_times(tmp_path / "out.mp4")[0] == 0
 
 
-def test_chapters_move_along(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_chapters_are_shifted_too(make_clip: MakeClip, tmp_path: Path) -> None:
     source = make_clip(
         "in.mkv",
         ticks=range(100, 150),
@@ -94,14 +94,14 @@ def test_chapters_move_along(make_clip: MakeClip, tmp_path: Path) -> None:
     assert begins == [0, 1]
 
 
-def test_an_edit_list_moves_nothing(tmp_path: Path) -> None:
+def test_an_edit_list_shifts_nothing(tmp_path: Path) -> None:
     source = make_sound_clip(tmp_path / "in.mp4", start=0.5)
     convert(source, tmp_path / "out.mp4")
     assert frame_times(tmp_path / "out.mp4") == frame_times(source)
     assert copied_packets(tmp_path / "out.mp4") == copied_packets(source)
 
 
-def test_a_clock_that_wraps_within_a_recording(tmp_path: Path) -> None:
+def test_a_clock_that_wraps_continues(tmp_path: Path) -> None:
     """MPEG-TS counts 33 bits of 90 kHz: 26.5 hours."""
     wrap = Fraction(1 << 33, 90000)
     source = make_sound_clip(
@@ -119,7 +119,7 @@ def test_a_clock_that_wraps_within_a_recording(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("offsets", [("0", "0"), ("0", "50000"), ("50000", "10")])
-def test_joined_recordings_keep_sound_and_picture_together(
+def test_joined_recordings_keep_sound_and_picture_in_sync(
     tmp_path: Path, offsets: tuple[str, str]
 ) -> None:
     parts = [
@@ -169,7 +169,7 @@ def test_both_streams_follow_a_new_clock_by_the_same_amount() -> None:
     assert video[0] - sound[0] == pytest.approx(0.1)
 
 
-def test_old_packets_that_come_late_stay_with_the_old_clock() -> None:
+def test_late_packets_of_the_old_clock_stay_on_it() -> None:
     first = [(0, 100.0), (1, 100.0), (0, 100.04), (1, 100.04)]
     mixed = [(0, 5.0), (1, 100.08), (0, 5.04), (1, 5.08)]
     placed = joined_times(first + mixed)
@@ -178,13 +178,13 @@ def test_old_packets_that_come_late_stay_with_the_old_clock() -> None:
     assert placed[7] == (1, pytest.approx(100.16))
 
 
-def test_one_wild_time_moves_nothing_for_long() -> None:
+def test_a_single_wild_time_has_no_lasting_effect() -> None:
     times = [(0, 100.0), (0, 100.04), (0, 90000.0), (0, 100.12), (0, 100.16)]
     placed = [t for _, t in joined_times(times)]
     assert placed == pytest.approx([100.0, 100.04, 100.08, 100.12, 100.16], abs=0.05)
 
 
-def test_a_real_pause_of_less_than_a_minute_stays() -> None:
+def test_a_real_pause_of_less_than_a_minute_is_kept() -> None:
     times = [(0, 10.0), (0, 40.0), (1, 10.0), (1, 69.0)]
     assert joined_times(times) == times
 
@@ -311,7 +311,7 @@ def test_a_paced_pipe_is_timed_by_arrival(
     check_pace(times, 0.06)
 
 
-def test_a_recording_that_is_poured_into_a_pipe_keeps_its_rate(
+def test_a_recording_in_a_pipe_keeps_its_rate(
     make_clip: MakeClip, pipe: Callable[[list[bytes], float], None]
 ) -> None:
     pipe(raw_h264(make_clip, 60), 0.0)
@@ -337,7 +337,7 @@ def test_a_file_of_pictures_over_http_keeps_its_rate(make_clip: MakeClip) -> Non
 
 
 @pytest.mark.slow
-def test_sound_that_is_announced_and_never_comes_holds_nothing_up(
+def test_announced_sound_that_never_arrives_delays_nothing(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:
     path = tmp_path / "silent.ts"
@@ -399,7 +399,7 @@ def two_programmes(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_sound_of_the_videos_programme(tmp_path: Path) -> None:
+def test_the_sound_belongs_to_the_videos_programme(tmp_path: Path) -> None:
     path = two_programmes(tmp_path)
     with av.open(str(path)) as container:
         assert len(container.streams.audio) == 3
@@ -414,7 +414,9 @@ def test_the_sound_of_the_videos_programme(tmp_path: Path) -> None:
         assert [stream.language for stream in container.streams.audio] == ["eng"]
 
 
-def test_streams_that_appear_on_the_way(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_streams_that_appear_later_do_not_end_the_video(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
     """A recording that begins before its channel's sound: the video is read to its end."""
     silent = make_clip("silent.ts", ticks=range(40))
     sounding = make_sound_clip(
@@ -426,7 +428,7 @@ def test_streams_that_appear_on_the_way(make_clip: MakeClip, tmp_path: Path) -> 
         assert len(read_frames(path)) == 90
 
 
-def test_a_reader_that_meets_an_unknown_stream_at_the_end(
+def test_an_unknown_stream_at_the_end_loses_no_frames(
     make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Container:
@@ -482,7 +484,7 @@ def read_from_server(data: bytes, name: str, version: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_a_server_that_states_no_length_and_closes(
+def test_a_server_that_states_no_length_is_judged_by_the_duration(
     make_clip: MakeClip, name: str, version: str
 ) -> None:
     options = {"movflags": "faststart"} if name == "v.mp4" else {}
@@ -494,7 +496,7 @@ def test_a_server_that_states_no_length_and_closes(
     assert ("states a length of 2.0 s" in ended) == (name != "v.ts")
 
 
-def test_half_of_a_file_through_a_pipe(
+def test_half_of_a_file_through_a_pipe_is_truncated(
     make_clip: MakeClip, pipe: Callable[[list[bytes], float], None]
 ) -> None:
     data = make_clip("half.mkv", ticks=range(100)).read_bytes()
@@ -504,7 +506,7 @@ def test_half_of_a_file_through_a_pipe(
             pass
 
 
-def test_sound_that_is_longer_than_the_picture_is_no_cut(
+def test_sound_longer_than_the_picture_is_not_a_truncation(
     tmp_path: Path, pipe: Callable[[list[bytes], float], None]
 ) -> None:
     clip = make_sound_clip(tmp_path / "long.mkv", seconds=4.0, pictures=25)

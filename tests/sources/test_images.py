@@ -63,20 +63,20 @@ def test_frames_are_rgb_at_25_a_second(tmp_path):
         assert (frame.image == (250, 100 * i, 3)).all()
 
 
-def test_a_printf_pattern_takes_its_numbers_wherever_they_begin(tmp_path):
+def test_a_printf_pattern_may_start_at_any_number(tmp_path):
     for name in ("f007.png", "f008.png", "f010.png", "f.png", "g007.png"):
         write(tmp_path / name)
     assert names(find_images(str(tmp_path / "f%03d.png"))) == ["f007.png", "f008.png", "f010.png"]
 
 
-def test_a_glob_is_understood_and_a_real_name_wins_over_it(tmp_path):
+def test_a_glob_is_expanded_unless_a_file_has_that_name(tmp_path):
     for name in ("x1.png", "x2.png", "y[1].png", "y1.png"):
         write(tmp_path / name)
     assert names(find_images(str(tmp_path / "x*.png"))) == ["x1.png", "x2.png"]
     assert names(find_images(str(tmp_path / "y[1].png"))) == ["y[1].png"]
 
 
-def test_start_and_end_choose_and_time_begins_at_zero(tmp_path):
+def test_start_and_end_select_and_time_begins_at_zero(tmp_path):
     for i in range(50):
         write(tmp_path / f"{i}.png", (i, 0, 0))
     info, frames = frames_of(tmp_path, start=0.4, end=1.2)
@@ -93,7 +93,7 @@ def test_a_single_still_is_one_frame(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing.png", "no/such/%d.png", "*.png", ""])
-def test_nothing_there_is_one_clear_line(tmp_path, name):
+def test_an_empty_place_is_reported_in_one_line(tmp_path, name):
     with pytest.raises(SourceError) as caught:
         frames_of(tmp_path / name)
     assert str(tmp_path) in str(caught.value)
@@ -114,7 +114,7 @@ def test_another_size_is_fitted_into_the_first_and_marked(tmp_path):
         assert not frame.image[:, 60:].any()
 
 
-def test_letterboxing_keeps_proportions_and_the_middle():
+def test_letterboxing_keeps_proportions_and_centres():
     tall = letterboxed(np.full((100, 10, 3), 255, np.uint8), 50, 50)
     rows, columns = np.nonzero(tall[..., 0])
     assert (rows.min(), rows.max()) == (0, 49)
@@ -181,7 +181,7 @@ def write_png16(path, rgb):
     )
 
 
-def test_transparency_is_laid_on_white(tmp_path):
+def test_transparency_is_blended_on_white(tmp_path):
     shown = np.zeros((6, 8, 4), np.uint8)
     shown[:, :2] = (*RED, 255)
     shown[:, 2:4] = (0, 0, 0, 128)
@@ -198,7 +198,7 @@ def test_transparency_is_laid_on_white(tmp_path):
 
 
 @pytest.mark.parametrize("side", [16_000, 65_500])
-def test_a_huge_picture_is_refused_before_memory_is_taken(tmp_path, side):
+def test_a_huge_picture_is_refused_before_memory_is_allocated(tmp_path, side):
     """65,500 squared is 4.3 gigapixels: 13 GB as RGB."""
     path = tmp_path / "huge.png"
     path.write_bytes(png(side, side, 8, 2, b""))
@@ -216,7 +216,7 @@ def test_a_huge_picture_is_refused_before_memory_is_taken(tmp_path, side):
 @pytest.mark.parametrize(
     "content", [b"", b"not a picture at all", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"]
 )
-def test_what_is_no_picture_is_named(tmp_path, content):
+def test_a_file_that_is_no_picture_is_named(tmp_path, content):
     path = tmp_path / "odd.png"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=r"odd\.png"):
@@ -224,7 +224,7 @@ def test_what_is_no_picture_is_named(tmp_path, content):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_a_picture_that_was_cut_off_is_named_after_those_before_it(tmp_path, suffix):
+def test_a_truncated_picture_is_reported_after_those_before_it(tmp_path, suffix):
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     for i in range(2):
         Image.fromarray(noise).save(tmp_path / f"{i}{suffix}")
@@ -238,13 +238,13 @@ def test_a_picture_that_was_cut_off_is_named_after_those_before_it(tmp_path, suf
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+def test_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(SourceError):
         read_image(tmp_path / "pipe.png")
 
 
-def test_closing_ends_the_pictures(tmp_path):
+def test_closing_ends_the_iteration(tmp_path):
     for i in range(5):
         write(tmp_path / f"{i}.png")
     source = ImagesSource(str(tmp_path), settings=ReadSettings())

@@ -73,7 +73,7 @@ def heic_by_its_mark(path: Path) -> Path:
     return path
 
 
-def test_heic_without_pillow_heif_is_no_damage(
+def test_heic_without_pillow_heif_is_not_reported_as_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rtseg.sources.still, "_has_heif", lambda: False)
@@ -94,7 +94,7 @@ def test_heic_without_pillow_heif_is_no_damage(
 
 
 @pytest.mark.parametrize("name", ["a.cr2", "b.NEF", "c.jxl", "d.svg", "e.exr"])
-def test_pictures_that_nobody_reads_are_named(tmp_path: Path, name: str) -> None:
+def test_unsupported_pictures_are_named(tmp_path: Path, name: str) -> None:
     still(tmp_path / "1.png")
     (tmp_path / name).write_bytes(b"whatever")
     (left_out,) = list_files(str(tmp_path)).left_out
@@ -108,7 +108,9 @@ def test_pictures_that_nobody_reads_are_named(tmp_path: Path, name: str) -> None
 
 @pytest.mark.parametrize("name", ["IMG_0001", "photo.jpg_large", "scan.backup", "x.bin"])
 @pytest.mark.parametrize("made_as", ["JPEG", "PNG", "WEBP", "GIF"])
-def test_a_picture_by_another_name(tmp_path: Path, name: str, made_as: str) -> None:
+def test_a_picture_with_a_wrong_suffix_is_recognised(
+    tmp_path: Path, name: str, made_as: str
+) -> None:
     still(tmp_path / "1.png")
     still(tmp_path / name, format=made_as)
     (left_out,) = list_files(str(tmp_path)).left_out
@@ -118,7 +120,7 @@ def test_a_picture_by_another_name(tmp_path: Path, name: str, made_as: str) -> N
     assert len(find_images(f"{tmp_path}/*")) == 2
 
 
-def test_what_is_no_picture_is_no_loss(tmp_path: Path) -> None:
+def test_other_files_are_listed_separately(tmp_path: Path) -> None:
     still(tmp_path / "1.png")
     for name in ("notes.txt", "Thumbs.db", "1.json", "1.xmp", ".hidden.png", "empty"):
         (tmp_path / name).write_bytes(b"text" if name != "empty" else b"")
@@ -132,7 +134,7 @@ def test_what_is_no_picture_is_no_loss(tmp_path: Path) -> None:
     assert len(frames_of(tmp_path)) == 1
 
 
-def test_what_a_killed_run_left_of_a_picture_is_none(tmp_path: Path) -> None:
+def test_a_part_file_of_a_killed_run_is_not_a_picture(tmp_path: Path) -> None:
     still(tmp_path / "1.png")
     (tmp_path / "2.png.0123abcd.part").write_bytes(b"\x89PNG\r\n half")
     assert [path.name for path in find_images(str(tmp_path))] == ["1.png"]
@@ -173,26 +175,26 @@ def test_an_animation_is_a_video(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".png", ".gif"])
-def test_a_part_of_an_animation(tmp_path: Path, suffix: str) -> None:
+def test_a_part_of_an_animation_can_be_selected(tmp_path: Path, suffix: str) -> None:
     path = animation(tmp_path / f"a{suffix}", [40] * 20)
     frames = frames_of(path, start=0.2, end=0.4)
     assert [frame.pts_seconds for frame in frames] == [Fraction(i, 25) for i in range(5)]
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".avif"])
-def test_no_part_of_an_animation(tmp_path: Path, suffix: str) -> None:
+def test_an_empty_part_of_an_animation_is_refused(tmp_path: Path, suffix: str) -> None:
     if suffix == ".avif" and not has_avif():
         pytest.skip("this Pillow writes no AVIF")
     with pytest.raises(NoVideoError, match="no frame lies in the requested part"):
         frames_of(animation(tmp_path / f"a{suffix}", [40] * 3), start=5.0)
 
 
-def test_a_frame_without_a_duration_lasts_as_browsers_show_it(tmp_path: Path) -> None:
+def test_a_frame_without_a_duration_lasts_as_long_as_in_browsers(tmp_path: Path) -> None:
     frames = frames_of(animation(tmp_path / "a.webp", [0, 0, 40], lossless=True))
     assert [frame.pts for frame in frames] == [0, 100, 200]
 
 
-def test_an_animation_that_is_cut_off(tmp_path: Path) -> None:
+def test_a_truncated_animation_is_reported(tmp_path: Path) -> None:
     noise = np.random.default_rng(0)
     images = [Image.fromarray(noise.integers(0, 255, (48, 64, 3), np.uint8)) for _ in range(12)]
     path = tmp_path / "a.webp"
@@ -234,7 +236,7 @@ def test_an_animation_among_stills_is_a_video(tmp_path: Path) -> None:
         open_source(str(tmp_path))
 
 
-def test_a_folder_of_videos_is_said_to_be_one(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_a_folder_of_videos_is_reported_as_such(make_clip: MakeClip, tmp_path: Path) -> None:
     make_clip("b.mp4")
     with pytest.raises(NoVideoError, match="it holds videos: b"):
         open_source(str(tmp_path))

@@ -24,7 +24,7 @@ def first_frames(source, count):
     return [next(frames) for _ in range(count)]
 
 
-def test_next_takes_one_and_a_loop_goes_on(place):
+def test_next_takes_one_item_and_a_loop_continues(place):
     with open_source(place) as source:
         expected = first_frames(source, 5)
     with open_source(place) as source:
@@ -36,7 +36,7 @@ def test_next_takes_one_and_a_loop_goes_on(place):
         assert (frame.image == other.image).all()
 
 
-def test_the_end_is_the_end(place):
+def test_next_after_the_end_raises_stop_iteration(place):
     if place == "synthetic:":
         pytest.skip("never ends")
     with open_source(place) as source:

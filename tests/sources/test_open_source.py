@@ -16,12 +16,12 @@ from rtseg.sources import is_camera, is_images, open_source
 from tests.support.clips import MakeClip, picture
 
 
-def test_a_video(make_clip: MakeClip) -> None:
+def test_a_video_is_opened(make_clip: MakeClip) -> None:
     with open_source(make_clip(), threads=1) as source:
         assert sum(isinstance(item, Frame) for item in source) == 12
 
 
-def test_a_part_of_a_video_in_real_time_with_sound(make_clip: MakeClip) -> None:
+def test_a_part_of_a_video_plays_in_real_time_with_sound(make_clip: MakeClip) -> None:
     path = make_clip(audio="aac")
     part = ReadSettings(start=0.2)
     with open_source(path, settings=part, with_streams=True, real_time=True) as source:
@@ -29,7 +29,7 @@ def test_a_part_of_a_video_in_real_time_with_sound(make_clip: MakeClip) -> None:
         assert len(source.info.streams) == 1
 
 
-def test_images(tmp_path: Path) -> None:
+def test_images_are_opened(tmp_path: Path) -> None:
     import cv2
 
     for i in range(2):
@@ -41,12 +41,12 @@ def test_images(tmp_path: Path) -> None:
         np.testing.assert_array_equal(frames[-1].image, picture(1))
 
 
-def test_a_moving_face() -> None:
+def test_the_synthetic_clip_is_opened() -> None:
     with open_source("synthetic:") as source:
         assert (source.info.width, source.info.height) == (1280, 720)
 
 
-def test_what_is_a_camera_and_what_are_images(tmp_path: Path) -> None:
+def test_cameras_and_images_are_recognised(tmp_path: Path) -> None:
     assert is_camera("0")
     assert is_camera("/dev/video0")
     assert not is_camera("0.mp4")
@@ -58,7 +58,7 @@ def test_what_is_a_camera_and_what_are_images(tmp_path: Path) -> None:
     assert not is_images("turning.gif")
 
 
-def test_what_is_missing_is_said_so(tmp_path: Path) -> None:
+def test_a_missing_input_is_reported(tmp_path: Path) -> None:
     for name in ("gone.mp4", "gone.png", "gone"):
         with pytest.raises(SourceError, match="gone"):
             open_source(tmp_path / name)

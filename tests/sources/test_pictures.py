@@ -15,7 +15,7 @@ def picture():
     return scene(180, 320, (160, 90, 120))[0]
 
 
-def test_a_path_a_url_a_home_and_a_pillow_picture_are_the_same(picture, tmp_path, monkeypatch):
+def test_paths_urls_home_folders_and_pillow_pictures_give_the_same(picture, tmp_path, monkeypatch):
     path = tmp_path / "a photo.png"
     Image.fromarray(picture).save(path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -31,7 +31,7 @@ def test_a_path_a_url_a_home_and_a_pillow_picture_are_the_same(picture, tmp_path
         assert (as_image(still) == picture).all()
 
 
-def test_orientation_and_palettes_are_resolved(picture):
+def test_orientation_and_palettes_are_applied(picture):
     turned = Image.fromarray(picture).rotate(90, expand=True)
     turned.getexif()[274] = 6  # shown turned clockwise
     assert (as_image(turned) == picture).all()
@@ -39,14 +39,14 @@ def test_orientation_and_palettes_are_resolved(picture):
     assert as_image(grey).shape == picture.shape
 
 
-def test_bgr_is_turned_round_and_nothing_else_is(picture):
+def test_only_bgr_is_reordered(picture):
     assert (as_image(picture[..., ::-1], channels="bgr") == picture).all()
     with pytest.raises(SettingError, match="allowed: rgb, bgr"):
         as_image(picture, channels="BGR")
 
 
 @pytest.mark.parametrize("still", [None, 3, {"a": 1}, "https://example.org/a.jpg"])
-def test_what_is_no_still_is_refused(still):
+def test_anything_but_a_still_is_refused(still):
     with pytest.raises(SettingError, match="a still is"):
         as_image(still)
 
@@ -56,7 +56,7 @@ def test_a_missing_file_is_named(tmp_path):
         as_image(tmp_path / "nothing.jpg")
 
 
-def test_a_segmenter_takes_them_all_alone_and_in_lists(picture, tmp_path):
+def test_a_segmenter_accepts_them_all_alone_and_in_lists(picture, tmp_path):
     Image.fromarray(picture).save(tmp_path / "a.png")
     segmenter = Segmenter(backend=PaintedBackend())
     expected = segmenter(picture)
@@ -72,7 +72,7 @@ def test_a_segmenter_takes_them_all_alone_and_in_lists(picture, tmp_path):
     assert (segmenter(bgr).labels != expected.labels).any()
 
 
-def test_face_settings_may_be_given_in_short():
+def test_face_settings_have_shortcuts():
     backend = PaintedBackend()
     assert Segmenter(backend=backend, max_faces=1).faces == FaceSettings(max_faces=1)
     both = Segmenter(backend=backend, faces=FaceSettings(detect_every=5), smoothing=0.0)
@@ -81,7 +81,7 @@ def test_face_settings_may_be_given_in_short():
         Segmenter(backend=backend, max_faces=0)
 
 
-def test_a_shipped_model_has_a_name(tmp_path):
+def test_a_shipped_model_is_found_by_name(tmp_path):
     assert "face-parts" in shipped_models()
     assert model_path("face-parts") == default_checkpoint_path()
     assert model_path("models/other.safetensors").name == "other.safetensors"

@@ -62,7 +62,7 @@ def test_a_script_on_standard_input_runs_once(script):
     check(run(["-"], text=script.read_text()))
 
 
-def test_a_device_of_the_script_itself_still_works_under_a_guard(tmp_path):
+def test_a_device_defined_in_the_script_works_with_a_guard(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(
         textwrap.dedent(
@@ -85,7 +85,7 @@ def test_a_device_of_the_script_itself_still_works_under_a_guard(tmp_path):
     check(run([str(path)]))
 
 
-def test_the_main_module_is_back_afterwards():
+def test_the_main_module_is_restored_afterwards():
     from rtseg.system.child_process import main_module_hidden
 
     main = sys.modules["__main__"]

@@ -67,7 +67,7 @@ def frames_of_input(**settings: Any) -> list[Frame]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v", ".mkv", ".webm", ".ts"])
 @pytest.mark.parametrize("pieces", [65536, 7])
-def test_everything_that_rtseg_writes_can_be_piped_back(
+def test_every_output_of_rtseg_can_be_piped_back(
     make_clip: MakeClip,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -84,7 +84,9 @@ def test_everything_that_rtseg_writes_can_be_piped_back(
     assert len(frames) == len(frame_times(written))
 
 
-def test_an_index_at_the_end(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_at_the_end_is_waited_for(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As most programs write mp4."""
     clip = noisy(make_clip, "in.mp4")
     with piped(clip.read_bytes(), monkeypatch):
@@ -117,20 +119,24 @@ def test_an_index_at_the_beginning_is_not_waited_for(
         assert len(frames_of_input()) == 40
 
 
-def test_a_cut_off_pipe(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_pipe_is_reported(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
     data = noisy(make_clip, "in.mp4").read_bytes()
     with piped(data[: len(data) // 2], monkeypatch), pytest.raises((SourceError, TruncatedError)):
         frames_of_input()
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 11, 40])
-def test_hardly_anything(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+def test_a_nearly_empty_input_is_refused(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
     data = make_clip("in.mp4").read_bytes()[:length]
     with piped(data, monkeypatch), pytest.raises(SourceError, match="standard input"):
         frames_of_input()
 
 
-def test_no_room_for_it(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_temporary_folder_is_reported(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full() -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 

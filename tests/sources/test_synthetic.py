@@ -26,7 +26,7 @@ def test_frames_have_their_size_and_times(clip):
     assert not clip.info.is_live
 
 
-def test_the_head_goes_from_small_to_large_and_leaves_once():
+def test_the_head_grows_and_leaves_the_frame_once():
     clip = MovingFaceSource(width=320, height=180)
     boxes = [clip.face_box(i) for i in range(300)]
     heights = [box.height / 180 for box in boxes if box]
@@ -46,7 +46,7 @@ def test_the_head_goes_from_small_to_large_and_leaves_once():
 
 
 @pytest.mark.parametrize("index", [0, 6, 9, 13, 17, 27])
-def test_the_box_is_where_the_head_is(clip, index):
+def test_the_true_box_encloses_the_head(clip, index):
     """The portrait's head, brought to the box's size, is found there and nowhere else."""
     from skimage import data
 
@@ -64,7 +64,7 @@ def test_the_box_is_where_the_head_is(clip, index):
     assert abs(top - box.top) < 0.12 * box.height + 1
 
 
-def test_the_same_clip_every_time(clip):
+def test_the_clip_is_the_same_every_time(clip):
     again = MovingFaceSource(width=640, height=360, frame_count=30, frame_rate=Fraction(3))
     for i in (0, 11, 29):
         assert np.array_equal(clip.image(i), again.image(i))
@@ -93,7 +93,7 @@ def test_the_backdrop_has_no_seams_and_no_holes(clip):
 @pytest.mark.parametrize(
     ("width", "height", "count"), [(32, 32, 1), (1921, 1081, 2), (360, 640, 12), (1920, 1440, 2)]
 )
-def test_any_size_and_length(width, height, count):
+def test_any_size_and_length_works(width, height, count):
     clip = MovingFaceSource(width=width, height=height, frame_count=count)
     frames = list(clip)
     assert len(frames) == count
@@ -102,12 +102,12 @@ def test_any_size_and_length(width, height, count):
 
 
 @pytest.mark.parametrize("wrong", [{"width": 10}, {"frame_count": 0}, {"frame_rate": Fraction(0)}])
-def test_nonsense_is_refused(wrong):
+def test_invalid_sizes_are_refused(wrong):
     with pytest.raises(SettingError, match="32x32"):
         MovingFaceSource(**wrong)
 
 
-def test_closing_ends_it(clip):
+def test_closing_ends_the_iteration(clip):
     short = MovingFaceSource(width=64, height=64, frame_count=5)
     frames = iter(short)
     next(frames)

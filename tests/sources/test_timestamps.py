@@ -26,7 +26,7 @@ def test_times_that_increase_are_kept() -> None:
     assert placed(*map(picture, (7, 40, 41, 900, 5000))) == [7, 40, 41, 900, 5000]
 
 
-def test_a_picture_without_a_time_follows_the_one_before() -> None:
+def test_a_picture_without_a_time_follows_the_last_one() -> None:
     assert placed(picture(None), picture(None), picture(None)) == [0, 40, 80]
     assert placed(picture(10), picture(None), picture(100)) == [10, 50, 100]
     assert placed(picture(10, duration=33), picture(None), rate=None) == [10, 43]
@@ -34,16 +34,16 @@ def test_a_picture_without_a_time_follows_the_one_before() -> None:
 
 
 @pytest.mark.parametrize("duration", [0, -7, None])
-def test_a_duration_that_cannot_be_is_ignored(duration: int | None) -> None:
+def test_an_impossible_duration_is_ignored(duration: int | None) -> None:
     assert placed(picture(10, duration=duration), picture(None)) == [10, 50]  # type: ignore[arg-type]
 
 
-def test_the_step_is_one_tick_at_least() -> None:
+def test_the_step_is_at_least_one_tick() -> None:
     assert placed(picture(3), picture(None), rate=Fraction(5000)) == [3, 4]
 
 
 @pytest.mark.parametrize(("back", "expected"), [(0, 501), (400, 501), (1000, 501)])
-def test_a_slip_back_is_moved_one_tick_on(back: int, expected: int) -> None:
+def test_a_small_step_back_becomes_one_tick_forward(back: int, expected: int) -> None:
     timeline = Timeline(TICK, Fraction(25))
     times = []
     for pts in (460, 500, 500 - back, 540):
@@ -52,7 +52,7 @@ def test_a_slip_back_is_moved_one_tick_on(back: int, expected: int) -> None:
     assert times == [460, 500, expected, 540]
 
 
-def test_a_clock_that_is_set_back_goes_on_from_there() -> None:
+def test_a_clock_that_is_set_back_continues_from_there() -> None:
     """All times after it move by as much: a stream that was joined on keeps its pace."""
     timeline = Timeline(TICK, Fraction(25))
     times, jumps = [], []
@@ -63,12 +63,12 @@ def test_a_clock_that_is_set_back_goes_on_from_there() -> None:
     assert jumps == [False, False, True, False, False, False, False, False]
 
 
-def test_a_clock_that_is_set_back_twice() -> None:
+def test_a_clock_set_back_twice_continues() -> None:
     times = placed(*map(picture, (9000, 9040, 100, 140, 3000, 200, 240)))
     assert times == [9000, 9040, 9080, 9120, 11980, 12020, 12060]
 
 
-def test_guessed_times_give_way_to_decoding_times() -> None:
+def test_decoding_times_replace_guessed_times() -> None:
     """Two steps back of the presentation times, none of the decoding times: the latter count."""
     frames = [(0, 0), (120, 40), (40, 80), (80, 120), (240, 160), (160, 200), (200, 240)]
     times = placed(*(picture(pts, dts=dts) for pts, dts in frames))
@@ -76,6 +76,6 @@ def test_guessed_times_give_way_to_decoding_times() -> None:
     assert times == sorted(set(times))
 
 
-def test_presentation_times_count_unless_they_go_back_more_often() -> None:
+def test_presentation_times_are_used_unless_they_go_back_more_often() -> None:
     assert placed(picture(10, dts=0), picture(50, dts=40), picture(90, dts=80)) == [10, 50, 90]
     assert placed(picture(None), picture(None), rate=None) == [0, 40], "25 a second if unknown"

@@ -52,7 +52,7 @@ def test_every_frame_comes_in_order_at_its_time(make_clip: MakeClip, name: str) 
         assert abs(frame.captured_ns - time.monotonic_ns()) < 60e9
 
 
-def test_variable_frame_rate_late_start_and_reordered_frames(make_clip: MakeClip) -> None:
+def test_variable_frame_rate_late_start_and_reordered_frames_are_kept(make_clip: MakeClip) -> None:
     ticks = [852, 885, 919, 1200, 1201, 1900, 1933, 4000]
     durations = [33, 34, 281, 1, 699, 33, 2067, 150]
     path = make_clip(
@@ -70,7 +70,7 @@ def test_variable_frame_rate_late_start_and_reordered_frames(make_clip: MakeClip
     assert frames[-1].duration == 150
 
 
-def test_times_that_do_not_increase_are_made_to(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_times_that_do_not_increase_are_corrected(make_clip: MakeClip, tmp_path: Path) -> None:
     one = make_clip("one.ts")
     joined = tmp_path / "joined.ts"
     joined.write_bytes(one.read_bytes() + one.read_bytes())
@@ -81,7 +81,7 @@ def test_times_that_do_not_increase_are_made_to(make_clip: MakeClip, tmp_path: P
     assert max(steps) <= Fraction(2, 25)
 
 
-def test_avi_holds_decoding_times_only(make_clip: MakeClip) -> None:
+def test_avi_files_use_decoding_times(make_clip: MakeClip) -> None:
     frames = read_frames(make_clip("b.avi", options={"bf": "2", "preset": "veryfast"}))
     assert len(frames) == 12
     steps = [b - a for a, b in itertools.pairwise(times_of(frames))]
@@ -89,7 +89,7 @@ def test_avi_holds_decoding_times_only(make_clip: MakeClip) -> None:
     assert sum(steps) <= Fraction(12, 25)
 
 
-def test_a_stream_without_times_gets_them(make_clip: MakeClip) -> None:
+def test_a_stream_without_times_is_given_some(make_clip: MakeClip) -> None:
     frames = read_frames(make_clip("bare.h264", muxer="h264", options={"bf": "0"}))
     assert len(frames) == 12
     steps = {b - a for a, b in zip(times_of(frames), times_of(frames)[1:], strict=False)}
@@ -211,7 +211,7 @@ def test_rotation_is_applied_once(
     assert np.abs(centres - wanted[8::16, 8::16]).max() < 10
 
 
-def test_odd_sizes_and_one_pixel(make_clip: MakeClip) -> None:
+def test_odd_sizes_and_a_single_pixel_are_read(make_clip: MakeClip) -> None:
     for width, height in ((65, 49), (1, 1), (2, 2), (3, 200)):
         path = make_clip("odd.mkv", width=width, height=height, codec="ffv1", pixel_format="bgr0")
         frames = read_frames(path)
@@ -219,7 +219,7 @@ def test_odd_sizes_and_one_pixel(make_clip: MakeClip) -> None:
         assert frames[0].image.shape == (height, width, 3)
 
 
-def test_a_palette_gif(make_clip: MakeClip) -> None:
+def test_a_palette_gif_is_read(make_clip: MakeClip) -> None:
     ticks = [0, 8, 17, 40]
     path = make_clip(
         "p.gif", ticks=ticks, time_base=Fraction(1, 100), codec="gif", pixel_format="rgb8"
@@ -229,7 +229,7 @@ def test_a_palette_gif(make_clip: MakeClip) -> None:
     assert frames[3].image[20, 16].min() > 200
 
 
-def test_a_change_of_size_is_fitted_and_marked(make_clip: MakeClip, tmp_path: Path) -> None:
+def test_a_change_of_size_is_letterboxed_and_marked(make_clip: MakeClip, tmp_path: Path) -> None:
     small = make_clip("small.ts", width=64, height=48, codec="mpeg2video")
     wide = make_clip("wide.ts", width=96, height=32, codec="mpeg2video")
     both = tmp_path / "both.ts"
@@ -243,14 +243,14 @@ def test_a_change_of_size_is_fitted_and_marked(make_clip: MakeClip, tmp_path: Pa
     assert after[24].mean() > 20
 
 
-def test_the_video_is_not_a_cover_picture(make_clip: MakeClip) -> None:
+def test_a_cover_picture_is_not_taken_for_the_video(make_clip: MakeClip) -> None:
     assert len(read_frames(make_clip("covered.mp4", cover=True))) == 12
     only_sound = make_clip("song.mp4", video=False, audio="aac", cover=True)
     with pytest.raises(NoVideoError, match=r"song\.mp4: holds no video .*aac.*cover picture"):
         VideoSource(str(only_sound))
 
 
-def test_audio_only_has_no_video(make_clip: MakeClip) -> None:
+def test_an_audio_file_has_no_video(make_clip: MakeClip) -> None:
     with pytest.raises(NoVideoError, match="holds no video"):
         VideoSource(str(make_clip("sound.mkv", video=False, audio="libopus")))
 
@@ -268,7 +268,7 @@ def test_packets_come_between_the_frames_in_order(make_clip: MakeClip) -> None:
     assert packets[0].time_seconds == Fraction(-1024, 48000)
 
 
-def test_start_and_end_rebase_to_zero(make_clip: MakeClip) -> None:
+def test_start_and_end_shift_times_to_zero(make_clip: MakeClip) -> None:
     path = make_clip(
         "long.mp4",
         ticks=range(100),
@@ -299,7 +299,7 @@ def test_start_and_end_rebase_to_zero(make_clip: MakeClip) -> None:
     ("start", "end", "first", "count"), [(1.0, 2.0, 25, 25), (0.0, 0.5, 0, 13), (3.5, None, 88, 12)]
 )
 @pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.mp4", "a.mov", "a.gif"])
-def test_a_part_of_any_container(
+def test_a_part_of_any_container_can_be_read(
     make_clip: MakeClip, name: str, start: float, end: float | None, first: int, count: int
 ) -> None:
     how: dict[str, Any] = {"options": {"g": "25", "bf": "2", "preset": "veryfast"}}
@@ -317,16 +317,14 @@ def test_a_part_of_any_container(
     np.testing.assert_array_equal(part[-1].image, whole[first + count - 1].image)
 
 
-def test_start_after_the_end(make_clip: MakeClip) -> None:
+def test_a_start_after_the_end_is_refused(make_clip: MakeClip) -> None:
     with pytest.raises(NoVideoError, match=r"no frame lies in the requested part.*`start` 99"):
         VideoSource(str(make_clip()), settings=ReadSettings(start=99))
 
 
 @pytest.mark.parametrize("share", [0.15, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("name", ["cut.mkv", "cut.mp4"])
-def test_a_truncated_file_delivers_what_it_has(
-    make_clip: MakeClip, name: str, share: float
-) -> None:
+def test_a_truncated_file_delivers_its_frames(make_clip: MakeClip, name: str, share: float) -> None:
     noise = np.random.default_rng(3)
     path = make_clip(
         name,
@@ -347,7 +345,7 @@ def test_a_truncated_file_delivers_what_it_has(
     assert times_of(frames) == whole[: len(frames)]
 
 
-def test_a_file_without_its_index(make_clip: MakeClip) -> None:
+def test_a_file_without_its_index_is_refused(make_clip: MakeClip) -> None:
     path = make_clip("no-moov.mp4", ticks=range(30))
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(SourceError, match="before its index was written"):
@@ -381,7 +379,7 @@ def test_bit_flips_do_not_end_a_run(make_clip: MakeClip) -> None:
         ("empty.mp4", b"", "is empty"),
     ],
 )
-def test_bad_files_get_one_clear_line(
+def test_bad_files_are_reported_in_one_line(
     tmp_path: Path, name: str, content: bytes | None, says: str
 ) -> None:
     path = tmp_path / name
@@ -401,7 +399,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["with space.mp4", "ünïcode-人.mp4", "-dash.mp4", "a:b.mp4", "100%d.mp4", "[x].mp4"]
 )
-def test_odd_names(
+def test_odd_names_are_read(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     path = make_clip("plain.mp4").rename(tmp_path / name)
@@ -415,7 +413,9 @@ class FakeStandardInput:
         self.buffer = buffer
 
 
-def test_standard_input_from_a_pipe(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_from_a_pipe_is_read(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = make_clip("pipe.mkv").read_bytes()
     read_end, write_end = os.pipe()
 
@@ -432,14 +432,16 @@ def test_standard_input_from_a_pipe(make_clip: MakeClip, monkeypatch: pytest.Mon
     assert len(frames) == 12
 
 
-def test_standard_input_from_a_file(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_from_a_file_is_read(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Its index is at the end: only a file can be sought.
     with make_clip("seekable.mp4").open("rb") as file:
         monkeypatch.setattr(sys, "stdin", FakeStandardInput(file))
         assert len(read_frames("-")) == 12
 
 
-def test_standard_input_in_memory_and_no_video(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_in_memory_without_video_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", FakeStandardInput(io.BytesIO(b"no video" * 99)))
     with pytest.raises(SourceError, match="standard input: sent nothing that FFmpeg can read"):
         VideoSource("-")
@@ -484,7 +486,7 @@ def server(answer: bytes) -> Iterator[int]:
                 client.close()
 
 
-def test_a_server_that_never_answers_times_out_and_no_secret_is_told() -> None:
+def test_a_server_that_never_answers_times_out_without_revealing_secrets() -> None:
     with server(b"") as port:
         begun = time.monotonic()
         with pytest.raises(SourceError, match=r"did not answer within 0\.5 s") as error:
@@ -499,7 +501,7 @@ def test_a_server_that_never_answers_times_out_and_no_secret_is_told() -> None:
         assert secret not in str(error.value)
 
 
-def test_a_server_that_stalls_in_the_middle(make_clip: MakeClip) -> None:
+def test_a_server_that_stalls_in_the_middle_times_out(make_clip: MakeClip) -> None:
     data = make_clip("stall.ts", ticks=range(200)).read_bytes()
     half = data[: len(data) // 2]
     head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data)
@@ -534,7 +536,7 @@ def test_close_from_another_thread_ends_a_run(make_clip: MakeClip) -> None:
     assert list(source) == []
 
 
-def test_of_two_videos_the_default_one(tmp_path: Path) -> None:
+def test_of_two_videos_the_default_one_is_read(tmp_path: Path) -> None:
     path = tmp_path / "two.mkv"
     with av.open(str(path), "w") as container:
         streams: list[Any] = []
@@ -560,7 +562,7 @@ def test_of_two_videos_the_default_one(tmp_path: Path) -> None:
         ("hollow.mkv", "is truncated before the first picture"),
     ],
 )
-def test_a_video_stream_without_a_picture(tmp_path: Path, name: str, says: str) -> None:
+def test_a_video_stream_without_a_picture_is_refused(tmp_path: Path, name: str, says: str) -> None:
     path = tmp_path / name
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("mpeg4", rate=25)
@@ -598,7 +600,7 @@ def test_vp9_with_alpha_is_read_as_rgb(make_clip: MakeClip) -> None:
     ("name", "count"),
     [("stage-speech.mp4", 275), ("asl-book.mkv", 109), ("two-heads-turning.gif", 56)],
 )
-def test_real_clips(development_data: Path, name: str, count: int) -> None:
+def test_real_clips_are_read(development_data: Path, name: str, count: int) -> None:
     path = development_data / "clips" / name
     times = times_of(read_frames(path))
     assert len(times) == count

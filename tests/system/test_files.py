@@ -27,7 +27,7 @@ from rtseg.system.files import (
 posix = pytest.mark.skipif(os.name == "nt", reason="links and modes as POSIX has them")
 
 
-def test_every_part_has_a_name_of_its_own(tmp_path: Path) -> None:
+def test_every_part_file_has_a_unique_name(tmp_path: Path) -> None:
     final = tmp_path / "out.mp4"
     parts = [create_part(final) for _ in range(50)]
     assert len(set(parts)) == 50
@@ -37,7 +37,7 @@ def test_every_part_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert create_part(final, keeps_suffix=False).suffix == ".part"
 
 
-def test_a_name_that_is_taken_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_in_use_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out.00000001.part.mp4").write_bytes(b"somebody's")
     tokens = iter(["00000001", "00000002"])
     monkeypatch.setattr("secrets.token_hex", lambda _bytes: next(tokens))
@@ -46,19 +46,19 @@ def test_a_name_that_is_taken_is_not_used(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["x" * 251 + ".mp4", "é" * 125 + ".mp4", "x" * 255])
-def test_a_name_as_long_as_names_may_be(tmp_path: Path, name: str) -> None:
+def test_a_name_of_the_greatest_length_works(tmp_path: Path, name: str) -> None:
     for keeps_suffix in (True, False):
         part = create_part(tmp_path / name, keeps_suffix=keeps_suffix)
         publish(part, tmp_path / name, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_names_that_only_look_like_parts(tmp_path: Path) -> None:
+def test_names_that_only_resemble_part_files_are_not_listed(tmp_path: Path) -> None:
     for name in ("out.part.mp4", "out.mp4", "part.mp4", "out.12345678.mp4", "a.part"):
         assert not is_part(tmp_path / name)
 
 
-def test_parts_of_other_outputs_are_not_named(tmp_path: Path) -> None:
+def test_part_files_of_other_outputs_are_not_listed(tmp_path: Path) -> None:
     for name in ("out.part.mp4", "out.0a1b2c3d.part.mp4"):
         (tmp_path / name).touch()
     for name in ("out2.part.mp4", "out.part.mkv", "out.zzzzzzzz.part.mp4", "my-out.part.mp4"):
@@ -68,7 +68,7 @@ def test_parts_of_other_outputs_are_not_named(tmp_path: Path) -> None:
     assert earlier_parts(tmp_path / "nowhere" / "out.mp4") == ()
 
 
-def test_publishing_replaces_only_where_it_may(tmp_path: Path) -> None:
+def test_publishing_replaces_files_only_if_allowed(tmp_path: Path) -> None:
     final = tmp_path / "out.bin"
     for content in (b"one", b"two"):
         part = create_part(final)
@@ -85,7 +85,7 @@ def test_publishing_replaces_only_where_it_may(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [final]
 
 
-def test_publishing_where_a_file_has_one_name_only(
+def test_publishing_works_without_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on FAT and some network shares."""
@@ -105,7 +105,7 @@ def test_publishing_where_a_file_has_one_name_only(
 
 
 @posix
-def test_a_dangling_link_is_a_file_that_is_there(tmp_path: Path) -> None:
+def test_a_dangling_link_counts_as_an_existing_file(tmp_path: Path) -> None:
     final = tmp_path / "out.bin"
     final.symlink_to(tmp_path / "nowhere")
     with pytest.raises(FileExistsError):
@@ -113,7 +113,7 @@ def test_a_dangling_link_is_a_file_that_is_there(tmp_path: Path) -> None:
     assert final.is_symlink()
 
 
-def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_previous_file(tmp_path: Path) -> None:
     final = tmp_path / "model.bin"
     final.write_bytes(b"before")
 
@@ -128,7 +128,7 @@ def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [final]
 
 
-def test_readers_never_see_a_part(tmp_path: Path) -> None:
+def test_readers_never_see_a_partial_file(tmp_path: Path) -> None:
     final = tmp_path / "state.bin"
     contents = [bytes([letter]) * 100_000 for letter in b"ab"]
     write_whole(final, contents[0])
@@ -152,7 +152,7 @@ def test_readers_never_see_a_part(tmp_path: Path) -> None:
 
 
 @posix
-def test_permissions(tmp_path: Path) -> None:
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     umask = os.umask(0o022)
     try:
         write_whole(tmp_path / "mine", b"", mode=0o600)
@@ -163,9 +163,7 @@ def test_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "usual").stat().st_mode & 0o777 == 0o644
 
 
-def test_files_are_told_apart_by_what_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_identified_by_inode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_bytes(b"same")
     other.write_bytes(b"same")
@@ -183,7 +181,7 @@ def test_files_are_told_apart_by_what_they_are(
         assert file_id(os.devnull) is None
 
 
-def test_a_lock_is_held_by_one_and_lies_in_the_cache(
+def test_a_lock_has_one_holder_and_is_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "lock_folder", lambda: tmp_path / "cache" / "locks")
@@ -205,7 +203,7 @@ def test_a_lock_is_held_by_one_and_lies_in_the_cache(
         assert len(list((tmp_path / "cache" / "locks").iterdir())) <= 1  # the other's
 
 
-def test_a_free_name(tmp_path: Path) -> None:
+def test_an_unused_name_is_found(tmp_path: Path) -> None:
     path = tmp_path / "shot.png"
     assert unused_path(path) == path
     path.touch()

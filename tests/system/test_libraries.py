@@ -33,7 +33,7 @@ TAIL = ": cannot open shared object file: No such file or directory"
         (ImportError("DLL load failed while importing cv2: not found"), ["Visual C++"]),
     ],
 )
-def test_the_package_is_named(error: Exception, words: list[str]) -> None:
+def test_the_package_to_install_is_named(error: Exception, words: list[str]) -> None:
     missing = missing_library(error)
     assert missing is not None
     assert missing.exit_code == 7
@@ -51,12 +51,12 @@ def test_the_package_is_named(error: Exception, words: list[str]) -> None:
         ValueError("libGL.so.1" + TAIL),
     ],
 )
-def test_other_errors_are_bugs(error: Exception) -> None:
+def test_other_import_errors_are_bugs(error: Exception) -> None:
     assert missing_library(error) is None
 
 
 @pytest.mark.parametrize("command", ["video", "batch", "image"])
-def test_commands_end_with_their_code(make_clip: MakeClip, tmp_path: Path, command: str) -> None:
+def test_commands_exit_with_code_7(make_clip: MakeClip, tmp_path: Path, command: str) -> None:
     """OpenCV as it is in a slim container."""
     (tmp_path / "modules").mkdir()
     broken = f'raise ImportError("libGL.so.1{TAIL}")\n'

@@ -47,7 +47,7 @@ def drive(monkeypatch):
         (12345, r"CUDA error 12345\);"),
     ],
 )
-def test_a_driver_that_does_not_start_says_why_in_words(drive, code, words):
+def test_a_driver_that_does_not_start_gives_the_reason(drive, code, words):
     drive(Driver(cuInit=code))
     problem = nvidia.nvidia_driver_problem()
     assert problem.startswith(f"the NVIDIA driver does not start (CUDA error {code}")
@@ -55,7 +55,7 @@ def test_a_driver_that_does_not_start_says_why_in_words(drive, code, words):
         nvidia.find_gpu()
 
 
-def test_devices_by_number(drive):
+def test_devices_are_described_by_number(drive):
     drive(Driver(devices=2))
     gpus = nvidia.find_gpus()
     assert [gpu.index for gpu in gpus] == [0, 1]
@@ -77,7 +77,7 @@ def test_devices_by_number(drive):
     ("version", "needed", "fits"),
     [(13000, 13, True), (13020, 12, True), (12080, 13, False), (12080, None, True)],
 )
-def test_a_library_newer_than_the_driver(drive, version, needed, fits):
+def test_a_library_newer_than_the_driver_is_reported(drive, version, needed, fits):
     drive(Driver(version=version))
     problem = nvidia.cuda_compatibility_problem("TensorRT", needed)
     assert (problem is None) == fits
@@ -88,7 +88,7 @@ def test_a_library_newer_than_the_driver(drive, version, needed, fits):
         )
 
 
-def test_codes_in_words():
+def test_error_codes_are_explained():
     assert describe_cuda_error(700) == (
         "CUDA error 700, ILLEGAL_ADDRESS: a kernel accessed memory that it does not own"
     )

@@ -102,7 +102,9 @@ def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return found
 
 
-def test_video_opens_decoder_and_encoder_so(used: dict[str, int], tmp_path: Path) -> None:
+def test_video_opens_decoder_and_encoder_with_these_threads(
+    used: dict[str, int], tmp_path: Path
+) -> None:
     clip = make_clip(tmp_path / "in.mp4")
     model = ModelSettings(backend="torch", device="cpu", threads=4)
     code = segment_video(
@@ -119,9 +121,7 @@ def test_video_opens_decoder_and_encoder_so(used: dict[str, int], tmp_path: Path
     assert used == {"decode": 2, "encode": 2}
 
 
-def test_the_ceiling_that_the_benchmark_measures_has_all_threads(
-    used: dict[str, int], tmp_path: Path
-) -> None:
+def test_the_null_model_gets_all_threads(used: dict[str, int], tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4")
     run_bench(
         BenchSettings(input=str(clip), frames=4, warmup=1, output="encode"),
@@ -130,7 +130,7 @@ def test_the_ceiling_that_the_benchmark_measures_has_all_threads(
     assert used == {"decode": 4, "encode": 4}
 
 
-def test_threads_switch_quickly_while_any_run_goes_on():
+def test_threads_switch_quickly_during_any_run():
     before = sys.getswitchinterval()
     with quick_thread_switches():
         assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
@@ -142,7 +142,7 @@ def test_threads_switch_quickly_while_any_run_goes_on():
     assert sys.getswitchinterval() == before
 
 
-def test_an_interval_that_is_shorter_already_is_left():
+def test_an_interval_that_is_already_shorter_is_kept():
     before = sys.getswitchinterval()
     sys.setswitchinterval(0.0001)
     try:

@@ -46,7 +46,9 @@ def first_word(recipe: str) -> str:
         and name not in ("fasseg-fcn-both", "celebamask-deeplab-labels")
     ],
 )
-def test_from_check_to_predict(name: str, layout_data: Path, tmp_path: Path) -> None:
+def test_the_commands_work_from_check_to_predict(
+    name: str, layout_data: Path, tmp_path: Path
+) -> None:
     for library in ("torchvision", "segmentation_models_pytorch", "matplotlib"):
         pytest.importorskip(library)
     LAYOUTS[first_word(name)](layout_data)
@@ -112,7 +114,7 @@ def rtseg_image(model: Path, image: Path, folder: Path) -> np.ndarray:
     return cv2.imread(str(folder / "labels" / f"{image.stem}.png"), cv2.IMREAD_UNCHANGED)
 
 
-def test_check_finds_what_is_wrong(layout_data: Path) -> None:
+def test_check_finds_problems(layout_data: Path) -> None:
     LAYOUTS["bdd"](layout_data)
     images = layout_data / "bdd100k/images/100k/train"
     masks = layout_data / "bdd100k/labels/drivable/masks/train"

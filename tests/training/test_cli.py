@@ -27,7 +27,7 @@ def test_every_recipe_is_listed_and_shown():
     assert "research" in shown
 
 
-def test_fit_evaluate_predict(toy_data: Path, tmp_path: Path):
+def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     out = tmp_path / "run"
     sets = ["epochs=1", "batch=2", "workers=0", "precision=fp32", "encoder_weights=none"]
     words = [word for text in sets for word in ("--set", text)]
@@ -72,7 +72,7 @@ def test_fit_evaluate_predict(toy_data: Path, tmp_path: Path):
     assert labels.max() <= 18
 
 
-def test_check_counts_names_what_is_broken_and_says_the_terms(toy_data: Path):
+def test_check_counts_pictures_names_problems_and_shows_terms(toy_data: Path):
     whole = invoke("check", "face-parts", "--data", toy_data)
     assert whole.exit_code == 0
     assert "helen-train: 2 of 2 readable" in whole.output
@@ -96,7 +96,7 @@ def test_check_counts_names_what_is_broken_and_says_the_terms(toy_data: Path):
         (("fit", "face-parts", "--data", "x", "--out", "y", "--set", "lr=1"), "'lr=1'"),
     ],
 )
-def test_wrong_words_are_typed_errors(words: tuple[str, ...], message: str):
+def test_wrong_arguments_are_typed_errors(words: tuple[str, ...], message: str):
     with pytest.raises(SettingError, match=message):
         invoke(*words)
 

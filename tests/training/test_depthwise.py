@@ -27,7 +27,7 @@ def gradients(model, images, *, autocast):
     return [parameter.grad.clone() for parameter in model.parameters()]
 
 
-def test_only_depthwise_layers_change_and_no_name_does():
+def test_only_depthwise_layers_change_and_names_stay():
     model = network()
     names = list(model.state_dict())
     assert compute_depthwise_gradients_in_fp32(model) == 2
@@ -36,7 +36,7 @@ def test_only_depthwise_layers_change_and_no_name_does():
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-def test_gradients_are_those_of_plain_layers(autocast):
+def test_gradients_equal_those_of_plain_layers(autocast):
     images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     plain = network()
     changed = copy.deepcopy(plain)

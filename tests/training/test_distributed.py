@@ -114,7 +114,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**clean, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", **more}
 
 
-def test_two_processes_count_and_step_as_one(tmp_path: Path) -> None:
+def test_two_processes_count_and_train_as_one(tmp_path: Path) -> None:
     path = script(tmp_path, STEP_AND_EVALUATION)
     alone, together = tmp_path / "alone.npz", tmp_path / "together.npz"
     two = [
@@ -161,7 +161,7 @@ def test_a_killed_process_ends_the_run_with_one_clear_line(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_shares_and_parts_are_whole_and_disjoint(size: int) -> None:
+def test_shares_and_parts_are_complete_and_disjoint(size: int) -> None:
     groups = [Group(rank=rank, size=size) for rank in range(size)]
     shares = [list(group.share(range(12, 24))) for group in groups]
     assert sorted(index for share in shares for index in share) == list(range(12, 24))
@@ -186,7 +186,7 @@ def test_part_keeps_names_and_samples_together() -> None:
     assert [parts[1][i] for i in range(len(parts[1]))] == ["b", "d"]
 
 
-def test_alone_nothing_changes() -> None:
+def test_a_single_process_changes_nothing() -> None:
     group = Group()
     matrix = np.arange(4).reshape(2, 2)
     assert group.summed(matrix) is matrix

@@ -21,7 +21,7 @@ STEP = {
 END = {"event": "end", "step": 100, "mean_iou": 0.75, "f1": {"skin": 0.9}, "broken": 2}
 
 
-def test_events_as_lines() -> None:
+def test_events_become_lines() -> None:
     assert described(STEP) == "step 25/100  25.0%  loss 0.5000  rate 1.00e-03  3 s"
     assert described({**STEP, "of": None}).startswith("step 25  25.0%")
     line = described(END)
@@ -31,7 +31,7 @@ def test_events_as_lines() -> None:
     assert "a.jpg" in described({"event": "broken", "step": 7, "message": "a.jpg: gone"})
 
 
-def test_plain_lines_where_there_is_no_terminal() -> None:
+def test_without_a_terminal_lines_are_plain() -> None:
     lines: list[str] = []
     progress = Progress(lines.append, terminal=False)
     progress(STEP)
@@ -40,7 +40,9 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     assert lines == [described(STEP), described(END)]
 
 
-def test_a_bar_with_loss_and_rate_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_terminal_there_is_a_bar_with_loss_and_rate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     progress = Progress(print, terminal=True)
     progress(STEP)
     assert progress.bar.tasks[0].completed == 0.25
@@ -51,7 +53,7 @@ def test_a_bar_with_loss_and_rate_on_a_terminal(capsys: pytest.CaptureFixture[st
     assert "mean IoU 0.7500" in capsys.readouterr().out
 
 
-def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:
+def test_tensorboard_gets_the_scalars(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     log = TensorBoardLog(tmp_path)
     log(STEP)

@@ -91,7 +91,9 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_trained_weights_agree(trained: Trained, precision: Literal["fp32", "fp16"]) -> None:
+def test_trained_weights_agree_after_export(
+    trained: Trained, precision: Literal["fp32", "fp16"]
+) -> None:
     runtime = pytest.importorskip("onnxruntime")
     from rtseg.export.onnx import export_onnx
 

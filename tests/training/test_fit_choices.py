@@ -134,7 +134,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     ],
     ids=str,
 )
-def test_every_choice_reaches_the_run(
+def test_every_choice_takes_effect(
     change: dict[str, object], plain: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     other = weights(tmp_path, epochs=1, **change)
@@ -142,7 +142,7 @@ def test_every_choice_reaches_the_run(
     assert all(value.isfinite().all() for value in other.values())
 
 
-def test_accumulation_is_the_whole_batch_but_for_batch_norm(tmp_path: Path) -> None:
+def test_accumulation_equals_the_whole_batch_except_for_batch_norm(tmp_path: Path) -> None:
     changes = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "clip": 0.0}
 
     class NoNorm(torch.nn.Module):
@@ -200,7 +200,7 @@ def test_broken_pictures_end_a_run_with_their_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_broken_pictures_are_skipped_and_counted_when_asked(tmp_path: Path, workers: int) -> None:
+def test_broken_pictures_are_skipped_and_counted_on_request(tmp_path: Path, workers: int) -> None:
     weights(tmp_path, recipe(Halves(broken=(3, 5))), skip_broken=True, epochs=2, workers=workers)
     provenance = read_checkpoint(tmp_path / "model.safetensors").spec.provenance
     assert [line.partition(":")[0] for line in provenance["skipped"]] == [
@@ -211,12 +211,12 @@ def test_broken_pictures_are_skipped_and_counted_when_asked(tmp_path: Path, work
     assert log.count('"event": "broken"') == 2
 
 
-def test_nothing_but_broken_pictures_ends_even_a_skipping_run(tmp_path: Path) -> None:
+def test_a_skipping_run_with_only_broken_pictures_ends(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="20 views in a row are broken"):
         weights(tmp_path, recipe(Halves(broken=tuple(range(8)))), skip_broken=True)
 
 
-def test_the_best_checkpoint_is_kept_when_asked(tmp_path: Path) -> None:
+def test_the_best_checkpoint_is_kept_on_request(tmp_path: Path) -> None:
     changes = {"epochs": 8, "evaluate_every": 1, "learning_rate": 0.05, "optimizer": "sgd"}
     weights(tmp_path, keep="best", **changes)
     import json
@@ -232,7 +232,7 @@ def test_freezing_needs_an_encoder(tmp_path: Path) -> None:
         weights(tmp_path, freeze_encoder=True)
 
 
-def test_a_frozen_encoder_stays_as_it_was_built(tmp_path: Path) -> None:
+def test_a_frozen_encoder_does_not_change(tmp_path: Path) -> None:
     pytest.importorskip("segmentation_models_pytorch")
     chosen = recipe(architecture="smp-fpn", encoder_name="mobilenet_v2")
     chosen = dataclasses.replace(chosen, spec=dataclasses.replace(chosen.spec, stride=4))
@@ -243,13 +243,13 @@ def test_a_frozen_encoder_stays_as_it_was_built(tmp_path: Path) -> None:
     assert not any(name.startswith("encoder.") for name in moved)
 
 
-def test_input_size_reaches_views_and_checkpoint(tmp_path: Path) -> None:
+def test_the_input_size_reaches_views_and_checkpoint(tmp_path: Path) -> None:
     weights(tmp_path, input_height=16, input_width=48, epochs=1)
     checkpoint = read_checkpoint(tmp_path / "model.safetensors")
     assert (checkpoint.spec.input_height, checkpoint.spec.input_width) == (16, 48)
 
 
-def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:
+def test_a_state_of_another_version_is_reported(tmp_path: Path) -> None:
     torch.save({"model": {}, "step": 3}, tmp_path / "state.pt")
     with pytest.raises(SettingError, match="another version"):
         weights(tmp_path, resume=True)

@@ -84,7 +84,7 @@ CHANGES = (
         for case in CASES
     ],
 )
-def test_a_video_with_a_model_that_was_just_trained(
+def test_a_freshly_trained_model_segments_a_video(
     case: Case, toy_data: Path, tmp_path: Path
 ) -> None:
     layouts.bdd(toy_data)

@@ -27,7 +27,9 @@ def small() -> nn.Sequential:
         ("adagrad", torch.optim.Adagrad),
     ],
 )
-def test_each_is_pytorchs_and_learns(name: str, kind: type[torch.optim.Optimizer]) -> None:
+def test_each_optimizer_is_pytorchs_and_learns(
+    name: str, kind: type[torch.optim.Optimizer]
+) -> None:
     model = small()
     optimizer = make_optimizer(
         name,  # type: ignore[arg-type]
@@ -84,7 +86,7 @@ def test_a_frozen_encoder_does_not_move() -> None:
     assert moved == {id(p) for n, p in model.named_parameters() if not n.startswith("encoder.")}
 
 
-def test_a_net_without_an_encoder_says_so() -> None:
+def test_a_network_without_an_encoder_is_refused() -> None:
     with pytest.raises(SettingError, match="UNet has no encoder"):
         encoder_of(build_model("unet", classes=2, options={"width": 4}))
 
@@ -103,7 +105,7 @@ def test_offline_imagenet_weights_are_one_clear_line(monkeypatch: pytest.MonkeyP
     assert "\n" not in str(caught.value)
 
 
-def test_a_librarys_weights_reach_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_librarys_weights_are_loaded_into_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     models = pytest.importorskip("torchvision").models
     model = build_model("deeplab-cut", classes=3, options={})
     torch.manual_seed(5)

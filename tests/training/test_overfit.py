@@ -79,7 +79,7 @@ def parameters(cases: Sequence[Case]) -> list[object]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("case", parameters(CASES))
-def test_four_pictures_are_learnt_by_heart(case: Case, layout_data: Path, tmp_path: Path) -> None:
+def test_four_pictures_are_memorised(case: Case, layout_data: Path, tmp_path: Path) -> None:
     if "resnet" in case.recipe or "deeplab" in case.recipe:
         pytest.importorskip("torchvision")
     if case.recipe.startswith("bdd"):

@@ -36,7 +36,7 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
-def test_on_a_recipes_views_it_is_measured(toy_data: Path, weights: Path) -> None:
+def test_training_views_are_measured(toy_data: Path, weights: Path) -> None:
     made = invoke("quantize", weights, "--recipe", "helen-unet", "--data", toy_data,
                   "--count", 8, "--seed", 3)  # fmt: skip
     assert "| hair | " in made.output
@@ -53,7 +53,7 @@ def test_on_a_recipes_views_it_is_measured(toy_data: Path, weights: Path) -> Non
         assert backend.precision == "int8"
 
 
-def test_on_pictures_without_labels_it_is_not(toy_data: Path, weights: Path) -> None:
+def test_pictures_without_labels_are_not_measured(toy_data: Path, weights: Path) -> None:
     made = invoke("quantize", weights, "--pictures", toy_data, "--count", 4)
     assert made.output.endswith(f"wrote {weights.with_suffix('.int8.onnx')}\n")
     quantization = find_onnx(weights, int8=True).quantization
@@ -75,13 +75,15 @@ def test_a_folders_crops_are_seeded_and_fit_the_network(toy_data: Path, tmp_path
         folder_crops(tmp_path / "none", model, count=5, seed=1)
 
 
-def test_pictures_are_needed(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_pictures_is_refused(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("RTSEG_DATA", raising=False)
     with pytest.raises(SettingError, match=r"--data: needed .* give --pictures FOLDER"):
         invoke("quantize", weights)
 
 
-def test_the_mean_leaves_the_background_and_absent_classes_out() -> None:
+def test_the_mean_excludes_the_background_and_absent_classes() -> None:
     matrix = np.array([[90, 0, 0], [0, 4, 0], [0, 0, 0]])
     assert mean_f1(matrix, 0) == 1.0
     assert mean_f1(np.array([[90, 4, 0], [4, 4, 0], [0, 0, 0]]), 0) == pytest.approx(0.5)

@@ -24,7 +24,7 @@ from training.trainer import fit
 TEXT = (Path(training.__file__).parents[1] / "docs/training.md").read_text("utf-8")
 
 
-def test_the_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for split in ("train", "val"):
         for number in range(4):
             folder = tmp_path / "mine" / split
@@ -50,7 +50,7 @@ def test_the_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert {name.rpartition("-")[0] for name in recipe.downloads(tmp_path)} == {"mine"}
 
 
-def test_every_published_recipe_stands_in_the_table() -> None:
+def test_every_published_recipe_is_in_the_table() -> None:
     for name in RECIPES:
         assert f"`{name}`" in TEXT or name in (
             "face-parts",
@@ -63,7 +63,7 @@ def test_every_published_recipe_stands_in_the_table() -> None:
         ), name
 
 
-def test_commands_in_the_readme_name_things_that_exist() -> None:
+def test_documented_commands_exist() -> None:
     for recipe in re.findall(r"training (?:fit|check|show) ([a-z][a-z0-9-]+)", TEXT):
         assert recipe in RECIPES
     for study in re.findall(r"training study ([a-z]+)", TEXT):

@@ -43,7 +43,7 @@ def test_every_published_run_has_a_recipe() -> None:
         ("bdd-drivable-pspnet-resnet50", (3, 192, 320, "adam", 3e-4, 8, 12, "log-dice")),
     ],
 )
-def test_published_settings(name: str, expected: tuple[object, ...]) -> None:
+def test_published_settings_are_used(name: str, expected: tuple[object, ...]) -> None:
     recipe = recipe_of(name)
     s = recipe.settings
     assert expected == (
@@ -61,7 +61,7 @@ def test_bdds_one_cycle_is_the_published_one() -> None:
     assert recipe_of("bdd-drivable-pspnet-resnet50").settings.auxiliary == 0.4
 
 
-def test_published_figures() -> None:
+def test_published_figures_are_stated() -> None:
     assert recipe_of("helen-unet").published["parts"] == 0.8116
     assert recipe_of("cihp-deeplabv3plus").published == {"pixel-accuracy": 0.7870}
     found = [
@@ -75,7 +75,7 @@ def test_published_figures() -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_published_figure_is_one_that_we_measure(name: str) -> None:
+def test_every_published_figure_can_be_measured(name: str) -> None:
     import numpy as np
 
     recipe = recipe_of(name)
@@ -86,7 +86,7 @@ def test_every_published_figure_is_one_that_we_measure(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["fasseg-fcn", "helen-unet", "bdd-drivable-unet"])
-def test_a_recipes_stride_is_its_networks(name: str) -> None:
+def test_a_recipes_stride_equals_its_networks(name: str) -> None:
     recipe = recipe_of(name).with_options(["width=4"] if "unet" in name else [])
     model = build_model(
         recipe.spec.architecture, classes=len(recipe.spec.label_set), options=recipe.spec.options
@@ -102,7 +102,7 @@ def test_a_recipes_stride_is_its_networks(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_headers_are_plain_json_and_terms_are_said(name: str) -> None:
+def test_headers_are_plain_json_and_state_the_terms(name: str) -> None:
     recipe = recipe_of(name)
     checkpoint = recipe.checkpoint({}, provenance={}, accuracy={})
     assert json.loads(json.dumps(checkpoint.spec.header()))["options"] == dict(recipe.spec.options)
@@ -112,11 +112,11 @@ def test_headers_are_plain_json_and_terms_are_said(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_choices_between_code_and_text_are_noted(name: str) -> None:
+def test_differences_between_code_and_text_are_noted(name: str) -> None:
     assert recipe_of(name).notes
 
 
-def test_no_recipe_learns_from_lapa_what_it_measures_on_helen() -> None:
+def test_no_recipe_trains_on_pictures_it_is_measured_on() -> None:
     from training import recipes
 
     for path in Path(recipes.__file__).parent.glob("*.py"):
@@ -133,7 +133,7 @@ def test_options_are_json() -> None:
         changed.with_options(["width=many"])
 
 
-def test_input_size_can_be_changed() -> None:
+def test_the_input_size_can_be_changed() -> None:
     changed = recipe_of("bdd-drivable-unet").with_input(384, 0)
     assert (changed.spec.input_height, changed.spec.input_width) == (384, 320)
     assert recipe_of("bdd-drivable-unet").with_input(0, 0).spec.input_height == 192

@@ -49,12 +49,12 @@ def groups(settings: FitSettings, *, done: int = 0, steps: int = TOTAL) -> list[
         ({"schedule": "one-cycle", "warm_up": 0.0}, 0, 1.0),
     ],
 )
-def test_shares_of_the_peak(changes: dict, step: int, share: float) -> None:
+def test_rates_are_the_right_shares_of_the_peak(changes: dict, step: int, share: float) -> None:
     settings = dataclasses.replace(SETTINGS, **changes)
     assert groups(settings)[step]["lr"] == pytest.approx(2.0 * share, abs=2e-3)
 
 
-def test_one_cycle_moves_the_momentum_the_other_way_where_asked() -> None:
+def test_one_cycle_moves_the_momentum_inversely_on_request() -> None:
     settings = dataclasses.replace(SETTINGS, warm_up=0.25, cycle_momentum=True)
     momenta = [group["momentum"] for group in groups(settings)]
     assert momenta[0] == pytest.approx(0.95)
@@ -71,7 +71,7 @@ def test_an_optimizer_without_momentum_cannot_cycle_it() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "cosine-restarts", "poly", "step", "constant"])
-def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(schedule: str) -> None:
+def test_a_resumed_schedule_continues_unchanged(schedule: str) -> None:
     settings = dataclasses.replace(SETTINGS, schedule=schedule, cycle_momentum=True)
     whole = groups(settings)
     for done in (1, 77, TOTAL - 1):
@@ -81,7 +81,7 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(schedule: str) -> None:
     assert groups(settings, done=TOTAL) == []
 
 
-def test_what_a_saved_optimizer_brings_along_does_not_matter() -> None:
+def test_scheduler_state_in_a_saved_optimizer_is_ignored() -> None:
     first = optimizer()
     scheduler = make_scheduler(first, SETTINGS, total=TOTAL, per_epoch=PER_EPOCH)
     for _ in range(30):

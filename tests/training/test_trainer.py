@@ -87,7 +87,7 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
     return {**saved["model"], **{f"average.{k}": v for k, v in saved["average"].items()}}
 
 
-def test_it_learns_and_its_checkpoint_loads(tmp_path: Path):
+def test_a_run_learns_and_its_checkpoint_loads(tmp_path: Path):
     path = run(tmp_path / "run", epochs=6)
     checkpoint = read_checkpoint(path)
     assert checkpoint.spec.label_set == SHADES
@@ -162,7 +162,7 @@ def as_0_1_wrote_it(path: Path, **settings: object) -> None:
     torch.save(saved, path)
 
 
-def test_a_state_of_0_1_goes_on_the_same_way(tmp_path: Path):
+def test_a_state_of_0_1_resumes_identically(tmp_path: Path):
     run(tmp_path / "whole")
     stopped = dataclasses.replace(
         RECIPE,
@@ -179,7 +179,7 @@ def test_a_state_of_0_1_goes_on_the_same_way(tmp_path: Path):
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-def test_a_state_of_0_1_that_followed_the_clock_is_refused(tmp_path: Path):
+def test_a_state_of_0_1_with_the_clock_schedule_is_refused(tmp_path: Path):
     run(tmp_path, epochs=1)
     as_0_1_wrote_it(tmp_path / "state.pt", minutes=30.0)
     with pytest.raises(SettingError, match=r"minutes=30\.0, which this version does not have"):
@@ -203,6 +203,6 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path):
     assert read_checkpoint(again).spec.provenance["started_from"]["recipe"] == "halves"
 
 
-def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path):
+def test_a_loss_of_nan_ends_the_run(tmp_path: Path):
     with pytest.raises(RtsegError, match="learning rate"):
         run(tmp_path, learning_rate=1e30, clip=1e30, epochs=20)

@@ -31,7 +31,7 @@ def test_a_cutout_has_the_soft_mask_as_its_transparency():
 
 @pytest.mark.parametrize("feather", [1.0, 6.0, 25.0])
 @pytest.mark.parametrize("soft", [False, True])
-def test_a_feather_fades_outwards_and_takes_nothing_from_the_inside(feather, soft):
+def test_a_feather_fades_outwards_only(feather, soft):
     if soft:
         image, result = portrait()
         picture = frame_of(image)
@@ -71,7 +71,7 @@ def test_a_feathered_blur_hides_no_less_than_a_plain_one():
     assert not (soft != image).any(2)[:20].any()
 
 
-def test_the_view_none_is_the_picture_itself():
+def test_the_view_none_is_the_unchanged_picture():
     image, result = portrait()
     assert (drawn(image, result, view="none") == image).all()
     assert drawn(image, result, view="none") is not image

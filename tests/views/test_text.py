@@ -30,7 +30,7 @@ def changed(before, after):
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("label_set", [HELEN, CITY], ids=lambda s: s.name)
-def test_the_legend_lies_inside_the_picture(width, height, label_set):
+def test_the_legend_is_inside_the_picture(width, height, label_set):
     chosen = choose(label_set, ("all",))
     panel = legend_panel(chosen, width, height)
     margin = panel_margin(width, height)
@@ -45,7 +45,7 @@ def test_the_legend_lies_inside_the_picture(width, height, label_set):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES[:-1])
-def test_the_legend_shows_every_chosen_colour_and_a_name_beside_it(width, height):
+def test_the_legend_shows_every_chosen_colour_and_name(width, height):
     frame, segmentation = scene(width, height, heads=())
     frame.image[:] = 90
     picture = render(frame, segmentation, ViewSettings(legend=True))
@@ -69,7 +69,7 @@ def test_the_legend_grows_with_the_picture():
     assert heights[2] == pytest.approx(3 * heights[1], rel=0.1)
 
 
-def test_the_legend_names_only_the_chosen():
+def test_the_legend_lists_only_chosen_classes():
     frame, segmentation = scene(heads=())
     frame.image[:] = 90
     all_of_them = render(frame, segmentation, ViewSettings(legend=True))
@@ -81,7 +81,7 @@ def test_the_legend_names_only_the_chosen():
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (1280, 720), (360, 640)])
 @pytest.mark.parametrize("at", [(0.2, 0.7), (0.8, 0.7), (0.5, 0.5), (0.8, 0.3)])
-def test_the_legend_keeps_clear_of_the_face(width, height, at):
+def test_the_legend_avoids_the_face(width, height, at):
     size = 0.3 if height < width else 0.2
     _, segmentation = scene(width, height, ((*at, size),))
     chosen = choose(HELEN, ("all",))
@@ -91,14 +91,14 @@ def test_the_legend_keeps_clear_of_the_face(width, height, at):
     assert (under > 0).mean() < 0.02
 
 
-def test_the_legend_of_side_by_side_lies_on_the_coloured_half():
+def test_the_legend_of_side_by_side_is_on_the_coloured_half():
     frame, segmentation = scene()
     picture = render(frame, segmentation, ViewSettings(view="side-by-side", legend=True))
     assert np.array_equal(picture[:, : frame.width], frame.image)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES[:-1])
-def test_the_legend_and_the_hud_do_not_lie_on_each_other(width, height):
+def test_the_legend_and_the_hud_do_not_overlap(width, height):
     _, segmentation = scene(width, height)
     hud, legend = (
         hud_panel(("29.8 FPS   24 ms", "overlay   1 face"), width, height),
@@ -120,7 +120,7 @@ def test_views_without_colours_have_no_legend(view):
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("text", ["30 fps", "x" * 300, "0"])
-def test_the_hud_lies_inside_the_top_left_corner(width, height, text):
+def test_the_hud_is_inside_the_top_left_corner(width, height, text):
     panel = hud_panel((text, "24 ms"), width, height)
     margin = panel_margin(width, height)
     assert panel.size[0] <= width - 2 * margin
@@ -136,7 +136,7 @@ def test_the_hud_lies_inside_the_top_left_corner(width, height, text):
 
 
 @pytest.mark.parametrize("ground", [0, 128, 255])
-def test_the_hud_is_readable_on_any_ground(ground):
+def test_the_hud_is_readable_on_any_background(ground):
     frame, segmentation = scene(1280, 720, heads=())
     frame.image[:] = ground
     picture = render(frame, segmentation, ViewSettings(), hud=("29.8 fps · 24 ms",))
@@ -160,7 +160,7 @@ def test_the_hud_is_drawn_on_a_transparent_cutout():
     assert not picture[100:, :, 3].any()
 
 
-def test_text_is_drawn_whole_and_characters_the_font_lacks_are_replaced():
+def test_text_is_complete_and_missing_characters_are_replaced():
     assert line_of_text("5 µs", 20).tobytes() == line_of_text("5 us", 20).tobytes()
     wide, narrow = line_of_text("skin and hair", 20), line_of_text("skin", 20)
     assert wide.shape[0] == narrow.shape[0]
@@ -168,7 +168,7 @@ def test_text_is_drawn_whole_and_characters_the_font_lacks_are_replaced():
     assert not line_of_text("gjpqy", 20)[-1].all()
 
 
-def test_a_panel_is_mixed_with_what_is_under_it():
+def test_a_panel_is_blended_with_the_picture():
     picture = np.full((4, 4, 3), 200, np.uint8)
     colours, cover = np.full((2, 2, 3), 50, np.uint8), np.full((2, 2), 128, np.uint8)
     lay(picture, Panel(colours, cover), 1, 1)

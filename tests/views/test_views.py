@@ -29,7 +29,7 @@ def detail(image, where):
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("heads", [(), ((0.5, 0.5, 0.6),), ((0.2, 0.4, 0.5), (0.97, 0.8, 0.9))])
-def test_a_view_has_its_size_and_leaves_the_frame_alone(view, heads):
+def test_a_view_has_the_right_size_and_leaves_the_frame_unchanged(view, heads):
     frame, segmentation = scene(heads=heads)
     image, labels = frame.image.copy(), segmentation.labels.copy()
     settings = ViewSettings(view=view, legend=True)
@@ -60,7 +60,7 @@ def test_a_tiny_or_odd_frame_is_drawn(view, width, height):
         assert picture.shape[:2] == rendered_size(settings, width, height)[::-1]
 
 
-def test_overlay_mixes_each_class_with_its_colour_and_keeps_the_rest_bit_for_bit():
+def test_overlay_blends_each_class_and_keeps_the_rest_bit_for_bit():
     frame, segmentation = scene()
     picture = render(frame, segmentation, ViewSettings(opacity=0.4))
     for label_id in SEEN:
@@ -72,7 +72,7 @@ def test_overlay_mixes_each_class_with_its_colour_and_keeps_the_rest_bit_for_bit
     assert np.array_equal(picture[background], frame.image[background])
 
 
-def test_overlay_at_no_opacity_is_the_frame_and_at_full_the_colours():
+def test_overlay_at_zero_opacity_is_the_frame_and_at_one_the_colours():
     frame, segmentation = scene()
     assert np.array_equal(render(frame, segmentation, ViewSettings(opacity=0.0)), frame.image)
     solid = render(frame, segmentation, ViewSettings(opacity=1.0))
@@ -80,7 +80,7 @@ def test_overlay_at_no_opacity_is_the_frame_and_at_full_the_colours():
     assert (solid[where] == HELEN.colours[10]).all()
 
 
-def test_mask_has_exactly_the_palette():
+def test_mask_contains_only_the_palette():
     frame, segmentation = scene()
     picture = render(frame, segmentation, ViewSettings(view="mask"))
     assert np.array_equal(picture, np.array(HELEN.colours, np.uint8)[segmentation.labels])
@@ -125,7 +125,7 @@ def test_classes_limit_what_is_coloured(view):
 
 
 @pytest.mark.parametrize("invert", [False, True])
-def test_cutout_keeps_the_chosen_on_a_colour(invert):
+def test_cutout_keeps_the_chosen_classes_on_a_colour(invert):
     frame, segmentation = scene()
     settings = ViewSettings(view="cutout", classes=("hair",), background="#12ab90", invert=invert)
     picture = render(frame, segmentation, settings)
@@ -140,7 +140,7 @@ def inside_of(where):
 
 
 @pytest.mark.parametrize("invert", [False, True])
-def test_cutout_with_alpha_is_clear_and_holds_nothing_of_what_was_cut(invert):
+def test_cutout_with_alpha_contains_nothing_of_the_removed_part(invert):
     frame, segmentation = scene()
     settings = ViewSettings(view="cutout", classes=("hair",), invert=invert)
     picture = render(frame, segmentation, settings, alpha=True)
@@ -153,7 +153,7 @@ def test_cutout_with_alpha_is_clear_and_holds_nothing_of_what_was_cut(invert):
     assert set(np.unique(picture[..., 3])) - {0, 255}, "the edge is not softened"
 
 
-def test_cutout_background_follows_the_output():
+def test_cutout_background_depends_on_the_output():
     frame, segmentation = scene()
     away = ~around(segmentation, by=3)
     for background in ("auto", "transparent"):
@@ -169,7 +169,7 @@ def test_cutout_background_follows_the_output():
 
 
 @pytest.mark.parametrize("background", ["red", "#12", "#gg0000", "", "#1234567"])
-def test_a_background_that_is_no_colour_is_refused(background):
+def test_an_invalid_background_is_refused(background):
     frame, segmentation = scene()
     settings = ViewSettings(view="cutout", background=background)
     with pytest.raises(SettingError, match="#rrggbb"):
@@ -191,7 +191,7 @@ def test_privacy_destroys_the_detail_of_faces_and_touches_nothing_far_from_them(
 
 
 @pytest.mark.parametrize("view", ["blur", "pixelate"])
-def test_privacy_cannot_tell_two_faces_of_the_same_average_apart(view):
+def test_privacy_makes_faces_with_equal_averages_indistinguishable(view):
     """What is drawn over the face depends on its coarse averages, not on its features."""
     frame, segmentation = scene(960, 540, ((0.5, 0.5, 0.6),))
     other = frame.image.copy()
@@ -216,7 +216,7 @@ def test_privacy_leaves_no_rim(view):
 
 
 @pytest.mark.parametrize("view", ["blur", "pixelate"])
-def test_privacy_inverted_keeps_the_face_and_hides_the_rest(view):
+def test_inverted_privacy_keeps_the_face_and_hides_the_rest(view):
     frame, segmentation = scene(960, 540)
     picture = render(frame, segmentation, ViewSettings(view=view, invert=True))
     head = (segmentation.labels > 0).astype(np.uint8)
@@ -228,7 +228,7 @@ def test_privacy_inverted_keeps_the_face_and_hides_the_rest(view):
 
 
 @pytest.mark.parametrize("view", ["blur", "pixelate"])
-def test_privacy_inverted_hides_everything_where_there_is_no_face(view):
+def test_inverted_privacy_without_a_face_hides_everything(view):
     frame, segmentation = scene(heads=())
     picture = render(frame, segmentation, ViewSettings(view=view, invert=True))
     everywhere = np.ones(segmentation.labels.shape, bool)
@@ -237,7 +237,7 @@ def test_privacy_inverted_hides_everything_where_there_is_no_face(view):
 
 
 @pytest.mark.parametrize("view", ["blur", "pixelate"])
-def test_privacy_of_chosen_classes_goes_by_the_face_and_not_by_their_size(view):
+def test_privacy_strength_depends_on_the_face_not_on_the_chosen_classes(view):
     frame, segmentation = scene(960, 540)
     picture = render(frame, segmentation, ViewSettings(view=view, classes=("eyes",)))
     eyes = np.isin(segmentation.labels, (4, 5))
@@ -246,7 +246,7 @@ def test_privacy_of_chosen_classes_goes_by_the_face_and_not_by_their_size(view):
     assert np.array_equal(picture[mouth], frame.image[mouth])
 
 
-def test_faces_that_miss_a_pixel_do_not_leave_it_unpainted():
+def test_pixels_outside_the_faces_boxes_are_painted():
     """Two faces are drawn box by box, but the labels have the last word."""
     frame, segmentation = scene(heads=((0.25, 0.5, 0.5), (0.75, 0.5, 0.5)))
     faces = tuple(
@@ -284,7 +284,7 @@ def test_a_label_set_without_background_is_drawn_everywhere(view):
     assert picture.shape[0] == frame.height
 
 
-def test_a_background_that_is_not_id_zero_is_left_alone():
+def test_a_background_other_than_id_zero_is_left_unpainted():
     label_set = dataclasses.replace(STREETS, background=2)
     frame, _ = scene()
     labels = np.full(frame.image.shape[:2], 2, np.uint8)
@@ -304,7 +304,7 @@ def test_an_unknown_class_and_labels_of_another_size_are_refused():
         render(frame, other, ViewSettings())
 
 
-def test_what_could_not_be_drawn_as_asked_is_refused_before_the_run():
+def test_undrawable_settings_are_refused_before_the_run():
     check_view(ViewSettings(view="cutout", background="transparent"), HELEN, alpha=True)
     check_view(ViewSettings(view="cutout"), HELEN, alpha=False)
     for settings in (
@@ -316,7 +316,7 @@ def test_what_could_not_be_drawn_as_asked_is_refused_before_the_run():
             check_view(settings, HELEN, alpha=False)
 
 
-def test_neighbouring_colours_are_told_apart_and_from_skin():
+def test_neighbouring_colours_differ_from_each_other_and_from_skin():
     """Distances in CIELAB; 10 is a clear difference, 25 between touching parts is unmistakable."""
     table = np.array([HELEN.colours], np.float32) / 255
     lab = cv2.cvtColor(table, cv2.COLOR_RGB2LAB)[0]
@@ -331,7 +331,7 @@ def test_neighbouring_colours_are_told_apart_and_from_skin():
 
 @pytest.mark.parametrize("view", ["blur", "pixelate"])
 @pytest.mark.parametrize("heads", [(), ((0.2, 0.5, 0.5),)])
-def test_privacy_hides_the_place_of_a_face_that_was_just_lost(view, heads):
+def test_privacy_hides_the_area_of_a_recently_lost_face(view, heads):
     frame, segmentation = scene(heads=heads)
     rng = np.random.default_rng(1)
     frame = dataclasses.replace(

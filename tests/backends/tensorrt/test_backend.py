@@ -71,7 +71,7 @@ def expected(crops):
 
 
 @pytest.mark.parametrize("cuda_graphs", [True, False])
-def test_batches_are_padded_run_and_cut(machine, cuda_graphs):
+def test_batches_are_padded_run_and_split(machine, cuda_graphs):
     with opened(cuda_graphs=cuda_graphs) as backend:
         for count, runs in ((1, [1]), (2, [2]), (3, [4]), (5, [8]), (8, [8]), (11, [8, 4])):
             machine.behaviour.executed_batches.clear()
@@ -110,7 +110,7 @@ def test_without_graphs_it_runs_call_by_call_and_says_so(monkeypatch, caplog, ca
     assert caplog.text.count("CUDA graphs do not work here") == 1
 
 
-def test_a_result_is_its_callers_own(one_machine):
+def test_a_result_is_not_overwritten_by_the_next_call(one_machine):
     with opened() as backend:
         first = backend.infer(tiny_crops(1, seed=1))
         kept = first.copy()
@@ -145,7 +145,7 @@ def test_the_context_is_current_only_inside_calls(one_machine):
     assert not any(one_machine.memory.alive().values())
 
 
-def test_somebody_elses_context_is_current_again_afterwards(one_machine):
+def test_another_context_is_current_again_afterwards(one_machine):
     theirs = one_machine.pycuda.Device(1).retain_primary_context()
     theirs.push()
     with opened() as backend:
@@ -155,7 +155,7 @@ def test_somebody_elses_context_is_current_again_afterwards(one_machine):
     theirs.pop()
 
 
-def test_everything_is_given_back_in_order(one_machine):
+def test_everything_is_freed_in_order(one_machine):
     backend = opened()
     backend.infer(tiny_crops(1))
     backend.infer(tiny_crops(2))
@@ -176,7 +176,7 @@ def test_everything_is_given_back_in_order(one_machine):
         backend.infer(tiny_crops(1))
 
 
-def test_what_nobody_closed_is_given_back_when_it_is_dropped(one_machine):
+def test_an_unclosed_backend_is_freed_when_it_is_dropped(one_machine):
     backend = opened()
     backend.infer(tiny_crops(2))
     assert one_machine.memory.alive()["device blocks"] == 3
@@ -187,7 +187,7 @@ def test_what_nobody_closed_is_given_back_when_it_is_dropped(one_machine):
 
 
 @pytest.mark.parametrize("call", ["cuStreamSynchronize", "cuCtxPushCurrent", "cuCtxPopCurrent"])
-def test_a_device_that_died_leaves_no_context_behind(one_machine, call):
+def test_a_failed_device_leaves_no_context_behind(one_machine, call):
     """PyCUDA would end the process at exit if something were left on its stack."""
     backend = opened()
     backend.infer(tiny_crops(1))
@@ -201,7 +201,7 @@ def test_a_device_that_died_leaves_no_context_behind(one_machine, call):
         backend.infer(tiny_crops(1))
 
 
-def test_an_error_at_the_end_does_not_hide_the_one_that_came_first(one_machine, caplog):
+def test_an_error_while_closing_does_not_hide_the_first_error(one_machine, caplog):
     def run_and_die():
         with opened() as backend:
             backend.infer(tiny_crops(1))
@@ -218,7 +218,7 @@ def test_an_error_at_the_end_does_not_hide_the_one_that_came_first(one_machine, 
 
 
 @pytest.mark.parametrize("fails_at", ["cuMemHostAlloc", "cuMemAlloc"])
-def test_what_was_taken_before_a_failure_is_given_back(one_machine, fails_at):
+def test_resources_are_freed_after_a_failure_while_opening(one_machine, fails_at):
     error = one_machine.pycuda.MemoryError(f"{fails_at} failed: out of memory")
     one_machine.memory.failing[fails_at] = error
     with pytest.raises(DeviceMemoryError):
@@ -227,7 +227,7 @@ def test_what_was_taken_before_a_failure_is_given_back(one_machine, fails_at):
     assert stacks(one_machine) == ([], [])
 
 
-def test_a_context_that_fails_for_another_reason_is_not_taken_for_full_memory(one_machine):
+def test_another_context_error_is_not_reported_as_full_memory(one_machine):
     one_machine.behaviour.no_context = True
     one_machine.behaviour.no_context_message = "Error Code 1: Cuda Runtime (illegal address)"
     with opened() as backend:
@@ -237,7 +237,7 @@ def test_a_context_that_fails_for_another_reason_is_not_taken_for_full_memory(on
         assert backend.max_batch == 8
 
 
-def test_a_runtime_that_cannot_be_made_is_an_error_of_ours(machine):
+def test_a_runtime_that_cannot_be_created_is_a_backend_error(machine):
     engine = built()
     machine.behaviour.makes_nothing = ("Runtime",)
     with pytest.raises(BackendError, match="could not make a runtime"):
@@ -245,7 +245,7 @@ def test_a_runtime_that_cannot_be_made_is_an_error_of_ours(machine):
     assert not any(machine.memory.alive().values())
 
 
-def test_time_on_the_device_is_that_of_the_whole_call(one_machine):
+def test_device_time_covers_the_whole_call(one_machine):
     with opened() as backend:
         backend.infer(tiny_crops(3))
         assert backend.device_seconds == 0.0015
@@ -261,7 +261,7 @@ def test_time_on_the_device_is_that_of_the_whole_call(one_machine):
         del one_machine.memory.failing["cuStreamSynchronize"]
 
 
-def test_another_device(one_machine):
+def test_another_device_can_be_chosen(one_machine):
     with open_tensorrt(tiny_onnx(), RECIPE, device_index=1) as backend:
         assert backend.device == "cuda:1 (NVIDIA Fake 4000)"
     with pytest.raises(SettingError, match="cuda:2: does not exist; found: cuda:0, cuda:1"):
@@ -277,7 +277,7 @@ def test_every_graph_is_recorded_before_the_first_call(one_machine):
         assert one_machine.behaviour.executed_batches == [4]
 
 
-def test_kernels_of_tensorrt_rtx_are_compiled_once_and_kept(monkeypatch, caplog):
+def test_kernels_of_tensorrt_rtx_are_compiled_once_and_cached(monkeypatch, caplog):
     machine = install(monkeypatch, version=VERSIONS[-1])
     with open_tensorrt(tiny_onnx(), RECIPE) as backend:
         crops = tiny_crops(5)
@@ -339,7 +339,7 @@ def test_it_runs_and_closes_on_any_thread(one_machine):
     np.testing.assert_array_equal(found[0], expected(crops))
 
 
-def test_full_memory_is_named(monkeypatch):
+def test_full_memory_has_an_error_of_its_own(monkeypatch):
     machine = install(monkeypatch, fits_bytes=1000)
     with pytest.raises(BackendError, match="memory is full"):
         opened()
@@ -357,7 +357,7 @@ def leave_room_for(machine, crops):
     machine.memory.fits_bytes = held + crops * machine.behaviour.bytes_per_crop
 
 
-def test_where_memory_is_full_smaller_batches_are_tried(machine, caplog):
+def test_smaller_batches_are_tried_when_memory_is_full(machine, caplog):
     crops = tiny_crops(11)
     with opened() as backend:
         leave_room_for(machine, 3)
@@ -377,7 +377,7 @@ def test_where_memory_is_full_smaller_batches_are_tried(machine, caplog):
     assert machine.memory.blocks == {}
 
 
-def test_what_other_sizes_hold_is_given_back_first(one_machine):
+def test_memory_of_other_batch_sizes_is_freed_first(one_machine):
     crops = tiny_crops(8)
     with opened() as backend:
         backend.infer(crops[:2])
@@ -387,7 +387,7 @@ def test_what_other_sizes_hold_is_given_back_first(one_machine):
         assert len(one_machine.memory.blocks) == 2 + 1
 
 
-def test_one_crop_is_tried_again_without_the_larger_sizes(one_machine):
+def test_a_single_crop_is_tried_again_without_the_larger_sizes(one_machine):
     with opened() as backend:
         backend.infer(tiny_crops(4))
         leave_room_for(one_machine, 0)
@@ -406,7 +406,7 @@ def test_memory_too_full_for_one_crop_is_a_typed_error(one_machine, count):
         np.testing.assert_array_equal(backend.infer(tiny_crops(1)), expected(tiny_crops(1)))
 
 
-def test_a_graph_that_finds_no_memory_means_smaller_batches_too(monkeypatch):
+def test_a_graph_without_memory_leads_to_smaller_batches(monkeypatch):
     machine = install(monkeypatch, failing_driver_call="cuGraphInstantiateWithFlags")
     machine.driver.failing_code = 2
     with opened() as backend:
@@ -416,7 +416,7 @@ def test_a_graph_that_finds_no_memory_means_smaller_batches_too(monkeypatch):
         assert len(machine.memory.blocks) == 2
 
 
-def test_a_run_that_finds_no_memory_is_told_from_other_failures(one_machine):
+def test_a_run_without_memory_is_distinguished_from_other_failures(one_machine):
     one_machine.behaviour.executes = False
     with opened() as backend:
         with pytest.raises(BackendError, match="TensorRT failed to run: it gives no") as caught:
@@ -433,7 +433,7 @@ def test_a_run_that_finds_no_memory_is_told_from_other_failures(one_machine):
             backend.infer(tiny_crops(8))
 
 
-def test_an_engine_of_something_else_is_refused(one_machine):
+def test_an_engine_with_other_tensors_is_refused(one_machine):
     engine = built()
     plan = json.loads(engine.read())
     plan["classes"] = 12
@@ -452,7 +452,7 @@ def test_wrong_crops_are_refused(one_machine):
                 backend.infer(wrong)
 
 
-def test_an_engine_that_does_not_load_is_built_anew_once(machine, caplog):
+def test_an_engine_that_does_not_load_is_rebuilt_once(machine, caplog):
     built()
     machine.behaviour.loads = lambda plan: plan["build"] > 1
     with open_tensorrt(tiny_onnx(), RECIPE) as backend:
@@ -465,7 +465,7 @@ def test_an_engine_that_does_not_load_is_built_anew_once(machine, caplog):
     assert machine.behaviour.builds == 3
 
 
-def test_opening_builds_where_asked_for_and_only_there(one_machine):
+def test_an_engine_is_built_on_request_only(one_machine):
     assert open_built(tiny_onnx(), RECIPE) is None
     assert one_machine.behaviour.builds == 0
     with open_tensorrt(tiny_onnx(), RECIPE) as backend:
@@ -478,7 +478,7 @@ def test_opening_builds_where_asked_for_and_only_there(one_machine):
     assert one_machine.behaviour.builds == 1
 
 
-def test_precisions(one_machine):
+def test_precisions_are_chosen_or_refused(one_machine):
     assert recipe_for("face-parts").precision == "fp16"
     assert recipe_for("mine", precision="fp32") == EngineRecipe(name="mine", precision="fp32")
     with pytest.raises(SettingError, match="allowed: auto, fp32, fp16"):
@@ -490,7 +490,7 @@ def test_precisions(one_machine):
         open_tensorrt(tiny_onnx("fp32"), RECIPE)
 
 
-def test_without_pycuda_and_cuda_bindings_both_are_named(one_machine, monkeypatch):
+def test_without_cuda_packages_the_error_names_both(one_machine, monkeypatch):
     engine = built()
     for name in ("pycuda", "pycuda.driver", "cuda", "cuda.bindings"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -498,7 +498,7 @@ def test_without_pycuda_and_cuda_bindings_both_are_named(one_machine, monkeypatc
         TensorRtBackend(engine.read(), engine.manifest)
 
 
-def test_progress_reaches_the_caller(one_machine, caplog):
+def test_progress_reaches_the_callback(one_machine, caplog):
     steps = []
     with caplog.at_level(logging.INFO, "rtseg"):
         open_tensorrt(tiny_onnx(), RECIPE, on_progress=lambda *step: steps.append(step)).close()
@@ -519,7 +519,7 @@ print([name for name in ("torch", "tensorrt", "pycuda", "onnx", "cv2") if name i
 """
 
 
-def test_without_a_gpu_it_says_so_and_loads_nothing(tmp_path):
+def test_without_a_gpu_nothing_is_loaded(tmp_path):
     from rtseg.system.nvidia import nvidia_driver_problem
 
     if nvidia_driver_problem() is None:

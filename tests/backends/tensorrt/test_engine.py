@@ -77,7 +77,7 @@ def find_engine(exported, recipe):
     return find_engine_for(exported, recipe, this_machine())
 
 
-def test_a_build_leaves_an_engine_a_manifest_and_nothing_else(machine, folder):
+def test_a_build_leaves_an_engine_and_a_manifest_only(machine, folder):
     steps = []
     engine = prepare_engine(
         tiny_onnx(), RECIPE, parity_check=agreeing, on_progress=lambda *step: steps.append(step)
@@ -120,12 +120,12 @@ def test_networks_are_strongly_typed_on_both_versions(machine):
     assert hasattr(sys.modules["tensorrt"].BuilderFlag, "FP16") != is_11
 
 
-def test_fp32_is_no_tf32(machine):
+def test_fp32_does_not_use_tf32(machine):
     prepare_engine(tiny_onnx("fp32"), RECIPE, parity_check=agreeing)
     assert machine.behaviour.cleared_flags == ["TF32"]
 
 
-def test_an_engine_is_built_once_and_its_timings_kept(machine):
+def test_an_engine_is_built_once_and_its_timings_are_cached(machine):
     first = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
     assert prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing) == first
     assert find_engine(tiny_onnx(), RECIPE) == first
@@ -137,7 +137,7 @@ def test_an_engine_is_built_once_and_its_timings_kept(machine):
     assert machine.behaviour.timing_caches == [b"", b"+"]
 
 
-def test_the_expected_duration_is_said_first(one_machine, caplog):
+def test_the_expected_duration_is_announced(one_machine, caplog):
     def building():
         assert "about 60 s" in caplog.text
         assert GPU.name in caplog.text
@@ -148,7 +148,7 @@ def test_the_expected_duration_is_said_first(one_machine, caplog):
     assert one_machine.behaviour.builds == 1
 
 
-def test_a_key_depends_on_everything():
+def test_a_key_depends_on_every_input():
     def key(exported=None, recipe=RECIPE, gpu=GPU, tensorrt="11.4", flavour="tensorrt", sms=()):
         library = Library(flavour=flavour, module=None, version=tensorrt)
         target = Target(library=library, gpu=gpu, architectures=sms)
@@ -177,7 +177,7 @@ def test_a_key_depends_on_everything():
     assert key(recipe=dataclasses.replace(RECIPE, name="other", expected_seconds=9)) in keys
 
 
-def test_another_tensorrt_means_another_engine(monkeypatch):
+def test_another_tensorrt_version_needs_another_engine(monkeypatch):
     install(monkeypatch, version="10.13.0.35")
     old = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
     machine = install(monkeypatch, version="11.4.0.106")
@@ -188,7 +188,7 @@ def test_another_tensorrt_means_another_engine(monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["engine", "manifest", "no manifest", "other manifest"])
-def test_what_was_tampered_with_is_not_loaded_but_built_anew(one_machine, damage, caplog):
+def test_a_modified_engine_is_rebuilt_instead_of_loaded(one_machine, damage, caplog):
     engine = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
     manifest = engine.path.with_name(engine.path.name + ".json")
     if damage == "engine":
@@ -219,7 +219,7 @@ def test_an_engine_that_does_not_load_is_replaced_once(one_machine):
     assert one_machine.behaviour.builds == 2
 
 
-def test_fp16_that_disagrees_is_built_in_fp32_and_said(machine, caplog):
+def test_fp16_that_disagrees_is_rebuilt_in_fp32_with_a_message(machine, caplog):
     figures = iter([0.9, 1.0])
     engine = prepare_engine(
         tiny_onnx(), RECIPE, parity_check=lambda _plan, _manifest: next(figures)
@@ -235,20 +235,20 @@ def test_fp16_that_disagrees_is_built_in_fp32_and_said(machine, caplog):
     assert find_engine(tiny_onnx(), RECIPE) == engine
 
 
-def test_fp32_that_disagrees_is_not_kept(one_machine, folder):
+def test_fp32_that_disagrees_is_discarded(one_machine, folder):
     with pytest.raises(BackendError, match=r"only 20\.00%"):
         prepare_engine(tiny_onnx(), RECIPE, parity_check=lambda _plan, _manifest: 0.2)
     assert one_machine.behaviour.built_precisions == ["fp16", "fp32"]
     assert not list(folder.glob("*.engine"))
 
 
-def test_without_anything_to_compare_with_it_says_so(one_machine, caplog):
+def test_without_a_reference_a_message_says_so(one_machine, caplog):
     engine = prepare_engine(tiny_onnx(), RECIPE)
     assert engine.manifest.agreement is None
     assert "not compared" in caplog.text
 
 
-def test_full_memory_shrinks_the_workspace(machine, caplog):
+def test_full_memory_reduces_the_workspace(machine, caplog):
     machine.behaviour.fits_mib = 200
     engine = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
     assert engine.manifest.workspace_mib == 128
@@ -262,7 +262,7 @@ def test_full_memory_shrinks_the_workspace(machine, caplog):
         "[defaultAllocator.cpp::allocate::19] Error Code 1: Cuda Runtime (out of memory)",
     ],
 )
-def test_memory_that_is_too_full_is_named(one_machine, folder, message):
+def test_memory_too_full_for_a_build_has_an_error_of_its_own(one_machine, folder, message):
     one_machine.behaviour.fits_mib = 0
     one_machine.behaviour.out_of_memory_message = message
     with pytest.raises(BackendError, match="memory is too full") as raised:
@@ -272,20 +272,20 @@ def test_memory_that_is_too_full_is_named(one_machine, folder, message):
     assert not list(folder.glob("*.engine"))
 
 
-def test_another_failure_is_not_taken_for_memory(one_machine):
+def test_another_build_failure_is_not_reported_as_full_memory(one_machine):
     one_machine.behaviour.fits_mib = 0
     one_machine.behaviour.out_of_memory_message = "Internal error: assertion x failed"
     with pytest.raises(BackendError, match="could not build the engine: Internal error"):
         prepare_engine(tiny_onnx(), RECIPE)
 
 
-def test_a_model_that_is_not_taken_says_why(machine):
+def test_a_rejected_model_is_reported_with_the_reason(machine):
     machine.behaviour.parse_errors = ("No importer registered for op: Frobnicate",)
     with pytest.raises(BackendError, match="Frobnicate"):
         prepare_engine(tiny_onnx(), RECIPE)
 
 
-def test_an_interruption_ends_the_build_and_goes_on(machine, folder):
+def test_an_interruption_ends_the_build_and_is_raised(machine, folder):
     def interrupt(_share, _phase):
         raise KeyboardInterrupt
 
@@ -298,7 +298,7 @@ def test_an_interruption_ends_the_build_and_goes_on(machine, folder):
 
 
 @pytest.mark.parametrize("version", ["9.3.0", "12.0.0"])
-def test_other_versions_are_refused(monkeypatch, version):
+def test_unsupported_versions_are_refused(monkeypatch, version):
     install(monkeypatch, version=version)
     with pytest.raises(BackendError, match=rf"TensorRT {version}.*allowed: 10, 11"):
         prepare_engine(tiny_onnx(), RECIPE)
@@ -314,7 +314,7 @@ def test_without_a_driver_tensorrt_is_not_even_imported(monkeypatch):
         find_engine(tiny_onnx(), RECIPE)
 
 
-def test_a_missing_tensorrt_is_named(monkeypatch):
+def test_a_missing_tensorrt_is_reported_by_name(monkeypatch):
     install(monkeypatch)
     for name in ("tensorrt", "tensorrt_rtx_bindings"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -323,13 +323,13 @@ def test_a_missing_tensorrt_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["Builder", "OnnxParser"])
-def test_what_tensorrt_cannot_make_is_an_error_of_ours(machine, what):
+def test_a_builder_that_cannot_be_created_is_a_backend_error(machine, what):
     machine.behaviour.makes_nothing = (what,)
     with pytest.raises(BackendError, match=r"TensorRT could not make a (builder|parser): it gives"):
         prepare_engine(tiny_onnx(), RECIPE)
 
 
-def test_a_driver_older_than_tensorrt_is_named_before_tensorrt_is_loaded(monkeypatch):
+def test_a_driver_older_than_tensorrt_is_detected_before_tensorrt_is_loaded(monkeypatch):
     """Its first use would end the process."""
     install(monkeypatch)
     monkeypatch.setitem(sys.modules, "tensorrt", None)  # an import would raise
@@ -340,7 +340,7 @@ def test_a_driver_older_than_tensorrt_is_named_before_tensorrt_is_loaded(monkeyp
         prepare_engine(tiny_onnx(), RECIPE)
 
 
-def test_which_cuda_a_library_was_built_for_is_read_from_its_packages(monkeypatch):
+def test_a_librarys_cuda_version_is_read_from_its_packages(monkeypatch):
     def version(name):
         if name not in installed:
             raise metadata.PackageNotFoundError(name)
@@ -358,7 +358,7 @@ def test_which_cuda_a_library_was_built_for_is_read_from_its_packages(monkeypatc
     assert library.built_for_cuda("tensorrt-rtx") == 13
 
 
-def test_tensorrt_comes_before_tensorrt_rtx_and_it_says_which(monkeypatch, caplog):
+def test_tensorrt_is_preferred_to_tensorrt_rtx_with_a_message(monkeypatch, caplog):
     install(monkeypatch, version=RTX)
     with caplog.at_level(logging.INFO, "rtseg"):
         engine = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
@@ -393,7 +393,7 @@ def test_tensorrt_rtx_builds_for_other_machines_without_a_gpu(monkeypatch, caplo
     assert find_engine(tiny_onnx(), RECIPE) is None
 
 
-def test_architectures_that_tensorrt_rtx_has_no_kernels_for(monkeypatch):
+def test_unsupported_architectures_are_refused(monkeypatch):
     install(monkeypatch, version=RTX, gpu=dataclasses.replace(GPU, compute_capability="9.0"))
     with pytest.raises(BackendError, match=r"does not run on .*9\.0\), only on sm75, sm80"):
         this_machine()
@@ -423,7 +423,7 @@ def test_an_interruption_while_tensorrt_is_busy_ends_the_build(machine, monkeypa
     assert not [thread for thread in threading.enumerate() if thread.name == "engine build"]
 
 
-def test_an_error_in_the_middle_of_a_report_is_not_taken_for_a_failed_build(machine, monkeypatch):
+def test_an_error_inside_a_progress_report_does_not_fail_the_build(machine, monkeypatch):
     def fail(*_arguments):
         raise ZeroDivisionError("a fault of ours")
 
@@ -451,13 +451,13 @@ def test_engines_in_a_folder_that_others_can_write_to_are_not_used(one_machine, 
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="owners of POSIX")
-def test_a_folder_of_somebody_else_is_refused(one_machine, monkeypatch):
+def test_a_folder_of_another_user_is_refused(one_machine, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 4242)
     with pytest.raises(BackendError, match="belongs to user"):
         prepare_engine(tiny_onnx(), RECIPE)
 
 
-def test_a_folder_that_cannot_be_made_is_named(one_machine, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_created_is_reported(one_machine, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "file" / "engines"))
     with pytest.raises(BackendError, match="cannot be created"):
@@ -487,7 +487,7 @@ with pytest.MonkeyPatch.context() as patch:
 """
 
 
-def test_two_processes_that_race_build_once_and_share_it(tmp_path):
+def test_two_racing_processes_build_once_and_share_the_engine(tmp_path):
     model, builds = tmp_path / "tiny.onnx", tmp_path / "builds"
     model.write_bytes(tiny_onnx().data)
     racers = [
@@ -511,7 +511,7 @@ def test_two_processes_that_race_build_once_and_share_it(tmp_path):
     assert outputs[0] == outputs[1] != ""
 
 
-def test_the_lock_is_waited_for_but_not_forever(tmp_path):
+def test_waiting_for_the_lock_has_a_time_limit(tmp_path):
     from rtseg.system.cache import locked
 
     path, inside, leave = tmp_path / "x.lock", threading.Event(), threading.Event()
@@ -532,7 +532,7 @@ def test_the_lock_is_waited_for_but_not_forever(tmp_path):
         pass
 
 
-def test_deleting(one_machine, folder):
+def test_engines_can_be_deleted(one_machine, folder):
     kept = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
     gone = prepare_engine(tiny_onnx("fp32"), RECIPE, parity_check=agreeing)
     (folder / "mine.txt").write_text("not rtseg's")
@@ -544,7 +544,7 @@ def test_deleting(one_machine, folder):
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 
-def test_where_engines_are_kept(monkeypatch, tmp_path):
+def test_the_folder_of_engines_can_be_chosen(monkeypatch, tmp_path):
     assert engine_folder() == tmp_path / "engines"
     monkeypatch.delenv("RTSEG_ENGINE_DIR")
     assert engine_folder().parts[-2:] == ("engines", "built")
@@ -554,7 +554,7 @@ def test_where_engines_are_kept(monkeypatch, tmp_path):
     assert engine_folder() == tmp_path / "user" / "engines"
 
 
-def test_the_shipped_recipes():
+def test_the_shipped_recipes_are_valid():
     recipes = shipped_recipes()
     assert recipes["face-parts"].precision == "fp16"
     assert recipes["face-parts-fp32"].precision == "fp32"
@@ -575,7 +575,7 @@ def test_the_shipped_recipes():
         ("optimisation_level = 9", "allowed: 0 to 5"),
     ],
 )
-def test_a_wrong_recipe_is_refused(tmp_path, text, complaint):
+def test_an_invalid_recipe_is_refused(tmp_path, text, complaint):
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(SettingError) as raised:
@@ -593,7 +593,7 @@ def test_a_recipe_finds_its_model_beside_it(tmp_path):
         read_recipe("nothing")
 
 
-def test_nested_phases_make_one_share_that_never_falls():
+def test_progress_of_nested_phases_never_falls():
     tracker = PhaseTracker()
     shares = []
     for root in ("first", "second"):

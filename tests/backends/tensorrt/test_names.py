@@ -134,17 +134,17 @@ def check(bindings, owner, member, parameters):
 
 
 @pytest.mark.parametrize(("owner", "member", "parameters"), [*RUNTIME, *BUILDER, *RTX])
-def test_names_of_tensorrt_rtx(owner, member, parameters):
+def test_names_of_tensorrt_rtx_exist(owner, member, parameters):
     check(pytest.importorskip("tensorrt_rtx_bindings"), owner, member, parameters)
 
 
 @pytest.mark.parametrize(("owner", "member", "parameters"), RUNTIME)
-def test_run_time_names(owner, member, parameters):
+def test_run_time_names_exist(owner, member, parameters):
     check(pytest.importorskip("tensorrt_lean_bindings"), owner, member, parameters)
 
 
 @pytest.mark.parametrize("name", sorted({name for row in BUILDER for name in row[:2]}))
-def test_builder_names(name):
+def test_builder_names_exist(name):
     spec = importlib.util.find_spec("tensorrt_bindings")
     if spec is None or spec.origin is None:
         pytest.skip("tensorrt-cu13-bindings is not installed")

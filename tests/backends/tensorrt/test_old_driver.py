@@ -79,7 +79,7 @@ def run(packages: Path, folder: Path, *words: str) -> subprocess.CompletedProces
     )
 
 
-def test_it_is_named_before_the_process_ends(packages, tmp_path):
+def test_an_old_driver_is_detected_before_the_process_crashes(packages, tmp_path):
     done = run(packages, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
@@ -88,7 +88,7 @@ def test_it_is_named_before_the_process_ends(packages, tmp_path):
     )
 
 
-def test_without_the_check_the_process_ends(packages, tmp_path):
+def test_without_the_check_the_process_crashes(packages, tmp_path):
     """What the check is there for; once NVIDIA's own check survives, it may go."""
     done = run(packages, tmp_path, "unchecked")
     assert done.returncode == -signal.SIGSEGV, done.stdout + done.stderr

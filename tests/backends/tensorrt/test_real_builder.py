@@ -101,7 +101,7 @@ def test_the_shipped_models_are_built_in_their_precision(library, name, precisio
     assert len({phase for _share, phase in steps}) > 3
 
 
-def test_every_gpu_architecture_is_built_for_alone_and_together(library):
+def test_engines_are_built_for_every_gpu_architecture_alone_and_together(library):
     alone = {
         name: build_plan(library, tiny_onnx(), RECIPE, architectures=(name,)).plan
         for name in (ARCHITECTURES[0], ARCHITECTURES[-1])
@@ -136,7 +136,7 @@ def test_the_network_of_every_recipe_is_built_at_its_full_size(library, name):
     assert {layer.reads for layer in convolutions(layers)} == {"Half"}
 
 
-def test_a_build_for_other_machines_is_kept_checked_and_inspected(folder):
+def test_a_build_for_other_machines_is_stored_checked_and_inspected(folder):
     target = other_machines(("sm89", "sm120"))
     engine = prepare_engine(tiny_onnx(), RECIPE, target, parity_check=lambda *_: 0.0)
     assert engine.read()
@@ -148,7 +148,7 @@ def test_a_build_for_other_machines_is_kept_checked_and_inspected(folder):
     assert prepare_engine(tiny_onnx(), RECIPE, target).read()
 
 
-def test_the_labels_are_neither_computed_nor_given(library):
+def test_the_label_output_is_neither_computed_nor_returned(library):
     layers = parse_layers(build_plan(library, tiny_onnx(), RECIPE, architectures=("sm89",)).layers)
     assert not [layer.name for layer in layers if "argmax" in layer.name.lower()]
     kinds = {kind for layer in layers for kind in layer.outputs}
@@ -202,14 +202,14 @@ def mixed_types(graph):
         (mixed_types, r"type|Half"),
     ],
 )
-def test_models_that_are_not_taken_are_refused_in_the_parsers_own_words(library, change, words):
+def test_rejected_models_are_reported_with_the_parsers_message(library, change, words):
     with pytest.raises(BackendError, match=words) as raised:
         build_plan(library, changed(change), RECIPE, architectures=("sm89",))
     assert "\n" not in str(raised.value)
     assert str(raised.value).startswith("TensorRT")
 
 
-def test_a_file_cut_off_is_refused(library):
+def test_a_truncated_file_is_refused(library):
     data = tiny_onnx().data
     with pytest.raises((ModelError, BackendError)):
         build_plan(
@@ -220,7 +220,7 @@ def test_a_file_cut_off_is_refused(library):
         )
 
 
-def test_an_interruption_in_a_report_of_progress_ends_the_build(library):
+def test_an_interruption_inside_a_progress_report_ends_the_build(library):
     calls = []
 
     def interrupt(share, _phase):
@@ -255,7 +255,7 @@ sys.exit(main(["engine", "build", sys.argv[2], "--for", "sm89"]))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_in_the_middle_of_a_build_is_130_and_leaves_nothing(tmp_path, folder):
+def test_ctrl_c_during_a_build_exits_with_130_and_leaves_no_files(tmp_path, folder):
     model, started = tmp_path / "tiny.onnx", tmp_path / "started"
     model.write_bytes(tiny_onnx().data)
     process = subprocess.Popen(

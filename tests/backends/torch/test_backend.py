@@ -57,7 +57,7 @@ def crops(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 64, 96, 3), np.uint8)
 
 
-def test_shapes_and_sums(backend):
+def test_shapes_and_sums_are_right(backend):
     for count in (0, 1, 3, 9):
         probabilities = backend.infer(crops(count))
         assert probabilities.shape == (count, 16, 24, 11)
@@ -65,7 +65,7 @@ def test_shapes_and_sums(backend):
         np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
 
 
-def test_it_computes_what_the_network_says(backend, checkpoint):
+def test_it_computes_the_networks_probabilities(backend, checkpoint):
     """Against the network as written: float64, batch norms unfolded, normalised by hand."""
     pictures = crops(2)
     network = create_model(checkpoint).double()
@@ -81,7 +81,7 @@ def test_it_computes_what_the_network_says(backend, checkpoint):
         assert off.mean() < 0.02
 
 
-def test_a_crop_does_not_depend_on_its_batch_mates(backend):
+def test_a_crop_does_not_depend_on_its_batch(backend):
     pictures = crops(9, seed=3)
     together = backend.infer(pictures)
     alone = np.concatenate([backend.infer(picture[None]) for picture in pictures])
@@ -89,7 +89,7 @@ def test_a_crop_does_not_depend_on_its_batch_mates(backend):
     np.testing.assert_array_equal(together, backend.infer(pictures))
 
 
-def test_the_input_is_left_as_it_is_and_may_be_any_view(backend):
+def test_the_input_is_not_modified_and_may_be_any_view(backend):
     pictures = crops(2)
     before = pictures.copy()
     mirrored = backend.infer(pictures[:, :, ::-1])
@@ -110,12 +110,12 @@ def test_the_input_is_left_as_it_is_and_may_be_any_view(backend):
         np.zeros((1, 3, 64, 96), np.uint8),
     ],
 )
-def test_other_arrays_are_refused(backend, bad):
+def test_arrays_of_other_shapes_or_types_are_refused(backend, bad):
     with pytest.raises(SettingError, match=r"crops must be uint8 \(batch, 64, 96, 3\); found"):
         backend.infer(bad)
 
 
-def test_several_threads_at_once(backend):
+def test_several_threads_can_call_it_at_once(backend):
     pictures = [crops(1, seed) for seed in range(4)]
     expected = [backend.infer(picture) for picture in pictures]
     results = []
@@ -133,7 +133,7 @@ def test_several_threads_at_once(backend):
         np.testing.assert_allclose(result, expected[index], atol=1e-5)
 
 
-def test_it_says_what_it_is(backend):
+def test_attributes_describe_the_backend(backend):
     assert backend.name == "torch"
     assert backend.device == "cpu"
     assert backend.precision in backend.reason
@@ -141,7 +141,7 @@ def test_it_says_what_it_is(backend):
     backend.warm_up()
 
 
-def test_closed_is_closed(checkpoint):
+def test_a_closed_backend_refuses_calls(checkpoint):
     backend = TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1)
     backend.close()
     backend.close()
@@ -149,25 +149,25 @@ def test_closed_is_closed(checkpoint):
         backend.infer(crops(1))
 
 
-def test_auto_precision_measures_and_says_so(checkpoint):
+def test_auto_precision_measures_and_reports_why(checkpoint):
     backend = TorchBackend(checkpoint, device="cpu", threads=1)
     assert backend.precision in ("fp32", "bf16")
     assert "bf16" in backend.reason
 
 
-def test_without_the_instructions_it_is_fp32(checkpoint, monkeypatch):
+def test_without_bf16_instructions_it_uses_fp32(checkpoint, monkeypatch):
     monkeypatch.setattr("rtseg.backends.torch.backend.has_bf16_instructions", lambda: False)
     assert TorchBackend(checkpoint, device="cpu", threads=1).precision == "fp32"
 
 
-def test_a_missing_gpu_is_one_line(checkpoint, monkeypatch):
+def test_a_missing_gpu_is_reported_in_one_line(checkpoint, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BackendError, match="no NVIDIA GPU") as caught:
         TorchBackend(checkpoint, device="cuda")
     assert "\n" not in str(caught.value)
 
 
-def test_what_a_processor_cannot_do_is_refused(checkpoint):
+def test_unsupported_options_on_a_processor_are_refused(checkpoint):
     with pytest.raises(SettingError, match="'fp16' does not run on cpu; allowed: auto, fp32, bf16"):
         TorchBackend(checkpoint, device="cpu", precision="fp16")
     with pytest.raises(SettingError, match="`device`"):
@@ -186,7 +186,7 @@ def test_a_failing_device_is_a_backend_error(checkpoint, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_the_thread_budget_is_kept(checkpoint):
+def test_the_number_of_threads_is_respected(checkpoint):
     import cv2
 
     before = torch.get_num_threads(), cv2.getNumThreads()
@@ -199,7 +199,7 @@ def test_the_thread_budget_is_kept(checkpoint):
         cv2.setNumThreads(before[1])
 
 
-def test_folding_changes_nothing_but_the_layers(checkpoint):
+def test_folding_changes_only_the_layers(checkpoint):
     network = create_model(checkpoint)
     picture = torch.rand(1, 3, 64, 96)
     before = network(picture)
@@ -208,7 +208,7 @@ def test_folding_changes_nothing_but_the_layers(checkpoint):
     torch.testing.assert_close(folded(picture), before, atol=1e-3, rtol=1e-3)
 
 
-def test_open_backend_reads_files_and_says_why_once(checkpoint, tmp_path, caplog):
+def test_open_backend_reads_files_and_logs_why_once(checkpoint, tmp_path, caplog):
     path = tmp_path / "model.safetensors"
     write_checkpoint(checkpoint, path)
     with caplog.at_level(logging.INFO, logger="rtseg"):
@@ -221,7 +221,7 @@ def test_open_backend_reads_files_and_says_why_once(checkpoint, tmp_path, caplog
         assert not caplog.records
 
 
-def test_open_backend_refuses_what_it_does_not_know(checkpoint, tmp_path):
+def test_open_backend_refuses_unknown_values(checkpoint, tmp_path):
     with pytest.raises(SettingError, match="unknown backend 'tflite'; allowed: auto, torch"):
         open_backend("tflite", model=checkpoint)
     with pytest.raises(ModelError, match="cannot be read"):
@@ -261,7 +261,7 @@ def fresh(checkpoint):
         yield backend
 
 
-def test_full_memory_means_smaller_batches_and_nothing_lost(fresh, monkeypatch, caplog):
+def test_full_memory_leads_to_smaller_batches_without_loss(fresh, monkeypatch, caplog):
     pictures = crops(11)
     expected = fresh.infer(pictures)
     cramped = Cramped(fresh, fits=2)
@@ -287,7 +287,7 @@ def test_memory_too_full_for_one_crop_is_a_typed_error(fresh, monkeypatch, count
     assert fresh.infer(crops(1)).shape == (1, 16, 24, 11), "memory may come back"
 
 
-def test_libraries_below_pytorch_run_out_of_memory_in_their_own_words(fresh, monkeypatch):
+def test_memory_errors_of_lower_libraries_are_recognised(fresh, monkeypatch):
     for message in ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory"):
 
         def fail(*_, message=message):
@@ -298,7 +298,7 @@ def test_libraries_below_pytorch_run_out_of_memory_in_their_own_words(fresh, mon
             fresh.infer(crops(1))
 
 
-def test_full_memory_while_the_model_is_loaded(checkpoint, monkeypatch):
+def test_full_memory_while_loading_the_model_is_reported(checkpoint, monkeypatch):
     monkeypatch.setattr(nn.Module, "to", full_memory)
     with pytest.raises(DeviceMemoryError):
         TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1)
@@ -333,7 +333,7 @@ def compiler(monkeypatch, tmp_path):
     os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
 
 
-def test_compiling_is_announced_done_once_and_kept_private(checkpoint, compiler, tmp_path, caplog):
+def test_compiling_is_announced_once_and_cached_privately(checkpoint, compiler, tmp_path, caplog):
     pictures = crops(3)
     caplog.set_level(logging.INFO, "rtseg")
     with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as plain:
@@ -355,7 +355,7 @@ def test_compiling_is_announced_done_once_and_kept_private(checkpoint, compiler,
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_compiler_that_fails_is_an_error_where_it_was_asked_for(checkpoint, compiler):
+def test_a_failing_compiler_is_an_error_if_requested(checkpoint, compiler):
     compiler["error"] = FileNotFoundError("no C++ compiler: g++\nsecond line")
     with pytest.raises(CompilerError) as caught:
         open_backend(
@@ -365,7 +365,7 @@ def test_a_compiler_that_fails_is_an_error_where_it_was_asked_for(checkpoint, co
     assert caught.value.exit_code == 7
 
 
-def test_a_compiler_that_fails_under_auto_is_one_line(checkpoint, compiler, caplog):
+def test_a_failing_compiler_under_auto_is_one_log_line(checkpoint, compiler, caplog):
     compiler["error"] = FileNotFoundError("no C++ compiler: g++")
     caplog.set_level(logging.INFO, "rtseg")
     with open_backend(
@@ -379,7 +379,7 @@ def test_a_compiler_that_fails_under_auto_is_one_line(checkpoint, compiler, capl
     )
 
 
-def test_compiling_goes_with_pytorch_on_a_processor(checkpoint, compiler):
+def test_compiling_needs_pytorch_on_a_processor(checkpoint, compiler):
     for name in ("openvino", "tensorrt"):
         with pytest.raises(SettingError, match=f"goes with `backend` torch, not with {name}"):
             open_backend(name, model=checkpoint, compiled=True)
@@ -388,7 +388,7 @@ def test_compiling_goes_with_pytorch_on_a_processor(checkpoint, compiler):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_compiled_labels_are_the_same(checkpoint, monkeypatch, tmp_path):
+def test_compiled_labels_are_equal(checkpoint, monkeypatch, tmp_path):
     """The real compiler, where there is one."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     pictures = crops(4, seed=2)
@@ -406,7 +406,7 @@ def test_compiled_labels_are_the_same(checkpoint, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_real_compiler_without_a_cpp_compiler(tmp_path):
+def test_the_real_compiler_without_a_cpp_compiler_is_reported(tmp_path):
     """PyTorch looks for it when it is first needed, so in a process of its own."""
     program = (
         "from tests.support.exported import tiny_checkpoint\n"
@@ -433,7 +433,7 @@ def test_the_real_compiler_without_a_cpp_compiler(tmp_path):
     assert f"not compiled ({failed})" in fallen_back
 
 
-def test_a_gpu_by_its_number(monkeypatch):
+def test_a_gpu_can_be_chosen_by_number(monkeypatch):
     from rtseg.backends.torch.backend import _find_device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -448,7 +448,7 @@ def test_a_gpu_by_its_number(monkeypatch):
             _find_device(wrong)
 
 
-def test_fp32_on_a_gpu_is_no_tf32_and_kernels_are_not_chosen_by_chance():
+def test_fp32_on_a_gpu_avoids_tf32_and_random_kernels():
     from rtseg.backends.torch.backend import reproducible_arithmetic
 
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32

@@ -114,7 +114,7 @@ def expected(pictures):
 
 
 @pytest.mark.parametrize("graphs", [True, False])
-def test_it_computes_what_goes_in_each_time_anew(fake, graphs):
+def test_it_computes_the_current_input_each_time(fake, graphs):
     graphed = graphed_batch_of(fake, 4)
     if graphs:
         graphed.record()
@@ -129,7 +129,7 @@ def test_it_computes_what_goes_in_each_time_anew(fake, graphs):
     assert graphed.device_seconds == 0.0015
 
 
-def test_what_cannot_be_recorded_still_runs_call_by_call(fake):
+def test_work_that_cannot_be_recorded_runs_call_by_call(fake):
     graphed = graphed_batch_of(fake, 2)
     fake.capture_error = RuntimeError("operation not permitted when stream is capturing\nmore")
     with pytest.raises(GraphError, match=r"capturing$"):
@@ -138,7 +138,7 @@ def test_what_cannot_be_recorded_still_runs_call_by_call(fake):
     np.testing.assert_allclose(graphed.run(pictures), expected(pictures), rtol=1e-5)
 
 
-def test_full_memory_is_not_taken_for_a_graph_that_fails(fake):
+def test_full_memory_is_not_reported_as_a_failed_graph(fake):
     fake.capture_error = torch.OutOfMemoryError("CUDA out of memory")
     with pytest.raises(torch.OutOfMemoryError):
         graphed_batch_of(fake, 2).record()

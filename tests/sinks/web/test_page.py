@@ -28,7 +28,7 @@ def shown(jpeg: bytes) -> np.ndarray:
     return cv2.cvtColor(cv2.imdecode(np.frombuffer(jpeg, np.uint8), -1), cv2.COLOR_BGR2RGB)
 
 
-def test_a_snapshot_is_the_picture_as_it_is_drawn() -> None:
+def test_a_snapshot_equals_the_drawn_picture() -> None:
     with serving_page() as page:
         status, headers, body = page.ask("/snapshot.jpg")
     assert status == 200
@@ -40,7 +40,7 @@ def test_a_snapshot_is_the_picture_as_it_is_drawn() -> None:
     assert np.abs(picture[120, 160].astype(int) - 90).max() > 30, "skin is coloured"
 
 
-def test_mjpeg_plays_everywhere() -> None:
+def test_mjpeg_plays() -> None:
     """As PyAV, and so FFmpeg, VLC and the like read it."""
     with serving_page() as page:
         with av.open(
@@ -51,7 +51,7 @@ def test_mjpeg_plays_everywhere() -> None:
         page.wait(lambda: not page.stats()["viewers"])
 
 
-def test_the_figures() -> None:
+def test_the_figures_are_right() -> None:
     with serving_page() as page:
         page.ask("/snapshot.jpg")
         stats = page.stats()
@@ -66,7 +66,7 @@ def test_the_figures() -> None:
     assert "side-by-side" not in stats["picture"]["views"], "the picture's size stays"
 
 
-def test_nothing_is_done_while_nobody_watches() -> None:
+def test_nothing_is_encoded_while_nobody_watches() -> None:
     with serving_page() as page:
         time.sleep(0.3)
         assert page.written == 0
@@ -80,7 +80,7 @@ def test_nothing_is_done_while_nobody_watches() -> None:
         page.wait(lambda: page.written > 3)
 
 
-def test_what_is_asked_changes_the_picture() -> None:
+def test_requests_change_the_picture() -> None:
     with serving_page() as page:
         before = shown(page.ask("/snapshot.jpg")[2])
         for asked in ({"view": {"opacity": 0.0}}, {"key": "snapshot"}, {"key": "record"}):
@@ -117,7 +117,7 @@ def test_what_is_asked_changes_the_picture() -> None:
         {"view": [1]},
     ],
 )
-def test_what_cannot_be_asked_is_refused(asked: object) -> None:
+def test_invalid_requests_are_refused(asked: object) -> None:
     with serving_page() as page:
         status, _, body = page.ask("/control", method="POST", body=asked)
         assert status == 400, body
@@ -126,7 +126,7 @@ def test_what_cannot_be_asked_is_refused(asked: object) -> None:
         assert page.events == []
 
 
-def test_one_that_does_not_read_is_dropped_and_nobody_waits_for_it(
+def test_a_viewer_that_does_not_read_is_dropped_without_blocking_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(live_page, "SLOW_SECONDS", 0.5)
@@ -141,7 +141,7 @@ def test_one_that_does_not_read_is_dropped_and_nobody_waits_for_it(
         assert rate > 5, "the run went on meanwhile"
 
 
-def test_too_many_are_refused_clearly() -> None:
+def test_viewers_above_the_limit_are_refused() -> None:
     with serving_page(max_viewers=1) as page:
         connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=10)
         connection.request("GET", "/stream.mjpg")
@@ -158,7 +158,7 @@ def test_too_many_are_refused_clearly() -> None:
         assert page.ask("/snapshot.jpg")[0] == 200
 
 
-def test_the_page_asks_nothing_of_anybody_else() -> None:
+def test_the_page_loads_nothing_from_elsewhere() -> None:
     for name in ("index.html", "page.css", "page.js", "icon.svg"):
         text = resources.files("rtseg.web").joinpath(name).read_text("utf-8")
         foreign = re.findall(r"https?://[^\s\"')]+|//cdn[^\s\"')]*", text)
@@ -170,7 +170,7 @@ def test_the_page_asks_nothing_of_anybody_else() -> None:
             assert path == "snapshot.jpg" or page.ask(f"/{path}")[0] == 200
 
 
-def test_a_port_that_is_taken_is_one_line() -> None:
+def test_a_port_in_use_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         sink = WebSink(WebAddress(host="127.0.0.1", port=taken.getsockname()[1]))
         with pytest.raises(SinkError, match=r"cannot listen on it: .*; give another port"):
@@ -178,7 +178,7 @@ def test_a_port_that_is_taken_is_one_line() -> None:
         sink.close("failed")
 
 
-def test_nothing_is_left_when_it_closes() -> None:
+def test_nothing_is_left_after_closing() -> None:
     before = set(threading.enumerate())
     with serving_page() as page:
         connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=10)
@@ -203,7 +203,7 @@ def test_nothing_is_left_when_it_closes() -> None:
         ("my-host.lan:80", "my-host.lan", 80, False),
     ],
 )
-def test_addresses(text: str, host: str, port: int, is_loopback: bool) -> None:
+def test_addresses_are_parsed(text: str, host: str, port: int, is_loopback: bool) -> None:
     address = parse_address(text)
     assert address == WebAddress(host=host, port=port)
     assert address.is_loopback == is_loopback
@@ -212,12 +212,12 @@ def test_addresses(text: str, host: str, port: int, is_loopback: bool) -> None:
 @pytest.mark.parametrize(
     "text", ["", "host", ":80", "65536", "-1", "1.5", "::1:80", "http://x:80", "a b:80", "h:", "٣"]
 )
-def test_no_addresses(text: str) -> None:
+def test_invalid_addresses_are_refused(text: str) -> None:
     with pytest.raises(SettingError, match=r"`web`: .* is not an address; allowed: PORT"):
         parse_address(text)
 
 
-def test_a_snapshot_of_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_without_a_picture_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_page, "SNAPSHOT_SECONDS", 0.2)
     sink = WebSink(WebAddress(host="127.0.0.1", port=0), settings=WebSettings())
     sink.open(info(), width=64, height=48)

@@ -26,7 +26,7 @@ TOKEN = "correct-horse-battery"
 PATHS = ("/", "/page.js", "/stats", "/snapshot.jpg", "/stream.mjpg")
 
 
-def test_a_token_opens_every_path_in_each_of_three_ways() -> None:
+def test_a_token_opens_every_path_in_three_ways() -> None:
     with serving_page(token=TOKEN) as page:
         for path in ("/page.js", "/stats", "/snapshot.jpg"):
             assert page.ask(path)[0] == 401
@@ -68,7 +68,7 @@ def test_a_wrong_token_opens_nothing(wrong: str) -> None:
         assert not page.sink.is_wanted
 
 
-def test_one_is_made_up_for_other_machines_and_a_short_one_is_refused() -> None:
+def test_a_token_is_generated_for_other_machines_and_a_short_one_refused() -> None:
     with serving_page(address=WebAddress(host="0.0.0.0", port=0)) as page:
         token = page.sink.url.partition("?token=")[2]
         assert len(token) >= 20
@@ -108,7 +108,7 @@ def test_another_site_in_the_same_browser_is_refused() -> None:
         assert page.ask("/", headers=follow | {"Sec-Fetch-Dest": "iframe"})[0] == 403
 
 
-def test_a_form_of_another_site_cannot_ask() -> None:
+def test_a_form_on_another_site_cannot_send_requests() -> None:
     """What browsers send without asking first is never JSON."""
     with serving_page() as page:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
@@ -119,7 +119,7 @@ def test_a_form_of_another_site_cannot_ask() -> None:
         assert page.events == []
 
 
-def test_a_name_that_points_here_is_refused() -> None:
+def test_a_foreign_host_name_is_refused() -> None:
     """DNS rebinding: the browser believes that this is the other site."""
     with serving_page() as page:
         for host in ("evil.example", f"evil.example:{page.port}", "127.0.0.1.evil.example", ""):
@@ -162,13 +162,13 @@ def test_a_path_is_never_a_file(path: str) -> None:
         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
-def test_what_is_no_request(request_text: str) -> None:
+def test_malformed_requests_are_refused(request_text: str) -> None:
     with serving_page() as page:
         assert 400 <= _raw(page, request_text) < 500
         assert page.ask("/healthz")[0] == 200
 
 
-def test_half_open_connections_are_hung_up_on_and_nothing_grows(
+def test_half_open_connections_are_closed_and_memory_does_not_grow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server_module, "HALF_OPEN_SECONDS", 1.5)
@@ -200,7 +200,7 @@ def test_half_open_connections_are_hung_up_on_and_nothing_grows(
         page.wait(lambda: page.ask("/snapshot.jpg")[0] == 200)
 
 
-def test_a_hundred_megabytes_are_refused_before_they_are_read() -> None:
+def test_a_hundred_megabytes_are_refused_unread() -> None:
     import tracemalloc
 
     with serving_page() as page:
@@ -245,7 +245,7 @@ def test_a_bad_offer_is_refused_and_leaves_nothing(sdp: object) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b'"x"', b"{", b"\xff\xfe", b"[" * 60_000])
-def test_what_is_no_json_object(body: bytes) -> None:
+def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     with serving_page() as page:
         for path in ("/offer", "/control"):
             head = (
@@ -270,7 +270,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return cert, key
 
 
-def test_https(certificate: tuple[Path, Path]) -> None:
+def test_https_works(certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     settings = {"ssl_cert": str(cert), "ssl_key": str(key), "token": TOKEN}
     with serving_page(**settings) as page:
@@ -289,7 +289,7 @@ def test_https(certificate: tuple[Path, Path]) -> None:
             page.ask("/healthz")  # plain http is not understood there
 
 
-def test_a_certificate_that_cannot_be_used(tmp_path: Path) -> None:
+def test_an_unusable_certificate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("no certificate")
     with pytest.raises(SettingError, match=r"cannot be used: .*PEM files"):
         WebSink(
@@ -302,7 +302,7 @@ def test_a_certificate_that_cannot_be_used(tmp_path: Path) -> None:
         WebSettings(ssl_cert="cert.pem")
 
 
-def test_the_token_reaches_no_message() -> None:
+def test_the_token_is_in_no_message() -> None:
     sink = WebSink(WebAddress(host="127.0.0.1", port=0), settings=WebSettings(token=TOKEN))
     sink.open(info(), width=64, height=48)
     try:

@@ -31,7 +31,7 @@ def encoder_count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return made
 
 
-def test_pictures_come_as_they_are_drawn_from_one_encoder(
+def test_pictures_arrive_as_drawn_from_one_encoder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = encoder_count(monkeypatch)
@@ -52,7 +52,7 @@ def test_pictures_come_as_they_are_drawn_from_one_encoder(
     assert len(made) == 1
 
 
-def test_who_joins_late_sees_something_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_viewer_sees_a_picture_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only once the next group begins, which here never comes by itself."""
     monkeypatch.setattr(live_encoder, "LONGEST_GROUP_SECONDS", 1000.0)
 
@@ -71,7 +71,7 @@ def test_who_joins_late_sees_something_at_once(monkeypatch: pytest.MonkeyPatch) 
         assert asyncio.run(watch(page)) < 8
 
 
-def test_one_that_never_connects_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_never_connects_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "CONNECT_SECONDS", 0.5)
 
     async def offer_only(page: Page) -> None:
@@ -94,7 +94,7 @@ def test_one_that_never_connects_is_let_go(monkeypatch: pytest.MonkeyPatch) -> N
         page.wait(lambda: not page.stats()["viewers"], seconds=10)
 
 
-def test_one_that_falls_silent_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_falls_silent_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "SILENT_SECONDS", 1.5)
 
     async def watch(page: Page) -> None:
@@ -113,7 +113,7 @@ def test_one_that_falls_silent_is_let_go(monkeypatch: pytest.MonkeyPatch) -> Non
         asyncio.run(watch(page))
 
 
-def test_a_picture_of_another_size_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_of_another_size_is_sent_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a telephone that is turned: the encoder begins anew, the viewer stays."""
     made = encoder_count(monkeypatch)
     shapes: set[tuple[int, ...]] = set()

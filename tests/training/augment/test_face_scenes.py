@@ -32,7 +32,7 @@ def scenes(**options):
     )
 
 
-def test_a_tilted_face_has_the_size_that_it_would_have_upright():
+def test_a_tilted_faces_size_is_measured_upright():
     upright, tilted = painted_bust(), painted_bust(tilt=35)
     assert tilted.roll_degrees == pytest.approx(35, abs=1)
     expected = upright_size(upright.outline, upright.roll_degrees)
@@ -40,14 +40,14 @@ def test_a_tilted_face_has_the_size_that_it_would_have_upright():
     assert middle_of(tilted.outline, tilted.roll_degrees) == pytest.approx((64.5, 80.5), abs=1.5)
 
 
-def test_hardly_any_face_is_no_bust():
+def test_a_picture_with_hardly_any_face_gives_no_bust():
     image = np.zeros((64, 64, 3), np.uint8)
     face = np.zeros((64, 64), bool)
     face[:5, :5] = True
     assert bust_of(image, face=face, person=face) is None
 
 
-def test_the_chin_lies_below_the_mouth_by_part_of_the_way_from_the_eyes():
+def test_the_chin_is_estimated_from_eyes_and_mouth():
     labels = np.zeros((100, 100), np.uint8)
     labels[30:34, 30:70], labels[60:64, 40:60] = 4, 5
     assert chin_below(labels, eyes=[4], mouth=[5]) == pytest.approx(81, abs=3)
@@ -56,7 +56,7 @@ def test_the_chin_lies_below_the_mouth_by_part_of_the_way_from_the_eyes():
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_the_boxes_of_a_view_hold_what_is_green(index):
+def test_the_boxes_of_a_view_contain_the_green_faces(index):
     view, faces, uncertain = scenes(upside=1.0, smallest=0.3).scene(index)
     assert view.shape == (224, 384, 3)
     red, middle, blue = (view[..., channel].astype(int) for channel in range(3))
@@ -76,7 +76,7 @@ def test_the_boxes_of_a_view_hold_what_is_green(index):
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_a_mask_hides_the_lower_part_of_a_face_that_counts_as_ever(index):
+def test_a_mask_hides_the_lower_part_of_a_face_that_still_counts(index):
     bare, faces, _ = scenes(smallest=0.3, largest=0.5).scene(index)
     masked, same, _ = scenes(smallest=0.3, largest=0.5, masked=1.0).scene(index)
     # what is drawn takes chance too, so that only the first face of a view is where it was
@@ -99,7 +99,7 @@ def test_a_view_is_a_function_of_its_index():
     assert not np.array_equal(first[0], scenes()[6][0])
 
 
-def test_a_target_peaks_at_the_middle_of_each_face_and_leaves_the_uncertain_alone():
+def test_a_target_peaks_at_the_centre_of_each_face_and_ignores_uncertain_ones():
     _, faces, _ = scenes(smallest=0.2).scene(1)
     target = target_map(faces, [], height=224, width=384)
     assert np.count_nonzero(target[..., 0] == 1000) == len(faces)

@@ -87,7 +87,7 @@ def test_half_of_the_views_are_mirrored() -> None:
     assert 70 < left[1] < 130
 
 
-def test_full_augmentation_ignores_what_the_picture_does_not_show() -> None:
+def test_full_augmentation_ignores_pixels_outside_the_picture() -> None:
     views = PictureViews(
         Drawn((halves(4, 5),)), height=32, width=32, fit="stretch", augmentation="full"
     )
@@ -97,7 +97,7 @@ def test_full_augmentation_ignores_what_the_picture_does_not_show() -> None:
     assert len({image.tobytes() for image, _ in seen}) > 30
 
 
-def test_letterbox_keeps_the_shape_and_ignores_its_bands() -> None:
+def test_letterbox_keeps_the_shape_and_ignores_the_padding() -> None:
     sample = Drawn((halves(1, 2, height=36, width=64),))[0]
     image, labels = fitted(sample, height=192, width=320, fit="letterbox")
     assert (labels == IGNORED).sum() == 12 * 320
@@ -108,7 +108,7 @@ def test_letterbox_keeps_the_shape_and_ignores_its_bands() -> None:
     assert set(np.unique(stretched)) == {1, 2}
 
 
-def test_labels_are_resized_without_inventing_ids() -> None:
+def test_resizing_labels_creates_no_ids() -> None:
     noise = np.random.default_rng(0).choice([0, 10], (64, 64)).astype(np.uint8)
     _, labels = fitted(Drawn((noise,))[0], height=24, width=40, fit="stretch")
     assert set(np.unique(labels)) == {0, 10}
@@ -124,7 +124,7 @@ def test_class_balanced_views_show_rare_classes_more_often() -> None:
     assert rare[1] > 120
 
 
-def test_class_pixels_counts_some_pictures_and_leaves_ignored_ones_out() -> None:
+def test_class_pixels_are_counted_in_a_sample_without_ignored_ones() -> None:
     maps = tuple(halves(0, IGNORED if index % 2 else 3) for index in range(10))
     counts = class_pixels(Drawn(maps))
     assert counts.shape == (10, len(HELEN))

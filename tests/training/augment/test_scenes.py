@@ -42,7 +42,7 @@ def test_a_head_is_found_where_it_is():
     assert head_of(Sample(name="b", image=image, labels=labels * 0), HELEN) is None
 
 
-def test_a_view_depends_on_seed_and_index_only():
+def test_a_view_depends_only_on_seed_and_index():
     first, second = views_of(composites=0.5), views_of(composites=0.5)
     second[3]
     for index in (5, 2):
@@ -51,7 +51,7 @@ def test_a_view_depends_on_seed_and_index_only():
     assert (views_of(seed=1)[5][0] != first[5][0]).any()
 
 
-def test_views_settle_where_they_are_told_to():
+def test_views_settle_at_the_configured_point():
     early, late = views_of(composites=0.0), views_of(composites=0.9)
     settled = early.settled(late.settings, at=6)
     for index, source in ((0, early), (5, early), (6, late), (9, late)):
@@ -60,7 +60,7 @@ def test_views_settle_where_they_are_told_to():
     np.testing.assert_array_equal(early[6][0], views_of(composites=0.0)[6][0])
 
 
-def test_pictures_may_be_shown_as_they_are():
+def test_pictures_may_be_shown_unmodified():
     image, labels = draw_face()
     views = views_of(composites=0.0, negatives=0.0, as_is=1.0, occluded=1.0)
     mirrored = views.composer.flipped[labels[:, ::-1]]
@@ -89,7 +89,7 @@ def test_a_share_of_the_moved_pictures_is_sharp():
     assert detail[0] < detail[1]
 
 
-def test_displaced_labels_are_put_right_in_every_view():
+def test_displaced_labels_are_corrected_in_every_view():
     image, labels = draw_face()
     labels = np.roll(labels, (6, 6), (0, 1))
     gaps: dict[float, list[float]] = {0.0: [], 6.0: []}
@@ -126,7 +126,7 @@ def test_displaced_labels_are_put_right_in_every_view():
         {"composites": 0.0, "negatives": 0.0, "upside": 1.0},
     ],
 )
-def test_views_hold_known_ids_in_the_right_colours(shares: dict[str, float]):
+def test_views_contain_known_ids_in_the_right_colours(shares: dict[str, float]):
     views = views_of(occluded=0, **shares)
     faces = 0
     for index in range(30):
@@ -166,12 +166,12 @@ def test_a_mirrored_picture_is_centred_on_the_same_head():
     assert max(np.abs(places)) < 0.13 * 256 + 8
 
 
-def test_negatives_hold_no_face():
+def test_negatives_contain_no_face():
     views = views_of(composites=0, negatives=1)
     assert all(set(np.unique(views[index][1])) <= {0, 255} for index in range(20))
 
 
-def test_small_heads_are_as_small_as_asked():
+def test_small_heads_have_the_configured_size():
     views = views_of(composites=1, negatives=0, smallest_head=20, largest_head=30, occluded=0)
     tallest = []
     for index in range(20):
@@ -184,7 +184,7 @@ def test_small_heads_are_as_small_as_asked():
     assert max(tallest) < 4 * 0.04 * 30 * 30
 
 
-def test_an_unlabelled_head_counts_in_no_composite_but_is_background_alone():
+def test_an_unlabelled_head_is_ignored_in_composites_and_background_alone():
     image, labels = draw_face()
     other = np.zeros(labels.shape, bool)
     other[:, :30] = True
@@ -221,7 +221,7 @@ def test_bad_settings_are_rejected():
         FaceViews([], [], label_set=streets, settings=SceneSettings(), seed=0)
 
 
-def test_bodies_are_neck_and_clothes_where_the_labels_know_them():
+def test_bodies_are_labelled_as_neck_and_clothes_if_the_set_has_them():
     image, labels = draw_face()
     shown: set[int] = set()
     for label_set in (HELEN, FACE_PARTS):

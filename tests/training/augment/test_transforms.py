@@ -36,7 +36,7 @@ def test_a_flip_swaps_left_and_right_and_keeps_255():
     np.testing.assert_array_equal(flipped == 6, (labels == 6)[:, ::-1])
 
 
-def test_labels_sampled_at_left_edges_stay_there_when_mirrored():
+def test_labels_sampled_at_left_edges_are_shifted_when_mirrored():
     # labels that lie one pixel to the right of what they label
     image = np.zeros((4, 10, 3), np.uint8)
     image[:, 4:7] = 255
@@ -48,7 +48,7 @@ def test_labels_sampled_at_left_edges_stay_there_when_mirrored():
     np.testing.assert_array_equal(ids[:, 2:], plain[:, :-2])
 
 
-def test_flipping_twice_is_nothing():
+def test_flipping_twice_changes_nothing():
     image, labels = draw_face()
     table = flip_table(HELEN)
     again = flip(*flip(image, labels, table), table)
@@ -75,7 +75,7 @@ def test_image_and_labels_stay_aligned_at_every_scale(scale: float):
 
 
 @pytest.mark.parametrize(("scale", "degrees"), [(0.5, 0), (1.0, 30), (1.7, -25)])
-def test_displaced_labels_are_put_right_when_warped(scale: float, degrees: float):
+def test_displaced_labels_are_corrected_when_warped(scale: float, degrees: float):
     labels = np.zeros((256, 256), np.uint8)
     cv2.circle(labels, (130, 124), 50, 1, -1)
     image = np.repeat((labels * 255)[:, :, None], 3, axis=2)
@@ -113,7 +113,7 @@ def test_shade_is_smooth_and_keeps_the_hue():
     np.testing.assert_allclose(found[:, :, 1] / found[:, :, 0], 0.8, atol=0.03)
 
 
-def test_warping_makes_no_new_ids_and_marks_what_lies_outside():
+def test_warping_creates_no_ids_and_marks_the_outside():
     image, labels = draw_face()
     matrix = affine(source_centre=(128, 128), target_centre=(128, 128), scale=0.5, degrees=30)
     _, warped = warp(image, labels, matrix, size=256)
@@ -121,7 +121,7 @@ def test_warping_makes_no_new_ids_and_marks_what_lies_outside():
     assert warped[0, 0] == 255
 
 
-def test_photometric_changes_colours_only_and_repeats_by_seed():
+def test_photometric_changes_only_colours_and_is_reproducible():
     image, _ = draw_face()
     settings = PhotometricSettings(colour=1, grey=1, enlarge=1, blur=1, noise=1, jpeg=1, shade=1)
     first = photometric(image.copy(), np.random.default_rng(4), settings)
@@ -137,7 +137,7 @@ def test_photometric_changes_colours_only_and_repeats_by_seed():
 
 
 @pytest.mark.parametrize("degrees", [0, 45, 90, 170])
-def test_a_motion_kernel_keeps_brightness_and_its_place(degrees: float):
+def test_a_motion_kernel_keeps_brightness_and_position(degrees: float):
     kernel = motion_kernel(9, degrees)
     assert kernel.sum() == pytest.approx(1)
     rows, columns = np.mgrid[:9, :9]

@@ -40,7 +40,7 @@ def test_a_known_displacement_is_measured(move: tuple[int, int]) -> None:
     assert displacement([sample]) == pytest.approx(move, abs=0.1)
 
 
-def test_what_a_sample_says_of_its_labels_counts() -> None:
+def test_a_samples_stated_offset_is_subtracted() -> None:
     image, labels = draw_face()
     moved = Sample(name="a", image=image, labels=np.roll(labels, (1, 1), axis=(0, 1)))
     assert displacement([dataclasses.replace(moved, label_offset=1.0)]) == pytest.approx(
@@ -50,7 +50,7 @@ def test_what_a_sample_says_of_its_labels_counts() -> None:
 
 @pytest.mark.skipif("RTSEG_DATA" not in os.environ, reason="needs the data folder in RTSEG_DATA")
 @pytest.mark.parametrize("name", OPENED)
-def test_every_data_sets_labels_lie_on_the_pictures_edges(name: str) -> None:
+def test_every_data_sets_labels_coincide_with_edges(name: str) -> None:
     dataset: Dataset = OPENED[name](Path(os.environ["RTSEG_DATA"]))
     samples = [dataset[index] for index in range(min(len(dataset), 100))]
     side = np.mean([max(sample.labels.shape) for sample in samples])

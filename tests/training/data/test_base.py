@@ -18,7 +18,7 @@ from training.data.helen import Helen
 from training.losses.functions import FIRST_SET
 
 
-def test_helen_gives_named_pairs_in_rgb(toy_data: Path):
+def test_helen_yields_named_rgb_pairs(toy_data: Path):
     helen = Helen(root=toy_data, split="train")
     assert helen.names == ("0001", "0002")
     sample = helen[1]
@@ -28,7 +28,7 @@ def test_helen_gives_named_pairs_in_rgb(toy_data: Path):
     np.testing.assert_allclose(sample.image[40, 128], HELEN.colours[10], atol=12)
 
 
-def test_the_folder_itself_is_a_layout_too(toy_data: Path):
+def test_the_data_sets_own_folder_is_accepted(toy_data: Path):
     folder = toy_data / "helenstar-256" / "train"
     assert Helen(root=folder, split="val")[0].labels.shape == (256, 256)
 
@@ -42,13 +42,13 @@ def test_an_unknown_label_value_names_the_file_and_the_value(toy_data: Path):
         Helen(root=toy_data, split="train")[0]
 
 
-def test_255_is_a_label_value(tmp_path: Path):
+def test_255_is_an_allowed_label_value(tmp_path: Path):
     labels = np.full((4, 4), 255, np.uint8)
     write_png(tmp_path / "a.png", labels)
     np.testing.assert_array_equal(read_labels(tmp_path / "a.png", HELEN), labels)
 
 
-def test_what_is_missing_or_broken_is_named(toy_data: Path, tmp_path: Path):
+def test_missing_or_broken_files_are_named(toy_data: Path, tmp_path: Path):
     with pytest.raises(SourceError, match="Helen"):
         Helen(root=tmp_path / "nowhere", split="train")
     (toy_data / "backgrounds" / "000.jpg").write_bytes(b"no picture")
@@ -70,7 +70,7 @@ def test_labels_of_another_size_than_the_image_are_an_error(toy_data: Path):
         Helen(root=toy_data, split="train")[0]
 
 
-def test_colour_labels_are_not_ids(tmp_path: Path):
+def test_colour_labels_are_refused(tmp_path: Path):
     write_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(SourceError, match="one 8-bit channel"):
         read_labels(tmp_path / "a.png", HELEN)
@@ -120,13 +120,13 @@ def test_fasseg_takes_the_nearest_palette_colour():
 
 
 @pytest.mark.parametrize("version", ["v2", "v3"])
-def test_fasseg_layouts(toy_data: Path, version: str):
+def test_fasseg_layouts_are_read(toy_data: Path, version: str):
     sample = Fasseg(root=toy_data, version=version, split="train")[0]  # type: ignore[arg-type]
     assert sample.image.shape == (256, 256, 3)
     assert set(np.unique(sample.labels)) == set(range(6))
 
 
-def test_fasseg_as_sets_of_helen(toy_data: Path):
+def test_fasseg_is_converted_to_sets_of_helen(toy_data: Path):
     _, truth = draw_face()
     fine = as_helen(Fasseg(root=toy_data, version="v2", split="train")[0], height=256).labels
     assert set(np.unique(fine)) <= {*range(11), *range(FIRST_SET, FIRST_SET + len(HELEN_SETS))}

@@ -46,7 +46,7 @@ def test_only_other_heads_with_parts_are_marked():
     assert mask.sum() < 60 * 60
 
 
-def test_listed_boxes_become_masks_without_the_own_head(tmp_path):
+def test_listed_boxes_become_masks_without_the_labelled_head(tmp_path):
     image, labels = draw_face()
     path = tmp_path / "list.txt"
     path.write_text("a 0 0 30 40\na 100 100 60 60\n")
@@ -58,14 +58,14 @@ def test_listed_boxes_become_masks_without_the_own_head(tmp_path):
     assert not second.any()
 
 
-def test_a_list_of_something_else_is_refused(tmp_path):
+def test_a_malformed_list_is_refused(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text("a 0 0 30 40\nb 1 2\n")
     with pytest.raises(SettingError, match=r"list.txt:2: expected NAME X Y WIDTH HEIGHT"):
         read_boxes(path)
 
 
-def test_the_boxes_of_a_mask():
+def test_the_boxes_of_a_mask_are_found():
     mask = np.zeros((20, 30), bool)
     mask[2:5, 3:9] = True
     mask[10:20, 20:30] = True

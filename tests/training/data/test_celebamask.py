@@ -71,13 +71,13 @@ def test_parts_are_painted_over_the_skin(root: Path) -> None:
     assert labels[28, 1] == 1
 
 
-def test_a_necklace_alone_is_no_neck(root: Path) -> None:
+def test_a_necklace_is_not_read_as_a_neck(root: Path) -> None:
     face(root, 0, neck_l=mask(slice(28, 32), WHOLE))
     labels = CelebAMask(root=root, split="train")[0].labels
     assert set(np.unique(labels)) == {0, 1, 16}
 
 
-def test_the_sample_has_the_masks_size_and_the_colours_of_the_picture(root: Path) -> None:
+def test_a_sample_has_the_masks_size_and_the_pictures_colours(root: Path) -> None:
     red = np.zeros((64, 64, 3), np.uint8)
     red[:, :, 0] = 250
     write(root / "CelebA-HQ-img" / "0.jpg", red)
@@ -99,13 +99,13 @@ def test_the_published_split_is_the_first_four_fifths(root: Path) -> None:
     assert CelebAMask(root=root, split="published-val").ids == (2001, 2110)
 
 
-def test_ids_from_two_thousand_on_lie_in_the_next_folder(root: Path) -> None:
+def test_ids_from_two_thousand_on_are_in_the_next_folder(root: Path) -> None:
     files = CelebAMask(root=root, split="test").files(0)
     assert [path.name for path in files] == ["2001.jpg", "02001_skin.png"]
     assert files[1].parent.name == "1"
 
 
-def test_faults_are_named(root: Path) -> None:
+def test_faulty_files_are_named(root: Path) -> None:
     masks = root / "CelebAMask-HQ-mask-anno" / "0"
     for path in masks.glob("00000_*.png"):
         path.unlink()
@@ -128,7 +128,7 @@ def test_faults_are_named(root: Path) -> None:
         CelebAMask(root=root / "nothing", split="train")
 
 
-def test_files_of_no_known_part_are_found(root: Path) -> None:
+def test_files_of_unknown_parts_are_reported(root: Path) -> None:
     stray = write(root / "CelebAMask-HQ-mask-anno" / "0" / "00000_beard.png", mask(WHOLE, WHOLE))
     found = CelebAMask(root=root, split="train").unexpected()
     assert found[0] == str(stray)

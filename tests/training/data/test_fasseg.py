@@ -79,7 +79,7 @@ def test_published_and_committed_splits_share_no_name_between_their_sides(root: 
         Fasseg(root=v3(root), version="v3", split="published-train")
 
 
-def test_leaked_photos_are_not_tested_on(root: Path) -> None:
+def test_leaked_photos_are_not_in_the_test_split(root: Path) -> None:
     assert len(LEAKED_TEST_NAMES) == 6
     test = Fasseg(root=root, version="v2", split="test").names
     assert len(test) == 44

@@ -19,7 +19,7 @@ def sample() -> Sample:
     return Sample(name="someone", image=np.zeros((40, 60, 3), np.uint8), labels=labels)
 
 
-def test_the_faces_of_others_do_not_count_but_the_labelled_one_does() -> None:
+def test_only_the_labelled_face_counts() -> None:
     boxes = {"someone": [(25, 5, 30, 30)], "another": [(0, 0, 60, 40)]}
     measured = as_measured(sample(), boxes=boxes)
     assert (measured.labels[5:35, 30:55] == IGNORED).all()
@@ -27,13 +27,13 @@ def test_the_faces_of_others_do_not_count_but_the_labelled_one_does() -> None:
     assert (measured.labels != IGNORED).sum() == 40 * 60 - (30 * 30 - 20 * 5)
 
 
-def test_a_picture_without_bystanders_counts_whole() -> None:
+def test_a_picture_without_bystanders_counts_completely() -> None:
     measured = as_measured(sample(), boxes={})
     assert (measured.labels != IGNORED).all()
     assert measured.label_offset == 0.5
 
 
-def test_glasses_on_skin_are_right() -> None:
+def test_glasses_on_skin_count_as_correct() -> None:
     measured = as_measured(sample(), boxes={})
     predicted = np.full((40, 60), GLASSES, np.uint8)
     truth, right = without_sets(measured.labels, predicted, sets=measured.sets)

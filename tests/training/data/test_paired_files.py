@@ -65,7 +65,7 @@ def test_cihp_reads_ids_not_colours(tmp_path: Path) -> None:
     assert abs(train[1].image.astype(int) - picture(1)).mean() < 4
 
 
-def test_cihps_published_split_is_of_its_sorted_training_names(tmp_path: Path) -> None:
+def test_cihps_published_split_uses_its_sorted_training_names(tmp_path: Path) -> None:
     images, ids = tmp_path / "Training/Images", tmp_path / "Training/Category_ids"
     images.mkdir(parents=True)
     ids.mkdir()
@@ -150,7 +150,7 @@ def test_lapa_and_helen_say_that_they_share_pictures() -> None:
 
 
 @pytest.mark.parametrize("by_kind", [False, True])
-def test_helens_larger_layouts(tmp_path: Path, *, by_kind: bool) -> None:
+def test_helens_larger_layouts_are_read(tmp_path: Path, *, by_kind: bool) -> None:
     helen_folder(tmp_path / "helenstar", by_kind=by_kind)
     for split in ("published-train", "published-test", "published-test-resize"):
         samples = helen.open_helen(tmp_path, split)
@@ -161,7 +161,7 @@ def test_helens_larger_layouts(tmp_path: Path, *, by_kind: bool) -> None:
 @pytest.mark.parametrize(
     "origin", [cihp.ORIGIN, bdd100k.ORIGIN, lapa.ORIGIN, helen.ORIGIN], ids=lambda o: o.name
 )
-def test_nothing_there_says_where_to_get_it(origin: Origin, tmp_path: Path) -> None:
+def test_missing_data_says_where_to_get_it(origin: Origin, tmp_path: Path) -> None:
     assert origin.homepage.startswith("http")
     with pytest.raises(SourceError, match=origin.homepage.replace(".", r"\.")):
         origin.open(tmp_path, "published-test" if origin.name == "helen" else "train")
@@ -179,7 +179,7 @@ def test_built_in_label_sets_swap_left_for_right_only() -> None:
         assert len(set(known.colours)) == len(known)
 
 
-def test_published_colours() -> None:
+def test_published_colours_are_right() -> None:
     assert CIHP.colours[7] == (0, 119, 221)
     assert CIHP.colours[11] == (52, 86, 128)
     assert BDD_DRIVABLE.colours[:2] == ((219, 94, 86), (86, 211, 219))

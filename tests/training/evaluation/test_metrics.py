@@ -21,13 +21,13 @@ TRUTH = np.array([[0, 0, 1, 1], [2, 2, 1, 255]], np.uint8)
 PREDICTED = np.array([[0, 1, 1, 1], [2, 1, 0, 2]], np.uint8)
 
 
-def test_counts_by_truth_and_prediction_and_ignores_255():
+def test_pixels_are_counted_by_truth_and_prediction_without_255():
     matrix = confusion_matrix(TRUTH, PREDICTED, classes=4)
     expected = [[1, 1, 0, 0], [1, 2, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     np.testing.assert_array_equal(matrix, expected)
 
 
-def test_f1_iou_and_accuracy_by_hand():
+def test_f1_iou_and_accuracy_equal_values_computed_by_hand():
     matrix = confusion_matrix(TRUTH, PREDICTED, classes=4)
     # class 1: 2 right of 3 true and 4 predicted
     assert f1_of(matrix, [1]) == pytest.approx(2 * 2 / (3 + 4))
@@ -35,14 +35,14 @@ def test_f1_iou_and_accuracy_by_hand():
     assert pixel_accuracy(matrix) == pytest.approx(4 / 7)
 
 
-def test_merged_classes_are_pooled_before_counting():
+def test_combined_classes_are_pooled_before_counting():
     matrix = confusion_matrix(TRUTH, PREDICTED, classes=4)
     # 1 and 2 as one class: 4 right of 5 true and 5 predicted; 2 taken for 1 is right
     assert f1_of(matrix, [1, 2]) == pytest.approx(2 * 4 / (5 + 5))
     assert iou_of(matrix, [1, 2]) == pytest.approx(4 / 6)
 
 
-def test_an_absent_class_is_nan_and_left_out_of_means():
+def test_an_absent_class_is_nan_and_excluded_from_means():
     matrix = confusion_matrix(TRUTH, PREDICTED, classes=4)
     assert math.isnan(f1_of(matrix, [3]))
     assert math.isnan(iou_of(matrix, [3]))
@@ -63,7 +63,7 @@ def test_bad_input_is_rejected():
         confusion_matrix(TRUTH, PREDICTED, classes=2)
 
 
-def test_the_table_holds_classes_and_merged_classes_that_occur():
+def test_the_table_contains_the_classes_and_groups_that_occur():
     matrix = np.zeros((11, 11), np.int64)
     matrix[2, 3] = 5  # a left brow taken for a right one: wrong alone, right as brows
     table = f1_table(matrix, HELEN)

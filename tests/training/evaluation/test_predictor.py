@@ -59,7 +59,7 @@ def test_a_picture_does_not_depend_on_its_batch():
         np.testing.assert_array_equal(labels, predictor("stretch")([sample.image])[0])
 
 
-def test_normalisation_is_the_checkpoints():
+def test_the_checkpoints_normalisation_is_used():
     images = torch.full((1, 2, 2, 3), 255, dtype=torch.uint8)
     result = normalised(images, mean=(0.5, 0.0, 1.0), std=(0.5, 0.25, 1.0))
     torch.testing.assert_close(result[0, :, 0, 0], torch.tensor([1.0, 4.0, 0.0]))

@@ -33,7 +33,7 @@ ABC = LabelSet(
 MATRIX = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]], np.int64)
 
 
-def test_scores_by_hand() -> None:
+def test_scores_equal_values_computed_by_hand() -> None:
     found = scores(MATRIX, ABC)
     assert found["pixel-accuracy"] == pytest.approx(11 / 14)
     assert found["a"] == pytest.approx(16 / 19)
@@ -55,7 +55,7 @@ def test_the_table_shows_ours_beside_the_published_figure() -> None:
     assert widths == {5, 4}
 
 
-def test_helens_merged_classes_pool_ids() -> None:
+def test_helens_groups_pool_ids() -> None:
     matrix = np.zeros((11, 11), np.int64)
     matrix[4, 5] = 10  # the wrong eye is still an eye
     matrix[5, 5] = 30
@@ -112,7 +112,7 @@ EVENTS = [
 ]
 
 
-def test_curves_and_confusion_are_drawn(tmp_path: Path) -> None:
+def test_curves_and_confusion_are_plotted(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     draw_curves(EVENTS, tmp_path / "curves.png")
     draw_confusion(MATRIX, ABC, tmp_path / "confusion.png")
@@ -134,7 +134,7 @@ def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
         draw_confusion(MATRIX, ABC, tmp_path / "confusion.png")
 
 
-def test_a_log_that_was_cut_off_is_read_up_to_there(tmp_path: Path) -> None:
+def test_a_truncated_log_is_read_up_to_there(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text('{"event": "step", "step": 25}\n{"event": "st')
     assert read_log(log) == [{"event": "step", "step": 25}]

@@ -42,7 +42,7 @@ def finding(scores, false, empty=()):
     )
 
 
-def test_what_made_the_scores_is_found_again():
+def test_a_known_calibration_is_recovered():
     scores, is_face = drawn()
     scale, shift = fit_calibration(scores, is_face)
     assert scale == pytest.approx(SCALE, rel=0.05)
@@ -62,12 +62,12 @@ def test_a_perfect_separation_stays_finite():
 
 
 @pytest.mark.parametrize("is_face", [True, False])
-def test_detections_that_are_all_alike_tell_nothing(is_face):
+def test_detections_that_are_all_alike_are_refused(is_face):
     with pytest.raises(ValueError, match="nothing to tell apart"):
         fit_calibration(np.array([0.3, 0.4]), np.full(2, is_face))
 
 
-def test_several_features_are_weighed():
+def test_several_features_are_weighted():
     rng = np.random.default_rng(1)
     features = rng.normal(0, 1, (20_000, 2))
     likely = 1 / (1 + np.exp(-(features @ [0.5, 2.0] - 1)))
@@ -75,7 +75,7 @@ def test_several_features_are_weighed():
     assert weights == pytest.approx([0.5, 2.0, -1], abs=0.1)
 
 
-def test_a_bin_says_how_many_how_sure_and_how_often_right():
+def test_a_bin_has_count_mean_score_and_share_of_faces():
     rows = reliability(np.array([0.05, 0.62, 0.68, 1.0]), np.array([False, True, False, True]))
     assert rows[0] == (1, pytest.approx(0.05), 0)
     assert rows[6] == (2, pytest.approx(0.65), 0.5)
@@ -83,13 +83,13 @@ def test_a_bin_says_how_many_how_sure_and_how_often_right():
     assert rows[3][0] == 0
 
 
-def test_a_face_that_was_missed_is_no_detection():
+def test_a_missed_face_is_not_a_detection():
     scores, is_face = detections_of(finding([0.9, 0.0], [0.2]), finding([0.6], []))
     assert scores.tolist() == [0.9, 0.6, 0.2]
     assert is_face.tolist() == [True, True, False]
 
 
-def test_tables_and_a_diagram_say_what_was_measured(tmp_path):
+def test_tables_and_a_diagram_are_written(tmp_path):
     scores, is_face = drawn(400)
     found = Calibrated(
         calibration=(SCALE, SHIFT),
@@ -105,7 +105,7 @@ def test_tables_and_a_diagram_say_what_was_measured(tmp_path):
     assert (tmp_path / "diagram.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_whole_picture_is_a_letterboxed_view_with_its_face_where_it_is():
+def test_a_whole_picture_becomes_a_letterboxed_view_with_its_face():
     image = np.zeros((160, 120, 3), np.uint8)
     face = np.zeros((160, 120), bool)
     face[40:100, 30:80] = True

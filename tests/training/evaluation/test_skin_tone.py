@@ -50,7 +50,7 @@ def test_the_angle_falls_from_light_to_dark() -> None:
     assert bin_of(-90.0) == "dark"
 
 
-def test_a_network_that_misses_dark_faces_is_seen_to() -> None:
+def test_a_network_that_misses_dark_faces_is_exposed() -> None:
     def label(images: list[np.ndarray]) -> list[np.ndarray]:
         _, labels = draw_face()
         return [
@@ -69,7 +69,7 @@ def test_a_network_that_misses_dark_faces_is_seen_to() -> None:
     assert set(scores["all"].f1) == set(HELEN.names) - {"background"}
 
 
-def test_displaced_labels_are_asked_for_at_their_place() -> None:
+def test_displaced_labels_are_compared_at_their_offset() -> None:
     asked = []
 
     class Displaced(Two):
@@ -84,7 +84,7 @@ def test_displaced_labels_are_asked_for_at_their_place() -> None:
     assert asked == [0.5, 0.5]
 
 
-def test_skin_that_may_be_glasses_is_skin() -> None:
+def test_skin_that_may_be_glasses_counts_as_skin() -> None:
     targets = FaceTargets(dataset=Two(), convert=partial(from_helen, glasses=True))
 
     def label(images: list[np.ndarray], *, offset: float = 0.0) -> list[np.ndarray]:

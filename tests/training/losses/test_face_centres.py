@@ -25,7 +25,7 @@ def placed(x, y, width, height, roll):
     )
 
 
-def test_maps_that_minimise_it_say_where_the_faces_are():
+def test_minimising_the_loss_finds_the_faces():
     faces = [placed(30.3, 40.1, 24, 32, 170.0), placed(93.7, 51.2, 14, 16, -40.0)]
     target = target_map(faces, [], height=HEIGHT, width=WIDTH)
     targets = torch.from_numpy(target[None]).long()
@@ -48,7 +48,7 @@ def test_maps_that_minimise_it_say_where_the_faces_are():
     assert np.allclose(found[1].head.height, 1.45 * 16, rtol=0.1)
 
 
-def test_what_does_not_count_has_no_gradient():
+def test_uncounted_cells_have_no_gradient():
     face = placed(60, 50, 20, 24, 0.0)
     targets = torch.from_numpy(target_map([], [face], height=HEIGHT, width=WIDTH)[None]).long()
     logits = torch.randn(

@@ -30,7 +30,7 @@ def test_a_set_of_classes_costs_the_probability_of_the_whole_set():
     assert loss.item() == pytest.approx(-(math.log(0.5) + math.log(0.8)) / 2, rel=1e-5)
 
 
-def test_nothing_to_count_costs_nothing():
+def test_no_counted_pixels_give_a_zero_loss():
     logits = logits_of((0.5, 0.5)).requires_grad_()
     loss = cross_entropy(logits, torch.tensor([[[255]]]))
     loss.backward()
@@ -40,7 +40,7 @@ def test_nothing_to_count_costs_nothing():
     assert soft_dice(logits, torch.tensor([[[255]]])).item() == 0
 
 
-def test_dice_by_hand():
+def test_dice_equals_a_value_computed_by_hand():
     logits = logits_of((0.8, 0.2), (0.4, 0.6), (0.5, 0.5))
     targets = torch.tensor([[[0, 1, 255]]])
     first = (2 * 0.8 + 1) / (1.2 + 1 + 1)
@@ -49,7 +49,7 @@ def test_dice_by_hand():
     assert soft_dice(logits, targets).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_dice_leaves_out_absent_classes_and_sets():
+def test_dice_ignores_absent_classes_and_sets():
     logits = logits_of((0.8, 0.1, 0.1), (0.1, 0.1, 0.8))
     targets = torch.tensor([[[0, FIRST_SET]]])
     expected = 1 - (2 * 0.8 + 1) / (0.8 + 1 + 1)

@@ -84,7 +84,7 @@ def test_every_loss_has_a_hand_computed_case() -> None:
 
 
 @pytest.mark.parametrize("name", CLASS_LOSSES)
-def test_by_hand(name: str) -> None:
+def test_losses_equal_values_computed_by_hand(name: str) -> None:
     context = LossContext(class_shares=lambda: (0.25, 0.75), regions=((1,),))
     assert value_of(name, context) == pytest.approx(BY_HAND[name], rel=1e-4)
 
@@ -108,7 +108,7 @@ def test_ignored_pixels_change_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLASS_LOSSES)
-def test_the_truth_is_the_minimum_and_the_gradient_leads_there(name: str) -> None:
+def test_the_truth_is_the_minimum_and_the_gradient_points_to_it(name: str) -> None:
     if name in LIBRARY:
         pytest.importorskip("segmentation_models_pytorch")
     loss = make_loss(name, CONTEXT)
@@ -126,7 +126,7 @@ def test_the_truth_is_the_minimum_and_the_gradient_leads_there(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", CLASS_LOSSES)
-def test_nothing_to_learn_from_gives_a_finite_loss(name: str) -> None:
+def test_a_batch_without_targets_has_a_finite_loss(name: str) -> None:
     if name in LIBRARY:
         pytest.importorskip("segmentation_models_pytorch")
     logits, targets = random_case()
@@ -153,7 +153,9 @@ def test_image_weights_make_classes_equal_within_each_picture() -> None:
     ("shares", "weights"),
     [((0.5, 0.25, 0.25), (2 / 3, 4 / 3, 4 / 3)), ((0.2, 0.8, 0.0), (2.5, 0.625, 0.0))],
 )
-def test_class_weights(shares: Sequence[float], weights: Sequence[float]) -> None:
+def test_class_weights_are_inverse_frequencies(
+    shares: Sequence[float], weights: Sequence[float]
+) -> None:
     found = class_weights(shares)
     assert found.tolist() == pytest.approx(weights)
     assert float((found * torch.tensor(shares)).sum()) == pytest.approx(1)
@@ -171,7 +173,7 @@ def test_options_of_our_own_losses_matter() -> None:
     assert float(weighted_cross_entropy(logits, targets, weights=ones)) == pytest.approx(plain)
 
 
-def test_sums() -> None:
+def test_sums_are_parsed() -> None:
     assert parse_loss("cross-entropy + 0.5*dice") == ((1.0, "cross-entropy"), (0.5, "dice"))
     logits, targets = random_case()
     both = make_loss("2*cross-entropy+.5 * dice", CONTEXT)(logits, targets)
@@ -182,7 +184,7 @@ def test_sums() -> None:
 @pytest.mark.parametrize(
     "text", ["", "dice +", "-1*dice", "hinge", "dice*2", "2dice", "dice; focal"]
 )
-def test_what_is_no_sum_is_named(text: str) -> None:
+def test_malformed_sums_are_refused(text: str) -> None:
     with pytest.raises(SettingError, match="is not a loss; write NAME or WEIGHT"):
         parse_loss(text)
 

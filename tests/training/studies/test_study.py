@@ -68,7 +68,7 @@ def test_finished_trials_are_kept_and_others_run(toy_data: Path, tmp_path: Path)
     assert (out / "first" / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_an_interrupted_trial_goes_on(
+def test_an_interrupted_trial_is_resumed(
     toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = dataclasses.replace(TWO, trials=(trial("first"),))
@@ -96,7 +96,7 @@ def test_a_folder_with_another_run_is_refused(toy_data: Path, tmp_path: Path) ->
     run_study(threads, data=toy_data, out=tmp_path)  # learns the same
 
 
-def test_studies_differ_in_what_they_ask_and_in_nothing_else() -> None:
+def test_trials_differ_only_in_what_the_study_compares() -> None:
     for study in STUDIES.values():
         assert study_of(study.name) is study
         names = [t.name for t in study.trials]
@@ -118,7 +118,7 @@ def test_studies_differ_in_what_they_ask_and_in_nothing_else() -> None:
         study_of("x")
 
 
-def test_list_says_what_would_run_and_runs_nothing(tmp_path: Path) -> None:
+def test_list_shows_the_runs_without_running_them(tmp_path: Path) -> None:
     words = ["study", "losses", "--data", str(tmp_path), "--list"]
     shown = CliRunner().invoke(main, words, catch_exceptions=False)
     assert all(f"  {loss}\n" in shown.output for loss in losses.LOSSES)
@@ -142,7 +142,7 @@ def outcome(tmp_path: Path, done: Trial, matrices: dict[str, np.ndarray]) -> Out
     )
 
 
-def test_the_loss_table_by_hand(tmp_path: Path) -> None:
+def test_the_loss_table_equals_one_made_by_hand(tmp_path: Path) -> None:
     matrix = np.zeros((11, 11), np.int64)
     matrix[0, 0], matrix[1, 1], matrix[6, 6], matrix[6, 0], matrix[8, 0] = 700, 200, 30, 50, 20
     text = losses.report([outcome(tmp_path, trial("dice"), {"val": matrix})], tmp_path, 1)
@@ -164,7 +164,7 @@ def test_the_loss_table_by_hand(tmp_path: Path) -> None:
     assert "| 2% |" in shares
 
 
-def test_the_augmentation_tables_by_hand(tmp_path: Path) -> None:
+def test_the_augmentation_tables_equal_ones_made_by_hand(tmp_path: Path) -> None:
     matrix = np.diag([10, 10, 10, 10, 0, 0]).astype(np.int64)
     matrix[3, 1] = 10
     done = dataclasses.replace(trial("a"), cells={"learns from": "V2", "augmentation": "full"})
@@ -179,7 +179,7 @@ def test_the_augmentation_tables_by_hand(tmp_path: Path) -> None:
     assert "| V2 | full |" in first
 
 
-def test_the_architecture_table_and_its_plot(
+def test_the_architecture_table_and_plot_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
@@ -199,7 +199,7 @@ def test_the_architecture_table_and_its_plot(
     assert len(HELEN) == 11
 
 
-def test_every_network_is_timed_in_turns_and_a_missing_backend_is_no_number(
+def test_every_network_is_timed_and_a_missing_backend_is_nan(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from rtseg import backends
@@ -241,7 +241,7 @@ def test_every_network_is_timed_in_turns_and_a_missing_backend_is_no_number(
     assert {("0", "closed"), ("1", "closed")} <= set(calls)
 
 
-def test_macs_by_hand() -> None:
+def test_macs_equal_a_value_computed_by_hand() -> None:
     recipe = recipe_of("face-parts")
     checkpoint = recipe.checkpoint({}, provenance={}, accuracy={})
     assert architectures.multiplications(checkpoint) / 1e9 == pytest.approx(0.92, abs=0.005)

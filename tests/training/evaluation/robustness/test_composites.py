@@ -52,7 +52,7 @@ class Faces:
 
 
 @pytest.mark.parametrize("share", [0.08, 0.4, 0.9])
-def test_a_frame_holds_one_head_of_the_height_asked_for(share: float) -> None:
+def test_a_frame_contains_one_head_of_the_requested_height(share: float) -> None:
     scene = composed(head(), painter(), np.random.default_rng(1), share=share, label_set=HELEN)
     assert scene.image.shape == (HEIGHT, WIDTH, 3)
     assert scene.labels.shape == (HEIGHT, WIDTH)
@@ -75,7 +75,7 @@ def test_the_same_head_on_the_same_background_at_every_height() -> None:
 
 
 @pytest.mark.parametrize("share", HEAD_HEIGHTS)
-def test_a_crop_shows_the_head_as_high_as_the_native_one_does(share: float) -> None:
+def test_a_crop_shows_the_head_as_large_as_the_native_one(share: float) -> None:
     scene = composed(head(), painter(), np.random.default_rng(2), share=share, label_set=HELEN)
     _, straight = crop_of(native(head()))
     image, labels = crop_of(scene)
@@ -90,7 +90,7 @@ def test_a_crop_shows_the_head_as_high_as_the_native_one_does(share: float) -> N
     assert np.abs(np.median(nose, axis=0) - HELEN.colours[6]).max() <= 3
 
 
-def test_what_lies_beyond_the_frame_is_ignored() -> None:
+def test_pixels_beyond_the_frame_are_ignored() -> None:
     scene = composed(head(), painter(), np.random.default_rng(2), share=0.9, label_set=HELEN)
     image, labels = crop_of(scene)
     assert (labels[0] == IGNORED).all()
@@ -98,7 +98,7 @@ def test_what_lies_beyond_the_frame_is_ignored() -> None:
     assert (labels == IGNORED).mean() < 0.5
 
 
-def test_the_first_look_sees_the_whole_frame() -> None:
+def test_the_coarse_pass_covers_the_whole_frame() -> None:
     scene = composed(head(), painter(), np.random.default_rng(3), share=0.4, label_set=HELEN)
     _, labels = frame_view(scene)
     assert (labels[:56] == IGNORED).all()
@@ -121,7 +121,7 @@ def blind(images: Sequence[Image]) -> list[LabelMap]:
     return [np.zeros(image.shape[:2], np.uint8) for image in images]
 
 
-def test_scores_are_against_the_native_crop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_relative_to_the_native_crop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(composites, "HEAD_HEIGHTS", (0.08, 0.8))
     whole, *others = measure_face_view(by_colour, Faces(), [GREEN])
     assert whole.share == 0

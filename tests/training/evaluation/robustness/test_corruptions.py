@@ -63,7 +63,9 @@ MOVES = ("roll", "hand before the face")
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda c: f"{c.name} {c.strength}")
-def test_every_one_changes_the_picture_and_only_some_the_labels(corruption: Corruption) -> None:
+def test_every_corruption_changes_the_picture_and_only_some_the_labels(
+    corruption: Corruption,
+) -> None:
     before = face()
     after = corruption.change(before, np.random.default_rng(1), HELEN)
     assert after.image.shape == before.image.shape
@@ -92,7 +94,7 @@ def test_a_roll_turns_labels_with_the_picture(degrees: str, turn: float) -> None
     assert rows.mean() - 127.5 == pytest.approx(y * np.cos(radians) - x * np.sin(radians), abs=2)
 
 
-def test_what_a_hand_covers_is_background_and_the_rest_is_as_it_was() -> None:
+def test_a_hand_becomes_background_and_changes_nothing_else() -> None:
     before = face()
     after = changed("hand before the face", seed=3)
     relabelled = after.labels != before.labels
@@ -130,7 +132,7 @@ def test_blurs_lose_detail_and_keep_the_brightness(name: str) -> None:
     assert after.mean() == pytest.approx(face().image.mean(), abs=2)
 
 
-def test_strengths_are_what_the_table_says() -> None:
+def test_strengths_match_the_table() -> None:
     grey = np.full((256, 256, 3), 128, np.uint8)
     flat = Sample(name="g", image=grey, labels=np.ones((256, 256), np.uint8))
     rng = np.random.default_rng(0)
@@ -167,7 +169,7 @@ def test_every_picture_has_its_own_seed() -> None:
     np.testing.assert_array_equal(noisy[0].image, noisy[0].image)
 
 
-def test_pictures_come_at_one_size_first() -> None:
+def test_pictures_are_resized_first() -> None:
     class Large(Faces):
         def __getitem__(self, index: int) -> Sample:
             image, labels = draw_face(size=512)
@@ -176,7 +178,7 @@ def test_pictures_come_at_one_size_first() -> None:
     assert Corrupted(dataset=Large())[0].labels.shape == (256, 256)
 
 
-def test_scores_are_against_the_clean_one_and_count_what_is_seen_through_a_hand() -> None:
+def test_scores_are_relative_to_the_clean_pictures() -> None:
     scores = list(measure_corruptions(by_colour, Faces()))
     clean, others = scores[0], {(s.corruption, s.strength): s for s in scores[1:]}
     assert clean.corruption == "none"

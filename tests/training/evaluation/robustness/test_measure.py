@@ -37,7 +37,7 @@ def painter(images: Sequence[Image]) -> list[LabelMap]:
     return [np.full(image.shape[:2], HELEN.face[0], np.uint8) for image in images]
 
 
-def test_a_blind_net_and_one_that_paints_everything_are_told_apart(toy_data: Path) -> None:
+def test_a_blind_network_and_one_that_labels_everything_differ(toy_data: Path) -> None:
     nothing = robustness.measure(blind, HELEN, toy_data, crops=2)
     assert nothing.no_face[0].largest == 0
     assert all(score.f1 == 0 for score in nothing.corruptions)

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 PICTURES = [RNG.integers(0, 256, (60, 80, 3)).astype(np.uint8) for _ in range(3)]
 
 
-def test_shares_are_of_labelled_pixels_and_printed_masks_are_apart() -> None:
+def test_shares_count_labelled_pixels_and_printed_masks_separately() -> None:
     seen: list[Image] = []
 
     def a_tenth(images: Sequence[Image]) -> list[LabelMap]:
@@ -42,7 +42,7 @@ def test_shares_are_of_labelled_pixels_and_printed_masks_are_apart() -> None:
     assert len({image.tobytes() for image in seen}) == len(seen)
 
 
-def test_crops_are_the_same_every_time_and_kinds_differ() -> None:
+def test_crops_are_reproducible_and_kinds_differ() -> None:
     def kept(images: Sequence[Image]) -> list[LabelMap]:
         rounds[-1].append(np.stack(images))
         return [np.zeros(image.shape[:2], np.uint8) for image in images]
@@ -55,7 +55,7 @@ def test_crops_are_the_same_every_time_and_kinds_differ() -> None:
         np.testing.assert_array_equal(first, second)
 
 
-def test_a_score_by_hand() -> None:
+def test_a_score_equals_one_computed_by_hand() -> None:
     score = NoFaceScore.of("x", np.array([0.0, 0.0, 0.3]))
     assert (score.median, score.largest) == (0.0, 0.3)
     assert score.mean == pytest.approx(0.1)

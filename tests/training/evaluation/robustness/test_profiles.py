@@ -44,7 +44,7 @@ def test_brows_are_hair_and_both_lips_are_mouth() -> None:
     assert (found["skin"], found["nose"], found["background"]) == ("skin", "nose", "background")
 
 
-def test_scores_by_yaw_from_left_to_right_and_the_letterbox_does_not_count() -> None:
+def test_scores_are_ordered_by_yaw_and_ignore_padding() -> None:
     def mistaken_at_90(images: Sequence[Image]) -> list[LabelMap]:
         found = []
         for image in images:
