@@ -38,7 +38,7 @@ def test_a_video_can_be_written_to_every_kind_of_output(
     make_clip: MakeClip, tmp_path: Path, backend: Backend
 ) -> None:
     clip = make_clip(audio="aac")
-    seen: list[object] = []
+    results: list[object] = []
     also: list[int] = []
     ticks: list[int] = []
     summary = process_video(
@@ -48,7 +48,9 @@ def test_a_video_can_be_written_to_every_kind_of_output(
         records=tmp_path / "out.jsonl",
         view="mask",
         backend=backend,
-        on_frame=lambda frame, found: seen.append((frame.index, found.labels.shape)),
+        on_frame=lambda frame, segmentation: results.append(
+            (frame.index, segmentation.labels.shape)
+        ),
         on_result=lambda frame, _found: also.append(frame.index),
         on_progress=lambda progress: ticks.append(progress.frames),
     )
@@ -56,7 +58,7 @@ def test_a_video_can_be_written_to_every_kind_of_output(
     size = (frames[0].height, frames[0].width)
     assert summary.frames == len(frames)
     assert summary.ended_by == "end"
-    assert seen == [(index, size) for index in range(len(frames))]
+    assert results == [(index, size) for index in range(len(frames))]
     assert also == list(range(len(frames)))
     assert ticks[-1] == len(frames)
     written = read_frames(tmp_path / "out.mp4")

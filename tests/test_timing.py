@@ -10,10 +10,10 @@ from rtseg.timing import KEPT_SAMPLES, Percentiles, RateMeter, StageTimes
 
 
 def test_percentiles_are_in_milliseconds() -> None:
-    found = Percentiles.of([i / 1000 for i in range(101)])
-    assert found.count == 101
-    assert (found.mean, found.p50) == (pytest.approx(50), pytest.approx(50))
-    assert (found.p95, found.p99) == (pytest.approx(95), pytest.approx(99))
+    percentiles = Percentiles.of([i / 1000 for i in range(101)])
+    assert percentiles.count == 101
+    assert (percentiles.mean, percentiles.p50) == (pytest.approx(50), pytest.approx(50))
+    assert (percentiles.p95, percentiles.p99) == (pytest.approx(95), pytest.approx(99))
 
 
 def test_no_samples_give_zeros() -> None:
@@ -44,12 +44,12 @@ def test_long_runs_have_an_exact_mean_and_close_percentiles() -> None:
     count = 5 * KEPT_SAMPLES
     for i in range(count):
         times.add("infer", i / count)  # rising: the newest or oldest samples alone would mislead
-    found = times.percentiles("infer")
-    assert found.count == count
+    percentiles = times.percentiles("infer")
+    assert percentiles.count == count
     assert times.total_seconds("infer") == pytest.approx((count - 1) / 2)
-    assert found.mean == pytest.approx(500, rel=1e-3)
-    assert found.p50 == pytest.approx(500, abs=25)
-    assert found.p95 == pytest.approx(950, abs=15)
+    assert percentiles.mean == pytest.approx(500, rel=1e-3)
+    assert percentiles.p50 == pytest.approx(500, abs=25)
+    assert percentiles.p95 == pytest.approx(950, abs=15)
     assert len(times._samples["infer"]._kept) == KEPT_SAMPLES, "memory must stay flat"
 
 

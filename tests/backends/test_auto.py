@@ -42,11 +42,11 @@ def without(monkeypatch):
     """Run-times that are not installed."""
     from rtseg.backends import registry
 
-    there = registry.find_spec
+    real_find_spec = registry.find_spec
 
     def leave_out(*names):
         monkeypatch.setattr(
-            registry, "find_spec", lambda name: None if name in names else there(name)
+            registry, "find_spec", lambda name: None if name in names else real_find_spec(name)
         )
 
     return leave_out

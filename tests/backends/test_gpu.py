@@ -194,17 +194,17 @@ def test_pycuda_buffers_and_streams_work_alone():
     context.push()
     try:
         stream = cuda.Stream()
-        there, back = (cuda.pagelocked_empty((1 << 20,), np.uint8) for _ in range(2))
-        there[:] = np.random.default_rng(0).integers(0, 256, there.size, np.uint8)
+        sent, back = (cuda.pagelocked_empty((1 << 20,), np.uint8) for _ in range(2))
+        sent[:] = np.random.default_rng(0).integers(0, 256, sent.size, np.uint8)
         back[:] = 0
-        memory = cuda.mem_alloc(there.nbytes)
-        cuda.memcpy_htod_async(memory, there[: 1 << 19], stream)
+        memory = cuda.mem_alloc(sent.nbytes)
+        cuda.memcpy_htod_async(memory, sent[: 1 << 19], stream)
         cuda.memcpy_dtoh_async(back[: 1 << 19], memory, stream)
         stream.synchronize()
-        np.testing.assert_array_equal(back[: 1 << 19], there[: 1 << 19])
+        np.testing.assert_array_equal(back[: 1 << 19], sent[: 1 << 19])
         assert not back[1 << 19 :].any()
         memory.free()
-        there.base.free()
+        sent.base.free()
         back.base.free()
     finally:
         context.detach()

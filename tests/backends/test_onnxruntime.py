@@ -83,9 +83,9 @@ def test_a_gpu_that_the_installation_cannot_use_is_refused(providers, monkeypatc
     ("found", "device"),
     [(("CUDA", "CPU"), "cuda"), (("Dml", "CPU"), "directml"), (("CoreML", "CPU"), "coreml")],
 )
-def test_the_fastest_provider_is_used_in_batches(providers, monkeypatch, found, device):
+def test_the_fastest_provider_is_used_in_batches(providers, monkeypatch, available, device):
     """A session of another provider, faked on the processor: it is asked for by its name."""
-    providers(*found)
+    providers(*available)
     monkeypatch.setattr("rtseg.backends.onnxruntime.nvidia_driver_problem", lambda: None)
     made = []
     session = onnxruntime.InferenceSession
@@ -105,7 +105,7 @@ def test_the_fastest_provider_is_used_in_batches(providers, monkeypatch, found, 
     ((first, second),) = made
     assert second == "CPUExecutionProvider"
     name, options = first if isinstance(first, tuple) else (first, {"device_id": 0})
-    assert (name, options) == (f"{found[0]}ExecutionProvider", {"device_id": 0})
+    assert (name, options) == (f"{available[0]}ExecutionProvider", {"device_id": 0})
 
 
 def test_a_provider_that_falls_back_silently_is_noticed(providers, monkeypatch):

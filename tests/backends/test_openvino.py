@@ -125,11 +125,11 @@ def test_the_shipped_int8_model_matches_the_shipped_weights(cache):
     crops = portrait_crops(exported.model)
     plain = find_onnx(default_checkpoint_path())
     with (
-        OpenVinoBackend(exported, precision="int8", threads=1, cache=cache) as ours,
-        OpenVinoBackend(plain, precision="fp32", threads=1, cache=cache) as theirs,
+        OpenVinoBackend(exported, precision="int8", threads=1, cache=cache) as int8,
+        OpenVinoBackend(plain, precision="fp32", threads=1, cache=cache) as fp32,
     ):
-        assert label_agreement(ours.infer(crops), theirs.infer(crops)) >= 0.99
-        assert ours.model.header() == theirs.model.header()
+        assert label_agreement(int8.infer(crops), fp32.infer(crops)) >= 0.99
+        assert int8.model.header() == fp32.model.header()
 
 
 def test_other_devices_are_refused(cache):
@@ -181,11 +181,11 @@ def test_the_shipped_onnx_file_matches_the_shipped_weights(cache):
     exported = find_onnx(default_checkpoint_path())  # raises where the digest differs
     crops = portrait_crops(exported.model)
     with (
-        OpenVinoBackend(exported, precision="fp32", threads=1, cache=cache) as ours,
-        open_backend("torch", device="cpu", precision="fp32", threads=1) as theirs,
+        OpenVinoBackend(exported, precision="fp32", threads=1, cache=cache) as openvino,
+        open_backend("torch", device="cpu", precision="fp32", threads=1) as pytorch,
     ):
-        assert label_agreement(ours.infer(crops), theirs.infer(crops)) >= 0.995
-        assert ours.model.header() == theirs.model.header()
+        assert label_agreement(openvino.infer(crops), pytorch.infer(crops)) >= 0.995
+        assert openvino.model.header() == pytorch.model.header()
 
 
 PROGRAM = """

@@ -108,12 +108,12 @@ def measure(dataset: Dataset, *, threads: int) -> tuple[dict[str, float], dict[s
             except RtsegError as error:
                 click.echo(f"not measured: {runtime.name} {precision}: {error}")
                 continue
-            name, seen = f"{runtime.name} {precision}", backend.model
-            crop = portrait_crops(seen)[:1]
+            name, spec = f"{runtime.name} {precision}", backend.model
+            crop = portrait_crops(spec)[:1]
             calls[name] = lambda backend=backend, crop=crop: backend.infer(crop)
-            size = (seen.input_height, seen.input_width)
-            matrix = evaluate(BackendLabeller(backend), dataset, size=size, fit=seen.fit)
-            scores[name] = mean_f1(matrix, seen.label_set.background)
+            size = (spec.input_height, spec.input_width)
+            matrix = evaluate(BackendLabeller(backend), dataset, size=size, fit=spec.fit)
+            scores[name] = mean_f1(matrix, spec.label_set.background)
     calls |= peers(threads)
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(WARM_UP + TURNS):

@@ -64,7 +64,10 @@ def costs(source: str, folder: Path) -> list[str]:
     model = ModelSettings(threads=1)
     summary = process_video(source, pictures, labels=labels, model=model, overlap=False)
     seconds = summary.frames / RATE
-    lines = [f"{stage}: {found.mean:.2f} ms a frame" for stage, found in summary.stages.items()]
+    lines = [
+        f"{stage}: {percentiles.mean:.2f} ms a frame"
+        for stage, percentiles in summary.stages.items()
+    ]
     for name, path in (("input", Path(source)), ("overlay", pictures), ("labels", labels)):
         lines.append(f"{name}: {path.stat().st_size / seconds / 1e6 * 3600 / 1e3:.2f} GB an hour")
     return lines

@@ -51,7 +51,7 @@ EYES = {
 """What each kind of eye makes of linear RGB."""
 
 
-def seen(colours: Colours, eye: str) -> Colours:
+def as_seen_by(colours: Colours, eye: str) -> Colours:
     """Lab coordinates of colours as an eye sees them."""
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
     linear = (linear @ EYES[eye].T).clip(0, 1)
@@ -63,7 +63,8 @@ def seen(colours: Colours, eye: str) -> Colours:
 def distances(first: Colours, second: Colours) -> npt.NDArray[np.float64]:
     """The smallest distance over all eyes, (first, second)."""
     every = [
-        np.linalg.norm(seen(first, eye)[:, None] - seen(second, eye)[None], axis=2) for eye in EYES
+        np.linalg.norm(as_seen_by(first, eye)[:, None] - as_seen_by(second, eye)[None], axis=2)
+        for eye in EYES
     ]
     return np.min(every, axis=0)
 

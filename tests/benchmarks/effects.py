@@ -81,8 +81,8 @@ def stream(kind: str, frames: int) -> Iterator[tuple[Frame, int]]:
     wide = portrait_frame(width=1280 + SPEED * frames)
     for index in range(frames):
         offset = SPEED * index if kind == "moving" else 0
-        seen = wide[:, offset : offset + 1280].astype(np.float32)
-        noisy = seen + rng.normal(0, NOISE, seen.shape)
+        view = wide[:, offset : offset + 1280].astype(np.float32)
+        noisy = view + rng.normal(0, NOISE, view.shape)
         image = noisy.clip(0, 255).astype(np.uint8)
         yield (
             Frame(image=image, index=index, pts=index, time_base=Fraction(1, 30)),

@@ -33,8 +33,8 @@ def bench(clip: Path, *options: str, frames: int, folder: Path) -> dict[str, Any
     if done.returncode:
         click.echo(done.stderr.strip().splitlines()[-1], err=True)
         sys.exit(done.returncode)
-    found: dict[str, Any] = json.loads(figures.read_text("utf-8"))
-    return found
+    report: dict[str, Any] = json.loads(figures.read_text("utf-8"))
+    return report
 
 
 def main() -> int:

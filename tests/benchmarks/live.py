@@ -236,11 +236,11 @@ def main() -> None:
     write(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n")
     with sync_playwright() as playwright:
         for case in arguments.case or CASES:
-            found = measure(case, playwright, seconds=arguments.seconds, rate=arguments.rate)
-            p50, p95 = np.percentile(found.ages, (50, 95))
+            measured = measure(case, playwright, seconds=arguments.seconds, rate=arguments.rate)
+            p50, p95 = np.percentile(measured.ages, (50, 95))
             write(
-                f"| {case} | {found.segmented:.1f} | {p50:.0f} ms | {p95:.0f} ms | "
-                f"{found.inside:.0f} ms | {found.processor:.0f}% | {found.dropped} |\n"
+                f"| {case} | {measured.segmented:.1f} | {p50:.0f} ms | {p95:.0f} ms | "
+                f"{measured.inside:.0f} ms | {measured.processor:.0f}% | {measured.dropped} |\n"
             )
             sys.stdout.flush()
 

@@ -41,11 +41,11 @@ def main() -> None:
     for turn in range(WARM_UP + TURNS):
         for name, solution in calls.items():
             start = time.perf_counter()
-            seen = solution.process(picture)
+            result = solution.process(picture)
             if turn >= WARM_UP:
                 taken[name].append((time.perf_counter() - start) * 1e3)
-            found = seen.detections if "detector" in name else seen.multi_face_landmarks
-            if not found:
+            detections = result.detections if "detector" in name else result.multi_face_landmarks
+            if not detections:
                 sys.exit(f"{name} finds no face")
     print(json.dumps({name: statistics.median(times) for name, times in taken.items()}))  # noqa: T201
 

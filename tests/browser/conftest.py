@@ -35,9 +35,9 @@ Launch = Callable[..., Any]
 
 def chromium_path() -> str | None:
     for name in ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome"):
-        found = shutil.which(name)
-        if found:
-            return found
+        path = shutil.which(name)
+        if path:
+            return path
     return None
 
 

@@ -230,7 +230,7 @@ def test_the_picture_is_recent(open_page: OpenPage, transport: str) -> None:
 def _processes(argument: str) -> list[int]:
     """The processes that were started with an argument, and all that came of them."""
     parents: dict[int, int] = {}
-    found: set[int] = set()
+    descendants: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes().split(b"\0")
@@ -240,11 +240,11 @@ def _processes(argument: str) -> list[int]:
         except OSError:
             continue
         if argument.encode() in command and b"python" not in command[0]:
-            found.add(int(folder.name))
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    assert found
-    return sorted(found)
+            descendants.add(int(folder.name))
+    while more := {pid for pid, parent in parents.items() if parent in descendants} - descendants:
+        descendants |= more
+    assert descendants
+    return sorted(descendants)
 
 
 def test_a_browser_that_shows_old_pictures_restarts_its_stream(open_page: OpenPage) -> None:

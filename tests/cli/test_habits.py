@@ -320,10 +320,10 @@ def test_effects_change_the_picture_without_drawing_a_view(
     assert changed[20:60, 120:150].mean() > 20  # hair
     assert changed[200:, :40].mean() < 4  # the flag
     assert changed[112:122, 130:140].mean() < 4  # the nose is not overlaid
-    seen = run(
+    result = run(
         "video", portrait_clip, "both.mp4", "--effect", "hair=purple", "--view", "mask", *fine
     )
-    assert seen.code == 0
+    assert result.code == 0
     assert np.abs(first(tmp_path / "both.mp4") - hair)[112:122, 130:140].mean() > 20
 
 

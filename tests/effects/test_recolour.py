@@ -25,8 +25,8 @@ def test_hair_takes_the_colour_and_keeps_its_strands(colours, target):
     inside = core(result, "hair")
     before, after, wanted = lab(image)[inside], lab(made)[inside], lab_of(target)
     # lightness goes a good part of the way, and not all of it
-    gone = (after[:, 0].mean() - before[:, 0].mean()) / (wanted[0] - before[:, 0].mean())
-    assert 0.4 < gone < 0.9
+    share = (after[:, 0].mean() - before[:, 0].mean()) / (wanted[0] - before[:, 0].mean())
+    assert 0.4 < share < 0.9
     # the hue is the target's, where the target has one
     if np.hypot(*wanted[1:]) > 10:
         hue = np.arctan2(*after[:, 1:].mean(0)[::-1]) - np.arctan2(*wanted[:0:-1])

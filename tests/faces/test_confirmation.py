@@ -22,25 +22,25 @@ from rtseg.geometry.crop import crop_around
     ],
 )
 def test_the_least_scores_of_a_face_are_required(side, score, certain, left, accepted):
-    own = SimpleNamespace(
+    parsed = SimpleNamespace(
         score=score,
         certain=certain,
         cells=np.zeros((32, 32), bool),
         face=Box(left=left, top=90, right=110, bottom=110),
     )
     crop = crop_around(100, 100, side, 1.0)
-    assert is_surely_a_face(own, crop, height=200, width=300) is accepted  # type: ignore[arg-type]
+    assert is_surely_a_face(parsed, crop, height=200, width=300) is accepted  # type: ignore[arg-type]
 
 
 def test_a_face_seen_only_when_rotated_needs_a_higher_score():
-    own = SimpleNamespace(
+    parsed = SimpleNamespace(
         score=0.9,
         certain=1.0,
         cells=np.zeros((32, 32), bool),
         face=Box(left=90, top=90, right=110, bottom=110),
     )
     turned = crop_around(100, 100, 40, 1.0, 60.0)
-    assert not is_surely_a_face(own, turned, height=200, width=300)  # type: ignore[arg-type]
+    assert not is_surely_a_face(parsed, turned, height=200, width=300)  # type: ignore[arg-type]
 
 
 def probability(finder, labels, height=100.0):
@@ -49,7 +49,7 @@ def probability(finder, labels, height=100.0):
 
 def test_each_network_raises_the_probability_and_neither_decides_alone():
     scores = np.linspace(0, 1, 11)
-    table = np.array([[probability(f, own) for own in scores] for f in scores])
+    table = np.array([[probability(f, score) for score in scores] for f in scores])
     assert (np.diff(table, axis=0) > 0).any()
     assert (np.diff(table, axis=0) >= 0).all()
     assert (np.diff(table, axis=1) >= 0).all()

@@ -22,10 +22,10 @@ def shares(value, group):
     position = (value - float(group.values[0])) / group.step
     position = position % count if group.period else min(max(position, 0), count - 1)
     low = int(position)
-    found = np.zeros(count, np.float32)
-    found[low] = 1 - (position - low)
-    found[(low + 1) % count if group.period else min(low + 1, count - 1)] += position - low
-    return found
+    bin_shares = np.zeros(count, np.float32)
+    bin_shares[low] = 1 - (position - low)
+    bin_shares[(low + 1) % count if group.period else min(low + 1, count - 1)] += position - low
+    return bin_shares
 
 
 def probabilities(*faces):
@@ -89,12 +89,12 @@ def test_a_face_in_two_tiles_is_returned_once_with_the_higher_score():
         Crop(box=Box(left=x, top=0, right=x + COLUMNS * STRIDE, bottom=ROWS * STRIDE)) for x in maps
     ]
     finder = NetworkFinder(min_score=0.5)
-    found = finder(
+    detections = finder(
         np.zeros((224, 424, 3), np.uint8),
         lambda crops: [maps[crop.box.left] for crop in crops],
         regions=regions,
     )
-    assert [round(face.score, 2) for face in found] == [0.9]
+    assert [round(face.score, 2) for face in detections] == [0.9]
 
 
 def test_detections_below_the_threshold_or_outside_are_dropped():

@@ -179,8 +179,8 @@ def test_the_crop_of_a_still_face_does_not_move():
 def test_a_small_new_face_is_found_when_its_tile_is_searched():
     stage = Stage()
     stage.show()
-    seen = [len(stage.show((560, 180, 44))) for _ in range(3)]
-    assert seen[-1] == 1
+    counts = [len(stage.show((560, 180, 44))) for _ in range(3)]
+    assert counts[-1] == 1
     assert stage.show((560, 180, 44))[0].head.height == pytest.approx(44, abs=4)
 
 
@@ -433,8 +433,8 @@ class TestTurnedAway:
 class Suggests:
     """A finder that says the same of every picture."""
 
-    def __init__(self, *found):
-        self.found = list(found)
+    def __init__(self, *detections):
+        self.found = list(detections)
 
     def __call__(self, picture, infer, *, regions, known=()):
         return self.found

@@ -33,7 +33,7 @@ def test_two_touching_faces_stay_separate():
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 20.5, 32, 34, parts=tuple(PARTS)[1:])
     paint(labels, 42.5, 32, 34, parts=tuple(PARTS)[1:])
-    left, right = sorted(read(labels), key=lambda seen: seen.head.left)
+    left, right = sorted(read(labels), key=lambda face: face.head.left)
     assert left.face.right < right.face.left
 
 
@@ -42,7 +42,7 @@ def test_touching_hair_is_divided():
     paint(labels, 17, 32, 34)
     paint(labels, 47, 32, 34)
     labels[20:22, 8:56] = 10
-    left, right = sorted(read(labels), key=lambda seen: seen.head.left)
+    left, right = sorted(read(labels), key=lambda face: face.head.left)
     assert not (left.cells & right.cells).any()
     assert left.head.right <= right.head.left + 1.5
 
@@ -59,18 +59,18 @@ def test_a_face_is_as_certain_as_its_less_certain_half(vague):
     values[doubtful, 1] = 0.7  # skin, most likely
     np.put_along_axis(values, np.where(doubtful, labels, 1)[..., None].astype(int), 0.3, 2)
     values[~doubtful] = maps(labels)[~doubtful]
-    (seen,) = parse_faces(values, Crop(box=REGION), HELEN, min_cells=20, bridge=1)
-    assert seen.certain == pytest.approx(0.3, abs=0.05)
-    assert seen.sure > 0.9
+    (face,) = parse_faces(values, Crop(box=REGION), HELEN, min_cells=20, bridge=1)
+    assert face.certain == pytest.approx(0.3, abs=0.05)
+    assert face.sure > 0.9
 
 
 def test_coordinates_are_frame_pixels():
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 40)
     region = Box(left=100, top=-50, right=100 + 256, bottom=-50 + 128)
-    (here,), (there,) = read(labels), read(labels, region)
-    assert there.head.left == pytest.approx(100 + 4 * here.head.left)
-    assert there.head.bottom == pytest.approx(-50 + 2 * here.head.bottom)
+    (in_map,), (in_frame,) = read(labels), read(labels, region)
+    assert in_frame.head.left == pytest.approx(100 + 4 * in_map.head.left)
+    assert in_frame.head.bottom == pytest.approx(-50 + 2 * in_map.head.bottom)
 
 
 def test_parts_in_another_order_lower_the_score():

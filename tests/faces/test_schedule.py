@@ -18,12 +18,14 @@ def looks(every, frames):
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5, 12, 30])
 def test_the_whole_picture_is_searched_once_a_period_and_parts_twice(every):
-    seen = looks(every, 4 * every)
+    regions = looks(every, 4 * every)
     for period in range(4):
-        here = [crop for frame in seen[period * every : (period + 1) * every] for crop in frame]
-        assert sum(round(crop.box.width) == 1280 for crop in here) == 1
-        assert sum(round(crop.box.width) == 432 for crop in here) == 2
-        assert seen[(period + 1) * every - 1][0].box.width == 1280
+        in_period = [
+            crop for frame in regions[period * every : (period + 1) * every] for crop in frame
+        ]
+        assert sum(round(crop.box.width) == 1280 for crop in in_period) == 1
+        assert sum(round(crop.box.width) == 432 for crop in in_period) == 2
+        assert regions[(period + 1) * every - 1][0].box.width == 1280
 
 
 def test_the_searches_are_spread_evenly():
@@ -31,14 +33,14 @@ def test_the_searches_are_spread_evenly():
 
 
 def test_every_part_is_searched_within_two_seconds():
-    seen = [crop for frame in looks(12, 60) for crop in frame]
-    assert set(schedule().exhaustive(*SIZE)[4:]) <= set(seen)
+    searched = [crop for frame in looks(12, 60) for crop in frame]
+    assert set(schedule().exhaustive(*SIZE)[4:]) <= set(searched)
 
 
 def test_a_small_frame_is_searched_in_tiles():
     made = schedule(3)
-    seen = {crop for _ in range(12) for crop in made.following(240, 320)}
-    assert seen == set(made.exhaustive(240, 320))
+    searched = {crop for _ in range(12) for crop in made.following(240, 320)}
+    assert searched == set(made.exhaustive(240, 320))
 
 
 def test_the_first_search_is_larger_and_so_is_the_one_after_a_reset():
@@ -53,15 +55,15 @@ def test_the_first_search_is_larger_and_so_is_the_one_after_a_reset():
 def test_without_followed_faces_every_part_is_searched_in_eight_frames():
     made = schedule()
     made.searching(*SIZE)
-    seen = {crop for _ in range(8) for crop in made.searching(*SIZE)}
-    assert seen == set(made.exhaustive(*SIZE))
+    searched = {crop for _ in range(8) for crop in made.searching(*SIZE)}
+    assert searched == set(made.exhaustive(*SIZE))
 
 
 def test_while_a_face_is_missing_every_frame_is_searched():
     made = schedule()
-    seen = [made.missing(*SIZE) for _ in range(16)]
-    assert {len(frame) for frame in seen} == {2}
-    assert {crop for frame in seen for crop in frame} == set(made.exhaustive(*SIZE))
+    regions = [made.missing(*SIZE) for _ in range(16)]
+    assert {len(frame) for frame in regions} == {2}
+    assert {crop for frame in regions for crop in frame} == set(made.exhaustive(*SIZE))
 
 
 class TestOfACheapFinder:
@@ -73,25 +75,25 @@ class TestOfACheapFinder:
 
     def test_there_are_seven_searches_a_period_one_of_the_whole_picture(self):
         made = self.made()
-        seen = [made.following(*SIZE) for _ in range(24)]
-        assert max(len(frame) for frame in seen) == 1
-        assert sum(len(frame) for frame in seen) == 14
+        regions = [made.following(*SIZE) for _ in range(24)]
+        assert max(len(frame) for frame in regions) == 1
+        assert sum(len(frame) for frame in regions) == 14
         whole = made.exhaustive(*SIZE)[0]
-        assert [index for index, frame in enumerate(seen) if frame == [whole]] == [11, 23]
-        assert len({crop for frame in seen[:12] for crop in frame}) == 7  # all in one period
+        assert [index for index, frame in enumerate(regions) if frame == [whole]] == [11, 23]
+        assert len({crop for frame in regions[:12] for crop in frame}) == 7  # all in one period
 
     def test_without_followed_faces_everything_is_searched_in_two_frames(self):
         made = self.made()
         made.searching(*SIZE)
-        seen = [made.searching(*SIZE) for _ in range(2)]
-        assert [len(frame) for frame in seen] == [4, 4]
-        assert {crop for frame in seen for crop in frame} == set(made.exhaustive(*SIZE))
+        regions = [made.searching(*SIZE) for _ in range(2)]
+        assert [len(frame) for frame in regions] == [4, 4]
+        assert {crop for frame in regions for crop in frame} == set(made.exhaustive(*SIZE))
 
     def test_while_a_face_is_missing_everything_is_searched_in_three_frames(self):
         made = self.made()
-        seen = [made.missing(*SIZE) for _ in range(3)]
-        assert [len(frame) for frame in seen] == [3, 3, 3]
-        assert {crop for frame in seen for crop in frame} == set(made.exhaustive(*SIZE))
+        regions = [made.missing(*SIZE) for _ in range(3)]
+        assert [len(frame) for frame in regions] == [3, 3, 3]
+        assert {crop for frame in regions for crop in frame} == set(made.exhaustive(*SIZE))
 
 
 def waits(times):

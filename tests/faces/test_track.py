@@ -19,11 +19,11 @@ def detection(box: Box) -> FaceDetection:
 
 def followed(boxes: list[Box], *, step: float = STEP) -> list[Box]:
     track = Track(track_id=1, head=boxes[0], crop=Crop(box=boxes[0]), score=1.0, seen_seconds=0.0)
-    found = []
+    bounds = []
     for index, box in enumerate(boxes):
         track.follow(detection(box), seconds=(index + 1) * step, aspect=1.0)
-        found.append(track.bounds)
-    return found
+        bounds.append(track.bounds)
+    return bounds
 
 
 def test_the_first_box_is_not_filtered():

@@ -7,7 +7,7 @@ from rtseg.geometry.crop import box_around
 STEP = 1 / 30
 
 
-def seen(x, y=100.0, size=60.0, *, track_id=None, score=0.9, away=False):
+def detection(x, y=100.0, size=60.0, *, track_id=None, score=0.9, away=False):
     box = box_around(x, y, 0.75 * size, size)
     return FaceDetection(
         box=box,
@@ -30,79 +30,88 @@ def begun(*detections, max_faces=4):
 
 def test_each_new_face_gets_the_next_id_largest_first():
     tracker = FaceTracker(max_faces=4)
-    assert ids(tracker.update([seen(100, size=40), seen(300, size=80)], seconds=0.0)) == [2, 1]
+    assert ids(tracker.update([detection(100, size=40), detection(300, size=80)], seconds=0.0)) == [
+        2,
+        1,
+    ]
 
 
 def test_a_face_detected_twice_is_one_track():
     tracker = FaceTracker(max_faces=4)
-    assert ids(tracker.update([seen(100), seen(104)], seconds=0.0)) == [1, None]
+    assert ids(tracker.update([detection(100), detection(104)], seconds=0.0)) == [1, None]
 
 
 def test_two_tracks_never_share_a_face():
-    tracker = begun(seen(100), seen(150))
+    tracker = begun(detection(100), detection(150))
     # both crops show the one face that is left, which is the second's
-    found = tracker.update([seen(148, track_id=1), seen(148, track_id=2)], seconds=STEP)
-    assert ids(found) == [None, 2]
+    owners = tracker.update([detection(148, track_id=1), detection(148, track_id=2)], seconds=STEP)
+    assert ids(owners) == [None, 2]
     assert [track.is_present for track in tracker.tracks] == [False, True]
 
 
 def test_crossing_faces_keep_their_ids():
-    tracker = begun(seen(100), seen(300))
+    tracker = begun(detection(100), detection(300))
     first, second = 100.0, 300.0
     for index in range(1, 41):
         first, second = first + 5, second - 5
         # each crop shows both where they are close
-        detections = [seen(first, track_id=1), seen(second, y=130, track_id=2)]
+        detections = [detection(first, track_id=1), detection(second, y=130, track_id=2)]
         if abs(first - second) < 60:
-            detections += [seen(second, y=130, track_id=1), seen(first, track_id=2)]
-        found = tracker.update(detections, seconds=index * STEP)
-        assert ids(found)[:2] == [1, 2]
+            detections += [detection(second, y=130, track_id=1), detection(first, track_id=2)]
+        owners = tracker.update(detections, seconds=index * STEP)
+        assert ids(owners)[:2] == [1, 2]
 
 
 def test_a_face_hidden_by_another_returns_with_its_id():
-    tracker = begun(seen(100), seen(160))
+    tracker = begun(detection(100), detection(160))
     for index in range(1, 10):  # the second is behind the first
-        found = tracker.update([seen(130, track_id=1), seen(130, track_id=2)], seconds=index * STEP)
-        assert sum(track is not None for track in found) == 1
+        owners = tracker.update(
+            [detection(130, track_id=1), detection(130, track_id=2)], seconds=index * STEP
+        )
+        assert sum(track is not None for track in owners) == 1
     hidden = ({1, 2} - {track.track_id for track in tracker.tracks if track.is_present}).pop()
-    (_, back) = tracker.update([seen(130, track_id=3 - hidden), seen(190)], seconds=0.4)
+    (_, back) = tracker.update([detection(130, track_id=3 - hidden), detection(190)], seconds=0.4)
     assert back is not None
     assert back.track_id == hidden
 
 
 def test_an_absent_face_keeps_its_id_for_half_a_second():
-    tracker = begun(seen(100))
+    tracker = begun(detection(100))
     tracker.update([], seconds=STEP)
-    assert ids(tracker.update([seen(120)], seconds=ABSENCE_SECONDS)) == [1]
+    assert ids(tracker.update([detection(120)], seconds=ABSENCE_SECONDS)) == [1]
     tracker.update([], seconds=1.0)
-    assert ids(tracker.update([seen(120)], seconds=2.0)) == [2]
+    assert ids(tracker.update([detection(120)], seconds=2.0)) == [2]
 
 
 def test_a_lost_face_is_not_recovered_by_a_doubtful_one():
-    tracker = begun(seen(100))
+    tracker = begun(detection(100))
     tracker.update([], seconds=STEP)
-    assert ids(tracker.update([seen(100, track_id=1, score=0.4)], seconds=2 * STEP)) == [None]
-    assert ids(tracker.update([seen(100, track_id=1, score=0.7)], seconds=3 * STEP)) == [1]
+    assert ids(tracker.update([detection(100, track_id=1, score=0.4)], seconds=2 * STEP)) == [None]
+    assert ids(tracker.update([detection(100, track_id=1, score=0.7)], seconds=3 * STEP)) == [1]
 
 
 def test_a_visible_face_is_preferred_to_hair_turned_away():
-    tracker = begun(seen(100))
-    away, shown = seen(100, track_id=1, away=True, score=1.0), seen(108, track_id=1, score=0.6)
+    tracker = begun(detection(100))
+    away, shown = (
+        detection(100, track_id=1, away=True, score=1.0),
+        detection(108, track_id=1, score=0.6),
+    )
     assert ids(tracker.update([away, shown], seconds=STEP)) == [None, 1]
     assert ids(tracker.update([away], seconds=2 * STEP)) == [1]
     assert tracker.tracks[0].is_turned_away
 
 
 def test_no_more_tracks_than_allowed_are_started():
-    tracker = begun(seen(100), seen(300), max_faces=2)
-    found = tracker.update(
-        [seen(100, track_id=1), seen(300, track_id=2), seen(500, size=200)], seconds=STEP
+    tracker = begun(detection(100), detection(300), max_faces=2)
+    owners = tracker.update(
+        [detection(100, track_id=1), detection(300, track_id=2), detection(500, size=200)],
+        seconds=STEP,
     )
-    assert ids(found) == [1, 2, None]
+    assert ids(owners) == [1, 2, None]
 
 
 def test_reset_forgets_tracks_and_ids_continue():
-    tracker = begun(seen(100))
+    tracker = begun(detection(100))
     tracker.reset()
     assert tracker.tracks == ()
-    assert ids(tracker.update([seen(100)], seconds=STEP)) == [2]
+    assert ids(tracker.update([detection(100)], seconds=STEP)) == [2]

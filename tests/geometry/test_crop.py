@@ -145,8 +145,8 @@ class TestTurned:
     @given(roll=st.floats(-180, 180), x=st.floats(-500, 500), y=st.floats(-500, 500))
     def test_to_frame_and_from_frame_are_inverse(self, roll, x, y):
         crop = Crop(box=Box(left=3, top=-20, right=50, bottom=77), roll_degrees=roll)
-        there = crop.to_frame(np.array(x), np.array(y))
-        assert crop.from_frame(*there) == pytest.approx((x, y), abs=1e-6)
+        in_frame = crop.to_frame(np.array(x), np.array(y))
+        assert crop.from_frame(*in_frame) == pytest.approx((x, y), abs=1e-6)
         bounds = crop.bounds
         corners = crop.to_frame(np.array([3, 50, 50, 3.0]), np.array([-20, -20, 77, 77.0]))
         assert bounds.left == pytest.approx(corners[0].min())

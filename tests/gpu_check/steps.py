@@ -168,10 +168,10 @@ def capture() -> None:
     stop, copies, problems = threading.Event(), [0], []
 
     def copy() -> None:
-        there = torch.zeros(1 << 20)
+        tensor = torch.zeros(1 << 20)
         try:
             while not stop.is_set():
-                there.to("cuda")
+                tensor.to("cuda")
                 copies[0] += 1
         except RuntimeError as error:
             problems.append(str(error))

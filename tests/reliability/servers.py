@@ -34,8 +34,8 @@ class Client:
     @property
     def range_start(self) -> int:
         """The first byte that an HTTP client asked for."""
-        _, found, rest = self.request.lower().partition(b"range: bytes=")
-        return int(rest.partition(b"-")[0]) if found else 0
+        _, separator, rest = self.request.lower().partition(b"range: bytes=")
+        return int(rest.partition(b"-")[0]) if separator else 0
 
     def http(self, length: int | None = None, *, start: int = 0, total: int = 0) -> None:
         """Send an HTTP header; `length` bytes follow, or an unknown number."""

@@ -27,9 +27,9 @@ USER, PASSWORD, TOKEN = "maria", "s3cret", "t0ken"
 
 
 def check(text: str | bytes) -> None:
-    told = text if isinstance(text, bytes) else text.encode()
+    content = text if isinstance(text, bytes) else text.encode()
     for secret in (USER, PASSWORD, TOKEN):
-        assert secret.encode() not in told, told[-2000:]
+        assert secret.encode() not in content, content[-2000:]
 
 
 def check_files(folder: Path) -> list[Path]:

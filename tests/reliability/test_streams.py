@@ -137,12 +137,12 @@ def test_silence_in_any_form_is_an_error_in_time(stream: bytes, make_clip: MakeC
     ended: dict[str, tuple[float, BaseException | None]] = {}
 
     def attempt(name: str, url: str) -> None:
-        begun, found = time.monotonic(), None
+        begun, raised = time.monotonic(), None
         try:
             read(url, timeout=SILENT_SECONDS)
         except SourceError as error:
-            found = error
-        ended[name] = time.monotonic() - begun, found
+            raised = error
+        ended[name] = time.monotonic() - begun, raised
 
     threads = []
     with ExitStack() as servers, ticking() as ticks:

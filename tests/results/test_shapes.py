@@ -45,13 +45,13 @@ def test_each_face_has_its_own_mask():
     frame, result = scene(heads=TWO_HEADS)
     left, right = result.faces
     middle = round(0.475 * frame.width)
-    for face, own, other in (
+    for face, own_side, other in (
         (left, np.s_[:, :middle], np.s_[:, middle:]),
         (right, np.s_[:, middle:], np.s_[:, :middle]),
     ):
         mask = face.mask(result, "hair")
         assert mask.dtype == np.bool_
-        assert (mask[own] == result.mask("hair")[own]).all()
+        assert (mask[own_side] == result.mask("hair")[own_side]).all()
         assert not mask[other].any()
     everything = left.mask(result) | right.mask(result)
     assert (everything == (result.labels > 0)).all()

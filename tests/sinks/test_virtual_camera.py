@@ -225,8 +225,8 @@ def test_a_real_loopback_device_works() -> None:
         reader = cv2.VideoCapture(node)
         wait(lambda: reader.read()[0])
         for _ in range(10):
-            there, shown = reader.read()
-        assert there
+            has_picture, shown = reader.read()
+        assert has_picture
         assert np.abs(shown[120, 160, ::-1].astype(int) - (200, 60, 40)).max() < 12
         assert sink.is_wanted
         reader.release()

@@ -66,20 +66,20 @@ def test_black_white_and_grey_have_the_standards_values():
 def test_the_last_column_and_row_are_repeated_for_a_larger_picture():
     odd = noise(HEIGHT - 1, WIDTH - 1)
     whole = np.pad(odd, ((0, 1), (0, 1), (0, 0)), mode="edge")
-    ours = converter(ColourTags(matrix=1))
-    for plane, expected in zip(planes(ours.convert(odd)), planes(ours.convert(whole)), strict=True):
+    made = converter(ColourTags(matrix=1))
+    for plane, expected in zip(planes(made.convert(odd)), planes(made.convert(whole)), strict=True):
         np.testing.assert_array_equal(plane, expected)
 
 
 def test_the_result_and_its_tags_equal_swscales(monkeypatch):
     tags = ColourTags(matrix=1)
-    ours, theirs = converter(tags), converter(tags)
-    monkeypatch.setattr(theirs, "_halves", False)
+    by_opencv, by_swscale = converter(tags), converter(tags)
+    monkeypatch.setattr(by_swscale, "_halves", False)
     for plane, expected in zip(
-        planes(ours.convert(noise())), planes(theirs.convert(noise())), strict=True
+        planes(by_opencv.convert(noise())), planes(by_swscale.convert(noise())), strict=True
     ):
         assert np.abs(plane.astype(int) - expected).max() <= 1
-    frame = ours.convert(noise())
+    frame = by_opencv.convert(noise())
     assert (frame.format.name, frame.colorspace, frame.color_range) == ("yuv420p", 1, LIMITED_RANGE)
 
 

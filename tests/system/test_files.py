@@ -143,11 +143,11 @@ def test_readers_never_see_a_partial_file(tmp_path: Path) -> None:
     writers = [threading.Thread(target=write_on) for _ in range(2)]
     for writer in writers:
         writer.start()
-    seen = {final.read_bytes() for _ in range(300)}
+    contents_read = {final.read_bytes() for _ in range(300)}
     stop.set()
     for writer in writers:
         writer.join()
-    assert seen <= set(contents)
+    assert contents_read <= set(contents)
     assert list(tmp_path.iterdir()) == [final]
 
 

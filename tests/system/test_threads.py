@@ -71,7 +71,7 @@ def test_an_encoder_that_is_faster_than_the_network_gets_half(
     codec: str, settings: dict[str, Any], size: tuple[int, int], shared: bool, expected: int
 ) -> None:
     width, height = size
-    found = encoder_threads(
+    threads = encoder_threads(
         CODECS[codec],
         EncodeSettings(**settings),
         width=width,
@@ -79,27 +79,27 @@ def test_an_encoder_that_is_faster_than_the_network_gets_half(
         threads=8,
         shared=shared,
     )
-    assert found == expected
+    assert threads == expected
 
 
 @pytest.fixture
 def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """The threads that decoder and encoder were opened with."""
-    found: dict[str, int] = {}
+    threads: dict[str, int] = {}
     begin = VideoSource._prepare
 
     def prepare(self: VideoSource, container: Any) -> None:
         begin(self, container)
-        found["decode"] = self._video.codec_context.thread_count
+        threads["decode"] = self._video.codec_context.thread_count
 
     def choose(*arguments: Any, **options: Any) -> int:
-        found["encode"] = encoder_threads(*arguments, **options)
-        return found["encode"]
+        threads["encode"] = encoder_threads(*arguments, **options)
+        return threads["encode"]
 
     monkeypatch.setattr(VideoSource, "_prepare", prepare)
     monkeypatch.setattr(rtseg.sinks.video, "encoder_threads", choose)
     with_driver(monkeypatch, works=False)
-    return found
+    return threads
 
 
 def test_video_opens_decoder_and_encoder_with_these_threads(

@@ -96,11 +96,11 @@ def test_the_commands_work_from_check_to_predict(
     assert mask.shape == cv2.imread(str(image)).shape[:2]
     assert mask.max() < len(model.spec.label_set)
 
-    seen = rtseg_image(run / "model.safetensors", image, tmp_path)
-    assert seen.shape == mask.shape
-    assert seen.max() < len(model.spec.label_set)
+    labels = rtseg_image(run / "model.safetensors", image, tmp_path)
+    assert labels.shape == mask.shape
+    assert labels.max() < len(model.spec.label_set)
     if model.spec.view == "frame":  # the whole picture through the net, as `predict` does
-        assert (seen == mask).mean() > 0.9
+        assert (labels == mask).mean() > 0.9
 
 
 def rtseg_image(model: Path, image: Path, folder: Path) -> np.ndarray:
@@ -124,9 +124,9 @@ def test_check_finds_problems(layout_data: Path) -> None:
     shutil.copy(images / "0000.jpg", layout_data / "bdd100k/images/100k/val/0005.jpg")
     bad = np.full((180, 320), 7, np.uint8)
     cv2.imwrite(str(masks / "0004.png"), bad)
-    found = call("check", "bdd-drivable-unet", "--data", layout_data)
-    assert found.exit_code == 3
-    lines = found.output
+    result = call("check", "bdd-drivable-unet", "--data", layout_data)
+    assert result.exit_code == 3
+    lines = result.output
     assert "bdd-drivable-train: 3 of 6 readable, 1 files missing" in lines
     assert "0001.jpg: is not a picture" in lines
     assert "0004.png: holds the label value 7 in 57600 pixels" in lines

@@ -61,11 +61,11 @@ def test_tensorboard_gets_the_scalars(tmp_path: Path) -> None:
     log.close()
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    found = EventAccumulator(str(tmp_path))
-    found.Reload()
-    assert found.Scalars("loss")[0].value == 0.5
-    assert found.Scalars("loss")[0].step == 25
-    assert found.Scalars("F1/skin")[0].value == pytest.approx(0.9)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert events.Scalars("loss")[0].value == 0.5
+    assert events.Scalars("loss")[0].step == 25
+    assert events.Scalars("F1/skin")[0].value == pytest.approx(0.9)
 
 
 def test_without_tensorboard_nothing_happens(

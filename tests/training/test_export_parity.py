@@ -41,11 +41,11 @@ class Trained:
     expected: ProbabilityBatch
 
 
-def views_of(seen: Crops) -> Crops:
+def views_of(crops: Crops) -> Crops:
     """The pictures as they are, mirrored, in less light, and in noise."""
-    noise = np.random.default_rng(0).normal(0, 6, seen.shape)
-    others = (seen[:, :, ::-1], 0.85 * seen, seen + noise)
-    return np.concatenate([seen, *(np.clip(other, 0, 255).astype(np.uint8) for other in others)])
+    noise = np.random.default_rng(0).normal(0, 6, crops.shape)
+    others = (crops[:, :, ::-1], 0.85 * crops, crops + noise)
+    return np.concatenate([crops, *(np.clip(other, 0, 255).astype(np.uint8) for other in others)])
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.recipe)
@@ -74,8 +74,8 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             small = recipe.with_input(case.height, case.width)
             matrix = measured(small, create_model(checkpoint), learnt)
             scale = (checkpoint.spec.input_width, checkpoint.spec.input_height)
-            seen = np.stack([cv2.resize(learnt[i].image, scale) for i in range(len(learnt))])
-            crops = views_of(seen.astype(np.uint8))
+            resized = np.stack([cv2.resize(learnt[i].image, scale) for i in range(len(learnt))])
+            crops = views_of(resized.astype(np.uint8))
             with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as backend:
                 expected = backend.infer(crops)
         finally:
@@ -101,10 +101,10 @@ def test_trained_weights_agree_after_export(
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     session = runtime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
-    found, labels = session.run(None, {"crops": trained.crops})
+    probabilities, labels = session.run(None, {"crops": trained.crops})
     height, width = trained.crops.shape[1:3]
     finished = np.stack([whole_labels(p, height=height, width=width) for p in trained.expected])
-    agreement = label_agreement(found, trained.expected)
+    agreement = label_agreement(probabilities, trained.expected)
     whole = float((labels == finished).mean())
     said = f"{trained.recipe} ({trained.checkpoint.spec.architecture}) {precision}"
     sys.stdout.write(f"\n{said}: cells {agreement:.4%}, pixels {whole:.4%}")

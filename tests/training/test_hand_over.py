@@ -111,9 +111,9 @@ def test_a_freshly_trained_model_segments_a_video(
     assert header["labels"] == list(label_set.names)
     assert read_checkpoint(model).spec.view == case.view
     assert [len(line["faces"]) for line in lines] == [int(case.view == "face")] * FRAMES
-    found = np.load(masks)["labels"]
-    assert found.shape == (FRAMES, *truths[0].shape)
-    for labels, truth in zip(found, truths, strict=True):
+    predicted = np.load(masks)["labels"]
+    assert predicted.shape == (FRAMES, *truths[0].shape)
+    for labels, truth in zip(predicted, truths, strict=True):
         assert (labels == truth).mean() > 0.9
         shown = np.isin(labels, label_set.foreground) & (labels == truth)
         assert shown.sum() > 0.75 * np.isin(truth, label_set.foreground).sum()

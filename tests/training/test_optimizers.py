@@ -114,8 +114,8 @@ def test_a_librarys_weights_are_loaded_into_the_encoder(monkeypatch: pytest.Monk
     said = load_imagenet(model, "deeplab-cut", {})
     assert "ImageNet" in said
     expected = source.state_dict()
-    found = encoder_of(model).state_dict()
-    assert all(torch.equal(expected[name], value) for name, value in found.items())
+    state = encoder_of(model).state_dict()
+    assert all(torch.equal(expected[name], value) for name, value in state.items())
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:

@@ -42,13 +42,13 @@ def test_training_views_are_measured(toy_data: Path, weights: Path) -> None:
     assert "| hair | " in made.output
     assert "of the labels equal FP32's; mean F1 " in made.output
     exported = find_onnx(weights, int8=True)
-    found = exported.quantization
-    assert found is not None
-    assert (found.pictures, found.seed) == (8, 3)
-    assert found.measured_on.startswith("val (")
-    assert found.agreement is not None
-    assert 0.5 < found.agreement <= 1
-    assert f"{found.agreement:.2%}" in made.output
+    quantization = exported.quantization
+    assert quantization is not None
+    assert (quantization.pictures, quantization.seed) == (8, 3)
+    assert quantization.measured_on.startswith("val (")
+    assert quantization.agreement is not None
+    assert 0.5 < quantization.agreement <= 1
+    assert f"{quantization.agreement:.2%}" in made.output
     with open_backend("openvino", model=weights, precision="int8", threads=1) as backend:
         assert backend.precision == "int8"
 

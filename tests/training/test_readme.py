@@ -30,8 +30,8 @@ def test_the_documented_example_trains(tmp_path: Path, monkeypatch: pytest.Monke
             folder = tmp_path / "mine" / split
             write(folder / f"images/{number}.jpg", picture(number))
             write(folder / f"ids/{number}.png", blocks([0, 1]))
-    mine = LabelSet(name="mine", names=("a", "b"), colours=((0, 0, 0), (255, 0, 0)))
-    monkeypatch.setattr(labels, "MINE", mine, raising=False)
+    label_set = LabelSet(name="mine", names=("a", "b"), colours=((0, 0, 0), (255, 0, 0)))
+    monkeypatch.setattr(labels, "MINE", label_set, raising=False)
     data_set, of_recipe = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
     module = ModuleType("training.data.mine")
     monkeypatch.setitem(sys.modules, module.__name__, module)

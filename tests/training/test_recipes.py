@@ -64,14 +64,14 @@ def test_bdds_one_cycle_is_the_published_one() -> None:
 def test_published_figures_are_stated() -> None:
     assert recipe_of("helen-unet").published["parts"] == 0.8116
     assert recipe_of("cihp-deeplabv3plus").published == {"pixel-accuracy": 0.7870}
-    found = [
+    figures = [
         recipe_of(f"bdd-drivable-{net}").published["mean-iou"]
         for net in (
             *("fcn-resnet50", "unet", "pspnet-resnet50"),
             *("deeplabv3plus-resnet50", "segformer-mit-b3"),
         )
     ]
-    assert found == [0.6956, 0.6544, 0.7549, 0.7305, 0.7707]
+    assert figures == [0.6956, 0.6544, 0.7549, 0.7305, 0.7707]
 
 
 @pytest.mark.parametrize("name", RECIPES)

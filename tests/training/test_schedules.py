@@ -24,12 +24,12 @@ def groups(settings: FitSettings, *, done: int = 0, steps: int = TOTAL) -> list[
     """The optimizer's group before each step."""
     moved = optimizer()
     scheduler = make_scheduler(moved, settings, total=TOTAL, per_epoch=PER_EPOCH, done=done)
-    found = []
+    recorded = []
     for _ in range(done, steps):
-        found.append(dict(moved.param_groups[0]))
+        recorded.append(dict(moved.param_groups[0]))
         moved.step()
         scheduler.step()
-    return found
+    return recorded
 
 
 @pytest.mark.parametrize(

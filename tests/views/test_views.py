@@ -130,9 +130,9 @@ def test_cutout_keeps_the_chosen_classes_on_a_colour(invert):
     settings = ViewSettings(view="cutout", classes=("hair",), background="#12ab90", invert=invert)
     picture = render(frame, segmentation, settings)
     hair, rest = inside(segmentation, 10), (segmentation.labels != 10)
-    kept, gone = (inside_of(rest), hair) if invert else (hair, rest)
+    kept, removed = (inside_of(rest), hair) if invert else (hair, rest)
     assert np.array_equal(picture[kept], frame.image[kept])
-    assert (picture[gone] == (0x12, 0xAB, 0x90)).all()
+    assert (picture[removed] == (0x12, 0xAB, 0x90)).all()
 
 
 def inside_of(where):
@@ -146,10 +146,10 @@ def test_cutout_with_alpha_contains_nothing_of_the_removed_part(invert):
     picture = render(frame, segmentation, settings, alpha=True)
     assert picture.shape == (*frame.image.shape[:2], 4)
     hair, rest = inside(segmentation, 10), segmentation.labels != 10
-    kept, gone = (inside_of(rest), hair) if invert else (hair, rest)
+    kept, removed = (inside_of(rest), hair) if invert else (hair, rest)
     assert np.array_equal(picture[kept][:, :3], frame.image[kept])
     assert (picture[kept][:, 3] == 255).all()
-    assert not picture[gone].any()
+    assert not picture[removed].any()
     assert set(np.unique(picture[..., 3])) - {0, 255}, "the edge is not softened"
 
 

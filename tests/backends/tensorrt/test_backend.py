@@ -146,13 +146,13 @@ def test_the_context_is_current_only_inside_calls(one_machine):
 
 
 def test_another_context_is_current_again_afterwards(one_machine):
-    theirs = one_machine.pycuda.Device(1).retain_primary_context()
-    theirs.push()
+    other_context = one_machine.pycuda.Device(1).retain_primary_context()
+    other_context.push()
     with opened() as backend:
         backend.infer(tiny_crops(1))
-        assert stacks(one_machine) == ([theirs], [theirs])
-    assert stacks(one_machine) == ([theirs], [theirs])
-    theirs.pop()
+        assert stacks(one_machine) == ([other_context], [other_context])
+    assert stacks(one_machine) == ([other_context], [other_context])
+    other_context.pop()
 
 
 def test_everything_is_freed_in_order(one_machine):
@@ -326,17 +326,17 @@ def test_an_engine_of_the_other_flavour_is_not_loaded(monkeypatch):
 
 
 def test_it_runs_and_closes_on_any_thread(one_machine):
-    backend, found = opened(), []
+    backend, results = opened(), []
     crops = tiny_crops(2)
 
     def work():
-        found.append(backend.infer(crops))
+        results.append(backend.infer(crops))
         backend.close()
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join(20)
-    np.testing.assert_array_equal(found[0], expected(crops))
+    np.testing.assert_array_equal(results[0], expected(crops))
 
 
 def test_full_memory_has_an_error_of_its_own(monkeypatch):

@@ -534,12 +534,12 @@ def test_waiting_for_the_lock_has_a_time_limit(tmp_path):
 
 def test_engines_can_be_deleted(one_machine, folder):
     kept = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
-    gone = prepare_engine(tiny_onnx("fp32"), RECIPE, parity_check=agreeing)
+    deleted = prepare_engine(tiny_onnx("fp32"), RECIPE, parity_check=agreeing)
     (folder / "mine.txt").write_text("not rtseg's")
     remove_engines(keep=(kept.path,))
     assert [engine.path for engine in list_engines()] == [kept.path]
     kept.read()
-    assert not gone.path.exists()
+    assert not deleted.path.exists()
     remove_engines()
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 

@@ -93,28 +93,33 @@ class Looker:
         if beside is None:
             raise SystemExit("there is no finder network; give one with --finder")
         self.finder = beside
-        spec, own = beside.model, self.labels.model
+        spec, labels_spec = beside.model, self.labels.model
         self.finds = NetworkFinder(min_score=_LEAST, calibration=spec.calibration)
         aspect = spec.input_width / spec.input_height
         schedule = Schedule(every=1, aspect=aspect, stretch=False, fine=False)
         self.follower = FaceFollower(
-            own.label_set,
+            labels_spec.label_set,
             FaceSettings(),
             finder=self.finds,
             schedule=schedule,
-            aspect=own.input_width / own.input_height,
+            aspect=labels_spec.input_width / labels_spec.input_height,
         )
 
     def __call__(self, image: Image) -> list[tuple[Box, float, float, float]]:
         """Box, finder's score, labels' score and the face's height, pixels, of each place."""
         regions = self.follower.schedule.exhaustive(*image.shape[:2])
-        found = self.finds(image, self._infer(self.finder, image), regions=regions)[:_MOST]
-        views = self.follower.examine(found, self._infer(self.labels, image))
+        detections = self.finds(image, self._infer(self.finder, image), regions=regions)[:_MOST]
+        candidates = self.follower.examine(detections, self._infer(self.labels, image))
         return [
-            (seen.box, seen.score, 0.0, seen.box.height)
-            if view is None
-            else (seen.box, seen.score, view.parsed.score, view.parsed.face.height)
-            for seen, view in zip(found, views, strict=True)
+            (detection.box, detection.score, 0.0, detection.box.height)
+            if candidate is None
+            else (
+                detection.box,
+                detection.score,
+                candidate.parsed.score,
+                candidate.parsed.face.height,
+            )
+            for detection, candidate in zip(detections, candidates, strict=True)
         ]
 
     @staticmethod
@@ -122,10 +127,10 @@ class Looker:
         size = backend.model.input_height, backend.model.input_width
 
         def infer(crops: Any) -> Any:
-            seen = np.empty((len(crops), *size, 3), np.uint8)
-            for one, crop in zip(seen, crops, strict=True):
+            pictures = np.empty((len(crops), *size, 3), np.uint8)
+            for one, crop in zip(pictures, crops, strict=True):
                 cut(image, crop, out=one)
-            return list(backend.infer(seen)) if len(crops) else []
+            return list(backend.infer(pictures)) if len(crops) else []
 
         return infer
 

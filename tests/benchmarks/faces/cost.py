@@ -64,17 +64,17 @@ def run(backend: Backend, frames: Sequence[Frame], *, faces: int, smoothing: flo
         meter.restart()
         times.clear()
         before = time.perf_counter()
-        found = len(segmenter(frame).faces)
+        face_count = len(segmenter(frame).faces)
         taken = 1e3 * (time.perf_counter() - before)
         if index < _WARM_UP:
             continue
-        complete += found == faces
+        complete += face_count == faces
         network = 1e3 * meter.seconds
-        if meter.crops > found:
+        if meter.crops > face_count:
             costs.coarse.append(taken)
             costs.coarse_network.append(network)
-            costs.crops.append(meter.crops - found)
-        elif found == faces:
+            costs.crops.append(meter.crops - face_count)
+        elif face_count == faces:
             prepare, finish = (times.percentiles(stage).p50 for stage in ("prepare", "finish"))
             costs.prepare.append(prepare)
             costs.finish.append(finish)
@@ -147,7 +147,7 @@ def measure(backend: Backend, data: Path, *, count: int) -> list[Report]:
                 "coarse pass a frame",
                 "… beyond the network",
             ),
-            rows=[found for found in rows if found is not None],
+            rows=[figures_row for figures_row in rows if figures_row is not None],
             notes=(
                 f"{backend.name} {backend.precision}; p50 over a stream of {FRAMES - _WARM_UP} "
                 f"frames, the least of {repeats} runs a column. Heads: a third of the frame high; "

@@ -86,7 +86,7 @@ def _network_alone(backend: Any, *, min_score: float) -> Detector:
     finder = NetworkFinder(min_score=min_score)
     schedule = Schedule(every=1, aspect=size[1] / size[0], stretch=False, fine=False)
 
-    def found(image: Image) -> list[Box]:
+    def find_boxes(image: Image) -> list[Box]:
         def infer(crops: Any) -> Any:
             pictures = np.empty((len(crops), *size, 3), np.uint8)
             for picture, crop in zip(pictures, crops, strict=True):
@@ -96,7 +96,7 @@ def _network_alone(backend: Any, *, min_score: float) -> Detector:
         regions = schedule.exhaustive(*image.shape[:2])
         return [face.box for face in finder(image, infer, regions=regions)]
 
-    return found
+    return find_boxes
 
 
 def _mediapipe(*, short: bool, min_score: float, python: str) -> Detector:
@@ -109,7 +109,7 @@ def _mediapipe(*, short: bool, min_score: float, python: str) -> Detector:
         stderr=subprocess.DEVNULL,
     )
 
-    def found(image: Image) -> list[Box]:
+    def find_boxes(image: Image) -> list[Box]:
         assert child.stdin is not None
         assert child.stdout is not None
         child.stdin.write(np.array(image.shape[:2], np.int32).tobytes())
@@ -124,4 +124,4 @@ def _mediapipe(*, short: bool, min_score: float, python: str) -> Detector:
             if right > left and bottom > top
         ]
 
-    return found
+    return find_boxes

@@ -69,14 +69,14 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
     )
 
 
-def _watch_crops(segmenter: Segmenter, seen: list[Crop]) -> None:
+def _watch_crops(segmenter: Segmenter, crops: list[Crop]) -> None:
     """Note the crop of the largest face of every frame."""
     follower = segmenter._stream.follower
     step = follower.step
 
     def noting(*args: Any, **options: Any) -> tuple[TrackedFace, ...]:
         faces = step(*args, **options)
-        seen.extend(face.crop for face in faces[:1])
+        crops.extend(face.crop for face in faces[:1])
         return faces
 
     follower.step = noting  # type: ignore[method-assign]

@@ -30,22 +30,22 @@ def is_hit(segmentation: Segmentation, truth: LabelMap) -> bool:
     Hair is left out: what of it belongs to a head under a hat is a question of labels.
     """
     ids = list(segmentation.label_set.face)
-    found, wanted = np.isin(segmentation.labels, ids), np.isin(truth, ids)
-    either = np.count_nonzero(found | wanted)
-    return bool(segmentation.faces and np.count_nonzero(found & wanted) >= HIT * either)
+    predicted, expected = np.isin(segmentation.labels, ids), np.isin(truth, ids)
+    either = np.count_nonzero(predicted | expected)
+    return bool(segmentation.faces and np.count_nonzero(predicted & expected) >= HIT * either)
 
 
 def hits(backend: Backend, data: Path, *, share: float, seed: int) -> list[bool]:
     """Whether the head of one stream is found, frame by frame."""
     segmenter = Segmenter(backend=backend)
     scene = wandering(data, share=share, seed=seed, noise=_SENSOR_NOISE)
-    found = []
+    results = []
     for index in range(FRAMES):
         frame, labels = scene(index)
         if head_box(labels) is None:
             break
-        found.append(is_hit(segmenter(frame), labels))
-    return found
+        results.append(is_hit(segmenter(frame), labels))
+    return results
 
 
 def panned(image: Image) -> Iterator[Frame]:

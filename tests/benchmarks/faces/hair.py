@@ -66,21 +66,23 @@ def long_haired(sample: Sample, *, lengths: float = 1.2) -> tuple[Image, npt.NDA
 
 
 def _ends_at_crop(
-    face: TrackedFace, found: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]
+    face: TrackedFace, predicted: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]
 ) -> tuple[int, int]:
     """Pixels just beyond the crop's edges where true hair goes on from found hair: those where
     what was found ends, and all of them."""
     box = face.crop.box
     reach = max(3, round(box.height / 48))
     ended = total = 0
-    left, right = max(0, round(box.left)), min(found.shape[1], round(box.right))
+    left, right = max(0, round(box.left)), min(predicted.shape[1], round(box.right))
     for row, step in ((round(box.bottom), 1), (round(box.top) - 1, -1)):
         inside, beyond = row - step * reach, row + step * reach
-        if not (0 <= inside < found.shape[0] and 0 <= beyond < found.shape[0]):
+        if not (0 <= inside < predicted.shape[0] and 0 <= beyond < predicted.shape[0]):
             continue
-        goes_on = found[inside, left:right] & truth[inside, left:right] & truth[beyond, left:right]
+        goes_on = (
+            predicted[inside, left:right] & truth[inside, left:right] & truth[beyond, left:right]
+        )
         total += int(np.count_nonzero(goes_on))
-        ended += int(np.count_nonzero(goes_on & ~found[beyond, left:right]))
+        ended += int(np.count_nonzero(goes_on & ~predicted[beyond, left:right]))
     return ended, total
 
 
@@ -121,7 +123,7 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
 def _row(backend: Backend, samples: list[Sample]) -> list[Cell]:
     overlaps, ended, total = [], 0, 0
     segmenter = Segmenter(backend=backend, smoothing=0.0)
-    seen: list[TrackedFace] = []
+    tracked: list[TrackedFace] = []
     follow = segmenter._new_follower
 
     def watched() -> object:
@@ -130,7 +132,7 @@ def _row(backend: Backend, samples: list[Sample]) -> list[Cell]:
 
         def noting(*args: object, **options: object) -> tuple[TrackedFace, ...]:
             faces = step(*args, **options)  # type: ignore[arg-type]
-            seen[:] = faces[:1]
+            tracked[:] = faces[:1]
             return faces
 
         follower.step = noting  # type: ignore[method-assign, assignment]
@@ -142,9 +144,11 @@ def _row(backend: Backend, samples: list[Sample]) -> list[Cell]:
         result = segmenter(frame)
         if not result.faces:
             continue
-        found = np.isin(result.labels, result.label_set.hair)
-        overlaps.append(np.count_nonzero(found & truth) / max(1, np.count_nonzero(found | truth)))
-        early, edge = _ends_at_crop(seen[0], found, truth)
+        predicted = np.isin(result.labels, result.label_set.hair)
+        overlaps.append(
+            np.count_nonzero(predicted & truth) / max(1, np.count_nonzero(predicted | truth))
+        )
+        early, edge = _ends_at_crop(tracked[0], predicted, truth)
         ended, total = ended + early, total + edge
     return [
         f"{len(overlaps)} of {len(samples)}",

@@ -34,8 +34,8 @@ def main() -> None:
         pixels = sys.stdin.buffer.read(height * width * 3)
         image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
         boxes = []
-        for seen in solution.process(image).detections or []:
-            part = seen.location_data.relative_bounding_box
+        for detection in solution.process(image).detections or []:
+            part = detection.location_data.relative_bounding_box
             left, top = part.xmin * width, part.ymin * height
             boxes.append([left, top, left + part.width * width, top + part.height * height])
         sys.stdout.write(json.dumps(boxes) + "\n")

@@ -162,7 +162,7 @@ def measure(
     """Every column that is asked for."""
     result = _Told()
 
-    def found(image: Image, truth: Box) -> tuple[bool, int]:
+    def find_face(image: Image, truth: Box) -> tuple[bool, int]:
         boxes = find(image)
         return any(box.overlap(truth) >= hit for box in boxes), len(boxes)
 
@@ -173,7 +173,7 @@ def measure(
         for photo in list(portraits(data, kind))[:count]:
             assert photo.truth is not None
             before = time.perf_counter()
-            is_hit, number = found(photo.image, photo.truth)
+            is_hit, number = find_face(photo.image, photo.truth)
             seconds.append(time.perf_counter() - before)
             missed.add(not is_hit)
             more.add(number > 1)
@@ -187,7 +187,7 @@ def measure(
             for index, bust in enumerate(people[: min(count, _TURNED)]):
                 photo = photo_of(bust, turn if index % 2 else -turn)
                 assert photo.truth is not None
-                hits.add(found(photo.image, photo.truth)[0])
+                hits.add(find_face(photo.image, photo.truth)[0])
             result[f"turned by {turn}: found"] = str(hits)
     if "composites" in only:
         for share in SHARES:

@@ -61,11 +61,13 @@ class Sprite:
         x1, y1 = min(image.shape[1], left + width), min(image.shape[0], top + height)
         if x1 <= x0 or y1 <= y0:
             return
-        here, own = np.s_[y0:y1, x0:x1], np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
-        through = image[here] * (255 - self.cover[own]).astype(np.uint16)
+        in_frame, in_layer = np.s_[y0:y1, x0:x1], np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
+        through = image[in_frame] * (255 - self.cover[in_layer]).astype(np.uint16)
         under = ((through + 127) // 255).astype(np.uint8)
-        image[here] = cv2.add(under, np.ascontiguousarray(self.colour[own]))
-        np.copyto(labels[here], self.labels[own], where=self.labels[own] != _UNTOUCHED)
+        image[in_frame] = cv2.add(under, np.ascontiguousarray(self.colour[in_layer]))
+        np.copyto(
+            labels[in_frame], self.labels[in_layer], where=self.labels[in_layer] != _UNTOUCHED
+        )
 
     def with_image(self, colour: Image) -> Sprite:
         """The same head with other colours."""

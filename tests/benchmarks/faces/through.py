@@ -69,13 +69,13 @@ def measure(
 ) -> tuple[Matrix, Matrix, int, int]:
     """The two confusion matrices, and in how many of how many photos a face was found."""
     matrices = [np.zeros((_CLASSES, _CLASSES), np.int64) for _ in range(2)]
-    found = total = 0
+    found_count = total = 0
     for sample in photos(data, split, count=count):
         total += 1
         result = faces(sample.image)
         if not result.faces:
             continue
-        found += 1
+        found_count += 1
         nothing = np.zeros_like(sample.labels)
         counted = near(without_sets(sample.labels, nothing, sets=sample.sets)[0])
         for matrix, labels in zip(
@@ -86,7 +86,7 @@ def measure(
                 truth, predicted = without_sets(truth, predicted, sets=sample.sets)
             truth = np.where(counted, truth, IGNORED).astype(np.uint8)
             matrix += confusion_matrix(truth, predicted, classes=_CLASSES)
-    return matrices[0], matrices[1], found, total
+    return matrices[0], matrices[1], found_count, total
 
 
 def _whole(whole: Segmenter, image: Image) -> LabelMap:
@@ -123,7 +123,9 @@ def _print(
     groups = {name: FACE_PARTS.groups[name] for name in ("brows", "eyes", "lips", "parts", "ears")}
     for name in SETS:
         split = f"{name}-{options.split}"
-        one, other, found, total = measure(whole, faces, options.data, split, count=options.count)
+        one, other, found_count, total = measure(
+            whole, faces, options.data, split, count=options.count
+        )
         rows = [
             [
                 label,
@@ -135,7 +137,9 @@ def _print(
         ]
         means = [mean_of([f1_of(matrix, ids) for ids in names.values()]) for matrix in (one, other)]
         rows.append(["mean", *map(share, means), f"{means[1] - means[0]:+.4f}"])
-        click.echo(f"{split}: a face found in {found} of {total} photos ({backend.precision})\n")
+        click.echo(
+            f"{split}: a face found in {found_count} of {total} photos ({backend.precision})\n"
+        )
         click.echo(table(["class", "whole picture", "rtseg", "difference"], rows))
 
 

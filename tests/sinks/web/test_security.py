@@ -38,9 +38,9 @@ def test_a_token_opens_every_path_in_three_ways() -> None:
         assert "HttpOnly" in cookie
         assert "SameSite=Lax" in cookie
         assert TOKEN not in cookie
-        mine = {"Cookie": cookie.partition(";")[0]}
+        cookie_header = {"Cookie": cookie.partition(";")[0]}
         for path in ("/", "/stats"):
-            status, headers, body = page.ask(path, headers=mine)
+            status, headers, body = page.ask(path, headers=cookie_header)
             assert status == 200
             assert headers["Cache-Control"] == "no-store"
             assert TOKEN.encode() not in body
@@ -191,8 +191,8 @@ def test_half_open_connections_are_closed_and_memory_does_not_grow(
                         connection.sendall(start)
                     except OSError:
                         continue
-            gone = sum(_is_closed(connection) for connection in held)
-            assert gone == 200, start
+            closed = sum(_is_closed(connection) for connection in held)
+            assert closed == 200, start
             for connection in held:
                 connection.close()
             assert page.ask("/healthz")[0] == 200

@@ -91,10 +91,10 @@ def test_full_augmentation_ignores_pixels_outside_the_picture() -> None:
     views = PictureViews(
         Drawn((halves(4, 5),)), height=32, width=32, fit="stretch", augmentation="full"
     )
-    seen = [views[index] for index in range(40)]
-    assert {tuple(np.unique(labels)) for _, labels in seen} >= {(4, 5, IGNORED)}
-    assert all(set(np.unique(labels)) <= {4, 5, IGNORED} for _, labels in seen)
-    assert len({image.tobytes() for image, _ in seen}) > 30
+    drawn = [views[index] for index in range(40)]
+    assert {tuple(np.unique(labels)) for _, labels in drawn} >= {(4, 5, IGNORED)}
+    assert all(set(np.unique(labels)) <= {4, 5, IGNORED} for _, labels in drawn)
+    assert len({image.tobytes() for image, _ in drawn}) > 30
 
 
 def test_letterbox_keeps_the_shape_and_ignores_the_padding() -> None:

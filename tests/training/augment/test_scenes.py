@@ -93,7 +93,7 @@ def test_displaced_labels_are_corrected_in_every_view():
     image, labels = draw_face()
     labels = np.roll(labels, (6, 6), (0, 1))
     gaps: dict[float, list[float]] = {0.0: [], 6.0: []}
-    for offset, found in gaps.items():
+    for offset, measured in gaps.items():
         views = FaceViews(
             [Sample(name="a", image=image, labels=labels, label_offset=offset)],
             [np.full((120, 160, 3), 90, np.uint8)],
@@ -112,7 +112,7 @@ def test_displaced_labels_are_corrected_in_every_view():
             view, target = views[index]
             yellow = np.abs(view.astype(int) - HELEN.colours[6]).max(axis=2) < 40
             if (target == 6).sum() > 300:
-                found.append(np.nonzero(target == 6)[0].mean() - np.nonzero(yellow)[0].mean())
+                measured.append(np.nonzero(target == 6)[0].mean() - np.nonzero(yellow)[0].mean())
     assert np.abs(gaps[6.0]).max() < 1.2
     assert np.mean(gaps[6.0]) == pytest.approx(0, abs=0.4)
     assert np.abs(gaps[0.0]).max() > 3
@@ -153,7 +153,7 @@ def test_a_mirrored_picture_is_centred_on_the_same_head():
     )
     places = []
     for index in range(30):
-        _, seen = views._placed(
+        _, target = views._placed(
             image,
             labels,
             np.random.default_rng(index),
@@ -161,7 +161,7 @@ def test_a_mirrored_picture_is_centred_on_the_same_head():
             scale=0.6,
             label_offset=0,
         )
-        places.append(np.nonzero(seen == 6)[1].mean() - 128)
+        places.append(np.nonzero(target == 6)[1].mean() - 128)
     # at most 13% of the view away from its middle, and 8 degrees of roll
     assert max(np.abs(places)) < 0.13 * 256 + 8
 
@@ -206,9 +206,9 @@ def test_partial_pictures_keep_their_sets():
         seed=0,
         partial=[Sample(name="p", image=image, labels=coarse)],
     )
-    _, seen = views[0]
-    assert (seen == FIRST_SET).any()
-    assert not (seen == 1).any()
+    _, target = views[0]
+    assert (target == FIRST_SET).any()
+    assert not (target == 1).any()
 
 
 def test_bad_settings_are_rejected():

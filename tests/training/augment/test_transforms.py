@@ -107,10 +107,10 @@ def test_a_sharp_warp_blurs_less():
 
 def test_shade_is_smooth_and_keeps_the_hue():
     image = np.full((128, 128, 3), (100, 80, 60), np.uint8)
-    found = shaded(image, np.random.default_rng(1)).astype(float)
-    assert np.ptp(found[:, :, 0]) > 15
-    assert max(np.abs(np.diff(found, axis=axis)).max() for axis in (0, 1)) < 12
-    np.testing.assert_allclose(found[:, :, 1] / found[:, :, 0], 0.8, atol=0.03)
+    result = shaded(image, np.random.default_rng(1)).astype(float)
+    assert np.ptp(result[:, :, 0]) > 15
+    assert max(np.abs(np.diff(result, axis=axis)).max() for axis in (0, 1)) < 12
+    np.testing.assert_allclose(result[:, :, 1] / result[:, :, 0], 0.8, atol=0.03)
 
 
 def test_warping_creates_no_ids_and_marks_the_outside():

@@ -22,11 +22,11 @@ class ByColour:
 
     def probabilities(self, images: Sequence[Image]) -> list[np.ndarray]:
         palette = np.array(HELEN.colours, np.int32)
-        found = []
+        maps = []
         for image in images:
             near = np.abs(image[:, :, None].astype(np.int32) - palette).sum(3) < 20
-            found.append(near.astype(np.float32).transpose(2, 0, 1))
-        return found
+            maps.append(near.astype(np.float32).transpose(2, 0, 1))
+        return maps
 
 
 def test_only_other_heads_with_parts_are_marked():

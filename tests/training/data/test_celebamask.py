@@ -130,6 +130,6 @@ def test_faulty_files_are_named(root: Path) -> None:
 
 def test_files_of_unknown_parts_are_reported(root: Path) -> None:
     stray = write(root / "CelebAMask-HQ-mask-anno" / "0" / "00000_beard.png", mask(WHOLE, WHOLE))
-    found = CelebAMask(root=root, split="train").unexpected()
-    assert found[0] == str(stray)
-    assert "4790: the masks are empty" in found
+    reported = CelebAMask(root=root, split="train").unexpected()
+    assert reported[0] == str(stray)
+    assert "4790: the masks are empty" in reported

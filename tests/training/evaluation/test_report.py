@@ -34,15 +34,15 @@ MATRIX = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]], np.int64)
 
 
 def test_scores_equal_values_computed_by_hand() -> None:
-    found = scores(MATRIX, ABC)
-    assert found["pixel-accuracy"] == pytest.approx(11 / 14)
-    assert found["a"] == pytest.approx(16 / 19)
-    assert found["b"] == pytest.approx(6 / 9)
-    assert np.isnan(found["c"])
-    assert found["bc"] == pytest.approx(6 / 9)
-    assert found["mean-iou"] == pytest.approx((8 / 11 + 3 / 6) / 2)  # absent classes do not count
-    assert found["mean-f1"] == pytest.approx((16 / 19 + 6 / 9) / 2)
-    assert found["foreground-f1"] == pytest.approx(6 / 9)
+    metrics = scores(MATRIX, ABC)
+    assert metrics["pixel-accuracy"] == pytest.approx(11 / 14)
+    assert metrics["a"] == pytest.approx(16 / 19)
+    assert metrics["b"] == pytest.approx(6 / 9)
+    assert np.isnan(metrics["c"])
+    assert metrics["bc"] == pytest.approx(6 / 9)
+    assert metrics["mean-iou"] == pytest.approx((8 / 11 + 3 / 6) / 2)  # absent classes do not count
+    assert metrics["mean-f1"] == pytest.approx((16 / 19 + 6 / 9) / 2)
+    assert metrics["foreground-f1"] == pytest.approx(6 / 9)
 
 
 def test_the_table_shows_ours_beside_the_published_figure() -> None:
@@ -60,10 +60,10 @@ def test_helens_groups_pool_ids() -> None:
     matrix[4, 5] = 10  # the wrong eye is still an eye
     matrix[5, 5] = 30
     matrix[4, 4] = 20
-    found = scores(matrix, HELEN)
-    assert found["eyes"] == 1.0
-    assert found["left-eye"] == pytest.approx(40 / 50)
-    assert found["parts"] == 1.0
+    metrics = scores(matrix, HELEN)
+    assert metrics["eyes"] == 1.0
+    assert metrics["left-eye"] == pytest.approx(40 / 50)
+    assert metrics["parts"] == 1.0
 
 
 class Two:

@@ -91,17 +91,17 @@ def test_a_missed_face_is_not_a_detection():
 
 def test_tables_and_a_diagram_are_written(tmp_path):
     scores, is_face = drawn(400)
-    found = Calibrated(
+    calibrated = Calibrated(
         calibration=(SCALE, SHIFT),
         scores=scores,
         is_face=is_face,
         findings=[("Composites", finding([0.9, 0.3, 0.0], [0.6], empty=[0.2, 0.8]))],
     )
-    text = found.markdown()
+    text = calibrated.markdown()
     # 0.9 stays above a half, 0.3 does not; 0.6 is one false face in ten views
     assert "| 0.5 | 0.333 | 0.100 | 0.500 |" in text
     pytest.importorskip("matplotlib")
-    draw_diagram(found, tmp_path / "diagram.png")
+    draw_diagram(calibrated, tmp_path / "diagram.png")
     assert (tmp_path / "diagram.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -40,12 +40,12 @@ def test_minimising_the_loss_finds_the_faces():
         optimizer.step()
     maps = torch.softmax(logits.detach(), 1)[0].permute(1, 2, 0).numpy()
     whole = Crop(box=Box(left=0, top=0, right=WIDTH, bottom=HEIGHT))
-    found = sorted(read_centres(maps, whole, min_score=0.5), key=lambda one: one.box.left)
-    assert len(found) == 2
-    for face, wanted in zip(found, faces, strict=True):
+    detections = sorted(read_centres(maps, whole, min_score=0.5), key=lambda one: one.box.left)
+    assert len(detections) == 2
+    for face, wanted in zip(detections, faces, strict=True):
         assert np.allclose(face.box.centre, (wanted.x, wanted.y), atol=1.0)
         assert abs((face.roll_degrees - wanted.roll_degrees + 180) % 360 - 180) < 6
-    assert np.allclose(found[1].head.height, 1.45 * 16, rtol=0.1)
+    assert np.allclose(detections[1].head.height, 1.45 * 16, rtol=0.1)
 
 
 def test_uncounted_cells_have_no_gradient():

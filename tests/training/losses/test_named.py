@@ -156,9 +156,9 @@ def test_image_weights_make_classes_equal_within_each_picture() -> None:
 def test_class_weights_are_inverse_frequencies(
     shares: Sequence[float], weights: Sequence[float]
 ) -> None:
-    found = class_weights(shares)
-    assert found.tolist() == pytest.approx(weights)
-    assert float((found * torch.tensor(shares)).sum()) == pytest.approx(1)
+    computed = class_weights(shares)
+    assert computed.tolist() == pytest.approx(weights)
+    assert float((computed * torch.tensor(shares)).sum()) == pytest.approx(1)
 
 
 def test_options_of_our_own_losses_matter() -> None:

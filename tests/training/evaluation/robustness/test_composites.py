@@ -30,9 +30,9 @@ GREEN = np.zeros((40, 60, 3), np.uint8) + np.array([20, 120, 20], np.uint8)
 
 def head() -> Head:
     image, labels = draw_face()
-    found = head_of(Sample(name="a", image=image, labels=labels), HELEN)
-    assert found is not None
-    return found
+    located = head_of(Sample(name="a", image=image, labels=labels), HELEN)
+    assert located is not None
+    return located
 
 
 def painter() -> ViewPainter:
@@ -108,13 +108,13 @@ def test_the_coarse_pass_covers_the_whole_frame() -> None:
 
 def by_colour(images: Sequence[Image]) -> list[LabelMap]:
     colours = np.array([(20, 120, 20), (30, 60, 90), *HELEN.colours[1:]], np.int32)
-    found = []
+    label_maps = []
     for image in images:
         small = image[::2, ::2]
         far = ((small[:, :, None].astype(np.int32) - colours) ** 2).sum(3)
         ids = np.maximum(far.argmin(2) - 1, 0).astype(np.uint8)
-        found.append(ids.repeat(2, 0).repeat(2, 1))
-    return found
+        label_maps.append(ids.repeat(2, 0).repeat(2, 1))
+    return label_maps
 
 
 def blind(images: Sequence[Image]) -> list[LabelMap]:

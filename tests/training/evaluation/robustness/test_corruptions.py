@@ -42,8 +42,8 @@ class Faces:
 
 
 def of(name: str, strength: str = "") -> Corruption:
-    (found,) = [c for c in CORRUPTIONS if c.name == name and strength in c.strength]
-    return found
+    (corruption,) = [c for c in CORRUPTIONS if c.name == name and strength in c.strength]
+    return corruption
 
 
 def changed(name: str, strength: str = "", *, seed: int = 0) -> Sample:

@@ -16,19 +16,19 @@ PICTURES = [RNG.integers(0, 256, (60, 80, 3)).astype(np.uint8) for _ in range(3)
 
 
 def test_shares_count_labelled_pixels_and_printed_masks_separately() -> None:
-    seen: list[Image] = []
+    pictures: list[Image] = []
 
     def a_tenth(images: Sequence[Image]) -> list[LabelMap]:
         """A tenth of every crop but every fourth's, which is hair all over."""
-        found = []
+        label_maps = []
         for image in images:
             labels = np.zeros(image.shape[:2], np.uint8)
             labels[: image.shape[0] // 8] = 1
-            if len(seen) % 4 == 3:
+            if len(pictures) % 4 == 3:
                 labels[:] = 10
-            seen.append(image)
-            found.append(labels)
-        return found
+            pictures.append(image)
+            label_maps.append(labels)
+        return label_maps
 
     scores = {s.kind: s for s in measure_no_face(a_tenth, PICTURES, HELEN, count=4)}
     assert list(scores) == ["all", *KINDS, PRINTED]
@@ -38,8 +38,8 @@ def test_shares_count_labelled_pixels_and_printed_masks_separately() -> None:
         assert score.median == 1 / 8
         assert score.mean == pytest.approx((3 / 8 + 1) / 4)
         assert score.largest == 1
-    assert all(image.shape == (256, 256, 3) for image in seen)
-    assert len({image.tobytes() for image in seen}) == len(seen)
+    assert all(image.shape == (256, 256, 3) for image in pictures)
+    assert len({image.tobytes() for image in pictures}) == len(pictures)
 
 
 def test_crops_are_reproducible_and_kinds_differ() -> None:

@@ -37,23 +37,27 @@ HELEN_IDS = np.array([0, 1, 10, 6, 4, 8], np.uint8)
 
 
 def test_brows_are_hair_and_both_lips_are_mouth() -> None:
-    found = {n: FASSEG.names[i] for n, i in zip(HELEN.names, to_fasseg(HELEN), strict=True)}
-    assert found["left-brow"] == found["right-brow"] == found["hair"] == "hair"
-    assert {found[n] for n in ("upper-lip", "inner-mouth", "lower-lip")} == {"mouth"}
-    assert found["left-eye"] == found["right-eye"] == "eyes"
-    assert (found["skin"], found["nose"], found["background"]) == ("skin", "nose", "background")
+    converted = {n: FASSEG.names[i] for n, i in zip(HELEN.names, to_fasseg(HELEN), strict=True)}
+    assert converted["left-brow"] == converted["right-brow"] == converted["hair"] == "hair"
+    assert {converted[n] for n in ("upper-lip", "inner-mouth", "lower-lip")} == {"mouth"}
+    assert converted["left-eye"] == converted["right-eye"] == "eyes"
+    assert (converted["skin"], converted["nose"], converted["background"]) == (
+        "skin",
+        "nose",
+        "background",
+    )
 
 
 def test_scores_are_ordered_by_yaw_and_ignore_padding() -> None:
     def mistaken_at_90(images: Sequence[Image]) -> list[LabelMap]:
-        found = []
+        label_maps = []
         for image in images:
             assert image.shape == (256, 256, 3)
             labels = HELEN_IDS[np.minimum(image[:, :, 0], 5)]  # bands are 114: mouth
             if (image[:, :, 1] == 200).any():
                 labels[labels == 6] = 1  # noses become skin
-            found.append(labels)
-        return found
+            label_maps.append(labels)
+        return label_maps
 
     scores = {s.yaw: s for s in measure_profiles(mistaken_at_90, HELEN, Photos())}
     assert list(scores) == ["-60", "0", "+90", "all"]
