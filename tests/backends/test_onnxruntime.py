@@ -80,7 +80,7 @@ def test_a_gpu_that_the_installation_cannot_use_is_refused(providers, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("found", "device"),
+    ("available", "device"),
     [(("CUDA", "CPU"), "cuda"), (("Dml", "CPU"), "directml"), (("CoreML", "CPU"), "coreml")],
 )
 def test_the_fastest_provider_is_used_in_batches(providers, monkeypatch, available, device):
