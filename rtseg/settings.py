@@ -193,7 +193,7 @@ class ReadSettings(Settings):
     """How inputs are read."""
 
     start: float | None = setting(
-        None, "begin at this many seconds, or at a time as 00:01:02.5", low=0.0
+        None, "begin at this many seconds, or at a time such as 00:01:02.5", low=0.0
     )
     end: float | None = setting(None, "stop at this many seconds, or at a time", low=0.0)
     timeout: float = setting(10.0, "seconds to wait for an input that sends nothing", low=0.1)
@@ -296,7 +296,7 @@ class WebSettings(Settings):
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
             raise SettingError(
                 f"`token`: has {len(self.token)} characters; allowed: {SHORTEST_TOKEN} or more, "
-                "because anybody may guess"
+                "because a short one can be guessed"
             )
         if (self.ssl_cert is None) != (self.ssl_key is None):
             raise SettingError("`ssl_cert` and `ssl_key` belong together; give both, or neither")

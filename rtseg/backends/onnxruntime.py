@@ -95,7 +95,11 @@ class OnnxRuntimeBackend(Backend):
         """Choose the file to run; return it with its precision and the reason."""
         file_precision, is_requested = exported.precision, precision != "auto"
         if file_precision == "int8":
-            return exported.data, file_precision, "asked for" if is_requested else "so is the file"
+            return (
+                exported.data,
+                file_precision,
+                "as requested" if is_requested else "the file's precision",
+            )
         allowed = ("fp32",) if self._provider == _CPU else ("fp32", "fp16")
         if is_requested and precision not in allowed:
             raise SettingError(
@@ -108,14 +112,18 @@ class OnnxRuntimeBackend(Backend):
         ):
             # On a processor, casting to FP16 and back would take twice as long.
             if is_requested or find_spec("onnx") is not None:
-                return widen(data), "fp32", "asked for" if is_requested else "the processor's own"
-            return data, file_precision, "so is the file; faster in fp32: pip install onnx"
+                return (
+                    widen(data),
+                    "fp32",
+                    "as requested" if is_requested else "the processor's own",
+                )
+            return data, file_precision, "the file's precision; faster in fp32: pip install onnx"
         if is_requested and precision != file_precision:
             raise SettingError(
                 f"precision {precision!r}: this model is in {file_precision}; "
                 f"`rtseg engine export --precision {precision}` converts it"
             )
-        return data, file_precision, "asked for" if is_requested else "so is the file"
+        return data, file_precision, "as requested" if is_requested else "the file's precision"
 
     def _choose(self, quantized: Any) -> str:
         """Switch to the quantised model if it is faster; return the reason either way."""

@@ -100,14 +100,14 @@ class OpenVinoBackend(Backend):
         cache: Path | None,
     ) -> None:
         """Compile the model; return the precision and the reason for it."""
-        why = "OpenVINO's own choice" if precision == "auto" else "asked for"
+        why = "OpenVINO's own choice" if precision == "auto" else "as requested"
         try:
             core = openvino.Core()
             capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             options = _options(precision, capabilities, self.threads, cache)
             self._compiled: _Compiled | None = _Compiled(openvino, core, exported, options)
             if exported.precision == "int8" and precision == "auto":
-                why = "so is the file"
+                why = "the file's precision"
             elif quantized is not None and precision == "auto":
                 why = self._choose(_Compiled(openvino, core, quantized, options))
             self.device = f"cpu ({core.get_property('CPU', 'FULL_DEVICE_NAME').strip()})"

@@ -190,7 +190,7 @@ def _summarise(
         parts.append(f"{len(failures)} failed")
     left = len(jobs) - done - skipped - len(failures)
     if left:
-        parts.append(f"{left} left; --resume goes on with them")
+        parts.append(f"{left} left; --resume continues with them")
     click.echo(", ".join(parts), err=True)
     for job, reason, _code in failures:
         click.echo(f"  failed: {shown(job.source)}: {reason}", err=True)

@@ -29,7 +29,7 @@ def colour_problem(video: VideoStream, picture: VideoFrame, *, path: Path | None
     if dolby is not None and not dolby.has_base:
         return (
             f"it is Dolby Vision profile {dolby.profile}, whose colours only a Dolby decoder "
-            "knows; profiles 7 and 8, HDR10, HLG and SDR can be read; have the device or a "
-            "converter make it one of them"
+            "can convert; profiles 7 and 8, HDR10, HLG and SDR can be read; convert it to one "
+            "of these"
         )
     return unreadable_colour(colour_tags(picture))

@@ -42,7 +42,7 @@ def check_hardware_encoder(encoder: str, *, instead: str) -> None:
             context.time_base = Fraction(1, _PROBE_RATE)
             context.open()
         except (av.error.FFmpegError, LookupError, ValueError) as error:
-            problem = f"the GPU or its driver does not encode that ({error})"
+            problem = f"the GPU or its driver cannot encode this codec ({error})"
     if problem is not None:
         raise BackendError(
             f"codec {encoder}: {problem}; it needs an NVIDIA GPU with an encoder, {instead} runs "
@@ -70,12 +70,12 @@ def hardware_decoder(decoding: HardwareDecoding, *, name: str) -> HWAccel | None
         try:
             HWAccel("cuda").create(av.Codec("h264", "r"))
         except (av.error.FFmpegError, RuntimeError, NotImplementedError) as error:
-            problem = f"the GPU or its driver does not decode video ({error})"
+            problem = f"the GPU or its driver cannot decode this video ({error})"
     if problem is None:
         return HWAccel("cuda", allow_software_fallback=decoding == "auto")
     if decoding == "cuda":
         raise BackendError(
-            f"hardware decoding: {problem}; it needs an NVIDIA GPU, `off` and `auto` do not"
+            f"hardware decoding: {problem}; it needs an NVIDIA GPU, which `off` and `auto` do not"
         )
     _log.info("%s: decoding on the processor: %s", name, problem)
     return None

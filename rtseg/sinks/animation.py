@@ -103,7 +103,7 @@ class AnimationSink(Sink):
         if picture.shape[1::-1] != self._size:
             raise SinkError(
                 f"{self._output}: a picture of {picture.shape[1]}x{picture.shape[0]} in an "
-                f"animation of {self._size[0]}x{self._size[1]}; all must be of one size"
+                f"animation of {self._size[0]}x{self._size[1]}; all must have the same size"
             )
         self._part.check()
         if self._frames == 0:

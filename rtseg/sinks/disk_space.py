@@ -52,7 +52,7 @@ class DiskSpace:
         is_there = part is not None and part.exists()
         if not self._folder.exists() or (self._was_there and not is_there):
             raise SinkError(
-                f"{self._output}: was removed while it was written; what was in it is lost"
+                f"{self._output}: was removed while it was written; its content is lost"
             )
         self._was_there = is_there
         free = shutil.disk_usage(self._folder).free

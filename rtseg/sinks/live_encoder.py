@@ -118,7 +118,7 @@ class LiveEncoder:
         if (width, height) != self._size:
             raise SinkError(
                 f"a picture of {width}x{height} in a live stream of "
-                f"{self._size[0]}x{self._size[1]}; all must be of one size"
+                f"{self._size[0]}x{self._size[1]}; all must have the same size"
             )
         ticks = round(seconds / TIME_BASE)
         if self._last_ticks is not None and ticks <= self._last_ticks:

@@ -219,14 +219,14 @@ class StreamSink(Sink):
             self._is_up = True
             if self._was_connected:
                 self.reconnects += 1
-                _log.warning("%s: is back", self._name)
+                _log.warning("%s: reconnected", self._name)
             self._was_connected = True
         if link.over is not None:
             self._lose(link.over)
         elif not link.is_connected and time.monotonic() > self._connect_by:
             self._lose(Report(state="failed", reason=f"did not answer in {CONNECT_SECONDS:g} s"))
         elif link.is_connected and link.stalled_seconds > self._stall_seconds:
-            reason = f"took nothing for {self._stall_seconds:g} s"
+            reason = f"accepted no data for {self._stall_seconds:g} s"
             self._lose(Report(state="failed", reason=reason))
 
     @property
@@ -266,7 +266,7 @@ class StreamSink(Sink):
 
     def _failure(self, report: Report) -> SinkError:
         kind = DiskFullError if is_full_number(report) else SinkError
-        done = "cannot be written further" if self._was_connected else "cannot be written"
+        done = "cannot be written to any more" if self._was_connected else "cannot be written"
         return kind(f"{self._name}: {done}: {report.reason or 'it ended'}")
 
     # --- what is sent ---

@@ -321,7 +321,7 @@ class VideoSink(Sink):
         if (width, height) != self._size:
             raise SinkError(
                 f"{self._name}: a picture of {width}x{height} in a video of "
-                f"{self._size[0]}x{self._size[1]}; all must be of one size"
+                f"{self._size[0]}x{self._size[1]}; all must have the same size"
             )
 
     def _encode(self, picture: VideoFrame | None) -> None:

@@ -39,7 +39,7 @@ class AnimationSource(Source):
 
     Raises:
         SourceError: it cannot be read.
-        NoVideoError: no frame lies in the requested part.
+        NoVideoError: no frame is in the requested part.
     """
 
     def __init__(self, location: str, *, settings: ReadSettings) -> None:
@@ -59,7 +59,7 @@ class AnimationSource(Source):
         if self._first is None:
             self.close()
             raise NoVideoError(
-                f"{self._name}: no frame lies in the requested part (`start` "
+                f"{self._name}: no frame is in the requested part (`start` "
                 f"{settings.start or 0:g} s); choose an earlier start"
             )
         height, width = self._first[2].shape[:2]

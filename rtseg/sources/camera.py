@@ -73,7 +73,7 @@ class Negotiated:
         if self.fourcc:
             delivered += f" {self.fourcc}"
         if requested == delivered:
-            return f"{self.name}: {delivered}, as asked"
+            return f"{self.name}: {delivered}, as requested"
         return f"{self.name}: asked for {requested}, got {delivered}"
 
 

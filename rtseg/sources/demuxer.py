@@ -255,6 +255,6 @@ class Demuxer:
 
     def _silence(self) -> LostError:
         return LostError(
-            f"{self._name}: said nothing for {self._silence_seconds or 0:g} s; check that it is "
+            f"{self._name}: sent nothing for {self._silence_seconds or 0:g} s; check that it is "
             "still sending, or allow more with `timeout`"
         )

@@ -151,7 +151,7 @@ class ReconnectingSource(Source):
             self._stillness.begin()
             self.reconnects += 1
             self.status = ""
-            _log.warning("%s: is back after %.1f s", self.info.name, time.monotonic() - lost_at)
+            _log.warning("%s: reconnected after %.1f s", self.info.name, time.monotonic() - lost_at)
             return True
         if self._closed.is_set():
             return False

@@ -126,7 +126,7 @@ class StandardInput:
             ready, _, _ = select.select([self._descriptor], [], [], self._timeout)
             if not ready:
                 raise SourceError(
-                    f"{self.name}: said nothing for {self._timeout:g} s; check what writes to it, "
+                    f"{self.name}: sent nothing for {self._timeout:g} s; check what writes to it, "
                     "or allow more with `timeout`"
                 )
         data = os.read(self._descriptor, size)

@@ -116,7 +116,7 @@ def why_unreadable(path: Path) -> str:
     if suffix in (".heic", ".heif", ".hif") and not _has_heif():
         return HEIF_ADVICE
     if suffix == ".avif" and not _has("AVIF"):
-        return "this Pillow reads no AVIF; install Pillow 11.3 or newer"
+        return "this Pillow cannot read AVIF; install Pillow 11.3 or newer"
     return ""
 
 
@@ -150,9 +150,9 @@ def _what_it_is(path: Path) -> str:
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and not _has_heif():
         return HEIF_ADVICE
     if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis") and not _has("AVIF"):
-        return "this Pillow reads no AVIF; install Pillow 11.3 or newer"
+        return "this Pillow cannot read AVIF; install Pillow 11.3 or newer"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
-        return "JPEG XL is not read; convert it to PNG"
+        return "JPEG XL is not supported; convert it to PNG"
     if looks_like_video(path):
         return "it is a video: rtseg video takes it"
     return "the file is damaged, or of another kind"

@@ -234,7 +234,7 @@ class VideoSource(Source):
                 return items
         if self._converter is not None:
             raise NoVideoError(
-                f"{self._name}: no frame lies in the requested part "
+                f"{self._name}: no frame is in the requested part "
                 f"(`start` {self._settings.start or 0:g} s); choose an earlier start"
             )
         if self._is_stream:

@@ -25,7 +25,7 @@ def cache(tmp_path):
 def test_precisions_are_used_or_refused(cache):
     with OpenVinoBackend(tiny_onnx(), precision="fp32", threads=1, cache=cache) as backend:
         assert backend.precision == "fp32"
-        assert "fp32 (asked for), 1 threads" in backend.reason
+        assert "fp32 (as requested), 1 threads" in backend.reason
     with OpenVinoBackend(tiny_onnx(), threads=1, cache=cache) as backend:
         assert backend.precision in ("fp32", "bf16", "fp16")
         assert "own choice" in backend.reason
@@ -69,7 +69,7 @@ def test_int8_is_used_if_it_is_faster(cache, times):
         assert "int8 2.0 ms" in backend.reason
         chosen = backend.infer(crops)
     with OpenVinoBackend(tiny_int8(), threads=1, cache=cache) as backend:
-        assert "int8 (so is the file)" in backend.reason
+        assert "int8 (the file's precision)" in backend.reason
         np.testing.assert_array_equal(backend.infer(crops), chosen)
     times(int8=3.1, plain=3.0)
     with OpenVinoBackend(tiny_onnx(), **files) as backend:

@@ -90,7 +90,7 @@ def test_an_interrupted_file_counts_as_unfinished(
     part = part_of(tmp_path / "out" / "b.mp4")
     assert {path.name for path in part.parent.iterdir()} == {"a.mp4", part.name}
     assert [job.is_finished for job in planned] == [True, False, False]
-    assert "1 of 3 videos done, 2 left; --resume goes on with them" in capfd.readouterr().err
+    assert "1 of 3 videos done, 2 left; --resume continues with them" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

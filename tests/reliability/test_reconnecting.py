@@ -220,7 +220,7 @@ def test_reconnects_are_counted_and_shown_in_the_picture(caplog: pytest.LogCaptu
     assert sink.outcome == "finished"
     assert statuses >= {"", "reconnecting… (1 of 1)"}
     assert "fake: ended; reconnecting in 0.5 s (1 of 1)" in caplog.messages
-    assert any(message.startswith("fake: is back after") for message in caplog.messages)
+    assert any(message.startswith("fake: reconnected after") for message in caplog.messages)
 
 
 def test_a_run_can_be_stopped_while_its_camera_is_away() -> None:

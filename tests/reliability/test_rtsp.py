@@ -72,7 +72,7 @@ def test_a_stalled_server_is_an_error_in_time(server: RtspServer) -> None:
         assert source.info.is_live
         assert "s3cret" not in str(source.info)
         stalled = 0.0
-        with pytest.raises(LostError, match="said nothing for 2 s") as caught:  # noqa: PT012
+        with pytest.raises(LostError, match="sent nothing for 2 s") as caught:  # noqa: PT012
             for index, _ in enumerate(source):
                 if index == 10:
                     stalled = time.monotonic()

@@ -100,7 +100,7 @@ def test_an_exactly_fulfilled_request_needs_no_comparison():
         capture=steady,
     )
     source.close()
-    assert source.negotiated.describe() == "camera 0: 64x48 at 50 fps FAKE, as asked"
+    assert source.negotiated.describe() == "camera 0: 64x48 at 50 fps FAKE, as requested"
 
 
 @pytest.mark.parametrize("flip", [False, True])

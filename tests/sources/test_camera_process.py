@@ -94,7 +94,7 @@ def test_the_format_is_requested_first_because_it_decides_the_sizes() -> None:
         ("FPS", 30.0),
         ("BUFFERSIZE", 1),
     ]
-    assert result.describe() == "camera 0: 1920x1080 at 30 fps MJPG, as asked"
+    assert result.describe() == "camera 0: 1920x1080 at 30 fps MJPG, as requested"
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_a_part_of_an_animation_can_be_selected(tmp_path: Path, suffix: str) -> 
 def test_an_empty_part_of_an_animation_is_refused(tmp_path: Path, suffix: str) -> None:
     if suffix == ".avif" and not has_avif():
         pytest.skip("this Pillow writes no AVIF")
-    with pytest.raises(NoVideoError, match="no frame lies in the requested part"):
+    with pytest.raises(NoVideoError, match="no frame is in the requested part"):
         frames_of(animation(tmp_path / f"a{suffix}", [40] * 3), start=5.0)
 
 

@@ -318,7 +318,7 @@ def test_a_part_of_any_container_can_be_read(
 
 
 def test_a_start_after_the_end_is_refused(make_clip: MakeClip) -> None:
-    with pytest.raises(NoVideoError, match=r"no frame lies in the requested part.*`start` 99"):
+    with pytest.raises(NoVideoError, match=r"no frame is in the requested part.*`start` 99"):
         VideoSource(str(make_clip()), settings=ReadSettings(start=99))
 
 
@@ -453,7 +453,7 @@ def test_a_silent_pipe_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
         with os.fdopen(read_end, "rb") as pipe:
             monkeypatch.setattr(sys, "stdin", FakeStandardInput(pipe))
             begun = time.monotonic()
-            with pytest.raises(SourceError, match=r"said nothing for 0\.3 s"):
+            with pytest.raises(SourceError, match=r"sent nothing for 0\.3 s"):
                 VideoSource("-", settings=ReadSettings(timeout=0.3))
             assert time.monotonic() - begun < 5
     finally:
@@ -509,7 +509,7 @@ def test_a_server_that_stalls_in_the_middle_times_out(make_clip: MakeClip) -> No
         settings = ReadSettings(timeout=1.0)
         with (
             VideoSource(f"http://127.0.0.1:{port}/v.ts", settings=settings) as source,
-            pytest.raises(SourceError, match="said nothing for 1 s"),
+            pytest.raises(SourceError, match="sent nothing for 1 s"),
         ):
             for _ in source:
                 pass

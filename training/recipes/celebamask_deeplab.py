@@ -36,7 +36,7 @@ RECIPE = Recipe(
         "losses that it tried, by --set loss=: cross-entropy, image-weighted-cross-entropy (its "
         "per-image weights), jaccard-distance (smooth 100), foreground-dice, global-dice (its last "
         "run), tversky (.7 for what is missed), focal-tversky (.75)",
-        "its ids are another order of the same 19 classes; taken: the data set's own",
+        "it orders the same 19 classes differently; used here: the data set's own ids",
         "a flip would need left and right swapped; it has no augmentation, and nor has this run",
         "it publishes no score; on the official test split others reach a mean F1 of 0.8607 "
         "(DML-CSR) to 0.8956 (FaRL)",

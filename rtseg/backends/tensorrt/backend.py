@@ -134,7 +134,7 @@ class TensorRtBackend(Backend):
         except BackendError as error:
             if not quietly:
                 raise
-            _log.debug("while giving back the GPU: %s", error)
+            _log.debug("while releasing the GPU: %s", error)
 
 
 def open_engine(
@@ -268,7 +268,7 @@ class _Held:
         self._kernel_cache = kernel_cache
         cached_kernels = kernel_cache.read() if kernel_cache is not None else b""
         if cached_kernels and not self._kernels.deserialize(cached_kernels):
-            _log.info("kernels of another driver or GPU: they are compiled anew")
+            _log.info("the cached kernels are for another driver or GPU; compiling them again")
         config.set_runtime_cache(self._kernels)
         self._config = config
 

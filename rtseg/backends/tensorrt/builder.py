@@ -181,7 +181,7 @@ def _build_once(
     if not parser.parse(_for_tensorrt(exported)):
         reasons = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
         raise BackendError(
-            f"{library.title} does not take the exported model: "
+            f"{library.title} rejects the exported model: "
             f"{'; '.join(reasons) or logger.last_error()}"
         )
     config = made(logger, "a configuration", builder.create_builder_config)

@@ -184,7 +184,7 @@ def _open_bindings(index: int) -> CudaDevice:
 def contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the array after checking that it is contiguous."""
     if not array.flags.c_contiguous:
-        raise ValueError("only an array in one piece can be copied")
+        raise ValueError("only a contiguous array can be copied")
     return array
 
 

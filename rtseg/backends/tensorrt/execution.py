@@ -96,7 +96,7 @@ class GraphedBatch:
         for name, allocation in buffers.device.items():
             is_accepted = is_accepted and context.set_tensor_address(name, allocation.address)
         if not is_accepted:
-            raise BackendError(f"TensorRT does not take a batch of {batch}: {logger.last_error()}")
+            raise BackendError(f"TensorRT rejects a batch of {batch}: {logger.last_error()}")
         size = context.update_device_memory_size_for_shapes()
         # CUDA does not allocate empty blocks
         self._memory = device.allocate(max(1, size))

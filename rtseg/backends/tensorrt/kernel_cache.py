@@ -42,7 +42,7 @@ class KernelCache:
             return b""
         digest, kernels = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if hashlib.sha256(kernels).digest() != digest:
-            _log.warning("%s: damaged; its kernels are compiled anew", self.path)
+            _log.warning("%s: damaged; compiling its kernels again", self.path)
             return b""
         self._known = kernels
         return kernels
@@ -56,4 +56,4 @@ class KernelCache:
             write_private(self.path, hashlib.sha256(kernels).digest() + kernels)
             self._known = kernels
         except BackendError as error:
-            _log.warning("compiled kernels are not kept: %s", error)
+            _log.warning("compiled kernels are not cached: %s", error)

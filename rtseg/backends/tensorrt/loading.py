@@ -51,7 +51,7 @@ def in_precision(exported: OnnxModel, recipe: EngineRecipe) -> OnnxModel:
     remedy = (
         "`python -m training quantize` makes one in INT8"
         if recipe.precision == "int8"
-        else f"`rtseg engine export --precision {recipe.precision}` makes it anew"
+        else f"`rtseg engine export --precision {recipe.precision}` exports it again"
     )
     raise ModelError(
         f"engine {recipe.name!r} is to compute in {recipe.precision}, but its model was exported "
@@ -142,7 +142,7 @@ def open_tensorrt(
     try:
         return open_engine(engine, device_index=device_index)
     except StaleEngineError as error:
-        _log.warning("%s; building it anew", error)
+        _log.warning("%s; rebuilding it", error)
     engine = build_engine(
         exported, recipe, target, weights=weights, on_progress=on_progress, replacing=engine
     )
@@ -150,6 +150,6 @@ def open_tensorrt(
         return open_engine(engine, device_index=device_index)
     except StaleEngineError as error:
         raise BackendError(
-            f"{error}; it was just built here, so TensorRT's installation does not fit the "
+            f"{error}; it was just built on this machine, so TensorRT's installation does not fit the "
             "driver: `rtseg doctor` shows both; `backend` torch runs without TensorRT"
         ) from error

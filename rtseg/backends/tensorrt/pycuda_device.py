@@ -49,7 +49,7 @@ class PyCudaDevice(CudaDevice):
 
     def _push(self) -> None:
         if not self._is_held:
-            raise CudaError("the device's context was given back")
+            raise CudaError("the device's context was released")
         with self._errors():
             self._context.push()
 

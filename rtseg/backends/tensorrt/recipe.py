@@ -24,18 +24,21 @@ class EngineRecipe(Settings):
         SettingError: a value is not allowed.
     """
 
-    name: str = setting("", "what the engine is called")
+    name: str = setting("", "the engine's name")
     model: str = setting(
         "face-parts", "the model: face-parts (built in), or a .safetensors or .onnx file"
     )
-    precision: EnginePrecision = setting("fp16", "what the engine computes in")
-    largest_batch: int = setting(8, "the largest batch that it takes", low=1, high=MAX_BATCH)
+    precision: EnginePrecision = setting("fp16", "the engine's precision")
+    largest_batch: int = setting(8, "the largest batch size", low=1, high=MAX_BATCH)
     workspace_mib: int = setting(1024, "memory for trying and running kernels", low=16, high=65536)
     optimisation_level: int = setting(3, "how long TensorRT searches for kernels", low=0, high=5)
     least_agreement: float = setting(
-        0.995, "share of labels that must be those of FP32; else it is built in FP32", low=0, high=1
+        0.995,
+        "share of labels that must equal FP32's; otherwise it is built in FP32",
+        low=0,
+        high=1,
     )
-    expected_seconds: int = setting(60, "how long a build takes, roughly", low=1)
+    expected_seconds: int = setting(60, "the approximate duration of a build", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,7 +106,7 @@ def _parse(text: str, *, name: str, folder: Path) -> EngineRecipe:
     for key, value in values.items():
         if key == "usual_batch":
             raise SettingError(
-                f"engine recipe {name!r}: usual_batch is gone: each batch size has kernels tuned "
+                f"engine recipe {name!r}: usual_batch was removed, since each batch size has kernels tuned "
                 "for it alone; leave it out"
             )
         if key not in allowed:

@@ -113,9 +113,9 @@ class TorchBackend(Backend):
         self._mean, self._scale = input_scaling(
             self.model.mean, self.model.std, device=self._device
         )
-        why = "asked for"
+        why = "as requested"
         if precision == "auto" and self._device.type == "cuda":
-            precision, why = "fp16", "a GPU is there"
+            precision, why = "fp16", "a GPU is available"
         elif precision == "auto":
             precision, why = self._measure(network)
         self.precision = precision

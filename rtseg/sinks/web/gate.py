@@ -94,7 +94,7 @@ class Gate:
             return  # a user sent here under another host name does not know it
         name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
         if name not in LOOPBACK_NAMES and name != self._address.host.lower():
-            raise web.HTTPForbidden(text=f"this page is not {name[:100]}'s\n")
+            raise web.HTTPForbidden(text=f"this page is not served for {name[:100]}\n")
 
     def _check_origin(self, request: web.Request) -> None:
         """Reject requests of other sites' pages; programs other than browsers send no Origin."""

@@ -222,7 +222,7 @@ class LivePage(Sink):
         jpeg = await self._one("snapshot")
         if jpeg is None:
             raise web.HTTPServiceUnavailable(
-                text="there is no picture now\n", headers={"Retry-After": "5"}
+                text="no picture is available\n", headers={"Retry-After": "5"}
             )
         return web.Response(body=jpeg, content_type="image/jpeg")
 
@@ -242,7 +242,7 @@ class LivePage(Sink):
         offer = await json_of(request)
         sdp = offer.get("sdp")
         if not isinstance(sdp, str):
-            raise web.HTTPBadRequest(text="sdp: a text is needed\n")
+            raise web.HTTPBadRequest(text="sdp: must be a string\n")
         viewer = self._join("webrtc")
         peer = Peer(
             self._opened(),

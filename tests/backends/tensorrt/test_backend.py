@@ -299,7 +299,7 @@ def test_kernels_of_tensorrt_rtx_are_compiled_once_and_cached(monkeypatch, caplo
     monkeypatch.setattr("rtseg.backends.tensorrt.kernel_cache.write_private", no_room)
     with open_built(tiny_onnx(), RECIPE) as backend:
         np.testing.assert_array_equal(backend.infer(crops), expected(crops))
-    assert "compiled kernels are not kept: the disk is full" in caplog.text
+    assert "compiled kernels are not cached: the disk is full" in caplog.text
 
 
 def no_room(_path, _data):
@@ -458,7 +458,7 @@ def test_an_engine_that_does_not_load_is_rebuilt_once(machine, caplog):
     with open_tensorrt(tiny_onnx(), RECIPE) as backend:
         assert backend.name == "tensorrt"
     assert machine.behaviour.builds == 2
-    assert "building it anew" in caplog.text
+    assert "rebuilding it" in caplog.text
     machine.behaviour.loads = lambda _plan: False
     with pytest.raises(BackendError, match="rtseg doctor"):
         open_tensorrt(tiny_onnx(), RECIPE)

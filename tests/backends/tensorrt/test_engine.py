@@ -570,7 +570,7 @@ def test_the_shipped_recipes_are_valid():
         ("batch = 3", "unknown key 'batch'; allowed: model, precision"),
         ("largest_batch = 3", "largest_batch is 3; allowed: 1, 2, 4, 8"),
         ("largest_batch = '8'", "must be of type int"),
-        ("usual_batch = 4", "usual_batch is gone"),
+        ("usual_batch = 4", "usual_batch was removed"),
         ("precision = 'int4'", "'int4' is unknown; allowed: fp32, fp16, int8"),
         ("optimisation_level = 9", "allowed: 0 to 5"),
     ],

@@ -174,7 +174,7 @@ LISTED = {name for row in (*RUNTIME, *BUILDER, *RTX) for name in row[:2]}
 
 
 def test_the_lists_above_are_complete():
-    """A name that the code uses and no list checks would go unnoticed until a GPU is there."""
+    """A name that the code uses and no list checks would go unnoticed until a GPU is available."""
     assert used_names() - LISTED - OURS - {"out_of_memory", "architectures"} == set()
     assert {"execute_async_v3", "build_serialized_network", "set_shape"} <= used_names()
     assert {"set_runtime_cache", "set_compute_capability", "ProfilingVerbosity"} <= used_names()

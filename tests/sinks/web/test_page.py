@@ -226,7 +226,7 @@ def test_a_snapshot_without_a_picture_is_an_error(monkeypatch: pytest.MonkeyPatc
         connection = http.client.HTTPConnection(host, timeout=10)
         connection.request("GET", "/snapshot.jpg")
         answer = connection.getresponse()
-        assert (answer.status, answer.read()) == (503, b"there is no picture now\n")
+        assert (answer.status, answer.read()) == (503, b"no picture is available\n")
         connection.close()
         assert json.loads(_get(host, "/stats"))["picture"] == {}
     finally:

@@ -63,7 +63,7 @@ def test_a_perfect_separation_stays_finite():
 
 @pytest.mark.parametrize("is_face", [True, False])
 def test_detections_that_are_all_alike_are_refused(is_face):
-    with pytest.raises(ValueError, match="nothing to tell apart"):
+    with pytest.raises(ValueError, match="both kinds are needed for a calibration"):
         fit_calibration(np.array([0.3, 0.4]), np.full(2, is_face))
 
 
