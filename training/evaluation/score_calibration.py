@@ -186,7 +186,10 @@ def fit_logistic(
     """
     number = int(is_face.sum())
     if not 0 < number < len(is_face):
-        raise ValueError(f"{number} of {len(is_face)} detections are faces: both kinds are needed for a calibration")
+        raise ValueError(
+            f"{number} of {len(is_face)} detections are faces: "
+            "both kinds are needed for a calibration"
+        )
     # Platt's targets: a few more detections on either side keep the weights finite if separable
     targets = np.where(is_face, (number + 1) / (number + 2), 1 / (len(is_face) - number + 2))
     columns = np.column_stack((features, np.ones(len(features))))

@@ -150,6 +150,6 @@ def open_tensorrt(
         return open_engine(engine, device_index=device_index)
     except StaleEngineError as error:
         raise BackendError(
-            f"{error}; it was just built on this machine, so TensorRT's installation does not fit the "
-            "driver: `rtseg doctor` shows both; `backend` torch runs without TensorRT"
+            f"{error}; it was just built on this machine, so TensorRT's installation does not fit "
+            "the driver: `rtseg doctor` shows both; `backend` torch runs without TensorRT"
         ) from error

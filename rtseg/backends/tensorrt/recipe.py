@@ -106,8 +106,8 @@ def _parse(text: str, *, name: str, folder: Path) -> EngineRecipe:
     for key, value in values.items():
         if key == "usual_batch":
             raise SettingError(
-                f"engine recipe {name!r}: usual_batch was removed, since each batch size has kernels tuned "
-                "for it alone; leave it out"
+                f"engine recipe {name!r}: usual_batch was removed, since each batch size has "
+                "kernels tuned for it alone; leave it out"
             )
         if key not in allowed:
             raise SettingError(
