@@ -24,6 +24,11 @@ _PATTERN = re.compile(r"%0?\d*d")
 NUMBERED = "%06d.png"
 """The names of pictures in a folder."""
 
+LABELS_SUFFIX = ".labels.mkv"
+RECORDS_SUFFIX = ".jsonl"
+COCO_SUFFIX = ".json"
+"""What follows an input's name in a folder, for label ids, JSON lines and COCO annotations."""
+
 
 def is_folder(output: str) -> bool:
     """Whether a name is a folder: it ends in a slash, or the folder exists."""
@@ -85,15 +90,22 @@ def labels_destination(labels: str, *, source: str, in_folder: bool) -> str:
             do too.
     """
     if in_folder and (is_folder(labels) or not Path(labels).suffix):
-        return str(Path(labels) / f"{stem_of(source)}.labels.mkv")
+        return str(Path(labels) / f"{stem_of(source)}{LABELS_SUFFIX}")
     return labels
 
 
 def records_destination(records: str, *, source: str) -> str:
     """Resolve the output for one input's JSON lines; in a folder they are named after the input."""
     if is_folder(records):
-        return str(Path(records) / f"{stem_of(source)}.jsonl")
+        return str(Path(records) / f"{stem_of(source)}{RECORDS_SUFFIX}")
     return records
+
+
+def coco_destination(coco: str, *, source: str) -> str:
+    """Resolve the output for one input's COCO annotations; in a folder, named after the input."""
+    if is_folder(coco):
+        return str(Path(coco) / f"{stem_of(source)}{COCO_SUFFIX}")
+    return coco
 
 
 def stem_of(source: str) -> str:

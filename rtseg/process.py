@@ -116,16 +116,17 @@ def open_run(
         raise SettingError("no output; give `output`, `labels`, `records`, `coco` or `on_result`")
     if alpha is not None and (output is None or isinstance(output, Sink)):
         raise SettingError("`alpha`: needs an output; give `output`")
-    output, labels, records = destinations(
+    output, labels, records, coco = destinations(
         source,
         output,
         labels,
         records,
+        coco,
         encode=encode,
         real_time=real_time,
         is_lossless=alpha is not None,
     )
-    places |= {"`output`": output, "`labels`": labels, "`records`": records}
+    places |= {"`output`": output, "`labels`": labels, "`records`": records, "`coco`": coco}
     check_outputs(
         [None if isinstance(source, Source) else str(source), settings.model],
         {

@@ -1,35 +1,45 @@
-"""Thousands of files: planned once, done by processes of this machine or by Ray, never twice.
+"""Many files: planned once, done in this process, by several, or by Ray, never twice.
 
     inputs = read_inputs(["clips/", "more.csv"])
     tasks = plan_tasks(inputs.sources, folder="done", settings=BatchSettings())
     report = run_batch(tasks, LocalRunner(2, tries=3), folder="done", bad=inputs.bad)
 
-A task is one input and the files that it becomes. A file bears its name only once it is whole,
-and a task counts as done once its record lies beside them, so that whatever is killed, a rerun does
-what is missing and nothing else.
+A task is one input and the files that it becomes. A file bears its name only once it is whole. In
+a batch a task counts as done once its record lies beside its files, so whatever is killed, a rerun
+does what is missing and nothing else. `plan_direct` and `run_direct` do the same for a handful of
+files, without a record.
 """
 
 from __future__ import annotations
 
-from rtseg.batch.driver import BatchReport, pending, read_results, run_batch
-from rtseg.batch.inputs import BadInput, Inputs, read_inputs
+from rtseg.batch.driver import run_batch, run_direct
+from rtseg.batch.earlier import pending
+from rtseg.batch.in_process import InProcessRunner
+from rtseg.batch.inputs import BadInput, Inputs, expand_videos, read_inputs
+from rtseg.batch.planning import plan_direct, plan_tasks
+from rtseg.batch.results import BatchReport, TaskResult
 from rtseg.batch.runners import LocalRunner, RayRunner, Runner, runner_of
-from rtseg.batch.tasks import BatchSettings, BatchTask, TaskResult, plan_tasks
+from rtseg.batch.table import read_results
+from rtseg.batch.tasks import BatchSettings, BatchTask
 
 __all__ = [
     "BadInput",
     "BatchReport",
     "BatchSettings",
     "BatchTask",
+    "InProcessRunner",
     "Inputs",
     "LocalRunner",
     "RayRunner",
     "Runner",
     "TaskResult",
+    "expand_videos",
     "pending",
+    "plan_direct",
     "plan_tasks",
     "read_inputs",
     "read_results",
     "run_batch",
+    "run_direct",
     "runner_of",
 ]

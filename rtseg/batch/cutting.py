@@ -60,7 +60,8 @@ def _not_cut(task: BatchTask) -> str:
         return f"it is read through {url_scheme(task.source)}://"
     if path.is_file() and is_cut_short(path):
         return "it ends in the middle"
-    if task.settings.pictures and task.settings.view.view == "cutout":
+    is_video = task.settings.pictures and not task.settings.numbered
+    if is_video and task.settings.alpha is None and task.settings.view.view == "cutout":
         return "its pictures may be transparent"
     return ""
 

@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtseg.errors import SettingError, SourceError
+from rtseg.media.urls import local_path
+from rtseg.sources.listing import (
+    VIDEO_SUFFIXES,
+    is_listing,
+    list_files,
+    natural_order,
+    stills_of,
+)
+from rtseg.system.files import is_part
 
 COLUMN = "input"
 """Of a manifest that is a table."""
 
 MANIFESTS = (".csv", ".parquet", ".txt")
 
-VIDEO_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("3gp", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts"),
-        *("mxf", "ogv", "ts", "webm", "wmv"),
-    )
-)
-"""What is taken from a folder."""
+_IN_FOLDERS = VIDEO_SUFFIXES | {".gif"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +56,27 @@ class Inputs:
     bad: tuple[BadInput, ...] = ()
 
 
-def read_inputs(names: Sequence[str]) -> Inputs:
+def read_inputs(names: Sequence[str], *, output: str | None = None) -> Inputs:
     """Everything that files, folders, quoted patterns and manifests name.
 
+    Args:
+        names: as typed.
+        output: the folder of the results, which is left out of a folder that contains it.
+
     Raises:
-        SettingError: nothing was named.
+        SettingError: nothing was named, or the results would lie among the inputs.
         SourceError: a manifest cannot be read at all.
     """
     sources: dict[str, None] = {}
     bad: list[BadInput] = []
+    results = None if output is None else local_path(output)
     for name in names:
-        for item in _expanded(name):
+        if results is not None and results.is_dir() and _is_same(name, results):
+            raise SettingError(
+                f"`output` {output}: is an input too, whose results would be inputs the next "
+                "time; give another folder"
+            )
+        for item in _expanded(name, results):
             if isinstance(item, BadInput):
                 bad.append(item)
             else:
@@ -74,35 +86,81 @@ def read_inputs(names: Sequence[str]) -> Inputs:
     return Inputs(sources=tuple(sources), bad=tuple(bad))
 
 
-def is_remote(source: str) -> bool:
-    """Whether a name is a URL (`s3://…`, `https://…`), not a path of this machine."""
-    from rtseg.media.urls import local_path
+def expand_videos(names: Sequence[str]) -> tuple[list[str], bool]:
+    """The inputs of a command that takes stills as one video, too.
 
-    return local_path(source) is None
+    Each folder or pattern of videos is replaced by its videos; one of stills remains as it is.
+
+    Returns:
+        The inputs, and whether there was a folder or pattern of videos, even of a single one.
+
+    Raises:
+        SourceError: a folder or pattern holds both stills and videos, or neither.
+    """
+    sources: list[str] = []
+    has_expanded = False
+    for name in names:
+        if not is_listing(name):
+            sources.append(name)
+            continue
+        listing = list_files(name)
+        if listing.videos and not listing.is_mixed:
+            listing.say_others()
+            sources += [str(path) for path in listing.videos]
+            has_expanded = True
+        else:
+            stills_of(listing)
+            sources.append(name)
+    return sources, has_expanded
 
 
-def _expanded(name: str) -> Iterator[str | BadInput]:
-    from rtseg.media.urls import local_path
-
+def _expanded(name: str, results: Path | None) -> Iterator[str | BadInput]:
     path = local_path(name)
     if path is None:
         yield name
     elif path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES)
-        if not found:
+        files = _videos_below(path, results)
+        if not files:
             yield BadInput(origin=name, message=f"{name}: holds no video")
-        yield from map(str, found)
+        yield from map(str, files)
     elif path.suffix.lower() in MANIFESTS and path.is_file():
         yield from _manifest(path)
     elif path.exists():
         yield str(path)
     elif any(character in name for character in "*?["):
-        matches = sorted(file for file in path.parent.glob(path.name) if file.is_file())
+        matches = sorted(
+            (file for file in path.parent.glob(path.name) if file.is_file()), key=natural_order
+        )
         if not matches:
             yield BadInput(origin=name, message=f"{name}: the pattern matches no file")
         yield from map(str, matches)
     else:
         yield BadInput(origin=name, message=f"{name}: no such file")
+
+
+def _is_same(name: str, folder: Path) -> bool:
+    path = local_path(name)
+    return path is not None and path.exists() and path.samefile(folder)
+
+
+def _videos_below(folder: Path, results: Path | None) -> list[Path]:
+    """The videos of a folder and the folders in it, by their names; none is opened.
+
+    Left out are hidden ones, what a killed run left, and the results of this batch.
+    """
+    inner = results.resolve() if results is not None else None
+    if inner is not None and folder.resolve() not in inner.parents:
+        inner = None
+    files = []
+    for file in folder.rglob("*"):
+        if file.suffix.lower() not in _IN_FOLDERS or is_part(file):
+            continue
+        if any(part.startswith(".") for part in file.relative_to(folder).parts):
+            continue
+        if inner is not None and inner in file.resolve().parents:
+            continue
+        files.append(file)
+    return sorted(files, key=natural_order)
 
 
 def _manifest(path: Path) -> Iterator[str | BadInput]:
@@ -115,7 +173,7 @@ def _manifest(path: Path) -> Iterator[str | BadInput]:
         name = text.strip()
         if name.startswith("#") and path.suffix.lower() == ".txt":
             continue
-        if is_remote(name):
+        if local_path(name) is None:
             yield name
             continue
         # a manifest's relative names are relative to it

@@ -1,4 +1,8 @@
-"""Where tasks run: processes of this machine, or a Ray cluster."""
+"""Where tasks run: processes of this machine, or a Ray cluster.
+
+A task whose worker dies is started again, up to a number of tries. The drivers below count them,
+because Ray's own retries know no end for a worker that is killed for its memory.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,19 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from rtseg.batch.tasks import BatchTask, TaskResult
+from rtseg.batch.results import TaskResult, given_up
+from rtseg.batch.tasks import BatchTask
 from rtseg.batch.worker import end_with_parent, run_task
 from rtseg.errors import BackendError, SettingError
 from rtseg.media.urls import url_scheme
 
 WAIT_SECONDS = 0.5
-"""Between two looks at what is done, so that Ctrl-C is heard."""
+"""The longest wait for results at a time, so that Ctrl-C is noticed."""
 
 AHEAD = 4
-"""Tasks handed to Ray for each of its processors: the rest wait here, where they cost nothing."""
+"""Tasks handed to Ray for each of its processors. The others wait here, where they cost nothing."""
+
+OUT_OF_MEMORY = "its worker ran out of memory; fewer tasks at once leave each of them more"
 
 
 class Runner(ABC):
@@ -30,7 +37,7 @@ class Runner(ABC):
 
     @abstractmethod
     def results(self, tasks: Sequence[BatchTask]) -> Iterator[TaskResult]:
-        """One result a task, in the order in which they end. Closing it ends what runs."""
+        """Yield one result per task, in the order in which they end. Closing it ends what runs."""
 
 
 class LocalRunner(Runner):
@@ -38,7 +45,7 @@ class LocalRunner(Runner):
 
     Args:
         processes: how many.
-        tries: how often a task may be started whose worker dies of it.
+        tries: how often a task is started whose worker dies.
     """
 
     def __init__(self, processes: int, *, tries: int) -> None:
@@ -47,7 +54,7 @@ class LocalRunner(Runner):
     def results(self, tasks: Sequence[BatchTask]) -> Iterator[TaskResult]:
         """See `Runner`."""
         waiting = deque((task, 1) for task in tasks)
-        # one process a pool: where a worker dies, the others' tasks are not lost with it
+        # one process per pool, so that a worker that dies takes no other task with it
         free = [_pool() for _ in range(min(self.processes, len(tasks)))]
         running: dict[Future[TaskResult], tuple[ProcessPoolExecutor, BatchTask, int]] = {}
         try:
@@ -61,13 +68,15 @@ class LocalRunner(Runner):
                     pool, task, attempt = running.pop(future)
                     try:
                         result = replace(future.result(), attempts=attempt)
-                    except BrokenProcessPool:
-                        pool.shutdown(wait=False)
+                    except (BrokenProcessPool, MemoryError) as error:
+                        _end(pool)
                         free.append(_pool())
                         if attempt < self.tries:
                             waiting.append((task, attempt + 1))
                             continue
-                        result = _given_up(task, attempt, "its worker process died")
+                        is_memory = isinstance(error, MemoryError)
+                        reason = OUT_OF_MEMORY if is_memory else "its worker process died"
+                        result = given_up(task, attempt, reason)
                     else:
                         free.append(pool)
                     yield result
@@ -83,7 +92,7 @@ def _pool() -> ProcessPoolExecutor:
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    # no public way yet (3.14 has one): a worker that computes would be waited for
+    # there is no public way before Python 3.14, and a worker that computes would be waited for
     workers = list((getattr(pool, "_processes", None) or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
@@ -93,13 +102,13 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 
 class RayRunner(Runner):
-    """A Ray cluster: it schedules, starts again what died with its worker or node, and spills.
+    """A Ray cluster, which schedules the tasks and spills.
 
     Args:
         address: of the cluster (`ray://HOST:PORT`, `HOST:PORT`); None is the one that this
             machine is part of, or a new one on it.
         threads: processors that a task takes.
-        tries: as `LocalRunner`.
+        tries: how often a task is started whose worker or node dies.
 
     Raises:
         SettingError: Ray is not installed.
@@ -122,18 +131,26 @@ class RayRunner(Runner):
             if not ray.is_initialized():
                 self._connect()
                 stack.callback(ray.shutdown)
-            remote = ray.remote(num_cpus=self.threads, max_retries=self.tries - 1)(run_task)
-            waiting = deque(tasks)
-            running: dict[Any, BatchTask] = {}
+            remote = ray.remote(num_cpus=self.threads, max_retries=0)(run_task)
+            waiting = deque((task, 1) for task in tasks)
+            running: dict[Any, tuple[BatchTask, int]] = {}
             try:
                 while waiting or running:
                     ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
                     while waiting and len(running) < ahead:
-                        task = waiting.popleft()
-                        running[remote.remote(task)] = task
+                        task, attempt = waiting.popleft()
+                        running[remote.remote(task)] = task, attempt
                     done, _ = ray.wait(list(running), timeout=WAIT_SECONDS)
                     for reference in done:
-                        yield self._result(reference, running.pop(reference))
+                        task, attempt = running.pop(reference)
+                        try:
+                            result = replace(ray.get(reference), attempts=attempt)
+                        except ray.exceptions.RayError as error:
+                            if attempt < self.tries:
+                                waiting.append((task, attempt + 1))
+                                continue
+                            result = given_up(task, attempt, self._reason(error))
+                        yield result
             finally:
                 for reference in running:
                     ray.cancel(reference, force=True)
@@ -148,28 +165,13 @@ class RayRunner(Runner):
                 f"{' '.join(str(error).split())[:200]}"
             ) from None
 
-    def _result(self, reference: Any, task: BatchTask) -> TaskResult:
-        try:
-            result: TaskResult = self._ray.get(reference)
-        except self._ray.exceptions.RayError as error:
-            reason = type(error).__name__
-            return _given_up(task, self.tries, f"its worker died: {reason}")
-        return result
-
-
-def _given_up(task: BatchTask, attempts: int, reason: str) -> TaskResult:
-    return TaskResult(
-        source=task.source,
-        name=task.name,
-        status="given up",
-        exit_code=1,
-        message=f"given up after {attempts} tries: {reason}",
-        attempts=attempts,
-    )
+    def _reason(self, error: Exception) -> str:
+        is_memory = isinstance(error, (self._ray.exceptions.OutOfMemoryError, MemoryError))
+        return OUT_OF_MEMORY if is_memory else f"its worker died: {type(error).__name__}"
 
 
 def runner_of(on: str, *, threads: int, tries: int) -> Runner:
-    """The runner behind `local:N`, `ray`, `ray://HOST:PORT` or `HOST:PORT`.
+    """Make the runner for `local:N`, `ray`, `ray://HOST:PORT` or `HOST:PORT`.
 
     Raises:
         SettingError: it is none of these.

@@ -17,11 +17,14 @@ FFMPEG_SCHEMES = frozenset({"http", "https", "rtsp", "rtmp", "tcp", "udp", "file
 
 
 class Storage(ABC):
-    """A folder of results. A file has its name there once it is whole."""
+    """A folder of results. A file has its name there once it is whole.
+
+    A name may also be that of a folder of numbered pictures, except in `read` and `write`.
+    """
 
     @abstractmethod
     def exists(self, name: str) -> bool:
-        """Whether there is a file of that name."""
+        """Whether there is something of that name."""
 
     @abstractmethod
     def read(self, name: str) -> bytes | None:
@@ -37,11 +40,11 @@ class Storage(ABC):
 
     @abstractmethod
     def get(self, name: str, into: Path) -> Path:
-        """A file to read: itself where it lies on this machine, else a copy in a folder."""
+        """A file to read: itself if it is on this machine, else a copy in a folder."""
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Take a file away; nothing happens where there is none."""
+        """Remove it, if there is anything of that name."""
 
     @abstractmethod
     def scratch(self) -> Path | None:
@@ -60,7 +63,7 @@ class FolderStorage(Storage):
 
     def exists(self, name: str) -> bool:
         """See `Storage`."""
-        return (self.folder / name).is_file()
+        return (self.folder / name).exists()
 
     def read(self, name: str) -> bytes | None:
         """See `Storage`."""
@@ -85,6 +88,9 @@ class FolderStorage(Storage):
         path = self.folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if local.is_dir() and path.is_dir():
+                # a folder cannot be replaced in one step; the working folder is removed at the end
+                path.rename(local.with_name(f"{local.name}.replaced"))
             publish(local, path, overwrite=True)
         except OSError as error:
             raise _write_error(path, error) from None
@@ -92,7 +98,7 @@ class FolderStorage(Storage):
     def get(self, name: str, into: Path) -> Path:
         """See `Storage`."""
         path = self.folder / name
-        if not path.is_file():
+        if not path.exists():
             raise SinkError(f"{path}: is not there any more")
         return path
 
@@ -100,7 +106,10 @@ class FolderStorage(Storage):
         """See `Storage`."""
         path = self.folder / name
         try:
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise _write_error(path, error) from None
 
@@ -118,7 +127,7 @@ class RemoteStorage(Storage):
 
     def exists(self, name: str) -> bool:
         """See `Storage`."""
-        return bool(self._tried(lambda: self._files.isfile(self._path(name)), name))
+        return bool(self._tried(lambda: self._files.exists(self._path(name)), name))
 
     def read(self, name: str) -> bytes | None:
         """See `Storage`."""
@@ -138,8 +147,13 @@ class RemoteStorage(Storage):
 
     def put(self, local: Path, name: str) -> None:
         """See `Storage`."""
+        if local.is_dir():
+            self.remove(name)
+            for file in sorted(local.iterdir()):
+                self.put(file, f"{name}/{file.name}")
+            return
         path = self._path(name)
-        # object stores show a file once it is whole; others may not, so that it is renamed there
+        # object stores show a file once it is whole; others may not, so it is renamed there
         part = f"{path}.{secrets.token_hex(4)}.part"
         self._tried(lambda: self._files.makedirs(path.rpartition("/")[0], exist_ok=True), name)
         self._tried(lambda: self._files.put_file(str(local), part), name)
@@ -149,13 +163,16 @@ class RemoteStorage(Storage):
     def get(self, name: str, into: Path) -> Path:
         """See `Storage`."""
         local = into / Path(name).name
-        self._tried(lambda: self._files.get_file(self._path(name), str(local)), name)
+        if self._tried(lambda: self._files.isdir(self._path(name)), name):
+            self._tried(lambda: self._files.get(self._path(name), str(local), recursive=True), name)
+        else:
+            self._tried(lambda: self._files.get_file(self._path(name), str(local)), name)
         return local
 
     def remove(self, name: str) -> None:
         """See `Storage`."""
         if self.exists(name):
-            self._tried(lambda: self._files.rm_file(self._path(name)), name)
+            self._tried(lambda: self._files.rm(self._path(name), recursive=True), name)
 
     def scratch(self) -> Path | None:
         """See `Storage`."""

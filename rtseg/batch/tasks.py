@@ -1,57 +1,93 @@
-"""One input and the files that it becomes: what is sent to a worker, and what comes back."""
+"""One input and the files that it becomes: what a runner is given."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from rtseg.destination import (
+    COCO_SUFFIX,
+    LABELS_SUFFIX,
+    NUMBERED,
+    RECORDS_SUFFIX,
+    container_for,
+)
 from rtseg.errors import SettingError
-from rtseg.media.urls import display_name, local_path, url_scheme
 from rtseg.settings import (
     EncodeSettings,
     FaceSettings,
     ModelSettings,
     ReadSettings,
+    StreamSettings,
     ViewSettings,
 )
+from rtseg.sinks.labels.alpha import AlphaBits
 
 RECORDS_FOLDER = ".rtseg-batch"
-"""Within the output folder: one record a finished task."""
+"""Within the output folder: one record per finished task."""
 
 PIECES_FOLDER = f"{RECORDS_FOLDER}/pieces"
-"""Where the pieces of long inputs lie until they are joined."""
+"""Where the pieces of long inputs are kept until they are joined."""
 
-Status = Literal["done", "failed", "given up", "left"]
-
-_DIGITS = 8
+Kind = Literal["pictures", "labels", "records", "coco"]
+"""What a file holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSettings:
-    """What every task of a batch is told.
+    """The settings of every task of a batch.
 
     Attributes:
-        pictures, labels, records: which files each input becomes: a video of the view, label ids
-            in a lossless video, one JSON line a frame.
-        view, read, encode, model, faces: as for `process_video`; `model.threads` is one task's.
+        pictures, labels, records, coco: which files each input becomes: a video of the view, label
+            ids in a lossless video, one JSON line per frame, COCO annotations.
+        numbered: write the pictures as numbered files in a folder, not as a video.
+        alpha: the classes whose soft mask is written in the place of the view.
+        alpha_bits: bits per pixel of the soft mask.
+        effects: changes to the picture before the view is drawn (`NAME=VALUE`).
+        overlap: decode, infer and encode concurrently.
+        view, read, reconnect, encode, model, faces: as for `open_run`; `model.threads` is the
+            number for one task.
+
+    Raises:
+        SettingError: there is no output, or one that needs pictures has none.
     """
 
     pictures: bool = True
     labels: bool = False
     records: bool = False
+    coco: bool = False
+    numbered: bool = False
+    alpha: tuple[str, ...] | None = None
+    alpha_bits: AlphaBits = 8
+    effects: tuple[str, ...] = ()
+    overlap: bool = True
     view: ViewSettings = field(default_factory=ViewSettings)
     read: ReadSettings = field(default_factory=ReadSettings)
+    reconnect: StreamSettings = field(default_factory=StreamSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     faces: FaceSettings = field(default_factory=FaceSettings)
 
     def __post_init__(self) -> None:
-        if not (self.pictures or self.labels or self.records):
-            raise SettingError("no output; ask for pictures, labels or records")
+        if not (self.pictures or self.labels or self.records or self.coco):
+            raise SettingError("no output; ask for pictures, labels, records or coco")
+        if self.alpha is not None and not self.pictures:
+            raise SettingError("`alpha`: takes the place of pictures, and none are asked for")
+        if self.numbered and not self.pictures:
+            raise SettingError("`frames`: are numbered pictures, and none are asked for")
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What each input's files hold."""
+        asked: dict[Kind, bool] = {
+            "pictures": self.pictures,
+            "labels": self.labels,
+            "records": self.records,
+            "coco": self.coco,
+        }
+        return tuple(kind for kind, is_asked in asked.items() if is_asked)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +95,8 @@ class Piece:
     """A part of a long input.
 
     Attributes:
-        number: which, from 0.
-        start, end: in seconds, as `ReadSettings` has them; None is the input's own.
+        number: its place, counted from 0.
+        start, end: in seconds, as in `ReadSettings`; None is the input's own.
     """
 
     number: int
@@ -75,16 +111,18 @@ class BatchTask:
     Attributes:
         source: a path or a URL.
         folder: where its files go: a path that every worker sees, or a URL of fsspec.
-        name: of its files, without a suffix.
+        name: the name of its files, without a suffix.
         settings: the batch's.
+        folders: kinds of files that go to folders of their own.
         piece: which part of the input is meant; None is all of it.
-        pieces: what the input was cut into, where they are to be joined.
+        pieces: the pieces that are to be joined, if there are any.
     """
 
     source: str
     folder: str
     name: str
     settings: BatchSettings
+    folders: Mapping[Kind, str] = field(default_factory=dict)
     piece: Piece | None = None
     pieces: tuple[Piece, ...] = ()
 
@@ -94,101 +132,49 @@ class BatchTask:
         return replace(self, name=name, piece=piece, pieces=())
 
     @property
-    def files(self) -> dict[str, str]:
-        """The names of its files in the folder, by what they hold."""
-        names: dict[str, str] = {}
-        if self.settings.pictures:
-            names["pictures"] = self.name + _video_suffix(self.source, self.settings.encode)
-        if self.settings.labels:
-            names["labels"] = f"{self.name}.labels.mkv"
-        if self.settings.records:
-            names["records"] = f"{self.name}.jsonl"
-        return names
+    def files(self) -> dict[Kind, str]:
+        """The name of each file in its folder; of numbered pictures, the folder that they fill."""
+        settings = self.settings
+        names: dict[Kind, str] = {
+            "pictures": self.name + ("" if settings.numbered else self._container()),
+            "labels": self.name + (LABELS_SUFFIX if self._is_beside_pictures() else ".mkv"),
+            "records": self.name + RECORDS_SUFFIX,
+            "coco": self.name + COCO_SUFFIX,
+        }
+        return {kind: names[kind] for kind in settings.kinds}
+
+    def _container(self) -> str:
+        lossless = self.settings.alpha is not None
+        return ".mkv" if lossless else container_for(self.source, self.settings.encode)
+
+    def _is_beside_pictures(self) -> bool:
+        """Whether labels need a name that no video of the view has."""
+        return self.folders.get("labels", self.folder) == self.folders.get("pictures", self.folder)
+
+    def place(self, kind: Kind, folder: str | Path) -> str:
+        """What a sink is told to write, in a folder: a file, or a pattern of numbered pictures."""
+        path = Path(folder) / self.files[kind]
+        is_numbered = kind == "pictures" and self.settings.numbered
+        return str(path / NUMBERED) if is_numbered else str(path)
+
+    @property
+    def places(self) -> dict[Kind, str]:
+        """Everything that it writes, where it is to be in the end."""
+        return {kind: self.place(kind, self.folders.get(kind, self.folder)) for kind in self.files}
+
+    @property
+    def read(self) -> ReadSettings:
+        """How its input is read: a piece has bounds of its own."""
+        read, piece = self.settings.read, self.piece
+        return read if piece is None else replace(read, start=piece.start, end=piece.end)
+
+    @property
+    def encode(self) -> EncodeSettings:
+        """How its pictures are encoded; sound and subtitles come when pieces are joined."""
+        encode = self.settings.encode
+        return encode if self.piece is None else replace(encode, audio="none", subtitles="none")
 
     @property
     def record(self) -> str:
         """The name of its record in the folder."""
-        return f"{self.name}.json" if self.piece else f"{RECORDS_FOLDER}/{self.name}.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskResult:
-    """What became of a task: a row of `results.parquet`.
-
-    Attributes:
-        source, name: of the task.
-        status: `done`, `failed` (by an error of its own), `given up` (its worker died every time)
-            or `left` (the batch ended before).
-        exit_code, message: as the command line has them; a truncated input is done with code 4.
-        frames, seconds: written, and how long that took.
-        faces: the most faces in one frame, and `face_frames` the frames with any.
-        pixels: of each class, over all frames.
-        checksums: SHA-256 of each file, by its name.
-        versions: of what made it.
-        attempts: how often it was started.
-    """
-
-    source: str
-    name: str
-    status: Status
-    exit_code: int = 0
-    message: str = ""
-    frames: int = 0
-    seconds: float = 0.0
-    faces: int = 0
-    face_frames: int = 0
-    pixels: Mapping[str, int] = field(default_factory=dict)
-    checksums: Mapping[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    attempts: int = 1
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON values."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
-
-
-def plan_tasks(sources: Sequence[str], *, folder: str, settings: BatchSettings) -> list[BatchTask]:
-    """A task an input; the same inputs give the same names, in whichever order they come.
-
-    Inputs of the same stem get a few digits of their own path's hash.
-
-    Raises:
-        SettingError: an output would be an input, or the folder is a file.
-    """
-    path = local_path(folder)
-    if path is not None and path.exists() and not path.is_dir():
-        raise SettingError(f"`output` {folder}: is a file; a batch needs a folder")
-    if path is None and url_scheme(folder) is None:
-        raise SettingError(f"`output` {folder}: is neither a folder nor a URL")
-    stems = Counter(_stem(source).casefold() for source in sources)
-    tasks = []
-    for source in sources:
-        stem = _stem(source)
-        if stems[stem.casefold()] > 1:
-            stem = f"{stem}-{hashlib.sha256(source.encode()).hexdigest()[:_DIGITS]}"
-        tasks.append(BatchTask(source=source, folder=folder, name=stem, settings=settings))
-    if path is not None:
-        from rtseg.outputs import check_outputs
-
-        check_outputs(
-            list(sources),
-            {
-                f"{task.name} ({kind})": str(path / name)
-                for task in tasks
-                for kind, name in task.files.items()
-            },
-        )
-    return tasks
-
-
-def _stem(source: str) -> str:
-    return Path(display_name(source)).stem or "video"
-
-
-def _video_suffix(source: str, encode: EncodeSettings) -> str:
-    from rtseg.sinks.codecs import CODECS, CONTAINERS
-
-    suffix = Path(display_name(source)).suffix.lower()
-    allowed = CONTAINERS if encode.codec == "auto" else CODECS[encode.codec].suffixes
-    return suffix if suffix in allowed else ".mkv"
+        return f"{self.name}.record" if self.piece else f"{RECORDS_FOLDER}/{self.name}.json"

@@ -8,77 +8,97 @@ import json
 import os
 import tempfile
 import threading
-import traceback
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtseg.batch.earlier import earlier_result, fingerprint
+from rtseg.batch.results import TaskResult, failed_by
 from rtseg.batch.storage import Storage, fetch, open_storage, remove_folder
-from rtseg.batch.tasks import RECORDS_FOLDER, BatchTask, TaskResult
-from rtseg.errors import RtsegError, SinkError, TruncatedError
+from rtseg.batch.tasks import RECORDS_FOLDER, BatchTask, Kind
+from rtseg.errors import SinkError, TruncatedError
 from rtseg.frames import Frame, Segmentation
-from rtseg.settings import ModelSettings
+from rtseg.settings import EncodeSettings, ModelSettings
+from rtseg.sinks.callback import OnResult
 
 if TYPE_CHECKING:
     from rtseg.backends.base import Backend
+    from rtseg.wiring import Run
 
 WORK = "work-"
 """How the working folders of tasks begin, within the records' folder."""
 
 
-def fingerprint(task: BatchTask) -> str:
-    """What a result depends on, as a hash: the input's name, the settings and the version."""
-    from rtseg import __version__
+@contextmanager
+def open_task(
+    task: BatchTask,
+    *,
+    backend: Backend,
+    source: str | None = None,
+    places: Mapping[Kind, str] | None = None,
+    encode: EncodeSettings | None = None,
+    on_result: OnResult | None = None,
+) -> Iterator[Run]:
+    """Open a task's source and sinks, as `open_run`.
 
-    described = f"{__version__}\n{task.source}\n{task.settings!r}"
-    if task.piece is not None:
-        described += f"\n{task.piece!r}"
-    return hashlib.sha256(described.encode()).hexdigest()
+    Args:
+        task: all of an input, or a piece of one.
+        backend: an open backend, which stays open.
+        source: what to open for its input; by default that itself.
+        places: where its files are written; by default where they are to be in the end.
+        encode: how pictures are encoded; by default as the task says.
+        on_result: called with each frame and its segmentation.
 
+    Raises:
+        RtsegError: as for `open_run`.
+    """
+    from rtseg.process import open_run
 
-def earlier_result(task: BatchTask, storage: Storage) -> TaskResult | None:
-    """What an earlier run made of the same task, where all of it is still there."""
-    data = storage.read(task.record)
-    if data is None:
-        return None
-    try:
-        record = json.loads(data)
-        if record.pop("fingerprint") != fingerprint(task):
-            return None
-        result = TaskResult(**record)
-    except (ValueError, TypeError, KeyError):
-        return None
-    return result if all(storage.exists(name) for name in task.files.values()) else None
+    settings = task.settings
+    places = task.places if places is None else places
+    with open_run(
+        task.source if source is None else source,
+        places.get("pictures"),
+        labels=places.get("labels"),
+        records=places.get("records"),
+        coco=places.get("coco"),
+        alpha=settings.alpha,
+        alpha_bits=settings.alpha_bits,
+        view=settings.view,
+        effects=settings.effects,
+        backend=backend,
+        model=settings.model,
+        faces=settings.faces,
+        read=task.read,
+        reconnect=settings.reconnect,
+        encode=encode or task.encode,
+        overlap=settings.overlap,
+        on_result=on_result,
+    ) as run:
+        yield run
 
 
 def run_task(task: BatchTask) -> TaskResult:
     """Segment one input and put its files in their place; its errors come back as a result.
 
-    The record is written last: where it lies, the task is done.
+    The record is written last: once it is there, the task is done.
+
+    Raises:
+        MemoryError: the process has no memory left, and should be replaced.
     """
     try:
         storage = open_storage(task.folder)
         done = earlier_result(task, storage)
         return done if done is not None else _run(task, storage)
-    except RtsegError as error:
-        return _failed(task, error.exit_code, str(error))
-    except Exception as error:  # noqa: BLE001  a bug: shown whole, and the other tasks go on
-        traceback.print_exc()
-        return _failed(task, 1, f"a bug: {type(error).__name__}: {error}; please report it")
-
-
-def _failed(task: BatchTask, exit_code: int, message: str) -> TaskResult:
-    return TaskResult(
-        source=task.source,
-        name=task.name,
-        status="failed",
-        exit_code=exit_code,
-        message=" ".join(message.split()),
-    )
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  a bug is printed whole, and the other tasks go on
+        return failed_by(task, error)
 
 
 def _run(task: BatchTask, storage: Storage) -> TaskResult:
@@ -105,33 +125,21 @@ def _run(task: BatchTask, storage: Storage) -> TaskResult:
 
 
 def _segment(task: BatchTask, work: Path) -> TaskResult:
-    from rtseg.process import process_video
-
-    settings, piece = task.settings, task.piece
-    encode, read = settings.encode, settings.read
-    if piece is not None:
-        # sound and the rest are the whole's, and come when the pieces are joined
-        encode = replace(encode, audio="none", subtitles="none")
-        read = replace(read, start=piece.start, end=piece.end)
     counter = _Counter()
     message, exit_code = "", 0
-    places = {kind: str(work / Path(name).name) for kind, name in task.files.items()}
-    try:
-        process_video(
-            fetch(task.source, work),
-            places.get("pictures"),
-            labels=places.get("labels"),
-            records=places.get("records"),
-            view=settings.view,
-            backend=_backend(settings.model),
-            model=settings.model,
-            faces=settings.faces,
-            read=read,
-            encode=replace(encode, overwrite=True),
-            on_frame=counter,
-        )
-    except TruncatedError as error:
-        message, exit_code = str(error), error.exit_code
+    local = replace(task, name=Path(task.name).name)
+    with open_task(
+        task,
+        backend=_backend(task.settings.model),
+        source=fetch(task.source, work),
+        places={kind: local.place(kind, work) for kind in task.files},
+        encode=replace(task.encode, overwrite=True),
+        on_result=counter,
+    ) as run:
+        try:
+            run.run()
+        except TruncatedError as error:
+            message, exit_code = str(error), error.exit_code
     return TaskResult(
         source=task.source,
         name=task.name,
@@ -155,10 +163,10 @@ def _join(task: BatchTask, storage: Storage, work: Path) -> TaskResult:
     done = [result for result in results if result is not None]
     if len(done) < len(tasks):
         raise SinkError(f"{task.name}: {len(tasks) - len(done)} of its pieces are missing")
-    parts: dict[str, list[Path]] = {kind: [] for kind in task.files}
-    for one in tasks:
+    parts: dict[Kind, list[Path]] = {kind: [] for kind in task.files}
+    for number, one in enumerate(tasks):
         for kind, name in one.files.items():
-            folder = work / "pieces" / f"{one.piece.number:04d}"  # type: ignore[union-attr]
+            folder = work / "pieces" / f"{number:04d}"
             folder.mkdir(parents=True, exist_ok=True)
             parts[kind].append(storage.get(name, folder))
     message = join(task, fetch(task.source, work), parts, work)
@@ -231,6 +239,10 @@ def _backend(settings: ModelSettings) -> Backend:
 
 
 def _checksum(path: Path) -> str:
+    """SHA-256 of a file; of a folder, that of its files' names and checksums."""
+    if path.is_dir():
+        lines = (f"{file.name} {_checksum(file)}\n" for file in sorted(path.iterdir()))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -246,7 +258,8 @@ def _versions() -> dict[str, str]:
 def end_with_parent() -> None:
     """End this process when the one that started it ends, however that happens.
 
-    A worker of a killed driver would go on writing what nobody waits for. The thread only waits.
+    The worker of a killed driver would otherwise go on writing what nobody waits for. The thread
+    only waits.
     """
     from multiprocessing import connection, parent_process
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtseg.cli.options import with_settings
+from rtseg.cli.options import with_effects, with_options_named, with_settings
 from rtseg.settings import (
     EncodeSettings,
     FaceSettings,
     ModelSettings,
     ReadSettings,
+    StreamSettings,
     ViewSettings,
 )
 
@@ -42,8 +43,24 @@ if TYPE_CHECKING:
 @click.option(
     "--pictures/--no-pictures", default=True, show_default=True, help="A video of the view each."
 )
+@click.option(
+    "--frames", is_flag=True, help="Write the view as numbered pictures instead of a video."
+)
 @click.option("--labels", is_flag=True, help="A lossless video of label ids each (FFV1).")
-@click.option("--json", "records", is_flag=True, help="One JSON line a frame each.")
+@click.option("--json", "records", is_flag=True, help="One line of JSON per frame each.")
+@click.option("--coco", is_flag=True, help="A file of COCO annotations each.")
+@click.option(
+    "--alpha",
+    metavar="NAMES",
+    help="Write the soft mask of these classes instead of the view, losslessly.",
+)
+@click.option(
+    "--alpha-bits",
+    type=click.Choice(["8", "16"]),
+    default="8",
+    show_default=True,
+    help="Bits per pixel of a soft mask.",
+)
 @click.option(
     "--tries",
     type=click.IntRange(1, 100),
@@ -63,26 +80,36 @@ if TYPE_CHECKING:
     omit=("overwrite", "hud"),
     view=ViewSettings,
     read=ReadSettings,
+    stream=StreamSettings,
     encode=EncodeSettings,
     model=ModelSettings,
     faces=FaceSettings,
 )
+@with_effects
+@click.option("--no-audio", is_flag=True, help="The same as --audio none --subtitles none.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def command(
     inputs: tuple[str, ...],
     output: str,
     on: str,
     pictures: bool,
+    frames: bool,
     labels: bool,
     records: bool,
+    coco: bool,
+    alpha: str | None,
+    alpha_bits: str,
     tries: int,
     split_minutes: float | None,
     dry_run: bool,
     view: ViewSettings,
+    effects: tuple[str, ...],
     read: ReadSettings,
+    stream: StreamSettings,
     encode: EncodeSettings,
     model: ModelSettings,
     faces: FaceSettings,
+    no_audio: bool,
     quiet: bool,
 ) -> int:
     """Segment every INPUT into FOLDER, and say what became of each in FOLDER/results.parquet.
@@ -97,27 +124,35 @@ def command(
     """
     from rtseg.batch import BatchSettings, plan_tasks, read_inputs, runner_of
 
-    found = read_inputs(inputs)
+    named = read_inputs(inputs, output=output)
+    if no_audio:
+        encode = dataclasses.replace(encode, audio="none", subtitles="none")
     if model.threads == 0:
         model = dataclasses.replace(model, threads=_threads(on))
     settings = BatchSettings(
         pictures=pictures,
+        numbered=frames,
         labels=labels,
         records=records,
+        coco=coco,
+        alpha=None if alpha is None else tuple(alpha.split(",")),
+        alpha_bits=16 if alpha_bits == "16" else 8,
         view=view,
+        effects=effects,
         read=read,
+        reconnect=stream,
         encode=encode,
         model=model,
         faces=faces,
     )
-    tasks = plan_tasks(found.sources, folder=output, settings=settings)
+    tasks = plan_tasks(named.sources, folder=output, settings=settings)
     runner = runner_of(on, threads=model.threads, tries=tries)
-    for item in found.bad:
+    for item in named.bad:
         click.echo(f"error: {item.message}", err=True)
     if dry_run:
         return _dry_run(tasks, output)
     return _run(
-        tasks, runner, output=output, bad=found.bad, split_minutes=split_minutes, quiet=quiet
+        tasks, runner, output=output, bad=named.bad, split_minutes=split_minutes, quiet=quiet
     )
 
 
@@ -161,7 +196,6 @@ def _run(
     )
 
     from rtseg.batch import run_batch
-    from rtseg.outputs import shown
 
     console = Console(stderr=True, highlight=False)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -174,9 +208,7 @@ def _run(
             progress.advance(bar)
             if result.status != "done" or result.message:
                 word = "error" if result.status != "done" else "note"
-                # most messages name their file themselves
-                named = f"{shown(result.source)}: "
-                line = f"{word}: {named}{result.message.removeprefix(named)}"
+                line = f"{word}: {with_options_named(result.line)}"
                 progress.console.print(line, markup=False, soft_wrap=True)
 
         report = run_batch(

@@ -12,10 +12,10 @@ import click
 from rtseg.cli.habits import default_output, is_meant_as_output, with_advice_for
 from rtseg.cli.live_outputs import LiveOutputs, web_option
 from rtseg.cli.options import with_effects, with_settings
-from rtseg.cli.progress import print_summary, reporting, set_up_logging
-from rtseg.cli.signals import ending_in_order
+from rtseg.cli.progress import set_up_logging
+from rtseg.cli.running import attend
 from rtseg.cli.values import Place
-from rtseg.errors import SettingError, TruncatedError
+from rtseg.errors import SettingError
 from rtseg.outputs import STANDARD_STREAM
 from rtseg.settings import (
     EncodeSettings,
@@ -30,7 +30,7 @@ from rtseg.settings import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rtseg.backends import Backend
+    from rtseg.batch.tasks import Kind
     from rtseg.sinks.labels.alpha import AlphaBits
 
 
@@ -169,74 +169,70 @@ def command(
         raise SettingError("no input; give a file, a URL, a folder or a pattern, or - (stdin)")
     if output is None and len(named) == 2 and is_meant_as_output(named[1]):
         named, output = named[:1], named[1]
-    from rtseg.cli.several import Job, expand_inputs, plan_batch, run_batch
+    from rtseg.batch import expand_videos
     from rtseg.destination import video_destination
 
-    sources, are_many = expand_inputs(named)
+    sources, are_many = expand_videos(named)
     if len(sources) == 1 and not are_many and not any((output, labels, records, coco, web)):
         output = default_output(sources[0], encode)
         if not quiet:
             click.echo(f"no output given: writing {output}", err=True)
     if no_audio:
         encode = replace(encode, audio="none", subtitles="none")
-    run = functools.partial(
-        segment_video,
-        view=view,
-        effects=effects,
-        alpha=None if alpha is None else tuple(alpha.split(",")),
-        alpha_bits=16 if alpha_bits == "16" else 8,
-        read=read,
-        stream=stream,
-        encode=encode,
-        model=model,
-        faces=faces,
-        overlap=overlap,
-        quiet=quiet,
-    )
     if frames and output is None:
         raise SettingError("--frames: the pictures go to -o FOLDER; give that")
-    if len(sources) == 1 and not are_many and not resume:
-        if frames and output is not None:
-            output = video_destination(output, source=sources[0], encode=encode, frames=True)
-        return run(
-            source=sources[0],
-            output=output,
-            labels=labels,
-            records=records,
-            coco=coco,
-            web=web,
-            page=page,
-        )
-    if web is not None:
-        raise SettingError("--web shows one input; give one, without --resume")
-    from rtseg.backends import open_backend_for
+    classes = None if alpha is None else tuple(alpha.split(","))
+    bits: AlphaBits = 16 if alpha_bits == "16" else 8
+    if len(sources) > 1 or are_many or resume:
+        if web is not None:
+            raise SettingError("--web shows one input; give one, without --resume")
+        folders: dict[Kind, str | None] = {
+            "pictures": output,
+            "labels": labels,
+            "records": records,
+            "coco": coco,
+        }
+        from rtseg.cli.several import segment_several
 
-    jobs = plan_batch(
-        sources,
+        return segment_several(
+            sources,
+            {kind: folder for kind, folder in folders.items() if folder is not None},
+            resume=resume,
+            quiet=quiet,
+            numbered=frames,
+            alpha=classes,
+            alpha_bits=bits,
+            effects=effects,
+            overlap=overlap,
+            view=view,
+            read=read,
+            reconnect=stream,
+            encode=encode,
+            model=model,
+            faces=faces,
+        )
+    if frames and output is not None:
+        output = video_destination(output, source=sources[0], encode=encode, frames=True)
+    return segment_video(
+        source=sources[0],
         output=output,
         labels=labels,
         records=records,
         coco=coco,
+        view=view,
+        effects=effects,
+        alpha=classes,
+        alpha_bits=bits,
+        read=read,
         encode=encode,
-        only_lossless=alpha is not None,
-        resume=resume,
-        frames=frames,
+        model=model,
+        faces=faces,
+        stream=stream,
+        overlap=overlap,
+        quiet=quiet,
+        web=web,
+        page=page,
     )
-    with open_backend_for(model) as backend:
-
-        def do(job: Job) -> int:
-            return run(
-                source=job.source,
-                output=job.output,
-                labels=job.labels,
-                records=job.records,
-                coco=job.coco,
-                # An unfinished job may have left some of its files.
-                encode=replace(encode, overwrite=True) if resume else encode,
-                backend=backend,
-            )
-
-        return run_batch(jobs, do, resume=resume, quiet=quiet)
 
 
 def segment_video(
@@ -257,7 +253,6 @@ def segment_video(
     stream: StreamSettings | None = None,
     overlap: bool = True,
     quiet: bool = False,
-    backend: Backend | None = None,
     web: str | None = None,
     page: WebSettings | None = None,
 ) -> int:
@@ -266,7 +261,6 @@ def segment_video(
     Args:
         web, page: address and settings of the live page; without another output, a file is played
             in real time.
-        backend: an open backend, which stays open; otherwise one is opened for `model`.
 
     Raises:
         RtsegError: any error, after partial outputs have been saved.
@@ -295,28 +289,12 @@ def segment_video(
         effects=effects,
         model=model,
         faces=faces,
-        backend=backend,
         read=read,
         reconnect=stream,
         encode=encode,
         overlap=overlap,
     ) as run:
-        info = run.source.info
         record = functools.partial(video_sink, encode=encode.for_view(view.view), model=model)
         controls = Controls(run, record=record)
         live.connect(controls)
-        with (
-            ending_in_order(run.stop) as interruption,
-            reporting(frame_count=info.frame_count, quiet=quiet, title=info.name) as report,
-        ):
-            try:
-                summary = run.run(on_progress=report, on_event=controls.handle)
-            except TruncatedError:
-                if run.summary is not None and not quiet:
-                    print_summary(run.summary, run.outputs)
-                raise
-        if not quiet:
-            print_summary(summary, run.outputs)
-            if interruption.signal_number is not None:
-                click.echo("interrupted: the output holds every frame up to here", err=True)
-        return interruption.exit_code
+        return attend(run, quiet=quiet, on_event=controls.handle)

@@ -9,30 +9,25 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from rtseg.controls import Controls
-from rtseg.destination import is_folder, video_destination
-from rtseg.errors import RtsegError, SettingError, SinkError, TruncatedError
+from rtseg.errors import RtsegError, SettingError, TruncatedError
 from rtseg.frames import Frame, Segmentation
-from rtseg.media.urls import local_path
-from rtseg.outputs import shown
 from rtseg.run_outputs import video_sink
 from rtseg.runtime.statistics import LiveStatistics
 from rtseg.runtime.turns import Turn
 from rtseg.segmenter import Segmenter
 from rtseg.serving.guarded_output import GuardedOutput
-from rtseg.serving.stream_definition import StreamDefinition, is_sent, virtual_camera_of
+from rtseg.serving.stream_definition import StreamDefinition, is_sent
+from rtseg.serving.stream_outputs import guarded_outputs
 from rtseg.settings import FaceSettings, ModelSettings
-from rtseg.sinks import open_sink
 from rtseg.sinks.base import Sink
 from rtseg.sinks.callback import CallbackSink
 from rtseg.sinks.web.page_state import PageState
 from rtseg.sources import open_source
 from rtseg.sources.base import Source
 from rtseg.sources.reconnecting import ReconnectingSource
-from rtseg.system.files import unused_path
 from rtseg.timing import Percentiles
 from rtseg.views import SOFT_VIEWS
 from rtseg.wiring import Run, wire
@@ -206,7 +201,7 @@ class SourceStream:
             soft = bool(definition.effects) or definition.view.view in SOFT_VIEWS
             segmenter = self._make_segmenter(definition.faces, soft=soft)
             stack.callback(segmenter.close)
-            outputs = [self._guarded(output) for output in definition.outputs]
+            outputs = guarded_outputs(definition)
             shown_on = []
             if self._make_page is not None:
                 shown_on.append(GuardedOutput(self.name, PAGE, self._new_page))
@@ -269,29 +264,6 @@ class SourceStream:
             threads=1,
         )
 
-    def _guarded(self, output: str) -> GuardedOutput:
-        definition = self.definition
-        device = virtual_camera_of(output)
-        encode = definition.encode.for_view(definition.view.view)
-
-        def make() -> Sink:
-            if device is not None:
-                from rtseg.sinks.virtual_camera import VirtualCameraSink
-
-                return VirtualCameraSink(device[0], settings=definition.virtual)
-            place = output
-            if is_folder(output):
-                place = video_destination(output, source=definition.name, encode=encode)
-            path = local_path(place)
-            if path is not None and "%" not in path.name and path.suffix != ".m3u8":
-                _make_folder(path.parent)
-                place = str(unused_path(Path(place)))  # a recording after another
-            return open_sink(
-                place, settings=encode, stream=definition.reconnect, threads=1, shared=True
-            )
-
-        return GuardedOutput(self.name, shown(output), make, with_streams=is_sent(output))
-
     def _new_page(self) -> Sink:
         assert self._make_page is not None
         self.page = self._make_page(self)
@@ -310,13 +282,6 @@ class SourceStream:
         self.faces = len(segmentation.faces)
         if frame.captured_ns:
             self._ages.append((time.monotonic_ns() - frame.captured_ns) / 1e9)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"{folder}: cannot be created: {error.strerror}") from None
 
 
 def _together(before: LiveStatistics, now: LiveStatistics) -> LiveStatistics:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtseg.destination import is_folder
 from rtseg.errors import SettingError
 from rtseg.media.urls import url_scheme
 from rtseg.outputs import STANDARD_STREAM
+from rtseg.run_outputs import DataKind, data_sink
 from rtseg.settings import (
     CameraSettings,
     EncodeSettings,
@@ -38,7 +40,8 @@ class StreamDefinition:
         name: letters, digits, `_`, `.` and `-`; it stands in the page's addresses.
         source: what `open_source` takes, played by its clock; or a function that opens a source.
         outputs: what `open_sink` takes, and `virtual-camera` or `virtual-camera:DEVICE`. A file
-            that is there is not replaced: the next one is numbered.
+            that exists is not replaced: the next one is numbered.
+        labels, records, coco: outputs of data as for `open_run`, numbered in the same way.
         view, effects: what is drawn.
         faces, read, camera, reconnect, encode, virtual: as for `open_run`.
 
@@ -49,6 +52,9 @@ class StreamDefinition:
     name: str
     source: str | int | Callable[[], Source]
     outputs: tuple[str, ...] = ()
+    labels: str | None = None
+    records: str | None = None
+    coco: str | None = None
     view: ViewSettings = field(default_factory=ViewSettings)
     effects: tuple[str, ...] = ()
     faces: FaceSettings = field(default_factory=FaceSettings)
@@ -70,6 +76,19 @@ class StreamDefinition:
             check_output(output)
         if len(set(self.outputs)) < len(self.outputs):
             raise SettingError("`outputs`: one is named twice; name each once")
+        for kind, place in self.data.items():
+            if not is_folder(place):
+                data_sink(kind, place, overwrite=False)
+
+    @property
+    def data(self) -> dict[DataKind, str]:
+        """The outputs of data that it has."""
+        places: dict[DataKind, str | None] = {
+            "labels": self.labels,
+            "records": self.records,
+            "coco": self.coco,
+        }
+        return {kind: place for kind, place in places.items() if place is not None}
 
     @property
     def shown_source(self) -> str:
@@ -83,7 +102,6 @@ class StreamDefinition:
 
 def check_output(output: str) -> None:
     """Raise SettingError where nothing writes such an output."""
-    from rtseg.destination import is_folder
     from rtseg.sinks.registry import find_factory
 
     if output == STANDARD_STREAM:
@@ -110,5 +128,8 @@ def plain(definition: StreamDefinition) -> dict[str, Any]:
     return {
         "name": definition.name,
         "source": definition.shown_source,
-        "outputs": [display_name(o) if is_sent(o) else o for o in definition.outputs],
+        "outputs": [
+            display_name(o) if is_sent(o) else o
+            for o in (*definition.outputs, *definition.data.values())
+        ],
     }

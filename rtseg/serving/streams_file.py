@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -20,6 +20,7 @@ from rtseg.serving.stream_definition import (
     is_sent,
     virtual_camera_of,
 )
+from rtseg.serving.stream_outputs import data_place
 from rtseg.settings import (
     CameraSettings,
     EncodeSettings,
@@ -47,7 +48,13 @@ _GROUPS: Mapping[str, type[Settings]] = {
 _LEFT_OUT = ("overwrite", "subtitles")
 """A server replaces no file, and a live recording has no subtitles."""
 
-_OWN = ("source", "outputs", "effects")
+_DATA = {"labels": "labels", "json": "records", "coco": "coco"}
+"""Outputs of data, and their fields of a definition."""
+
+_KEYS = {field: key for key, field in _DATA.items()}
+
+_OWN = ("source", "outputs", *_DATA, "effects")
+"""What a stream has beside the settings."""
 
 _WHERE = "docs: Many streams"
 
@@ -73,7 +80,8 @@ def read_streams(
 ) -> StreamsFile:
     """The streams of a file: a table `[streams.NAME]` each, and at the top what all have.
 
-    A stream's table has `source`, `outputs`, `effects`, and any field of the settings. What a
+    A stream's table has `source`, `outputs`, `labels`, `json`, `coco`, `effects`, and any field of
+    the settings. What a
     stream does not say is taken from the top of the file, then from `view` and `faces`. Relative
     names are relative to the file.
 
@@ -83,15 +91,20 @@ def read_streams(
     file = Path(path)
     written = _parsed(file)
     tables = written.pop(TABLE, {})
-    if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+    if not isinstance(tables, dict) or (
+        tables and not any(isinstance(table, dict) for table in tables.values())
+    ):
         raise SettingError(f"{file}: {TABLE} must be tables; write [{TABLE}.NAME] and its settings")
     if not tables:
+        others = [name for name, value in written.items() if isinstance(value, dict | list)]
+        found = f" (found [{others[0]}])" if others else ""
         raise SettingError(
-            f"{file}: holds no stream; write [{TABLE}.NAME] with a source ({_WHERE})"
+            f"{file}: holds no stream{found}; write [{TABLE}.NAME] with a source ({_WHERE})"
         )
     base = {"view": view or ViewSettings(), "faces": faces or FaceSettings(), "reconnect": PATIENT}
     common: dict[str, Any] = {name: base.get(name) or group() for name, group in _GROUPS.items()}
     try:
+        _check_keys(written, _top_keys())
         effects = _effects(written.pop("effects", ()))
         common = _changed(common, written)
     except SettingError as error:
@@ -100,6 +113,9 @@ def read_streams(
     problems: dict[str, str] = {}
     for name, table in tables.items():
         try:
+            if not isinstance(table, dict):
+                raise SettingError(f"found {table!r}; allowed: a table of its settings")
+            _check_keys(table, [*_OWN, *_settings()])
             made = _definition(name, {"effects": effects} | table, common, folder=file.parent)
             _check_against(made, definitions)
         except RtsegError as error:
@@ -133,6 +149,7 @@ def _definition(
     outputs = [outputs] if isinstance(outputs, str) else outputs
     if not isinstance(outputs, list) or not all(isinstance(o, str) and o for o in outputs):
         raise SettingError(f"outputs: found {outputs!r}; allowed: a list of texts")
+    data = {field: _place(key, left.pop(key, None), folder) for key, field in _DATA.items()}
     effects = _effects(left.pop("effects"))
     groups = _changed(common, left)
     if effects and "view" not in left and groups["view"].view == ViewSettings().view:
@@ -143,8 +160,18 @@ def _definition(
         source=_placed_source(str(source), folder),
         outputs=tuple(_placed_output(output, folder) for output in outputs),
         effects=effects,
+        **data,
         **groups,
     )
+
+
+def _place(key: str, given: Any, folder: Path) -> str | None:
+    """An output of data, as the definition has it."""
+    if given is None:
+        return None
+    if not isinstance(given, str) or not given:
+        raise SettingError(f"{key}: found {given!r}; allowed: a text, the name of a file or folder")
+    return _placed_output(given, folder)
 
 
 def _effects(given: Any) -> tuple[str, ...]:
@@ -157,21 +184,44 @@ def _effects(given: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _changed(groups: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The groups with these fields replaced, each checked."""
-    known = {
+def _settings() -> dict[str, tuple[str, Any]]:
+    """Each setting that a file may have: its group, and its type."""
+    return {
         field.name: (name, get_type_hints(group)[field.name])
         for name, group in _GROUPS.items()
         for field in dataclasses.fields(group)
         if field.name not in _LEFT_OUT
     }
+
+
+def _top_keys() -> list[str]:
+    return [TABLE, "effects", *_settings()]
+
+
+def _check_keys(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    """Raise SettingError for a key that is not allowed; it names the closest one, and all."""
+    for written, value in table.items():
+        key = written.replace("-", "_")
+        if key in allowed:
+            continue
+        is_group = isinstance(value, dict) and bool(value)
+        near = difflib.get_close_matches(key.lower(), allowed, n=1, cutoff=0.8 if is_group else 0.6)
+        if key in _OWN:
+            hint = f"it belongs in [{TABLE}.NAME]"
+        elif is_group and not near:
+            hint = f"settings are not grouped: write {listed(value)} without a table"
+        else:
+            hint = f"did you mean {near[0]}? " if near else ""
+            hint += f"allowed: {listed(allowed)}"
+        raise SettingError(f"{written}: there is no such setting; {hint}")
+
+
+def _changed(groups: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups with these fields replaced, each checked."""
+    known = _settings()
     changes: dict[str, dict[str, Any]] = {name: {} for name in groups}
     for written, value in fields.items():
         key = written.replace("-", "_")
-        if key not in known:
-            near = difflib.get_close_matches(key, [*known, *_OWN], n=1)
-            hint = f"did you mean {near[0]}?" if near else f"{_WHERE} lists them"
-            raise SettingError(f"{written}: there is no such setting; {hint}")
         name, hint_type = known[key]
         changes[name][key] = _typed(written, value, hint_type)
     return {name: dataclasses.replace(group, **changes[name]) for name, group in groups.items()}
@@ -183,6 +233,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     Raises:
         SettingError: it is of another kind.
     """
+    if isinstance(value, dict):
+        raise SettingError(f"{name}: is a setting, not a table; write {name} = …")
     plain = hint
     if get_origin(hint) is Union or str(hint).endswith("| None"):
         plain = next(part for part in get_args(hint) if part is not type(None))
@@ -231,9 +283,11 @@ def _check_against(made: StreamDefinition, others: list[StreamDefinition]) -> No
             if not output.endswith("/") and not Path(output).is_dir():
                 suffix = f", {number + 1}" if number else ""
                 outputs[f"outputs of [{TABLE}.{one.name}]{suffix}"] = output
+        for kind, output in one.data.items():
+            outputs[f"{_KEYS[kind]} of [{TABLE}.{one.name}]"] = data_place(one, kind, output)
     check_outputs([str(one.source) for one in every], outputs)
 
 
 def _unquoted(error: RtsegError) -> str:
     """A message with the names of fields as the file has them."""
-    return re.sub(r"`(\w+)`", r"\1", str(error))
+    return re.sub(r"`(\w+)`", lambda match: _KEYS.get(match[1], match[1]), str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 from rtseg.errors import SinkError
@@ -49,10 +50,21 @@ class CocoSink(Sink):
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
         """Write the frame's annotations. See `Sink.write`."""
+        self._label_set = segmentation.label_set
+        self._write_image(
+            frame,
+            lambda image_id, first_id: coco_annotations(
+                segmentation, image_id=image_id, first_id=first_id
+            ),
+        )
+
+    def _write_image(
+        self, frame: Frame, annotate: Callable[[int, int], Iterable[dict[str, Any]]]
+    ) -> None:
+        """Write one image, and its annotations as made from its id and their first id."""
         if self._file is None or self._info is None:
             raise SinkError(f"{self._output}: is not open")
         self._part.check()
-        self._label_set = segmentation.label_set
         image_id = len(self._images) + 1
         self._images.append(
             {
@@ -64,12 +76,7 @@ class CocoSink(Sink):
                 "seconds": float(frame.pts_seconds),
             }
         )
-        lines = [
-            json.dumps(annotation)
-            for annotation in coco_annotations(
-                segmentation, image_id=image_id, first_id=self._annotations + 1
-            )
-        ]
+        lines = [json.dumps(one) for one in annotate(image_id, self._annotations + 1)]
         if not lines:
             return
         before = ",\n" if self._annotations else "\n"
@@ -92,13 +99,15 @@ class CocoSink(Sink):
 
     def _rest(self) -> str:
         """The remaining keys of the file, up to its last brace."""
-        label_set, info = self._label_set, self._info
         rest = {
             "images": self._images,
-            "categories": [] if label_set is None else coco_categories(label_set),
-            "info": {"description": "" if info is None else info.name},
+            "categories": self._categories(),
+            "info": {"description": "" if self._info is None else self._info.name},
         }
         return json.dumps(rest, ensure_ascii=False)[1:] + "\n"
+
+    def _categories(self) -> list[dict[str, Any]]:
+        return [] if self._label_set is None else coco_categories(self._label_set)
 
     def describe(self) -> str:
         """The file's path."""

@@ -197,7 +197,7 @@ def _sorted_out(location: str, paths: Iterable[Path], *, by_content: bool) -> Li
     """
     kinds: dict[str, list[Path]] = {"picture": [], "video": [], "other": []}
     left_out: list[LeftOut] = []
-    for path in sorted(paths, key=_natural):
+    for path in sorted(paths, key=natural_order):
         if path.name.startswith(".") or not path.is_file():
             continue
         kind, reason = _kind(path, by_content=by_content)
@@ -251,7 +251,7 @@ def _numbered(pattern: Path) -> list[Path]:
     return [p for p in pattern.parent.iterdir() if number.fullmatch(p.name)]
 
 
-def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:
+def natural_order(path: Path) -> tuple[tuple[int, int, str], ...]:
     """A sort key that puts `2.png` before `10.png`, and numbers before letters."""
     pieces = re.split(r"(\d+)", str(path).casefold())
     return tuple((0, int(piece), piece) if piece.isdecimal() else (1, 0, piece) for piece in pieces)

@@ -127,14 +127,14 @@ def test_a_bug_in_a_task_is_said_and_stops_no_other(
 ) -> None:
     import rtseg.process
 
-    real = rtseg.process.process_video
+    real = rtseg.process.open_run
 
     def broken(source: str, *rest: object, **more: object) -> object:
         if "clip-5" in source:
             raise TypeError("nothing to add")
         return real(source, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rtseg.process, "process_video", broken)
+    monkeypatch.setattr(rtseg.process, "open_run", broken)
     out = str(tmp_path / "out")
     report = run_batch(plan_tasks(clips, folder=out, settings=settings), HereRunner(), folder=out)
     assert [result.status for result in report.results] == ["done", "failed", "done"]

@@ -5,11 +5,23 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from rtseg.batch import BatchSettings, LocalRunner, plan_tasks, read_inputs, read_results, run_batch
+from rtseg.batch import (
+    BatchSettings,
+    BatchTask,
+    LocalRunner,
+    TaskResult,
+    plan_tasks,
+    read_inputs,
+    read_results,
+    run_batch,
+)
 from rtseg.batch import storage as storage_module
 from rtseg.errors import DiskFullError, SinkError
 from tests.batch.test_driver import HereRunner
@@ -141,39 +153,110 @@ def test_a_folder_that_cannot_be_written(run: Run, clips: list[str], tmp_path: P
     assert "cannot be created" in result.error
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_a_worker_out_of_memory_leaves_the_others_alone(
-    clips: list[str],
-    labels_only: BatchSettings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A control group of processes that the kernel kills where they take more than 64 MB."""
+    base = Path("/sys/fs/cgroup")
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        groups = {names: path for _, names, path in (line.split(":", 2) for line in lines)}
+        if "memory" in groups:
+            limit = "memory.limit_in_bytes"
+            group = base / "memory" / groups["memory"].strip("/") / f"rtseg-{os.getpid()}"
+        else:
+            limit = "memory.max"
+            group = base / groups[""].strip("/") / f"rtseg-{os.getpid()}"
+        group.mkdir()
+    except (OSError, KeyError):
+        pytest.skip("no control group of memory can be made here")
+    try:
+        (group / limit).write_text(str(64 << 20))
+    except OSError:
+        group.rmdir()
+        pytest.skip("memory cannot be bounded here")
+    yield group
+    for _ in range(100):  # what was killed leaves it after a moment
+        try:
+            group.rmdir()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            break
+
+
+def check_others_are_done(
+    clips: list[str], labels_only: BatchSettings, out: Path, reason: str
 ) -> None:
-    """As the system ends it: by SIGKILL, in the middle of its work; every time for one of them."""
-    monkeypatch.setattr("rtseg.batch.runners.run_task", grow_until_killed)
-    out = tmp_path / "out"
+    """Run the batch, whose second clip is poison: it is given up, and the others are done."""
     tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
     report = run_batch(tasks, LocalRunner(2, tries=2), folder=str(out))
     states = {result.name: result.status for result in report.results}
     assert states == {"clip-4": "done", "clip-5": "given up", "clip-6": "done"}
     assert report.exit_code == 1
+    poison = report.results[1]
+    assert poison.attempts == 2
+    assert f"given up after 2 tries: {reason}" in poison.message
     assert sorted(path.name for path in out.glob("*.mkv")) == [
         "clip-4.labels.mkv",
         "clip-6.labels.mkv",
     ]
-    # whoever comes next takes away what was left half-done
+    assert read_results(str(out))[1]["status"] == "given up"
+    # whoever comes next removes what was left half-done
     run_batch(tasks[:1], HereRunner(), folder=str(out))
     assert not list(out.rglob("work-*"))
 
 
-def grow_until_killed(task: object) -> object:
-    """As `run_task`, but a decoded `clip-5` makes the process grow past what it may hold."""
-    import resource
-    import signal
+def test_a_worker_that_the_kernel_kills_for_its_memory_leaves_the_others_alone(
+    clips: list[str],
+    labels_only: BatchSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    memory_group: Path,
+) -> None:
+    (tmp_path / "group").write_text(str(memory_group))
+    monkeypatch.setattr("rtseg.batch.runners.run_task", run_and_be_killed)
+    check_others_are_done(clips, labels_only, tmp_path / "out", "its worker process died")
 
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_a_worker_that_gets_no_memory_is_replaced(
+    clips: list[str],
+    labels_only: BatchSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rtseg.batch.runners.run_task", run_and_be_refused)
+    check_others_are_done(clips, labels_only, tmp_path / "out", "its worker ran out of memory")
+
+
+def run_and_be_killed(task: BatchTask) -> TaskResult:
+    """As `run_task`, but while `clip-5` is being written the process grows in its control group."""
+
+    def join() -> None:
+        group = Path((Path(task.folder).parent / "group").read_text())
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    return run_and_grow(task, join)
+
+
+def run_and_be_refused(task: BatchTask) -> TaskResult:
+    """As `run_task`, but while `clip-5` is being written no more memory is given."""
+    import resource
+
+    def bound() -> None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + (64 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+    return run_and_grow(task, bound)
+
+
+def run_and_grow(task: BatchTask, bound: Callable[[], None]) -> TaskResult:
+    """Run a task; with `clip-5`, take memory without end from the third frame on."""
     from rtseg.batch import worker
 
-    if task.name != "clip-5":  # type: ignore[attr-defined]
-        return worker.run_task(task)  # type: ignore[arg-type]
+    if task.name != "clip-5":
+        return worker.run_task(task)
 
     class Grows:
         """Stands for the frame counter: memory is taken while the files are half-written."""
@@ -184,15 +267,14 @@ def grow_until_killed(task: object) -> object:
             self.frames += 1
             if self.frames < 3:
                 return
-            # the system's killer at a bound of ours, so that no other process is in danger
-            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+            bound()
             kept = []
-            while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 < used + (64 << 20):
+            while len(kept) < 1024:
                 kept.append(bytearray(os.urandom(1 << 20)))
-            os.kill(os.getpid(), signal.SIGKILL)
+            raise AssertionError("a gigabyte was given")
 
     worker._Counter = Grows  # type: ignore[assignment,misc]
-    return worker.run_task(task)  # type: ignore[arg-type]
+    return worker.run_task(task)
 
 
 def test_inputs_are_read_once_however_often_they_are_named(

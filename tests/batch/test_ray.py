@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ def quiet() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    """A head without processors, and three nodes of one each, on the loopback address."""
+@contextmanager
+def nodes(count: int) -> Iterator[Any]:
+    """A head without processors, and nodes of one each, on the loopback address."""
     from ray.cluster_utils import Cluster
 
     made = Cluster(
@@ -53,12 +54,19 @@ def cluster() -> Iterator[Any]:
         },
     )
     try:
-        for _ in range(3):
+        for _ in range(count):
             made.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=80_000_000)
         yield made
     finally:
         ray.shutdown()
         made.shutdown()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """Three nodes."""
+    with nodes(3) as made:
+        yield made
 
 
 def moving(count: int, *, seed: int) -> list[np.ndarray]:
@@ -145,6 +153,84 @@ def test_a_worker_that_is_killed_is_replaced_and_poison_is_given_up(
     (poison,) = [result for result in report.results if result.status == "given up"]
     assert "given up after 2 tries" in poison.message
     assert len(contents(out)) == 3
+
+
+GROWS_BYTES = 3 << 30
+
+
+def grow_without_end(task: BatchTask) -> TaskResult:
+    """As `run_task`, but `clip-01` makes its process take memory until it is killed."""
+    if task.name == "clip-01":
+        kept = []
+        for _ in range(GROWS_BYTES >> 24):
+            kept.append(bytearray(os.urandom(1 << 20) * 16))
+            time.sleep(0.05)  # the monitor looks ten times a second
+        raise AssertionError("nobody killed it")
+    return run_task(task)
+
+
+def test_rays_own_monitor_kills_for_memory_and_poison_is_given_up(
+    labels_only: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray alone would start it again for ever."""
+    sizes = {
+        line.split(":")[0]: int(line.split()[1]) << 10
+        for line in Path("/proc/meminfo").read_text().splitlines()
+    }
+    total, available = sizes["MemTotal"], sizes["MemAvailable"]
+    if available < GROWS_BYTES + (2 << 30):
+        pytest.skip("too little memory is free here")
+    threshold = (total - available + (1 << 30)) / total
+    monkeypatch.setenv("RAY_memory_usage_threshold", f"{threshold:.4f}")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    monkeypatch.setattr("rtseg.batch.runners.run_task", grow_without_end)
+    clips = many(tmp_path / "in", 3)
+    out = tmp_path / "out"
+    tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
+    with nodes(1) as made:
+        report = run_batch(tasks, RayRunner(made.address, threads=1, tries=2), folder=str(out))
+    states = {result.name: result.status for result in report.results}
+    assert states == {"clip-00": "done", "clip-01": "given up", "clip-02": "done"}
+    poison = report.results[1]
+    assert poison.attempts == 2
+    assert "given up after 2 tries: its worker ran out of memory" in poison.message
+    assert len(contents(out)) == 2
+
+
+def test_a_head_that_dies_loses_nothing_that_was_finished(
+    labels_only: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver ends with its cluster; on the next cluster the same command does the rest."""
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
+    clips = many(tmp_path / "in", 8)
+    expected = alone(clips, labels_only, tmp_path / "alone")
+    out = tmp_path / "out"
+
+    def words(address: object) -> list[str]:
+        return [
+            *(sys.executable, "-m", "rtseg", "batch", str(tmp_path / "in"), "-o", str(out)),
+            *("--on", str(address), "--no-pictures", "--labels", "--threads", "1"),
+            *("--backend", "openvino", "--precision", "fp32", "-q"),
+        ]
+
+    with nodes(1) as made:
+        driver = subprocess.Popen(words(made.address), stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 200
+        while len(contents(out)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+    try:
+        assert driver.wait(120) != 0
+    finally:
+        driver.kill()
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.mkv")}
+    assert 2 <= len(before) < len(clips)
+    with nodes(1) as made:
+        done = subprocess.run(words(made.address), timeout=300, check=False)
+    assert done.returncode == 0
+    assert contents(out) == expected
+    assert {row["status"] for row in read_results(str(out))} == {"done"}
+    for path, written in before.items():
+        assert path.stat().st_mtime_ns == written, f"{path.name} was done twice"
 
 
 def test_a_driver_that_is_killed_goes_on_where_it_was(

@@ -16,6 +16,7 @@ from rtseg.batch.cutting import cut
 from rtseg.batch.tasks import RECORDS_FOLDER
 from rtseg.errors import SettingError
 from rtseg.settings import ReadSettings, ViewSettings
+from rtseg.sources.synthetic import MovingFaceSource
 from tests.batch.test_driver import HereRunner
 from tests.support.clips import make_clip, picture
 
@@ -116,6 +117,32 @@ def test_joined_pieces_are_the_uncut_runs_files(
     assert [path.name for path in left] == ["long.json"], "pieces are taken away"
 
 
+def test_a_face_that_is_followed_over_a_cut(settings: BatchSettings, tmp_path: Path) -> None:
+    """A piece finds the face at once; its labels are the uncut run's but for what is remembered."""
+    with MovingFaceSource(width=320, height=180, frame_count=300) as source:
+        images = [source.image(60 + number) for number in range(36)]
+    clip = make_clip(
+        tmp_path / "face.mp4",
+        ticks=range(36),
+        images=images,
+        options={"g": "12", "keyint_min": "12", "sc_threshold": "0", "crf": "12"},
+    )
+    run(clip, settings, tmp_path / "whole", split=None)
+    runner, _ = run(clip, settings, tmp_path / "joined", split=0.48 / 60)
+    assert len(runner.ran) == 4, "three pieces of twelve frames, and their joining"
+    whole, joined = (
+        [labels for _, labels in pictures_of(tmp_path / folder / "face.labels.mkv")]
+        for folder in ("whole", "joined")
+    )
+    assert len(whole) == len(joined) == 36
+    assert all(len(np.unique(labels)) > 5 for labels in joined), "a face in every frame"
+    differing = [float((a != b).mean()) for a, b in zip(whole, joined, strict=True)]
+    assert not any(differing[:12]), "the first piece is the uncut run's"
+    assert max(differing) < 0.03, differing
+    lines = (tmp_path / "joined" / "face.jsonl").read_text().splitlines()[1:]
+    assert [len(json.loads(line)["faces"]) for line in lines] == [1] * 36
+
+
 def test_pieces_that_are_done_are_not_done_again(everything: BatchSettings, tmp_path: Path) -> None:
     clip = long_clip(tmp_path / "long.mp4")
     out = tmp_path / "out"
@@ -176,7 +203,7 @@ def test_a_piece_that_fails_is_its_inputs_failure_alone(
 ) -> None:
     import rtseg.process
 
-    real = rtseg.process.process_video
+    real = rtseg.process.open_run
 
     def broken(source: str, *rest: object, **more: object) -> object:
         read = more["read"]
@@ -184,7 +211,7 @@ def test_a_piece_that_fails_is_its_inputs_failure_alone(
             raise TypeError("nothing to add")
         return real(source, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rtseg.process, "process_video", broken)
+    monkeypatch.setattr(rtseg.process, "open_run", broken)
     clips = [long_clip(tmp_path / "long.mp4"), long_clip(tmp_path / "short.mp4", count=8)]
     out = tmp_path / "out"
     tasks = plan_tasks([str(clip) for clip in clips], folder=str(out), settings=everything)

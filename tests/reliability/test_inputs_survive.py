@@ -411,22 +411,28 @@ def test_an_output_that_is_another_ones_input_is_refused(
     assert "is the input itself" in result.error
 
 
-def test_an_interrupted_batch_keeps_files_finished_before(tmp_path: Path) -> None:
-    from rtseg.cli.several import plan_batch, run_batch
+def test_an_interrupted_batch_keeps_what_was_finished_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contextlib import nullcontext
+    from types import SimpleNamespace
 
+    from rtseg.batch import BatchSettings, InProcessRunner, plan_direct, run_direct
+    from rtseg.settings import ModelSettings
+
+    opened = SimpleNamespace(summary=None)
+    monkeypatch.setattr("rtseg.backends.open_backend_for", lambda _model: nullcontext())
+    monkeypatch.setattr(
+        "rtseg.batch.in_process.open_task", lambda _task, backend: nullcontext(opened)
+    )
     out = tmp_path / "out"
     out.mkdir()
     (out / "a.mp4").write_bytes(b"finished before")
-    jobs = plan_batch(
-        ["a.mp4", "b.mp4"],
-        output=str(out),
-        labels=None,
-        records=None,
-        encode=EncodeSettings(overwrite=True),
-        resume=False,
-    )
+    settings = BatchSettings(encode=EncodeSettings(overwrite=True))
+    tasks = plan_direct(["a.mp4", "b.mp4"], {"pictures": str(out)}, settings)
     with unharmed(out):
-        assert run_batch(jobs, lambda _job: 130, resume=False, quiet=True) == 130
+        report = run_direct(tasks, InProcessRunner(ModelSettings(), lambda _run: 130))
+    assert report.exit_code == 130
 
 
 # --- cameras and windows ---

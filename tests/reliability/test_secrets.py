@@ -15,9 +15,10 @@ from typing import Any
 import av
 import pytest
 
-from rtseg.cli.several import plan_batch, run_batch
+from rtseg.batch import BatchSettings, InProcessRunner, TaskResult, plan_direct, plan_tasks
+from rtseg.cli.several import run_several
 from rtseg.errors import SettingError, SourceError
-from rtseg.settings import EncodeSettings
+from rtseg.settings import ModelSettings
 from tests.cli.conftest import run as run
 from tests.reliability.command import start
 from tests.reliability.servers import Client, serving
@@ -85,27 +86,43 @@ def test_an_input_that_cannot_be_opened_shows_no_secret(
     assert not check_files(tmp_path)
 
 
-def test_batches_show_no_secret(
-    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_batches(
+    run: Any,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     urls = [with_secrets(f"http://127.0.0.1:9/{name}.mp4") for name in "ab"]
     result = run("video", *urls, "-o", tmp_path / "out", "--no-reconnect")
     assert result.code == 3
     assert "failed: http://127.0.0.1:9/a.mp4" in result.err
     check(result.err)
-    # Two that would become one file, and a bug.
-    places: dict[str, Any] = {"labels": None, "records": None, "resume": False}
-    places["encode"] = EncodeSettings()
+    # Two that would become one file, and an error.
+    folders: dict[Any, str] = {"pictures": str(tmp_path / "out")}
     with pytest.raises(SettingError, match="give each its own name") as caught:
-        plan_batch([urls[0], "a.mp4"], output=str(tmp_path / "out"), **places)
+        plan_direct([urls[0], "a.mp4"], folders, BatchSettings())
     check(str(caught.value))
-    jobs = plan_batch(urls, output=str(tmp_path / "out"), **places)
+    tasks = plan_direct(urls, folders, BatchSettings())
 
-    def fail(_job: object) -> int:
+    def fail(*_: object, **__: object) -> None:
         raise SourceError("bad")
 
-    run_batch(jobs, fail, resume=False, quiet=False)
+    monkeypatch.setattr("rtseg.batch.in_process.open_task", fail)
+    runner = InProcessRunner(ModelSettings(), lambda _run: 0)
+    assert run_several(tasks, runner, resume=False, quiet=False) == 3
     check(capfd.readouterr().err)
+
+
+def test_a_batch_on_record(run: Any, tmp_path: Path) -> None:
+    """Neither the table nor a record holds what a URL keeps secret."""
+    urls = [with_secrets(f"http://127.0.0.1:9/{name}.mp4") for name in "ab"]
+    out = tmp_path / "out"
+    result = run("batch", *urls, "-o", out, "--on", "local:1", "--no-reconnect", "--dry-run")
+    check(result.out + result.err)
+    tasks = plan_tasks(urls, folder=str(out), settings=BatchSettings())
+    results = [TaskResult(source=task.source, name=task.name, status="done") for task in tasks]
+    check(str([one.plain() for one in results]))
+    assert results[0].plain()["source"] == "http://127.0.0.1:9/a.mp4"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no /proc")

@@ -100,6 +100,23 @@ def test_the_same_file_gives_equal_streams(tmp_path: Path) -> None:
     ("table", "words"),
     [
         ("", "has no source; give a camera's index"),
+        ("sorce = 3", "sorce: there is no such setting; did you mean source? allowed: source, "),
+        (
+            'source = "0"\nouptuts = []',
+            "did you mean outputs? allowed: source, outputs, labels, json",
+        ),
+        ('source = "0"\nxyzzy = 1', "xyzzy: there is no such setting; allowed: source"),
+        ('source = "0"\nView = "mask"', "View: there is no such setting; did you mean view?"),
+        (
+            'source = "0"\n[streams.door.camera]\nwidth = 9',
+            "camera: there is no such setting; "
+            "settings are not grouped: write width without a table",
+        ),
+        ('source = "0"\n[streams.door.view]\nopacity = 1', "view: is a setting, not a table"),
+        ('source = "0"\nopacity = 1979-05-27', "opacity: found datetime.date"),
+        ('source = "0"\nlabels = 3', "labels: found 3; allowed: a text"),
+        ('source = "0"\nlabels = "a.webm"', "a.webm: .webm cannot hold labels"),
+        ('source = "0"\njson = "s3://b/a.jsonl"', "s3://b/a.jsonl"),
         ("source = true", "source: found True; allowed: a text, or a camera's index"),
         ('source = ""', "source: found ''"),
         ('source = "0"\nviev = "mask"', "viev: there is no such setting; did you mean view?"),
@@ -122,6 +139,58 @@ def test_the_same_file_gives_equal_streams(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_with_one_is_said_in_one_line(tmp_path: Path, table: str, words: str) -> None:
     assert words in problem(tmp_path, table)
+
+
+def test_outputs_of_data(tmp_path: Path) -> None:
+    asked = read(
+        tmp_path,
+        """
+        [streams.a]
+        source = 0
+        labels = "ids/"
+        json = "/srv/a.jsonl"
+        [streams.b]
+        source = 1
+        coco = "b.json"
+        """,
+    )
+    assert not asked.problems
+    first, second = asked.definitions
+    assert first.data == {"labels": f"{tmp_path}/ids/", "records": "/srv/a.jsonl"}
+    assert second.data == {"coco": f"{tmp_path}/b.json"}
+
+
+def test_data_of_two_streams_do_not_meet(tmp_path: Path) -> None:
+    asked = read(
+        tmp_path,
+        """
+        [streams.a]
+        source = 0
+        labels = "ids/"
+        json = "lines/a.jsonl"
+        [streams.b]
+        source = 1
+        labels = "ids"
+        [streams.c]
+        source = 2
+        json = "lines/../lines/a.jsonl"
+        [streams.d]
+        source = 2
+        outputs = ["d.mkv"]
+        labels = "d.mkv"
+        """,
+    )
+    assert [one.name for one in asked.definitions] == ["a"]
+    assert "labels of [streams.b]" in asked.problems["b"]
+    assert "is also labels of [streams.a]" in asked.problems["b"]
+    assert "is also json of [streams.a]" in asked.problems["c"]
+    assert "is also outputs of [streams.d]" in asked.problems["d"]
+
+
+def test_one_entry_that_is_no_table_is_its_own_matter(tmp_path: Path) -> None:
+    asked = read(tmp_path, "[streams]\ndoor = 3\n[streams.a]\nsource = 0\n")
+    assert [one.name for one in asked.definitions] == ["a"]
+    assert "found 3; allowed: a table" in asked.problems["door"]
 
 
 def test_a_name_that_is_none(tmp_path: Path) -> None:
@@ -163,7 +232,21 @@ def test_an_output_is_nobody_elses_and_no_source(tmp_path: Path) -> None:
         ("[streams.a]\nsource = 0\n[streams.a]\n", "is no TOML: "),
         ("opacity = 5\n[streams.a]\nsource = 0", "opacity: 5.0 is out of range"),
         ("source = 0\n[streams.a]\nsource = 0", "source: there is no such setting"),
-        ("[stream.a]\nsource = 0", "holds no stream"),
+        ("[stream.a]\nsource = 0", "holds no stream (found [stream]); write [streams.NAME]"),
+        ("[[streams]]\nsource = 0", "streams must be tables; write [streams.NAME]"),
+        (
+            "[stream.b]\n[streams.a]\nsource = 0",
+            "stream: there is no such setting; did you mean streams?",
+        ),
+        (
+            "opacty = 1\n[streams.a]\nsource = 0",
+            "did you mean opacity? allowed: streams, effects, ",
+        ),
+        (
+            "[defaults]\nview = 'mask'\n[streams.a]\nsource = 0",
+            "defaults: there is no such setting; "
+            "settings are not grouped: write view without a table",
+        ),
     ],
 )
 def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, text: str, words: str) -> None:

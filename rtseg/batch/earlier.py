@@ -1,0 +1,69 @@
+"""What an earlier run has done already, so that it is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rtseg.batch.results import TaskResult
+from rtseg.batch.storage import Storage
+from rtseg.batch.tasks import BatchTask
+
+
+def fingerprint(task: BatchTask) -> str:
+    """What a result depends on, as a hash: the input's name, the settings and the version."""
+    from rtseg import __version__
+
+    described = f"{__version__}\n{task.source}\n{task.settings!r}"
+    if task.piece is not None:
+        described += f"\n{task.piece!r}"
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def earlier_result(task: BatchTask, storage: Storage) -> TaskResult | None:
+    """The result of an earlier run of the same task, if all of its files still exist."""
+    data = storage.read(task.record)
+    if data is None:
+        return None
+    try:
+        record = json.loads(data)
+        if record.pop("fingerprint") != fingerprint(task):
+            return None
+        result = replace(TaskResult(**record), source=task.source)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return result if all(storage.exists(name) for name in task.files.values()) else None
+
+
+def pending(
+    tasks: Sequence[BatchTask], storage: Storage
+) -> tuple[list[BatchTask], list[TaskResult]]:
+    """Split tasks by their records: what is still to be done, and what was done before."""
+    left, done = [], []
+    for task in tasks:
+        before = earlier_result(task, storage)
+        if before is None:
+            left.append(task)
+        else:
+            done.append(before)
+    return left, done
+
+
+def pending_by_files(
+    tasks: Sequence[BatchTask],
+) -> tuple[list[BatchTask], list[TaskResult]]:
+    """Split tasks that keep no record: one whose files all exist was done before.
+
+    A file bears its name only once it is whole. Numbered pictures are always to be done, because
+    nothing says how many there should be.
+    """
+    left, done = [], []
+    for task in tasks:
+        if all(Path(place).exists() for place in task.places.values()):
+            done.append(TaskResult(source=task.source, name=task.name, status="done", attempts=0))
+        else:
+            left.append(task)
+    return left, done

@@ -1,0 +1,98 @@
+"""Runs tasks in the caller's own process, with its progress and its signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtseg.batch.results import INTERRUPTED, TaskResult, failed_by, left_over
+from rtseg.batch.runners import Runner
+from rtseg.batch.tasks import BatchTask
+from rtseg.batch.worker import open_task
+from rtseg.errors import DiskFullError, RtsegError, SinkError, SourceError, TruncatedError
+from rtseg.settings import ModelSettings
+from rtseg.system.files import FileId, create_part, file_id
+from rtseg.system.libraries import missing_library
+
+if TYPE_CHECKING:
+    from rtseg.backends.base import Backend
+    from rtseg.wiring import Run
+
+Attend = Callable[["Run"], int]
+"""Runs what was opened; returns 0, or 128 and the number of the signal that interrupted it."""
+
+
+class InProcessRunner(Runner):
+    """Runs tasks one after the other with one network, and writes each file where it is to be.
+
+    An input or an output that fails is its task's matter. What would fail for every other task
+    too (a setting, the model, a full disk) is raised. After a signal the tasks that follow are
+    left.
+
+    Args:
+        model: the network, which is opened with the first task.
+        attend: runs each task.
+    """
+
+    def __init__(self, model: ModelSettings, attend: Attend) -> None:
+        self._model = model
+        self._attend = attend
+
+    def results(self, tasks: Sequence[BatchTask]) -> Iterator[TaskResult]:
+        """See `Runner`."""
+        from rtseg.backends import open_backend_for
+
+        if not tasks:
+            return
+        with ExitStack() as stack:
+            backend = stack.enter_context(open_backend_for(self._model))
+            for task in tasks:
+                before = {Path(place): file_id(place) for place in task.places.values()}
+                try:
+                    code, result = self._run(task, backend)
+                except (SourceError, SinkError) as error:
+                    if isinstance(error, DiskFullError):
+                        raise
+                    result = failed_by(task, error)
+                except RtsegError:
+                    raise
+                except Exception as error:  # a bug is printed whole, and the others go on
+                    if missing_library(error) is not None:
+                        raise
+                    result = failed_by(task, error)
+                else:
+                    if code >= INTERRUPTED:
+                        _mark_unfinished(before)
+                        yield left_over(task, exit_code=code, message="interrupted")
+                        return
+                yield result
+
+    def _run(self, task: BatchTask, backend: Backend) -> tuple[int, TaskResult]:
+        code, message = 0, ""
+        with open_task(task, backend=backend) as run:
+            try:
+                code = self._attend(run)
+            except TruncatedError as error:
+                message = str(error)
+        summary = run.summary
+        return code, TaskResult(
+            source=task.source,
+            name=task.name,
+            status="done",
+            exit_code=TruncatedError.exit_code if message else code,
+            message=message,
+            frames=summary.frames if summary else 0,
+            seconds=summary.seconds if summary else 0.0,
+        )
+
+
+def _mark_unfinished(before: Mapping[Path, FileId | None]) -> None:
+    """Give what an interrupted task wrote a temporary name again, so that it counts as partial.
+
+    A file that was there before stays as it is.
+    """
+    for path, earlier in before.items():
+        if file_id(path) not in {None, earlier}:
+            path.replace(create_part(path))

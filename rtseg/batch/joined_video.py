@@ -1,0 +1,159 @@
+"""Videos whose pictures are the encoded pictures of several pieces, as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtseg.errors import SinkError
+from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.media.info import SourceInfo
+from rtseg.sinks.base import Outcome
+from rtseg.sinks.labels.video import MILLISECOND, GreyVideoSink
+from rtseg.sinks.video import VideoSink
+
+if TYPE_CHECKING:
+    from av.container.output import OutputContainer
+    from av.video.stream import VideoStream
+
+
+def next_of(items: Iterator[Any], output: str) -> Any:
+    """The next item of the pieces.
+
+    Raises:
+        SinkError: there is none.
+    """
+    item = next(items, None)
+    if item is None:
+        raise SinkError(f"{output}: its pieces hold fewer frames than the input; start anew")
+    return item
+
+
+class _PiecePackets:
+    """The video packets of several files, one after the other."""
+
+    def __init__(self, files: Sequence[Path], output: str) -> None:
+        import av
+
+        self._output = output
+        self._stack = ExitStack()
+        self._containers = [self._stack.enter_context(av.open(f"file:{file}")) for file in files]
+        self.template: Any = self._containers[0].streams.video[0]
+        self.metadata = dict(self._containers[0].metadata)
+        ways = {self._way(container) for container in self._containers}
+        if len(ways) > 1:
+            self.close()
+            raise SinkError(f"{output}: its pieces were not encoded alike; start anew")
+
+    @staticmethod
+    def _way(container: Any) -> tuple[Any, ...]:
+        context = container.streams.video[0].codec_context
+        return context.name, context.width, context.height, context.pix_fmt, context.extradata
+
+    def __iter__(self) -> Iterator[Any]:
+        for container in self._containers:
+            for packet in container.demux(container.streams.video[0]):
+                if packet.size:
+                    yield packet
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+class JoinedVideoSink(VideoSink):
+    """As `VideoSink`, with pictures that are encoded already.
+
+    Args:
+        output: the file's path.
+        files: the pieces, in their order, of the output's own container.
+        settings: as the pieces were encoded.
+    """
+
+    wants_pixels = False
+
+    def __init__(self, output: str, files: Sequence[Path], *, settings: Any) -> None:
+        super().__init__(output, settings=settings)
+        self._pieces = _PiecePackets(files, output)
+        self._packets = iter(self._pieces)
+
+    def _add_video(self, container: OutputContainer, *, alpha: bool) -> VideoStream:
+        self._time_base = Fraction(1, self._info.time_base.denominator)
+        stream: Any = container.add_stream_from_template(self._pieces.template)
+        stream.time_base = self._time_base
+        made: VideoStream = stream
+        return made
+
+    def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
+        """Write the next picture at this frame's time."""
+        self._part.check()
+        if self._frame_count == 0:
+            self._begin(frame, transparent=False)
+        packet = next_of(self._packets, self._name)
+        packet.pts = packet.dts = self._place(frame)
+        packet.time_base = self._time_base
+        packet.duration = self._duration(frame)
+        packet.stream = self._video
+        self._guarded(lambda: self._opened().mux(packet))
+        self._frame_count += 1
+
+    def _flush(self) -> None:
+        self._others.flush()
+
+    def close(self, outcome: Outcome) -> None:
+        """Finish the file."""
+        try:
+            if outcome == "finished" and next(self._packets, None) is not None:
+                raise SinkError(f"{self._name}: its pieces hold more frames than the input")
+        except BaseException:
+            super().close("failed")
+            raise
+        else:
+            super().close(outcome)
+        finally:
+            self._pieces.close()
+
+
+class JoinedGreySink(GreyVideoSink):
+    """As the sinks of labels and soft masks, with planes that are encoded already."""
+
+    def __init__(self, output: str, files: Sequence[Path]) -> None:
+        super().__init__(output, overwrite=True)
+        self._pieces = _PiecePackets(files, output)
+        self._packets = iter(self._pieces)
+
+    def _add_stream(self, info: SourceInfo) -> Any:
+        self._container.metadata.update(self._pieces.metadata)
+        stream = self._container.add_stream_from_template(self._pieces.template)
+        stream.time_base = MILLISECOND
+        return stream
+
+    def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
+        """Write the next labels at this frame's time."""
+        self._part.check()
+        packet = next_of(self._packets, self._output)
+        packet.pts = packet.dts = self._place(frame)
+        packet.time_base = MILLISECOND
+        packet.stream = self._stream
+        self._mux(lambda: packet)
+        self._frames += 1
+
+    def _rest(self) -> Any:
+        return []
+
+    def plane(self, segmentation: Segmentation) -> Any:
+        """Planes come from the pieces."""
+        raise NotImplementedError
+
+    def tags(self, segmentation: Segmentation) -> Mapping[str, str]:
+        """Tags come from the first piece."""
+        raise NotImplementedError
+
+    def close(self, outcome: Outcome) -> None:
+        """Finish the file."""
+        try:
+            super().close(outcome)
+        finally:
+            self._pieces.close()

@@ -1,0 +1,94 @@
+"""Which files each input becomes; two inputs never become the same file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rtseg.batch.tasks import BatchSettings, BatchTask, Kind
+from rtseg.destination import is_folder, stem_of
+from rtseg.errors import SettingError
+from rtseg.media.urls import local_path, url_scheme
+from rtseg.outputs import STANDARD_STREAM, check_outputs, shown
+
+_DIGITS = 8
+
+
+def plan_tasks(sources: Sequence[str], *, folder: str, settings: BatchSettings) -> list[BatchTask]:
+    """Make a task for each input; the same inputs give the same names, in any order.
+
+    Inputs with the same stem get a few digits of their own path's hash.
+
+    Raises:
+        SettingError: an output would be an input, or the folder is a file.
+    """
+    path = local_path(folder)
+    if path is not None and path.exists() and not path.is_dir():
+        raise SettingError(f"`output` {folder}: is a file; a batch needs a folder")
+    if path is None and url_scheme(folder) is None:
+        raise SettingError(f"`output` {folder}: is neither a folder nor a URL")
+    folder = folder if path is None else str(path)
+    stems = Counter(stem_of(source).casefold() for source in sources)
+    tasks = []
+    for source in sources:
+        stem = stem_of(source)
+        if stems[stem.casefold()] > 1:
+            stem = f"{stem}-{hashlib.sha256(source.encode()).hexdigest()[:_DIGITS]}"
+        tasks.append(BatchTask(source=source, folder=folder, name=stem, settings=settings))
+    if path is not None:
+        _check(tasks)
+    return tasks
+
+
+def plan_direct(
+    sources: Sequence[str], folders: Mapping[Kind, str], settings: BatchSettings
+) -> list[BatchTask]:
+    """Make a task for each input, whose files bear its name alone, each kind in its own folder.
+
+    Args:
+        sources: paths and URLs.
+        folders: the folder of each kind that `settings` asks for.
+        settings: of every task.
+
+    Raises:
+        SettingError: an output is not a folder, two inputs would become one file, or an output
+            would be an input.
+    """
+    for kind, folder in folders.items():
+        _check_folder("output" if kind == "pictures" else kind, folder)
+    if len(set(sources)) < len(sources):
+        raise SettingError("an input is named twice; name each once")
+    first = next(iter(folders.values()))
+    tasks = [
+        BatchTask(
+            source=source,
+            folder=first,
+            # labels are alone in their folder unless the pictures go there
+            folders={"pictures": "", **folders},
+            name=stem_of(source),
+            settings=settings,
+        )
+        for source in sources
+    ]
+    _check(tasks)
+    return tasks
+
+
+def _check(tasks: Sequence[BatchTask]) -> None:
+    outputs: dict[str, str | None] = {}
+    for task in tasks:
+        for kind, place in task.places.items():
+            outputs[f"{shown(task.source)} ({Path(task.files[kind]).name})"] = place
+    check_outputs([task.source for task in tasks], outputs)
+
+
+def _check_folder(name: str, folder: str) -> None:
+    from rtseg.sinks.disk_space import check_is_path
+
+    check_is_path(folder)
+    path = Path(folder)
+    is_named_as_file = bool(path.suffix) and not is_folder(folder)
+    if folder == STANDARD_STREAM or is_named_as_file or path.is_file():
+        raise SettingError(f"`{name}`: {folder} is no folder; several inputs need one")

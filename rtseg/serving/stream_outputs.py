@@ -1,0 +1,86 @@
+"""The outputs of a served stream: recordings, network streams, a virtual camera, and data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtseg.destination import is_folder, video_destination
+from rtseg.errors import SinkError
+from rtseg.media.urls import local_path
+from rtseg.outputs import shown
+from rtseg.run_outputs import DataKind, data_destination, data_sink
+from rtseg.serving.guarded_output import GuardedOutput
+from rtseg.serving.stream_definition import StreamDefinition, is_sent, virtual_camera_of
+from rtseg.sinks import open_sink
+from rtseg.sinks.base import Sink
+from rtseg.sinks.protocols import HLS_SUFFIX
+from rtseg.sources.listing import named_files
+from rtseg.system.files import unused_path
+
+
+def guarded_outputs(definition: StreamDefinition) -> list[GuardedOutput]:
+    """All outputs of a stream; none is open, and a failure of one is that one's matter."""
+    return [
+        *(_pictures(definition, output) for output in definition.outputs),
+        *(_data(definition, kind, output) for kind, output in definition.data.items()),
+    ]
+
+
+def _pictures(definition: StreamDefinition, output: str) -> GuardedOutput:
+    device = virtual_camera_of(output)
+    encode = definition.encode.for_view(definition.view.view)
+
+    def make() -> Sink:
+        if device is not None:
+            from rtseg.sinks.virtual_camera import VirtualCameraSink
+
+            return VirtualCameraSink(device[0], settings=definition.virtual)
+        place = output
+        if is_folder(output):
+            place = video_destination(output, source=definition.name, encode=encode)
+        if local_path(place) is not None and not place.endswith(HLS_SUFFIX):
+            place = unused_output(place)
+        return open_sink(
+            place, settings=encode, stream=definition.reconnect, threads=1, shared=True
+        )
+
+    return GuardedOutput(definition.name, shown(output), make, with_streams=is_sent(output))
+
+
+def _data(definition: StreamDefinition, kind: DataKind, output: str) -> GuardedOutput:
+    def make() -> Sink:
+        place = data_place(definition, kind, output)
+        return data_sink(kind, unused_output(place), overwrite=False)
+
+    return GuardedOutput(definition.name, shown(output), make)
+
+
+def data_place(definition: StreamDefinition, kind: DataKind, output: str) -> str:
+    """Where a stream's data go the first time; a file in a folder is named after the stream."""
+    in_folder = any(map(is_folder, definition.outputs))
+    return data_destination(kind, output, source=definition.name, in_folder=in_folder)
+
+
+def unused_output(place: str) -> str:
+    """An output's name, or the next one by its number if an earlier run has written there.
+
+    `door.mkv` becomes `door-2.mkv`, a folder of pictures `masks` becomes `masks-2`, and a pattern
+    `masks/%06d.png` becomes `masks/2-%06d.png`.
+
+    Raises:
+        SinkError: the folder that holds it cannot be created.
+    """
+    path = Path(place)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "%" in path.name:
+            pattern, number = path, 2
+            while named_files(str(pattern)):
+                pattern = path.with_name(f"{number}-{path.name}")
+                number += 1
+            return str(pattern)
+        if path.is_dir() and not any(path.iterdir()):
+            return place
+    except OSError as error:
+        raise SinkError(f"{path.parent}: cannot be created: {error.strerror}") from None
+    return str(unused_path(path))
