@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rtseg.destination import is_folder, video_destination
@@ -79,7 +80,7 @@ def unused_output(place: str) -> str:
                 pattern = path.with_name(f"{number}-{path.name}")
                 number += 1
             return str(pattern)
-        if path.is_dir() and not any(path.iterdir()):
+        if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
             return place
     except OSError as error:
         raise SinkError(f"{path.parent}: cannot be created: {error.strerror}") from None
