@@ -411,7 +411,7 @@ def test_an_output_that_is_another_ones_input_is_refused(
     assert "is the input itself" in result.error
 
 
-def test_an_interrupted_batch_keeps_what_was_finished_before(
+def test_an_interrupted_batch_keeps_files_finished_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from contextlib import nullcontext

@@ -86,7 +86,7 @@ def test_an_input_that_cannot_be_opened_shows_no_secret(
     assert not check_files(tmp_path)
 
 
-def test_batches(
+def test_batches_show_no_secret(
     run: Any,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -113,7 +113,7 @@ def test_batches(
     check(capfd.readouterr().err)
 
 
-def test_a_batch_on_record(run: Any, tmp_path: Path) -> None:
+def test_the_records_of_a_batch_show_no_secret(run: Any, tmp_path: Path) -> None:
     """Neither the table nor a record holds what a URL keeps secret."""
     urls = [with_secrets(f"http://127.0.0.1:9/{name}.mp4") for name in "ab"]
     out = tmp_path / "out"

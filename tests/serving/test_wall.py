@@ -79,7 +79,7 @@ def picture(wall: WallPage, name: str, query: str = "") -> np.ndarray:
 def test_a_tile_is_the_newest_picture_made_small(server: StreamServer, wall: WallPage) -> None:
     server.start(define("door", Camera(), view=ViewSettings(view="mask")))
     server.start(define("yard", Camera()))
-    wait(lambda: stats(wall)["door"]["state"] == "resting")
+    wait(lambda: all(stats(wall)[name]["state"] == "resting" for name in ("door", "yard")))
     assert picture(wall, "door", "?width=160").shape == (120, 160, 3)
     assert picture(wall, "door", "?width=1280").shape == (240, 320, 3), "none is made larger"
     mask, overlay = picture(wall, "door"), picture(wall, "yard")
