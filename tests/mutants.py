@@ -1,26 +1,36 @@
 """Measure how many faults the tests catch: `make mutants` puts small faults into the code, one at a
 time, and lists those that no test notices.
 
-The faults are a seeded sample over the modules below: operators, comparisons, numbers and constants
-are changed (by cosmic-ray's operators), and statements and factors are removed. Each fault is put
-into a copy of this checkout, where the tests of its package run until the first one fails.
+The faults are a seeded sample from each room of `ROOMS`: operators, comparisons, numbers and
+constants are changed (by cosmic-ray's operators), and statements and factors are removed. Each
+fault is put into a copy of this checkout, where the room's tests run until the first one fails: the
+file named after the module first, then the fastest. Every run is a fork of one process that has
+loaded the libraries already, so a run costs little more than its tests.
 
-    python -m tests.mutants --count 60 --seed 1
-    python -m tests.mutants --only timestamps --count 20
+Faults that no test can notice stand in `mutants_justified.toml`, each with its reason.
+
+    python -m tests.mutants                                  # 20 faults of every room
+    python -m tests.mutants --room channel faces --count 40 --seed 2
+    python -m tests.mutants --room channel --list            # shows the faults, runs nothing
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+import tomllib
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +41,58 @@ from cosmic_ray.plugins import get_operator
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
+@dataclass(frozen=True)
+class Room:
+    """Modules (or folders of them) to change, and the test files and folders that should notice."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    without: tuple[str, ...] = ()
+
+
 ROOMS = {
-    "rtseg/runtime/pipeline.py": "tests/runtime",
-    "rtseg/runtime/channel.py": "tests/runtime",
-    "rtseg/runtime/statistics.py": "tests/runtime",
-    "rtseg/sources/timestamps.py": "tests/sources/test_timestamps.py tests/sources/test_video.py",
-    "rtseg/faces": "tests/faces",
-    "rtseg/geometry": "tests/geometry tests/postprocess tests/faces",
-    "rtseg/postprocess": "tests/postprocess",
-    "rtseg/sinks/tee.py": "tests/sinks/test_tee.py",
-    "rtseg/sinks/image_sequence.py": "tests/sinks/test_images.py tests/sinks/test_labels.py",
-    "rtseg/sinks/partial_file.py": "tests/sinks",
-    "rtseg/sinks/json_lines.py": "tests/sinks/test_json_lines.py",
-    "rtseg/sinks/labels": "tests/sinks/test_labels.py",
-    "rtseg/sinks/video.py": "tests/sinks/test_video.py",
+    "pipeline": Room(
+        ("rtseg/runtime/pipeline.py", "rtseg/runtime/statistics.py", "rtseg/runtime/turns.py"),
+        ("tests/runtime",),
+    ),
+    "channel": Room(("rtseg/runtime/channel.py",), ("tests/runtime",)),
+    "timestamps": Room(("rtseg/sources/timestamps.py",), ("tests/sources/test_timestamps.py",)),
+    "faces": Room(("rtseg/faces",), ("tests/faces",)),
+    "geometry": Room(("rtseg/geometry",), ("tests/geometry", "tests/postprocess/test_upsample.py")),
+    "postprocess": Room(
+        ("rtseg/postprocess",), ("tests/postprocess",), without=("rtseg/postprocess/smoothing.py",)
+    ),
+    "smoothing": Room(
+        ("rtseg/postprocess/smoothing.py",), ("tests/postprocess/test_smoothing.py",)
+    ),
+    "sinks": Room(
+        (
+            "rtseg/sinks/tee.py",
+            "rtseg/sinks/image_sequence.py",
+            "rtseg/sinks/partial_file.py",
+            "rtseg/sinks/json_lines.py",
+            "rtseg/sinks/labels",
+            "rtseg/sinks/video.py",
+        ),
+        (
+            "tests/sinks/test_tee.py",
+            "tests/sinks/test_images.py",
+            "tests/sinks/test_json_lines.py",
+            "tests/sinks/test_labels.py",
+            "tests/sinks/test_alpha.py",
+            "tests/sinks/test_video.py",
+        ),
+    ),
 }
-"""Modules and folders to change, and the tests that should notice."""
+
+LIBRARIES = ("pytest", "hypothesis", "numpy", "cv2", "av", "torch", "safetensors", "tests.conftest")
+"""Loaded once, before the first fork."""
+
+OUTPUT = "output.txt"
+"""Where, in the copy, the output of the last tests is."""
+
+JUSTIFIED = Path(__file__).with_name("mutants_justified.toml")
 
 _CORE = (
     "ReplaceBinaryOperator_Add_Sub ReplaceBinaryOperator_Sub_Add ReplaceBinaryOperator_Mul_Div "
@@ -133,13 +179,36 @@ class Mutant:
     operator: str
     occurrence: int
     line: int
-    tests: str
 
     def code(self, source: str) -> str:
         """Return the module's source with the fault in it."""
         mutated = mutate_code(source, OPERATORS[self.operator], self.occurrence)
         assert isinstance(mutated, str)
         return mutated
+
+    def change(self, source: str) -> tuple[str, str]:
+        """Return the changed line, or lines, before and after, without indentation."""
+        lines = unified_diff(source.splitlines(), self.code(source).splitlines(), n=0, lineterm="")
+        changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+        before, after = (
+            " ".join(line[1:].strip() for line in changed if line[0] == sign) for sign in "-+"
+        )
+        return before, after
+
+
+@dataclass(frozen=True)
+class Justified:
+    """A fault that no test can notice, told by the line that it changes, and why."""
+
+    module: str
+    before: str
+    after: str
+    reason: str
+
+
+def read_justified(path: Path = JUSTIFIED) -> list[Justified]:
+    """Read the list of faults that no test can notice."""
+    return [Justified(**entry) for entry in tomllib.loads(path.read_text("utf-8"))["fault"]]
 
 
 _NOT_ARITHMETIC = ("parameters", "param", "argument", "arglist", "star_expr")
@@ -164,30 +233,39 @@ class _Places(Visitor):  # type: ignore[misc]
         return node
 
 
-def find_mutants(source: str, *, module: str, tests: str) -> list[Mutant]:
+def find_mutants(source: str, *, module: str) -> list[Mutant]:
     """List every fault that the operators could put into a module."""
     mutants = []
     for name, operator in OPERATORS.items():
         places = _Places(operator)
         places.walk(get_ast(source))
         mutants += [
-            Mutant(module, name, occurrence, line, tests)
+            Mutant(module, name, occurrence, line)
             for occurrence, line in enumerate(places.lines)
             if line
         ]
     return mutants
 
 
-def all_mutants(only: str = "") -> list[Mutant]:
-    """List the faults of every module in `ROOMS` whose path contains `only`."""
+def mutants_of(room: Room) -> list[Mutant]:
+    """List the faults of a room's modules."""
     mutants = []
-    for place, tests in ROOMS.items():
-        path = ROOT / place
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            module = file.relative_to(ROOT).as_posix()
-            if only in module:
-                mutants += find_mutants(file.read_text("utf-8"), module=module, tests=tests)
+    for path in _files(room.modules, "*.py"):
+        module = path.relative_to(ROOT).as_posix()
+        if module not in room.without:
+            mutants += find_mutants(path.read_text("utf-8"), module=module)
     return mutants
+
+
+def room_tests(room: Room) -> list[str]:
+    """List a room's test files."""
+    return [path.relative_to(ROOT).as_posix() for path in _files(room.tests, "test_*.py")]
+
+
+def _files(places: Sequence[str], pattern: str) -> Iterator[Path]:
+    for place in places:
+        path = ROOT / place
+        yield from sorted(path.rglob(pattern)) if path.is_dir() else [path]
 
 
 def choose(mutants: Sequence[Mutant], count: int, *, seed: int) -> list[Mutant]:
@@ -216,68 +294,151 @@ def copied(target: Path) -> Path:
     return target
 
 
-def run_tests(root: Path, tests: str, *, timeout: float) -> str:
-    """Run some tests; returns `passed`, `failed` or `timeout`."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-    command += ["-m", "not slow and not gpu", *(t for t in tests.split() if (root / t).exists())]
+def run_tests(root: Path, tests: Sequence[str], *, timeout: float) -> tuple[bool, float]:
+    """Run test files in a fork of this process, up to a time limit.
+
+    Returns:
+        Whether all passed in time, and the seconds that they took.
+    """
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _run_and_exit(root, tests)
+    status = None
+    while status is None and time.monotonic() - started < timeout:
+        ended, code = os.waitpid(child, os.WNOHANG)
+        status = code if ended else None
+        time.sleep(0.02)
+    with contextlib.suppress(ProcessLookupError):  # it may have left processes of its own
+        os.killpg(child, signal.SIGKILL)
+    if status is None:
+        os.waitpid(child, 0)
+    return status == 0, time.monotonic() - started
+
+
+def _run_and_exit(root: Path, tests: Sequence[str]) -> None:
+    """In the forked process: forget this checkout's modules, use the copy's."""
+    code = 1
     try:
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "timeout"
-    return "passed" if done.returncode == 0 else "failed"
+        os.setsid()
+        os.chdir(root)
+        output = os.open(root / OUTPUT, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        for stream in range(3):
+            os.dup2(output, stream)
+        os.environ |= {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+        sys.dont_write_bytecode = True
+        sys.path[:] = [str(root), *(place for place in sys.path if place not in ("", str(ROOT)))]
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("rtseg", "tests", "training"):
+                del sys.modules[name]
+        import pytest
+
+        options = ["-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(root)]
+        options += ["-W", "ignore:Module already imported"]  # hypothesis, by this process
+        code = pytest.main([*options, "-m", "not slow and not gpu", *tests])
+    except BaseException:  # noqa: BLE001  whatever it is, the parent reads it in the output
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
-def main() -> int:
-    """Run a sample. The exit code is 1 if fewer than --least percent were caught."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=60, help="number of faults to try")
+def in_order(tests: Sequence[str], module: str, seconds: dict[str, float]) -> list[str]:
+    """Order test files: the one named after the module first, then the fastest."""
+    stem = Path(module).stem
+    return sorted(tests, key=lambda test: (Path(test).stem != f"test_{stem}", seconds[test]))
+
+
+def try_room(
+    room: Room, sample: Sequence[Mutant], root: Path, justified: Sequence[Justified]
+) -> tuple[int, int, list[str]]:
+    """Try a sample of a room's faults.
+
+    Returns:
+        How many were caught, how many are justified, and the survivors in words.
+    """
+    seconds = {}
+    for test in room_tests(room):
+        passed, seconds[test] = run_tests(root, [test], timeout=600)
+        if not passed:
+            raise SystemExit(
+                f"{test} fails without any fault:\n{(root / OUTPUT).read_text('utf-8')[-2000:]}"
+            )
+    caught, excused, survivors = 0, 0, []
+    for mutant in sample:
+        path = root / mutant.module
+        source = path.read_text("utf-8")
+        before, after = mutant.change(source)
+        words = f"{mutant.module}:{mutant.line}: {before}  ->  {after}"
+        if any((j.module, j.before, j.after) == (mutant.module, before, after) for j in justified):
+            excused += 1
+            print(f"justified {words}", flush=True)
+            continue
+        path.write_text(mutant.code(source), "utf-8")
+        try:
+            is_caught = False
+            for test in in_order(list(seconds), mutant.module, seconds):
+                passed, _ = run_tests(root, [test], timeout=3 * seconds[test] + 10)
+                if not passed:
+                    is_caught = True
+                    break
+        finally:
+            path.write_text(source, "utf-8")
+        if is_caught:
+            caught += 1
+        else:
+            survivors.append(words)
+        by = f"caught by {Path(test).name}" if is_caught else "SURVIVED"
+        print(f"{by}  {words}", flush=True)
+    return caught, excused, survivors
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Try the samples. The exit code is 1 if fewer than --least percent of a room were caught."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutants",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--room", nargs="+", choices=list(ROOMS), default=list(ROOMS))
+    parser.add_argument("--count", type=int, default=20, help="faults to try in each room")
     parser.add_argument("--seed", type=int, default=1, help="seed of the sample")
     parser.add_argument("--only", default="", help="only modules whose path contains this")
+    parser.add_argument("--first", type=int, default=0, help="leave out the sample's first so many")
+    parser.add_argument("--most", type=int, help="stop after so many faults of a room")
+    parser.add_argument("--list", action="store_true", help="show the faults, and run nothing")
     parser.add_argument(
-        "--least", type=float, default=0.0, help="required percentage of faults caught"
+        "--least", type=float, default=0.0, help="required percentage of faults caught in each room"
     )
-    options = parser.parse_args()
-    mutants = all_mutants(options.only)
-    sample = choose(mutants, options.count, seed=options.seed)
-    survivors: list[Mutant] = []
+    options = parser.parse_args(arguments)
+    justified = read_justified()
+    rows = ["| room | faults | tried | caught | justified | survived |", "| --- " * 6 + "|"]
+    is_enough = True
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if not options.list:
+        for library in LIBRARIES:
+            importlib.import_module(library)
     with tempfile.TemporaryDirectory(prefix="rtseg-mutants-") as folder:
-        root = copied(Path(folder))
-        seconds: dict[str, float] = {}
-        for tests in sorted({mutant.tests for mutant in sample}):
-            started = time.monotonic()
-            if run_tests(root, tests, timeout=1200) != "passed":
-                print(f"skipped, these tests fail without any fault: {tests}", flush=True)
-                sample = [mutant for mutant in sample if mutant.tests != tests]
+        root = ROOT if options.list else copied(Path(folder))
+        for name in options.room:
+            room = ROOMS[name]
+            mutants = [mutant for mutant in mutants_of(room) if options.only in mutant.module]
+            sample = choose(mutants, options.count, seed=options.seed)
+            sample = sample[options.first :][: options.most]
+            if options.list:
+                for mutant in sample:
+                    before, after = mutant.change((ROOT / mutant.module).read_text("utf-8"))
+                    print(f"{mutant.module}:{mutant.line}\n    {before}\n    {after}")
                 continue
-            seconds[tests] = time.monotonic() - started
-        if not sample:
-            return 2
-        for number, mutant in enumerate(sample, 1):
-            path = root / mutant.module
-            source = path.read_text("utf-8")
-            path.write_text(mutant.code(source), "utf-8")
-            try:
-                outcome = run_tests(root, mutant.tests, timeout=3 * seconds[mutant.tests] + 30)
-            finally:
-                path.write_text(source, "utf-8")
-            if outcome == "passed":
-                survivors.append(mutant)
-            print(
-                f"{number}/{len(sample)} {'SURVIVED' if outcome == 'passed' else 'caught'} "
-                f"{mutant.module}:{mutant.line} {mutant.operator} #{mutant.occurrence}",
-                flush=True,
+            caught, excused, survivors = try_room(room, sample, root, justified)
+            counted = max(1, len(sample) - excused)
+            is_enough &= 100 * caught / counted >= options.least
+            rows.append(
+                f"| {name} | {len(mutants)} | {len(sample)} | {caught} ({caught / counted:.0%}) | "
+                f"{excused} | {len(survivors)} |"
             )
-    caught = 100 * (1 - len(survivors) / len(sample))
-    print(f"{caught:.0f}% of {len(sample)} of {len(mutants)} faults caught, seed {options.seed}")
-    return int(caught < options.least)
+    if not options.list:
+        print("\n".join(rows))
+    return int(not is_enough)
 
 
 if __name__ == "__main__":

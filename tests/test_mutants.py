@@ -4,7 +4,19 @@ import pytest
 
 pytest.importorskip("cosmic_ray")
 
-from tests.mutants import ROOMS, ROOT, all_mutants, choose, find_mutants
+from tests.mutants import (
+    ROOMS,
+    ROOT,
+    Run,
+    choose,
+    find_mutants,
+    in_order,
+    main,
+    mutants_of,
+    read_justified,
+    room_tests,
+    run_tests,
+)
 
 SOURCE = """
 def moved(shift, step, weight):
@@ -18,7 +30,7 @@ def moved(shift, step, weight):
 def made(operator):
     return [
         mutant.code(SOURCE).strip().splitlines()[1:4]
-        for mutant in find_mutants(SOURCE, module="m", tests="")
+        for mutant in find_mutants(SOURCE, module="m")
         if mutant.operator == operator
     ]
 
@@ -33,7 +45,7 @@ def test_a_statement_and_a_factor_are_removed():
 
 
 def test_every_fault_changes_the_program():
-    mutants = find_mutants(SOURCE, module="m", tests="")
+    mutants = find_mutants(SOURCE, module="m")
     codes = {mutant.code(SOURCE) for mutant in mutants}
     assert len(codes) == len(mutants)
     assert SOURCE not in codes
@@ -43,24 +55,71 @@ def test_every_fault_changes_the_program():
 
 def test_a_star_in_a_signature_is_left_alone():
     source = "def moved(shift, *, step):\n    return moved(*shift, step=step * 2)\n"
-    mutants = find_mutants(source, module="m", tests="")
+    mutants = find_mutants(source, module="m")
     (times,) = [m for m in mutants if m.operator == "ReplaceBinaryOperator_Mul_Div"]
     assert "step=step / 2" in times.code(source)
 
 
 def test_the_sample_is_reproducible_and_mixes_operators():
-    mutants = find_mutants(SOURCE, module="m", tests="")
+    mutants = find_mutants(SOURCE, module="m")
     first = choose(mutants, 6, seed=1)
     assert first == choose(mutants, 6, seed=1)
     assert len({mutant.operator for mutant in first}) == 6
     assert len(choose(mutants, 10_000, seed=2)) == len(mutants)
 
 
-@pytest.mark.parametrize("place", sorted(ROOMS))
-def test_the_packages_and_their_tests_exist(place):
-    assert (ROOT / place).exists()
-    assert any((ROOT / tests).exists() for tests in ROOMS[place].split())
+@pytest.mark.parametrize("name", sorted(ROOMS))
+def test_every_room_has_places_for_faults_and_tests(name):
+    assert len(mutants_of(ROOMS[name])) > 10
+    assert room_tests(ROOMS[name])
+    assert all((ROOT / test).is_file() for test in room_tests(ROOMS[name]))
 
 
-def test_every_module_has_places_for_faults():
-    assert len(all_mutants("timestamps")) > 10
+def test_the_file_named_after_the_module_runs_first_then_the_fastest():
+    usual = {
+        f"tests/test_{name}.py": Run("passed", 1.0, seconds)
+        for name, seconds in (("slow", 9.0), ("quick", 0.1), ("other", 3.0))
+    }
+    assert in_order(usual, "rtseg/slow.py") == [
+        "tests/test_slow.py",
+        "tests/test_quick.py",
+        "tests/test_other.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ("assert thing() == 3", "passed"),
+        ("assert thing() == 4", "failed"),
+        ("spin()", "out of time"),
+    ],
+)
+def test_tests_run_in_a_fork_against_the_copy(tmp_path, body, outcome):
+    (tmp_path / "rtseg").mkdir()
+    (tmp_path / "rtseg/__init__.py").write_text(
+        "def thing():\n    return 3\ndef spin():\n    while True: pass\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        f"from rtseg import thing, spin\ndef test_it():\n    {body}\n"
+    )
+    run = run_tests(tmp_path, ["test_it.py"], usual=Run("passed", 1.0, -1.0))
+    assert run.outcome == outcome
+
+
+def test_a_justified_fault_is_one_that_can_be_made():
+    """An entry whose line has changed since would excuse nothing, and hide that nobody looked."""
+    for fault in read_justified():
+        assert fault.reason
+        source = (ROOT / fault.module).read_text("utf-8")
+        changes = {mutant.change(source) for mutant in find_mutants(source, module=fault.module)}
+        assert (fault.before, fault.after) in changes, fault
+
+
+def test_listing_shows_the_lines_and_runs_nothing(capsys):
+    assert main(["--room", "timestamps", "--count", "3", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 9
+    for place, before, after in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
+        assert place.startswith("rtseg/sources/timestamps.py:")
+        assert before != after

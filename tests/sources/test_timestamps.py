@@ -52,6 +52,13 @@ def test_a_small_step_back_becomes_one_tick_forward(back: int, expected: int) ->
     assert times == [460, 500, expected, 540]
 
 
+def test_a_step_back_of_more_than_a_second_is_a_clock_that_was_set_back() -> None:
+    timeline = Timeline(TICK, Fraction(25))
+    assert not timeline.jumped, "no picture yet"
+    times = [timeline.place(picture(pts)) for pts in (5000, 3999, 4039)]
+    assert times == [5000, 5040, 5080]
+
+
 def test_a_clock_that_is_set_back_continues_from_there() -> None:
     """All times after it move by as much: a stream that was joined on keeps its pace."""
     timeline = Timeline(TICK, Fraction(25))
