@@ -21,6 +21,7 @@ import contextlib
 import importlib
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -28,7 +29,7 @@ import tempfile
 import time
 import tomllib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
@@ -294,33 +295,48 @@ def copied(target: Path) -> Path:
     return target
 
 
-def run_tests(root: Path, tests: Sequence[str], *, timeout: float) -> tuple[bool, float]:
-    """Run test files in a fork of this process, up to a time limit.
+@dataclass(frozen=True)
+class Run:
+    """How a run of tests went: `passed`, `failed` or `out of time`, and what it took."""
 
-    Returns:
-        Whether all passed in time, and the seconds that they took.
+    outcome: str
+    seconds: float
+    processor_seconds: float
+
+
+def run_tests(root: Path, tests: Sequence[str], *, usual: Run | None = None) -> Run:
+    """Run test files in a fork of this process.
+
+    Args:
+        root: the copy of the checkout.
+        tests: the files.
+        usual: the same tests' run without a fault. They may take three times the processor's time
+            of it, and ten times its seconds, since the machine may be busy with something else.
     """
     started = time.monotonic()
+    most = int(3 * usual.processor_seconds + 5) if usual else 600
     child = os.fork()
     if child == 0:
-        _run_and_exit(root, tests)
-    status = None
-    while status is None and time.monotonic() - started < timeout:
-        ended, code = os.waitpid(child, os.WNOHANG)
-        status = code if ended else None
+        _run_and_exit(root, tests, processor_seconds=most)
+    deadline = started + (10 * usual.seconds + 30 if usual else 600)
+    ended = 0
+    while not ended and time.monotonic() < deadline:
+        ended, status, usage = os.wait4(child, os.WNOHANG)
         time.sleep(0.02)
     with contextlib.suppress(ProcessLookupError):  # it may have left processes of its own
         os.killpg(child, signal.SIGKILL)
-    if status is None:
-        os.waitpid(child, 0)
-    return status == 0, time.monotonic() - started
+    if not ended:
+        _, status, usage = os.wait4(child, 0)
+    outcome = "out of time" if os.WIFSIGNALED(status) else "failed" if status else "passed"
+    return Run(outcome, time.monotonic() - started, usage.ru_utime + usage.ru_stime)
 
 
-def _run_and_exit(root: Path, tests: Sequence[str]) -> None:
+def _run_and_exit(root: Path, tests: Sequence[str], *, processor_seconds: int) -> None:
     """In the forked process: forget this checkout's modules, use the copy's."""
     code = 1
     try:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (processor_seconds, processor_seconds + 5))
         os.chdir(root)
         output = os.open(root / OUTPUT, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         for stream in range(3):
@@ -342,10 +358,13 @@ def _run_and_exit(root: Path, tests: Sequence[str]) -> None:
         os._exit(code)
 
 
-def in_order(tests: Sequence[str], module: str, seconds: dict[str, float]) -> list[str]:
+def in_order(usual: Mapping[str, Run], module: str) -> list[str]:
     """Order test files: the one named after the module first, then the fastest."""
     stem = Path(module).stem
-    return sorted(tests, key=lambda test: (Path(test).stem != f"test_{stem}", seconds[test]))
+    return sorted(
+        usual,
+        key=lambda test: (Path(test).stem != f"test_{stem}", usual[test].processor_seconds),
+    )
 
 
 def try_room(
@@ -356,10 +375,10 @@ def try_room(
     Returns:
         How many were caught, how many are justified, and the survivors in words.
     """
-    seconds = {}
+    usual = {}
     for test in room_tests(room):
-        passed, seconds[test] = run_tests(root, [test], timeout=600)
-        if not passed:
+        usual[test] = run_tests(root, [test])
+        if usual[test].outcome != "passed":
             raise SystemExit(
                 f"{test} fails without any fault:\n{(root / OUTPUT).read_text('utf-8')[-2000:]}"
             )
@@ -375,20 +394,18 @@ def try_room(
             continue
         path.write_text(mutant.code(source), "utf-8")
         try:
-            is_caught = False
-            for test in in_order(list(seconds), mutant.module, seconds):
-                passed, _ = run_tests(root, [test], timeout=3 * seconds[test] + 10)
-                if not passed:
-                    is_caught = True
+            for test in in_order(usual, mutant.module):
+                run = run_tests(root, [test], usual=usual[test])
+                if run.outcome != "passed":
                     break
         finally:
             path.write_text(source, "utf-8")
-        if is_caught:
-            caught += 1
-        else:
+        if run.outcome == "passed":
             survivors.append(words)
-        by = f"caught by {Path(test).name}" if is_caught else "SURVIVED"
-        print(f"{by}  {words}", flush=True)
+            print(f"SURVIVED {words}", flush=True)
+        else:
+            caught += 1
+            print(f"caught, {Path(test).name} {run.outcome}: {words}", flush=True)
     return caught, excused, survivors
 
 

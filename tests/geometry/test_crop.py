@@ -63,6 +63,25 @@ def test_shrinking_averages(side):
     assert out.mean() == pytest.approx(100, abs=5)
 
 
+@pytest.mark.parametrize(("height", "width"), [(100, 40), (40, 100)])
+def test_shrinking_one_side_more_than_the_other_averages(height, width):
+    rows, columns = np.mgrid[:300, :300]
+    image = np.repeat(((rows if height > width else columns) % 2 * 200)[..., None], 3, axis=2)
+    box = Box(left=10, top=10, right=10 + width, bottom=10 + height)
+    out = cut_to(image.astype(np.uint8), box)
+    assert out.std() < 20
+    assert out.mean() == pytest.approx(100, abs=5)
+
+
+def test_shrinking_by_three_halves_first_and_interpolates_then():
+    """A network sees the same at any size of a face: no area is averaged that a half reaches."""
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    halved = image.reshape(48, 2, 48, 2, 3).mean((1, 3))
+    expected = cv2.resize(halved, (32, 32), interpolation=cv2.INTER_LINEAR)
+    out = cut_to(image, Box(left=0, top=0, right=96, bottom=96))
+    assert np.abs(out - expected).max() <= 1
+
+
 def test_enlarging_is_bilinear():
     image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
     out = cut_to(image, Box(left=4, top=6, right=12, bottom=14))
@@ -93,6 +112,15 @@ def test_a_single_pixel_can_be_cut_out():
     assert (
         cut_to(np.full((1, 1, 3), 9, np.uint8), Box(left=0, top=0, right=1, bottom=1)) == 9
     ).all()
+
+
+@pytest.mark.parametrize(
+    ("left", "top"), [(-20, 10), (64, 10), (10, -20), (10, 48)], ids=["left", "right", "up", "down"]
+)
+def test_a_box_that_only_touches_the_picture_shows_none_of_it(left, top):
+    image = np.full((48, 64, 3), 255, np.uint8)
+    out = cut_to(image, Box(left=left, top=top, right=left + 20, bottom=top + 20))
+    assert (out == 114).all()
 
 
 class TestTurned:
@@ -133,6 +161,18 @@ class TestTurned:
         inner = out[24:40, 24:40]
         assert inner.std() < 30
         assert inner.mean() == pytest.approx(100, abs=5)
+
+    @pytest.mark.parametrize("height", [4, 6, 64])
+    def test_a_strip_of_picture_is_averaged_too(self, height):
+        """Stripes of which a quarter is white, in the only block of rows that a crop shows."""
+        striped = np.zeros((height, 256, 3), np.uint8)
+        striped[:, ::4] = 200
+        crop = Crop(box=box_around(128, height / 2, 128, 128), roll_degrees=180)
+        cuts = []
+        for image in (striped, np.full_like(striped, 50)):
+            cuts.append(np.zeros((32, 32, 3), np.uint8))
+            cut(image, crop, out=cuts[-1])
+        assert np.abs(cuts[0].astype(int) - cuts[1]).max() <= 2
 
     def test_beyond_the_edges_is_grey(self):
         image = np.full((64, 64, 3), 255, np.uint8)
@@ -176,3 +216,17 @@ def test_no_crop_is_too_large_to_be_cut_out():
     out = np.empty((16, 24, 3), np.uint8)
     cut(np.full((80, 100, 3), 200, np.uint8), crop, out=out)
     assert (out[0, 0] == 114).all()
+
+
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 1.5])
+def test_a_crop_has_its_height_and_aspect_around_its_point(aspect):
+    box = crop_around(203.0, 154.0, 100.0, aspect).box
+    assert box.height == pytest.approx(100, abs=4)
+    assert box.width == pytest.approx(100 * aspect, abs=4)
+    assert box.centre == pytest.approx((203, 154), abs=1)
+    assert box.height % 4 == box.width % 4 == 0, "so that halving twice is exact"
+
+
+def test_no_crop_is_too_small():
+    box = crop_around(20.0, 20.0, 0.5, 1.0).box
+    assert (box.width, box.height) == (8, 8)

@@ -39,3 +39,12 @@ def test_shrinking_averages():
     image = np.zeros((8, 8, 3), np.uint8)
     image[::2] = 100
     assert (resized(image, 4, 4) == 50).all()
+
+
+def test_enlarging_one_side_interpolates():
+    image = np.zeros((8, 4, 3), np.uint8)
+    image[:, 2:] = 120
+    for wide in (resized(image, 8, 16), resized(image, 8, 16, smooth=True)):
+        assert ((wide > 10) & (wide < 110)).any(), "a ramp, not a step"
+    tall = resized(np.ascontiguousarray(image.transpose(1, 0, 2)), 16, 8)
+    assert ((tall > 10) & (tall < 110)).any()

@@ -238,6 +238,13 @@ def test_a_gap_or_a_step_back_starts_again(seconds):
     assert (out[..., 1] == 1).all()
 
 
+def test_a_gap_of_half_a_second_is_bridged():
+    smoother = TrackSmoother(1.0)
+    smoother(maps(0.0), picture=picture(), crop=BOX, seconds=0.0)
+    out = smoother(maps(1.0), picture=picture(), crop=BOX, seconds=0.5)
+    assert out[..., 1].max() == pytest.approx(1 - math.exp(-0.5 / LONGEST_SECONDS), abs=1e-3)
+
+
 def test_reset_forgets():
     smoother = TrackSmoother(1.0)
     smoother(maps(0.0), picture=picture(), crop=BOX, seconds=0.0)
@@ -285,6 +292,21 @@ class TestCuts:
         assert not any(cuts(picture(12 * i)) for i in range(20))
         cuts = CutDetector()
         assert not any(cuts((picture() * (1 - i / 60)).astype(np.uint8)) for i in range(60))
+
+    def test_a_jump_of_the_exposure_is_no_cut(self):
+        """All colours change, but by less than the picture's own contrast."""
+        cuts = CutDetector()
+        assert not cuts(picture())
+        assert not cuts(picture() + np.uint8(15))
+
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_a_small_picture_counts_to_its_very_edge(self, axis):
+        cuts = CutDetector()
+        before = np.zeros((2, 64, 3), np.uint8) if axis == 0 else np.zeros((64, 2, 3), np.uint8)
+        after = before.copy()
+        after[(np.s_[-1], np.s_[:])[:: 1 if axis == 0 else -1]] = 255
+        assert not cuts(before)
+        assert cuts(after)
 
     def test_another_size_is_not_compared(self):
         cuts = CutDetector()

@@ -157,6 +157,31 @@ def test_hair_cut_off_by_a_crop_fades_out_at_its_edge():
     assert steepest(alpha[80:160]) < 0.15
 
 
+def test_a_block_fades_alike_on_all_four_sides():
+    probabilities = np.zeros((16, 16, len(HELEN)), np.float32)
+    probabilities[..., 0] = 1
+    probabilities[5:11, 5:11] = np.eye(len(HELEN))[10]
+    crop = crop_at(160, 120, 128)
+    part = CropProbabilities(probabilities=probabilities, crop=crop, track_id=1)
+    alpha = segmentation(part).alpha("hair")[56:184, 96:224]
+    for mirrored in (alpha[::-1], alpha[:, ::-1], alpha.T):
+        np.testing.assert_allclose(alpha, mirrored, atol=0.01)
+    assert alpha[64, 64] == 1
+    assert steepest(alpha) < 0.15, "a cell is eight pixels wide"
+
+
+@pytest.mark.parametrize(("x", "y"), [(600, 120), (-300, 120), (160, 500), (160, -300)])
+@pytest.mark.parametrize("roll_degrees", [0.0, 30.0])
+def test_a_crop_beyond_the_frame_has_no_share(x, y, roll_degrees):
+    """A face that has just left: on one axis its crop is level with the frame."""
+    part = CropProbabilities(
+        probabilities=head_map(), crop=crop_at(x, y, 200, roll_degrees), track_id=1
+    )
+    result = segmentation(part)
+    assert result.alpha("hair", "face").max() == 0
+    assert result.soft_masks.by_face(HELEN.select(["hair"])) == []
+
+
 def test_filled_holes_have_full_shares():
     part = one_face()
     filled = part.probabilities.copy()

@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from rtseg.frames import Frame, Packet, Segmentation
+from rtseg.runtime.pipeline import POLL_SECONDS
 from rtseg.sinks.base import Event
 from rtseg.testing import FakeSource
 from tests.support.pipelines import (
@@ -122,6 +124,24 @@ def test_the_window_is_polled_while_no_frame_arrives() -> None:
     sink.faults["write"] = lambda: polls_before.append(len(sink.polls))
     pipeline(source, sink).run()
     assert min(np.diff([0, *polls_before])) > 4, "15 are possible"
+
+
+@OVERLAPS
+def test_the_window_is_served_once_a_frame_and_not_for_every_packet(overlap: bool) -> None:
+    """Serving a window takes as long as writing a packet, of which there are hundreds a second."""
+
+    class Loud(FakeSource):
+        def items(self) -> Iterator[Frame | Packet]:
+            for frame in super().items():
+                for _ in range(200):
+                    yield Packet(
+                        stream_index=0, time_seconds=Fraction(0), size_bytes=1, payload=None
+                    )
+                yield frame
+
+    sink = FakeSink()
+    summary = pipeline(Loud(5), sink, overlap=overlap).run()
+    assert len(sink.polls) <= 5 + 2 + summary.seconds / POLL_SECONDS
 
 
 @OVERLAPS

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
 
-from rtseg.runtime.statistics import RunCounter
+from rtseg.runtime.statistics import LiveStatistics, RunCounter
 from rtseg.timing import StageTimes
 
 
@@ -50,3 +51,10 @@ def test_a_restart_forgets_the_counts_but_not_the_progress() -> None:
     assert summary.stages == {}
     assert summary.ended_by == "stop"
     assert counter.progress(dropped=7).frames == 3
+
+
+def test_before_the_first_frame_all_figures_are_zero() -> None:
+    assert set(dataclasses.astuple(LiveStatistics())) == {0}
+    counter = RunCounter(times=StageTimes(), frame_count=None)
+    assert counter.statistics(dropped=0) == LiveStatistics()
+    assert set(counter.summary(dropped=0, ended_by="end").latencies_ms) == set()
