@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support import clips
 
 @pytest.fixture
 def make_clip(tmp_path: Path) -> clips.MakeClip:
-    """Makes a clip in this test's own folder; tests/support/clips.py says how."""
+    """Make a clip in this test's own folder; see tests/support/clips.py."""
 
     def make(name: str = "clip.mp4", **how: object) -> Path:
         return clips.make_clip(tmp_path / name, **how)  # type: ignore[arg-type]
@@ -22,7 +22,7 @@ def make_clip(tmp_path: Path) -> clips.MakeClip:
 
 @pytest.fixture
 def development_data() -> Path:
-    """The folder of real clips and pictures, for checks beside the suite's own clips."""
+    """The folder of real clips and pictures, for checks in addition to the suite's own clips."""
     folder = os.environ.get("RTSEG_DATA")
     if not folder:
         pytest.skip("RTSEG_DATA is not set")

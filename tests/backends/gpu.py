@@ -8,7 +8,7 @@ from rtseg.system.nvidia import nvidia_driver_problem
 
 
 def require_gpu() -> None:
-    """Skip the test without an NVIDIA GPU; fail it where RTSEG_REQUIRE_GPU=1 says there is one."""
+    """Skip the test without an NVIDIA GPU; fail if RTSEG_REQUIRE_GPU=1 says that there is one."""
     problem = nvidia_driver_problem()
     if problem is None:
         return

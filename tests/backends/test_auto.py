@@ -1,4 +1,4 @@
-"""What `open_backend` chooses, and what it says of it."""
+"""Which backend `open_backend` chooses, and the reason that it gives."""
 
 import logging
 import subprocess
@@ -39,7 +39,7 @@ def lines(caplog):
 
 @pytest.fixture
 def without(monkeypatch):
-    """Run-times that are not installed."""
+    """Hide run-times, as if they were not installed."""
     from rtseg.backends import registry
 
     real_find_spec = registry.find_spec
@@ -174,7 +174,7 @@ def test_memory_running_out_during_a_run_falls_back(model, gpu, lines):
 
 @pytest.mark.parametrize(("code", "said"), [(700, "ILLEGAL_ADDRESS"), (999, "gives no reason")])
 def test_a_gpu_failing_during_a_run_falls_back_to_the_processor(model, gpu, lines, code, said):
-    """After such an error everything that is asked of the GPU fails, giving it back as well."""
+    """After such an error every call to the GPU fails, including those that free memory."""
     pytest.importorskip("openvino")
     open_backend("tensorrt", model=model).close()
     crops = tiny_crops(2)
@@ -234,7 +234,7 @@ def test_a_model_in_memory_runs_in_pytorch(lines):
 
 @pytest.mark.parametrize("torch_too", [False, True], ids=["but PyTorch", "all"])
 def test_partly_installed_packages_do_not_break_the_doctor(tmp_path, torch_too):
-    """Modules that are there and broken: each becomes a line of the report."""
+    """Modules that are installed but broken each become a line of the report."""
     broken = [
         ("tensorrt", "raise OSError('libnvinfer.so.11: cannot open shared object file')"),
         ("openvino", "raise ImportError('libopenvino.so: cannot open shared object file')"),
@@ -269,7 +269,7 @@ def test_partly_installed_packages_do_not_break_the_doctor(tmp_path, torch_too):
     )
     states = dict(line.split(" | ", 1) for line in done.stdout.splitlines())
     assert tuple(states) == subjects
-    # without a driver nobody imports it, and nobody learns that it is broken
+    # without a driver nobody imports it, so nobody notices that it is broken
     assert not states["TensorRT"].startswith("ok ")
     assert states["OpenVINO"].startswith("broken ImportError: libopenvino.so")
     assert states["OpenVINO"].endswith("→ pip install --force-reinstall openvino")

@@ -1,4 +1,4 @@
-"""What holds for every backend that this machine can run, on one small model."""
+"""The contract of every backend that this machine can run, on one small model."""
 
 import threading
 
@@ -78,7 +78,7 @@ def open_fake_tensorrt(_precision, fine, tmp_path):
         backend.warm_up()
         return backend
     finally:
-        # a warm backend holds what it needs; other tests must not see the fakes
+        # a warm backend has all its modules; other tests must not see the fakes
         patch.undo()
 
 
@@ -99,7 +99,7 @@ def on_a_gpu(*values):
     return pytest.param(values, marks=pytest.mark.gpu)
 
 
-# name, what opens it, precision, channels of the fine head, least agreement with PyTorch in FP32
+# name, how to open it, precision, fine head's channels, least agreement with PyTorch in FP32
 CASES = [
     ("torch-fp32", open_torch_cpu, "fp32", 0, 0.999),
     ("torch-bf16", open_torch_cpu, "bf16", 0, 0.95),

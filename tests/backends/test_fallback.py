@@ -1,4 +1,4 @@
-"""A GPU that fails, or whose memory runs out, in the middle of a run."""
+"""A GPU that fails or runs out of memory during a run."""
 
 import threading
 from fractions import Fraction
@@ -19,7 +19,7 @@ from tests.support.exported import tiny_checkpoint, tiny_crops
 
 
 class Stub(Backend):
-    """Says of each cell what class its backend stands for; full after so many calls."""
+    """Predicts one class everywhere, to identify the backend; fails after a number of calls."""
 
     precision = "fp32"
     device = "somewhere"
@@ -107,7 +107,7 @@ def test_without_another_backend_the_error_has_every_reason():
 
 
 def test_any_other_backend_failure_falls_back_too(caplog):
-    """A GPU that died, and that cannot even be given back."""
+    """A failed GPU whose memory cannot even be freed."""
 
     class Dead(Stub):
         def close(self):

@@ -1,4 +1,4 @@
-"""The real thing: TensorRT, PyCUDA and CUDA on an NVIDIA GPU.
+"""TensorRT, PyCUDA and CUDA on a real NVIDIA GPU.
 
 Skipped without one; fails without one under RTSEG_REQUIRE_GPU=1. Figures are printed, not
 asserted (`pytest -m gpu -s`).
@@ -34,7 +34,7 @@ def engines(tmp_path_factory):
 
 
 def require_tensorrt():
-    """Skip where neither library runs here: TensorRT-RTX has no kernels for data-centre cards."""
+    """Skip if neither library runs here: TensorRT-RTX has no kernels for data-centre cards."""
     from rtseg.backends.tensorrt import this_machine
 
     try:
@@ -151,7 +151,7 @@ def test_torch_graphs_agree_with_eager_calls(reference):
 
 
 def test_memory_running_out_during_a_run_falls_back(reference, caplog):
-    """Another program's memory is played by a share that this process may not go beyond."""
+    """Another program's memory is simulated by a limit on this process's share."""
     import torch
 
     crops, expected = reference
@@ -160,7 +160,7 @@ def test_memory_running_out_during_a_run_falls_back(reference, caplog):
             pytest.skip(f"{backend.name} comes first here; its own tests inject full memory")
         backend.infer(crops[:1])
         torch.cuda.empty_cache()
-        # nothing beyond what is held already; the next batch size needs buffers of its own
+        # no more memory than is already allocated; the next batch size needs its own buffers
         share = torch.cuda.memory_reserved() / torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(share)
         try:

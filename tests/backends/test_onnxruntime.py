@@ -1,4 +1,4 @@
-"""What is ONNX Runtime's own; the common contract is in test_contract.py."""
+"""Tests specific to ONNX Runtime; the common contract is in test_contract.py."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 @pytest.fixture
 def providers(monkeypatch):
-    """What the installation says that it has."""
+    """Fake the providers that the installation reports."""
 
     def set_(*names):
         available = [f"{name}ExecutionProvider" for name in names]
@@ -30,7 +30,7 @@ def test_on_a_processor_an_fp16_file_is_computed_in_fp32():
         assert (backend.device, backend.precision, backend.max_batch) == ("cpu", "fp32", 1)
         assert backend.reason == "onnxruntime on cpu, fp32 (the processor's own), 1 threads"
         inputs = backend._session.get_inputs() + backend._session.get_outputs()
-    # the labels, which nobody reads, would be computed all the same
+    # otherwise the labels, which nobody reads, would be computed as well
     assert [value.name for value in inputs] == ["crops", "probabilities"]
 
 
@@ -74,7 +74,7 @@ def test_a_gpu_that_the_installation_cannot_use_is_refused(providers, monkeypatc
     monkeypatch.setattr("rtseg.backends.onnxruntime.nvidia_driver_problem", lambda: "no driver")
     with pytest.raises(BackendError, match="device cuda: no driver"):
         OnnxRuntimeBackend(tiny_onnx(), device="cuda")
-    # of itself it takes what works
+    # with `auto`, a working provider is used
     with OnnxRuntimeBackend(tiny_onnx(), threads=1) as backend:
         assert backend.device == "cpu"
 
@@ -84,7 +84,7 @@ def test_a_gpu_that_the_installation_cannot_use_is_refused(providers, monkeypatc
     [(("CUDA", "CPU"), "cuda"), (("Dml", "CPU"), "directml"), (("CoreML", "CPU"), "coreml")],
 )
 def test_the_fastest_provider_is_used_in_batches(providers, monkeypatch, available, device):
-    """A session of another provider, faked on the processor: it is asked for by its name."""
+    """Sessions of other providers are faked on the processor, and identified by their names."""
     providers(*available)
     monkeypatch.setattr("rtseg.backends.onnxruntime.nvidia_driver_problem", lambda: None)
     made = []

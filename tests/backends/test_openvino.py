@@ -1,4 +1,4 @@
-"""What is OpenVINO's own; the common contract is in test_contract.py."""
+"""Tests specific to OpenVINO; the common contract is in test_contract.py."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def test_precisions_that_the_processor_lacks_are_refused(cache, monkeypatch):
 
 @pytest.fixture
 def times(monkeypatch):
-    """What the short measurement finds."""
+    """Fake the result of the short measurement."""
 
     def set_(**milliseconds):
         def measured(candidates):
@@ -119,7 +119,7 @@ def test_a_bug_keeps_its_own_error(cache, monkeypatch):
 
 
 def test_the_shipped_int8_model_matches_the_shipped_weights(cache):
-    """It says itself how good it is; here it is held against FP32 on a face it never saw."""
+    """The file states its own accuracy; here it is compared with FP32 on a face it never saw."""
     exported = find_onnx(default_checkpoint_path(), int8=True)
     assert exported.quantization.is_faithful
     crops = portrait_crops(exported.model)
@@ -177,7 +177,7 @@ def test_a_failure_is_reported_in_one_line(cache, monkeypatch):
 
 
 def test_the_shipped_onnx_file_matches_the_shipped_weights(cache):
-    """In the file's own precision, on a real face, against PyTorch in FP32."""
+    """Compared in the file's own precision, on a real face, with PyTorch in FP32."""
     exported = find_onnx(default_checkpoint_path())  # raises where the digest differs
     crops = portrait_crops(exported.model)
     with (
@@ -207,10 +207,10 @@ def test_it_starts_without_torch():
 
 
 def test_ctrl_c_after_closing_on_another_thread_does_not_crash(tmp_path):
-    # What OpenVINO leaves behind in a thread that compiled once ended the process here (SIGSEGV).
+    # What OpenVINO leaves behind in a compiling thread crashed the process here (SIGSEGV).
     code = (
         "import gc, os, signal, sys, threading, time\n"
-        # a job in a shell's background inherits Ctrl-C ignored
+        # background jobs of a shell inherit an ignored Ctrl-C
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from rtseg.backends import open_backend\n"
         "backend = open_backend('openvino')\n"
@@ -227,7 +227,7 @@ def test_ctrl_c_after_closing_on_another_thread_does_not_crash(tmp_path):
 
 
 def test_its_threads_are_not_pinned_to_cores(cache):
-    """Decoders and encoders share them: a thread that must wait for its own core waits long."""
+    """Decoders and encoders share the cores: a thread tied to one core would wait long for it."""
     with OpenVinoBackend(tiny_onnx(), threads=1, cache=cache) as backend:
         compiled = backend._compiled.request.get_compiled_model()
         assert compiled.get_property("ENABLE_CPU_PINNING") is False

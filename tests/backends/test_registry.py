@@ -1,4 +1,4 @@
-"""The one list of run-times, and what derives from it."""
+"""The list of run-times, and everything derived from it."""
 
 from typing import get_args
 

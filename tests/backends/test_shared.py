@@ -1,4 +1,4 @@
-"""One backend for several streams: joined batches, own answers, own errors."""
+"""One backend for several streams: joined batches, separate results, separate errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.painted import PaintedBackend, model
 
 
 class Slow(Backend):
-    """Answers with each crop's first pixel; the pixel 13 is what it fails at, 14 a bug."""
+    """Returns each crop's first pixel; it fails at pixel value 13, and has a bug at 14."""
 
     name, device, precision = "slow", "cpu", "exact"
 
@@ -52,7 +52,7 @@ def crops(*values: int) -> Crops:
 
 
 def ask_together(shared: SharedBackend, *questions: Crops) -> list[object]:
-    """Each from a thread of its own: answers' values, or errors."""
+    """Call from one thread each; return the results' values, or the errors."""
     got: list[object] = [None] * len(questions)
     gate = threading.Barrier(len(questions))
 
@@ -91,7 +91,7 @@ def test_a_batch_is_no_larger_than_the_device_supports() -> None:
         "[3]",
     ]
     assert sorted(backend.batches) == [1, 2]
-    # more than one batch of one asker's is the backend's own to cut
+    # a request larger than one batch is split by the backend itself
     assert ask_together(shared, crops(1, 2, 3)) == [[1, 2, 3]]
 
 

@@ -1,4 +1,4 @@
-"""The table of backends: each measured in a process of its own."""
+"""The comparison of backends, each measured in a separate process."""
 
 import io
 import json
@@ -59,7 +59,7 @@ def test_each_backend_has_every_figure(report):
     assert eager.ratio == 1.0
     expected = eager.batches[1].p50 / openvino.batches[1].p50
     assert openvino.ratio == pytest.approx(expected)
-    # PyTorch's libraries weigh more than OpenVINO's: the processes are apart
+    # PyTorch's libraries are larger than OpenVINO's, so the processes are separate
     assert openvino.peak_mib < torch.peak_mib
 
 

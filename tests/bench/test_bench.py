@@ -1,4 +1,4 @@
-"""The benchmark: its figures are those of the run, and its parts add up."""
+"""The benchmark's figures are those of the run, and its stages add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Benchmarks as pictures."""
+"""Plots of benchmarks."""
 
 import cv2
 import numpy as np
@@ -35,7 +35,7 @@ def test_a_report_is_plotted(report, tmp_path, suffix):
     if suffix == "png":
         picture = cv2.imread(str(path))
         assert picture.shape[:2] == (480, 1200)
-        # bars of both colours on the left, bins on the right
+        # bars in both colours on the left, histogram bins on the right
         half = (picture == (0x8F, 0x6F, 0x2F)).all(2)
         assert half[:, :600].any()
         assert half[:, 600:].any()

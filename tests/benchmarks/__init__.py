@@ -1,1 +1,1 @@
-"""Measurements of speed: run by hand, never asserted in a test."""
+"""Measurements of speed, run by hand and never asserted in a test."""

@@ -1,12 +1,12 @@
-"""Accuracy against milliseconds: the shipped model in every precision of every run-time of this
-processor, the speed of peers that run here, and the published accuracy of those that do not.
+"""Plot accuracy over milliseconds: the shipped model in every precision of every run-time of this
+processor, the speed of other software, and the published accuracy of models that do not run here.
 
     python -m tests.benchmarks.accuracy_speed --data DIR --json figures.json
     python -m tests.benchmarks.accuracy_speed --figures figures.json -o accuracy-speed.png
 
-All take turns, so that a busy moment meets each; the median of 30 turns counts. F1 is the mean
-over the classes but the background, on the recipe's `val` pictures. MediaPipe is measured with
-`--mediapipe PYTHON`, an interpreter that has its wheel 0.10.14.
+All are measured in alternation, so that a busy moment affects all of them; the median of 30 calls
+counts. F1 is the mean over all classes except the background on the recipe's `val` pictures.
+MediaPipe is measured with `--mediapipe PYTHON`, an interpreter that has its wheel 0.10.14.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PUBLISHED = {
 
 
 def main() -> None:
-    """Measure, print a table, draw."""
+    """Measure, print a table, and plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="the folder of data sets")
     parser.add_argument("--recipe", help="whose val pictures [default: the model's own]")
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def mediapipe_times(python: Path) -> dict[str, float]:
-    """Milliseconds per picture of MediaPipe's networks, on the portrait."""
+    """Milliseconds per picture of MediaPipe's networks on the portrait."""
     from skimage.data import astronaut
 
     child = Path(__file__).with_name("mediapipe_times.py")
@@ -96,7 +96,7 @@ def mediapipe_times(python: Path) -> dict[str, float]:
 
 
 def measure(dataset: Dataset, *, threads: int) -> tuple[dict[str, float], dict[str, float]]:
-    """(milliseconds a crop, mean F1) by name; a peer has no F1 here."""
+    """(milliseconds per crop, mean F1) by name; other software has no F1."""
     calls: dict[str, Callable[[], object]] = {}
     scores = {}
     for runtime in RUNTIMES:
@@ -176,7 +176,7 @@ def draw(times: dict[str, float], scores: dict[str, float], path: Path, *, machi
             )
             continue
         axes.plot(ms, scores[name], "o", color="#2f6f8f")
-        above = not above  # neighbours' names do not meet
+        above = not above  # labels of neighbouring points must not overlap
         axes.annotate(
             f"{name}, {ms:.1f} ms",
             (ms, scores[name]),
@@ -196,7 +196,7 @@ def draw(times: dict[str, float], scores: dict[str, float], path: Path, *, machi
             fontsize=8,
         )
     every = [*scores.values(), *PUBLISHED.values()]
-    # what differs by less than a hundredth shall look as if it did
+    # values that differ by less than a hundredth are placed at the same height
     axes.set_ylim(min(every) - 0.05, max(every) + 0.05)
     axes.set_xscale("log")
     axes.set(xlabel="ms per picture (logarithmic)", ylabel="mean F1")

@@ -1,8 +1,8 @@
-"""BiSeNet on ResNet-18, as a peer to time: the network of the widely used face parsers.
+"""BiSeNet on ResNet-18, the network of widely used face parsers, as a comparison for speed.
 
-From the paper: Yu et al., "BiSeNet: Bilateral Segmentation Network for Real-time Semantic
-Segmentation", ECCV 2018; in the form without a spatial path of its own, which takes ResNet's
-features at stride 8 instead. Random weights: speed does not depend on them.
+Yu et al., "BiSeNet: Bilateral Segmentation Network for Real-time Semantic Segmentation", ECCV 2018,
+in the variant without a separate spatial path, which uses ResNet's features at stride 8 instead.
+The weights are random, since speed does not depend on them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 class _Attention(nn.Module):
-    """Attention refinement: features weighed by their own mean over the picture."""
+    """Attention refinement: features weighted by their own mean over the picture."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()

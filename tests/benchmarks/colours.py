@@ -1,10 +1,10 @@
-"""How far apart a label set's colours are, to every kind of eye, and which further ones would be.
+"""Distances between a label set's colours for normal and colour-blind vision, and new colours.
 
     python -m tests.benchmarks.colours [LABEL_SET] [--choose COUNT]
 
 Distances are CIE76 in Lab. Colour-blind eyes are simulated after Machado, Oliveira and Fernandes
 (IEEE TVCG 2009), severity 1. `--choose` keeps the first classes' colours and picks the others one
-by one from a grid: each time the colour whose nearest neighbour, over all kinds of eyes, is
+by one from a grid: each time the colour whose nearest neighbour, over all kinds of vision, is
 farthest.
 """
 
@@ -48,11 +48,11 @@ EYES = {
         ]
     ),
 }
-"""What each kind of eye makes of linear RGB."""
+"""Matrices that simulate each kind of vision on linear RGB."""
 
 
 def as_seen_by(colours: Colours, eye: str) -> Colours:
-    """Lab coordinates of colours as an eye sees them."""
+    """Convert colours to Lab as one kind of vision perceives them."""
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
     linear = (linear @ EYES[eye].T).clip(0, 1)
     srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
@@ -61,7 +61,7 @@ def as_seen_by(colours: Colours, eye: str) -> Colours:
 
 
 def distances(first: Colours, second: Colours) -> npt.NDArray[np.float64]:
-    """The smallest distance over all eyes, (first, second)."""
+    """The smallest distance over all kinds of vision, (first, second)."""
     every = [
         np.linalg.norm(as_seen_by(first, eye)[:, None] - as_seen_by(second, eye)[None], axis=2)
         for eye in EYES
@@ -70,7 +70,7 @@ def distances(first: Colours, second: Colours) -> npt.NDArray[np.float64]:
 
 
 def choose(kept: Colours, count: int) -> Colours:
-    """`count` colours far from those kept and from each other, none nearly black."""
+    """Choose `count` colours far from the kept ones and from each other, none nearly black."""
     steps = np.linspace(0, 1, 18)
     grid = np.array([c for c in itertools.product(steps, repeat=3) if sum(c) > 0.7])
     chosen = kept
@@ -81,7 +81,7 @@ def choose(kept: Colours, count: int) -> Colours:
 
 
 def main(words: Sequence[str]) -> None:
-    """Print the closest pairs, or what would be chosen."""
+    """Print the closest pairs, or the chosen colours."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.colours")
     parser.add_argument("label_set", nargs="?", default="face-parts", choices=sorted(LABEL_SETS))
     parser.add_argument("--choose", type=int, default=0, metavar="COUNT")

@@ -1,9 +1,9 @@
-"""What effects cost, and how they flicker: `python -m tests.benchmarks.effects`.
+"""The cost of effects, and how much they flicker: `python -m tests.benchmarks.effects`.
 
 NASA's portrait of Eileen Collins (scikit-image's `astronaut`), scaled so that the head is two
 thirds of a 1280x720 frame's height. Times are processor time of one thread. Flicker is the change
-from one frame to the next of what lies in the hair or on the lips: of the region's mean colour, and
-of its pixels, each beside the source's own.
+of hair or lips from one frame to the next: of the region's mean colour and of its pixels, each
+compared with the source's own change.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ EFFECTS = (
     *("background=blur:12", "background=#00ff00"),
 )
 GROUPS = ("hair", "lips", "skin", "face", "background")
-NOISE = 3.0  # grey levels, of the sensor
-SPEED = 3  # pixels a frame
+NOISE = 3.0  # the sensor's noise, in grey levels
+SPEED = 3  # pixels per frame
 
 
 def portrait_frame(*, width: int = 1280, height: int = 720, share: float = 2 / 3) -> Image:
-    """The portrait in a frame of this size, its head that share of the height."""
+    """Place the portrait in a frame of this size, with the head at that share of the height."""
     from skimage.data import astronaut
 
     source = astronaut()
@@ -45,7 +45,7 @@ def portrait_frame(*, width: int = 1280, height: int = 720, share: float = 2 / 3
 
 
 def timed(call: object, count: int) -> tuple[float, float]:
-    """Median and least milliseconds of one thread's own time."""
+    """Median and minimum processor time of one thread in milliseconds."""
     took = []
     for _ in range(count):
         begin = time.thread_time()
@@ -55,7 +55,7 @@ def timed(call: object, count: int) -> tuple[float, float]:
 
 
 def costs(segmenter: Segmenter, count: int) -> Iterator[str]:
-    """A line for each soft mask and effect."""
+    """Print one line for each soft mask and effect."""
     image = portrait_frame()
     result = segmenter(image)
     face = result.faces[0]
@@ -76,7 +76,7 @@ def costs(segmenter: Segmenter, count: int) -> Iterator[str]:
 
 
 def stream(kind: str, frames: int) -> Iterator[tuple[Frame, int]]:
-    """Frames with a sensor's noise, and how far each is moved to the right, pixels."""
+    """Yield frames with sensor noise, and each one's shift to the right in pixels."""
     rng = np.random.default_rng(4)
     wide = portrait_frame(width=1280 + SPEED * frames)
     for index in range(frames):
@@ -96,7 +96,7 @@ def lab(image: Image) -> np.ndarray:
 
 
 def flicker(kind: str, effect: str, part: str, frames: int) -> str:
-    """A line: changes from frame to frame of the source and of what the effect makes."""
+    """Print one line: changes from frame to frame of the source and of the effect's result."""
     chain = EffectChain([effect])
     means: dict[str, list[np.ndarray]] = {"source": [], "effect": []}
     pixels: dict[str, list[float]] = {"source": [], "effect": []}
@@ -132,7 +132,7 @@ def flicker(kind: str, effect: str, part: str, frames: int) -> str:
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print all figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=30, help="timed calls of each")
     parser.add_argument("--frames", type=int, default=40, help="frames of each stream")

@@ -1,8 +1,8 @@
-"""What the network costs beside decoding and encoding: `python -m tests.benchmarks.encode`.
+"""The cost of the network relative to decoding and encoding: `python -m tests.benchmarks.encode`.
 
-`rtseg bench --output encode` on a clip, beside the same with the null model (decode, draw and
-encode alone). The two take turns, each in a process of its own, so that a change in the machine's
-load meets both; what counts is the median of the pairs' ratios.
+Compares `rtseg bench --output encode` on a clip with the same command using the null model, which
+only decodes, draws and encodes. The two alternate, each in its own process, so that load on the
+machine affects both; the result is the median of the pairs' ratios.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AIM = 0.6
 
 
 def bench(clip: Path, *options: str, frames: int, folder: Path) -> dict[str, Any]:
-    """The figures of one run in a process of its own."""
+    """Run the benchmark once in its own process, and return its figures."""
     figures = folder / "figures.json"
     words = ("bench", "--output", "encode", "--input", clip, "--frames", frames, "--json", figures)
     command = [sys.executable, "-m", "rtseg", *map(str, words), *options]
@@ -38,7 +38,7 @@ def bench(clip: Path, *options: str, frames: int, folder: Path) -> dict[str, Any
 
 
 def main() -> int:
-    """Measure, and say whether the aim is met."""
+    """Measure, and report whether the target is met."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -1,12 +1,12 @@
-"""How old the picture on the page is, and what showing it costs.
+"""Measure how old the picture on the page is, and what showing it costs.
 
     python -m tests.benchmarks.live [--seconds 15] [--rate 30] [--case webrtc]
 
-A face moves before a camera of 1280x720 with the time painted into each picture; rtseg segments it
-with the shipped model and draws the overlay; Chromium shows the page, and a script in it reads the
-time off the pixels that are shown. `visitor` paints in the browser itself, and the picture travels
-to rtseg and back. Needs Chromium and playwright. Percentages are of one core, of rtseg's process
-alone; the browser runs on the same cores.
+A face moves in front of a camera of 1280x720, with the time painted into each picture; rtseg
+segments it with the shipped model and draws the overlay; Chromium shows the page, and a script
+reads the time from the pixels on the screen. In the case `visitor` the browser itself paints the
+picture, which travels to rtseg and back. Needs Chromium and playwright. Percentages are of one
+core, for rtseg's process alone; the browser runs on the same cores.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ PAINT = """([pixels, rate]) => {
 
 
 class ClockedFace(Source):
-    """A moving face as a camera would show it, each picture with its time."""
+    """A moving face as a camera would deliver it, each picture with its time."""
 
     def __init__(self, rate: float) -> None:
         from rtseg.sources.synthetic import MovingFaceSource
@@ -92,7 +92,7 @@ class ClockedFace(Source):
 
 
 def serve(kind: str, rate: float) -> None:
-    """rtseg's side, a process of its own; ends when its standard input does."""
+    """rtseg in its own process, which ends when its standard input is closed."""
     from rtseg.backends import open_backend
     from rtseg.settings import WebSettings
     from rtseg.sinks.web import WebAddress, open_web_sink
@@ -132,7 +132,7 @@ def serve(kind: str, rate: float) -> None:
 
 @dataclass
 class Measured:
-    """One case: percentages of a core, milliseconds, pictures a second."""
+    """Measure one case: percentages of a core, milliseconds, pictures per second."""
 
     case: str
     processor: float
@@ -143,7 +143,7 @@ class Measured:
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used of the processor."""
+    """The processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 

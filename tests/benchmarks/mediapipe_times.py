@@ -1,4 +1,4 @@
-"""Time MediaPipe's face detector and face mesh in a process, and an environment, of their own.
+"""Time MediaPipe's face detector and face mesh in a process and an environment of their own.
 
 Run by `tests.benchmarks.accuracy_speed --mediapipe PYTHON` as a script: it needs the wheel
 mediapipe 0.10.14 and NumPy, and nothing of this project. Its only argument is a picture, uint8
@@ -19,7 +19,7 @@ TURNS, WARM_UP = 30, 4
 
 
 def main() -> None:
-    """Both take turns; the median counts."""
+    """Time both in alternation; the medians count."""
     # imported by parts of the wheel that are not used
     for missing in ("jax", "jax.numpy", "sounddevice"):
         sys.modules.setdefault(missing, types.ModuleType(missing))
@@ -32,7 +32,7 @@ def main() -> None:
         "MediaPipe face detector": solutions.face_detection.FaceDetection(
             model_selection=0, min_detection_confidence=0.5
         ),
-        # its tracking, as on a video: the detector runs once
+        # its tracking, as for a video: the detector runs once
         "MediaPipe face mesh": solutions.face_mesh.FaceMesh(
             static_image_mode=False, max_num_faces=1, refine_landmarks=True
         ),

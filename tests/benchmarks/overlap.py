@@ -1,8 +1,10 @@
-"""How much faster a file goes when its stages overlap: `python -m tests.benchmarks.overlap`.
+"""Measure how much faster a file is processed when its stages overlap.
 
-Each stage is held to one thread, and the clip's size is chosen so that decoding, drawing and
+python -m tests.benchmarks.overlap
+
+Each stage is limited to one thread, and the clip's size is chosen so that decoding, drawing and
 encoding together cost about as much as finding and segmenting the face. Runs with and without
-overlap take turns, so that a change in the machine's load meets both. Two cores give at most 2.
+overlap alternate, so that load on the machine affects both. Two cores allow at most a factor of 2.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def make_clip(path: Path, *, width: int, height: int, frames: int) -> None:
 
 
 def bench(clip: Path, *, frames: int, overlap: bool, model: str | None) -> BenchReport:
-    """One run over the clip, decode to encode."""
+    """Run once over the clip, from decoding to encoding."""
     settings = BenchSettings(
         input=str(clip), frames=frames, warmup=WARMUP, output="encode", overlap=overlap
     )
@@ -58,7 +60,7 @@ def bench(clip: Path, *, frames: int, overlap: bool, model: str | None) -> Bench
 
 
 def shares(report: BenchReport) -> tuple[float, float]:
-    """Milliseconds a frame: (decode, draw and encode; find and segment)."""
+    """Milliseconds per frame: (decode, draw and encode; find and segment)."""
     inference = sum(report.summary.stages[stage].mean for stage in INFERENCE)
     return report.stages_ms - inference, inference
 
@@ -83,7 +85,7 @@ def balanced_clip(folder: Path, *, frames: int, model: str | None) -> Path:
 
 
 def main() -> int:
-    """Measure, and say whether the promise holds."""
+    """Measure, and report whether the target is met."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -1,12 +1,12 @@
-"""Many streams through one backend, beside as many separate processes: frames a second, and ages.
+"""Compare many streams through one backend with as many separate processes.
 
     python -m tests.benchmarks.streams [--streams 1 2 4 8] [--seconds 6] [--kind server]
 
-Every stream is a camera of 1280x720 at 30 pictures a second in which a face moves; each picture is
-segmented with the shipped model, and the overlay is drawn. An age is from when the camera had the
-picture to when it was drawn. *worst* is the mean age of the stream that fares worst, over the mean
-of all: no stream starves while it stays under 1.5. Separate processes have one thread each for the
-network where there are two or more, which suits two cores better than their own choice.
+Every stream is a camera of 1280x720 at 30 pictures per second with a moving face. Each picture is
+segmented with the shipped model, and the overlay is drawn. An age counts from when the camera had
+the picture until it was drawn. *worst* is the mean age of the stream that fares worst, over the
+mean of all: no stream starves while it is under 1.5. Separate processes use one thread each for the
+network if there are two or more, which suits two cores better than the default.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _drawn: list[Any] = []
 
 
 def pictures() -> tuple[SourceInfo, list[Any]]:
-    """A round of the moving face's pictures, drawn once a process."""
+    """The moving face's pictures for one loop, drawn once per process."""
     from rtseg.sources.synthetic import MovingFaceSource
 
     if not _drawn:
@@ -47,7 +47,7 @@ def pictures() -> tuple[SourceInfo, list[Any]]:
 
 
 class Camera(Source):
-    """The moving face as a camera shows it, beginning somewhere in its round."""
+    """The moving face as a camera delivers it, starting somewhere in its loop."""
 
     def __init__(self, start: int) -> None:
         self.info, self._images = pictures()
@@ -72,7 +72,7 @@ class Camera(Source):
 
 
 class Watcher(Sink):
-    """Takes drawn pictures, and notes how old each is."""
+    """Receives drawn pictures, and records how old each one is."""
 
     wants_real_time = True
 
@@ -91,7 +91,7 @@ class Watcher(Sink):
         """Nothing to close."""
 
     def ages(self, since: float) -> list[float]:
-        """Milliseconds, of pictures from then on."""
+        """Ages in milliseconds of the pictures from now on."""
         return [age for at, age in self.seen if at >= since]
 
 
@@ -122,7 +122,7 @@ def by_server(count: int, seconds: float) -> list[list[float]]:
 
 
 def alone(number: int, threads: int, seconds: float, ready: Barrier, results: Any) -> None:
-    """One stream in a process of its own."""
+    """Run one stream in its own process."""
     from rtseg.backends import open_backend
     from rtseg.process import open_run
 
@@ -143,7 +143,7 @@ def alone(number: int, threads: int, seconds: float, ready: Barrier, results: An
 
 
 def by_processes(count: int, seconds: float) -> list[list[float]]:
-    """Ages by stream, each in a process of its own."""
+    """Ages by stream, each in its own process."""
     context = multiprocessing.get_context("spawn")
     ready, results = context.Barrier(count), context.Queue()
     threads = 0 if count == 1 else 1
@@ -160,7 +160,7 @@ def by_processes(count: int, seconds: float) -> list[list[float]]:
 
 
 def row(kind: str, count: int, seconds: float, ages: list[list[float]]) -> str:
-    """A line of the table."""
+    """Format one line of the table."""
     every = np.concatenate([np.array(stream) for stream in ages])
     means = [float(np.mean(stream)) if stream else float("inf") for stream in ages]
     fewest = min(len(stream) for stream in ages) / seconds
@@ -171,7 +171,7 @@ def row(kind: str, count: int, seconds: float, ages: list[list[float]]) -> str:
 
 
 def say(line: str) -> None:
-    """A line to standard output, at once."""
+    """Print a line to standard output immediately."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""What the mapping of high dynamic range costs a frame, in processor time of one core.
+"""Measure the cost of tone mapping per frame, in processor time of one core.
 
 python -m tests.benchmarks.tone_mapping [WIDTH HEIGHT]
 """
@@ -21,7 +21,7 @@ def main() -> None:
     """Print the median of nine frames for HLG and PQ."""
     width, height = (int(side) for side in sys.argv[1:3]) if len(sys.argv) > 2 else (1920, 1080)
     cv2.setNumThreads(1)
-    # Smooth, as pictures are: noise would miss the processor's cache at every pixel.
+    # Smooth like real pictures: noise would miss the processor's cache at every pixel.
     coarse = np.random.default_rng(0).integers(0, 50_000, (27, 48, 3)).astype(np.uint16)
     signal = np.asarray(
         cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint16

@@ -1,4 +1,4 @@
-"""A real Chromium, Debian's own, driven by playwright."""
+"""A real Chromium (Debian's) driven by playwright."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
     "--allow-loopback-in-peer-connection",
     "--disable-features=WebRtcHideLocalIpsWithMdns,Translate,OptimizationHints,MediaRouter",
-    # Nothing but what the page asks for.
+    # Load nothing except what the page requests.
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-default-apps",
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def launch() -> Iterator[Launch]:
-    """Starts browsers, each a process of its own; they end with the test."""
+    """Start browsers, each in its own process; they end with the test."""
     path = chromium_path()
     if path is None:
         pytest.skip("Chromium is not installed")
@@ -70,7 +70,7 @@ def launch() -> Iterator[Launch]:
 
 @pytest.fixture
 def open_page(launch: Launch) -> Callable[..., Any]:
-    """Opens a URL in a browser; what the page's script throws fails the test."""
+    """Open a URL in a browser; an exception in the page's script fails the test."""
     browsers: dict[tuple[str, ...], Any] = {}
 
     def open_url(url: str, *flags: str, width: int = 1280, height: int = 800) -> Any:

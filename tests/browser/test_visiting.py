@@ -32,7 +32,7 @@ def page() -> Iterator[VisitorPage]:
 
 @pytest.fixture(scope="session")
 def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A face that a fake camera shows, as Y4M, which Chromium reads."""
+    """A face for a fake camera, as Y4M, which Chromium reads."""
     path = tmp_path_factory.mktemp("camera") / "face.y4m"
     image = scene(720, 1280, (640, 360, 480))[0]
     with av.open(str(path), "w", format="yuv4mpegpipe") as container:

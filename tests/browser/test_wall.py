@@ -1,4 +1,4 @@
-"""The wall of a server's streams in a real browser: pictures move, faults are told, streams go."""
+"""The wall of a server's streams in a real browser: moving pictures, faults, ended streams."""
 
 from __future__ import annotations
 

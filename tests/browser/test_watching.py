@@ -1,4 +1,4 @@
-"""The live page in a real browser: it plays, it obeys, it comes back."""
+"""The live page in a real browser: playing, controls, reconnecting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AGE = "(clock) => probe.age(clock)"
 
 
 def plays(tab: Any, *, seconds: float = 30.0) -> None:
-    """Wait until pictures are shown, by WebRTC."""
+    """Wait until pictures are shown through WebRTC."""
     tab.wait_for_function(
         "() => using === 'WebRTC' && document.getElementById('video').currentTime > 0.3",
         timeout=seconds * 1000,
@@ -74,7 +74,7 @@ def test_the_controls_change_the_picture(open_page: OpenPage) -> None:
         assert is_near(tab.evaluate(PIXEL, ["video", 0.05, 0.5]), (90, 90, 90))
         tab.click("#legend button[data-name=skin]")
         until(lambda: is_near(tab.evaluate(PIXEL, skin), (90, 90, 90)), tab=tab)
-        # an answer that was asked for before the click may come after it
+        # a response requested before the click may arrive after it
         button = "#legend button[data-name=skin]"
         until(lambda: tab.get_attribute(button, "aria-pressed") == "false", tab=tab)
         tab.click("#all")
@@ -123,7 +123,7 @@ def test_two_viewers_watch_and_a_stalled_one_is_disconnected(
     with serving_page(width=640, height=360) as page:
         first = open_page(page.sink.url)
         plays(first)
-        # A browser of its own, whose processes can be stopped alone.
+        # A separate browser, whose processes can be stopped without the others.
         second = open_page(page.sink.url, "--user-agent=second")
         plays(second)
         until(lambda: len(page.stats()["viewers"]) == 2)
@@ -210,7 +210,7 @@ def test_nothing_overflows_the_page(
 
 @pytest.mark.parametrize("transport", ["webrtc", "mjpeg"])
 def test_the_picture_is_recent(open_page: OpenPage, transport: str) -> None:
-    """A time code is painted into each picture; the bound is loose, benchmarks measure it."""
+    """A time code is painted into each picture; the limit is loose, benchmarks measure it."""
     with serving_page(width=1280, height=720, with_time_code=True) as page:
         tab = open_page(page.sink.url)
         element = "video" if transport == "webrtc" else "still"
@@ -228,7 +228,7 @@ def test_the_picture_is_recent(open_page: OpenPage, transport: str) -> None:
 
 
 def _processes(argument: str) -> list[int]:
-    """The processes that were started with an argument, and all that came of them."""
+    """The processes that were started with an argument, and all their descendants."""
     parents: dict[int, int] = {}
     descendants: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -248,7 +248,7 @@ def _processes(argument: str) -> list[int]:
 
 
 def test_a_browser_that_shows_old_pictures_restarts_its_stream(open_page: OpenPage) -> None:
-    """As one does that had no time for a while: its own figures say that it holds them back."""
+    """As in a browser that had no time for a while, and whose own figures say that it lags."""
     with serving_page(width=640, height=360) as page:
         tab = open_page(page.sink.url)
         plays(tab)

@@ -1,4 +1,4 @@
-"""Runs the command line in this process, as a user would see it."""
+"""Run the command line in this process, as a user would see it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Result:
 
     @property
     def error(self) -> str:
-        """The one line that says what was wrong."""
+        """The single line of the error message."""
         lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
         assert len(lines) == 1, self.err
         assert "Traceback" not in self.err

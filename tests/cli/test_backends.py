@@ -1,4 +1,4 @@
-"""What the commands make of the options that choose a backend."""
+"""The effect of the options that choose a backend."""
 
 from __future__ import annotations
 

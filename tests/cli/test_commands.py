@@ -1,4 +1,4 @@
-"""The other commands through their entry point."""
+"""The other commands, through their entry point."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_images_keep_their_names_and_sizes(run: Run, portrait: Path, tmp_path: P
     with Image.open(labels / "portrait.png") as mask, Image.open(out / "portrait.png") as picture:
         assert mask.size == picture.size == (512, 512)
         ids = np.array(mask)
-    rows, columns = np.nonzero(ids == 6)  # the nose of the portrait, where it is
+    rows, columns = np.nonzero(ids == 6)  # the portrait's nose
     assert abs(np.median(rows) - 118) < 12
     assert abs(np.median(columns) - 224) < 12
 

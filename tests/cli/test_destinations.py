@@ -1,4 +1,4 @@
-"""Which file an input becomes: folders, patterns, names without a suffix."""
+"""Which output file an input gets: folders, patterns, names without a suffix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.clips import MakeClip, frame_times, picture
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No model is loaded: what is tested is where files go."""
+    """Loads no model, since only the destinations of files are tested."""
     for module in (rtseg.segmenter, rtseg.process):
         monkeypatch.setattr(module, "Segmenter", StandInSegmenter)
     for module in (rtseg.backends, rtseg.process):

@@ -1,4 +1,4 @@
-"""`rtseg engine` through the command line, on a fake GPU and on none."""
+"""`rtseg engine` on the command line, with a fake GPU and without any."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What fingers type that learned other tools: it works, or one line says what does."""
+"""Habits from other tools: each works, or one line says what to use instead."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_an_input_alone_gives_a_video_in_the_current_folder(
     assert result.code == 0, result.err
     assert "no output given: writing portrait.rtseg.mp4" in result.err
     assert frames_of(tmp_path / "portrait.rtseg.mp4") == 5
-    # nothing is replaced unasked, and -y asks
+    # existing files are kept, unless -y is given
     again = run("video", portrait_clip, *FAST)
     assert again.code == 5
     assert "--overwrite" in again.error
@@ -53,7 +53,7 @@ def test_input_and_output_can_be_arguments_or_options(
     assert run("video", portrait_clip, "a.mp4", *FAST).code == 0
     assert run("-i", portrait_clip, "-o", "b.mp4", *FAST).code == 0
     assert {"a.mp4", "b.mp4"} <= {path.name for path in tmp_path.iterdir()}
-    # once it is there it could be an input: nobody guesses
+    # once the file exists it could be an input, so nothing is guessed
     assert run("video", portrait_clip, "a.mp4", *FAST).code == 2
 
 
@@ -210,7 +210,7 @@ def test_cameras_are_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no camera is connected" in nothing.err
 
 
-# --- options from elsewhere ---
+# --- options of other tools ---
 
 
 def test_a_configuration_file_gives_defaults(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_configuration_file_gives_defaults(run: Run, portrait_clip: Path, tmp_
     assert result.code == 0, result.err
     assert frames_of(tmp_path / "a.mp4") == 5
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 6
-    # the command line goes before the file
+    # the command line takes precedence over the file
     again = run(
         "--config",
         "rtseg.toml",
@@ -302,7 +302,7 @@ def test_shells_complete_commands_and_options(shell: str) -> None:
     assert "--view" in asked(_RTSEG_COMPLETE=f"{shell}_complete", **words)
 
 
-# --- what the new options write ---
+# --- outputs of the new options ---
 
 
 def test_effects_change_the_picture_without_drawing_a_view(
@@ -319,7 +319,7 @@ def test_effects_change_the_picture_without_drawing_a_view(
     changed = np.abs(plain - hair).max(2)
     assert changed[20:60, 120:150].mean() > 20  # hair
     assert changed[200:, :40].mean() < 4  # the flag
-    assert changed[112:122, 130:140].mean() < 4  # the nose is not overlaid
+    assert changed[112:122, 130:140].mean() < 4  # the nose is not coloured
     result = run(
         "video", portrait_clip, "both.mp4", "--effect", "hair=purple", "--view", "mask", *fine
     )

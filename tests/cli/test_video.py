@@ -1,4 +1,4 @@
-"""`rtseg video` through its entry point: what comes out, and what is refused."""
+"""`rtseg video` through its entry point: its outputs, and what it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A painted head with its soft masks: what effects are tried on."""
+"""A painted head with its soft masks, for testing effects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
 from tests.support.painted import paint
 
 HEIGHT, WIDTH = 300, 400
-SIDE = 280  # of the crop, pixels
+SIDE = 280  # of the crop, in pixels
 
 COLOURS = {  # RGB, by label id
     0: (96, 110, 104),
@@ -37,10 +37,10 @@ def labels_of(*heads):
 
 
 def portrait(*heads, label_set=HELEN, ids=tuple(range(11)), colours=None, grain=6.0, seed=0):
-    """(image, segmentation) of heads (x, y, height).
+    """Make (image, segmentation) of heads (x, y, height).
 
     Args:
-        ids: what the painted ids 0..10 are called in `label_set`.
+        ids: the ids in `label_set` of the painted ids 0..10.
         grain: standard deviation of the picture's texture, grey levels.
     """
     heads = heads or ((200, 150, 190),)
@@ -86,6 +86,6 @@ def lab(image):
 
 
 def core(segmentation, *names, by=5):
-    """Pixels of the classes that lie some pixels inside them."""
+    """Pixels of the classes that are some pixels inside their edges."""
     kernel = np.ones((2 * by + 1, 2 * by + 1), np.uint8)
     return cv2.erode(segmentation.mask(*names).astype(np.uint8), kernel) > 0

@@ -40,7 +40,7 @@ def test_every_effect_changes_a_copy_reproducibly(name):
     assert (apply_effects(image, result, [EXAMPLES[name]]) == made).all()
 
 
-# the painted ids 0..10 by CelebAMask's numbers; left is the subject's there
+# the painted ids 0..10 as CelebAMask's ids; left is the subject's there
 CELEBA_IDS = (0, 1, 7, 6, 5, 4, 2, 11, 10, 12, 13)
 
 
@@ -111,13 +111,13 @@ def test_a_result_of_another_size_is_refused():
 
 
 def test_colours_are_smoothed_over_time():
-    """A light that trembles makes the recoloured hair tremble with it, and no more."""
+    """When the light flickers, recoloured hair flickers as much, and no more."""
     memory = ColourMemory()
     spread = {True: [], False: []}
     for index in range(12):
         image, result = portrait(seed=index, grain=4.0)
         hair = core(result, "hair")
-        # what the mask takes for hair comes and goes: a third of it is pale in every other frame
+        # the hair mask flickers: a third of it is pale in every other frame
         pale = hair & (np.arange(image.shape[1]) % 3 == 0) & (index % 2 == 0)
         image[pale] = (150, 150, 150)
         rest = hair & (np.arange(image.shape[1]) % 3 == 1)
@@ -142,7 +142,7 @@ def test_the_memory_keeps_tracks_and_streams_apart():
     memory.begin(9.04)
     memory.reset()
     assert memory.steadied("hair", 1, np.array([30.0])) == 30
-    memory.begin(1.0)  # the stream went back
+    memory.begin(1.0)  # the stream went back in time
     assert memory.steadied("hair", 1, np.array([40.0])) == 40
 
 
@@ -155,7 +155,7 @@ def test_a_chain_goes_with_a_stream():
 
     first = chain(frame(0, image), result)
     assert (first == apply_effects(image, result, ["hair=#b5532a", "lips=#b0122a"])).all()
-    # the light goes up at once: the stream follows slowly, a cut at once
+    # the light increases suddenly: the stream follows slowly, a cut at once
     bright = np.minimum(image.astype(int) + 60, 255).astype(np.uint8)
     alone = apply_effects(bright, result, ["hair=#b5532a", "lips=#b0122a"])
     assert (chain(frame(1, bright), result) != alone).any()

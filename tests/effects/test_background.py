@@ -13,14 +13,14 @@ def test_a_colour_appears_behind_the_head_only():
     head, behind = core(result, "all"), result.alpha("background") > 0.99
     assert (made[head] == image[head]).all()
     assert (made[behind] == (0, 255, 0)).all()
-    # the edge is soft: some of both
+    # the soft edge contains some of both
     between = (result.alpha("all") > 0.4) & (result.alpha("all") < 0.6)
     mixed = (made[between] != image[between]).any(1) & (made[between] != (0, 255, 0)).any(1)
     assert mixed.mean() > 0.95
 
 
 def test_a_blur_removes_detail_without_colour_from_the_head():
-    # a red head before a grey wall with stripes
+    # a red head in front of a grey wall with stripes
     image, result = portrait(colours=dict.fromkeys(range(1, 11), (230, 20, 20)), grain=0.0)
     wall = result.alpha("background") > 0.99
     stripes = np.where(np.arange(image.shape[1]) % 8 < 4, 70, 130).astype(np.uint8)

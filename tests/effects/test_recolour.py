@@ -24,14 +24,14 @@ def test_hair_takes_the_colour_and_keeps_its_strands(colours, target):
     made = recolour_hair(image, result, target, strength=1.0)
     inside = core(result, "hair")
     before, after, wanted = lab(image)[inside], lab(made)[inside], lab_of(target)
-    # lightness goes a good part of the way, and not all of it
+    # lightness moves a large part of the way, but not all of it
     share = (after[:, 0].mean() - before[:, 0].mean()) / (wanted[0] - before[:, 0].mean())
     assert 0.4 < share < 0.9
-    # the hue is the target's, where the target has one
+    # the hue is the target's, if the target has one
     if np.hypot(*wanted[1:]) > 10:
         hue = np.arctan2(*after[:, 1:].mean(0)[::-1]) - np.arctan2(*wanted[:0:-1])
         assert abs(np.degrees(hue)) < 20
-    # what was lighter is lighter still: strands stay apart
+    # lighter pixels stay lighter: strands remain distinct
     assert np.corrcoef(before[:, 0], after[:, 0])[0, 1] > 0.9
     assert after[:, 0].std() > 0.35 * before[:, 0].std()
 
@@ -52,7 +52,7 @@ def test_recoloured_hair_has_no_halo():
     alpha = result.alpha("hair")
     changed = (made != image).any(2)
     assert changed[core(result, "hair")].mean() > 0.95
-    # what is less than three tenths hair stays bit for bit
+    # pixels with less than three tenths of hair are unchanged
     assert not changed[alpha < 0.295].any()
 
 
@@ -70,7 +70,7 @@ def test_a_bright_wall_between_dark_strands_is_not_recoloured():
 
 def test_lips_take_the_colour_and_teeth_do_not():
     image, result = portrait(grain=3.0)
-    # the mask errs: a few rows of the teeth count as lips, as they do in a laugh
+    # the mask is wrong: a few rows of the teeth count as lips, as in a laugh
     lips = result.mask("lips")
     rows, columns = np.nonzero(lips)
     mistaken = np.zeros_like(lips)
@@ -130,7 +130,7 @@ def test_the_tone_curve_rises_from_black_to_white(mean, goal):
     assert curve.max() <= 100 + 1e-9
     if goal > mean:
         assert (curve >= light - 1e-9).all()
-    # it does what it is for wherever a power within reason can
+    # the goal is reached wherever a moderate exponent can
     if 4 < mean < 90:
         assert np.interp(mean, light, curve) == pytest.approx(goal, abs=4)
     lifted = lightened(light, mean, goal, toe=1.0)

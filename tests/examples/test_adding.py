@@ -1,4 +1,4 @@
-"""The code on the page about adding views, effects, sinks, backends and finders works."""
+"""The documentation's code for adding views, effects, sinks, backends and finders works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMAGE = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
 
 
 def defined(name: str) -> Any:
-    """Run the block of code on the page that defines `name`, and return that."""
+    """Run the page's block of code that defines `name`, and return that object."""
     section = PAGE.read_text("utf-8").split("## Adding things")[1]
     blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     (block,) = [block for block in blocks if re.search(rf"^(def |class |){name}\b", block, re.M)]

@@ -1,4 +1,4 @@
-"""Every example does what it says, as a user would start it."""
+"""Every example works when started as a user would start it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(name: str, *words: object, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """NASA's portrait out of scikit-image, a quarter of its size."""
+    """NASA's portrait from scikit-image, at a quarter of its size."""
     from skimage.data import astronaut
 
     path = tmp_path_factory.mktemp("photos") / "portrait.png"

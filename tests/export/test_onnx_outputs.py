@@ -1,4 +1,4 @@
-"""Outputs are cut off an exported model on its bytes, and what only they need goes with them."""
+"""Removing an output from an exported model's bytes, with everything needed only for it."""
 
 import numpy as np
 import onnx

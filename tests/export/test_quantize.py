@@ -1,4 +1,4 @@
-"""INT8 files: what stands in them, and what is refused."""
+"""INT8 files: their contents, and what is refused."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ def groups(node):
 
 
 def quantised(data):
-    """Whether both inputs of each dense convolution are quantised, in order, and of each other."""
+    """Whether both inputs of each dense convolution are quantised, in order; and of others."""
     made = {output: node for node in nodes(data) for output in node.output}
     dense, depthwise = [], []
     for node in nodes(data):

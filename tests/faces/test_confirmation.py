@@ -1,4 +1,4 @@
-"""What is asked of labels before they are called a face."""
+"""The evidence that is required before something is called a face."""
 
 from types import SimpleNamespace
 
@@ -13,12 +13,12 @@ from rtseg.geometry.crop import crop_around
 @pytest.mark.parametrize(
     ("side", "score", "certain", "left", "accepted"),
     [
-        (28, 0.93, 1.0, 90, False),  # a crop of fewer pixels than cells are read
+        (28, 0.93, 1.0, 90, False),  # a crop of fewer pixels than cells
         (28, 0.95, 1.0, 90, True),
         (40, 0.9, 1.0, 90, True),
         (40, 0.8, 1.0, 90, False),
-        (40, 0.97, 0.4, 90, False),  # half of what makes a face is vague
-        (40, 0.97, 0.4, 0, True),  # … or lies beyond the frame
+        (40, 0.97, 0.4, 90, False),  # half of the parts are uncertain
+        (40, 0.97, 0.4, 0, True),  # … or beyond the frame
     ],
 )
 def test_the_least_scores_of_a_face_are_required(side, score, certain, left, accepted):
@@ -55,9 +55,9 @@ def test_each_network_raises_the_probability_and_neither_decides_alone():
     assert (np.diff(table, axis=1) >= 0).all()
     assert 0 <= table.min() < 0.001
     assert 0.99 < table.max() <= 1
-    assert probability(0.9, 0.1) < 0.5  # the labels hardly show anybody
-    assert probability(0.0, 0.95) < 0.5  # the finder surely rules it out
-    assert probability(0.1, 0.97) > 0.5  # … and here it only doubts
+    assert probability(0.9, 0.1) < 0.5  # the labels hardly show a face
+    assert probability(0.0, 0.95) < 0.5  # the finder clearly rejects it
+    assert probability(0.1, 0.97) > 0.5  # … and here it is only unsure
     assert probability(UNKNOWN_SCORE, 0.7) < 0.5 < probability(UNKNOWN_SCORE, 0.95)
 
 

@@ -1,4 +1,4 @@
-"""From a finder network's maps to faces, and from faces to the maps it learns."""
+"""Decoding a finder network's maps into faces, and encoding faces as maps."""
 
 import math
 
@@ -17,7 +17,7 @@ WHOLE = Crop(box=Box(left=0, top=0, right=COLUMNS * STRIDE, bottom=ROWS * STRIDE
 
 
 def shares(value, group):
-    """A value as shares of the two bins beside it."""
+    """Split a value between the two bins beside it."""
     count = len(group.values)
     position = (value - float(group.values[0])) / group.step
     position = position % count if group.period else min(max(position, 0), count - 1)
@@ -29,7 +29,7 @@ def shares(value, group):
 
 
 def probabilities(*faces):
-    """Maps with one face a tuple (x, y, width, height, roll, score), input pixels."""
+    """Make maps with one face per tuple (x, y, width, height, roll, score), in input pixels."""
     maps = np.zeros((ROWS, COLUMNS, len(FACE_CENTRES)), np.float32)
     maps[..., 0] = 1
     for x, y, width, height, roll, score in faces:
@@ -65,7 +65,7 @@ def test_an_encoded_face_is_decoded(x, y, size, shape, roll):
     upright = height if abs(math.cos(math.radians(roll))) > 0.999 else None
     if upright:
         assert face.box.height == pytest.approx(upright, rel=0.03)
-    # the head goes further than the face, and further at its top
+    # the head extends beyond the face, most at its top
     assert face.head.height > 1.3 * height
     up = math.sin(math.radians(roll)), -math.cos(math.radians(roll))
     moved = np.subtract(face.head.centre, face.box.centre)
@@ -117,7 +117,7 @@ def test_a_calibration_scales_and_shifts_the_logits():
     one, other = read_centres(maps, WHOLE, min_score=0.05, calibration=(2.0, -1.0))
     assert one.score == pytest.approx(1 / (1 + math.exp(1 - 2 * math.log(0.7 / 0.3))), abs=1e-4)
     assert other.score == pytest.approx(1 / (1 + math.exp(1 - 2 * math.log(0.4 / 0.6))), abs=1e-4)
-    # thresholds are of what callers see
+    # thresholds apply to calibrated scores
     assert len(read_centres(maps, WHOLE, min_score=0.5, calibration=(2.0, -1.0))) == 1
     finder = NetworkFinder(min_score=0.5, calibration=(2.0, -1.0))
     picture = np.zeros((224, 384, 3), np.uint8)

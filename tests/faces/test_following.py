@@ -22,7 +22,7 @@ FPS = 30
 
 
 class Stage:
-    """Faces followed over painted pictures, frame after frame."""
+    """Follows faces in painted pictures, frame after frame."""
 
     def __init__(self, *, height=360, width=640, input_side=128, stride=4, finder=None, **options):
         from rtseg.geometry.crop import cut
@@ -61,7 +61,7 @@ class Stage:
 
     @property
     def looks(self):
-        """How many crops the network saw for the last frame."""
+        """The number of crops processed for the last frame."""
         return sum(self.backend.batches)
 
 
@@ -81,13 +81,13 @@ def test_a_face_is_found_at_its_position(x, y, height):
     (face,) = Stage().show_still((x, y, height))
     drawn = scene(360, 640, (x, y, height))[1]
     rows, columns = np.nonzero(drawn)
-    slack = 2 + 0.05 * height  # the network of this test has 32 cells a side
+    slack = 2 + 0.05 * height  # this test's network has 32 cells per side
     assert face.head.left == pytest.approx(columns.min(), abs=slack)
     assert face.head.right == pytest.approx(columns.max() + 1, abs=slack)
     assert face.head.top == pytest.approx(rows.min(), abs=slack)
     assert face.head.bottom == pytest.approx(rows.max() + 1, abs=slack)
     assert face.score > 0.8
-    # and the crop is what a model trains on
+    # and the crop is like those that a model trains on
     assert face.crop.box.height == pytest.approx(crop_side(face.head), rel=0.25)
 
 
@@ -115,7 +115,7 @@ def test_skin_without_a_face_in_it_is_no_face(parts):
     stage = Stage()
     for _ in range(5):
         assert stage.show(image=COLOURS[labels]) == ()
-    # once looked at closely, it is left alone for a while
+    # once examined, it is left alone for a while
     assert stage.looks == 3
 
 
@@ -239,7 +239,7 @@ def test_no_more_faces_than_requested_are_followed():
 
 
 def test_duplicates_are_merged():
-    """Two tracks that end up on one face become one, the older."""
+    """Two tracks that reach the same face become one, the older one."""
     stage = Stage()
     stage.show((200, 180, 120), (440, 180, 120))
     for index in range(1, 13):
@@ -257,7 +257,7 @@ def test_a_neighbour_in_the_crop_is_marked_as_foreign():
     large = faces[0]
     assert large.foreign is not None
     columns = np.flatnonzero(large.foreign.any(0))
-    assert columns.min() > large.foreign.shape[1] / 2  # the neighbour sits on the right
+    assert columns.min() > large.foreign.shape[1] / 2  # the neighbour is on the right
 
 
 @pytest.mark.parametrize("stride", [1, 2, 8])
@@ -300,7 +300,7 @@ def test_reset_forgets_but_does_not_reuse_ids():
 
 
 def tilted(x, y, height, degrees, *, size=(360, 640)):
-    """(image, labels) with one head, turned clockwise about its middle."""
+    """Make (image, labels) with one head, rotated clockwise about its centre."""
     labels = scene(*size, (x, y, height))[1]
     matrix = cv2.getRotationMatrix2D((x - 0.5, y - 0.5), -degrees, 1)
     labels = cv2.warpAffine(labels, matrix, size[::-1], flags=cv2.INTER_NEAREST)
@@ -382,14 +382,14 @@ class TestRoll:
         assert planned_roll(None, crop) == 40
         assert planned_roll(37, crop) == 40
         assert planned_roll(50, crop) == 50
-        assert planned_roll(11, crop) == 11  # once turned, a little less stays turned
+        assert planned_roll(11, crop) == 11  # a slightly smaller angle keeps it rotated
         assert planned_roll(8, crop) == 0
         assert planned_roll(14, replace(crop, roll_degrees=0)) == 0
         assert planned_roll(16, replace(crop, roll_degrees=0)) == 16
 
 
 def turned_away(x, y, height):
-    """A head from behind: hair all over."""
+    """A head from behind, with hair everywhere."""
     labels = np.zeros((360, 640), np.uint8)
     paint(labels, x, y, height)
     labels[labels > 0] = HELEN.hair[0]
@@ -401,7 +401,7 @@ class TestTurnedAway:
         stage = Stage()
         for _ in range(4):
             (face,) = stage.show((320, 180, 150))
-        for index in range(40):  # longer than an absence
+        for index in range(40):  # longer than the limit for an absence
             (away,) = stage.show(image=turned_away(320 + index, 180, 150))
             assert away.track_id == face.track_id
         assert at(away) == pytest.approx((359, 180), abs=8)
@@ -421,7 +421,7 @@ class TestTurnedAway:
         for _ in range(4):
             assert len(stage.show(image=turned_away(320, 180, 150))) == 1
         assert stage.show() == ()
-        # and a lock of hair that stays where it was is no head
+        # and hair that stays in place is not a head
         labels = np.zeros((360, 640), np.uint8)
         cv2.ellipse(labels, (320, 180), (14, 60), 0, 0, 360, HELEN.hair[0], -1)
         stage = Stage()
@@ -431,7 +431,7 @@ class TestTurnedAway:
 
 
 class Suggests:
-    """A finder that says the same of every picture."""
+    """A finder that returns the same detections for every picture."""
 
     def __init__(self, *detections):
         self.found = list(detections)
@@ -451,7 +451,7 @@ def test_a_weak_candidate_is_accepted_if_the_labels_confirm_it():
     stage = Stage(finder=Suggests(seen_at(200, 180, 0.2), seen_at(440, 180, 0.9)))
     (face,) = stage.show_still((200, 180, 150))
     assert at(face) == pytest.approx((200, 180), abs=4)
-    # nobody is where the labels show nobody, however sure the finder is
+    # however sure the finder is, no face is found where the labels show none
     assert Stage(finder=Suggests(seen_at(440, 180, 1.0))).show_still((200, 180, 150)) == ()
 
 
@@ -465,5 +465,5 @@ def test_a_still_with_many_doubtful_places_has_a_bounded_cost():
     places = [seen_at(20 * x, 20 * y, 0.1) for x in range(30) for y in range(15)]
     stage = Stage(finder=Suggests(*places))
     assert stage.show_still() == ()
-    # as many faces as are followed and eight more, and the surest three turned three ways
+    # as many as can be followed plus eight, and the three best ones at three rotations
     assert stage.looks <= 12 + 9

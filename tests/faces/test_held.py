@@ -1,4 +1,4 @@
-"""Where a face was lost from sight is held for a while."""
+"""The area of a lost face is held for a while."""
 
 from rtseg.faces.held import HeldRegions
 from rtseg.faces.track import Track
@@ -24,7 +24,7 @@ def test_a_lost_face_is_held_enlarged_and_then_released():
     (box,) = update(held, track(1, 100, present=False), seconds=0.1)
     assert box.left < 100
     assert box.right > 140
-    # the tracker forgets it earlier than its place is let go
+    # the tracker forgets the face before its area is released
     assert update(held, seconds=0.9) == (box,)
     assert update(held, seconds=1.1) == ()
 

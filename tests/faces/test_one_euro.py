@@ -21,14 +21,14 @@ def test_fast_movement_is_followed_more_closely_than_slow():
         follower = OneEuro()
         for index in range(60):
             out = follower(speed * index / 30, 1 / 30)
-        return (speed * 59 / 30 - out) / speed  # seconds behind
+        return (speed * 59 / 30 - out) / speed  # seconds of delay
 
     assert lag(2.0) < 0.5 * lag(1e-4)
     assert lag(1e-4) == pytest.approx(1 / (2 * math.pi * 1.5), rel=0.02)
 
 
 def test_a_step_at_rest_takes_the_same_time_at_any_frame_rate():
-    """With no speed term it is a low-pass filter of one time constant."""
+    """Without a speed term it is a low-pass filter with a single time constant."""
 
     def reached(fps):
         steady = OneEuro(beta=0.0)

@@ -111,7 +111,7 @@ def test_face_parts_combine_left_and_right_and_the_mouth():
 
 
 def turned(labels, degrees):
-    """Turned clockwise, as one sees it."""
+    """Rotate clockwise, as displayed."""
     middle = ((labels.shape[1] - 1) / 2, (labels.shape[0] - 1) / 2)
     matrix = cv2.getRotationMatrix2D(middle, -degrees, 1)
     return cv2.warpAffine(labels, matrix, labels.shape[::-1], flags=cv2.INTER_NEAREST)
@@ -152,7 +152,7 @@ def test_confused_left_and_right_do_not_turn_a_face_over():
 
 @pytest.mark.parametrize("roll", [-60, 25, 90])
 def test_a_rotated_crop_gives_the_heads_position_in_the_frame(roll):
-    """What stands upright in it is turned in the frame, as large as it is."""
+    """A head that is upright in the crop is rotated in the frame, and keeps its size."""
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 36, 30, 40)
     crop = Crop(box=Box(left=100, top=-50, right=100 + 256, bottom=-50 + 256), roll_degrees=roll)
@@ -164,7 +164,7 @@ def test_a_rotated_crop_gives_the_heads_position_in_the_frame(roll):
     x, y = upright.head.centre
     x, y = crop.to_frame(np.array(100 + 4 * x), np.array(-50 + 4 * y))
     assert face.head.centre == pytest.approx((x, y))
-    # the upright rectangle around it, of a cell's exactness
+    # the upright rectangle around it, to within a cell
     rows, columns = np.nonzero(labels)
     x, y = crop.to_frame(100 + 4 * (columns + 0.5), -50 + 4 * (rows + 0.5))
     assert face.bounds.left == pytest.approx(x.min(), abs=4)

@@ -97,7 +97,7 @@ class TestOfACheapFinder:
 
 
 def waits(times):
-    """After how many frames a place is looked at again, each time in vain."""
+    """The numbers of frames after which a place is examined again, always without a face."""
     rejected, waited = RejectedPlaces(), []
     for _ in range(times):
         rejected.add(HERE)
@@ -140,7 +140,7 @@ def test_a_place_that_may_be_a_face_is_examined_again_soon():
             assert rejected.is_left_alone(HERE)
             rejected.next_frame()
         assert not rejected.is_left_alone(HERE)
-    rejected.add(HERE)  # … and if it is clear that it is none, as any other
+    rejected.add(HERE)  # … and if it is clearly not a face, it is treated like any other
     assert rejected.tries(HERE) == 6
     for _ in range(5):
         rejected.next_frame()

@@ -1,4 +1,4 @@
-"""A second finder, which looks now and then for those that the first one does not know."""
+"""The second finder, which occasionally searches for faces unknown to the first one."""
 
 import pytest
 
@@ -12,7 +12,7 @@ EVERY = 12
 
 
 class Blind:
-    """A first finder that sees nobody, and what it was asked."""
+    """A first finder that finds nothing, and records its calls."""
 
     def __init__(self):
         self.asked = 0

@@ -1,4 +1,4 @@
-"""The box that callers see: steady on a still head, beside a moving one, never inside out."""
+"""The box that callers see: steady on a still head, close to a moving one, never inverted."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_a_lock_of_hair_moves_the_box_little():
 
 @pytest.mark.parametrize("heights_a_second", [0.5, 2.0])
 def test_the_box_of_a_moving_head_keeps_up(heights_a_second: float):
-    speed = heights_a_second * 200 * STEP  # pixels a frame
+    speed = heights_a_second * 200 * STEP  # pixels per frame
     boxes = [
         Box(left=speed * index, top=0, right=150 + speed * index, bottom=200) for index in range(40)
     ]
@@ -61,6 +61,6 @@ def test_the_box_is_never_inside_out(places: list[tuple[float, float, float, flo
     boxes = [
         Box(left=x, top=y, right=x + width, bottom=y + height) for x, y, width, height in places
     ]
-    for box in followed(boxes):  # a box inside out cannot be made
+    for box in followed(boxes):  # an inverted box would raise an error
         assert box.width > 0
         assert box.height > 0

@@ -1,4 +1,4 @@
-"""Which detection is whose: no networks and no pictures, only boxes and times."""
+"""Matching detections to tracks, from boxes and times only."""
 
 from rtseg.faces.base import FaceDetection
 from rtseg.faces.tracker import ABSENCE_SECONDS, FaceTracker
@@ -43,7 +43,7 @@ def test_a_face_detected_twice_is_one_track():
 
 def test_two_tracks_never_share_a_face():
     tracker = begun(detection(100), detection(150))
-    # both crops show the one face that is left, which is the second's
+    # both crops show the one remaining face, which is the second's
     owners = tracker.update([detection(148, track_id=1), detection(148, track_id=2)], seconds=STEP)
     assert ids(owners) == [None, 2]
     assert [track.is_present for track in tracker.tracks] == [False, True]
@@ -54,7 +54,7 @@ def test_crossing_faces_keep_their_ids():
     first, second = 100.0, 300.0
     for index in range(1, 41):
         first, second = first + 5, second - 5
-        # each crop shows both where they are close
+        # each crop shows both faces while they are close
         detections = [detection(first, track_id=1), detection(second, y=130, track_id=2)]
         if abs(first - second) < 60:
             detections += [detection(second, y=130, track_id=1), detection(first, track_id=2)]
@@ -64,7 +64,7 @@ def test_crossing_faces_keep_their_ids():
 
 def test_a_face_hidden_by_another_returns_with_its_id():
     tracker = begun(detection(100), detection(160))
-    for index in range(1, 10):  # the second is behind the first
+    for index in range(1, 10):  # the second face is hidden behind the first
         owners = tracker.update(
             [detection(130, track_id=1), detection(130, track_id=2)], seconds=index * STEP
         )

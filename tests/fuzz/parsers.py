@@ -1,9 +1,9 @@
-"""Random bytes into everything that reads a model's files, guided by coverage (atheris).
+"""Fuzz everything that reads a model's files with random bytes, guided by coverage (atheris).
 
     python -m tests.fuzz.parsers checkpoint|manifest|onnx [-max_total_time=60] [-runs=100000]
 
-`pip install atheris` first (Linux, CPython). Whatever is not a ModelError ends it with the input
-that did it.
+`pip install atheris` first (Linux, CPython). Any exception other than ModelError ends the run with
+the input that caused it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def one_line(error: Exception) -> None:
 
 
 def checkpoint(data: bytes) -> None:
-    """Any file in a model's place."""
+    """Read any file as a model."""
     from rtseg.checkpoint import read_checkpoint, read_spec
     from rtseg.errors import ModelError
 
@@ -43,14 +43,14 @@ def checkpoint(data: bytes) -> None:
 
 
 def described(header: bytes) -> bytes:
-    """A safetensors file whose description is this."""
+    """Read a safetensors file with any description."""
     text = header.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode()
     raw = json.dumps({"__metadata__": {"rtseg": text}}).encode()
     return len(raw).to_bytes(8, "little") + raw
 
 
 def manifest(data: bytes) -> None:
-    """Any file in the place of an engine's manifest."""
+    """Read any file as an engine's manifest."""
     from rtseg.backends.tensorrt import list_engines
 
     os.environ["RTSEG_ENGINE_DIR"] = str(FOLDER)
@@ -61,7 +61,7 @@ def manifest(data: bytes) -> None:
 
 
 def onnx(data: bytes) -> None:
-    """Any file in an exported model's place."""
+    """Read any file as an exported model."""
     from rtseg.errors import ModelError
     from rtseg.export.onnx_file import parse_onnx
 
@@ -72,7 +72,7 @@ def onnx(data: bytes) -> None:
 
 
 def seeds() -> dict[str, bytes]:
-    """What each target takes, for the fuzzer to begin with."""
+    """A valid input for each target, for the fuzzer to start with."""
     from rtseg.checkpoint import ModelSpec
     from rtseg.labels import HELEN
 

@@ -1,4 +1,4 @@
-"""The fuzzer's targets: a moment of each with atheris where it is installed, and by hand."""
+"""The fuzzer's targets: briefly with atheris if it is installed, and with fixed inputs."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from rtseg.geometry.crop import LARGEST_SIDE, Crop, box_around, crop_around, cut
 
 
 def ramp(height, width):
-    """Red counts columns and green counts rows, so that a value tells where it came from."""
+    """Red counts columns and green counts rows, so that a value identifies its position."""
     image = np.zeros((height, width, 3), np.uint8)
     image[..., 0] = np.linspace(0, 255, width).round()[None]
     image[..., 1] = np.linspace(0, 255, height).round()[:, None]
@@ -34,7 +34,7 @@ def test_every_pixel_comes_from_its_place(left, top, side, height):
     out = cut_to(image, Box(left=left, top=top, right=left + side, bottom=top + side), height)
     centres_x = left + (np.arange(32) + 0.5) * side / 32 - 0.5
     centres_y = top + (np.arange(height) + 0.5) * side / height - 0.5
-    # away from the part's own edges, where there is nothing to interpolate with
+    # away from the part's edges, where interpolation has neighbours
     assert np.abs(out[..., 0] - centres_x / 499 * 255)[:, 2:-2].max() < 2.5
     assert np.abs(out[..., 1] - centres_y[:, None] / 399 * 255)[2:-2].max() < 2.5
 
@@ -55,7 +55,7 @@ def test_a_crop_outside_the_picture_is_grey(left):
 
 @pytest.mark.parametrize("side", [256, 254, 250, 128, 127])
 def test_shrinking_averages(side):
-    """Fine stripes become grey, not a moiré."""
+    """Fine stripes become grey instead of a moiré pattern."""
     image = np.zeros((300, 300, 3), np.uint8)
     image[:, ::2] = 200
     out = cut_to(image, Box(left=10, top=10, right=10 + side, bottom=10 + side))
@@ -95,7 +95,7 @@ def test_a_shifted_crop_shows_the_picture_shifted_along_its_sides(roll):
     moved = crop.moved(0.1, -0.05)
     assert (moved.box.width, moved.box.height) == pytest.approx((100, 200))
     assert moved.roll_degrees == roll
-    # the middle of the moved one lies, in the first one, 10 to the right and 10 up
+    # the shifted crop's centre is, in the first one, 10 to the right and 10 up
     x, y = crop.from_frame(*(np.array([value]) for value in moved.box.centre))
     assert (x[0], y[0]) == pytest.approx((80, 120))
 
@@ -143,9 +143,9 @@ class TestTurned:
         assert np.abs(out[..., 1] - (frame_y - 0.5) / 399 * 255).max() < 2.5
 
     def test_clockwise_is_as_one_sees_it(self):
-        """A head on its right shoulder (the viewer's) is turned by +90, and its crop sets it up."""
+        """A head on its right shoulder (the viewer's) has a roll of +90; its crop is upright."""
         image = np.zeros((100, 100, 3), np.uint8)
-        image[40:60, 60:90] = 255  # the forehead, at the right
+        image[40:60, 60:90] = 255  # the forehead, on the right
         crop = Crop(box=box_around(50, 50, 100, 100), roll_degrees=90)
         out = np.zeros((50, 50, 3), np.uint8)
         cut(image, crop, out=out)
@@ -202,7 +202,7 @@ class TestTurned:
     side=st.integers(24, 80).map(lambda quarters: 4 * quarters),
 )
 def test_content_beyond_the_edges_changes_no_pixel_inside(left, top, side):
-    """As if the picture went on in grey, whether it ends in the middle of a block or not."""
+    """The result is as if the picture continued in grey, wherever in a block it ends."""
     image = np.random.default_rng(0).integers(0, 256, (201, 203, 3), np.uint8)
     wide = cv2.copyMakeBorder(image, *(4 * [400]), cv2.BORDER_CONSTANT, value=(114, 114, 114))
     pixels = cut_to(image, Box(left=left, top=top, right=left + side, bottom=top + side))

@@ -8,7 +8,7 @@ CELLS = 32
 
 
 def where(crop):
-    """Each cell's own place in the frame, as two channels."""
+    """Each cell's own position in the frame, as two channels."""
     box = crop.box
     step = box.width / CELLS
     centres = (np.arange(CELLS) + 0.5) * step
@@ -24,7 +24,7 @@ def test_values_keep_their_position_in_the_frame(was_roll, now_roll):
     now = Crop(box=box_around(207, 146, 240, 240), roll_degrees=now_roll)
     moved, known = carried_over(where(was), was, now)
     assert moved.dtype == known.dtype == np.float32
-    # OpenCV counts in 32nds of a cell, which is 8 pixels; the outer half cell is replicated
+    # OpenCV works in 32nds of a cell, which is 8 pixels; the outer half cell is replicated
     inside = np.zeros((CELLS, CELLS), bool)
     inside[2:-2, 2:-2] = True
     x, y = was.from_frame(*np.moveaxis(where(now).astype(float), 2, 0))

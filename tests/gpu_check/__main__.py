@@ -1,9 +1,9 @@
-"""Runs every step of the check on a GPU, and writes `gpu-check.json` and `gpu-check.md`.
+"""Run every step of the check on a GPU, and write `gpu-check.json` and `gpu-check.md`.
 
-A step that fails, hangs or crashes does not keep the others from running: each is a process of its
-own, and is killed with its children when its time is up. Exit code 0 where all steps passed or do
-not apply to this GPU, 1 otherwise, 7 where there is no GPU: then the steps that need none are run,
-and the report says which were skipped.
+A step that fails, hangs or crashes does not prevent the others: each has its own process, which is
+killed with its children when its time is up. The exit code is 0 if all steps passed or do not apply
+to this GPU, 1 otherwise, and 7 without a GPU; then only the steps that need none are run, and the
+report lists those that were skipped.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from typing import Any
 from rtseg.system.nvidia import find_gpus, nvidia_driver_problem
 
 NOT_HERE = 77
-"""A step's exit code where it does not apply to this machine; its last line says why."""
+"""A step's exit code if it does not apply to this machine; its last line gives the reason."""
 
 _TAIL_LINES = 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing that is checked.
+    """One check.
 
     Attributes:
-        name: as `--only` takes it.
+        name: its name for `--only`.
         what: one line for the report.
-        command: what runs; its last line of output may be JSON, which becomes the figures.
+        command: the command; its last line of output may be JSON with the figures.
         seconds: its time limit.
-        needs_gpu: False where it says something without one as well.
+        needs_gpu: False if it is useful without a GPU.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a step went: `passed`, `failed`, `timed out`, `not here`, `skipped` without a GPU."""
+    """A step's result: `passed`, `failed`, `timed out`, `not here`, or `skipped` without a GPU."""
 
     name: str
     what: str
@@ -63,7 +63,7 @@ class Result:
 
 
 def _own(name: str, what: str, *, seconds: float) -> Step:
-    """A step that is a function of `tests.gpu_check.steps`."""
+    """Make a step from a function of `tests.gpu_check.steps`."""
     command = (sys.executable, "-m", "tests.gpu_check.steps", name.replace("-", "_"))
     return Step(name=name, what=what, command=command, seconds=seconds)
 
@@ -115,7 +115,7 @@ STEPS = (
 
 
 def run_step(step: Step, *, environment: dict[str, str]) -> Result:
-    """Run one step within its time."""
+    """Run one step within its time limit."""
     start = time.monotonic()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(
@@ -131,7 +131,7 @@ def run_step(step: Step, *, environment: dict[str, str]) -> Result:
         except subprocess.TimeoutExpired:
             code = None
         finally:
-            # what the step started as well
+            # including the processes that the step started
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -156,7 +156,7 @@ def run_step(step: Step, *, environment: dict[str, str]) -> Result:
 
 
 def report(results: Sequence[Result], *, machine: str) -> str:
-    """The results as Markdown."""
+    """Format the results as Markdown."""
     lines = [f"# GPU check on {machine}", "", "| step | what | outcome | seconds |"]
     lines.append("| --- | --- | --- | --- |")
     lines += [f"| {one.name} | {one.what} | {one.outcome} | {one.seconds} |" for one in results]
@@ -174,7 +174,7 @@ def report(results: Sequence[Result], *, machine: str) -> str:
 
 
 def skipped(step: Step, why: str) -> Result:
-    """What is reported of a step that needs a GPU where there is none."""
+    """The report of a step that needs a GPU if there is none."""
     return Result(
         name=step.name,
         what=step.what,
@@ -187,14 +187,14 @@ def skipped(step: Step, why: str) -> Result:
 
 
 def write(results: Sequence[Result], *, machine: str, folder: Path) -> None:
-    """The two reports of the steps so far."""
+    """Write both reports for the steps so far."""
     whole = {"machine": machine, "steps": [asdict(one) for one in results]}
     (folder / "gpu-check.json").write_text(json.dumps(whole, indent=2))
     (folder / "gpu-check.md").write_text(report(results, machine=machine))
 
 
 def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEPS) -> int:
-    """Run the steps; returns the exit code."""
+    """Run the steps and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.gpu_check", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("gpu-check"))
     parser.add_argument("--only", action="append", choices=[step.name for step in steps])
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
         result = run_step(step, environment=environment)
         sys.stdout.write(f"  {result.outcome} in {result.seconds} s\n")
         results.append(result)
-        # after each step, so that a machine that goes away leaves what it has shown
+        # after each step, so that results survive if the machine goes away
         write(results, machine=machine, folder=chosen.output)
     write(results, machine=machine, folder=chosen.output)
     if problem is not None:

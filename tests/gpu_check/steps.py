@@ -1,5 +1,5 @@
-"""What the steps of the GPU check do, each in a process of its own: `python -m
-tests.gpu_check.steps NAME`. The last line of output is the figures, as JSON."""
+"""The steps of the GPU check, each run in its own process: `python -m tests.gpu_check.steps NAME`.
+The last line of output has the figures as JSON."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NOT_INSTALLED = ("installed", "does not run on", "sees no NVIDIA GPU")
 
 
 def not_here(why: str) -> None:
-    """End the step: it does not apply to this machine."""
+    """End the step because it does not apply to this machine."""
     sys.stdout.write(f"{why}\n")
     sys.exit(NOT_HERE)
 
@@ -49,15 +49,15 @@ def give(figures: Any) -> None:
 
 
 def opened(name: str, precision: str) -> Backend:
-    """A backend on the GPU; TensorRT's engine is built where it is not yet."""
+    """Open a backend on the GPU; TensorRT's engine is built if necessary."""
     return open_backend(name, device="cuda", precision=precision)  # type: ignore[arg-type]
 
 
 def missing(name: str) -> str:
-    """Why a backend is not on this machine, or "" where it opens.
+    """Why a backend is missing on this machine; "" if it opens.
 
     Raises:
-        BackendError: it is here, and fails.
+        BackendError: it is installed, but fails.
     """
     try:
         opened(name, "fp16").close()
@@ -69,14 +69,14 @@ def missing(name: str) -> str:
 
 
 def tensorrt() -> None:
-    """Build TensorRT's FP16 engine where it is not built yet, or end the step."""
+    """Build TensorRT's FP16 engine if necessary, or end the step."""
     why = missing("tensorrt")
     if why:
         not_here(why)
 
 
 def build() -> None:
-    """Build every shipped recipe anew; then verify and inspect."""
+    """Rebuild every shipped recipe, then verify and inspect."""
     tensorrt()
     figures = []
     for recipe in ("face-parts", "face-parts-fp32", "face-parts-int8", "face-finder"):
@@ -104,13 +104,13 @@ def build() -> None:
         )
         sys.stdout.write(done.stdout + done.stderr)
     give(figures)
-    # INT8 may be refused for its agreement, which is an answer too
+    # INT8 may be refused for its agreement, which is also a result
     required = [row for row in figures if row["recipe"] != "face-parts-int8"]
     sys.exit(any(row["exit"] for row in required))
 
 
 def interrupt() -> None:
-    """SIGINT at several moments of a build."""
+    """Send SIGINT at several moments of a build."""
     tensorrt()
     figures = []
     for seconds in (1.0, 3.0, 6.0):
@@ -123,12 +123,12 @@ def interrupt() -> None:
             {"after": seconds, "exit": code, "until it ended": round(time.perf_counter() - sent, 2)}
         )
     give(figures)
-    # a build may be over before the signal comes, and Python itself not yet have started
+    # a build may end before the signal arrives, and Python may not have started yet
     sys.exit(any(row["exit"] not in (130, 0, -signal.SIGINT) for row in figures))
 
 
 def life_cycle() -> None:
-    """Three threads for opening, calling and closing; the device's memory stays flat."""
+    """Open, call and close on three threads; the device's memory must not grow."""
     figures: list[dict[str, Any]] = []
     for name in ("torch", "tensorrt"):
         why = missing(name)
@@ -160,7 +160,7 @@ def life_cycle() -> None:
 
 
 def capture() -> None:
-    """A thread copies on the default stream the whole time that backends are opened."""
+    """A thread copies on the default stream while backends are opened."""
     import torch
 
     if not torch.cuda.is_available():
@@ -199,7 +199,7 @@ def capture() -> None:
 
 
 def parity() -> None:
-    """The share of labels that are those of FP32 on the processor."""
+    """The share of labels equal to those of FP32 on the processor."""
     with open_backend("torch", device="cpu", precision="fp32") as reference:
         crops = portrait_crops(reference.model)
         expected = reference.infer(crops)
@@ -223,7 +223,7 @@ def parity() -> None:
 
 
 def faces() -> None:
-    """Faces a second, by the host's clock and by the device's."""
+    """Faces per second, by the host's clock and by the device's."""
     gpu = find_gpu()
     figures = []
     for name, precision in COMBINATIONS:
@@ -260,7 +260,7 @@ def faces() -> None:
 
 
 def encode() -> None:
-    """Each codec once, read back on the GPU and on the processor."""
+    """Encode with each codec once, and decode on the GPU and on the processor."""
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
@@ -295,7 +295,7 @@ def encode() -> None:
 
 
 def sanitizer() -> None:
-    """compute-sanitizer over one call of each backend."""
+    """Run compute-sanitizer on one call of each backend."""
     program = shutil.which("compute-sanitizer")
     if program is None:
         not_here("compute-sanitizer is not installed")
@@ -318,7 +318,7 @@ def sanitizer() -> None:
 
 
 def one_call() -> None:
-    """For the sanitizer: little work, every kind of it."""
+    """Do a little of every kind of work, for the sanitizer."""
     names = [name for name in ("torch", "tensorrt") if not missing(name)]
     if not names:
         not_here("neither PyTorch nor TensorRT runs on a GPU here")
@@ -335,7 +335,7 @@ def _rtseg(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _on_its_own(work: Callable[[], Any]) -> None:
-    """Run in a thread of its own; what it raises is raised here."""
+    """Run a function in its own thread, and re-raise its exception."""
     problems: list[BaseException] = []
 
     def guarded() -> None:
@@ -352,7 +352,7 @@ def _on_its_own(work: Callable[[], Any]) -> None:
 
 
 def _memory_used() -> int:
-    """Bytes of the first GPU that are taken, by whomever."""
+    """The used memory of the first GPU in bytes, by any program."""
     import torch
 
     torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""The runner of the GPU check, with steps that fail, hang and have children; no GPU is needed."""
+"""The runner of the GPU check, with steps that fail, hang and have children; needs no GPU."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Dolby Vision: what has a base layer is read by it, what has none is refused in a line."""
+"""Dolby Vision: profiles with a base layer are read, others are refused in one line."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.support.clips import MakeClip, read_frames
 
 
 def record(profile: int, base: int) -> bytes:
-    """A DOVIDecoderConfigurationRecord: a base layer with an RPU, level 6."""
+    """Make a DOVIDecoderConfigurationRecord: a base layer with an RPU, level 6."""
     bits = profile << 9 | 6 << 3 | 0b101
     return bytes([1, 0]) + bits.to_bytes(2, "big") + bytes([base << 4]) + bytes(19)
 
 
 def put_in(box: bytes, path: list[bytes], addition: bytes) -> bytes:
-    """The boxes of an ISO file with something appended inside the one that a path leads to."""
+    """Append something inside the box of an ISO file that a path leads to."""
     content = bytearray()
     position = 0
     while position + 8 <= len(box):
@@ -40,7 +40,7 @@ SAMPLE_ENTRY = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"]
 
 
 def dolby_clip(make_clip: MakeClip, name: str, profile: int, base: int) -> Path:
-    """A file that says it is Dolby Vision; `moov` comes last, so that nothing else moves."""
+    """Make a file that claims to be Dolby Vision; `moov` is last, so that nothing else moves."""
     transfer = {1: 16, 4: 18}.get(base, 2)
     path = make_clip(
         name,

@@ -1,4 +1,4 @@
-"""NVENC and NVDEC where there is no GPU: clean failure, and `auto` goes on without."""
+"""NVENC and NVDEC without a GPU: clean failure, and `auto` continues without."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Whether files of older containers were cut off, by what each says of its length."""
+"""Detecting truncated files in older containers by the lengths that they state."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_cut_file_delivers_its_frames_and_is_reported(
 
 
 def test_a_file_that_states_no_length_counts_as_whole(make_clip: MakeClip) -> None:
-    """What a killed writer leaves: sizes of zero."""
+    """Make what a killed writer leaves: sizes of zero."""
     avi = noisy_clip(make_clip, "a.avi", "libx264", "yuv420p")
     data = bytearray(avi.read_bytes())
     data[4:8] = bytes(4)

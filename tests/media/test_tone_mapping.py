@@ -1,4 +1,4 @@
-"""High dynamic range in: patches against the values of BT.2100 and BT.2446, and what comes out."""
+"""Tone mapping of HDR: patches compared with BT.2100 and BT.2446, and the output's tags."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Colour = tuple[float, float, float]
 
 
 def light_of(signal: Colour, transfer: int, peak: float) -> list[float]:
-    """Light of the display in BT.2020's primaries, 1 being the peak: BT.2100-2, tables 4 and 5."""
+    """Display light in BT.2020's primaries, relative to the peak: BT.2100-2, tables 4 and 5."""
     if transfer == PQ:
         m1, m2 = 2610 / 16384, 2523 / 4096 * 128
         c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
@@ -105,7 +105,7 @@ def codes_of(colours: Any) -> np.ndarray[Any, Any]:
 
 
 def as_coded(colours: Any) -> list[Colour]:
-    """The colours that the rounded codes stand for."""
+    """The colours that the rounded codes represent."""
     luma, blue, red = (codes_of(colours) - [[64], [512], [512]]) / [[876], [896], [896]]
     red, blue = luma + 1.4746 * red, luma + 1.8814 * blue
     green = (luma - 0.2627 * red - 0.0593 * blue) / 0.6780
@@ -113,7 +113,7 @@ def as_coded(colours: Any) -> list[Colour]:
 
 
 def in_ten_bits(colours: Any, size: int = 16) -> av.VideoFrame:
-    """Patches beside each other, 4:2:0."""
+    """Patches side by side, 4:2:0."""
     planes = []
     for plane, step in zip(codes_of(colours), (1, 2, 2), strict=True):
         row = np.repeat(plane.astype(np.uint16), size // step)
@@ -200,7 +200,7 @@ def test_primaries_of_bt_709_and_p3_are_converted_first() -> None:
         wide, narrow, p3 = (ToneMapper(transfer, primaries=n) for n in (9, 1, 12))
         for mapper in (narrow, p3):
             assert np.abs(mapper.map(grey).astype(int) - wide.map(grey)).max() <= 1
-        # Red of BT.709 lies inside BT.709; that of BT.2020 does not.
+        # BT.709's red is inside BT.709; BT.2020's is not.
         assert narrow.map(red)[0, 0, 1] > 0 or narrow.map(red)[0, 0, 0] < wide.map(red)[0, 0, 0]
 
 
@@ -217,7 +217,7 @@ def test_any_size_is_mapped(shape: tuple[int, int]) -> None:
 def test_any_hdr_pixel_format_is_mapped(
     make_clip: MakeClip, pixel_format: str, full_range: bool
 ) -> None:
-    """Greys, which are the same in all of them."""
+    """Greys, which are equal in all primaries."""
     bits = 12 if "12" in pixel_format else 10
     levels = np.array(GREYS)
     black, white = (0, (1 << bits) - 1) if full_range else (16 << bits - 8, 235 << bits - 8)

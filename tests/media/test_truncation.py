@@ -1,4 +1,4 @@
-"""Whether a file was cut off, by the sizes that its container states."""
+"""Detecting truncated files by the sizes that their containers state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_file_cut_anywhere_is_recognised(
     for length in range(64, len(data), 97):
         path.write_bytes(data[:length])
         missed += not is_cut_short(path)
-    # Exactly between two boxes nothing can be told.
+    # Exactly between two boxes, truncation cannot be detected.
     assert missed <= 1
 
 

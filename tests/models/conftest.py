@@ -1,4 +1,4 @@
-"""One thread: the nets here are small, and a busy machine makes more of them wait."""
+"""Limit PyTorch to one thread: the networks are small, and more threads only wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One contract over every architecture, and the parameter counts that were published."""
+"""One contract for all architectures, and the published parameter counts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLASSES = len(BDD_DRIVABLE)
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """An architecture at a size that a test can afford."""
+    """An architecture at a size that is small enough for a test."""
 
     architecture: str
     stride: int
@@ -91,7 +91,7 @@ CASES = (
 
 
 def require_library(architecture: str) -> None:
-    """Skip where the library behind an architecture is not installed."""
+    """Skip if the architecture's library is not installed."""
     if architecture in SMP:
         pytest.importorskip("segmentation_models_pytorch")
     if architecture in TORCHVISION or architecture in ("deeplab-cut", "fcn32s", "pspnet"):
@@ -125,11 +125,11 @@ def test_outputs_have_the_promised_shape(case: Case, tmp_path: Path) -> None:
     assert logits.shape == (2, CLASSES, case.height // case.stride, case.width // case.stride)
     assert logits.isfinite().all()
     assert logits.std() > 0
-    # evaluation is deterministic, and a picture's result does not depend on its batch-mates
+    # evaluation is deterministic, and a picture's result does not depend on its batch
     torch.testing.assert_close(alone, logits[1:], rtol=1e-3, atol=1e-4)
     with torch.inference_mode():
         assert torch.equal(model(images), logits)
-    # through a checkpoint and back: the same net, built without the libraries' own weights
+    # through a checkpoint and back: the same network, built without the libraries' own weights
     checkpoint = Checkpoint(
         spec=ModelSpec(
             architecture=case.architecture,
@@ -188,7 +188,7 @@ def test_deeplab_cut_has_the_published_count_as_keras_counts() -> None:
     require_library("deeplab-cut")
     model = build_model("deeplab-cut", classes=20, options={})
     # Keras counts the running statistics, and its ResNet-50 has biases before its batch norms,
-    # which do nothing
+    # which have no effect
     running = sum(buffer.numel() for name, buffer in model.named_buffers() if "running" in name)
     encoder = model.get_submodule("encoder")
     biases = sum(m.out_channels for m in encoder.modules() if isinstance(m, nn.Conv2d))
@@ -267,7 +267,7 @@ def test_a_fine_head_starts_with_the_coarse_networks_output() -> None:
         expected = functional.interpolate(coarse(images), scale_factor=2.0, mode="nearest")
         logits = fine(images)
     torch.testing.assert_close(logits, expected)
-    # what has grown already is taken as it is
+    # a state that has a fine head already is used unchanged
     assert all(
         torch.equal(v, fine.state_dict()[n]) for n, v in fine.grown(fine.state_dict()).items()
     )

@@ -1,10 +1,9 @@
-"""Runs of the TensorRT backend over the stub of libcuda.
+"""Runs of the TensorRT backend on a stub of libcuda.
 
-`python -m tests.backends.tensorrt.cuda_stub_runs MODEL FOLDER NAME…` does them one after the other
-with an exported tiny model; the stub is the process's libcuda (LD_LIBRARY_PATH). What drives it is
-the real PyCUDA or the real cuda-bindings, whichever the environment's RTSEG_CUDA names; TensorRT
-is the fake one, whose kernels are put on the stub's streams. A run prints its name, or fails as an
-assertion.
+`python -m tests.backends.tensorrt.cuda_stub_runs MODEL FOLDER NAME…` executes them one after the
+other with an exported tiny model. The stub is the process's libcuda (LD_LIBRARY_PATH), driven by
+the real PyCUDA or the real cuda-bindings, as the variable RTSEG_CUDA says. TensorRT is the fake
+one, whose kernels run on the stub's streams. A run prints its name, or fails with an assertion.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ stub.stub_live.restype = stub.stub_count.restype = ctypes.c_long
 
 
 class StubMemory:
-    """Device memory as the fake TensorRT wants it: the stub's addresses are ordinary ones."""
+    """Device memory for the fake TensorRT: the stub's addresses are ordinary ones."""
 
     def __init__(self) -> None:
         self._kernels: list[Any] = []
@@ -95,7 +94,7 @@ def nothing_is_left() -> None:
 
 
 def run_close(patch: pytest.MonkeyPatch) -> None:
-    """Batches through graphs, and everything given back; twice over, as memory stays flat."""
+    """Run batches through graphs and free everything, twice, since memory must not grow."""
     for _ in range(2):
         backend, _behaviour = opened(patch)
         assert os.environ["RTSEG_CUDA"] in backend.reason
@@ -112,7 +111,7 @@ def run_close(patch: pytest.MonkeyPatch) -> None:
 
 
 def run_threads(patch: pytest.MonkeyPatch) -> None:
-    """Opened, called and closed on three different threads."""
+    """Open, call and close on three different threads."""
     held: list[TensorRtBackend] = []
     problems: list[BaseException] = []
 
@@ -139,7 +138,7 @@ def run_threads(patch: pytest.MonkeyPatch) -> None:
 
 
 def run_dropped(patch: pytest.MonkeyPatch) -> None:
-    """A backend that nobody closes is given back when it is dropped."""
+    """An unclosed backend is freed when it is dropped."""
     backend, _behaviour = opened(patch)
     backend.infer(tiny_crops(2))
     del backend
@@ -147,13 +146,13 @@ def run_dropped(patch: pytest.MonkeyPatch) -> None:
 
 
 def run_left_open(patch: pytest.MonkeyPatch) -> None:
-    """One that is still open at the end of the process does not abort it."""
+    """A backend that is still open when the process exits does not abort it."""
     LEFT_OPEN.append(opened(patch)[0])
     LEFT_OPEN[0].infer(tiny_crops(1))
 
 
 def run_sticky(patch: pytest.MonkeyPatch) -> None:
-    """A device that died: an error of ours, and the process ends in order."""
+    """A failing device raises a BackendError, and the process exits normally."""
     backend, _behaviour = opened(patch)
     backend.infer(tiny_crops(1))
     stub.stub_set_sticky(700)
@@ -165,7 +164,7 @@ def run_sticky(patch: pytest.MonkeyPatch) -> None:
 
 
 def run_memory(patch: pytest.MonkeyPatch) -> None:
-    """Memory that runs out: smaller batches, then an error of ours, and nothing leaks."""
+    """If memory runs out, smaller batches are tried, then an error is raised; nothing leaks."""
     backend, _behaviour = opened(patch)
     stub.stub_set_limit(3 << 16)
     crops = tiny_crops(8)
@@ -188,7 +187,7 @@ def run_memory(patch: pytest.MonkeyPatch) -> None:
 
 
 def run_beside(patch: pytest.MonkeyPatch) -> None:
-    """While graphs are recorded another thread uses the default stream, as other libraries do."""
+    """While graphs are recorded, another thread uses the default stream, as other libraries do."""
     codes = []
 
     def other_library() -> None:
@@ -218,7 +217,7 @@ def run_beside(patch: pytest.MonkeyPatch) -> None:
 
 
 def run_devices(patch: pytest.MonkeyPatch) -> None:
-    """What the driver says of its devices, and the second of them."""
+    """The driver's description of its devices, and use of the second one."""
     assert nvidia_driver_problem() is None
     assert [gpu.architecture for gpu in find_gpus()] == ["sm89"]
     stub.stub_set_device_count(2)

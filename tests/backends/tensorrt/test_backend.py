@@ -1,4 +1,4 @@
-"""The TensorRT backend's control flow, on a fake GPU; tests/backends/test_gpu.py has the real."""
+"""The TensorRT backend's control flow on a fake GPU; tests/backends/test_gpu.py uses a real one."""
 
 import gc
 import json
@@ -31,7 +31,7 @@ VERSIONS = ("10.13.0.35", "11.4.0.106", "1.7.1.116")  # the last is TensorRT-RTX
 
 @pytest.fixture(scope="module", autouse=True)
 def models():
-    """Exported before any fake is in place: PyTorch looks for a TensorRT of its own."""
+    """Exported before any fake is installed, since PyTorch looks for a TensorRT of its own."""
     return tiny_onnx("fp16"), tiny_onnx("fp32")
 
 
@@ -140,7 +140,7 @@ def test_the_context_is_current_only_inside_calls(one_machine):
         with pytest.raises(BackendError, match="TensorRT failed to run"):
             backend.infer(tiny_crops(1))
         assert stacks(one_machine) == ([], [])
-    # giving the primary context back does not pop it: that is done by hand
+    # releasing the primary context does not pop it, which has to be done separately
     assert stacks(one_machine) == ([], [])
     assert not any(one_machine.memory.alive().values())
 
@@ -188,7 +188,7 @@ def test_an_unclosed_backend_is_freed_when_it_is_dropped(one_machine):
 
 @pytest.mark.parametrize("call", ["cuStreamSynchronize", "cuCtxPushCurrent", "cuCtxPopCurrent"])
 def test_a_failed_device_leaves_no_context_behind(one_machine, call):
-    """PyCUDA would end the process at exit if something were left on its stack."""
+    """PyCUDA would abort the process at exit if its stack were not empty."""
     backend = opened()
     backend.infer(tiny_crops(1))
     one_machine.memory.failing[call] = one_machine.pycuda.Error(f"{call} failed: illegal address")
@@ -294,7 +294,7 @@ def test_kernels_of_tensorrt_rtx_are_compiled_once_and_cached(monkeypatch, caplo
             np.testing.assert_array_equal(backend.infer(crops), expected(crops))
         assert machine.behaviour.compiled_kernels == (0 if change == "none" else 4)
         assert (f"{kept}: damaged" in caplog.text) == (change != "none")
-    # a folder that cannot be written to costs time, and nothing else
+    # a folder that cannot be written to only costs time
     kept.unlink()
     monkeypatch.setattr("rtseg.backends.tensorrt.kernel_cache.write_private", no_room)
     with open_built(tiny_onnx(), RECIPE) as backend:
@@ -352,7 +352,7 @@ def test_full_memory_has_an_error_of_its_own(monkeypatch):
 
 
 def leave_room_for(machine, crops):
-    """From here on the GPU has memory to work on so many crops, and for nothing else."""
+    """From now on the GPU has working memory for this many crops only."""
     held = sum(map(len, machine.memory.blocks.values()))
     machine.memory.fits_bytes = held + crops * machine.behaviour.bytes_per_crop
 
@@ -427,7 +427,7 @@ def test_a_run_without_memory_is_distinguished_from_other_failures(one_machine):
         with pytest.raises(DeviceMemoryError, match="TensorRT failed to run"):
             backend.infer(tiny_crops(8))
         assert backend.max_batch == 1
-        # an error of an earlier call is not given as the reason of a later one
+        # the error of an earlier call is not reported as the reason of a later one
         one_machine.behaviour.execution_message = ""
         with pytest.raises(BackendError, match="it gives no reason"):
             backend.infer(tiny_crops(8))
@@ -483,7 +483,7 @@ def test_precisions_are_chosen_or_refused(one_machine):
     assert recipe_for("mine", precision="fp32") == EngineRecipe(name="mine", precision="fp32")
     with pytest.raises(SettingError, match="allowed: auto, fp32, fp16"):
         recipe_for("mine", precision="bf16")
-    # FP16 is widened to FP32, but never the other way: that needs the exporter
+    # FP16 is converted to FP32, but never the other way, which needs the exporter
     with open_tensorrt(tiny_onnx(), recipe_for("tiny", precision="fp32")) as backend:
         assert backend.precision == "fp32"
     with pytest.raises(ModelError, match="--precision fp16"):

@@ -1,7 +1,7 @@
-"""The TensorRT backend through the real cuda-bindings and the real PyCUDA, over a stub of libcuda.
+"""The TensorRT backend through the real cuda-bindings and the real PyCUDA, on a stub of libcuda.
 
-Needs a C compiler and cuda.h (a CUDA toolkit's, or the one that comes with PyTorch); PyCUDA also
-needs nvcc, and a minute or two to be compiled, so it has the marker `builder`.
+Needs a C compiler and cuda.h (from a CUDA toolkit or from PyTorch); PyCUDA also needs nvcc, and a
+minute or two to be compiled, so that test has the marker `builder`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.support.cuda_stub.build import compiler, header_folder, library
 from tests.support.exported import tiny_onnx
 
 ROOT = Path(__file__).parents[3]
-# one process each: the last two do not leave it as it was
+# one process each, because the last two damage theirs
 RUNS = ("close threads dropped memory beside devices", "left_open", "sticky")
 PYCUDA = ("pycuda", "pytools", "platformdirs", "mako", "siphash24", "markupsafe")
 
@@ -70,13 +70,13 @@ def test_through_cuda_bindings(names, tmp_path, stub):
 
 @pytest.fixture(scope="module")
 def pycuda(stub, tmp_path_factory):
-    """PyCUDA, compiled against the stub into a folder of its own, or into RTSEG_PYCUDA_BUILD."""
+    """PyCUDA, compiled against the stub into its own folder, or into RTSEG_PYCUDA_BUILD."""
     if shutil.which("nvcc") is None:
         pytest.skip("nvcc compiles PyCUDA")
     kept = os.environ.get("RTSEG_PYCUDA_BUILD")
     folder = Path(kept) if kept else tmp_path_factory.mktemp("pycuda")
     if not (folder / "pycuda").is_dir():
-        # where its build looks for settings: cuRAND is not needed, and not everywhere
+        # its build reads settings here; cuRAND is not needed, and not always installed
         (folder / ".aksetup-defaults.py").write_text("CUDA_ENABLE_CURAND = False\n")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
         subprocess.run(

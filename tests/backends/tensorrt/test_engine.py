@@ -44,7 +44,7 @@ RECIPE = EngineRecipe(name="tiny", largest_batch=4, workspace_mib=512)
 
 @pytest.fixture(scope="module", autouse=True)
 def models():
-    """Exported before any fake is in place: PyTorch looks for a TensorRT of its own."""
+    """Exported before any fake is installed, since PyTorch looks for a TensorRT of its own."""
     return tiny_onnx("fp16"), tiny_onnx("fp32")
 
 
@@ -83,7 +83,7 @@ def test_a_build_leaves_an_engine_and_a_manifest_only(machine, folder):
         tiny_onnx(), RECIPE, parity_check=agreeing, on_progress=lambda *step: steps.append(step)
     )
     manifest = engine.manifest
-    # each size has a profile of its own, tuned for it alone
+    # each size has a separate profile, tuned for it alone
     assert json.loads(engine.read())["profiles"] == [
         [[batch, HEIGHT, WIDTH, 3]] * 3 for batch in (1, 2, 4)
     ]
@@ -169,7 +169,7 @@ def test_a_key_depends_on_every_input():
         key(flavour="tensorrt-rtx", sms=("sm86", "sm89")),
     }
     assert len(keys) == 10
-    # for an architecture, whichever card has it
+    # for an architecture, not for one particular card
     rtx = key(flavour="tensorrt-rtx", sms=("sm89",), gpu=other_gpu)
     assert rtx in keys
     assert key(flavour="tensorrt-rtx", sms=("sm89",), gpu=None) == rtx
@@ -214,7 +214,7 @@ def test_an_engine_that_does_not_load_is_replaced_once(one_machine):
     fresh = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing, replacing=stale)
     assert one_machine.behaviour.builds == 2
     assert fresh.manifest.sha256 != stale.manifest.sha256
-    # somebody else has replaced it in the meantime: theirs is used
+    # another process has replaced it in the meantime: that engine is used
     assert prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing, replacing=stale) == fresh
     assert one_machine.behaviour.builds == 2
 
@@ -231,7 +231,7 @@ def test_fp16_that_disagrees_is_rebuilt_in_fp32_with_a_message(machine, caplog):
     assert "90.00%" in caplog.text
     assert "FP32" in caplog.text
     assert json.loads(engine.read())["precision"] == "fp32"
-    # it is what this model gets from now on, and is not built again at each start
+    # the engine is kept for this model, and not rebuilt at each start
     assert find_engine(tiny_onnx(), RECIPE) == engine
 
 
@@ -330,7 +330,7 @@ def test_a_builder_that_cannot_be_created_is_a_backend_error(machine, what):
 
 
 def test_a_driver_older_than_tensorrt_is_detected_before_tensorrt_is_loaded(monkeypatch):
-    """Its first use would end the process."""
+    """Using TensorRT for the first time would abort the process."""
     install(monkeypatch)
     monkeypatch.setitem(sys.modules, "tensorrt", None)  # an import would raise
     monkeypatch.setattr(library, "installed_flavours", lambda: ("tensorrt",))
@@ -364,7 +364,7 @@ def test_tensorrt_is_preferred_to_tensorrt_rtx_with_a_message(monkeypatch, caplo
         engine = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
     assert f"by TensorRT-RTX {RTX}" in caplog.text
     assert (engine.manifest.flavour, engine.manifest.architectures) == ("tensorrt-rtx", ("sm89",))
-    install(monkeypatch)  # TensorRT as well: both are there now
+    install(monkeypatch)  # both TensorRT and TensorRT-RTX are now installed
     monkeypatch.setattr(library, "installed_flavours", lambda: ("tensorrt", "tensorrt-rtx"))
     assert prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing).manifest.flavour == "tensorrt"
 
@@ -381,7 +381,7 @@ def test_tensorrt_rtx_builds_for_other_machines_without_a_gpu(monkeypatch, caplo
     assert manifest.agreement is None
     assert "no GPU to run it on" in caplog.text
     assert prepare_engine_for(tiny_onnx(), RECIPE, target) == engine
-    # one of these machines: it runs the engine that was built for all of them
+    # one of these machines runs the engine that was built for all of them
     monkeypatch.setattr(library, "nvidia_driver_problem", lambda: None)
     assert find_engine(tiny_onnx(), RECIPE) == engine
     assert prepare_engine(tiny_onnx(), RECIPE) == engine
@@ -402,7 +402,7 @@ def test_unsupported_architectures_are_refused(monkeypatch):
 
 
 def test_an_interruption_while_tensorrt_is_busy_ends_the_build(machine, monkeypatch):
-    """A signal that comes between two reports of progress, or in the middle of one."""
+    """A signal that arrives between two progress reports, or inside one."""
     main, sent = threading.main_thread(), []
 
     def interrupt(share, _phase):
@@ -412,7 +412,7 @@ def test_an_interruption_while_tensorrt_is_busy_ends_the_build(machine, monkeypa
             _thread.interrupt_main()
 
     machine.behaviour.step_seconds = 0.3
-    # a shell's background job, and all that it starts, ignores the signal
+    # background jobs of a shell, and everything they start, ignore the signal
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -1,8 +1,8 @@
 """Every TensorRT name and keyword that rtseg uses exists in the real bindings.
 
-TensorRT-RTX's bindings hold all of them, with signatures in their docstrings; so do, for the
-run-time's classes, TensorRT's lean ones. Of TensorRT's full bindings only the names inside their
-binary can be read without its libraries. Each test is skipped where its package is not installed:
+TensorRT-RTX's bindings contain all of them, with signatures in their docstrings; for the run-time
+classes, so do TensorRT's lean bindings. Of TensorRT's full bindings, only the names inside the
+binary can be read without its libraries. A test is skipped if its package is not installed:
 
     pip install 'rtseg[tensorrt-rtx]'
     pip install --no-deps tensorrt-lean-cu13-libs tensorrt-lean-cu13-bindings nvidia-cuda-runtime
@@ -25,7 +25,7 @@ from tests.support.fakes.tensorrt import Behaviour, make_tensorrt
 ROOM = Path(rtseg.__file__).parent / "backends" / "tensorrt"
 SOURCES = [ROOM / f"{name}.py" for name in ("builder", "progress", "backend", "execution")]
 
-# (class, attribute or None, parameters that are passed, in their order)
+# (class, attribute or None, parameters passed, in order)
 RUNTIME = [
     ("Runtime", "__init__", ["logger"]),
     ("Runtime", "deserialize_cuda_engine", ["serialized_engine"]),
@@ -102,7 +102,7 @@ RTX = [
     ("IExecutionContext", "is_stream_capturable", ["stream"]),
 ]
 
-# names of Python's own and of rtseg's that stand on the same objects
+# names of Python or of rtseg that occur on the same objects
 OURS = {"errors", "interruption", "_tracker", "_report", "_guarded", "append", "clear", "close"}
 OURS |= {
     "manifest",
@@ -149,12 +149,12 @@ def test_builder_names_exist(name):
     if spec is None or spec.origin is None:
         pytest.skip("tensorrt-cu13-bindings is not installed")
     (binary,) = Path(spec.origin).parent.glob("tensorrt*.so")
-    # linkers keep one copy of strings that end alike, so the end is what counts
+    # linkers merge strings with a common ending, so the ending is compared
     assert name.encode() + b"\0" in binary.read_bytes()
 
 
 def used_names() -> set[str]:
-    """Attributes that the files take from TensorRT's module or its objects."""
+    """The attributes of TensorRT's module and objects that the files use."""
     holders = {"module", "builder", "config", "parser", "network", "profile", "context", "error"}
     holders |= {"_runtime", "_engine", "engine", "_context", "_config", "_kernels", "cache"}
     names = set()
@@ -174,7 +174,7 @@ LISTED = {name for row in (*RUNTIME, *BUILDER, *RTX) for name in row[:2]}
 
 
 def test_the_lists_above_are_complete():
-    """A name that the code uses and no list checks would go unnoticed until a GPU is available."""
+    """A name that is used but not in any list would go unnoticed until a GPU is available."""
     assert used_names() - LISTED - OURS - {"out_of_memory", "architectures"} == set()
     assert {"execute_async_v3", "build_serialized_network", "set_shape"} <= used_names()
     assert {"set_runtime_cache", "set_compute_capability", "ProfilingVerbosity"} <= used_names()

@@ -1,7 +1,7 @@
-"""A driver older than TensorRT: the real run-time's first use ends the process, so that it must not
-come to that.
+"""A driver older than TensorRT: using the real run-time would crash the process, so rtseg must
+detect it first.
 
-Needs NVIDIA's lean run-time, 44 MB from PyPI, which is in no extra:
+Needs NVIDIA's lean run-time, 44 MB from PyPI, which no extra installs:
 `pip install --no-deps tensorrt-lean-cu13-libs tensorrt-lean-cu13-bindings`.
 """
 
@@ -51,7 +51,7 @@ else:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
-    """The lean run-time under the name and the metadata of the whole TensorRT."""
+    """The lean run-time, with the name and metadata of the full TensorRT."""
     folder = tmp_path_factory.mktemp("packages")
     (folder / "tensorrt.py").write_text(
         "from tensorrt_lean_bindings import *\nfrom tensorrt_lean_bindings import __version__\n"
@@ -89,6 +89,6 @@ def test_an_old_driver_is_detected_before_the_process_crashes(packages, tmp_path
 
 
 def test_without_the_check_the_process_crashes(packages, tmp_path):
-    """What the check is there for; once NVIDIA's own check survives, it may go."""
+    """The reason for the check; if NVIDIA's own check succeeds one day, it can be removed."""
     done = run(packages, tmp_path, "unchecked")
     assert done.returncode == -signal.SIGSEGV, done.stdout + done.stderr

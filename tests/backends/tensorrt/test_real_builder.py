@@ -1,7 +1,7 @@
-"""NVIDIA's own builder, on every machine: TensorRT-RTX parses and builds without a GPU.
+"""NVIDIA's real builder on every machine: TensorRT-RTX parses and builds without a GPU.
 
-What it makes of the models is read back from its report of the layers. Running an engine needs a
-GPU: tests/backends/test_gpu.py.
+What it makes of the models is read from its report of the layers. Running an engine needs a GPU,
+see tests/backends/test_gpu.py.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def convolutions(layers):
 
 
 def check_precision(layers, precision):
-    """Every convolution computes in the precision, at every batch size, and nothing turns the
-    network's insides back and forth."""
+    """Check that every convolution computes in the precision at every batch size, and that nothing
+    inside the network is converted back and forth."""
     counts = Counter(layer.reads for layer in convolutions(layers))
     if precision == "int8":
-        # the first and the depthwise ones stay as they are
+        # the first and the depthwise convolutions are not quantised
         assert counts["Int8"] > sum(counts.values()) / 2, counts
         counts = Counter({"Int8": counts["Int8"]})
     assert set(counts) == {TYPES[precision]}, counts
@@ -69,11 +69,11 @@ def check_precision(layers, precision):
     assert per_batch > 0
     assert rest == 0
     if precision == "int8":
-        return  # each step is rounded to bytes, and names of such kernels have a cast in them
-    # the file's own casts: from the picture's bytes at the beginning, and of the logits at the end
+        return  # each step is rounded to bytes, and names of such kernels contain a cast
+    # the file's own casts: of the picture's bytes at the beginning, and of the logits at the end
     casts = [layer.name for layer in layers if "Cast" in layer.name]
     assert len(casts) <= 2 * len(BATCHES), casts
-    # half the probabilities' precision would show in them
+    # half precision would be visible in the probabilities
     assert {layer.outputs for layer in layers if "Div" in layer.name} == {("Float",)}
 
 
@@ -123,7 +123,7 @@ SMALL = ("residual-pyramid", "lite-pyramid", "face-finder")
     ],
 )
 def test_the_network_of_every_recipe_is_built_at_its_full_size(library, name):
-    """With random weights: what matters to the builder is the architecture."""
+    """Use random weights: only the architecture matters to the builder."""
     recipe = RECIPES[name]
     spec = recipe.spec
     require_library(spec.architecture)
@@ -163,7 +163,7 @@ def test_without_a_driver_nothing_is_run():
 
 
 def changed(change):
-    """The tiny model with a change of its graph."""
+    """The tiny model with a modified graph."""
     model = onnx.load_model_from_string(tiny_onnx("fp32").data)
     change(model.graph)
     return parse_onnx(model.SerializeToString(), name="changed")
@@ -231,7 +231,7 @@ def test_an_interruption_inside_a_progress_report_ends_the_build(library):
     with pytest.raises(KeyboardInterrupt):
         build_plan(library, tiny_onnx(), RECIPE, architectures=("sm89",), on_progress=interrupt)
     assert len(calls) == 5
-    # and the next build is not disturbed by it
+    # and it does not affect the next build
     assert build_plan(library, tiny_onnx(), RECIPE, architectures=("sm89",)).plan
 
 

@@ -66,14 +66,14 @@ def test_shapes_and_sums_are_right(backend):
 
 
 def test_it_computes_the_networks_probabilities(backend, checkpoint):
-    """Against the network as written: float64, batch norms unfolded, normalised by hand."""
+    """Compare with the network as written: float64, unfolded batch norms, normalised by hand."""
     pictures = crops(2)
     network = create_model(checkpoint).double()
     normalised = (pictures / 255 - np.array(checkpoint.spec.mean)) / np.array(checkpoint.spec.std)
     with torch.inference_mode():
         logits = network(torch.from_numpy(normalised).permute(0, 3, 1, 2))
     expected = logits.softmax(1).permute(0, 2, 3, 1).numpy()
-    assert expected.max() > 0.5  # it has opinions
+    assert expected.max() > 0.5  # the network is not indifferent
     off = np.abs(backend.infer(pictures) - expected)
     if backend.precision == "fp32":
         assert off.max() < 1e-4
@@ -243,7 +243,7 @@ def full_memory(*_, **__):
 
 
 class Cramped:
-    """Computes like a backend's own `_run` where at most so many crops fit."""
+    """Computes like a backend's `_run`, with memory for a limited number of crops."""
 
     def __init__(self, backend, fits):
         self.run, self.fits, self.sizes = backend._run, fits, []
@@ -306,7 +306,7 @@ def test_full_memory_while_loading_the_model_is_reported(checkpoint, monkeypatch
 
 @pytest.fixture
 def compiler(monkeypatch, tmp_path):
-    """torch.compile, faked: counts, computes the same, and may fail as the real one does."""
+    """A fake torch.compile: counts its calls, computes the same, and may fail like the real one."""
     calls = {"compiled": 0, "shapes": set(), "error": None}
 
     class Compiled(nn.Module):
@@ -346,7 +346,7 @@ def test_compiling_is_announced_once_and_cached_privately(checkpoint, compiler, 
         assert record.getMessage().startswith("compiling the network for this processor")
         assert backend.reason.endswith(", compiled")
         np.testing.assert_allclose(backend.infer(pictures), expected, atol=1e-5)
-    # one crop at a time: another batch size would be compiled again, in the middle of a run
+    # one crop at a time, as another batch size would be compiled again during a run
     assert compiler["shapes"] == {(1, 3, 64, 96)}
     assert compiler["compiled"] == 1
     folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
@@ -373,7 +373,7 @@ def test_a_failing_compiler_under_auto_is_one_log_line(checkpoint, compiler, cap
     ) as backend:
         assert backend.infer(crops(2)).shape == (2, 16, 24, 11)
     lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 2  # that it compiles, and what came of it
+    assert len(lines) == 2  # that it compiles, and the result
     assert (
         "not compiled (torch.compile failed: FileNotFoundError: no C++ compiler: g++)" in lines[1]
     )
@@ -389,7 +389,7 @@ def test_compiling_needs_pytorch_on_a_processor(checkpoint, compiler):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_compiled_labels_are_equal(checkpoint, monkeypatch, tmp_path):
-    """The real compiler, where there is one."""
+    """Use the real compiler, if there is one."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     pictures = crops(4, seed=2)
     with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as plain:
@@ -407,7 +407,7 @@ def test_compiled_labels_are_equal(checkpoint, monkeypatch, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_real_compiler_without_a_cpp_compiler_is_reported(tmp_path):
-    """PyTorch looks for it when it is first needed, so in a process of its own."""
+    """PyTorch looks for a C++ compiler when it first needs one, hence a separate process."""
     program = (
         "from tests.support.exported import tiny_checkpoint\n"
         "from rtseg.backends import open_backend\n"
@@ -465,7 +465,7 @@ def test_fp32_on_a_gpu_avoids_tf32_and_random_kernels():
 
 
 def test_the_stream_waits_for_the_weights(monkeypatch, checkpoint):
-    """They are put on the device by the default stream, which a stream of our own does not see."""
+    """The default stream copies the weights to the device, unseen by our own stream."""
     events, real = [], torch.tensor
     monkeypatch.setattr(torch, "tensor", lambda data, device: real(data))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: "the default stream")

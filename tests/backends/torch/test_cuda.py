@@ -1,4 +1,4 @@
-"""A CUDA graph's control flow on the processor; tests/backends/test_gpu.py has the real thing."""
+"""A CUDA graph's control flow on the processor; tests/backends/test_gpu.py uses a real GPU."""
 
 import contextlib
 
@@ -11,8 +11,8 @@ from rtseg.backends.torch.cuda import WARM_UP_RUNS, GraphedBatch, GraphError
 
 
 class FakeCuda:
-    """Of `torch.cuda` what a graphed batch uses. A graph keeps what was computed while
-    it was captured, and does it again into the same memory, as a real one does."""
+    """The part of `torch.cuda` that a graphed batch uses. A graph records what was computed during
+    capture, and repeats it in the same memory, like a real one."""
 
     def __init__(self):
         self.current = None

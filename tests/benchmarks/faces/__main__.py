@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def run(chosen: list[str], options: argparse.Namespace) -> list[Report]:
-    """Measure what is asked for, printing each table when it is there."""
+    """Run the requested measurements, printing each table when it is ready."""
     with open_backend(options.backend, model=options.model, threads=options.threads) as backend:
         backend.warm_up()
         machine = this_machine()

@@ -1,4 +1,4 @@
-"""An eye that closes: how soon the labels show it."""
+"""Measure how soon the labels show that an eye closes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEWEST_PIXELS = 60
 
 
 def closed_eyes(head: Sprite) -> Sprite | None:
-    """The same head with skin over its eyes; None where it shows hardly any eye."""
+    """The same head with skin painted over its eyes; None if hardly any eye is visible."""
     eyes = np.isin(head.labels, EYES)
     if np.count_nonzero(eyes) < _FEWEST_PIXELS:
         return None
@@ -32,10 +32,10 @@ def closed_eyes(head: Sprite) -> Sprite | None:
 
 
 def measure(backend: Backend, data: Path, *, count: int) -> Report:
-    """Eyes that close from one frame to the next: how much of it shows when.
+    """Measure how much of the closing of eyes, from one frame to the next, shows when.
 
-    The response is the share of the fall of labelled eye pixels, between what the unsteadied
-    stream shows before and after.
+    The response is the drop of labelled eye pixels, as a share of the drop in the unsmoothed
+    stream.
     """
     backend = Remembering(backend)
     responses: list[list[float]] = []
@@ -62,7 +62,7 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
 def _blink_response(backend: Backend, data: Path, *, seed: int) -> list[float] | None:
     """The response in the first frames after the eyes of one head closed.
 
-    None where the network does not see these eyes, or still sees them under the painted lids.
+    None if the network does not label these eyes, or still labels them under the painted lids.
     """
     before = still_head(data, seed=seed)
     closed = closed_eyes(before.actors[0].sprite)

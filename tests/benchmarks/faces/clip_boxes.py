@@ -1,4 +1,4 @@
-"""The boxes of faces in the clips, read off by eye, and the frames between them."""
+"""Boxes of faces in the clips, annotated by hand, interpolated between frames."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SECOND_PERSONS = _BOXES["second-persons"]
 SKULLS = _BOXES["skulls"]
 
 SPEECH_CUTS = (20, 82, 211)
-"""The first frames after the cuts of stage-speech.mp4."""
+"""The first frames after the scene cuts of one clip."""
 
 
 def box_at(boxes: Sequence[Corners], index: int) -> Box:
-    """Where it is in a frame: between the two nearest boxes; after the last one, there."""
+    """The box in a frame: interpolated between the two nearest ones; the last one after it."""
     before, share = divmod(index, STEP)
     before, share = (before, share) if before < len(boxes) - 1 else (len(boxes) - 1, 0)
     after = min(before + 1, len(boxes) - 1)

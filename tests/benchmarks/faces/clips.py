@@ -1,4 +1,4 @@
-"""Real clips: is the person followed, the printed skull left alone, and no ghost after a cut?"""
+"""Measure on real clips: following, false faces, and ghosts after cuts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def frames_of(path: Path) -> list[Frame]:
 
 
 def is_on(face: Face, box: Box) -> bool:
-    """Whether a face's middle lies in a box."""
+    """Whether a face's centre is inside a box."""
     x, y = face.box.centre
     return box.left <= x <= box.right and box.top <= y <= box.bottom
 
@@ -146,10 +146,10 @@ class _Flicker:
 
 
 def cuts(backend: Backend, data: Path, *, sheet: Path | None = None) -> Report:
-    """After each cut of a broadcast: is the first output that of a stream which begins there?
+    """Check after each cut of a broadcast that the first output equals that of a new stream.
 
     Args:
-        sheet: where a picture of the frames around the cuts is written, to be looked at.
+        sheet: where to write a picture of the frames around the cuts, for inspection.
     """
     frames = frames_of(data / "clips" / "stage-speech.mp4")
     detector = CutDetector()
@@ -198,5 +198,5 @@ def _overlaid(image: Image, labels: LabelMap, index: int) -> Image:
 
 
 def measure(backend: Backend, data: Path, *, sheet: Path | None = None) -> list[Report]:
-    """Both."""
+    """Run both measurements."""
     return [followed(backend, data), cuts(backend, data, sheet=sheet)]

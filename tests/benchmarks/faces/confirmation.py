@@ -1,7 +1,7 @@
-"""What finder and labels say of faces and of what is none, and the rule that joins them.
+"""Fit the rule that combines the finder's and the labels' scores of a candidate.
 
-`python -m tests.benchmarks.faces.confirmation --data DIR` looks at validation views and pictures
-and prints the weights of `rtseg.faces.confirmation`, and how often they are right.
+`python -m tests.benchmarks.faces.confirmation --data DIR` runs both networks on validation views
+and pictures, and prints the weights of `rtseg.faces.confirmation` and how often they are right.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from training.data.face_busts import faceless
 from training.evaluation.score_calibration import fit_logistic, logits_of
 
 HIT, ASIDE = 0.5, 0.1
-"""Overlap with a true face from which a place is one, and below which it is none."""
+"""Overlap with a true face from which a place is a face, and below which it is none."""
 
-_LEAST = 0.002  # of the finder's scores that are looked at
-_MOST = 30  # places in a picture
+_LEAST = 0.002  # least score of a candidate
+_MOST = 30  # candidates per picture
 _LEAST_LABELS, _LEAST_FINDER = 0.01, 1e-4  # as in `rtseg.faces.confirmation`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What was said of one place in one picture.
+    """The scores of one candidate in one picture.
 
     Attributes:
         finder, labels: scores, 0..1.
-        height: of the face, pixels.
-        is_face: whether it is one.
-        kind: of the picture.
+        height: the face's height in pixels.
+        is_face: whether it is a face.
+        kind: the kind of picture.
     """
 
     finder: float
@@ -56,11 +56,11 @@ class Place:
 
 
 Picture = tuple[str, Image, Sequence[Box], Sequence[Box], bool]
-"""Its kind, the picture, its faces, what may be one, and whether others may be seen in it."""
+"""Kind, picture, true faces, possible faces, and whether it may show other faces."""
 
 
 def pictures(data: Path, *, portraits: int, scenes: int) -> Iterator[Picture]:
-    """Validation portraits, composites, and pictures of nobody."""
+    """Validation portraits, composites, and face-free pictures."""
     for image in faceless(data, "val"):
         yield "nobody", image, [], [], False
     for kind, (people, _) in enumerate(busts(data, "val")):
@@ -84,7 +84,7 @@ def _boxes(faces: Sequence[Any]) -> list[Box]:
 
 
 class Looker:
-    """Runs both networks as a segmenter does on a still."""
+    """Runs both networks as a segmenter does for a still picture."""
 
     def __init__(self, finder: Path | None, model: str | None, *, threads: int) -> None:
         self.labels = open_backend("openvino", model=model, threads=threads)
@@ -106,7 +106,7 @@ class Looker:
         )
 
     def __call__(self, image: Image) -> list[tuple[Box, float, float, float]]:
-        """Box, finder's score, labels' score and the face's height, pixels, of each place."""
+        """Box, finder's score, labels' score and face height in pixels of each candidate."""
         regions = self.follower.schedule.exhaustive(*image.shape[:2])
         detections = self.finds(image, self._infer(self.finder, image), regions=regions)[:_MOST]
         candidates = self.follower.examine(detections, self._infer(self.labels, image))
@@ -136,19 +136,19 @@ class Looker:
 
 
 def places_of(look: Looker, shown: Picture) -> Iterator[Place]:
-    """The places in a picture of which it is known whether they are faces."""
+    """The candidates of a picture of which it is known whether they are faces."""
     kind, image, truths, uncertain, has_others = shown
     for box, finder, labels, height in look(image):
         overlap = max((box.overlap(truth) for truth in truths), default=0.0)
         near = max((box.overlap(other) for other in uncertain), default=0.0)
         is_face = overlap >= HIT
         is_known = is_face or (overlap <= ASIDE and near <= ASIDE and not has_others)
-        if is_known and labels > 0:  # where no face is labelled, there is nothing to follow
+        if is_known and labels > 0:  # a candidate without a labelled face is rejected anyway
             yield Place(finder=finder, labels=labels, height=height, is_face=is_face, kind=kind)
 
 
 def main() -> int:
-    """Look, fit, print."""
+    """Collect candidates, fit and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.faces.confirmation")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--finder", type=Path, help="a finder's checkpoint; the shipped one")

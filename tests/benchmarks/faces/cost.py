@@ -1,4 +1,4 @@
-"""What finding, following and steadying faces costs beyond the network's own time."""
+"""The cost of finding, following and smoothing faces, without the network's own time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.benchmarks.faces.streams import HEIGHT, WIDTH, Actor, Scene, backgrou
 FRAMES = 48
 _WARM_UP = 12
 HEIGHTS = {1: 1 / 3, 2: 1 / 3, 3: 0.3, 4: 0.25}
-"""Of the heads, as shares of the frame's height, by how many there are."""
+"""Heights of the heads as shares of the frame's height, by their number."""
 _NOISE = 3.0
 
 
 @dataclass(eq=False)
 class Costs:
-    """Milliseconds a frame of one run; `usual` frames look at the followed faces only."""
+    """Milliseconds per frame of one run; in `usual` frames only followed faces are processed."""
 
     prepare: list[float] = field(default_factory=list)
     finish: list[float] = field(default_factory=list)
@@ -55,7 +55,7 @@ def crowd(data: Path, *, faces: int, seed: int) -> Scene:
 
 
 def run(backend: Backend, frames: Sequence[Frame], *, faces: int, smoothing: float) -> Costs | None:
-    """One run over a stream; None where not all of its faces are followed."""
+    """Run once over a stream; None if not all of its faces are followed."""
     times, meter = StageTimes(), Metered(backend)
     segmenter = Segmenter(backend=meter, times=times, faces=FaceSettings(smoothing=smoothing))
     costs = Costs()
@@ -85,12 +85,12 @@ def run(backend: Backend, frames: Sequence[Frame], *, faces: int, smoothing: flo
 
 
 def _least(runs: list[Costs], name: str) -> float:
-    """The least of the runs' medians: what the machine does when it is left alone."""
+    """The smallest of the runs' medians, as on an undisturbed machine."""
     return min(float(np.median(getattr(costs, name))) for costs in runs)
 
 
 def row(backend: Backend, data: Path, *, faces: int, repeats: int) -> list[Cell] | None:
-    """One line of the table."""
+    """Format one line of the table."""
     for seed in range(12):
         scene = crowd(data, faces=faces, seed=seed)
         frames = [scene(index)[0] for index in range(FRAMES)]
@@ -101,7 +101,7 @@ def row(backend: Backend, data: Path, *, faces: int, repeats: int) -> list[Cell]
     steadied: list[Costs] = []
     raw: list[Costs] = []
     default = FaceSettings()
-    for _ in range(repeats):  # in turns, so that a change in the machine's load meets both
+    for _ in range(repeats):  # alternating, so that load on the machine affects all
         for runs, smoothing in ((steadied, default.smoothing), (raw, 0.0)):
             costs = run(backend, frames, faces=faces, smoothing=smoothing)
             if costs is not None and costs.usual:
@@ -129,7 +129,7 @@ def row(backend: Backend, data: Path, *, faces: int, repeats: int) -> list[Cell]
 
 
 def measure(backend: Backend, data: Path, *, count: int) -> list[Report]:
-    """One to four faces."""
+    """Measure one to four faces."""
     repeats = max(3, count // 4)
     rows = [row(backend, data, faces=faces, repeats=repeats) for faces in HEIGHTS]
     return [

@@ -1,7 +1,7 @@
-"""What finds faces in a photo: this project's finders, and MediaPipe's two, as one callable.
+"""Face detectors for photos, this project's and MediaPipe's two, with a common interface.
 
-MediaPipe is no dependency. Its wheel 0.10.14 holds both detectors' models; install it into an
-environment of its own (`pip install --no-deps mediapipe==0.10.14`, then numpy<2, protobuf<5,
+MediaPipe is not a dependency. Its wheel 0.10.14 contains both detectors' models; install it into a
+separate environment (`pip install --no-deps mediapipe==0.10.14`, then numpy<2, protobuf<5,
 absl-py, attrs, flatbuffers, opencv-python-headless and matplotlib) and name that environment's
 interpreter with `--mediapipe-python`.
 """
@@ -22,8 +22,8 @@ Detector = Callable[[Image], list[Box]]
 """RGB uint8 (height, width, 3) -> the faces' boxes, pixels."""
 
 NAMES = ("segmenter", "parsing", "network", "mediapipe-short", "mediapipe-full")
-"""`segmenter` is what users get, `parsing` it without a finder network, `network` the finder's
-boxes alone, at every tile."""
+"""`segmenter` is what users get, `parsing` the same without a finder network, `network` the
+finder's boxes alone, from every tile."""
 
 MOST_FACES = 64
 
@@ -37,7 +37,7 @@ def detector(
     model: str | None = None,
     python: str = "",
 ) -> Detector:
-    """A detector by its name.
+    """Make a detector by its name.
 
     Args:
         name: one of `NAMES`.
@@ -76,7 +76,7 @@ def _ours(
 
 
 def _network_alone(backend: Any, *, min_score: float) -> Detector:
-    """The finder network's own boxes, no labels asked."""
+    """Use the finder network's own boxes, without the labels."""
     from rtseg.faces.finder import NetworkFinder
     from rtseg.faces.schedule import Schedule
     from rtseg.geometry.crop import cut
@@ -100,7 +100,7 @@ def _network_alone(backend: Any, *, min_score: float) -> Detector:
 
 
 def _mediapipe(*, short: bool, min_score: float, python: str) -> Detector:
-    """MediaPipe's detector in a child process, which ends with this one's end of its input."""
+    """Run MediaPipe's detector in a child process, which ends when its input is closed."""
     script = Path(__file__).with_name("mediapipe_child.py")
     child = subprocess.Popen(
         [python, str(script), "short" if short else "full", str(min_score)],

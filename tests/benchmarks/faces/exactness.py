@@ -1,4 +1,4 @@
-"""Off is off, and a face that stands still has a crop that does."""
+"""Smoothing 0 changes nothing, and the crop of a face that stands still does not move."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WARM_UP = 10
 
 
 def measure(backend: Backend, data: Path, *, count: int) -> Report:
-    """Smoothing 0 against an average that is forgotten after each frame; a still face's crop."""
+    """Compare smoothing 0 with an average that is reset after each frame; check a still crop."""
     backend = Remembering(backend)
     differing = frames = 0
     jitters: dict[str, list[float]] = {"face's box, px": [], "crop, px": [], "crop's roll, °": []}
@@ -70,7 +70,7 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
 
 
 def _watch_crops(segmenter: Segmenter, crops: list[Crop]) -> None:
-    """Note the crop of the largest face of every frame."""
+    """Record the crop of the largest face in every frame."""
     follower = segmenter._stream.follower
     step = follower.step
 

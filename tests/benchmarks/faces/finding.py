@@ -1,4 +1,4 @@
-"""Is every face found, at once and from then on, and nothing else taken for one?"""
+"""Measure how many faces are found, at once and later, and how many false ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SENSOR_NOISE = 2.0
 def is_hit(segmentation: Segmentation, truth: LabelMap) -> bool:
     """Whether a face was found whose skin and parts overlap the true ones by half.
 
-    Hair is left out: what of it belongs to a head under a hat is a question of labels.
+    Hair is excluded, since how much of it is labelled under a hat is a matter of convention.
     """
     ids = list(segmentation.label_set.face)
     predicted, expected = np.isin(segmentation.labels, ids), np.isin(truth, ids)
@@ -36,7 +36,7 @@ def is_hit(segmentation: Segmentation, truth: LabelMap) -> bool:
 
 
 def hits(backend: Backend, data: Path, *, share: float, seed: int) -> list[bool]:
-    """Whether the head of one stream is found, frame by frame."""
+    """Whether the head of one stream is found, for each frame."""
     segmenter = Segmenter(backend=backend)
     scene = wandering(data, share=share, seed=seed, noise=_SENSOR_NOISE)
     results = []
@@ -59,7 +59,7 @@ def panned(image: Image) -> Iterator[Frame]:
 
 
 def recall(backend: Backend, data: Path, *, count: int) -> Report:
-    """Composites, by the head's height."""
+    """Measure composites by the head's height."""
     rows: list[list[Cell]] = []
     for share in SHARES:
         streams = [hits(backend, data, share=share, seed=seed) for seed in range(count)]
@@ -93,7 +93,7 @@ def recall(backend: Backend, data: Path, *, count: int) -> Report:
 
 
 def false_faces(backend: Backend, data: Path, *, count: int) -> Report:
-    """Pictures without a face, as stills and panned over."""
+    """Measure face-free pictures, as stills and panned over."""
     pictures = [faceless(data, seed=seed) for seed in range(2 * count)]
     rows: list[list[Cell]] = []
     for name, chosen in (
@@ -123,5 +123,5 @@ def false_faces(backend: Backend, data: Path, *, count: int) -> Report:
 
 
 def measure(backend: Backend, data: Path, *, count: int) -> list[Report]:
-    """Both."""
+    """Run both measurements."""
     return [recall(backend, data, count=count), false_faces(backend, data, count=count)]

@@ -1,4 +1,4 @@
-"""Steady where nothing moves, and as good as unsteadied where something does."""
+"""Measure flicker where nothing moves, and accuracy with and without smoothing."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _WARM_UP = 10
 
 @dataclass(eq=False)
 class Tally:
-    """What one way of steadying did to some streams.
+    """Results of one kind of smoothing on some streams.
 
-    Flicker is counted on pixels in and around the head whose truth is the same in two frames
-    that follow each other.
+    Flicker is counted on pixels in and around the head whose true label is the same in two
+    consecutive frames.
     """
 
     matrix: Matrix = field(default_factory=lambda: np.zeros((len(HELEN),) * 2, np.int64))
@@ -40,11 +40,11 @@ class Tally:
     _past: tuple[LabelMap, LabelMap] | None = None
 
     def begin(self) -> None:
-        """Another stream."""
+        """Begin another stream."""
         self._past = None
 
     def add(self, labels: LabelMap, truth: LabelMap) -> None:
-        """One more frame."""
+        """Add one frame."""
         self.matrix += confusion_matrix(truth, labels, classes=len(HELEN))
         if self._past is not None:
             past_labels, past_truth = self._past
@@ -55,17 +55,17 @@ class Tally:
 
     @property
     def flicker(self) -> float:
-        """The share of watched pixels whose label changes from one frame to the next."""
+        """The share of counted pixels whose label changes from one frame to the next."""
         return self.changed / max(1, self.watched)
 
     @property
     def overall(self) -> float:
-        """F1 of the parts pooled."""
+        """F1 of the face parts, pooled."""
         return f1_of(self.matrix, HELEN.groups["parts"])
 
     @property
     def all_classes(self) -> float:
-        """The share of head pixels (true or labelled) that have the right label."""
+        """The share of head pixels (true or predicted) with the right label."""
         right = np.trace(self.matrix[1:, 1:])
         return float(right / (self.matrix.sum() - self.matrix[0, 0]))
 
@@ -81,7 +81,7 @@ def _around_head(truth: LabelMap) -> npt.NDArray[np.bool_]:
 
 
 def compare(backend: Backend, scenes: Callable[[int], Scene], *, count: int) -> tuple[Tally, Tally]:
-    """Streams without and with smoothing at its default: (raw, steadied)."""
+    """Process streams without smoothing and with the default: (raw, smoothed)."""
     backend = Remembering(backend)
     tallies = (Tally(), Tally())
     for seed in range(count):
@@ -116,7 +116,7 @@ def _row(name: str, raw: Tally, steadied: Tally) -> list[Cell]:
 
 
 def measure(backend: Backend, data: Path, *, count: int) -> Report:
-    """Flicker and accuracy at rest, in more or less noise, and in motion."""
+    """Measure flicker and accuracy at rest, with more or less noise, and in motion."""
     cases = [(f"still, noise {noise:.0f}", 0, noise) for noise in NOISES]
     cases += [(f"{speed} px a frame", speed, USUAL_NOISE) for speed in SPEEDS]
     rows = []

@@ -1,4 +1,4 @@
-"""What looking at each face buys over one look at the whole frame."""
+"""Compare processing each face's crop with a single pass over the whole frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.benchmarks.faces.streams import wandering
 from training.evaluation.metrics import Matrix, confusion_matrix, f1_of
 
 SHARES = (0.1, 0.2, 0.4, 0.8)
-"""Of heads (skin and hair) in the frame's height."""
+"""Heights of the heads (skin and hair) as shares of the frame's height."""
 
 
 def scores(
@@ -32,7 +32,7 @@ def scores(
 
 
 def measure(backend: Backend, data: Path, *, count: int) -> list[Report]:
-    """The same network over the same frames, both ways."""
+    """Run the same network on the same frames in both ways."""
     whole = Segmenter(backend=Around(backend, view="frame"))
     faces = Segmenter(backend=backend)
     rows: list[list[Cell]] = []

@@ -1,4 +1,4 @@
-"""Does hair end where it ends, or where the crop around its face does?
+"""Measure whether labelled hair ends where the true hair does, or where the crop does.
 
 `python -m tests.benchmarks.faces --only hair`.
 """
@@ -22,21 +22,21 @@ from training.data.base import Sample, samples_of
 from training.data.listed import open_celebamask
 
 _HEIGHT, _WIDTH = 720, 1280
-_HAIR, _BOTTOM_SHARE = 13, 0.12  # CelebAMask-HQ's id; of the lowest row, to be called long
+_HAIR, _BOTTOM_SHARE = 13, 0.12  # CelebAMask-HQ's id; least share of a lowest row
 _FACE_SHARE = 0.2  # of the frame's height
 _GREY = 96
 _CLOTH, _CLOTH_ID = (52, 60, 92), 18
 
 
 def long_haired(sample: Sample, *, lengths: float = 1.2) -> tuple[Image, npt.NDArray[np.bool_]]:
-    """A bust in a 720p frame whose hair goes on below its picture: (frame, true hair).
+    """Place a bust in a 720p frame and extend its hair below its picture: (frame, true hair).
 
-    The picture's lowest third is mirrored again and again, the person in it, all but the hair,
+    The picture's lowest third is mirrored repeatedly, with the person in it, except for the hair,
     painted as cloth.
 
     Args:
         sample: of CelebAMask-HQ, its hair down to the picture's lower edge.
-        lengths: how far it goes on, in heights of the face.
+        lengths: how far the hair extends, in heights of the face.
     """
     image, labels = sample.image, sample.labels
     rows = np.nonzero(np.isin(labels, range(1, 13)))[0]
@@ -68,8 +68,8 @@ def long_haired(sample: Sample, *, lengths: float = 1.2) -> tuple[Image, npt.NDA
 def _ends_at_crop(
     face: TrackedFace, predicted: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]
 ) -> tuple[int, int]:
-    """Pixels just beyond the crop's edges where true hair goes on from found hair: those where
-    what was found ends, and all of them."""
+    """Pixels just beyond the crop's edges where true hair continues labelled hair: those where
+    the labels end, and all of them."""
     box = face.crop.box
     reach = max(3, round(box.height / 48))
     ended = total = 0
@@ -96,7 +96,7 @@ def _is_long(sample: Sample) -> bool:
 
 
 def measure(backend: Backend, data: Path, *, count: int) -> Report:
-    """With the wider crop, and without."""
+    """Measure with the wider crop and without."""
     samples = [sample for sample in samples_of(open_celebamask(data, "val")) if _is_long(sample)][
         :count
     ]

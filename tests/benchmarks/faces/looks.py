@@ -1,4 +1,4 @@
-"""What a look for faces costs, and a still by either finder: `--only looks`."""
+"""The cost of a search for faces, and of a still with either finder: `--only looks`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.benchmarks.faces.report import Cell, Report
 
 _LOOKS = 60
 _MOST = 16  # faces
-_SHARE, _PICTURES = 0.12, 60  # of the frame's height; of which those with several faces are taken
+_SHARE, _PICTURES = 0.12, 60  # of the frame's height; those with several faces count
 
 
 def look_seconds(backend: Backend) -> float:
-    """The median of one picture through a network."""
+    """Median milliseconds of a network for one picture."""
     model = backend.model
     picture = np.full((1, model.input_height, model.input_width, 3), 96, np.uint8)
     taken = []
@@ -31,7 +31,7 @@ def look_seconds(backend: Backend) -> float:
 
 
 def measure(backend: Backend, data: Path, *, count: int) -> Report:
-    """One look; then stills with several faces, by the network and by the labels in turns."""
+    """Time one search; then stills with several faces, alternating between the finders."""
     settings = FaceSettings(max_faces=_MOST)
     network = Segmenter(backend=backend, faces=settings)
     if network.finder_backend is None:

@@ -1,4 +1,4 @@
-"""MediaPipe's face detectors in a process, and an environment, of their own.
+"""MediaPipe's face detectors in a process and an environment of their own.
 
 Run by `tests.benchmarks.faces.detectors` as a script: it needs the wheel mediapipe 0.10.14 and
 NumPy, and nothing of this project. Reads pictures from standard input (height and width as
@@ -16,7 +16,7 @@ import numpy as np
 
 def main() -> None:
     """Answer pictures until standard input ends. Arguments: short|full, and the least score."""
-    # parts of the wheel that this does not use import them
+    # imported by parts of the wheel that are not used here
     for missing in ("jax", "jax.numpy", "sounddevice"):
         sys.modules.setdefault(missing, types.ModuleType(missing))
     sys.modules["jax"].numpy = sys.modules["jax.numpy"]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Backends around a backend: one counts what it is asked, one remembers what it answered."""
+"""Wrappers around a backend: one counts the calls, one caches the results."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rtseg.checkpoint import View
 
 
 class Around(Backend):
-    """Hands everything on to another backend.
+    """Forwards everything to another backend.
 
     Args:
-        backend: the other one; it stays open, as others use it.
-        view: what the model is said to see, where that is not what its checkpoint says.
+        backend: the other backend, which stays open.
+        view: overrides the view stated in the model's checkpoint.
     """
 
     def __init__(self, backend: Backend, *, view: View | None = None) -> None:
@@ -27,19 +27,19 @@ class Around(Backend):
         self.model = dataclasses.replace(backend.model, view=view or backend.model.view)
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As the inner backend does it."""
+        """See `Backend.infer`."""
         return self.inner.infer(crops)
 
     def close(self) -> None:
-        """Leaves the inner backend open."""
+        """Leave the inner backend open."""
 
 
 class Metered(Around):
-    """Notes how many crops took how long.
+    """Counts crops and measures their time.
 
     Attributes:
-        crops: of the calls since `restart`, in all.
-        seconds: that the network took for them.
+        crops: number of crops since `restart`.
+        seconds: the network's time for them.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -47,11 +47,11 @@ class Metered(Around):
         self.restart()
 
     def restart(self) -> None:
-        """Count anew."""
+        """Reset the counts."""
         self.crops, self.seconds = 0, 0.0
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As the inner backend does it."""
+        """See `Backend.infer`."""
         before = time.perf_counter()
         probabilities = super().infer(crops)
         self.seconds += time.perf_counter() - before
@@ -60,10 +60,9 @@ class Metered(Around):
 
 
 class Remembering(Around):
-    """Answers the same crops from memory.
+    """Caches the results for crops that are repeated.
 
-    Two segmenters that look at the same frames, and differ in what they make of them, then cost
-    the network once.
+    Two segmenters that process the same frames differently then need the network only once.
     """
 
     _CALLS = 4
@@ -73,7 +72,7 @@ class Remembering(Around):
         self._known: deque[tuple[Crops, ProbabilityBatch]] = deque(maxlen=self._CALLS)
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
-        """As the inner backend does it, or did it a moment ago."""
+        """Return the cached result, or compute it."""
         for known, probabilities in self._known:
             if np.array_equal(known, crops):
                 return probabilities.copy()

@@ -1,9 +1,9 @@
-"""Faces in photos: are they found, and is nothing else? `python -m tests.benchmarks.faces.photos`.
+"""Measure finding faces in photos, and false faces: `python -m tests.benchmarks.faces.photos`.
 
-Columns: portraits that were kept from training (one labelled face a photo), profiles, portraits
-turned by 45 degrees and more, composites by the face's height, a collage of small portraits, and
-pictures without a face. A hit overlaps the true face box (forehead to chin, ear to ear) by half;
-MediaPipe's boxes begin lower, at the brows, so `--hit` may be lowered for it.
+Columns: portraits not used in training (one labelled face per photo), profiles, portraits rotated
+by 45 degrees and more, composites by face height, a collage of small portraits, and face-free
+pictures. A hit overlaps the true face box (forehead to chin, ear to ear) by half; MediaPipe's boxes
+begin lower, at the brows, so `--hit` may be lowered for it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHARES = (0.05, 0.08, 0.12, 0.2, 0.4, 0.8)
 TURNS = (0, 45, 90, 135, 180)
 HELD_OUT = ("val", "report")
 _HEIGHT, _WIDTH = 720, 1280
-_COMPOSITES, _TURNED = 40, 60  # views of each height, portraits at each turn
+_COMPOSITES, _TURNED = 40, 60  # views at each height, portraits at each rotation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,8 +43,8 @@ class Photo:
 
     Attributes:
         image: RGB uint8.
-        truth: the face's box; None where there is none.
-        roll_degrees: how far it is turned, clockwise.
+        truth: the face's box; None if there is no face.
+        roll_degrees: the face's rotation, clockwise.
     """
 
     image: Image
@@ -54,13 +54,13 @@ class Photo:
 
 @dataclass
 class Count:
-    """How often something was so, of how many."""
+    """Counts how often something was true, of how many."""
 
     hits: int = 0
     total: int = 0
 
     def add(self, hit: bool) -> None:
-        """One more."""
+        """Add one result."""
         self.hits += hit
         self.total += 1
 
@@ -69,7 +69,7 @@ class Count:
 
 
 def portraits(data: Path, kind: int) -> Iterator[Photo]:
-    """The held-out photos of one kind of busts, as they are."""
+    """The held-out photos of one kind of busts, unmodified."""
     for split in HELD_OUT:
         kinds = busts(data, split)
         if kind < len(kinds):
@@ -77,7 +77,7 @@ def portraits(data: Path, kind: int) -> Iterator[Photo]:
 
 
 def photo_of(bust: Bust, degrees: float = 0.0) -> Photo:
-    """A bust's own picture, turned clockwise about its middle, larger where it must be."""
+    """A bust's own picture, rotated clockwise about its centre, enlarged if necessary."""
     image = np.ascontiguousarray(bust.levels[0][..., :3])
     outline = bust.outline
     if degrees:
@@ -98,7 +98,7 @@ def photo_of(bust: Bust, degrees: float = 0.0) -> Photo:
 
 
 def collage(people: Sequence[Bust], *, columns: int = 6, rows: int = 4) -> tuple[Image, list[Box]]:
-    """Small portraits side by side, and their faces' boxes."""
+    """Small portraits side by side, with their faces' boxes."""
     width, height = _WIDTH // columns, _HEIGHT // rows
     picture = np.full((height * rows, width * columns, 3), 114, np.uint8)
     truths = []
@@ -122,7 +122,7 @@ def collage(people: Sequence[Bust], *, columns: int = 6, rows: int = 4) -> tuple
 
 
 def composites(data: Path, share: float, *, count: int) -> Iterator[tuple[Image, list[Box]]]:
-    """720p frames with people whose faces are so high, shares of the frame's height."""
+    """720p frames with people's faces of given heights, as shares of the frame's height."""
     settings = SceneSettings(
         height=_HEIGHT,
         width=_WIDTH,
@@ -148,7 +148,7 @@ def composites(data: Path, share: float, *, count: int) -> Iterator[tuple[Image,
 
 
 class _Told(dict[str, Any]):
-    """Figures that are printed as soon as they are known."""
+    """Prints figures as soon as they are known."""
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, value)
@@ -159,7 +159,7 @@ class _Told(dict[str, Any]):
 def measure(
     find: Detector, data: Path, *, count: int, hit: float, only: Sequence[str]
 ) -> dict[str, Any]:
-    """Every column that is asked for."""
+    """Measure every requested column."""
     result = _Told()
 
     def find_face(image: Image, truth: Box) -> tuple[bool, int]:
@@ -219,7 +219,7 @@ COLUMNS = ("portraits", "turned", "composites", "collage", "faceless")
 
 
 def main() -> int:
-    """Measure one detector, print a list and JSON."""
+    """Measure one detector, and print a list and JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.faces.photos")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--detector", choices=NAMES, default="segmenter")

@@ -1,4 +1,4 @@
-"""What a measurement hands back: a table for people, the same numbers for machines."""
+"""The result of a measurement: a table for people, and the same numbers as JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Report:
     """One table.
 
     Attributes:
-        name: of the measurement.
-        title: what it shows, one line.
+        name: the measurement's name.
+        title: what it shows, in one line.
         headings, rows: the table.
-        notes: what holds for all of it, a line each.
+        notes: remarks that apply to the whole table, one line each.
     """
 
     name: str
@@ -28,20 +28,20 @@ class Report:
     notes: Sequence[str] = ()
 
     def markdown(self) -> str:
-        """As a README shows it."""
+        """Format as Markdown."""
         rows = [[_text(cell) for cell in row] for row in self.rows]
         parts = [f"### {self.title}\n", table(self.headings, rows)]
         parts += [f"{note}\n" for note in self.notes]
         return "\n".join(parts)
 
     def data(self) -> dict[str, object]:
-        """As JSON holds it."""
+        """Convert to JSON values."""
         rows = [dict(zip(self.headings, row, strict=True)) for row in self.rows]
         return {"title": self.title, "rows": rows, "notes": list(self.notes)}
 
 
 def percent(share: float, *, digits: int = 1) -> str:
-    """A share of 0..1 as percent."""
+    """Format a share of 0..1 as a percentage."""
     return "–" if share != share else f"{100 * share:.{digits}f}%"
 
 

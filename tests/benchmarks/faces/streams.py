@@ -1,4 +1,4 @@
-"""Streams with known truth: a head that moves over a background that moves another way."""
+"""Streams with known true labels: a head that moves over a background that moves differently."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from training.data.base import samples_of
 from training.data.helen import Helen
 
 WIDTH, HEIGHT = 1280, 720
-"""Of a frame, pixels."""
+"""Size of a frame in pixels."""
 HEAD = (*HELEN.face, *HELEN.hair)
 CANVAS = 1280
-"""Side of what sprites are painted on, pixels: room for a head and the body below it."""
+"""Side in pixels of the canvas for sprites: room for a head and the body below it."""
 HEAD_Y = 460
-"""Where the head's middle lies on that canvas."""
+"""Position of the head's centre on that canvas."""
 USUAL_NOISE = 4.0
-"""Of a webcam indoors: standard deviation of the sensor's noise, grey levels."""
+"""The sensor noise of a webcam indoors: standard deviation in grey levels."""
 HEAD_HEIGHT = HEIGHT / 3
-"""Of the heads before a camera that stands still, pixels."""
+"""Height in pixels of the heads in front of a still camera."""
 PAN_ROOM = 320
-"""Pixels that a background may pan."""
+"""Pixels by which a background can pan."""
 
-_UNTOUCHED = 253  # marks where a sprite leaves the background as it is
+_UNTOUCHED = 253  # marks where a sprite leaves the background unchanged
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sprite:
-    """A head with its body or its picture, ready to be laid over anything.
+    """A head with its body or its picture, ready to be pasted over anything.
 
     Attributes:
         colour: RGB uint8 (height, width, 3), already multiplied by `cover`.
-        cover: uint8 (height, width, 1), how much of the background it hides, of 255.
-        labels: uint8 (height, width), truth; `_UNTOUCHED` where it is not.
-        anchor: (x, y) of the head's middle in it.
+        cover: uint8 (height, width, 1), its opacity, 0..255.
+        labels: uint8 (height, width), true labels; `_UNTOUCHED` elsewhere.
+        anchor: (x, y) of the head's centre in it.
     """
 
     colour: Image
@@ -54,7 +54,7 @@ class Sprite:
     anchor: tuple[int, int]
 
     def lay(self, image: Image, labels: LabelMap, *, x: int, y: int) -> None:
-        """Put the head's middle there, in place; what reaches over the edges is cut off."""
+        """Paste it with the head's centre at a position, in place; clipped at the frame's edges."""
         left, top = x - self.anchor[0], y - self.anchor[1]
         height, width = self.labels.shape
         x0, y0 = max(0, left), max(0, top)
@@ -76,14 +76,14 @@ class Sprite:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Actor:
-    """A sprite and its way: whole pixels a frame, so that truth stays exact."""
+    """A sprite and its path in whole pixels per frame, so that the labels stay exact."""
 
     sprite: Sprite
     start: tuple[int, int]
     velocity: tuple[int, int] = (0, 0)
 
     def place(self, index: int) -> tuple[int, int]:
-        """(x, y) of the head's middle, frame pixels."""
+        """(x, y) of the head's centre in frame pixels."""
         return (
             self.start[0] + index * self.velocity[0],
             self.start[1] + index * self.velocity[1],
@@ -96,11 +96,11 @@ class Scene:
 
     Attributes:
         background: RGB uint8, larger than a frame.
-        actors: heads, the nearer ones last.
-        pan: pixels that the background moves a frame; it turns round at its edges.
+        actors: heads, the nearest ones last.
+        pan: pixels by which the background moves per frame; it turns back at its edges.
         noise: standard deviation of the sensor's noise, grey levels.
-        seed: of the noise.
-        fps: frames a second.
+        seed: seed of the noise.
+        fps: frames per second.
     """
 
     background: Image
@@ -118,7 +118,7 @@ class Scene:
         object.__setattr__(self, "_grain", grain)
 
     def __call__(self, index: int) -> tuple[Frame, LabelMap]:
-        """The frame and its truth, uint8 (720, 1280)."""
+        """Return a frame and its true labels, uint8 (720, 1280)."""
         x = _there_and_back(index * self.pan[0], self.background.shape[1] - WIDTH)
         y = _there_and_back(index * self.pan[1], self.background.shape[0] - HEIGHT)
         image = self.background[y : y + HEIGHT, x : x + WIDTH].copy()
@@ -126,7 +126,7 @@ class Scene:
         for actor in self.actors:
             actor.sprite.lay(image, labels, x=actor.place(index)[0], y=actor.place(index)[1])
         if self.noise:
-            # another part of the field each time: no pixel keeps its noise
+            # another part of the noise field each time, so that no pixel keeps its noise
             dx, dy = np.random.default_rng((self.seed, index)).integers(0, 64, 2)
             grain = self._grain[dy : dy + HEIGHT, dx : dx + WIDTH]
             image = np.asarray(cv2.add(image, grain, dtype=cv2.CV_8U), np.uint8)
@@ -142,7 +142,7 @@ def _there_and_back(position: int, room: int) -> int:
 
 
 def head_box(labels: LabelMap) -> Box | None:
-    """Around face and hair, frame pixels; None where there is none."""
+    """The box around face and hair in frame pixels; None if there is none."""
     x, y, width, height = cv2.boundingRect(np.isin(labels, HEAD).astype(np.uint8))
     return Box(left=x, top=y, right=x + width, bottom=y + height) if width else None
 
@@ -175,9 +175,9 @@ def background(data: Path, *, seed: int) -> Image:
 
 @lru_cache(maxsize=64)
 def sprite(data: Path, *, height: float, seed: int) -> Sprite:
-    """A validation head `height` pixels high (skin, parts and hair).
+    """Make a validation head that is `height` pixels high (skin, parts and hair).
 
-    It is painted on black and on white: what differs is what shows through.
+    It is painted on black and on white; the difference is its transparency.
     """
     painted = []
     for under in (0, 255):
@@ -205,7 +205,7 @@ def wandering(data: Path, *, share: float, seed: int, noise: float = 0.0) -> Sce
     height = share * HEIGHT
     x = int(rng.uniform(min(0.6 * height, WIDTH / 2), max(WIDTH - 0.6 * height, WIDTH / 2)))
     y = int(rng.uniform(0.55 * height, HEIGHT - 0.55 * height))
-    # towards the middle, so that it stays in sight
+    # towards the centre, so that it stays in view
     speed = rng.integers(0, 4, 2)
     velocity = (int(speed[0]) * (1 if x < WIDTH / 2 else -1), int(speed[1] > 1) * _towards(y))
     pan = (int(rng.integers(1, 5)), int(rng.integers(0, 3)))
@@ -233,9 +233,9 @@ def still_head(
     fps: int = 30,
     frames: int = 30,
 ) -> Scene:
-    """A head a third of the frame high before a camera that stands still.
+    """A head a third of the frame high in front of a still camera.
 
-    It goes `speed` pixels a frame to the right, and is in the middle after half of the frames.
+    It moves `speed` pixels per frame to the right, and is centred after half of the frames.
     """
     return Scene(
         background=background(data, seed=seed),
@@ -253,7 +253,7 @@ def still_head(
 
 
 def faceless(data: Path, *, seed: int) -> Image:
-    """A frame without a face: a held-out background, or one with hands, texts and printed masks."""
+    """A face-free frame: a held-out background, or one with hands, text and printed masks."""
     rng = np.random.default_rng((seed, 4))
     if seed % 2:
         image = views(data).stage.backdrop(rng)

@@ -1,10 +1,10 @@
-"""What `rtseg` makes of portraits, beside the network's own look at the whole picture.
+"""Compare `rtseg` on portraits with the network's own pass over the whole picture.
 
 `python -m tests.benchmarks.faces.through --data DIR`: F1 on CelebAMask-HQ and Helen* at the
-pictures' own size (Helen* at twice its own, so that half a pixel of its labels' offset is a whole
-one), once from one look at the whole picture and once through `Segmenter`, over the photos in
-which a face is found. What is labelled farther from the labelled person's head than half its size
-is a bystander's, which neither data set labels, and is not counted for either.
+pictures' own size (Helen* at twice its size, so that its labels' offset of half a pixel is a whole
+one), for one pass over the whole picture and for `Segmenter`, over the photos in which a face is
+found. Labels farther from the annotated person's head than half its size belong to bystanders, whom
+neither data set annotates, and are not counted for either.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CLASSES = len(FACE_PARTS)
 
 
 def photos(data: Path, split: str, *, count: int) -> Iterator[Sample]:
-    """Evenly chosen photos of a split, Helen*'s enlarged to where its labels are right."""
+    """Evenly chosen photos of a split; Helen*'s are enlarged until its labels are aligned."""
     dataset = recipe_of("face-parts").evaluation(data, split)
     chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int)
     for index in chosen:
@@ -42,7 +42,7 @@ def photos(data: Path, split: str, *, count: int) -> Iterator[Sample]:
 
 
 def _enlarged(sample: Sample) -> Sample:
-    """Twice the size; the labels moved by their offset, now a whole pixel."""
+    """Enlarge twofold, and shift the labels by their offset, now a whole pixel."""
     height, width = sample.labels.shape
     image = cv2.resize(sample.image, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
     labels = np.repeat(np.repeat(sample.labels, 2, axis=0), 2, axis=1)
@@ -53,7 +53,7 @@ def _enlarged(sample: Sample) -> Sample:
 
 
 def near(labels: LabelMap) -> np.ndarray:
-    """Where the labelled person is: the box of the labelled head, half its size larger."""
+    """The area of the annotated person: the head's box, enlarged by half its size."""
     known = np.isin(labels, FACE_PARTS.groups["head"])
     rows, columns = np.flatnonzero(known.any(1)), np.flatnonzero(known.any(0))
     inside = np.zeros(labels.shape, bool)
@@ -67,7 +67,7 @@ def near(labels: LabelMap) -> np.ndarray:
 def measure(
     whole: Segmenter, faces: Segmenter, data: Path, split: str, *, count: int
 ) -> tuple[Matrix, Matrix, int, int]:
-    """The two confusion matrices, and in how many of how many photos a face was found."""
+    """Both confusion matrices, and in how many of how many photos a face was found."""
     matrices = [np.zeros((_CLASSES, _CLASSES), np.int64) for _ in range(2)]
     found_count = total = 0
     for sample in photos(data, split, count=count):

@@ -1,4 +1,4 @@
-"""How fast the average forgets, whatever the frame rate."""
+"""Measure the time constant of smoothing at several frame rates."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ _SECONDS = 1.5
 def measure(data: Path, *, count: int) -> Report:
     """The average's time constant, fitted on slow changes, at several frame rates.
 
-    The picture is a composed head with sensor noise; probabilities of all classes drift by half
-    in a second and a half. Fitted is the one constant that explains the steadied values best.
+    The picture is a composite head with sensor noise; all classes' probabilities drift by half
+    within one and a half seconds. The fit finds the single constant that best explains the
+    smoothed values.
     """
     rows: list[list[Cell]] = []
     strength = FaceSettings().smoothing
