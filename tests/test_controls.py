@@ -1,4 +1,4 @@
-"""What a person may ask of the window while it runs."""
+"""What a user may request in the window during a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 160, 120
 
 
 class View:
-    """What the controls knows of what is drawn."""
+    """The part of a view that the controls use."""
 
     last_picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
 

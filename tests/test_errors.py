@@ -6,7 +6,7 @@ from rtseg import errors
 
 
 def drawn_tree():
-    """name -> (depth, exit code), as the module's docstring draws it."""
+    """Parse name -> (depth, exit code) from the tree in the module's docstring."""
     lines = re.findall(r"^ *([│├└─ ]*)(\w+Error) +(\d+)", errors.__doc__, re.MULTILINE)
     return {name: (len(branch) // 4, int(code)) for branch, name, code in lines}
 

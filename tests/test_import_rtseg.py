@@ -1,4 +1,4 @@
-"""`import rtseg` and the light rooms load none of the heavy libraries."""
+"""`import rtseg` and the light packages load none of the heavy libraries."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ LIGHT = [
 
 
 def loaded_after(statement):
-    """The heavy modules in sys.modules of a fresh interpreter after a statement."""
+    """The heavy modules in a fresh interpreter's sys.modules after a statement."""
     program = f"import sys\n{statement}\nprint(*[m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60

@@ -103,7 +103,7 @@ def test_a_header_with_a_field_of_another_type_is_refused(field, value):
 
 
 def test_a_header_of_version_0_1_is_read():
-    """Its words were others, and it named no roles."""
+    """Version 0.1 used other names, and had no roles."""
     header = HELEN.to_header()
     for role in ("skin", "brows", "eyes", "nose", "mouth", "head"):
         del header[role]

@@ -9,7 +9,7 @@ import skimage.data
 from rtseg.segmenter import Segmenter
 from tests.support.painted import frame
 
-# written by hand in the portrait's own pixels (512 x 512): left, top, right, bottom
+# annotated by hand in the portrait's own pixels (512 x 512): left, top, right, bottom
 NOSE = (207, 98, 240, 140)
 MOUTH = (205, 132, 248, 162)
 LEFT_EYE, RIGHT_EYE = (190, 90, 220, 116), (232, 90, 264, 116)
@@ -24,7 +24,7 @@ def segmenter():
 
 
 def placed(scale, x, y, *, height=720, width=1280):
-    """The portrait's upper part, scaled, on a plain wall; its corner at (x, y)."""
+    """The portrait's upper part, scaled, on a plain wall, with its corner at (x, y)."""
     picture = np.full((height, width, 3), (150, 148, 140), np.uint8)
     portrait = cv2.resize(
         skimage.data.astronaut()[:360, 60:400],
@@ -45,7 +45,7 @@ def centre(mask):
 
 
 def assert_parts_lie(result, *, scale=1.0, x=0.0, y=0.0):
-    """Every part's middle inside its hand-written box."""
+    """Check that every part's centre is inside its annotated box."""
     for name, (left, top, right, bottom) in {
         "nose": NOSE,
         "mouth": MOUTH,

@@ -43,7 +43,7 @@ def test_long_runs_have_an_exact_mean_and_close_percentiles() -> None:
     times = StageTimes()
     count = 5 * KEPT_SAMPLES
     for i in range(count):
-        times.add("infer", i / count)  # rising: the newest or oldest samples alone would mislead
+        times.add("infer", i / count)  # rising: the newest alone would be wrong
     percentiles = times.percentiles("infer")
     assert percentiles.count == count
     assert times.total_seconds("infer") == pytest.approx((count - 1) / 2)

@@ -1,4 +1,4 @@
-"""The wheel, installed outside the checkout, runs: weights and engine recipes are inside it."""
+"""The wheel, installed outside the checkout, runs: it contains weights and engine recipes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHIPPED = ("rtseg", "engines", "setup.cfg", "pyproject.toml", "README.md", "LICE
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that the checkout stays as it is; without network."""
+    """Built from a copy without network, so that the checkout is not changed."""
     copy = tmp_path_factory.mktemp("checkout")
     for name in SHIPPED:
         if (ROOT / name).is_dir():

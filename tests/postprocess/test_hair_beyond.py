@@ -1,4 +1,4 @@
-"""Hair that goes on beyond the crop around its face."""
+"""Hair that extends beyond the crop around its face."""
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ HAIR = HELEN.hair[0]
 
 
 def long_haired(*, height=480, width=640, x=320, y=120, head=90, reach=430, wide=40):
-    """Labels of a head whose hair falls far below it."""
+    """Labels of a head whose hair extends far below it."""
     labels = np.zeros((height, width), np.uint8)
     cv2.rectangle(labels, (x - wide, y), (x + wide, reach), HAIR, -1)
     paint(labels, x, y, head)
@@ -59,7 +59,7 @@ def test_hair_has_no_straight_edge_where_the_crop_ends():
 
 
 def face_with(labels, crop, *, side=32):
-    """A face whose crop shows these labels."""
+    """A face whose crop has these labels."""
     x = np.clip((crop.box.left + (np.arange(side) + 0.5) * crop.box.width / side), 0, None)
     y = np.clip((crop.box.top + (np.arange(side) + 0.5) * crop.box.height / side), 0, None)
     columns = np.minimum(x.astype(int), labels.shape[1] - 1)
@@ -76,7 +76,7 @@ def test_a_crop_with_all_the_hair_needs_no_wider_one():
     crop = crop_around(320, 240, 200, 1.0)
     face = face_with(labels, crop)
     assert wider_crop(face.probabilities, crop, HELEN, height=480, width=640) is None
-    # … nor does one that ends where the picture does
+    # … nor does hair that ends at the picture's edge
     low = crop_around(320, 380, 200, 1.0)
     labels = long_haired(y=350, reach=479)
     face = face_with(labels, low)
@@ -95,7 +95,7 @@ def test_the_wider_crop_is_shifted_towards_the_hair():
 
 def test_hair_of_others_and_unconnected_hair_is_excluded():
     labels = long_haired()
-    cv2.rectangle(labels, (420, 60), (460, 400), HAIR, -1)  # somebody beside
+    cv2.rectangle(labels, (420, 60), (460, 400), HAIR, -1)  # another person beside the face
     crop = crop_around(320, 140, 160, 1.0)
     face = face_with(labels, crop)
     wide = wider_crop(face.probabilities, crop, HELEN, height=480, width=640)
@@ -107,7 +107,7 @@ def test_hair_of_others_and_unconnected_hair_is_excluded():
     x = wide.box.left + (np.arange(32) + 0.5) * wide.box.width / 32
     assert not leaders[:, x > 400].any()
     assert leaders[:, abs(x - 320) < 20].any()
-    # another head on the hair that goes on takes it
+    # another head on the extended hair claims it
     other = Box(left=240, top=230, right=400, bottom=470)
     cut = hair_beyond(shown, wide, face, HELEN, others=[other])
     assert cut is None or cut[..., HAIR].sum() < 0.2 * beyond[..., HAIR].sum()

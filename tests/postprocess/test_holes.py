@@ -54,7 +54,7 @@ def test_other_gaps_are_kept(hole: tuple[slice, slice]):
 
 
 def one_by_one(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """What `filled` does, spot by spot and cell by cell."""
+    """A reference for `filled`, spot by spot and cell by cell."""
     height, width = labels.shape
     result = values.copy()
     visited = np.zeros(labels.shape, bool)

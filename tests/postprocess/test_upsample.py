@@ -10,7 +10,7 @@ from rtseg.postprocess import paste, whole_labels
 
 
 def probabilities(seed, rows, columns, classes, sharpness):
-    """Blobs of any sharpness: smooth noise a class, through a softmax."""
+    """Blobs with soft or sharp edges: smooth noise per class, through a softmax."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(rows, columns, classes))
     for axis in (0, 1):
@@ -20,7 +20,7 @@ def probabilities(seed, rows, columns, classes, sharpness):
 
 
 def reference(values, box, height, width):
-    """Every class at every pixel of a frame, in double precision, straight from the definition."""
+    """Every class at every pixel of a frame, in double precision, by definition."""
     rows, columns, _ = values.shape
     y = ((np.arange(height) + 0.5 - box.top) / box.height * rows - 0.5).clip(0, rows - 1)
     x = ((np.arange(width) + 0.5 - box.left) / box.width * columns - 0.5).clip(0, columns - 1)
@@ -34,7 +34,7 @@ def reference(values, box, height, width):
 
 
 def assert_leads(labels, dense):
-    """Each label's value is the largest there, up to rounding."""
+    """Check that each label's value is the largest at its pixel, up to rounding."""
     chosen = np.take_along_axis(dense, labels[..., None].astype(int), 2)[..., 0]
     assert (dense.max(2) - chosen).max(initial=0) < 1e-6
 
@@ -94,7 +94,7 @@ def test_labels_agree_with_pytorch():
 
 
 def test_a_class_that_leads_at_no_corner_can_win_inside():
-    # the corners go to 0 and 1 by a little, and 2 is a close second everywhere
+    # the corners lead narrowly for 0 and 1, and 2 is a close second everywhere
     values = np.zeros((2, 2, 3), np.float32)
     values[:, 0] = (0.52, 0.0, 0.48)
     values[:, 1] = (0.0, 0.52, 0.48)
@@ -105,7 +105,7 @@ def test_a_class_that_leads_at_no_corner_can_win_inside():
 
 
 def test_a_straight_border_is_smooth():
-    # a diagonal edge, as soft as a network's, at 8 pixels a cell
+    # a diagonal edge, as soft as a network's, at 8 pixels per cell
     rows, columns = np.mgrid[:32, :32]
     edge = (1 / (1 + np.exp(-1.5 * (columns - 0.7 * rows - 5)))).astype(np.float32)
     labels = whole_labels(np.dstack([1 - edge, edge]), height=256, width=256)
@@ -127,7 +127,7 @@ def test_background_does_not_overwrite_labels_below_it():
 
 
 def test_borders_are_found_between_pixels():
-    """A frame that shows a corner of a crop, without a border in it, and one cell of many."""
+    """A frame that contains a corner of a crop without a border, and one cell of many."""
     values = np.zeros((16, 16, 2), np.float32)
     values[..., 0] = 1
     values[12:, 12:] = (0, 1)
@@ -157,7 +157,7 @@ def test_a_size_must_be_positive():
 
 
 def turned_reference(values, crop, height, width):
-    """Dense values at every pixel of a frame, in double precision; and which lie in the crop."""
+    """Values at every pixel of a frame by definition, in double precision, and which are inside."""
     rows, columns, _ = values.shape
     box = crop.box
     x, y = crop.from_frame(*np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5))
@@ -190,7 +190,7 @@ class TestTurned:
         labels = np.full((80, 100), 77, np.uint8)
         paste(labels, values, crop, transparent=None)
         dense, inside = turned_reference(values, crop, 80, 100)
-        # OpenCV counts in 1024ths of half a cell: at the crop's very sides it may round otherwise
+        # OpenCV works in 1024ths of half a cell: at the crop's very sides it may round differently
         assert ((labels != 77) != inside).sum() <= 0.01 * inside.sum() + 4
         both = inside & (labels != 77)
         chosen = np.take_along_axis(dense[both], labels[both][:, None].astype(int), 1)[:, 0]
@@ -198,11 +198,11 @@ class TestTurned:
 
     @pytest.mark.parametrize("roll", [-150, -90, -37, 1, 20, 45, 90, 180])
     def test_a_rotated_disc_is_within_half_a_pixel(self, roll):
-        """From a known place in the frame into the crop's cells, and back into the frame."""
+        """From a known position in the frame to the crop's cells, and back to the frame."""
         crop = Crop(box=box_around(150, 140, 256, 256), roll_degrees=roll)
         centres = (np.arange(64) + 0.5) * 4
         x, y = crop.to_frame(*np.meshgrid(22 + centres, 12 + centres))
-        apart = np.hypot(x - 190.25, y - 115.5) - 40  # a disc of 40 pixels
+        apart = np.hypot(x - 190.25, y - 115.5) - 40  # a disc with a radius of 40 pixels
         edge = (1 / (1 + np.exp(apart / 3))).astype(np.float32)
         labels = np.zeros((280, 320), np.uint8)
         paste(labels, np.dstack([1 - edge, edge]), crop, transparent=0)
@@ -233,7 +233,7 @@ class TestTurned:
         assert labels[40, 40] == 1
 
     def test_a_map_with_very_many_borders_works(self):
-        """More cells with a border than 16 bits count."""
+        """More cells with a border than fit into 16 bits."""
         values = np.zeros((300, 300, 2), np.float32)
         values[(np.indices((300, 300)).sum(0) % 2 == 0), 0] = 1
         values[..., 1] = 1 - values[..., 0]

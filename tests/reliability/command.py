@@ -1,8 +1,8 @@
-"""`rtseg`'s command line in a process of its own, with a stand-in for the model: starts fast.
+"""Run `rtseg`'s command line in its own process with a fake model, so that it starts fast.
 
     python -m tests.reliability.command SECONDS_A_FRAME ARGUMENTS…
 
-The first frame waits for nothing. `segmented N` on standard error counts the frames.
+The first frame is processed at once. `segmented N` on standard error counts the frames.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rtseg.labels import HELEN
 
 
 class StandInSegmenter:
-    """Says that the middle of every picture is skin."""
+    """Labels the middle of every picture as skin."""
 
     label_set = HELEN
     backend = SimpleNamespace(name="stand-in", device="none", precision="none")
@@ -33,7 +33,7 @@ class StandInSegmenter:
         self._count = 0
 
     def __call__(self, frame: Frame) -> Segmentation:
-        image = getattr(frame, "image", frame)  # a still comes as an array
+        image = getattr(frame, "image", frame)  # a still is passed as an array
         labels = image[..., 0] * 0
         labels[labels.shape[0] // 4 : -labels.shape[0] // 4] = 1
         self._count += 1
@@ -61,7 +61,7 @@ def start(*arguments: object, seconds: float = 0.0, **options: Any) -> subproces
 
 
 def wait_until_ready(process: subprocess.Popen[str]) -> None:
-    """Until five frames were segmented."""
+    """Wait until five frames have been segmented."""
     assert process.stderr is not None
     lines = []
     while (line := process.stderr.readline()) != "segmented 5\n":
@@ -70,13 +70,13 @@ def wait_until_ready(process: subprocess.Popen[str]) -> None:
 
 
 def segmented(errors: str) -> int:
-    """How many frames were segmented, by what the process wrote to standard error."""
+    """The number of segmented frames, according to the process's standard error."""
     counts = [int(number) for number in re.findall(r"^segmented (\d+)$", errors, re.MULTILINE)]
     return max(counts, default=0)
 
 
 if __name__ == "__main__":
-    # A shell's background jobs, and what they start, ignore it.
+    # Background jobs of a shell, and what they start, ignore the signal.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     StandInSegmenter.seconds = float(sys.argv[1])
     rtseg.segmenter.Segmenter = StandInSegmenter  # type: ignore[assignment,misc]

@@ -1,8 +1,8 @@
-"""An RTSP server that takes a stream (RECORD), by GStreamer. Runs under the system's own Python.
+"""An RTSP server that accepts a stream (RECORD), with GStreamer. Runs under the system's Python.
 
     /usr/bin/python3 tests/reliability/rtsp_record_server.py PORT
 
-Says `ready` on standard output once it listens, then one line a packet: `video` or `audio`. Debian:
+Prints `ready` once it listens, then one line per packet: `video` or `audio`. Debian packages:
 gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,bad}.
 """
 

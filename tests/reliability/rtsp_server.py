@@ -1,8 +1,8 @@
-"""An RTSP server that sends a test picture, by GStreamer. Runs under the system's own Python.
+"""An RTSP server that sends a test picture, with GStreamer. Runs under the system's Python.
 
     /usr/bin/python3 tests/reliability/rtsp_server.py PORT
 
-Says `ready` on standard output once it listens. Debian: gir1.2-gst-rtsp-server-1.0, python3-gi and
+Prints `ready` once it listens. Debian packages: gir1.2-gst-rtsp-server-1.0, python3-gi and
 gstreamer1.0-plugins-{base,good,ugly}.
 """
 

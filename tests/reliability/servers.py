@@ -1,4 +1,4 @@
-"""Servers on loopback that misbehave, each connection in its own way."""
+"""Loopback servers that misbehave, each in its own way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Client:
-    """One connection: its number, what it asked, and a socket to answer on."""
+    """One connection: its number, its request, and a socket for the answer."""
 
     number: int
     socket: socket.socket
@@ -22,7 +22,7 @@ class Client:
         self.socket.sendall(data)
 
     def hold(self) -> None:
-        """Say nothing more until the test is over."""
+        """Stay silent until the test is over."""
         self.over.wait(60)
 
     def trickle(self, data: bytes, *, step: int, seconds: float) -> None:
@@ -33,7 +33,7 @@ class Client:
 
     @property
     def range_start(self) -> int:
-        """The first byte that an HTTP client asked for."""
+        """The first byte that an HTTP client requested."""
         _, separator, rest = self.request.lower().partition(b"range: bytes=")
         return int(rest.partition(b"-")[0]) if separator else 0
 
@@ -59,7 +59,7 @@ class Server:
 
 @contextmanager
 def serving(answer: Callable[[Client], None], *, http: bool = True) -> Iterator[Server]:
-    """Answer each connection on a thread of its own; the socket closes when `answer` returns."""
+    """Answer each connection on its own thread; the socket closes when `answer` returns."""
     over = threading.Event()
     threads: list[threading.Thread] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:

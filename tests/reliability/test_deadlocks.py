@@ -1,4 +1,4 @@
-"""Errors in any stage of a run from a real file to real files: what is left behind."""
+"""Errors in any stage of a run from a real file to real files: nothing is left behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FRAMES = 30
 
 
 class Stage:
-    """Works for a moment, and raises when it is entered for the `at`-th time."""
+    """Takes a moment, and raises at the `at`-th call."""
 
     def __init__(self, at: int | None, seconds: float) -> None:
         self._at, self._seconds = at, seconds
@@ -42,7 +42,7 @@ class Stage:
 
 
 def handles() -> set[str]:
-    """The files that this process holds open, by name (Linux); what the system adds aside."""
+    """The files that this process holds open, by name (Linux), except for the system's own."""
     folder = Path("/proc/self/fd")
     if not folder.exists():
         return set()
@@ -81,7 +81,7 @@ def test_nothing_is_left_behind(
             stages["write"]()
             super().write(*arguments)
 
-    gc.collect()  # what earlier tests left must not go away in the middle of this one
+    gc.collect()  # leftovers of earlier tests must not disappear during this one
     before = handles(), set(threading.enumerate())
     with VideoSource(str(clip), with_streams=True, threads=1) as source:
         sink = Staged(
@@ -106,7 +106,7 @@ def test_nothing_is_left_behind(
     frames = pipeline.summary.frames
     gc.collect()
     assert (handles(), set(threading.enumerate())) == before
-    # Kept under their temporary names where there is something in them, else nothing at all.
+    # Files with content keep their temporary names; empty ones are removed.
     kept = set(out.iterdir()) if out.exists() else set()
     kinds = ("mp4", "npz", "jsonl") if frames else ()
     assert kept == {part_of(out / f"a.{kind}") for kind in kinds}

@@ -1,4 +1,4 @@
-"""What must hold for long: flat memory, no handle lost, Ctrl-C at any moment."""
+"""Long-term behaviour: constant memory, no lost handles, Ctrl-C at any moment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_files() -> int:
 
 
 def growth(action: Callable[[], object], *, times: int) -> tuple[float, int]:
-    """MB and file handles that repeating something costs, once it is warm."""
+    """MB and file handles that repetitions cost after a warm-up."""
     for _ in range(5):
         action()
     gc.collect()
@@ -68,7 +68,7 @@ def test_20000_frames_leak_nothing(make_clip: MakeClip, tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.slow)])
 def test_ctrl_c_at_any_moment(make_clip: MakeClip, tmp_path: Path, times: int) -> None:
-    """The file is whole, or there is none yet; never a traceback, never a hang."""
+    """The file is complete or does not exist yet; never a traceback, never a hang."""
     clip = make_clip("in.mkv", ticks=range(400))
     moments = random.Random(times)
     for number in range(times):

@@ -1,4 +1,4 @@
-"""Descriptions of models and engines with anything in them: read, or refused in one line."""
+"""Descriptions of models and engines with any content: read, or refused in one line."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check(read: Callable[[], object]) -> None:
 
 
 def changed(values: dict[str, Any], changes: dict[str, Any], nested: str) -> dict[str, Any]:
-    """Some fields replaced, `nested.x` inside the field of that name, and `None: x` left out."""
+    """Fields to replace; `nested.x` is inside the field `nested`, and `None: x` removes x."""
     result = {**values, nested: dict(values[nested])}
     for name, value in changes.items():
         place, _, key = name.rpartition(".")
@@ -125,7 +125,7 @@ def test_a_manifest_with_any_content_is_read_or_refused(
         engines = list_engines()
     for engine in engines:
         assert engine.manifest.model.label_set
-        for field in fields(Manifest):  # what follows formats them as such
+        for field in fields(Manifest):  # messages format these fields
             value = getattr(engine.manifest, field.name)
             if field.type in ("str", "int"):
                 assert isinstance(value, str if field.type == "str" else int)
@@ -153,7 +153,7 @@ def test_an_onnx_file_of_any_bytes_is_read_or_refused(
 @BRIEF
 @given(st.data())
 def test_onnx_weights_in_other_files_are_refused_wherever_they_are(data: st.DataObject) -> None:
-    """Absurd shapes are no matter here: nothing is made of them."""
+    """Absurd shapes are harmless, since nothing is allocated for them."""
     onnx = pytest.importorskip("onnx")
     model = onnx.load_model_from_string(seeds()["onnx"])
     graph, depth = model.graph, data.draw(st.integers(0, 4))

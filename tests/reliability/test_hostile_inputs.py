@@ -1,4 +1,4 @@
-"""Inputs made to do harm: they reach no other file or host, and take no memory to speak of."""
+"""Malicious inputs: they reach no other file or host, and use hardly any memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PLAYLISTS = {
 def test_a_playlist_reaches_nothing(
     make_clip: MakeClip, tmp_path: Path, kind: str, disguised: bool
 ) -> None:
-    """Neither a local file nor another host is asked, whatever the playlist is called."""
+    """Neither a local file nor another host is contacted, whatever the playlist's name."""
     make_clip("secret.ts", ticks=range(5))
     with serving(lambda client: client.http(0)) as host:
         for target in (str(tmp_path / "secret.ts"), host.url("/secret.ts")):
@@ -55,7 +55,7 @@ def test_a_playlist_reaches_nothing(
     ("kind", "says"),
     [
         ("m3u8", r"playlist .* `allow_nested_urls` permits it"),
-        ("mpd", r"list\.mpd: "),  # not every FFmpeg knows DASH
+        ("mpd", r"list\.mpd: "),  # not every FFmpeg supports DASH
     ],
 )
 def test_a_playlist_from_a_server_reaches_nothing(kind: str, says: str) -> None:
@@ -135,7 +135,7 @@ def test_four_gigapixels_take_no_memory(tmp_path: Path, name: str) -> None:
 def test_a_model_containing_code_is_refused_and_not_run(
     run: Run, make_clip: MakeClip, tmp_path: Path, name: str
 ) -> None:
-    """Both as PyTorch packs it today (a zip with a pickle in it) and as it once did."""
+    """Both in PyTorch's current format (a zip with a pickle in it) and in its old one."""
 
     class Evil:
         def __reduce__(self) -> tuple[object, ...]:

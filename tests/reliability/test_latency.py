@@ -1,4 +1,4 @@
-"""Live stays live: how old a frame may be when it is shown, for every single frame."""
+"""Live sources stay live: the age of every single frame when it is shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROUNDING = 1e-6
 
 
 def check_counts(run: SimulatedRun, frames: int, dropped: int) -> None:
-    """Every frame was shown, dropped and counted, or under way when the run was ended."""
+    """Check that every frame was shown, dropped and counted, or in progress at the end."""
     assert frames == len(run.shown)
     assert run.delivered - 4 <= frames + dropped <= run.delivered
     indexes = [shown.index for shown in run.shown]
@@ -38,7 +38,7 @@ def check_counts(run: SimulatedRun, frames: int, dropped: int) -> None:
 
 
 def test_a_minute_with_a_slow_network_stays_recent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """30 pictures a second, 200 ms of inference: no frame is older than an inference and two."""
+    """30 pictures per second, 200 ms of inference: no frame is older than one and two intervals."""
     run = SimulatedRun(seconds=60, interval=INTERVAL, inference=INFERENCE)
     monkeypatch.setattr("rtseg.runtime.statistics.time", run.time_module)
     summary = run.run()
@@ -86,7 +86,7 @@ def test_a_slow_output_stays_recent(
 
 
 def live_source(*, seconds: float) -> FakeSource:
-    """Pictures by the clock, whoever is slow."""
+    """Delivers pictures by the clock, however slow the consumer."""
     return FakeSource(
         round(seconds / INTERVAL),
         width=640,
@@ -99,7 +99,7 @@ def live_source(*, seconds: float) -> FakeSource:
 
 
 class AgeSink(MemorySink):
-    """Notes how old each frame is when it is shown, and keeps none."""
+    """Records the age of each shown frame, and keeps none."""
 
     def __init__(self) -> None:
         super().__init__(pictures=False)
@@ -111,7 +111,7 @@ class AgeSink(MemorySink):
 
 @contextmanager
 def lateness() -> Iterator[list[float]]:
-    """By how many seconds this machine woke a thread late at worst, while the block ran."""
+    """The greatest delay in seconds with which this machine woke a thread during the block."""
     over, worst = threading.Event(), [0.0]
 
     def tick() -> None:
@@ -154,7 +154,7 @@ def test_a_minute_in_real_time_stays_recent() -> None:
     with lateness() as worst:
         summary = pipeline.run()
     assert resident_mb() - before < 20
-    # What the machine itself holds back is measured beside it: each of three threads, once.
+    # The machine's own delays are measured as well: each of three threads, once.
     slack = 0.02 + 3 * worst[0]
     for index, age in sink.ages.items():
         assert age <= inferences[index] + 2 * INTERVAL + slack, (index, worst)

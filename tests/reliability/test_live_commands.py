@@ -1,4 +1,4 @@
-"""`--web`, `--virtual-camera`, network outputs and `serve`, as the command line gives them."""
+"""`--web`, `--virtual-camera`, network outputs and `serve` on the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.receivers import free_port, receiving
 
 
 def address_of(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
-    """Host and port that a command says it is live at, and the lines up to that."""
+    """The host and port that a command prints, and the lines up to there."""
     lines = []
     assert process.stderr is not None
     while not (line := process.stderr.readline()).startswith("live at "):

@@ -1,4 +1,4 @@
-"""A corpus of damaged and odd media, made on the spot: decoded as far as it goes, or one line."""
+"""Damaged and odd media, made by the test: decoded as far as possible, or one line of error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.clips import MakeClip, convert, frame_times, make_clip, read_
 
 
 def attempt(path: Path) -> tuple[list[Frame], RtsegError | None]:
-    """What can be read of a file, and how it ended; any other exception fails the test."""
+    """Read as much of a file as possible; any exception that is not ours fails the test."""
     frames: list[Frame] = []
     try:
         with VideoSource(str(path), threads=1) as source:
@@ -47,7 +47,7 @@ def test_a_file_cut_anywhere_is_read(make_clip: MakeClip, name: str, percent: in
     frames, error = attempt(path)
     check_frames(frames)
     assert len(frames) < 50
-    if not name.endswith("avi"):  # which does not say how long it is
+    if not name.endswith("avi"):  # AVI does not state its length
         assert isinstance(error, SourceError)
         assert isinstance(error, TruncatedError) == bool(frames)
 

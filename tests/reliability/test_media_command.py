@@ -1,4 +1,4 @@
-"""Files that people really have, through the whole command: codes, messages, what comes out."""
+"""Files from everyday use, through the whole command: exit codes, messages, outputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.sound import make_sound_clip
 
 
 def run(*arguments: object) -> tuple[int, str]:
-    """Exit code and standard error."""
+    """Run a command; return its exit code and standard error."""
     process = start("video", *arguments)
     _, errors = process.communicate(timeout=100)
     return process.returncode, errors

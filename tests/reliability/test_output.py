@@ -1,4 +1,4 @@
-"""The output survives: signals, full disks, folders that go away, encoders that fail."""
+"""Outputs survive signals, full disks, removed folders, and failing encoders."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from tests.reliability.command import segmented, start, wait_until_ready
 from tests.support.clips import MakeClip, frame_times, part_of, parts_of
 
 FRAMES_A_SECOND = 25
-"""Of the clips that tests make."""
+"""Frames per second of the tests' clips."""
 
 IN_QUEUES = 5
-"""Frames that were segmented, and may wait for the output: four, and the one that it writes."""
+"""Segmented frames that may be waiting for the output: four, and the one being written."""
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and limits")
 
@@ -81,7 +81,7 @@ def test_a_kill_loses_at_most_the_last_second(long_clip: Path, tmp_path: Path) -
 
 @posix
 def test_a_second_ctrl_c_ends_at_once(long_clip: Path, tmp_path: Path) -> None:
-    """Even inside an inference that takes a minute."""
+    """Even during an inference that takes a minute."""
     with start("video", long_clip, "-o", tmp_path / "out.mp4", seconds=60) as process:
         end = time.monotonic() + 30
         while not parts_of(tmp_path / "out.mp4") and time.monotonic() < end:
@@ -157,7 +157,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def written(error: str) -> int:
-    """How many frames an error says were written."""
+    """The number of written frames, according to an error's message."""
     match = re.search(r"after (\d+) frames", error)
     assert match, error
     return int(match[1])
@@ -168,7 +168,7 @@ def labelled(image: Image) -> Segmentation:
 
 
 def write_noise(sink: Sink, count: int) -> int:
-    """How many frames were written before the sink refused; the error is raised again."""
+    """The number of frames written before the sink failed; the error is re-raised."""
     noise = np.random.default_rng(0)
     sink.open(INFO, width=64, height=48)
     for index in range(count):
@@ -209,7 +209,7 @@ KINDS = tuple(sinks(Path("nowhere")))
 
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """What the disk says is free, in bytes; looked at before every frame."""
+    """The free space in bytes that the fake disk reports; checked before every frame."""
     said = {"bytes": 10**12}
 
     class Usage:

@@ -1,4 +1,4 @@
-"""Cameras that fail, freeze and come back: sources and devices that do it on purpose."""
+"""Cameras that fail, freeze and return, with sources and devices that do so on purpose."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_camera_that_dies_freezes_or_falls_silent_comes_back(
     for before, after in pairwise(frames):
         assert after.pts > before.pts
         assert after.index > before.index
-    # Noticed within stale_after; the rest is what a new process takes to start.
+    # Noticed within stale_after; the rest is the start of a new process.
     assert frames[-1].captured_ns - frames[-2].captured_ns < 20e9
 
 
@@ -95,8 +95,8 @@ def test_a_missing_camera_is_an_error_at_once(caplog: pytest.LogCaptureFixture) 
 
 
 def fake(*items: Any, spacing: float | None = None, **options: Any) -> FakeSource:
-    """A live source of grey levels and errors. With `spacing`, frames say that they were captured
-    that many seconds apart."""
+    """A live source of grey levels and errors. With `spacing`, frames have capture times that many
+    seconds apart."""
     captured_ns = None
     if spacing is not None:
         captured_ns = lambda index: 10**9 + round(index * spacing * 1e9)  # noqa: E731
@@ -106,7 +106,7 @@ def fake(*items: Any, spacing: float | None = None, **options: Any) -> FakeSourc
 
 
 class Door:
-    """Opens one prepared source after the other; an error stands for one that cannot be opened."""
+    """Opens prepared sources one after the other; an error stands for a failure to open."""
 
     def __init__(self, *sources: Any) -> None:
         self.sources = list(sources)
@@ -188,9 +188,9 @@ def test_a_frozen_picture_is_noticed_and_a_static_scene_is_accepted() -> None:
         items, delivered = iter(source), []
         while source.reconnects == 0:
             delivered.append(next(items))
-        # A picture, its copies for two seconds, and the first one after it was opened anew.
+        # A picture, its copies for two seconds, and the first one after reopening.
         assert len(delivered) == 1 + 21 + 1
-        # The same picture after it was opened anew: that is how it looks there.
+        # The same picture after reopening: the scene itself is static.
         assert levels_of(items, 90)[-1] == 9
         assert source.reconnects == 1
 
@@ -288,7 +288,7 @@ def test_the_window_shows_reconnecting_instead_of_a_frozen_face() -> None:
     controls.show_status()
     assert shown[2] is shown[0], "and it is said again over such a frame"
     assert shown[0].shape == (180, 320, 3)
-    assert len(np.unique(shown[0])) > 2  # text, not a plain ground
+    assert len(np.unique(shown[0])) > 2  # text, not a uniform background
     source.status = "reconnecting… (2 of 10)"
     controls.show_status()
     assert (shown[3] != shown[0]).any()

@@ -1,4 +1,4 @@
-"""A real RTSP server that stalls, dies and comes back; skipped where there is none."""
+"""A real RTSP server that stalls, dies and returns; skipped if it is not installed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from rtseg.sources import open_source
 
 TIMEOUT_SECONDS = 2.0
 PYTHON = "/usr/bin/python3"
-"""The system's own, for which Debian packages GStreamer's bindings."""
+"""The system's Python, for which Debian packages GStreamer's bindings."""
 
 
 class RtspServer:
-    """The server as a process that can be stopped, killed and started on the same port."""
+    """The server as a process that can be stopped, killed and restarted on the same port."""
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -79,7 +79,7 @@ def test_a_stalled_server_is_an_error_in_time(server: RtspServer) -> None:
                     server.stall()
         assert time.monotonic() - stalled < TIMEOUT_SECONDS + 1
     assert "s3cret" not in str(caught.value)
-    # And so it is for who only comes now.
+    # And so it is for a client that connects only now.
     begun = time.monotonic()
     with pytest.raises(LostError, match="did not answer within 2 s") as caught:
         open_source(server.url, settings=settings)
@@ -91,7 +91,7 @@ def test_a_stalled_server_is_an_error_in_time(server: RtspServer) -> None:
 def test_a_restarted_server_is_reconnected(
     server: RtspServer, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Stalls and goes on, or dies and is started again on the same port."""
+    """The server stalls and continues, or dies and is restarted on the same port."""
     frames: list[Frame] = []
     with (
         caplog.at_level("WARNING", "rtseg"),
@@ -110,7 +110,7 @@ def test_a_restarted_server_is_reconnected(
                     server.start()
                 else:
                     server.stall()
-                    # It is noticed meanwhile, and the first attempts find nobody.
+                    # Meanwhile the loss is noticed, and the first attempts are refused.
                     threading.Timer(3.5, server.go_on).start()
             if source.reconnects and item.index > frames[0].index + 20:
                 break

@@ -1,4 +1,4 @@
-"""Network outputs whose server stays silent, dies, refuses, comes back: the run goes on ticking."""
+"""Network outputs whose server is silent, dies, refuses or returns: the run keeps going."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PYTHON = "/usr/bin/python3"
 WIDTH, HEIGHT = 1280, 720
 
 NOISE = np.random.default_rng(1).integers(0, 256, (4, HEIGHT, WIDTH, 3), np.uint8)
-"""It fills what a line may hold: six megabits a second."""
+"""Noise uses the full bit rate of six megabits a second."""
 
 INFO = SourceInfo(
     name="camera", width=WIDTH, height=HEIGHT, time_base=Fraction(1, 1000), is_live=True
@@ -53,7 +53,7 @@ def sink_for(url: str, **settings: Any) -> StreamSink:
 
 
 class Camera:
-    """Gives a sink a picture every 30 ms, and times each call."""
+    """Give a sink a picture every 30 ms, and time each call."""
 
     def __init__(self, sink: StreamSink) -> None:
         self.sink = sink
@@ -84,7 +84,7 @@ class Camera:
 
 @contextmanager
 def ticking() -> Iterator[list[float]]:
-    """A thread that would notice if something held the interpreter's lock; the gaps it saw."""
+    """A thread that notices if something holds the interpreter's lock, by the gaps it sees."""
     gaps: list[float] = [0.0]
     over = threading.Event()
 
@@ -105,7 +105,7 @@ def ticking() -> Iterator[list[float]]:
 
 
 def silent(client: Client) -> None:
-    """Takes the connection, reads nothing, and says nothing."""
+    """A server that accepts the connection, reads nothing, and sends nothing."""
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.hold()
 
@@ -114,7 +114,7 @@ def silent(client: Client) -> None:
 def test_a_server_that_accepts_and_stays_silent_blocks_nothing(
     scheme: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Over TCP alone no answer is due, and so the stall is noticed when nothing is taken."""
+    """Over TCP alone no answer is due, so the stall is noticed when no data is accepted."""
     with ticking() as gaps, serving(silent, http=False) as server:
         sink = sink_for(
             server.url("?send_buffer_size=8192" if scheme == "tcp" else "/live", scheme)
@@ -167,7 +167,7 @@ def test_a_server_that_dies_and_returns_is_reconnected(
 
 
 def test_a_server_that_starts_late_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    """The run begins, and sends once somebody listens."""
+    """The run starts, and sends once a server listens."""
     url = f"tcp://127.0.0.1:{free_port()}"
     sink = sink_for(url)
     begun = time.monotonic()
@@ -222,7 +222,7 @@ def test_a_killed_child_process_is_replaced() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux promises it")
 def test_no_child_process_survives_a_killed_parent() -> None:
-    """Even a child that is stuck in a connection, where no Python runs."""
+    """Even a child process that is stuck connecting, where no Python runs."""
     code = (
         "import sys, time; from tests.reliability.test_stream_output import *\n"
         "stream_module.CONNECT_SECONDS = 0.1\n"
@@ -262,7 +262,7 @@ def _runs(pid: int) -> bool:
 
 @contextmanager
 def _receiver_process(url: str) -> Iterator[subprocess.Popen[str]]:
-    """A receiver that can be killed; it writes a line a picture."""
+    """A receiver that can be killed; it prints one line per picture."""
     from tests.support.receivers import _wait_until_bound, listening_url
 
     code = (
@@ -291,7 +291,7 @@ def _receiver_process(url: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def _read(process: Any) -> str:
-    """What it wrote since, without waiting."""
+    """Its output since the last call, without waiting."""
     try:
         return os.read(process.stdout.fileno(), 1 << 20).decode()
     except BlockingIOError:
@@ -304,7 +304,7 @@ def _lines(process: Any) -> int:
 
 
 class RecordServer:
-    """GStreamer's RTSP server, which takes streams; it writes a line a packet."""
+    """GStreamer's RTSP server, which accepts streams; it prints one line per packet."""
 
     def __init__(self, port: int) -> None:
         script = Path(__file__).with_name("rtsp_record_server.py")
@@ -371,7 +371,7 @@ def test_rtsp_carries_sound_and_a_wrong_path_is_an_error_at_once(
             sink.open(INFO, width=WIDTH, height=HEIGHT)
         sink.close("failed")
         send_clip(clip, sink_for(f"rtsp://127.0.0.1:{record_port}/sound"))
-        for _ in range(100):  # the last picture waits for one after it, in the server's parser
+        for _ in range(100):  # the server's parser holds the last picture until another one follows
             if server.count("video") >= 24 and server.count("audio") >= 40:
                 return
             time.sleep(0.02)
@@ -381,7 +381,7 @@ def test_rtsp_carries_sound_and_a_wrong_path_is_an_error_at_once(
 
 
 def test_the_received_stream_is_complete() -> None:
-    """Of the helper above: a stream that nobody disturbs loses nothing."""
+    """Test the helper above: an undisturbed stream loses nothing."""
     url = f"tcp://127.0.0.1:{free_port()}"
     with receiving(url) as received:
         sink = sink_for(url)

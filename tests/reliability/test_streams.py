@@ -1,4 +1,4 @@
-"""Streams that hang, break and come back: servers on loopback that do it for real."""
+"""Streams that hang, break and return, with real servers on loopback."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stream(make_clip: MakeClip) -> bytes:
 
 @contextmanager
 def ticking() -> Iterator[list[float]]:
-    """Times at which another thread of this process got to run."""
+    """The times at which another thread of this process could run."""
     over, ticks = threading.Event(), [time.monotonic()]
 
     def tick() -> None:
@@ -93,7 +93,7 @@ def stalls_in_the_middle(client: Client, stream: bytes) -> None:
 
 
 def stalls_late_and_at_the_end(client: Client, stream: bytes) -> None:
-    """Also where FFmpeg looks for the end, to learn how long it is."""
+    """Even if FFmpeg looks for the end, to learn the length."""
     if not client.range_start:
         client.http(len(stream))
         client.send(stream[: 3 * len(stream) // 4])
@@ -112,9 +112,9 @@ def stops_without_a_header(client: Client, stream: bytes) -> None:
 
 
 def test_silence_in_any_form_is_an_error_in_time(stream: bytes, make_clip: MakeClip) -> None:
-    """All at once, each on a thread and a server of its own; this thread goes on ticking."""
+    """All at once, each on its own thread and server, while this thread keeps running."""
     matroska = make_clip("head.mkv", ticks=range(3)).read_bytes()
-    head = matroska[: matroska.index(b"\x1f\x43\xb6\x75") + 30]  # and the first cluster begins
+    head = matroska[: matroska.index(b"\x1f\x43\xb6\x75") + 30]  # and the first cluster's beginning
 
     def stalls_before_the_first_picture(client: Client, _stream: bytes) -> None:
         client.http(10**6)
@@ -162,9 +162,9 @@ def test_silence_in_any_form_is_an_error_in_time(stream: bytes, make_clip: MakeC
     for name, (seconds, error) in ended.items():
         assert isinstance(error, LostError), name
         assert re.search(r"did not answer within 4 s|sent nothing for 4 s", str(error)), name
-        # Not twice the time: that would be 8 s. The rest is slack for a busy machine.
+        # Not twice the time limit, which would be 8 s. The rest is slack for a busy machine.
         assert seconds < SILENT_SECONDS + 1 + 2.5, name
-    # The interpreter is free while FFmpeg waits: a window would go on living.
+    # The interpreter is free while FFmpeg waits, so a window would keep responding.
     assert max(after - before for before, after in pairwise(ticks)) < SILENT_SECONDS / 2
 
 
@@ -209,7 +209,7 @@ def test_a_download_that_breaks_resumes_where_it_broke(stream: bytes) -> None:
 
 
 def take(source: Source, enough: Callable[[Frame], bool], *, seconds: float = 30) -> list[Frame]:
-    """Frames up to the first that is enough."""
+    """The frames up to the first that satisfies a condition."""
     frames: list[Frame] = []
     end = time.monotonic() + seconds
     for item in source:
@@ -222,7 +222,7 @@ def take(source: Source, enough: Callable[[Frame], bool], *, seconds: float = 30
 
 
 def check_one_stream(frames: list[Frame], *, breaks: int) -> None:
-    """Times increase, indexes go on, each gap is marked, and all is one time base and size."""
+    """Times increase, indexes continue, each gap is marked, and time base and size are constant."""
     assert sum(frame.discontinuity for frame in frames) == breaks
     for before, after in pairwise(frames):
         assert after.pts > before.pts

@@ -1,4 +1,4 @@
-"""What a segmentation can be turned into."""
+"""Conversions of a segmentation to other formats."""
 
 import json
 
@@ -202,7 +202,7 @@ def test_a_plot_is_saved_in_the_format_of_its_suffix(tmp_path):
     with Image.open(path) as opened:
         assert (np.asarray(opened) == result.plot(frame)).all()
     assert mode_of(result.save(tmp_path / "out.jpg", frame)) == "RGB"
-    # what can hold transparency does, what cannot does not
+    # formats with transparency use it, others do not
     cut = {"view": "cutout", "classes": ("hair",)}
     assert mode_of(result.save(tmp_path / "cut.png", frame, **cut)) == "RGBA"
     assert mode_of(result.save(tmp_path / "cut.jpg", frame, **cut)) == "RGB"

@@ -1,4 +1,4 @@
-"""No test of a pipeline leaves a thread behind."""
+"""Check that no test of a pipeline leaves a thread behind."""
 
 import threading
 from collections.abc import Iterator

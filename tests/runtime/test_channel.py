@@ -1,4 +1,4 @@
-"""The queue between two threads: nothing lost, nothing reordered, nobody left waiting."""
+"""The queue between two threads: nothing lost or reordered, and no thread left waiting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtseg.runtime.channel import Channel, Nothing, Policy, StopFlag
 POLICIES = pytest.mark.parametrize("policy", ["block", "newest"])
 
 Item = tuple[int, int | None]
-"""A number, and the size in bytes where it is a rider."""
+"""A number, and the size in bytes if it is a rider."""
 
 items = st.lists(st.one_of(st.none(), st.integers(0, 40)), max_size=30).map(
     lambda sizes: list(enumerate(sizes))
@@ -175,7 +175,7 @@ def test_get_waits_no_longer_than_its_timeout(policy: Policy) -> None:
 
 @POLICIES
 def test_an_item_wakes_its_consumer_at_once(policy: Policy) -> None:
-    """Handing over must cost no waiting: else every frame would wait up to 50 ms."""
+    """Handing over must not involve waiting, or every frame could wait up to 50 ms."""
     channel: Channel[float] = Channel(capacity=1, policy=policy, stop=StopFlag())
     delays: list[float] = []
 
@@ -248,7 +248,7 @@ def test_bad_limits_are_refused(options: dict[str, object], message: str) -> Non
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(sizes=st.lists(st.integers(0, 30), max_size=20), bound=st.integers(1, 40))
 def test_items_are_limited_by_their_bytes(sizes: list[int], bound: int) -> None:
-    """At no time does more wait than the bound, or one item that is larger by itself."""
+    """The queue never holds more than the limit, or one item that is larger by itself."""
     channel: Channel[int] = Channel(
         capacity=4, policy="block", stop=StopFlag(), max_item_bytes=bound
     )

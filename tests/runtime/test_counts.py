@@ -1,4 +1,4 @@
-"""What a run says of itself: its summary, its progress, its stages' times."""
+"""What a run reports: its summary, its progress, its stages' times."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_clock_starts_when_the_output_is_open(overlap: bool) -> None:
 def test_waiting_for_a_neighbour_counts_towards_no_stage() -> None:
     times = StageTimes()
     pipeline(FakeSource(14), FakeSink(), segment=segmenter(0.05), times=times).run()
-    assert times.total_seconds("capture") < 0.35  # of 0.7 s that they waited
+    assert times.total_seconds("capture") < 0.35  # of the 0.7 s that they waited
     assert times.total_seconds("output") < 0.35
 
 

@@ -101,7 +101,7 @@ def test_a_truncation_after_the_limit_is_not_an_error(overlap: bool) -> None:
 def test_a_thread_interrupted_while_starting_is_joined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The instant between a thread's creation and its first line, made long."""
+    """Prolong the instant between a thread's creation and its first line."""
     start = threading.Thread.start
 
     def interrupted(thread: threading.Thread) -> None:
@@ -130,9 +130,9 @@ def _interrupt(_timeout: float | None = None) -> None:
 
 @pytest.fixture
 def interrupt() -> Iterator[Callable[[float], None]]:
-    """Sends this process a Ctrl-C after some seconds."""
+    """Send this process a Ctrl-C after some seconds."""
     timers = []
-    # A shell's background jobs ignore it.
+    # Background jobs of a shell ignore it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def send_after(seconds: float) -> None:
@@ -155,7 +155,7 @@ def interrupted_run(
     work = pipeline(source, sink, segment=segmenter(chance.choice((0, 0.004))), overlap=overlap)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        # From within the run, so that it cannot come before it.
+        # From within the run, so that it cannot arrive before it.
         work.run(on_start=lambda: interrupt(chance.uniform(0.0, 0.06)))
     assert time.monotonic() - start < 0.06 + DEADLINE_SECONDS
     assert rtseg_threads() == []

@@ -1,4 +1,4 @@
-"""Errors: the first wins, everyone is woken, everything is joined and closed."""
+"""Errors: the first one wins, all threads are woken and joined, everything is closed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Place = Literal["capture", "segment", "render", "write"]
 def run_into(
     place: Place, fault: Fault, *, slow: str = "none", is_live: bool = False, overlap: bool = True
 ) -> FakeSink:
-    """Run into a fault; check that it comes out as it went in, in time, with all closed."""
+    """Provoke a fault; check that it is raised unchanged, in time, with everything closed."""
 
     def at(name: str) -> Callable[[], None]:
         return fault if place == name else nothing
@@ -144,7 +144,7 @@ def test_an_error_while_closing_does_not_hide_the_first_error() -> None:
 
 
 def test_an_error_does_not_wait_for_queued_frames() -> None:
-    """Four frames of 0.7 s lie before the error: they must not be segmented first."""
+    """Four frames of 0.7 s are queued before the error: they must not be segmented first."""
     fault = Fault(SourceError("injected"), at=5)
     with pytest.raises(SourceError):
         pipeline(FakeSource(None, before=fault), FakeSink(), segment=segmenter(0.7)).run()

@@ -1,4 +1,4 @@
-"""What a run counts."""
+"""The figures that a run counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fair turns: who waited longest comes next, no more at once than allowed, nobody is forgotten."""
+"""Fair turns: longest wait first, a limit on simultaneous turns, nobody forgotten."""
 
 from __future__ import annotations
 

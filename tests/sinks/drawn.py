@@ -40,7 +40,7 @@ def item(index, *, pts=None, time_base=Fraction(1, 30), channels=3):
 
 
 def write_run(sink, count, *, outcome="finished", channels=3):
-    """A whole run into a sink."""
+    """Write a whole run into a sink."""
     sink.open(info(), width=WIDTH, height=HEIGHT)
     for i in range(count):
         sink.write(*item(i, channels=channels))

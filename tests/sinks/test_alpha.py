@@ -1,4 +1,4 @@
-"""Soft masks as data: what comes back is the soft mask, to a step of its bits."""
+"""Soft masks as data: what is read back equals the soft mask, to a step of its bits."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.sinks.drawn import info
 
 
 def write_run(sink, count=4, *, outcome="finished"):
-    """A run of a head that moves; its soft masks of hair."""
+    """A run with a moving head, and the soft masks of its hair."""
     sink.open(info(width=WIDTH, height=HEIGHT), width=WIDTH, height=HEIGHT)
     alphas = []
     for index in range(count):

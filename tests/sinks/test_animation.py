@@ -1,4 +1,4 @@
-"""GIF and WebP as outputs: times, colours, transparency, and what they cannot hold."""
+"""GIF and WebP outputs: times, colours, transparency, and their limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INFO = SourceInfo(name="t", width=64, height=48, time_base=Fraction(1, 600))
 
 
 def coloured(number: int, *, alpha: bool = False) -> np.ndarray:
-    """A plain colour with a square that walks; with `alpha` only the square is there."""
+    """A plain colour with a moving square; with `alpha` only the square is visible."""
     image = np.zeros((48, 64, 4), np.uint8)
     image[..., :3] = (30 + 20 * (number % 8), 60, 200 - 20 * (number % 8))
     image[..., 3] = 0 if alpha else 255
@@ -53,7 +53,7 @@ def write(
 
 
 def read(path: Path) -> tuple[list[float], list[np.ndarray]]:
-    """(milliseconds that each frame lasts, RGBA pictures)."""
+    """(duration of each frame in milliseconds, RGBA pictures)."""
     durations, images = [], []
     with Image.open(path) as picture:
         for number in range(getattr(picture, "n_frames", 1)):
@@ -83,7 +83,7 @@ def test_times_and_colours_are_kept(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_transparency_follows_the_picture(tmp_path: Path, suffix: str) -> None:
-    """What was shown before does not shine through."""
+    """The frame before must not show through."""
     path = tmp_path / f"out{suffix}"
     write(path, range(0, 240, 24), alpha=True)
     _, images = read(path)
@@ -101,7 +101,7 @@ def test_a_gif_shows_fifty_frames_a_second(
     caplog.set_level(logging.WARNING, "rtseg")
     logging.getLogger("rtseg").propagate = True
     path = tmp_path / "out.gif"
-    write(path, range(0, 600, 5))  # 120 a second
+    write(path, range(0, 600, 5))  # 120 per second
     durations, images = read(path)
     assert len(images) == 50
     assert set(durations[:-1]) == {20.0}

@@ -1,4 +1,4 @@
-"""COCO's own reader reads what is written, and finds the labels in it."""
+"""COCO's own reader reads the output, and finds the labels in it."""
 
 import json
 

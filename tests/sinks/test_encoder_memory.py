@@ -1,4 +1,4 @@
-"""Encoders that look ahead hold a bounded amount of memory, however large the pictures are."""
+"""Encoders with look-ahead use a bounded amount of memory, however large the pictures are."""
 
 from __future__ import annotations
 

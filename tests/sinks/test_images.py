@@ -1,4 +1,4 @@
-"""Numbered picture files: what is in them, what they are called, what they never overwrite."""
+"""Numbered picture files: their content, their names, and what they never overwrite."""
 
 from __future__ import annotations
 

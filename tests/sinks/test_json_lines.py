@@ -1,4 +1,4 @@
-"""JSON lines: a header, then one line a frame."""
+"""JSON lines: a header, then one line per frame."""
 
 from __future__ import annotations
 

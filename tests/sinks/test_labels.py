@@ -1,4 +1,4 @@
-"""Label ids as data: what comes back is exactly what went in."""
+"""Label ids as data: what is read back equals what was written."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_pngs_are_grey_and_8_bit_and_may_be_named(tmp_path):
 
 
 def test_the_video_keeps_times_to_the_millisecond_and_names(tmp_path):
-    """A variable rate in a time base that milliseconds cannot hold."""
+    """A variable rate in a time base that milliseconds cannot represent."""
     time_base = Fraction(1, 90_000)
     ticks = [1501, 3003, 9009, 9100, 400_000]
     sink = sink_to(tmp_path, "masks.mkv")

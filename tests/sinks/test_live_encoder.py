@@ -1,4 +1,4 @@
-"""The live encoder's promises: at once, no reordering, short groups, bounded bits."""
+"""The live encoder's promises: no delay, no reordering, short groups, limited bit rate."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_each_picture_is_encoded_at_once_and_looks_unchanged() -> None:
 
 @pytest.mark.parametrize("rate", [0.4, 1.0, 7.0, 30.0])
 def test_key_frames_are_at_most_two_seconds_apart(rate: float) -> None:
-    """Whatever the source said of its rate."""
+    """Whatever rate the source states."""
     encoder = LiveEncoder(width=64, height=48, threads=1, frame_rate=Fraction(30))
     pictures = encode(encoder, [i / rate for i in range(round(6.5 * rate) + 2)])
     keys = [float(p.ticks * TIME_BASE) for p in pictures if p.is_key]
@@ -84,7 +84,7 @@ def test_odd_sizes_are_padded() -> None:
 
 
 def test_noise_stays_within_the_bit_rate_limit() -> None:
-    """Six megabits a second at 720p: here the same for fewer pixels."""
+    """Six megabits per second at 720p; here the equivalent for fewer pixels."""
     rng = np.random.default_rng(1)
     encoder = LiveEncoder(width=640, height=360, threads=1)
     noise = [rng.integers(0, 256, (360, 640, 3), np.uint8) for _ in range(10)]

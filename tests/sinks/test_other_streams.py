@@ -1,4 +1,4 @@
-"""Sound and subtitles beside the video: copied, made anew or left out, always in step."""
+"""Sound and subtitles beside the video: copied, converted or dropped, always in sync."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def codec_of(path: Path, kind: str = "audio") -> str:
 
 
 def check_in_step(source: Path, output: Path, *, tolerance: float = 0.004, **how: Any) -> None:
-    """The same number of frames, and the sound where it was beside them."""
+    """Check the number of frames, and that the sound is where it was beside them."""
     assert len(frame_times(source)) == len(frame_times(output))
     before, after = lag_seconds(source, **how), lag_seconds(output, **how)
     assert abs(before - after) < tolerance, (before, after)
@@ -266,7 +266,7 @@ def test_text_subtitles_are_converted(
     assert [words for words, _ in texts(output)] == ["hello there", "world"]
     for (_, time), (start, *_rest) in zip(texts(output), LINES, strict=True):
         assert abs(time - Fraction(str(start))) <= Fraction(1, 1000)
-    if suffix != ".mov":  # which knows few languages
+    if suffix != ".mov":  # MOV knows few languages
         with av.open(str(output)) as container:
             assert container.streams.subtitles[0].language == "deu"
     back = tmp_path / "back.mkv"
@@ -311,7 +311,7 @@ def test_styled_subtitles_become_plain(tmp_path: Path) -> None:
 
 
 def bitmap_clip(path: Path) -> Path:
-    """A broadcast with sound and DVB subtitles, which are pictures."""
+    """A broadcast with sound and DVB subtitles, which are bitmaps."""
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream("libx264", rate=25)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
@@ -436,7 +436,7 @@ def test_a_packet_that_the_muxer_rejects_costs_only_itself(
         count += 1
         made = whole(self, packet, shift_seconds=shift_seconds)
         if count == 40:
-            for copy in made:  # It is shown before it is decoded: no muxer takes that.
+            for copy in made:  # It is shown before it is decoded, which no muxer accepts.
                 copy.pts = copy.dts - 10_000
         return made
 
@@ -449,7 +449,7 @@ def test_a_packet_that_the_muxer_rejects_costs_only_itself(
 
 
 def test_a_dv_camcorder_file_is_converted(tmp_path: Path) -> None:
-    """DV: 720x576 and two channels of PCM that say nothing of their layout."""
+    """DV: 720x576 and two channels of PCM that state no layout."""
     source = tmp_path / "in.dv"
     with av.open(str(source), "w", format="dv") as container:
         video: Any = container.add_stream("dvvideo", rate=25)
@@ -486,7 +486,7 @@ def test_a_dv_camcorder_file_is_converted(tmp_path: Path) -> None:
 def test_a_stream_that_a_container_cannot_play_back_is_transcoded(
     tmp_path: Path, name: str, codec: str, rate: int, suffix: str
 ) -> None:
-    """These muxers write a header without an error, and nobody can read it."""
+    """These muxers write a header without an error that nothing can read."""
     source = make_sound_clip(tmp_path / name, codec, rate=rate)
     output = tmp_path / f"out{suffix}"
     convert(source, output)

@@ -1,4 +1,4 @@
-"""What `open_sink` makes of a name, and how users add to it."""
+"""Which sink `open_sink` makes for a name, and how users add sinks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rtseg.sinks.video import VideoSink
 
 @pytest.fixture
 def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
+    """Remove a test's registrations after it."""
     for name in ("_by_scheme", "_by_suffix"):
         monkeypatch.setattr(registry_module, name, dict(getattr(registry_module, name)))
     monkeypatch.setattr(registry_module, "_plugins_loaded", False)

@@ -1,4 +1,4 @@
-"""Encoders leave the process's scheduling alone."""
+"""Encoders do not change the process's scheduling."""
 
 from __future__ import annotations
 

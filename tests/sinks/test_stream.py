@@ -1,4 +1,4 @@
-"""Network outputs where all goes well, and HLS. What goes wrong: tests/reliability."""
+"""Network outputs that succeed, and HLS. For failures see tests/reliability."""
 
 from __future__ import annotations
 

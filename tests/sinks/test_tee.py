@@ -13,7 +13,7 @@ from tests.sinks.drawn import HEIGHT, WIDTH, info, item, picture, write_run
 
 
 class CountingSink(Sink):
-    """Counts calls; fails where it is told to."""
+    """Counts calls, and fails on request."""
 
     def __init__(self, *, fails_at=None, wants_pixels=True, has_alpha=False, events=()):
         self.fails_at, self.events = fails_at, events

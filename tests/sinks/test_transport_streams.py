@@ -1,4 +1,4 @@
-"""MPEG-TS and .m4v as outputs: every frame at its instant, the sound in step."""
+"""MPEG-TS and .m4v outputs: every frame at its time, sound in sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos out: identical instants, copied streams, colours, and what survives."""
+"""Video outputs: identical times, copied streams, colours, and what survives failures."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_every_codec_keeps_times_and_pictures(tmp_path: Path, suffix: str, codec
     ticks, _ = uneven_ticks(Fraction(1, 1000), Fraction(852, 1000))
     path = tmp_path / f"out{suffix}"
     preset = {"hevc": "ultrafast", "av1": "12"}.get(codec)
-    # Without durations the muxer must go by the times alone.
+    # Without durations the muxer has to rely on the times alone.
     write_video(path, ticks, time_base=Fraction(1, 1000), codec=codec, preset=preset)
     frames = read_frames(path)
     assert [frame.pts_seconds for frame in frames] == [Fraction(tick, 1000) for tick in ticks]
@@ -202,7 +202,7 @@ def test_audio_that_starts_before_zero_shifts_nothing(make_clip: MakeClip, tmp_p
 def test_audio_that_starts_late_keeps_its_time(
     make_clip: MakeClip, tmp_path: Path, start: int
 ) -> None:
-    """Also where the start is no whole number of the picture's ticks."""
+    """Even if the start is not a whole number of the picture's ticks."""
     source = make_clip("in.mp4", audio="aac", audio_start=start, ticks=range(25))
     convert(source, tmp_path / "out.mp4")
     before, after = copied_packets(source), copied_packets(tmp_path / "out.mp4")
@@ -247,7 +247,7 @@ def test_streams_that_cannot_be_copied_are_refused_before_the_start(
 
 
 def test_copied_packets_are_unchanged(make_clip: MakeClip, tmp_path: Path) -> None:
-    """Two outputs of one run are given the same packets."""
+    """Two outputs of one run get the same packets."""
     from rtseg.frames import Packet
     from rtseg.sources.video import VideoSource
 
@@ -294,7 +294,7 @@ def colour_bars(width: int = 32, height: int = 64) -> Image:
 @pytest.mark.parametrize("codec", ["h264", "ffv1"])
 def test_colours_are_kept(tmp_path: Path, codec: str, matrix: int, full_range: bool | None) -> None:
     tags = ColourTags(primaries=1, transfer=1, matrix=matrix, full_range=full_range)
-    for number, scale in enumerate((1, 8)):  # below and above the size where the rule changes
+    for number, scale in enumerate((1, 8)):  # below and above the size at which the rule changes
         path = tmp_path / f"{number}.mkv"
         image = colour_bars(32 * scale)
         write_video(path, [0, 1], images=[image, image], colour=tags, codec=codec)
@@ -305,7 +305,7 @@ def test_colours_are_kept(tmp_path: Path, codec: str, matrix: int, full_range: b
         frame = next(container.decode(video=0))
         if codec == "h264":
             assert frame.colorspace == matrix
-            # H.264 cannot leave the range open where it states anything else.
+            # H.264 cannot leave the range unspecified if it states anything else.
             assert frame.color_range == (2 if full_range else 1)
         assert (frame.color_primaries, frame.color_trc) == (1, 1)
 

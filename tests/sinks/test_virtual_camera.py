@@ -1,4 +1,4 @@
-"""The virtual camera, by pyvirtualcam's own registry of backends; for real where one is."""
+"""The virtual camera, with a fake backend registered in pyvirtualcam, and with a real device."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.sinks.drawn import HEIGHT, WIDTH, info, item
 
 
 class Device:
-    """A backend as pyvirtualcam describes one, that keeps what it is sent."""
+    """A backend in pyvirtualcam's form that keeps the pictures sent to it."""
 
     made: ClassVar[list[Device]] = []
     path = ""
@@ -85,7 +85,7 @@ def wait(until: Any, *, seconds: float = 10.0) -> None:
 
 @pytest.mark.usefixtures("device")
 def test_the_newest_picture_is_shown_at_a_steady_rate() -> None:
-    """Also where pictures come faster, slower or not at all."""
+    """Even if pictures arrive faster, more slowly or not at all."""
     sink, camera = opened(VirtualCameraSettings(virtual_camera_fps=50))
     assert camera.size == (WIDTH, HEIGHT)
     wait(lambda: camera.sent)
@@ -206,7 +206,7 @@ def test_it_always_runs_where_readers_are_unknown() -> None:
 
 
 def test_a_real_loopback_device_works() -> None:
-    """`sudo modprobe v4l2loopback …` makes one; its pictures are read back by OpenCV."""
+    """`sudo modprobe v4l2loopback …` creates one; its pictures are read back with OpenCV."""
     names = [
         Path(path)
         for path in glob.glob("/sys/devices/virtual/video4linux/video*/name")  # noqa: PTH207

@@ -1,4 +1,4 @@
-"""A real window, on a display of its own (Xvfb), driven by real keys (xdotool)."""
+"""A real window on a separate display (Xvfb), controlled by real keys (xdotool)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ print("closed", flush=True)
 
 @pytest.fixture(scope="module")
 def display():
-    """A display that nobody else uses; its number is Xvfb's own choice."""
+    """A display of its own; Xvfb chooses its number."""
     read_end, write_end = os.pipe()
     server = subprocess.Popen(
         [
@@ -137,7 +137,7 @@ def test_keys_become_events_and_q_ends_the_run(display):
 
 @needs_xvfb
 def test_closing_the_window_quits(display):
-    """Taken away behind the sink's back, as the close button does."""
+    """Destroyed without the sink's knowledge, as by the close button."""
     program = run_program(
         display,
         extra="""
@@ -151,7 +151,7 @@ def test_closing_the_window_quits(display):
 
 @needs_xvfb
 def test_the_window_shows_red_as_red(display):
-    for _attempt in range(3):  # without a window manager the first paint is lost now and then
+    for _attempt in range(3):  # without a window manager the first paint is occasionally lost
         colour = shown_colour(display)
         if colour == ["250", "10", "30"]:
             return
@@ -159,7 +159,7 @@ def test_the_window_shows_red_as_red(display):
 
 
 def shown_colour(display):
-    """What a fresh window shows within some seconds, read back from X, as texts R, G, B."""
+    """The content of a fresh window within some seconds, read back from X, as texts R, G, B."""
     program = run_program(display)
     window = wait_for_window(display, program)
     end = time.monotonic() + 6
@@ -199,7 +199,7 @@ print(pixel >> 16 & 255, pixel >> 8 & 255, pixel & 255)
 
 @needs_xvfb
 def test_libraries_in_the_wrong_order_are_an_error_instead_of_a_hang(display):
-    """With wheels that do not clash, the window simply works."""
+    """With wheels that do not clash, the window works."""
     program = run_program(display, imports="av, cv2", extra="is_open = False")
     out, errors = program.communicate(timeout=45)
     assert out.split() == ["closed"] or "import cv2 before av" in errors.splitlines()[-1]

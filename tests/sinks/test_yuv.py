@@ -1,4 +1,4 @@
-"""From RGB to what encoders take, held against the matrices of H.273 in floating point."""
+"""Conversion from RGB to encoders' formats, compared with H.273's matrices in floating point."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Cameras, without one: a clip played as if it were a device, and devices that misbehave."""
+"""Cameras without a camera: a clip played as a device, and devices that misbehave."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def nothing_is_left_behind():
 
 
 def children():
-    """The camera processes of this one (Linux)."""
+    """The camera processes started by this process (Linux)."""
     pids = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -131,7 +131,7 @@ def test_the_newest_frame_wins():
 
 
 def test_frames_are_never_torn():
-    """A device far faster than its reader: each frame is of one moment."""
+    """A device far faster than its reader: each frame is from a single moment."""
     with open_source(fast) as source:
         for frame, _ in zip(source, range(200), strict=False):
             assert (frame.image[..., 2] == frame.index % 256).all()

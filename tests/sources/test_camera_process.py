@@ -1,4 +1,4 @@
-"""What a camera is asked for and what it says it gives, with a stand-in for OpenCV's device."""
+"""What is requested from a camera and what it reports, with a fake of OpenCV's device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = {
 
 
 class FakeVideoCapture:
-    """A webcam as V4L2 shows it: in MJPG it has any size, in YUYV only the small one."""
+    """A webcam as V4L2 presents it: any size in MJPG, only the small one in YUYV."""
 
     opened: FakeVideoCapture
 
@@ -66,7 +66,7 @@ def code(letters: str) -> float:
 def _fake_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", FakeVideoCapture)
     monkeypatch.setattr(camera_process, "_check_node", lambda _node: None)
-    # So that what opening sets is taken back.
+    # So that changes made while opening are undone.
     monkeypatch.setenv("OPENCV_LOG_LEVEL", "")
     monkeypatch.setenv("OPENCV_FFMPEG_LOGLEVEL", "")
 

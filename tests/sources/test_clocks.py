@@ -1,4 +1,4 @@
-"""Where times begin, clocks that jump or wrap, and live streams that carry no times."""
+"""Where times begin, clocks that jump or wrap, and live streams without timestamps."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_joined_recordings_keep_sound_and_picture_in_sync(
     times = frame_times(output)
     assert len(times) == 100
     assert all(0 < b - a < Fraction(1, 5) for a, b in pairwise(times))
-    # Each half by itself, told by the frame that it begins with.
+    # Each half is identified by the frame that it begins with.
     sound = [time for _, time, _ in copied_packets(output)]
     assert all(0 < b - a < Fraction(1, 5) for a, b in pairwise(sound))
     assert abs(sound[-1] - times[-1]) < Fraction(1, 5)
@@ -189,7 +189,7 @@ def test_a_real_pause_of_less_than_a_minute_is_kept() -> None:
     assert joined_times(times) == times
 
 
-# --- live streams that carry no times ---
+# --- live streams without timestamps ---
 
 
 def jpegs(count: int) -> list[bytes]:
@@ -206,7 +206,7 @@ def jpegs(count: int) -> list[bytes]:
 
 
 def camera(client: Client, pictures: list[bytes], seconds: float) -> None:
-    """What an ESP32-CAM and phones' camera servers send."""
+    """The format of an ESP32-CAM and of phones' camera servers."""
     client.send(
         b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=frame\r\n\r\n"
     )
@@ -219,7 +219,7 @@ def camera(client: Client, pictures: list[bytes], seconds: float) -> None:
 
 def timed(source: Any) -> list[Fraction]:
     times: list[Fraction] = []
-    with suppress(TruncatedError):  # A camera never ends; a test does.
+    with suppress(TruncatedError):  # A camera never ends, but a test does.
         for item in source:
             times.append(item.pts_seconds)  # noqa: PERF401  (what came before an error counts)
     return times
@@ -354,7 +354,7 @@ def test_announced_sound_that_never_arrives_delays_nothing(
         url = server.url(scheme="tcp")
         with open_source(url, settings=settings, stream=stream, with_streams=True) as source:
             assert source.info.is_live
-            # FFmpeg itself looks at it for five seconds.
+            # FFmpeg itself probes it for five seconds.
             assert time.monotonic() - begun < 7.5
 
 
@@ -371,7 +371,7 @@ def crc(data: bytes) -> bytes:
 
 
 def two_programmes(tmp_path: Path) -> Path:
-    """Two transport streams in one, as a broadcaster's multiplex."""
+    """Two transport streams in one, like a broadcaster's multiplex."""
     packets: list[list[bytes]] = []
     programmes = b""
     for number in (1, 2):
@@ -432,7 +432,7 @@ def test_an_unknown_stream_at_the_end_loses_no_frames(
     make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Container:
-        """Ends as PyAV does where a stream appeared while it read."""
+        """Ends like PyAV when a stream appeared during reading."""
 
         def __init__(self, container: Any) -> None:
             self._container = container
@@ -466,7 +466,7 @@ NAMES = ["v.mp4", "v.mkv", "v.flv", "v.avi", "v.ts"]
 
 
 def read_from_server(data: bytes, name: str, version: str) -> tuple[int, str]:
-    """How many frames come from a server that states no length, and the error at the end."""
+    """The number of frames from a server that states no length, and the error at the end."""
 
     def answer(client: Client) -> None:
         client.send(f"HTTP/{version} 200 OK\r\nConnection: close\r\n\r\n".encode())
@@ -492,7 +492,7 @@ def test_a_server_that_states_no_length_is_judged_by_the_duration(
     assert read_from_server(data, name, version) == (50, "")
     count, ended = read_from_server(data[: len(data) // 2], name, version)
     assert 3 < count < 40
-    # MPEG-TS does not say how long it is.
+    # MPEG-TS does not state its length.
     assert ("states a length of 2.0 s" in ended) == (name != "v.ts")
 
 

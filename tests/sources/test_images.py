@@ -1,4 +1,4 @@
-"""Still pictures: which files, in which order, and what their pixels become."""
+"""Still pictures: which files, in which order, and their pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder or a pattern holds: nothing is left out in silence."""
+"""The content of a folder or a pattern: nothing is skipped without a message."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_picture_with_a_wrong_suffix_is_recognised(
     (left_out,) = list_files(str(tmp_path)).left_out
     assert left_out.path.name == name
     assert "not by its name" in left_out.reason
-    # A pattern asks for it.
+    # A pattern includes it explicitly.
     assert len(find_images(f"{tmp_path}/*")) == 2
 
 
@@ -207,7 +207,7 @@ def test_a_truncated_animation_is_reported(tmp_path: Path) -> None:
 
 
 def test_stills_with_several_pictures_inside_are_stills(tmp_path: Path) -> None:
-    """Pages, layers, sizes and thumbnails are no film."""
+    """Pages, layers, sizes and thumbnails are not animations."""
     pages = [Image.new("RGB", (32, 24), colour) for colour in COLOURS]
     for name in ("a.tiff", "b.mpo"):
         pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])

@@ -1,4 +1,4 @@
-"""A source as an iterator: one frame at a time, and then the rest."""
+"""A source as an iterator: one frame at a time, then the rest."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`open_source` finds the right kind of source."""
+"""`open_source` chooses the right kind of source."""
 
 from __future__ import annotations
 

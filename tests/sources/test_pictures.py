@@ -33,7 +33,7 @@ def test_paths_urls_home_folders_and_pillow_pictures_give_the_same(picture, tmp_
 
 def test_orientation_and_palettes_are_applied(picture):
     turned = Image.fromarray(picture).rotate(90, expand=True)
-    turned.getexif()[274] = 6  # shown turned clockwise
+    turned.getexif()[274] = 6  # displayed rotated clockwise
     assert (as_image(turned) == picture).all()
     grey = Image.fromarray(picture).convert("L")
     assert as_image(grey).shape == picture.shape
@@ -68,7 +68,7 @@ def test_a_segmenter_accepts_them_all_alone_and_in_lists(picture, tmp_path):
         assert (result.labels == expected.labels).all()
         assert (result.image == picture).all()
     assert segmenter([]) == []
-    # taken for RGB, it is another picture
+    # interpreted as RGB, it is another picture
     assert (segmenter(bgr).labels != expected.labels).any()
 
 

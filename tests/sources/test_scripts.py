@@ -1,4 +1,4 @@
-"""Scripts that open a camera, as people write them: they run once, guarded or not."""
+"""Scripts that open a camera, as users write them: they run once, with or without a guard."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Videos from a pipe: what can be read as it comes, and what is kept until it is whole."""
+"""Videos from a pipe: what can be read immediately, and what is stored first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rtseg.sources.video import VideoSource
 from tests.support.clips import MakeClip, convert, frame_times
 
 SMALL = 1 << 16
-"""What FFmpeg reads ahead anyway; a file must be larger to need its index first."""
+"""What FFmpeg reads ahead anyway; only a larger file needs its index first."""
 
 
 class FakeStandardInput:
@@ -32,7 +32,7 @@ class FakeStandardInput:
 
 @contextmanager
 def piped(data: bytes, monkeypatch: pytest.MonkeyPatch, *, pieces: int = 65536) -> Iterator[None]:
-    """Standard input is a pipe that these bytes come through."""
+    """Make standard input a pipe that delivers these bytes."""
     read_end, write_end = os.pipe()
 
     def feed() -> None:
@@ -41,7 +41,7 @@ def piped(data: bytes, monkeypatch: pytest.MonkeyPatch, *, pieces: int = 65536) 
                 for begin in range(0, len(data), pieces):
                     pipe.write(data[begin : begin + pieces])
         except BrokenPipeError:
-            pass  # read no further: a test's own choice
+            pass  # the test stopped reading
 
     feeder = threading.Thread(target=feed)
     feeder.start()

@@ -1,4 +1,4 @@
-"""The moving face: where it says it is, when it is away, and the same every time."""
+"""The moving face: its true position, its absence, and its reproducibility."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_head_grows_and_leaves_the_frame_once():
 
 @pytest.mark.parametrize("index", [0, 6, 9, 13, 17, 27])
 def test_the_true_box_encloses_the_head(clip, index):
-    """The portrait's head, brought to the box's size, is found there and nowhere else."""
+    """The portrait's head, scaled to the box, is found there and nowhere else."""
     from skimage import data
 
     box = clip.face_box(index)
@@ -72,7 +72,7 @@ def test_the_clip_is_the_same_every_time(clip):
 
 
 def test_the_camera_moves_steadily(clip):
-    """From frame to frame at 30 a second the head moves no further than a camera would take it."""
+    """Between frames at 30 per second the head moves no further than a camera would make it."""
     fine = MovingFaceSource(width=320, height=180)
     centres = np.array([b.centre for b in map(fine.face_box, range(200)) if b])
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1) / 180
@@ -81,7 +81,7 @@ def test_the_camera_moves_steadily(clip):
 
 
 def test_the_backdrop_has_no_seams_and_no_holes(clip):
-    """No straight line across the picture where the painting ends or repeats."""
+    """No straight line across the picture where the backdrop ends or repeats."""
     for index in (0, 2, 20, 28):
         image = cv2.GaussianBlur(clip.image(index), (0, 0), 1.5).astype(np.float32)
         box = clip.face_box(index)

@@ -1,4 +1,4 @@
-"""Videos in: times, colours, geometry, and what is said of bad input."""
+"""Video inputs: times, colours, geometry, and messages about bad input."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ def test_start_and_end_shift_times_to_zero(make_clip: MakeClip) -> None:
         np.testing.assert_array_equal(frame.image, wanted.image)
     packets = [item for item in items if isinstance(item, Packet)]
     length = Fraction(1024, 48000)
-    # The first frame lay at 1.04 s, which is no multiple of a packet's length.
+    # The first frame was at 1.04 s, which is not a multiple of a packet's length.
     assert 0 <= packets[0].time_seconds < length
     assert (Fraction(26, 25) + packets[0].time_seconds) % length == 0
     assert Fraction(24, 25) - 2 * length < packets[-1].time_seconds < Fraction(24, 25)
@@ -306,7 +306,7 @@ def test_a_part_of_any_container_can_be_read(
     if name == "a.gif":
         how = {"codec": "gif", "pixel_format": "rgb8"}
     if name == "a.ts":
-        # Its clock starts far from zero: seconds count from its beginning.
+        # Its clock starts far from zero, so seconds count from its beginning.
         how["muxer_options"] = {"output_ts_offset": "5000"}
     path = make_clip(name, ticks=range(100), **how)
     part = read_frames(path, settings=ReadSettings(start=start, end=end))
@@ -435,7 +435,7 @@ def test_standard_input_from_a_pipe_is_read(
 def test_standard_input_from_a_file_is_read(
     make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Its index is at the end: only a file can be sought.
+    # Its index is at the end, so only a file can be read.
     with make_clip("seekable.mp4").open("rb") as file:
         monkeypatch.setattr(sys, "stdin", FakeStandardInput(file))
         assert len(read_frames("-")) == 12
@@ -462,7 +462,7 @@ def test_a_silent_pipe_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def server(answer: bytes) -> Iterator[int]:
-    """A server on loopback that sends this to whoever comes, then says nothing more."""
+    """A loopback server that sends this to every client, then stays silent."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         held: list[socket.socket] = []
 

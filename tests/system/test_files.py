@@ -1,4 +1,4 @@
-"""Files are whole or not there, have names of their own, and are told apart by what they are."""
+"""Files are complete or missing, have unique names, and are identified by inode."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_a_lock_has_one_holder_and_is_in_the_cache(
     assert take_lock(target, timeout_seconds=0.1) is None
     assert try_lock(target.with_name("other.mp4")) is not None
     assert not target.parent.exists()
-    # Given back by another thread than the one that took it.
+    # Released by another thread than the one that took it.
     thread = threading.Thread(target=release_lock, args=(lock,))
     thread.start()
     thread.join()

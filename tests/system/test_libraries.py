@@ -1,4 +1,4 @@
-"""A library of the system that is missing is one line with the package that has it."""
+"""A missing system library is reported in one line with the package to install."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_other_import_errors_are_bugs(error: Exception) -> None:
 
 @pytest.mark.parametrize("command", ["video", "batch", "image"])
 def test_commands_exit_with_code_7(make_clip: MakeClip, tmp_path: Path, command: str) -> None:
-    """OpenCV as it is in a slim container."""
+    """OpenCV as in a slim container."""
     (tmp_path / "modules").mkdir()
     broken = f'raise ImportError("libGL.so.1{TAIL}")\n'
     (tmp_path / "modules" / "cv2.py").write_text(broken)

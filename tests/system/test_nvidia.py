@@ -1,4 +1,4 @@
-"""What is made of the driver's answers, on a driver that a test makes up."""
+"""Interpretation of the driver's answers, with a fake driver."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from rtseg.system.cuda_errors import describe_cuda_error
 
 
 class Driver:
-    """Of libcuda what rtseg asks, with codes that can be set by call."""
+    """The functions of libcuda that rtseg calls, with codes that can be set for each call."""
 
     def __init__(self, *, devices=1, version=13000, **codes):
         self.devices, self.version, self.codes = devices, version, codes

@@ -84,7 +84,7 @@ def test_an_encoder_that_is_faster_than_the_network_gets_half(
 
 @pytest.fixture
 def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """The threads that decoder and encoder were opened with."""
+    """The numbers of threads that decoder and encoder were opened with."""
     threads: dict[str, int] = {}
     begin = VideoSource._prepare
 

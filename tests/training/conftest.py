@@ -1,4 +1,4 @@
-"""Small data in the exact layouts, drawn here: no network, no download."""
+"""Small data sets in the exact layouts, drawn by the tests: no network, no download."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.data import base, cihp
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
-    """Tiny nets on many threads spend their time waiting for each other."""
+    """Limit PyTorch's threads: tiny networks on many threads only wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -59,7 +59,7 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture
 def layout_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder for `layouts`, with the lists that go with them."""
+    """An empty data folder for `layouts`, with its split lists."""
     splits = tmp_path / "splits"
     splits.mkdir()
     for name, names in LISTS.items():
@@ -122,7 +122,7 @@ def toy_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_listed(root: Path, lists: dict[str, list[str]]) -> None:
-    """The data sets that lie as images and labels, with every id that they have."""
+    """The data sets made of images and labels, with all their ids."""
     image, labels = draw_face()
     celebamask = np.array([0, 1, 7, 6, 5, 4, 2, 11, 10, 12, 13], np.uint8)[labels]
     for index in (3, 8, 9, 14, 15, 16, 17, 18):

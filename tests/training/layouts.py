@@ -1,4 +1,4 @@
-"""Four pictures of every data set, in its exact layout: what recipes are tried on."""
+"""Four pictures of every data set in its exact layout, for testing recipes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNT = 4
 def tiles(
     label_set: LabelSet, seed: int, *, rows: int, columns: int, height: int, width: int
 ) -> Array:
-    """A grid of label ids that shows every class it has room for, in a seeded order."""
+    """A grid of label ids with as many classes as fit, in a seeded order."""
     rng = np.random.default_rng(seed)
     ids = np.arange(rows * columns) % len(label_set)
     grid = rng.permutation(ids).reshape(rows, columns).astype(np.uint8)
@@ -27,7 +27,7 @@ def tiles(
 
 
 def picture_of(labels: Array, label_set: LabelSet, seed: int) -> Array:
-    """The labels in colours, under light that changes across the picture, with noise."""
+    """The labels as colours, under uneven light and with noise."""
     rng = np.random.default_rng((7, seed))
     colours = np.array(label_set.colours, np.float32)[labels]
     light = np.linspace(0.75, 1.0, labels.shape[1], dtype=np.float32)[None, :, None]
@@ -51,7 +51,7 @@ def celebamask(root: Path) -> None:
 
 def cihp(root: Path) -> None:
     for first, part in ((0, "Training"), (10, "Validation")):
-        for number in range(COUNT + 2):  # the published run measures on the last of the training
+        for number in range(COUNT + 2):  # the published run is measured on the last of the training
             labels = tiles(CIHP, first + number, rows=4, columns=5, height=128, width=160)
             folder = root / "CIHP" / part
             write(folder / f"Images/{number:07d}.jpg", picture_of(labels, CIHP, first + number))
@@ -101,4 +101,4 @@ LISTS = {
     "fasseg-v2-train": ["0", "1", "2", "3"],
     "fasseg-v2-val": ["0", "1"],
 }
-"""Split lists that go with them."""
+"""The split lists that belong to them."""

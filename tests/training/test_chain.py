@@ -19,7 +19,7 @@ from training.cli import main
 from training.recipes import RECIPES, recipe_of
 
 SMALL = {"helen-unet": ("width=4",), "bdd-drivable-unet": ("width=4",), "fasseg-fcn": ()}
-"""The recipes that a test can afford, with their options."""
+"""The recipes that are small enough for a test, with their options."""
 
 SIZES = {"bdd": (96, 160), "cihp": (64, 64)}
 
@@ -86,7 +86,7 @@ def test_the_commands_work_from_check_to_predict(
     measured = call("evaluate", run / "model.safetensors", "--data", layout_data, "--json")
     assert measured.exit_code == 0, measured.output
     result = json.loads(measured.output)
-    # the figure of the run's end, but for the rounding of the weights in the file
+    # the figure at the end of the run, except for the rounding of the weights in the file
     assert result["f1"] == pytest.approx(model.spec.accuracy["f1"], abs=0.02)
 
     image = next(path for path in layout_data.rglob("*") if path.suffix in (".jpg", ".bmp"))
@@ -99,12 +99,12 @@ def test_the_commands_work_from_check_to_predict(
     labels = rtseg_image(run / "model.safetensors", image, tmp_path)
     assert labels.shape == mask.shape
     assert labels.max() < len(model.spec.label_set)
-    if model.spec.view == "frame":  # the whole picture through the net, as `predict` does
+    if model.spec.view == "frame":  # the whole picture through the network, as in `predict`
         assert (labels == mask).mean() > 0.9
 
 
 def rtseg_image(model: Path, image: Path, folder: Path) -> np.ndarray:
-    """What `rtseg image --model` labels."""
+    """The labels of `rtseg image --model`."""
     words = ["image", image, "-o", folder / "views", "--labels", folder / "labels"]
     words += ["--model", model, "--device", "cpu", "--precision", "fp32", "--legend"]
     with pytest.raises(SystemExit) as stopped:

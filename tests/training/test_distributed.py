@@ -1,4 +1,4 @@
-"""Two gloo processes do what one does; a killed one ends the run with one clear line."""
+"""Two gloo processes train like one; a killed one ends the run with one clear line."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_two_processes_count_and_train_as_one(tmp_path: Path) -> None:
     ]
     assert [run.wait(timeout=100) for run in runs] == [0, 0]
     one, both = np.load(alone), np.load(together)
-    # seven pictures over two processes: none is left out, none counts twice
+    # seven pictures over two processes: none is omitted, and none counts twice
     assert np.array_equal(one["matrix"], both["matrix"])
     assert one["matrix"].sum() == 7 * 64 - 3 * sum(range(7))
     for name in one.files:

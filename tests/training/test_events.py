@@ -1,4 +1,4 @@
-"""Who is told what a run does."""
+"""Reporting a run's events."""
 
 from __future__ import annotations
 

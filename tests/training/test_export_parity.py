@@ -1,5 +1,5 @@
-"""What a recipe trains, exported, labels pictures as PyTorch does: every recipe's architecture,
-with weights that know four pictures by heart. (The shipped model: tests/export/test_onnx.py.)"""
+"""Trained and exported recipes label pictures like PyTorch: every recipe's architecture, with
+weights that have memorised four pictures. (The shipped model: tests/export/test_onnx.py.)"""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from training.trainer import fit, measured
 LEAST_AGREEMENT = {"fp32": 0.999, "fp16": 0.995}
 
 LEAST_MEAN_IOU = 0.95
-"""From here on a recipe has learnt its pictures by heart: tests/training/test_overfit.py."""
+"""Recipes that have memorised their pictures by now, see tests/training/test_overfit.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A checkpoint, pictures that it has seen, such as it has not, and what PyTorch says."""
+    """A checkpoint, seen and unseen pictures, and PyTorch's labels."""
 
     recipe: str
     checkpoint: Checkpoint
@@ -42,7 +42,7 @@ class Trained:
 
 
 def views_of(crops: Crops) -> Crops:
-    """The pictures as they are, mirrored, in less light, and in noise."""
+    """The pictures unmodified, mirrored, in less light, and with noise."""
     noise = np.random.default_rng(0).normal(0, 6, crops.shape)
     others = (crops[:, :, ::-1], 0.85 * crops, crops + noise)
     return np.concatenate([crops, *(np.clip(other, 0, 255).astype(np.uint8) for other in others)])
@@ -50,7 +50,7 @@ def views_of(crops: Crops) -> Crops:
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.recipe)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Made once a recipe, for both precisions."""
+    """Made once per recipe, for both precisions."""
     for package in ("onnx", "onnxscript", "torchvision", "segmentation_models_pytorch"):
         pytest.importorskip(package)
     case: Case = request.param
@@ -80,7 +80,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
                 expected = backend.infer(crops)
         finally:
             torch.set_num_threads(before)
-    # weights that learnt little are sure of little, and those of one class agree with anything
+    # undertrained weights are uncertain, and predicting one class only would agree with anything
     mean_iou = mean_of([iou_of(matrix, [i]) for i in range(len(recipe.spec.label_set))])
     assert mean_iou >= LEAST_MEAN_IOU
     assert len(np.unique(expected.argmax(-1))) == len(recipe.spec.label_set)

@@ -1,4 +1,4 @@
-"""What a run can be told besides its data: every choice changes what it should, and only that."""
+"""The settings of a run: every one changes what it should, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHADES = LabelSet(name="shades", names=("dark", "light"), colours=((0, 0, 0), (2
 
 
 class Halves:
-    """Pictures half dark, half light; some of them broken."""
+    """Pictures that are half dark and half light; some of them are broken."""
 
     label_set = SHADES
 
@@ -107,7 +107,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    """What one epoch without any change gives."""
+    """The result of one epoch without any change."""
     return weights(tmp_path_factory.mktemp("plain"), epochs=1)
 
 
@@ -182,7 +182,7 @@ def test_dropout_resumes_bit_for_bit(tmp_path: Path) -> None:
 
 
 class _Counted:
-    """Views that a stop cuts off."""
+    """Views that are interrupted."""
 
     def __init__(self, views: object, stop: int = 14) -> None:
         self.views, self.stop = views, stop

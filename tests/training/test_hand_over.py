@@ -1,4 +1,4 @@
-"""What `fit` writes, `rtseg video --model` runs: by its own view, classes, colours and legend."""
+"""`rtseg video --model` runs what `fit` writes: with its own view, classes, colours and legend."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FRAMES = 3
 
 
 def face_frame(number: int) -> tuple[Image, LabelMap]:
-    """A face that fills half of a wide frame, and moves."""
+    """A moving face that fills half of a wide frame."""
     small, small_labels = draw_face(size=160)
     image = np.full((200, 320, 3), (30, 60, 90), np.uint8)
     labels = np.zeros((200, 320), np.uint8)
@@ -40,14 +40,14 @@ def coarse_face_frame(number: int) -> tuple[Image, LabelMap]:
 
 
 def road_frame(number: int) -> tuple[Image, LabelMap]:
-    """One of the pictures that were learnt."""
+    """One of the training pictures."""
     labels = layouts.tiles(BDD_DRIVABLE, number, rows=1, columns=3, height=180, width=320)
     return layouts.picture_of(labels, BDD_DRIVABLE, number), labels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A recipe, made small, and frames whose labels are known."""
+    """A small variant of a recipe, and frames whose labels are known."""
 
     recipe: str
     view: str
@@ -120,6 +120,6 @@ def test_a_freshly_trained_model_segments_a_video(
     pictures = sorted((tmp_path / "out").iterdir())
     assert len(pictures) == FRAMES
     drawn = read_image(pictures[0]).reshape(-1, 3).astype(int)
-    for label_id in label_set.foreground:  # the legend names every class, seen or not
+    for label_id in label_set.foreground:  # the legend lists every class, present or not
         far = np.abs(drawn - label_set.colours[label_id]).max(1).min()
         assert far <= 8, label_set.names[label_id]

@@ -1,4 +1,4 @@
-"""Optimizers by name, frozen encoders, and ImageNet weights that cannot be fetched."""
+"""Optimizers by name, frozen encoders, and ImageNet weights that cannot be downloaded."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every published recipe learns four pictures by heart: data, labels, loss and net fit together.
+"""Every published recipe memorises four pictures: data, labels, loss and network match.
 
-Reduced in size and steps, never in kind: the recipe's own net, optimizer, schedule and loss.
+The size and number of steps are reduced; network, optimizer, schedule and loss are the recipe's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from training.trainer import fit, measured
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A recipe, the size it is tried at, and what is changed of it."""
+    """A recipe, its size in the test, and its changed settings."""
 
     recipe: str
     height: int
@@ -40,7 +40,7 @@ CASES = (
         height=64,
         width=64,
         options=("width=12",),
-        # a Tversky loss alone finds its last classes late
+        # with a Tversky loss alone, the last classes appear late
         changes=("epochs=200", "learning_rate=5e-3"),
     ),
     Case(recipe="celebamask-deeplab", height=128, width=160, changes=("epochs=120",)),
@@ -83,7 +83,7 @@ def test_four_pictures_are_memorised(case: Case, layout_data: Path, tmp_path: Pa
     if "resnet" in case.recipe or "deeplab" in case.recipe:
         pytest.importorskip("torchvision")
     if case.recipe.startswith("bdd"):
-        pytest.importorskip("segmentation_models_pytorch")  # its loss
+        pytest.importorskip("segmentation_models_pytorch")  # needed for its loss
     LAYOUTS[case.recipe.partition("-")[0]](layout_data)
     recipe = recipe_of(case.recipe).with_options(case.options)
     size = (f"input_height={case.height}", f"input_width={case.width}")

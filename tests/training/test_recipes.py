@@ -1,4 +1,4 @@
-"""What recipes promise: published settings, their architecture's stride, no mixed pictures."""
+"""The promises of recipes: published settings, their network's stride, no shared pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learning rate from step to step, and after an interruption."""
+"""The learning rate at each step, and after an interruption."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def optimizer(kind: type = torch.optim.SGD) -> torch.optim.Optimizer:
 
 
 def groups(settings: FitSettings, *, done: int = 0, steps: int = TOTAL) -> list[dict]:
-    """The optimizer's group before each step."""
+    """The optimizer's parameter group before each step."""
     moved = optimizer()
     scheduler = make_scheduler(moved, settings, total=TOTAL, per_epoch=PER_EPOCH, done=done)
     recorded = []

@@ -1,4 +1,4 @@
-"""A tiny net on tiny views: it learns, it resumes bit for bit, and what it writes loads."""
+"""A tiny network on tiny views: it learns, resumes bit for bit, and its checkpoint loads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHADES = LabelSet(name="shades", names=("dark", "light"), colours=((0, 0, 0), (2
 
 
 class Halves:
-    """One half dark, the other light, at a random border."""
+    """One half dark, the other light, with a random border."""
 
     label_set = SHADES
     names = ("a", "b")
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(tmp_pat
 
 
 class StoppingViews(HalfViews):
-    """Fails after some views, as a pulled plug does."""
+    """Fails after some views, as in a power cut."""
 
     def __getitem__(self, index: int) -> tuple[Image, LabelMap]:
         if index >= 4 * 13:
@@ -150,7 +150,7 @@ def test_a_run_is_not_overwritten_and_not_resumed_with_other_settings(tmp_path: 
 
 
 def as_0_1_wrote_it(path: Path, **settings: object) -> None:
-    """Make a saved state what the version before wrote."""
+    """Make a saved state like those of the previous version."""
     saved = torch.load(path, weights_only=True)
     average = saved["average"]
     assert average.pop("n_averaged") == saved["step"]

@@ -1,4 +1,4 @@
-"""A drawn head whose labels are known, on a textured ground."""
+"""A drawn head with known labels on a textured background."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PARTS = (  # id, centre and half axes as fractions of the head's height
 
 
 def draw_head(labels, x, y, height):
-    """Paint one head into a label map, its middle at (x, y)."""
+    """Paint a head into a label map, centred at (x, y)."""
     for label_id, (dx, dy), (a, b) in PARTS:
         box = ((x + dx * height, y + dy * height), (2 * a * height, 2 * b * height), 0)
         cv2.ellipse(labels, box, label_id, -1)
 
 
 def texture(width, height):
-    """A ground with detail at every scale, so that a wrong or untouched pixel shows."""
+    """A background with detail at every scale, so that any wrong or unchanged pixel is visible."""
     rng = np.random.default_rng(5)
     image = np.zeros((height, width, 3), np.float32)
     for pitch in (1, 4, 16, 64):
@@ -42,7 +42,7 @@ def texture(width, height):
 
 
 def scene(width=640, height=360, heads=((0.5, 0.5, 0.6),), *, with_faces=True, label_set=HELEN):
-    """A frame and its segmentation; a head is (x, y, height) in fractions of the frame's."""
+    """A frame and its segmentation; a head is (x, y, height) in fractions of the frame's height."""
     labels = np.zeros((height, width), np.uint8)
     faces = []
     for x, y, size in heads:
@@ -60,12 +60,12 @@ def scene(width=640, height=360, heads=((0.5, 0.5, 0.6),), *, with_faces=True, l
 
 
 def inside(segmentation, label_id, *, by=4):
-    """Pixels of a class that lie at least so many pixels from its edge."""
+    """Pixels of a class that are at least this many pixels from its edge."""
     kernel = np.ones((2 * by + 1, 2 * by + 1), np.uint8)
     return cv2.erode((segmentation.labels == label_id).astype(np.uint8), kernel) > 0
 
 
 def around(segmentation, *, by):
-    """Pixels within so many of anything labelled."""
+    """Pixels within this distance of anything labelled."""
     kernel = np.ones((2 * by + 1, 2 * by + 1), np.uint8)
     return cv2.dilate((segmentation.labels > 0).astype(np.uint8), kernel) > 0

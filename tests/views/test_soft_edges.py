@@ -22,7 +22,7 @@ def drawn(image, result, *, alpha=True, **view):
 def test_a_cutout_has_the_soft_mask_as_its_transparency():
     image, result = portrait()
     made = drawn(image, result, view="cutout", classes=("hair", "face"))
-    # but for faint doubts, of which nothing must be left in a picture that was cut out
+    # except for faint values, which must leave nothing in a cut-out picture
     alpha = ((result.alpha("hair", "face") - 0.05) / 0.9).clip(0, 1)
     assert np.abs(made[..., 3] / 255 - alpha).max() < 0.01
     inverse = drawn(image, result, view="cutout", classes=("hair", "face"), invert=True)

@@ -1,4 +1,4 @@
-"""The legend and the HUD: inside the picture, readable, out of the face's way."""
+"""The legend and the HUD: inside the picture, readable, clear of the face."""
 
 from __future__ import annotations
 

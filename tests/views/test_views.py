@@ -1,4 +1,4 @@
-"""Every view: the right colours in the right places, and nothing else touched."""
+"""Every view: the right colours in the right places, and nothing else changed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rtseg.views import check_view, render, rendered_size
 from tests.views.drawn import around, inside, scene
 
 VIEWS = get_args(ViewName)
-SEEN = (1, 2, 3, 4, 5, 6, 10)  # the classes with an inside at the size that is drawn here
+SEEN = (1, 2, 3, 4, 5, 6, 10)  # the classes that have an inside at this size
 
 
 def detail(image, where):
-    """Mean step from pixel to pixel, in grey levels."""
+    """Mean difference between neighbouring pixels, in grey levels."""
     grey = cv2.cvtColor(image[..., :3], cv2.COLOR_RGB2GRAY).astype(np.float32)
     step = np.abs(np.diff(grey, axis=1, append=0)) + np.abs(np.diff(grey, axis=0, append=0))
     return float(step[where].mean())
@@ -192,11 +192,11 @@ def test_privacy_destroys_the_detail_of_faces_and_touches_nothing_far_from_them(
 
 @pytest.mark.parametrize("view", ["blur", "pixelate"])
 def test_privacy_makes_faces_with_equal_averages_indistinguishable(view):
-    """What is drawn over the face depends on its coarse averages, not on its features."""
+    """What is drawn over a face depends on its coarse averages, not on its features."""
     frame, segmentation = scene(960, 540, ((0.5, 0.5, 0.6),))
     other = frame.image.copy()
     face = segmentation.labels > 0
-    # A different fine pattern in the face: every second pixel brighter, its neighbour darker.
+    # Another fine pattern in the face: every second pixel brighter, its neighbour darker.
     pattern = np.where((np.indices(face.shape).sum(0) // 3) % 2, 40, -40)[..., None]
     other[face] = (other.astype(int) + pattern).clip(0, 255).astype(np.uint8)[face]
     settings = ViewSettings(view=view)
@@ -208,7 +208,7 @@ def test_privacy_makes_faces_with_equal_averages_indistinguishable(view):
 
 @pytest.mark.parametrize("view", ["blur", "pixelate"])
 def test_privacy_leaves_no_rim(view):
-    """The first pixels outside the mask are hidden too: a mask is never exact."""
+    """The first pixels outside the mask are hidden too, because a mask is never exact."""
     frame, segmentation = scene(1280, 720, ((0.5, 0.5, 0.5),))
     picture = render(frame, segmentation, ViewSettings(view=view))
     rim = around(segmentation, by=3) & (segmentation.labels == 0)
@@ -247,7 +247,7 @@ def test_privacy_strength_depends_on_the_face_not_on_the_chosen_classes(view):
 
 
 def test_pixels_outside_the_faces_boxes_are_painted():
-    """Two faces are drawn box by box, but the labels have the last word."""
+    """Two faces are drawn box by box, but the labels decide."""
     frame, segmentation = scene(heads=((0.25, 0.5, 0.5), (0.75, 0.5, 0.5)))
     faces = tuple(
         Face(
@@ -317,7 +317,7 @@ def test_undrawable_settings_are_refused_before_the_run():
 
 
 def test_neighbouring_colours_differ_from_each_other_and_from_skin():
-    """Distances in CIELAB; 10 is a clear difference, 25 between touching parts is unmistakable."""
+    """Distances in CIELAB: 10 is a clear difference; 25 between touching parts is unmistakable."""
     table = np.array([HELEN.colours], np.float32) / 255
     lab = cv2.cvtColor(table, cv2.COLOR_RGB2LAB)[0]
     for a in HELEN.foreground:
@@ -346,6 +346,6 @@ def test_privacy_hides_the_area_of_a_recently_lost_face(view, heads):
     hidden = render(frame, held, ViewSettings(view=view))
     assert detail(shown, where) > 50
     assert detail(hidden, where) < 12
-    # whatever classes are asked for: nobody knows what lies there now
+    # whatever the chosen classes, since nobody knows what is there now
     only_eyes = render(frame, held, ViewSettings(view=view, classes=("eyes",)))
     assert detail(only_eyes, where) < 12

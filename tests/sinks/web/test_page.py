@@ -1,4 +1,4 @@
-"""The page's paths, without a browser: pictures, figures, what is asked of it, its end."""
+"""The page's paths, without a browser: pictures, figures, requests, its end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_snapshot_equals_the_drawn_picture() -> None:
 
 
 def test_mjpeg_plays() -> None:
-    """As PyAV, and so FFmpeg, VLC and the like read it."""
+    """Read as PyAV, and so FFmpeg, VLC and the like, read it."""
     with serving_page() as page:
         with av.open(
             f"http://127.0.0.1:{page.port}/stream.mjpg", format="mpjpeg", timeout=10

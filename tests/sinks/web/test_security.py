@@ -1,4 +1,4 @@
-"""Who is refused, and that refusing costs nothing: tokens, other sites, paths, floods."""
+"""Refused requests, and their cost: tokens, other sites, paths, floods."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_another_site_in_the_same_browser_is_refused() -> None:
 
 
 def test_a_form_on_another_site_cannot_send_requests() -> None:
-    """What browsers send without asking first is never JSON."""
+    """What browsers send to other sites without permission is never JSON."""
     with serving_page() as page:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
             status, _, _ = page.ask(
@@ -312,7 +312,7 @@ def test_the_token_is_in_no_message() -> None:
 
 
 def _raw(page: Page, head: str, *, body: bytes = b"", flood: int = 0, chunked: bool = False) -> int:
-    """The status that a request gets that no client would send; 400 where it was hung up on."""
+    """The status for a request that no client would send; 400 if the connection was closed."""
     with socket.create_connection(("127.0.0.1", page.port), timeout=10) as connection:
         connection.sendall(head.encode("latin-1") + body)
         sent, block = 0, b"x" * 65536
@@ -324,7 +324,7 @@ def _raw(page: Page, head: str, *, body: bytes = b"", flood: int = 0, chunked: b
                 connection.sendall(block)
                 sent += len(block)
         except OSError:
-            pass  # refused before it was all there
+            pass  # refused before it was sent completely
         assert sent < max(flood, 1) or not flood, "all of it was taken"
         answer = b""
         try:
@@ -336,7 +336,7 @@ def _raw(page: Page, head: str, *, body: bytes = b"", flood: int = 0, chunked: b
 
 
 def _is_closed(connection: socket.socket) -> bool:
-    """Whether the other side ends it within some seconds; an answer may come before."""
+    """Whether the other side closes it within some seconds; an answer may arrive before."""
     end = time.monotonic() + 6
     try:
         while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""WebRTC without a browser: one encoder for all, who joins late, who stays silent."""
+"""WebRTC without a browser: one encoder for all viewers, late viewers, silent ones."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_pictures_arrive_as_drawn_from_one_encoder(
 
 
 def test_a_late_viewer_sees_a_picture_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not only once the next group begins, which here never comes by itself."""
+    """Not only when the next group begins, which never happens by itself here."""
     monkeypatch.setattr(live_encoder, "LONGEST_GROUP_SECONDS", 1000.0)
 
     async def watch(page: Page) -> float:
@@ -102,7 +102,7 @@ def test_a_peer_that_falls_silent_is_removed(monkeypatch: pytest.MonkeyPatch) ->
 
         def gone(got: list[np.ndarray], _answer: object) -> bool:
             if len(got) >= 5 and not slept:
-                # As a browser whose machine sleeps: its loop stands still.
+                # As in a browser whose machine sleeps: its event loop stands still.
                 slept.append(1)
                 page.wait(lambda: not page.stats()["viewers"])
             return bool(slept)
@@ -114,7 +114,7 @@ def test_a_peer_that_falls_silent_is_removed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_picture_of_another_size_is_sent_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As of a telephone that is turned: the encoder begins anew, the viewer stays."""
+    """As when a phone is rotated: the encoder restarts, and the viewer stays."""
     made = encoder_count(monkeypatch)
     shapes: set[tuple[int, ...]] = set()
 

@@ -1,4 +1,4 @@
-"""A finder's views: what is said of them is what they show."""
+"""A finder's training views: their targets match their pictures."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ GREEN, BACK = (20, 220, 40), (90, 60, 130)
 
 
 def painted_bust(*, tilt=0.0):
-    """A green oval for a face on another colour, its eyes beside each other."""
+    """A green oval on another colour as a face, with its eyes side by side."""
     image = np.full((160, 128, 3), BACK, np.uint8)
     mask = np.zeros((160, 128), np.uint8)
     cv2.ellipse(mask, (64, 80), (30, 42), tilt, 0, 360, 1, -1)
@@ -66,20 +66,20 @@ def test_the_boxes_of_a_view_contain_the_green_faces(index):
             continue
         left, top, right, bottom = (round(edge) for edge in face.box)
         inside = green[top:bottom, left:right]
-        assert inside.mean() > 0.5  # an oval fills .79 of its box, a turned one less
+        assert inside.mean() > 0.5  # an oval fills .79 of its box, a rotated one less
         assert np.ptp(np.nonzero(inside)[0]) == pytest.approx(bottom - top, abs=4)
         assert np.ptp(np.nonzero(inside)[1]) == pytest.approx(right - left, abs=4)
     for face in (*faces, *uncertain):
         left, top, right, bottom = (round(edge) for edge in face.box)
         green[max(0, top - 3) : bottom + 3, max(0, left - 3) : right + 3] = 0
-    assert green.sum() < 60  # nothing green is left out, but for what is nearly hidden
+    assert green.sum() < 60  # no green is missed, except what is nearly hidden
 
 
 @pytest.mark.parametrize("index", range(4))
 def test_a_mask_hides_the_lower_part_of_a_face_that_still_counts(index):
     bare, faces, _ = scenes(smallest=0.3, largest=0.5).scene(index)
     masked, same, _ = scenes(smallest=0.3, largest=0.5, masked=1.0).scene(index)
-    # what is drawn takes chance too, so that only the first face of a view is where it was
+    # drawing also uses random numbers, so only a view's first face stays where it was
     assert [face.box for face in faces[:1]] == [face.box for face in same[:1]]
     whole = [face for face in same if face.visible > 0.97 and abs(face.roll_degrees) < 20]
     for face in whole:

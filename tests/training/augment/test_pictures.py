@@ -1,4 +1,4 @@
-"""Views of whole pictures: fitting, augmenting, ordering."""
+"""Views of whole pictures: fitting, augmentation, order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.data.base import Sample
 
 @dataclass(frozen=True)
 class Drawn:
-    """Pictures whose grey says which one it is."""
+    """Pictures identified by their grey level."""
 
     label_maps: tuple[np.ndarray, ...]
     label_set: LabelSet = field(default=HELEN)
@@ -51,7 +51,7 @@ def test_an_epoch_shows_every_picture_once_and_the_next_in_another_order() -> No
     assert sorted(first) == sorted(second) == list(range(9))
     assert first != second
     again = PictureViews(Drawn((halves(0, 1),) * 9), height=32, width=32, fit="stretch", seed=4)
-    assert shown(again, range(9, 18)) == second  # without having seen the first epoch
+    assert shown(again, range(9, 18)) == second  # without drawing the first epoch
 
 
 @pytest.mark.parametrize("augmentation", ["none", "flip", "full"])

@@ -1,4 +1,4 @@
-"""The views that a face-part model learns from."""
+"""The training views of a face-part model."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_pictures_may_be_shown_unmodified():
     for index in range(12):
         view, target = views[index]
         same = [(target == whole).mean() for whole in (labels, mirrored)]
-        assert max(same) > 0.96  # moved by a pixel at most
+        assert max(same) > 0.96  # shifted by at most a pixel
         assert (target[2:-2, 2:-2] != 255).all()
         kinds.add(int(np.argmax(same)))
         whole = image if same[0] > same[1] else image[:, ::-1]
@@ -136,7 +136,7 @@ def test_views_contain_known_ids_in_the_right_colours(shares: dict[str, float]):
         assert set(np.unique(labels)) <= {*range(11), 255}
         faces += int((labels == 1).any())
         if (labels == 6).sum() > 400 and shares["composites"] == 0:
-            # the nose is yellow wherever the labels say nose
+            # the nose is yellow wherever the labels have a nose
             colour = np.median(image[labels == 6], axis=0)
             np.testing.assert_allclose(colour, HELEN.colours[6], atol=3)
     assert faces >= 25
@@ -162,7 +162,7 @@ def test_a_mirrored_picture_is_centred_on_the_same_head():
             label_offset=0,
         )
         places.append(np.nonzero(target == 6)[1].mean() - 128)
-    # at most 13% of the view away from its middle, and 8 degrees of roll
+    # at most 13% of the view from its centre, and 8 degrees of roll
     assert max(np.abs(places)) < 0.13 * 256 + 8
 
 

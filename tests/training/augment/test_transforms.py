@@ -1,4 +1,4 @@
-"""Joint transforms keep image and labels together."""
+"""Joint transforms keep image and labels aligned."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_flip_swaps_left_and_right_and_keeps_255():
     np.testing.assert_array_equal(flipped_image, image[:, ::-1])
     for left, right in ((2, 3), (4, 5)):
         assert np.nonzero(flipped == left)[1].mean() < np.nonzero(flipped == right)[1].mean()
-        # the drawn left eye lies lower than the right one: after the flip the right one does
+        # the drawn left eye is lower than the right one: after the flip the right one is
         before = np.nonzero(labels == left)[0].mean() - np.nonzero(labels == right)[0].mean()
         after = np.nonzero(flipped == left)[0].mean() - np.nonzero(flipped == right)[0].mean()
         assert before == pytest.approx(-after)
@@ -37,7 +37,7 @@ def test_a_flip_swaps_left_and_right_and_keeps_255():
 
 
 def test_labels_sampled_at_left_edges_are_shifted_when_mirrored():
-    # labels that lie one pixel to the right of what they label
+    # labels that are one pixel to the right of what they label
     image = np.zeros((4, 10, 3), np.uint8)
     image[:, 4:7] = 255
     labels = np.zeros((4, 10), np.uint8)
@@ -89,7 +89,7 @@ def test_displaced_labels_are_corrected_when_warped(scale: float, degrees: float
         gaps = [marked[axis].mean() - bright[axis].mean() for axis in (0, 1)]
         if expected is not None:
             assert gaps == pytest.approx([expected, expected], abs=0.35)
-        else:  # left alone, they move with the picture
+        else:  # unchanged, they move with the picture
             assert max(abs(gap - 6) for gap in gaps) > 1
 
 

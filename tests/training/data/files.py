@@ -1,4 +1,4 @@
-"""Writes small data sets in the exact layouts of the published ones."""
+"""Write small data sets in the exact layouts of the published ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = npt.NDArray[np.uint8]
 
 
 def write(path: Path, pixels: Array) -> Path:
-    """A picture file; RGB in, whatever the suffix says out."""
+    """Write a picture file from RGB, in the suffix's format."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = pixels[:, :, ::-1] if pixels.ndim == 3 else pixels
     quality = [cv2.IMWRITE_JPEG_QUALITY, 98] if path.suffix == ".jpg" else []
@@ -41,7 +41,7 @@ def flat(height: int, width: int, colour: tuple[int, int, int]) -> Array:
 
 
 def picture(seed: int, height: int = 32, width: int = 32) -> Array:
-    """A smooth picture that no other seed gives."""
+    """A smooth picture, different for each seed."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
     smooth: Array = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     return smooth

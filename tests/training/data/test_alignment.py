@@ -1,4 +1,4 @@
-"""Masks lie where the picture is."""
+"""Labels coincide with the picture's edges."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def test_every_data_sets_labels_coincide_with_edges(name: str) -> None:
     dataset: Dataset = OPENED[name](Path(os.environ["RTSEG_DATA"]))
     samples = [dataset[index] for index in range(min(len(dataset), 100))]
     side = np.mean([max(sample.labels.shape) for sample in samples])
-    # a quarter of a pixel at the size that networks see
+    # a quarter of a pixel at networks' input size
     assert np.abs(displacement(samples)).max() < 0.3 * max(1.0, side / 256)

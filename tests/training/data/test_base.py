@@ -24,7 +24,7 @@ def test_helen_yields_named_rgb_pairs(toy_data: Path):
     sample = helen[1]
     _, labels = draw_face(dx=8)
     np.testing.assert_array_equal(sample.labels, labels)
-    # hair has its RGB colour, give or take JPEG
+    # hair has its RGB colour, apart from JPEG artefacts
     np.testing.assert_allclose(sample.image[40, 128], HELEN.colours[10], atol=12)
 
 
@@ -134,7 +134,7 @@ def test_fasseg_is_converted_to_sets_of_helen(toy_data: Path):
     may_be[range(11), range(11)] = True
     for k, ids in enumerate(HELEN_SETS):
         may_be[FIRST_SET + k, list(ids)] = True
-    # nothing that is true is excluded, and what can be told apart is
+    # no true class is excluded, and distinguishable classes are distinguished
     assert may_be[fine, truth].mean() > 0.999
     assert (fine[truth == 4] == 4).all()
     assert (fine[truth == 5] == 5).all()

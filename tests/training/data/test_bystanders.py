@@ -1,4 +1,4 @@
-"""The heads that a data set leaves unlabelled."""
+"""Heads that a data set leaves unlabelled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.data.bystanders import LIST, boxes_of, bystanders, listed_bystande
 
 
 class ByColour:
-    """Sees the palette's colours, as a perfect network sees faces."""
+    """Recognises the palette's colours, as a perfect network recognises faces."""
 
     batch = 2
 
@@ -33,7 +33,7 @@ def test_only_other_heads_with_parts_are_marked():
     image, labels = draw_face()
     small = np.ascontiguousarray(image[::4, ::4])
     face = small[2:52, 12:52]
-    image[5:55, 3:43] = face  # somebody else, unlabelled
+    image[5:55, 3:43] = face  # another, unlabelled person
     image[200:250, 200:250] = HELEN.colours[1]  # a hand: skin without parts
     (mask,) = bystanders(
         ByColour(),  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
     for number, original in ((0, 5), (1, 162_769), (2, 162_770), (404, 9), (2001, 182_637)):
         lines.append(f"{number} {original} {original:06d}.jpg")
     lines.append("2110 182636 182636.jpg")
-    lines.append("29999 12 000012.jpg")  # listed but not there
+    lines.append("29999 12 000012.jpg")  # listed but missing
     (root / "CelebA-HQ-to-CelebA-mapping.txt").write_text("\n".join(lines) + "\n")
     return root
 

@@ -1,4 +1,4 @@
-"""What the ids of each data set become in the shipped model's classes."""
+"""Conversion of each data set's ids to the shipped model's classes."""
 
 from __future__ import annotations
 

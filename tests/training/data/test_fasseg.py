@@ -1,4 +1,4 @@
-"""FASSEG: antialiased and 32-bit labels, leaked photos, sizes that differ, its three versions."""
+"""FASSEG: antialiased and 32-bit labels, leaked photos, different sizes, three versions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_colour_is_its_own_id(root: Path) -> None:
 
 def test_antialiased_borders_take_the_nearest_colour(root: Path) -> None:
     soft = painted([0, 1])
-    soft[:, 15] = (255, 100, 0)  # nearer to the background's red than to the skin's yellow
+    soft[:, 15] = (255, 100, 0)  # closer to the background's red than to the skin's yellow
     soft[:, 16] = (255, 160, 0)
     write(root / "fasseg/V2/Train_Labels/1.bmp", soft)
     labels = Fasseg(root=root, version="v2", split="train")[0].labels

@@ -1,4 +1,4 @@
-"""Helen* as nineteen classes are measured on it: bystanders do not count, glasses are right."""
+"""Helen* evaluated with nineteen classes: bystanders are ignored, glasses count as correct."""
 
 from __future__ import annotations
 

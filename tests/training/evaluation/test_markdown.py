@@ -1,4 +1,4 @@
-"""Tables."""
+"""Formatting of tables."""
 
 from __future__ import annotations
 

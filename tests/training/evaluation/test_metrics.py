@@ -1,4 +1,4 @@
-"""Hand-computed confusion matrices and figures."""
+"""Confusion matrices and metrics, compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_pixels_are_counted_by_truth_and_prediction_without_255():
 
 def test_f1_iou_and_accuracy_equal_values_computed_by_hand():
     matrix = confusion_matrix(TRUTH, PREDICTED, classes=4)
-    # class 1: 2 right of 3 true and 4 predicted
+    # class 1: 2 correct of 3 true and 4 predicted
     assert f1_of(matrix, [1]) == pytest.approx(2 * 2 / (3 + 4))
     assert iou_of(matrix, [1]) == pytest.approx(2 / 5)
     assert pixel_accuracy(matrix) == pytest.approx(4 / 7)
@@ -37,7 +37,7 @@ def test_f1_iou_and_accuracy_equal_values_computed_by_hand():
 
 def test_combined_classes_are_pooled_before_counting():
     matrix = confusion_matrix(TRUTH, PREDICTED, classes=4)
-    # 1 and 2 as one class: 4 right of 5 true and 5 predicted; 2 taken for 1 is right
+    # 1 and 2 as one class: 4 correct of 5 true and 5 predicted; 2 predicted as 1 is correct
     assert f1_of(matrix, [1, 2]) == pytest.approx(2 * 4 / (5 + 5))
     assert iou_of(matrix, [1, 2]) == pytest.approx(4 / 6)
 
@@ -65,7 +65,7 @@ def test_bad_input_is_rejected():
 
 def test_the_table_contains_the_classes_and_groups_that_occur():
     matrix = np.zeros((11, 11), np.int64)
-    matrix[2, 3] = 5  # a left brow taken for a right one: wrong alone, right as brows
+    matrix[2, 3] = 5  # a left brow predicted as a right one: wrong alone, correct as brows
     table = f1_table(matrix, HELEN)
     assert table["left-brow"] == 0.0
     assert table["brows"] == 1.0

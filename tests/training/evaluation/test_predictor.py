@@ -1,4 +1,4 @@
-"""Pictures of any size through a network and back."""
+"""Pictures of any size through a network and back to their size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIGHT = LabelSet(name="light", names=("dark", "light"), colours=((0, 0, 0), (255
 
 
 class Threshold(nn.Module):
-    """Bright is class 1; logits at stride 4."""
+    """Predicts class 1 for bright pixels; logits at stride 4."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a run leaves to look at."""
+"""The report of a finished run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ABC = LabelSet(
     colours=((0, 0, 0), (255, 0, 0), (0, 0, 255)),
     groups={"bc": (1, 2)},
 )
-# truth a: 8 right, 2 as b; truth b: 1 as a, 3 right; c is in neither
+# truth a: 8 correct, 2 as b; truth b: 1 as a, 3 correct; c is in neither
 MATRIX = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]], np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Scores become probabilities: what is fitted, and what is said of it."""
+"""Calibrating scores to probabilities, and reporting the result."""
 
 import math
 
@@ -23,7 +23,7 @@ SCALE, SHIFT = 2.5, -0.7
 
 
 def drawn(count=20_000, seed=0):
-    """Scores whose logits must be scaled and shifted so to be what happens."""
+    """Make scores whose logits need a given scale and shift to become probabilities."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 1.2, count)
     scores = 1 / (1 + np.exp(-logits))
@@ -79,7 +79,7 @@ def test_a_bin_has_count_mean_score_and_share_of_faces():
     rows = reliability(np.array([0.05, 0.62, 0.68, 1.0]), np.array([False, True, False, True]))
     assert rows[0] == (1, pytest.approx(0.05), 0)
     assert rows[6] == (2, pytest.approx(0.65), 0.5)
-    assert rows[9] == (1, 1.0, 1.0)  # the last one holds a score of one
+    assert rows[9] == (1, 1.0, 1.0)  # the last one contains a score of one
     assert rows[3][0] == 0
 
 

@@ -1,4 +1,4 @@
-"""The loss of a finder, by a network that is no more than its own map."""
+"""The loss of a finder, minimised by a network that consists of its own map."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Losses against hand-computed cases."""
+"""Losses compared with values computed by hand."""
 
 from __future__ import annotations
 

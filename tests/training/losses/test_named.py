@@ -1,4 +1,4 @@
-"""Every loss against a case computed by hand, and what all of them have in common."""
+"""Every loss compared with a value computed by hand, and their common behaviour."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def tversky(i: int) -> float:
 
 BY_HAND = {
     "cross-entropy": -(math.log(0.8) + math.log(0.4)) / 2,
-    # shares 1/4 and 3/4 give the weights 2 and 2/3; PyTorch's mean is over the weights
+    # shares of 1/4 and 3/4 give the weights 2 and 2/3; PyTorch's mean is over the weights
     "weighted-cross-entropy": -(2 * math.log(0.8) + 2 / 3 * math.log(0.4)) / (2 + 2 / 3),
     "image-weighted-cross-entropy": -(math.log(0.8) + math.log(0.4)) / 2,
     "focal": -(0.2**2 * math.log(0.8) + 0.6**2 * math.log(0.4)) / 2,
@@ -75,7 +75,7 @@ BY_HAND = {
 }
 
 
-# the finder's learns places and sizes, not classes: test_face_centres.py
+# the finder's loss is for positions and sizes, not classes: test_face_centres.py
 CLASS_LOSSES = tuple(name for name in LOSSES if name != "face-centres")
 
 
@@ -139,7 +139,7 @@ def test_a_batch_without_targets_has_a_finite_loss(name: str) -> None:
 
 
 def test_image_weights_make_classes_equal_within_each_picture() -> None:
-    # a picture with 3 pixels of class 0 and 1 of class 1: they weigh 4/6 and 4/2
+    # a picture with 3 pixels of class 0 and 1 of class 1: they have weights 4/6 and 4/2
     logits = torch.zeros(1, 2, 1, 4)
     logits[0, 0] = torch.tensor([1.0, 1.0, 1.0, 1.0])
     targets = torch.tensor([[[0, 0, 0, 1]]])

@@ -1,4 +1,4 @@
-"""Studies: each trial once, with the settings it has, and a table of all."""
+"""Studies: each trial runs once with its settings, and a table has all results."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_folder_with_another_run_is_refused(toy_data: Path, tmp_path: Path) ->
     with pytest.raises(SettingError, match="holds a run with settings"):
         run_study(other, data=toy_data, out=tmp_path)
     threads = dataclasses.replace(TWO, trials=(trial("first", "workers=1"),))
-    run_study(threads, data=toy_data, out=tmp_path)  # learns the same
+    run_study(threads, data=toy_data, out=tmp_path)  # trains the same again
 
 
 def test_trials_differ_only_in_what_the_study_compares() -> None:
@@ -226,7 +226,7 @@ def test_every_network_is_timed_and_a_missing_backend_is_nan(
 
     def exported(checkpoint: Checkpoint, path: Path) -> None:
         weights = read_checkpoint(path.with_suffix(".safetensors"))
-        assert checkpoint.digest == weights.digest  # a backend refuses a file of other weights
+        assert checkpoint.digest == weights.digest  # backends refuse a file of other weights
         path.touch()
 
     monkeypatch.setattr(backends, "open_backend", opened)

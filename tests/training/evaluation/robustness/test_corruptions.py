@@ -1,4 +1,4 @@
-"""Each corruption does what its name says, and labels go where the pixels go."""
+"""Each corruption does what its name says, and labels follow the pixels."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def changed(name: str, strength: str = "", *, seed: int = 0) -> Sample:
 
 
 def by_colour(images: Sequence[Image]) -> list[LabelMap]:
-    """A network that knows the drawn faces' colours: right where a picture is clean."""
+    """Recognises the drawn faces' colours: correct for clean pictures."""
     palette = np.array([(30, 60, 90), *HELEN.colours[1:]], np.int32)
     return [
         ((image[:, :, None].astype(np.int32) - palette) ** 2).sum(3).argmin(2).astype(np.uint8)
@@ -72,7 +72,7 @@ def test_every_corruption_changes_the_picture_and_only_some_the_labels(
     assert after.image.dtype == np.uint8
     assert (after.image != before.image).mean() > 0.01
     assert np.array_equal(after.labels, before.labels) == (corruption.name not in MOVES)
-    np.testing.assert_array_equal(before.image, face().image)  # the sample itself stays
+    np.testing.assert_array_equal(before.image, face().image)  # the sample itself is unchanged
     np.testing.assert_array_equal(before.labels, face().labels)
     again = corruption.change(before, np.random.default_rng(1), HELEN)
     np.testing.assert_array_equal(after.image, again.image)
@@ -83,13 +83,13 @@ def test_a_roll_turns_labels_with_the_picture(degrees: str, turn: float) -> None
     rolled = changed("roll", degrees)
     inside = rolled.labels != IGNORED
     assert 0.6 < inside.mean() < 0.95
-    # the picture's colours still are the labels' colours, but for the softened borders
+    # the picture's colours still match the labels, except for softened borders
     agree = by_colour([rolled.image])[0] == rolled.labels
     assert agree[inside].mean() > 0.97
     rows, columns = np.nonzero(rolled.labels == 7)
     straight_rows, straight_columns = np.nonzero(face().labels == 7)
     x, y = straight_columns.mean() - 127.5, straight_rows.mean() - 127.5
-    radians = np.deg2rad(turn)  # anticlockwise as seen: what is below goes right
+    radians = np.deg2rad(turn)  # anticlockwise as displayed: what is below moves right
     assert columns.mean() - 127.5 == pytest.approx(x * np.cos(radians) + y * np.sin(radians), abs=2)
     assert rows.mean() - 127.5 == pytest.approx(y * np.cos(radians) - x * np.sin(radians), abs=2)
 
@@ -111,7 +111,7 @@ def test_a_hand_becomes_background_and_changes_nothing_else() -> None:
         for seed in range(12)
     ]
     areas = [mask.sum() / head.height**2 for mask in covered]
-    assert 0.04 < np.median(areas) < 0.4  # a hand, not a finger, not a blanket
+    assert 0.04 < np.median(areas) < 0.4  # a hand, not a finger or a blanket
 
 
 def test_a_picture_without_a_head_gets_no_hand_and_stays_sharp() -> None:
@@ -154,7 +154,7 @@ def test_strengths_match_the_table() -> None:
     shaken = of("motion blur").change(spot, rng, HELEN).image[:, :, 0] > 0
     assert 8 <= max(shaken.any(0).sum(), shaken.any(1).sum()) <= 11
     colours = changed("JPEG").image.astype(int) - face().image
-    assert 1 < np.abs(colours).mean() < 12  # channels in their places, and visibly worse
+    assert 1 < np.abs(colours).mean() < 12  # channels in the right order, and visibly degraded
     head = head_of(face(), HELEN)
     assert head is not None
     assert head.height > 64
@@ -186,7 +186,7 @@ def test_scores_are_relative_to_the_clean_pictures() -> None:
     assert clean.below == 0
     assert len(others) == len(CORRUPTIONS)
     assert all(s.below == pytest.approx(1 - s.f1) for s in others.values())
-    # by colour, grey faces and dark ones are lost, rolled ones are not
+    # by colour, grey and dark faces are lost, rotated ones are not
     assert others["roll", "+30 degrees"].below < 0.1
     assert others["greyscale", "no colour"].below > 0.2
     assert others["gamma", "2.2"].below > 0.1

@@ -24,7 +24,7 @@ from training.state import fresh_state
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each kind has tests of its own beside this one."""
+    """Each kind has its own tests beside this one."""
     monkeypatch.setattr(corruptions, "CORRUPTIONS", corruptions.CORRUPTIONS[-2:])
     monkeypatch.setattr(composites, "HEAD_HEIGHTS", (0.1, 0.8))
 

@@ -1,4 +1,4 @@
-"""Crops without a face, and what counts on them."""
+"""Crops without a face, and the false labels in them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_shares_count_labelled_pixels_and_printed_masks_separately() -> None:
     pictures: list[Image] = []
 
     def a_tenth(images: Sequence[Image]) -> list[LabelMap]:
-        """A tenth of every crop but every fourth's, which is hair all over."""
+        """Labels a tenth of every crop, and all of every fourth one as hair."""
         label_maps = []
         for image in images:
             labels = np.zeros(image.shape[:2], np.uint8)

@@ -1,4 +1,4 @@
-"""Helen*'s classes counted in FASSEG's, yaw by yaw."""
+"""Helen*'s classes converted to FASSEG's, by yaw."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.evaluation.robustness.profiles import measure_profiles, to_fasseg
 
 
 class Photos:
-    """Two yaws of two photos; the label stands in the first channel."""
+    """Two photos at each of two yaws; the first channel contains the label."""
 
     label_set = FASSEG
     names = ("+90/a", "+90/b", "-60/a", "0/c")
