@@ -57,11 +57,11 @@ class ViewControls:
         for effect in made:
             effect.check(self._segmenter.label_set)
         self._segmenter.soft = self._segmenter.soft or bool(made)
-        self._view.effects = (*self._first_effects, *(_on_a_stream(effect) for effect in made))
+        self._view.effects = (*self._first_effects, *(_on_stream(effect) for effect in made))
         self.effects = chosen
 
 
-def _on_a_stream(effect: Effect) -> Callable[[Frame, Segmentation], Image]:
+def _on_stream(effect: Effect) -> Callable[[Frame, Segmentation], Image]:
     """Wrap an effect so that it starts with the first frame that has soft masks."""
     memory = ColourMemory()
 

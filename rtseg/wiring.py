@@ -127,7 +127,7 @@ def wire(
         source=source,
         segment=segment,
         sink=sink,
-        render=live or _as_it_is,
+        render=live or _unchanged,
         width=width,
         height=height,
         times=times,
@@ -171,5 +171,5 @@ def chained(effects: Sequence[AnyEffect], label_set: LabelSet | None) -> list[Pi
     return made
 
 
-def _as_it_is(frame: Frame, _segmentation: Segmentation) -> Picture:
+def _unchanged(frame: Frame, _segmentation: Segmentation) -> Picture:
     return frame.image

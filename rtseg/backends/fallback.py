@@ -31,9 +31,9 @@ class FallbackBackend(Backend):
         self._lock = threading.Lock()
         self._others = list(others)
         self._closed = False
-        self._become(first)
+        self._switch_to(first)
 
-    def _become(self, backend: Backend) -> None:
+    def _switch_to(self, backend: Backend) -> None:
         self._current = backend
         self.name, self.device, self.precision = backend.name, backend.device, backend.precision
         self.model, self.reason = backend.model, backend.reason
@@ -44,13 +44,13 @@ class FallbackBackend(Backend):
         Each backend tries smaller batches before it reports that its memory is full.
         """
         self.check_crops(crops)
-        return self._on_what_works(lambda backend: backend.infer(crops))
+        return self._call_with_fallback(lambda backend: backend.infer(crops))
 
     def warm_up(self) -> None:
         """Warm up the current backend."""
-        self._on_what_works(lambda backend: backend.warm_up())
+        self._call_with_fallback(lambda backend: backend.warm_up())
 
-    def _on_what_works(self, call: Callable[[Backend], Result]) -> Result:
+    def _call_with_fallback(self, call: Callable[[Backend], Result]) -> Result:
         with self._lock:
             if self._closed:
                 raise BackendError(f"the {self.name} backend is closed; open a new one")
@@ -85,7 +85,7 @@ class FallbackBackend(Backend):
             except RtsegError as error:
                 problems.append(str(error))
                 continue
-            self._become(backend)
+            self._switch_to(backend)
             _log.warning("%s; continuing with %s", failure, self.reason)
             return
         memory_is_full = issubclass(kind, DeviceMemoryError)

@@ -31,13 +31,15 @@ class _Commands(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Treat `rtseg in.mp4` and `rtseg -i in.mp4` as `rtseg video in.mp4`."""
-        first = next((place for place, word in enumerate(args) if not _is_ours(args, place)), None)
+        first = next(
+            (place for place, word in enumerate(args) if not _is_group_option(args, place)), None
+        )
         if first is not None and args[first] not in COMMANDS:
             word = args[first]
             if word in ("-i", "--input", "-o", "--output"):
                 args = [*args[:first], "video", *args[first:]]
             elif not word.startswith("-"):
-                args = [*args[:first], _meant(word), *args[first:]]
+                args = [*args[:first], _guess_command(word), *args[first:]]
         return super().parse_args(context, args)
 
     def list_commands(self, _context: click.Context) -> list[str]:
@@ -56,7 +58,7 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-def _is_ours(args: Sequence[str], place: int) -> bool:
+def _is_group_option(args: Sequence[str], place: int) -> bool:
     """Whether a word is an option of the group itself, or such an option's value."""
     word = args[place]
     if place and args[place - 1] == "--config":
@@ -64,15 +66,15 @@ def _is_ours(args: Sequence[str], place: int) -> bool:
     return word in ("-h", "--help", "--version", "--config") or word.startswith("--config=")
 
 
-def _meant(word: str) -> str:
+def _guess_command(word: str) -> str:
     """Guess the command for an input.
 
     Raises:
         click.UsageError: it is not an input either.
     """
-    from rtseg.cli.habits import meant_command
+    from rtseg.cli.habits import guessed_command
 
-    command = meant_command(word)
+    command = guessed_command(word)
     if command is not None:
         return command
     near = difflib.get_close_matches(word, COMMANDS, n=1)
@@ -137,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             standalone_mode=False,
         )
     except RtsegError as error:
-        _complain(error)
+        _report_error(error)
         code = error.exit_code
     except click.ClickException as error:
         advice = ""
@@ -158,12 +160,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         missing = missing_library(error)
         if missing is None:
             raise
-        _complain(missing)
+        _report_error(missing)
         code = missing.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _complain(error: RtsegError) -> None:
+def _report_error(error: RtsegError) -> None:
     from rtseg.cli.options import with_options_named
 
     click.echo(f"error: {with_options_named(str(error))}", err=True)

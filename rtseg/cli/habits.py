@@ -90,7 +90,7 @@ def is_meant_as_picture(name: str) -> bool:
     return path is not None and not path.exists() and path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def meant_command(first: str) -> str | None:
+def guessed_command(first: str) -> str | None:
     """Guess the command for `rtseg in.mp4`; None if the word is not an input.
 
     Pictures go to `image`, cameras to `camera`, everything else to `video`.

@@ -59,7 +59,7 @@ class LiveOutputs:
 
             threads = half(model.threads) if shares_processor(model) else model.threads
             opened = self._page = open_web_sink(web, settings=page, threads=threads)
-            opened.on_open = self._say_where
+            opened.on_open = self._print_address
             self.makers.append(lambda _info: opened)
         if virtual_camera is not None:
             from rtseg.sinks.virtual_camera import VirtualCameraSink
@@ -72,6 +72,6 @@ class LiveOutputs:
         if self._page is not None:
             self._page.state = controls.page_state
 
-    def _say_where(self, url: str) -> None:
+    def _print_address(self, url: str) -> None:
         if not self._quiet or "token=" in url:
             click.echo(f"live at {url}", err=True)

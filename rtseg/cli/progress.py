@@ -62,7 +62,7 @@ def reporting(*, frame_count: int | None, quiet: bool, title: str) -> Iterator[R
 
             yield report
     else:
-        say = _now_and_then()
+        say = _throttled()
         yield lambda progress: say(lambda: _line(progress, frame_count))
 
 
@@ -73,7 +73,7 @@ def reporting_phases(title: str) -> Iterator[Callable[[float, str], None]]:
         with _bar(title, 1.0, counts=False) as update:
             yield lambda share, phase: update(completed=share, detail=phase[:40])
     else:
-        say = _now_and_then()
+        say = _throttled()
         yield lambda share, phase: say(lambda: f"{title}: {share:.0%}, {phase}")
 
 
@@ -101,7 +101,7 @@ def _bar(title: str, total: float | None, *, counts: bool) -> Iterator[Callable[
         yield functools.partial(bar.update, bar.add_task(title, total=total, detail=""))
 
 
-def _now_and_then() -> Callable[[Callable[[], str]], None]:
+def _throttled() -> Callable[[Callable[[], str]], None]:
     """Prints lines, but at most one every five seconds."""
     last = time.monotonic()
 

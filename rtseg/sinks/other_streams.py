@@ -37,7 +37,7 @@ _PLACES = re.compile(rb"(gps|lat+itude|long?t?itude)\W{0,4}[-+\d(]", re.IGNORECA
 _KEPT_TAGS = frozenset({"language"})
 """Stream tags that are kept even if metadata is dropped."""
 
-_Lane = CopiedStream | AudioTranscoder | SubtitleConverter
+_Writer = CopiedStream | AudioTranscoder | SubtitleConverter
 
 _log = logging.getLogger(__name__)
 
@@ -129,16 +129,16 @@ def _encoded(stream: StreamInfo, *, muxer: str, output: str) -> StreamPlan | Non
     try:
         with (
             av.open(BytesIO(), "w", format=muxer) as trial,
-            closing(_open_lane(trial, plan)) as lane,
+            closing(_open_stream(trial, plan)) as writer,
         ):
             trial.start_encoding()
             made = [
                 encoded
                 for packet in stream.first_packets
-                for encoded in lane.packets(packet, shift_seconds=Fraction(0))
+                for encoded in writer.packets(packet, shift_seconds=Fraction(0))
             ]
-            for encoded in made + lane.flush():
-                encoded.stream = lane.stream
+            for encoded in made + writer.flush():
+                encoded.stream = writer.stream
                 trial.mux(encoded)
     except (av.error.FFmpegError, OSError, ValueError):
         return None
@@ -177,24 +177,28 @@ class OtherStreams:
         self._hidden: set[int] = set()
         self._next_dts: dict[int, int] = {}
         self._refused: dict[int, int] = {}
-        self._lanes: dict[int, _Lane] = {}
+        self._writers: dict[int, _Writer] = {}
         for plan in plans:
-            lane = _open_lane(container, plan)
-            _describe(lane.stream, plan.stream, keep_tags=keep_tags)
-            self._lanes[plan.stream.index] = lane
+            writer = _open_stream(container, plan)
+            _describe(writer.stream, plan.stream, keep_tags=keep_tags)
+            self._writers[plan.stream.index] = writer
 
     def __contains__(self, stream_index: object) -> bool:
-        return stream_index in self._lanes
+        return stream_index in self._writers
 
     def mux(self, packet: Packet, *, shift_seconds: Fraction) -> None:
         """Write a packet with shifted times; the packet itself is not modified."""
-        lane = self._lanes[packet.stream_index]
-        if not self._keep_tags and lane.stream.type == "subtitle" and self._tells_place(packet):
+        writer = self._writers[packet.stream_index]
+        if (
+            not self._keep_tags
+            and writer.stream.type == "subtitle"
+            and self._reveals_location(packet)
+        ):
             return
-        for made in lane.packets(packet.payload, shift_seconds=shift_seconds):
-            self._write(packet.stream_index, lane, made)
+        for made in writer.packets(packet.payload, shift_seconds=shift_seconds):
+            self._write(packet.stream_index, writer, made)
 
-    def _tells_place(self, packet: Packet) -> bool:
+    def _reveals_location(self, packet: Packet) -> bool:
         payload: Any = packet.payload
         if not _PLACES.search(bytes(payload)):
             return False
@@ -205,32 +209,32 @@ class OtherStreams:
 
     def flush(self) -> None:
         """Write whatever the encoders still hold."""
-        for index, lane in self._lanes.items():
-            for made in lane.flush():
-                self._write(index, lane, made)
+        for index, writer in self._writers.items():
+            for made in writer.flush():
+                self._write(index, writer, made)
         for index, count in self._refused.items():
-            kind = self._lanes[index].stream.type
+            kind = self._writers[index].stream.type
             _log.warning("%d damaged packets of %s could not be written", count, kind)
 
     def close(self) -> None:
         """Release the decoders. Nothing may be written afterwards."""
-        for lane in self._lanes.values():
-            lane.close()
+        for writer in self._writers.values():
+            writer.close()
 
-    def _write(self, index: int, lane: _Lane, made: Any) -> None:
+    def _write(self, index: int, writer: _Writer, made: Any) -> None:
         import av
 
-        self._put_in_order(index, lane, made)
-        made.stream = lane.stream
+        self._ensure_increasing_times(index, writer, made)
+        made.stream = writer.stream
         try:
             self._container.mux(made)
         except (av.error.InvalidDataError, av.error.ArgumentError, av.error.PermissionError):
             # The muxer rejects this packet; pictures and later packets can still be written.
             self._refused[index] = self._refused.get(index, 0) + 1
 
-    def _put_in_order(self, index: int, lane: _Lane, made: Any) -> None:
+    def _ensure_increasing_times(self, index: int, writer: _Writer, made: Any) -> None:
         """Ensure increasing decoding times, without which the muxer would abort the file."""
-        tick = lane.stream.time_base or made.time_base
+        tick = writer.stream.time_base or made.time_base
         following = self._next_dts.get(index)
         if made.dts is None:
             seconds = made.pts * made.time_base if made.pts is not None else Fraction(0)
@@ -256,7 +260,7 @@ def _describe(copy: Any, stream: StreamInfo, *, keep_tags: bool) -> None:
     copy.disposition = template.disposition
 
 
-def _open_lane(container: OutputContainer, plan: StreamPlan) -> _Lane:
+def _open_stream(container: OutputContainer, plan: StreamPlan) -> _Writer:
     if plan.treatment == "copy":
         return CopiedStream(container, plan.stream)
     if plan.stream.kind == "audio":

@@ -81,7 +81,7 @@ class PartialFile:
             self._place.check()
             self._lock = locked_output(self.final, overwrite=self._overwrite)
             if self._lock is not None:
-                name_earlier_parts(self.final)
+                log_earlier_parts(self.final)
             self.path = create_part(self.final)
         except OSError as error:
             self._release()
@@ -151,7 +151,7 @@ def locked_output(target: Path, *, overwrite: bool) -> BaseFileLock | None:
     return lock
 
 
-def name_earlier_parts(target: Path) -> None:
+def log_earlier_parts(target: Path) -> None:
     """Log which partial files earlier runs left beside an output; they are kept."""
     parts = earlier_parts(target)
     if parts:

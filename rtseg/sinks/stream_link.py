@@ -58,9 +58,9 @@ class StreamLink:
         if self.over is not None:
             return
         self._flush()
-        self._hear()
+        self._read_reports()
         if self.over is None and self._child.poll() is not None:
-            self._hear()
+            self._read_reports()
             self.over = self.over or Report(
                 state="failed", reason=f"its process exited (exit code {self._child.returncode})"
             )
@@ -122,7 +122,7 @@ class StreamLink:
             else:
                 self._waiting[0] = part[count:]
 
-    def _hear(self) -> None:
+    def _read_reports(self) -> None:
         while True:
             try:
                 data = self._socket.recv(1 << 16)

@@ -174,7 +174,7 @@ def _bound_buffers(parent: _Parent) -> None:
             continue  # not an open socket
 
 
-def _pass_on(parent: _Parent, plan: Plan, output: Any, streams: list[Any]) -> None:
+def _send_packets(parent: _Parent, plan: Plan, output: Any, streams: list[Any]) -> None:
     """Send packets until the end message."""
     import av
 
@@ -204,7 +204,7 @@ def _serve(parent: _Parent) -> Report:
         _bound_buffers(parent)
         parent.tell(Report(state="connected"))
         with output:
-            _pass_on(parent, plan, output, streams)
+            _send_packets(parent, plan, output, streams)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         return _failure(error)
     return Report(state="ended")
@@ -233,7 +233,7 @@ def _failure(error: Exception) -> Report:
     )
 
 
-def _die_with_the_parent() -> None:
+def _exit_with_parent() -> None:
     """On Linux, have this process killed with its parent, even if it is stuck connecting."""
     if not sys.platform.startswith("linux"):
         return
@@ -259,7 +259,7 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    _die_with_the_parent()
+    _exit_with_parent()
     parent = _Parent(_inherited_socket())
     try:
         report = _serve(parent)

@@ -42,7 +42,7 @@ def describe_container(container: OutputContainer, info: SourceInfo, *, keep_tag
         )
 
 
-def say_what_is_dropped(info: SourceInfo, *, output: str) -> None:
+def log_dropped_tags(info: SourceInfo, *, output: str) -> None:
     """Log the tags that are dropped, if any."""
     tags = _content_tags(info)
     if tags:

@@ -31,7 +31,7 @@ from rtseg.sinks.other_streams import OtherStreams, plan_streams
 from rtseg.sinks.partial_file import PartialFile
 from rtseg.sinks.scheduling import ordinary_scheduling
 from rtseg.sinks.standard_output import StandardOutput, check_standard_output
-from rtseg.sinks.tags import describe_container, say_what_is_dropped, tag_colour
+from rtseg.sinks.tags import describe_container, log_dropped_tags, tag_colour
 from rtseg.sinks.yuv import YuvConverter
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class VideoSink(Sink):
             output=self._name,
         )
         if self._drops_tags:
-            say_what_is_dropped(info, output=self._name)
+            log_dropped_tags(info, output=self._name)
         self._start(alpha=False)
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:

@@ -62,7 +62,7 @@ def open_source(
     reconnects = stream is not None and stream.reconnect
     # A live input that sends nothing looks just like a frozen picture.
     silence_seconds = (stream.stale_after if stream and reconnects else 0) or None
-    keep = functools.partial(_kept_open, stream=stream, await_start=await_start)
+    keep = functools.partial(_reconnecting, stream=stream, await_start=await_start)
     if is_camera(name):
         from rtseg.sources.camera import CameraSource
 
@@ -118,7 +118,7 @@ def open_source(
     return keep(lambda closed: opened.pop() if opened else open_video(closed))
 
 
-def _kept_open(
+def _reconnecting(
     connect: Callable[[threading.Event], Source],
     *,
     stream: StreamSettings | None,

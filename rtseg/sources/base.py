@@ -38,7 +38,7 @@ class Source(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__iter__" in vars(cls):
-            cls.__iter__ = _going_on(cls.__iter__)  # type: ignore[method-assign]
+            cls.__iter__ = _continuing(cls.__iter__)  # type: ignore[method-assign]
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame | Packet]: ...
@@ -68,7 +68,7 @@ class Source(ABC):
 _Iter = Callable[[Any], Iterator[Frame | Packet]]
 
 
-def _going_on(deliver: _Iter) -> _Iter:
+def _continuing(deliver: _Iter) -> _Iter:
     """Make a source's `__iter__` continue where `next` left off."""
 
     @functools.wraps(deliver)

@@ -102,9 +102,9 @@ class ImagesSource(Source):
                 discontinuity=shape != previous,
             )
             previous = shape
-        self._complain()
+        self._raise_if_skipped()
 
-    def _complain(self) -> None:
+    def _raise_if_skipped(self) -> None:
         """Raise at the end if pictures were skipped, so that the exit code says so."""
         listing: Listing | None = self._listing
         if listing is not None and listing.left_out:

@@ -85,7 +85,7 @@ class ReconnectingSource(Source):
             except SourceError as error:
                 reason = str(error)
             self._source.close()
-            if not self._come_back(reason):
+            if not self._reopen(reason):
                 return
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class ReconnectingSource(Source):
                         )
                 yield from self._splice.place(item)
 
-    def _come_back(self, reason: str) -> bool:
+    def _reopen(self, reason: str) -> bool:
         """Reopen the source; return False if it was closed meanwhile.
 
         Raises:

@@ -235,7 +235,7 @@ def _paint_levels(
         left, top = (math.floor(v) - 4 for v in everything.min(axis=0))
         right, bottom = (math.ceil(v) + 4 for v in everything.max(axis=0))
         image = _canvas(scale, (left, top, right, bottom), glow)
-        _hang(image, portrait, cover, scale, left, top)
+        _blend_portrait(image, portrait, cover, scale, left, top)
         opaque = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), np.uint8)
         paintings[scale] = _Painting(opaque, scale, (left, top))
     return paintings
@@ -261,7 +261,7 @@ def _canvas(
     return np.asarray(cv2.convertScaleAbs(cv2.max(image, 0.0)), np.uint8)
 
 
-def _hang(
+def _blend_portrait(
     image: Image,
     portrait: npt.NDArray[np.float32],
     cover: npt.NDArray[np.float32],

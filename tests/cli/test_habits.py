@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rtseg.cli.habits import is_meant_as_output, meant_command
+from rtseg.cli.habits import guessed_command, is_meant_as_output
 from rtseg.cli.values import Device, Seconds, resolved_place
 from tests.cli.conftest import FRAME_COUNT, Run
 
@@ -181,14 +181,14 @@ def test_outputs_may_be_in_the_home_folder_or_a_file_url(
 def test_the_command_is_guessed_from_the_input(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     (tmp_path / "clip").touch()
-    assert meant_command("0") == "camera"
-    assert meant_command("rtsp://host/x") == "camera"
-    assert meant_command("https://host/x.mp4") == "video"
-    assert meant_command("a.png") == "image"
-    assert meant_command("clip") == "video"
-    assert meant_command("missing.mp4") == "video"
-    assert meant_command("shots/*.png") == "video"
-    assert meant_command("missing") is None
+    assert guessed_command("0") == "camera"
+    assert guessed_command("rtsp://host/x") == "camera"
+    assert guessed_command("https://host/x.mp4") == "video"
+    assert guessed_command("a.png") == "image"
+    assert guessed_command("clip") == "video"
+    assert guessed_command("missing.mp4") == "video"
+    assert guessed_command("shots/*.png") == "video"
+    assert guessed_command("missing") is None
 
 
 def test_a_second_name_is_recognised_as_an_output(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ class FaceViews:
         head = self.composer.any_head(rng)
         height, width = head.labels.shape
         if settings.as_is and rng.random() < settings.as_is:
-            return self._as_it_is(head, rng)
+            return self._unmodified(head, rng)
         if rng.random() < settings.head_crops:
             # like the crops at inference: 1.6 heads high, not quite centred
             centre = head.centre
@@ -163,7 +163,7 @@ class FaceViews:
             )
         return image, labels
 
-    def _as_it_is(self, head: Head, rng: np.random.Generator) -> tuple[Image, LabelMap]:
+    def _unmodified(self, head: Head, rng: np.random.Generator) -> tuple[Image, LabelMap]:
         """Make a view of the whole picture or its mirror image, shifted by at most a pixel.
 
         The shift lets labels between pixels fall on either side.

@@ -80,7 +80,7 @@ class TensorRtBackend(Backend):
             with device.current():
                 self._held.load(library, plan, manifest, kernel_cache)
         except BaseException:
-            self._give_back(quietly=True)
+            self._release(quietly=True)
             raise
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
@@ -124,9 +124,9 @@ class TensorRtBackend(Backend):
             BackendError: CUDA failed, so that something may remain allocated on the device.
         """
         with self._lock:
-            self._give_back(quietly=False)
+            self._release(quietly=False)
 
-    def _give_back(self, *, quietly: bool) -> None:
+    def _release(self, *, quietly: bool) -> None:
         if self._finalizer.detach() is None:
             return
         try:

@@ -31,7 +31,7 @@ def compiled(network: nn.Module, run_once: Callable[[nn.Module], object]) -> nn.
     Raises:
         CompilerError: PyTorch's compiler, or the C++ compiler that it calls, fails.
     """
-    _keep_private()
+    _use_private_cache()
     _log.info("compiling the network for this processor: up to a minute, the first time")
     try:
         with _quiet():
@@ -46,7 +46,7 @@ def compiled(network: nn.Module, run_once: Callable[[nn.Module], object]) -> nn.
     return result
 
 
-def _keep_private() -> None:
+def _use_private_cache() -> None:
     """Cache compiled code, which runs natively, in a folder that only its owner can write to.
 
     PyTorch's default is a predictable name in the shared temporary folder.

@@ -147,7 +147,7 @@ class Peer:
         described = connection.localDescription
         if "H264" not in described.sdp:
             raise OfferError("the browser does not support H.264")
-        self._start(self._watch_over())
+        self._start(self._end_if_silent())
         answer = str(described.sdp)
         return answer if start_bitrate is None else _with_bitrate(answer, start_bitrate)
 
@@ -187,7 +187,7 @@ class Peer:
                 return
             self._on_frame(frame)
 
-    async def _watch_over(self) -> None:
+    async def _end_if_silent(self) -> None:
         """End the connection if the browser never connects or falls silent."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CONNECT_SECONDS
