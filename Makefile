@@ -1,10 +1,10 @@
 # make demo   install, segment a moving face, write demo.mp4
 # make test   install, run the tests
 # make test-browser  the live page in a real Chromium (apt-get install chromium)
-# make test-builder  our recipes' networks through NVIDIA's builder; PyCUDA compiled, over a stub
-# make gpu-check   the first half hour on an NVIDIA GPU: results in gpu-check/
+# make test-builder  build our recipes' networks with NVIDIA's builder; test PyCUDA on a stub
+# make gpu-check   check everything that needs an NVIDIA GPU; results in gpu-check/
 # make lint   style, types, import directions, tracked media, documentation
-# make mutants  small faults put into the code: which ones do the tests notice?
+# make mutants  put small faults into the code, and report which ones the tests notice
 # make bench  the FPS benchmarking mode on this machine
 
 PYTHON ?= python3
@@ -17,7 +17,7 @@ BIN    := $(VENV)/bin
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
 
-# Each stamp stands for an installed set of extras; a change of the metadata installs anew.
+# Each stamp file stands for an installed set of extras; a change of the metadata reinstalls them.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1); rtseg needs Python 3.11 or newer: make PYTHON=python3.12 …" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""Render the pictures of these pages: `python docs/render_pictures.py`, into docs/pictures.
+"""Render the documentation's pictures into docs/pictures: `python docs/render_pictures.py`.
 
 The person is Eileen Collins in NASA's public-domain portrait (scikit-image's `astronaut`).
 """

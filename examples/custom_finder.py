@@ -1,9 +1,9 @@
-"""A finder of one's own: here, a face is where somebody says it is.
+"""A custom finder: here, the face is where the command line says it is.
 
     python examples/custom_finder.py PHOTO LEFT TOP RIGHT BOTTOM
 
-The box is the face's, forehead to chin and ear to ear, in pixels. Any detector fits: what it
-finds becomes `FaceDetection`s, and rtseg cuts out, segments and follows.
+The box is the face's, forehead to chin and ear to ear, in pixels. Any detector can be used: its
+results become `FaceDetection`s, which rtseg crops, segments and follows.
 """
 
 import sys
@@ -19,11 +19,11 @@ class KnownPlace:
         self.box = box
 
     def __call__(self, picture, infer, *, regions, known=()):
-        """The face, whatever the picture shows."""
+        """Return the face, whatever the picture shows."""
         return [FaceDetection(box=self.box, score=1.0)]
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """Do nothing, since there is no state."""
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A sink of one's own: writes the share of each frame that is skin, under a suffix of its own.
+"""A custom sink: writes the share of each frame that is skin, under its own suffix.
 
     python examples/custom_sink.py INPUT out.skin
 
-A package that calls `register_sink` in a function named by an entry point of the group
-`rtseg.sinks` gives its outputs to the `rtseg` command as well.
+A package whose entry point in the group `rtseg.sinks` calls `register_sink` adds its outputs to the
+`rtseg` command as well.
 """
 
 import sys
@@ -13,7 +13,7 @@ from rtseg import Sink, process_video, register_sink
 
 
 class SkinShareSink(Sink):
-    """One line a frame: its time in seconds, and how much of it is skin, 0..1."""
+    """Writes one line per frame: its time in seconds, and how much of it is skin, 0..1."""
 
     wants_pixels = False
 
@@ -21,7 +21,7 @@ class SkinShareSink(Sink):
         self._path, self._lines = Path(output), []
 
     def open(self, info, *, width, height) -> None:
-        """Remember what it is about."""
+        """Note what the file describes."""
         self._lines = [f"# {info.name}, {width}x{height}"]
 
     def write(self, frame, segmentation, picture) -> None:

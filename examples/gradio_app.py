@@ -1,4 +1,4 @@
-"""A page where pictures are dropped and come back segmented (`pip install gradio`).
+"""A page on which a picture can be dropped to get it segmented (`pip install gradio`).
 
 python examples/gradio_app.py
 """
@@ -9,7 +9,7 @@ from rtseg import Segmenter
 
 
 def page(segmenter: Segmenter) -> gradio.Interface:
-    """The page, not yet served."""
+    """Make the page, without serving it."""
 
     def segment(picture):
         return None if picture is None else segmenter(picture).plot(picture, legend=True)

@@ -1,4 +1,4 @@
-"""Another lipstick, frame by frame.
+"""Recolour lips in a video.
 
 python examples/lip_recolour.py INPUT OUTPUT.mp4 [#b0122a]
 """

@@ -1,4 +1,4 @@
-"""A folder of photos as one COCO file: a category a class, an annotation a class of each face.
+"""Convert a folder of photos to a COCO file: one annotation for each class of each face.
 
 python examples/masks_to_coco.py FOLDER annotations.json
 """

@@ -1,4 +1,4 @@
-"""Label ids of every frame as one NumPy array, with the instant of each.
+"""Write the label ids of every frame as one NumPy array, with each frame's time.
 
 python examples/masks_to_numpy.py INPUT OUTPUT.npz
 """

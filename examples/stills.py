@@ -1,4 +1,4 @@
-"""Photos: where is the hair, and how much of the picture is it?
+"""Count the faces in photos, and measure how much of each picture is hair.
 
 python examples/stills.py photo.jpg …
 """

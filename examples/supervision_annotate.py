@@ -1,4 +1,4 @@
-"""Results in supervision's shape, drawn by its annotators (`pip install supervision`).
+"""Convert a result for supervision, and draw it with its annotators (`pip install supervision`).
 
 python examples/supervision_annotate.py PHOTO OUTPUT.png
 """

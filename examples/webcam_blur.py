@@ -1,4 +1,4 @@
-"""A webcam's faces blurred and recorded, until Ctrl-C; any video works in the camera's place.
+"""Blur the faces of a webcam and record it until Ctrl-C; any video can replace the camera.
 
 python examples/webcam_blur.py [SOURCE] [OUTPUT.mkv]
 """

@@ -1,18 +1,18 @@
 "use strict";
 
-// What the server says comes from /stats once a second; the picture comes by WebRTC, or, where that
-// does not work, as MJPEG. Whatever breaks is tried again.
+// State comes from /stats once a second; the picture comes over WebRTC, or as MJPEG where that does
+// not work. Whatever breaks is retried.
 
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 1000;
 const FIRST_PICTURE_MS = 5000;
 const FROZEN_MS = 5000;
 const RETRY_MS = 1500;
-const LATE_MS = 1000; // a browser that holds pictures back for longer begins anew
+const LATE_MS = 1000; // a browser that delays pictures for longer restarts its stream
 const LATE_LOOKS = 3;
 
 let page = null; // the last /stats
-let visit = null; // this visitor's own camera, where the page serves those
+let visit = null; // this visitor's own camera, if the page serves visitors
 let peer = null;
 let wanted = "auto";
 let using = "";
@@ -58,7 +58,7 @@ async function poll() {
     show(stats);
     if (isFirst) begin();
   } catch (error) {
-    say("lost", error.status === 401 ? "token needed" : "server away…");
+    say("lost", error.status === 401 ? "token needed" : "server not responding…");
   }
   polling = setTimeout(poll, document.hidden ? 4 * POLL_MS : POLL_MS);
 }
@@ -85,9 +85,9 @@ function watch() {
   watchWebrtc(mine).catch((error) => {
     if (mine !== attempt) return;
     if (wanted === "auto" && error.status !== undefined && error.status < 500) {
-      watchMjpeg(mine); // this browser and this server do not get along
+      watchMjpeg(mine); // WebRTC does not work between this browser and this server
     } else {
-      say("lost", "connecting again…");
+      say("lost", "reconnecting…");
       setTimeout(() => mine === attempt && watch(), RETRY_MS);
     }
   });
@@ -106,7 +106,7 @@ function end() {
 function fresh() {
   const connection = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
   connection.addEventListener("track", (event) => {
-    // The newest picture is all that matters: nothing is to be buffered.
+    // Only the newest picture matters, so nothing should be buffered.
     if ("jitterBufferTarget" in event.receiver) event.receiver.jitterBufferTarget = 0;
     if ("playoutDelayHint" in event.receiver) event.receiver.playoutDelayHint = 0;
     $("video").srcObject = new MediaStream([event.track]);
@@ -152,8 +152,8 @@ async function watchWebrtc(mine) {
   });
 }
 
-// How long the browser holds pictures back, in milliseconds, from one call to the next: a browser
-// that had no time for a while keeps what came meanwhile, and would show it late for ever.
+// How long the browser delays pictures, in milliseconds, measured between two calls: a browser that
+// was busy for a while keeps what arrived meanwhile, and would show it late for ever.
 function lateness(connection) {
   let delay = 0;
   let emitted = 0;
@@ -171,7 +171,7 @@ function lateness(connection) {
   };
 }
 
-// Calls `lost` once, when no picture comes any more, or only old ones do.
+// Calls `lost` once, when pictures stop coming, or only old ones come.
 function guard(mine, connection, lost) {
   const held = lateness(connection);
   let late = 0;
@@ -200,7 +200,7 @@ function guard(mine, connection, lost) {
     }
     const isDead = ["failed", "closed"].includes(connection.connectionState);
     const patience = using ? FROZEN_MS : FIRST_PICTURE_MS;
-    // A camera that is away or paused sends nothing, and that is no fault of the connection.
+    // A camera that is away or paused sends nothing, which is not a fault of the connection.
     const isQuiet = page && (page.status || page.is_paused || page.frames_per_second === 0) && using;
     if (isDead || (performance.now() - at > patience && !isQuiet)) {
       clearInterval(timer);
@@ -220,7 +220,7 @@ function watchMjpeg(mine) {
   };
   still.onerror = () => {
     if (mine !== attempt) return;
-    say("lost", "connecting again…");
+    say("lost", "reconnecting…");
     setTimeout(() => mine === attempt && watch(), RETRY_MS);
   };
   still.src = `stream.mjpg?${Date.now()}`;
@@ -234,7 +234,7 @@ async function startVisit() {
   $("refusal").hidden = true;
   let camera;
   try {
-    if (!navigator.mediaDevices) throw new Error("A browser gives its camera to https pages and to localhost only; serve this page with --ssl-cert and --ssl-key.");
+    if (!navigator.mediaDevices) throw new Error("Browsers allow cameras only on https pages and localhost; serve this page with --ssl-cert and --ssl-key.");
     camera = await navigator.mediaDevices.getUserMedia({
       video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, facingMode: "user" },
       audio: false,
@@ -251,14 +251,14 @@ async function startVisit() {
     const connection = fresh();
     peer = connection;
     const [track] = camera.getVideoTracks();
-    // Keep the size, and let the rate give way.
+    // Keep the size, and reduce the rate instead.
     track.contentHint = "detail";
     const sender = connection.addTransceiver(track, { direction: "sendrecv" }).sender;
     const parameters = sender.getParameters();
     parameters.degradationPreference = "maintain-resolution";
     if (parameters.encodings && parameters.encodings.length) parameters.encodings[0].maxBitrate = 4e6;
     await sender.setParameters(parameters).catch(() => {});
-    track.addEventListener("ended", () => stopVisit("The camera has gone."));
+    track.addEventListener("ended", () => stopVisit("The camera was disconnected."));
     const answer = await describe(connection, "visit");
     visit = { secret: answer.visitor, camera };
     if (mine !== attempt) return stopVisit("");
@@ -297,7 +297,7 @@ function stopVisit(words) {
   $("empty").hidden = true;
 }
 
-// --- what is shown beside it ---
+// --- everything beside the picture ---
 
 function say(kind, words) {
   $("state").className = kind;
@@ -324,7 +324,7 @@ function show(stats) {
   if (stats.status) say("", stats.status);
   else if (stats.is_paused) say("", "paused");
   else if (stats.visits && !visit) say("live", `${stats.viewers.length} of ${stats.visits} visiting`);
-  else say("live", using ? `live by ${using}` : "live");
+  else say("live", using ? `live over ${using}` : "live");
   const number = (value, digits) => (value ? value.toFixed(digits) : "–");
   $("fps").textContent = number(stats.frames_per_second, 1);
   $("p50").textContent = number(stats.latency_ms.p50, 0);
@@ -336,7 +336,7 @@ function show(stats) {
   $("badge").hidden = !stats.is_recording;
   button("record").lastElementChild.textContent = stats.is_recording ? "Finish" : "Record";
   button("record").classList.toggle("on", stats.is_recording);
-  button("pause").lastElementChild.textContent = stats.is_paused ? "Go on" : "Pause";
+  button("pause").lastElementChild.textContent = stats.is_paused ? "Resume" : "Pause";
   button("pause").classList.toggle("on", stats.is_paused);
   if (stats.width) {
     document.documentElement.style.setProperty("--ratio", `${stats.width} / ${stats.height}`);
@@ -364,10 +364,10 @@ function showViewers(viewers) {
       return line;
     }),
   );
-  if (!viewers.length) $("viewers").textContent = "Nobody now";
+  if (!viewers.length) $("viewers").textContent = "Nobody is watching";
 }
 
-// Built anew only where what can be chosen has changed, so that nothing moves under a finger.
+// Rebuilt only if the choices have changed, so that nothing moves under a finger.
 const built = {};
 function rebuild(id, value) {
   const key = JSON.stringify(value);
@@ -419,8 +419,8 @@ function showPicture(picture) {
 
 function choose(names) {
   const all = page.picture.classes.length;
-  // The picture cannot be drawn without a class: the last one stays.
-  if (!names.length) return toast("One class stays on; hide the colours by opacity 0.");
+  // A picture cannot be drawn without a class, so the last one stays.
+  if (!names.length) return toast("At least one class stays on; set the opacity to 0 to hide the colours.");
   control({ view: { classes: names.length === all ? ["all"] : names } });
 }
 
@@ -463,7 +463,7 @@ function showEffects(picture) {
   }));
 }
 
-// --- what a person does ---
+// --- user actions ---
 
 for (const one of document.querySelectorAll("[data-key]")) {
   one.addEventListener("click", () => control({ key: one.dataset.key }));
