@@ -320,11 +320,13 @@ def run_tests(root: Path, tests: Sequence[str], *, usual: Run | None = None) -> 
         _run_and_exit(root, tests, processor_seconds=most)
     deadline = started + (10 * usual.seconds + 30 if usual else 600)
     ended = 0
-    while not ended and time.monotonic() < deadline:
-        ended, status, usage = os.wait4(child, os.WNOHANG)
-        time.sleep(0.02)
-    with contextlib.suppress(ProcessLookupError):  # it may have left processes of its own
-        os.killpg(child, signal.SIGKILL)
+    try:
+        while not ended and time.monotonic() < deadline:
+            ended, status, usage = os.wait4(child, os.WNOHANG)
+            time.sleep(0.02)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it may have left processes of its own
+            os.killpg(child, signal.SIGKILL)
     if not ended:
         _, status, usage = os.wait4(child, 0)
     outcome = "out of time" if os.WIFSIGNALED(status) else "failed" if status else "passed"
@@ -336,6 +338,7 @@ def _run_and_exit(root: Path, tests: Sequence[str], *, processor_seconds: int) -
     code = 1
     try:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CPU, (processor_seconds, processor_seconds + 5))
         os.chdir(root)
         output = os.open(root / OUTPUT, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
@@ -427,6 +430,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--least", type=float, default=0.0, help="required percentage of faults caught in each room"
     )
     options = parser.parse_args(arguments)
+    # so that a run of tests never outlives this process
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     justified = read_justified()
     rows = ["| room | faults | tried | caught | justified | survived |", "| --- " * 6 + "|"]
     is_enough = True

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtseg.faces.parsed_faces import parse_faces
+from rtseg.faces.parsed_faces import faces_in_crop, parse_faces
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, wrapped
 from rtseg.labels import HELEN
@@ -27,6 +27,42 @@ def test_a_finger_does_not_split_a_face():
     labels[:, 31:33] = 0
     (face,) = read(labels)
     assert face.head.width == pytest.approx(50 * 0.76, abs=2.5)
+
+
+def test_a_finger_across_does_not_split_a_face_into_two():
+    """Both halves are as wide as a face, but neither has all of its parts."""
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    labels[36:38] = 0
+    (face,) = read(labels)
+    assert face.head.height == pytest.approx(50, abs=2.5)
+    assert face.parts == 1
+
+
+def test_a_face_of_few_cells_is_none_in_the_crop_around_it():
+    """In its own crop a face is large; in a large picture the same few cells may be one."""
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 10)
+    assert 10 < np.isin(labels, HELEN.face).sum() < 60
+    crop = Crop(box=REGION)
+    assert faces_in_crop(maps(labels), crop, HELEN) == []
+    assert len(parse_faces(maps(labels), crop, HELEN, min_cells=5, bridge=0)) == 1
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 20)
+    assert len(faces_in_crop(maps(labels), crop, HELEN)) == 1
+
+
+def test_boxes_end_where_the_cells_do():
+    labels = np.zeros((64, 64), np.uint8)
+    labels[10:50, 20:44] = HELEN.skin[0] if HELEN.skin else 1
+    labels[10:16, 20:44] = HELEN.hair[0]
+    (face,) = read(labels)
+    edges = (face.head.left, face.head.top, face.head.right, face.head.bottom)
+    assert edges == pytest.approx((20, 10, 44, 50), abs=0.2)
+    assert face.bounds == face.head
+    edges = (face.face.left, face.face.right, face.face.bottom)
+    assert edges == pytest.approx((20, 44, 50), abs=0.2)
+    assert not face.is_cut
 
 
 def test_two_touching_faces_stay_separate():

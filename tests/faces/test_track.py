@@ -64,3 +64,23 @@ def test_the_box_is_never_inside_out(places: list[tuple[float, float, float, flo
     for box in followed(boxes):  # an inverted box would raise an error
         assert box.width > 0
         assert box.height > 0
+
+
+def test_the_crop_of_a_still_head_stays_and_that_of_another_follows():
+    head = Box(left=100, top=100, right=200, bottom=240)
+    track = Track(track_id=1, head=head, crop=Crop(box=head), score=1.0, seen_seconds=0.0)
+    track.follow(detection(head), seconds=STEP, aspect=1.0)
+    crop = track.crop
+    assert crop.box.height == pytest.approx(1.6 * 140, abs=4)
+    for index, nudge in enumerate((2.0, -3.0, 1.0, 3.0)):
+        moved = Box(left=100 + nudge, top=100, right=200 + nudge, bottom=240 + nudge)
+        track.follow(detection(moved), seconds=(index + 2) * STEP, aspect=1.0)
+        assert track.crop is crop
+    grown = Box(left=85, top=80, right=215, bottom=260)  # about the same centre
+    for index in range(20):
+        track.follow(detection(grown), seconds=(index + 6) * STEP, aspect=1.0)
+    assert track.crop.box.height == pytest.approx(1.6 * 180, rel=0.1)
+    far = Box(left=285, top=80, right=415, bottom=260)
+    for index in range(20):
+        track.follow(detection(far), seconds=(index + 26) * STEP, aspect=1.0)
+    assert track.crop.box.centre == pytest.approx((350, 170), abs=12)

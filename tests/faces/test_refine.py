@@ -1,0 +1,125 @@
+"""When a crop fits the face in it, and what is done where it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rtseg.faces.parsed_faces import ParsedFace
+from rtseg.faces.refine import Refiner, fits, whole_head
+from rtseg.frames import Box
+from rtseg.geometry.crop import Crop, box_around, crop_around, crop_side, cut
+from rtseg.labels import HELEN
+from tests.support.painted import PaintedBackend, scene
+
+HEAD = box_around(200, 160, 80, 100)
+CROP = crop_around(200, 160, crop_side(HEAD), 1.0)
+
+
+def parsed(head: Box = HEAD, **changes: object) -> ParsedFace:
+    face = ParsedFace(
+        head=head,
+        bounds=head,
+        face=head,
+        sure=1.0,
+        parts=1.0,
+        certain=1.0,
+        roll_degrees=0.0,
+        cells=np.zeros((8, 8), bool),
+        is_cut=False,
+    )
+    return replace(face, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("face", "fitting"),
+    [
+        (parsed(), True),
+        (parsed(is_cut=True), False),
+        (parsed(box_around(215, 160, 80, 100)), True),
+        (parsed(box_around(222, 160, 80, 100)), False),
+        (parsed(box_around(200, 138, 80, 100)), False),
+        (parsed(box_around(200, 160, 80, 120)), True),
+        (parsed(box_around(200, 160, 80, 130)), False),
+        (parsed(box_around(200, 160, 60, 75)), False),
+        (parsed(roll_degrees=14.0), True),
+        (parsed(roll_degrees=-20.0), False),
+        (parsed(roll_degrees=None), True),
+    ],
+)
+def test_a_crop_fits_a_face_in_its_middle_at_its_size_and_roll(
+    face: ParsedFace, fitting: bool
+) -> None:
+    assert fits(CROP, face, aspect=1.0) is fitting
+
+
+def test_a_head_at_the_edge_of_its_crop_extends_beyond_that_edge_only() -> None:
+    cells = np.zeros((8, 8), bool)
+    cells[5:, 2:6] = True
+    head = whole_head(parsed(is_cut=True, cells=cells), CROP)
+    assert (head.left, head.top, head.right) == (HEAD.left, HEAD.top, HEAD.right)
+    assert head.bottom == HEAD.bottom + 0.5 * HEAD.height
+    cells[:3, 6:] = cells[2:4, :3] = True
+    head = whole_head(parsed(is_cut=True, cells=cells), CROP)
+    assert head.width == 2 * HEAD.width
+    assert head.height == 2 * HEAD.height
+    assert whole_head(parsed(cells=cells), CROP) is HEAD
+    turned = replace(CROP, roll_degrees=30.0)
+    assert whole_head(parsed(is_cut=True, cells=cells), turned) is HEAD
+
+
+class Network:
+    """Reads a painted picture; counts the crops that it was asked for."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+        self.crops: list[Crop] = []
+        self.backend = PaintedBackend(input_height=128, input_width=128, stride=4)
+
+    def __call__(self, crops: list[Crop]) -> list[np.ndarray]:
+        self.crops += crops
+        pictures = np.zeros((len(crops), 128, 128, 3), np.uint8)
+        for picture, crop in zip(pictures, crops, strict=True):
+            cut(self.image, crop, out=picture)
+        return list(self.backend.infer(pictures))
+
+
+def test_a_coarse_detection_of_half_a_head_becomes_the_whole_head() -> None:
+    image, _ = scene(360, 640, (300, 180, 120))
+    half = Box(left=254, top=120, right=346, bottom=180)
+    network = Network(image)
+    (refined,) = Refiner(HELEN, aspect=1.0).at([parsed(half)], network)
+    assert refined.parsed is not None
+    assert refined.parsed.head.centre == pytest.approx((300, 180), abs=3)
+    assert refined.parsed.head.height == pytest.approx(120, abs=4)
+    assert 2 <= len(network.crops) <= 4
+    assert fits(refined.crop, refined.parsed, aspect=1.0)
+
+
+def test_a_crop_that_fits_at_once_is_the_only_one() -> None:
+    image, _ = scene(360, 640, (300, 180, 120))
+    network = Network(image)
+    (refined,) = Refiner(HELEN, aspect=1.0).at([parsed(box_around(302, 179, 92, 118))], network)
+    assert len(network.crops) == 1
+    assert refined.score > 0.9
+
+
+def test_where_there_is_no_face_the_score_is_zero() -> None:
+    network = Network(np.zeros((360, 640, 3), np.uint8))
+    (refined,) = Refiner(HELEN, aspect=1.0).at([parsed()], network)
+    assert refined.parsed is None
+    assert refined.score == 0
+
+
+@pytest.mark.parametrize("quarter_turns", [1, -1])
+def test_a_head_on_its_side_is_seen_upright_from_the_right_side(quarter_turns: int) -> None:
+    image, _ = scene(640, 360, (180, 300, 120))
+    image = np.ascontiguousarray(np.rot90(image, quarter_turns))
+    x, y = (300, 180) if quarter_turns == 1 else (340, 180)
+    network = Network(image)
+    (refined,) = Refiner(HELEN, aspect=1.0).sideways([parsed(box_around(x, y, 120, 100))], network)
+    assert len(network.crops) == 2
+    assert refined.crop.roll_degrees == -75.0 * quarter_turns
+    assert refined.score > 0.8
