@@ -15,8 +15,10 @@ from pathlib import Path
 import av
 import pytest
 
+from rtseg.sinks.labels.images import read_labels
 from tests.cli.conftest import Result
 from tests.support.clips import make_clip
+from tests.support.receivers import free_port
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
 
@@ -158,6 +160,38 @@ def test_a_terminated_server_finishes_its_files(
     (file,) = (tmp_path / "rec").iterdir()
     assert file.name.startswith("a.")
     assert frames_in(file) > 0
+
+
+def test_ctrl_c_finishes_recordings_and_data(
+    serve: Callable[[str], Served], clip: Path, tmp_path: Path
+) -> None:
+    """With one stream whose source is missing, and one output that nobody takes."""
+    served = serve(
+        f"""
+        [streams.a]
+        source = "long.mp4"
+        outputs = ["a.mp4", "rtmp://127.0.0.1:{free_port()}/live/nobody"]
+        labels = "a.npz"
+        json = "a.jsonl"
+        [streams.b]
+        source = "missing.mp4"
+        outputs = ["b.mp4"]
+        """
+    )
+    served.wait(lambda: int(str(served.streams()["a"]["frames"])) > 10)
+    assert served.streams()["b"]["state"] == "waiting"
+    began = time.monotonic()
+    assert served.end() == 0
+    assert time.monotonic() - began < 15
+    assert not [line for line in served.said if "Traceback" in line or "left behind" in line]
+    count = frames_in(tmp_path / "a.mp4")
+    assert count > 10
+    assert len(list(read_labels(str(tmp_path / "a.npz")))) == count
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert len(lines) == count + 1
+    assert all(json.loads(line) for line in lines)
+    assert not (tmp_path / "b.mp4").exists()
+    assert not list(tmp_path.glob("*.part*"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StreamServer]:
     with StreamServer(backend, most_streams=6) as server:
         yield server
     assert not backend.is_closed, "the backend is whoever's that opened it"
+    wait(lambda: not [one for one in threading.enumerate() if one.name.startswith("rtseg-")])
 
 
 @pytest.fixture
