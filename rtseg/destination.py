@@ -37,7 +37,12 @@ def is_folder(output: str) -> bool:
 
 
 def video_destination(
-    output: str, *, source: str, encode: EncodeSettings, frames: bool = False
+    output: str,
+    *,
+    source: str,
+    encode: EncodeSettings,
+    frames: bool = False,
+    is_lossless: bool = False,
 ) -> str:
     """Resolve `output` to a file, pattern, URL or standard output for one input.
 
@@ -46,6 +51,7 @@ def video_destination(
         source: the input, which a file in a folder is named after.
         encode: its codec determines the container of a file in a folder.
         frames: whether to write pictures whatever the name, so that `out` means `out/%06d.png`.
+        is_lossless: whether a soft mask is written instead of a view.
 
     Raises:
         SettingError: it is the name of neither a file nor a folder.
@@ -65,7 +71,8 @@ def video_destination(
             )
         return str(path / NUMBERED)
     if is_folder(output):
-        return str(path / (stem_of(source) + container_for(source, encode)))
+        container = container_for(source, encode, is_lossless=is_lossless)
+        return str(path / (stem_of(source) + container))
     if path.suffix.lower() in IMAGE_SUFFIXES and path.suffix.lower() != ".webp":
         raise SettingError(
             f"{output}: is one picture, and a video has many; give a pattern "
@@ -122,9 +129,12 @@ def stem_of(source: str) -> str:
     return Path(display_name(source)).stem or "video"
 
 
-def container_for(source: str, encode: EncodeSettings) -> str:
+def container_for(source: str, encode: EncodeSettings, *, is_lossless: bool = False) -> str:
     """Choose the suffix of a video in a folder: its input's if that is writable and supports the
-    codec; otherwise .mkv for videos, .mp4 for pictures and animations."""
+    codec; otherwise .mkv for videos, .mp4 for pictures and animations. A soft mask, which is
+    written without loss (`is_lossless`), is always a .mkv."""
+    if is_lossless:
+        return ".mkv"
     allowed = tuple(CONTAINERS) if encode.codec == "auto" else CODECS[encode.codec].suffixes
     if is_listing(source):
         return ".mp4" if ".mp4" in allowed else ".mkv"

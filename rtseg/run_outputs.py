@@ -50,9 +50,7 @@ def destinations(
     in_folder = False
     if output is not None and not isinstance(output, Sink):
         in_folder = is_folder(str(output))
-        output = video_destination(str(output), source=name, encode=encode)
-        if in_folder and is_lossless:
-            output = str(Path(output).with_suffix(".mkv"))
+        output = video_destination(str(output), source=name, encode=encode, is_lossless=is_lossless)
         if in_folder and real_time and not encode.overwrite:
             output = unused_path(Path(output))  # one recording after another
     if labels is not None:

@@ -144,8 +144,8 @@ class BatchTask:
         return {kind: names[kind] for kind in settings.kinds}
 
     def _container(self) -> str:
-        lossless = self.settings.alpha is not None
-        return ".mkv" if lossless else container_for(self.source, self.settings.encode)
+        is_lossless = self.settings.alpha is not None
+        return container_for(self.source, self.settings.encode, is_lossless=is_lossless)
 
     def _is_beside_pictures(self) -> bool:
         """Whether labels need a name that no video of the view has."""
