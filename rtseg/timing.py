@@ -123,12 +123,6 @@ class StageTimes:
             *(stage for stage in measured if stage not in STAGES),
         )
 
-    def total_seconds(self, stage: str) -> float:
-        """The sum over all frames in seconds."""
-        with self._lock:
-            samples = self._samples.get(stage)
-            return samples.total if samples else 0.0
-
     def milliseconds(self, stage: str) -> tuple[float, ...]:
         """The kept samples of one stage: all, or a uniform sample of very many."""
         with self._lock:

@@ -10,20 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
-from rtseg.faces.confirmation import UNKNOWN_SCORE, face_probability, is_surely_a_face
+from rtseg.faces.candidates import CandidateExaminer, FaceCandidate
+from rtseg.faces.confirmation import UNKNOWN_SCORE, is_surely_a_face
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
 from rtseg.faces.overlap import is_one_of
-from rtseg.faces.parsed_faces import ParsedFace, distinct_parsed, faces_in_crop, nearest
-from rtseg.faces.refine import fits
+from rtseg.faces.parsed_faces import distinct_parsed, faces_in_crop, nearest
 from rtseg.faces.schedule import RejectedPlaces, Schedule
 from rtseg.faces.scoring import Mask
 from rtseg.faces.second_finder import SecondFinder
-from rtseg.faces.track import Track, planned_roll
+from rtseg.faces.track import Track
 from rtseg.faces.tracker import FaceTracker
 from rtseg.faces.turned_away import head_without_face
 from rtseg.frames import Box, Image, Probabilities
-from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
+from rtseg.geometry.crop import Crop
 from rtseg.labels import LabelSet
 from rtseg.settings import FaceSettings
 
@@ -34,7 +34,6 @@ _MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined ag
 _WORTH_TURNING = 0.1  # score from which a doubtful place is examined at other rotations too
 _TURNED = 3  # doubtful faces of a still that are examined at other rotations, at most
 _DOUBTFUL = 8  # candidates beyond `max_faces` that are examined in a still, at most
-_CORRECTIONS = 1  # further crops of a new face, at most, where the first one did not fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,24 +59,6 @@ class TrackedFace:
     foreign: Mask | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FaceCandidate:
-    """What may be a face, with the crop around it and its labels.
-
-    Attributes:
-        crop, probabilities: the examined crop, and what the network labels it.
-        parsed: the face that the crop was made for.
-        all_parsed: every face that the labels of the crop show.
-        detection: what the tracker is given.
-    """
-
-    crop: Crop
-    probabilities: Probabilities
-    parsed: ParsedFace
-    all_parsed: list[ParsedFace]
-    detection: FaceDetection
-
-
 class FaceFollower:
     """Finds faces and follows them from picture to picture. Keeps the state of one stream.
 
@@ -88,6 +69,9 @@ class FaceFollower:
         schedule: which regions the finder searches, and when.
         second: also searches streams with the labelling network; None for no second finder.
         aspect: width over height of the labelling network's input.
+
+    Attributes:
+        examine: reads the labels of crops around detections.
     """
 
     def __init__(
@@ -105,7 +89,7 @@ class FaceFollower:
         self.finder = finder
         self.schedule = schedule
         self.second = second
-        self.aspect = aspect
+        self.examine = CandidateExaminer(label_set, aspect=aspect)
         self.tracker = FaceTracker(max_faces=settings.max_faces, aspect=aspect)
         self._held = HeldRegions(seconds=settings.hold)
         self.reset()
@@ -272,10 +256,10 @@ class FaceFollower:
         ]
         doubtful = doubtful[:_TURNED] if exhaustive else []
         turned = [(index, turn) for index in doubtful for turn in _OTHER_TURNS]
-        again = self._examine_in_crops(
+        again = self.examine(
             [fresh[index] for index, _ in turned],
-            [_crop_of(fresh[index], self.aspect, turn=turn) for index, turn in turned],
             infer_crops,
+            turns=[turn for _, turn in turned],
         )
         for (index, _), candidate in zip(turned, again, strict=True):
             before = candidates[index] if is_confirmed[index] else None
@@ -297,59 +281,6 @@ class FaceFollower:
             for candidate, is_face in zip(candidates, is_confirmed, strict=True)
             if candidate is not None and is_face
         ]
-
-    def examine(
-        self, detections: Sequence[FaceDetection], infer_crops: InferCrops
-    ) -> list[FaceCandidate | None]:
-        """Read the labels of a crop around each detection; None where they show no face."""
-        return self._examine_in_crops(
-            detections, [_crop_of(detection, self.aspect) for detection in detections], infer_crops
-        )
-
-    def _examine_in_crops(
-        self,
-        detections: Sequence[FaceDetection],
-        plans: Sequence[Crop],
-        infer_crops: InferCrops,
-    ) -> list[FaceCandidate | None]:
-        """Read the labels of these crops, and of a better one where the face does not fit it."""
-        candidates: list[FaceCandidate | None] = [None] * len(detections)
-        again = list(enumerate(plans))
-        for attempt in range(1 + _CORRECTIONS):
-            crops = [crop for _, crop in again]
-            maps = infer_crops(crops) if crops else []
-            waiting, again = again, []
-            for (index, crop), probabilities in zip(waiting, maps, strict=True):
-                candidate = self._candidate(detections[index], crop, probabilities)
-                before = candidates[index]
-                if candidate is None or (
-                    before is not None and candidate.parsed.score < before.parsed.score - 0.05
-                ):
-                    continue
-                candidates[index] = candidate
-                if attempt < _CORRECTIONS and not fits(crop, candidate.parsed, aspect=self.aspect):
-                    roll = planned_roll(candidate.parsed.roll_degrees, crop)
-                    side = crop_side(candidate.parsed.head, self.aspect)
-                    anew = crop_around(*candidate.parsed.head.centre, side, self.aspect, roll)
-                    again.append((index, anew))
-        return candidates
-
-    def _candidate(
-        self, detection: FaceDetection, crop: Crop, probabilities: Probabilities
-    ) -> FaceCandidate | None:
-        """A detection with what the labels of its crop show; None where they show no face."""
-        all_parsed = faces_in_crop(probabilities, crop, self.label_set)
-        parsed = nearest(all_parsed, detection.head or detection.box)
-        if parsed is None:
-            return None
-        score = face_probability(detection.score, parsed.score, height=parsed.face.height)
-        return FaceCandidate(
-            crop=crop,
-            probabilities=probabilities,
-            parsed=parsed,
-            all_parsed=all_parsed,
-            detection=replace(parsed.detection(), score=score),
-        )
 
     def _faces(self, followed: Sequence[tuple[FaceCandidate, Track]]) -> tuple[TrackedFace, ...]:
         faces = []
@@ -406,11 +337,3 @@ def _beside(candidates: Sequence[FaceCandidate], known_faces: Sequence[Box]) -> 
         and not is_one_of(candidate.parsed.face, known_faces)
     ]
     return [replace(parsed.detection(), score=UNKNOWN_SCORE) for parsed in distinct_parsed(others)]
-
-
-def _crop_of(detection: FaceDetection, aspect: float, *, turn: float = 0.0) -> Crop:
-    """The crop around a detection, rotated further by some degrees."""
-    head = detection.head or detection.box
-    roll = planned_roll(detection.roll_degrees, Crop(box=head))
-    side = crop_side(head, aspect)
-    return crop_around(*head.centre, side, aspect, wrapped(roll + turn))

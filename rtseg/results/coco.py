@@ -22,24 +22,15 @@ _MOST_GROUPS = 7
 """Groups of five bits: enough for every difference of two 32-bit lengths."""
 
 
-def run_lengths(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Encode a mask as `{"size": [height, width], "counts": str}`, byte for byte as `pycocotools`.
+def class_run_lengths(labels: LabelMap) -> dict[int, dict[str, Any]]:
+    """Encode every class of a label map in one pass, byte for byte as `pycocotools`.
 
     Args:
-        mask: bool (height, width).
+        labels: uint8 (height, width).
+
+    Returns:
+        By class id: `{"size": [height, width], "counts": str}`.
     """
-    height, width = mask.shape
-    flat = np.ascontiguousarray(mask.T).reshape(-1).view(np.uint8)
-    ends = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    edges = np.concatenate(([0], ends, [flat.size]))
-    counts = np.diff(edges)
-    if flat.size and flat[0]:
-        counts = np.concatenate(([0], counts))
-    return {"size": [height, width], "counts": _compressed(counts)}
-
-
-def class_run_lengths(labels: LabelMap) -> dict[int, dict[str, Any]]:
-    """Encode every class of a label map like `run_lengths`, in one pass."""
     height, width = labels.shape
     flat = np.ascontiguousarray(labels.T).reshape(-1)
     starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))

@@ -21,6 +21,11 @@ from tests.support.pipelines import (
 )
 
 
+def total_seconds(times: StageTimes, stage: str) -> float:
+    distribution = times.percentiles(stage)
+    return distribution.count * distribution.mean / 1e3
+
+
 @OVERLAPS
 def test_the_summary_is_right(overlap: bool) -> None:
     times = StageTimes()
@@ -63,7 +68,7 @@ def test_serial_stage_times_add_up_to_the_whole() -> None:
         times=times,
         overlap=False,
     ).run()
-    total = sum(times.total_seconds(stage) for stage in times.stages)
+    total = sum(total_seconds(times, stage) for stage in times.stages)
     assert total == pytest.approx(summary.seconds, rel=0.1)
     assert summary.stages["infer"].p50 >= 8
     assert summary.stages["render"].p50 >= 2
@@ -84,8 +89,8 @@ def test_the_clock_starts_when_the_output_is_open(overlap: bool) -> None:
 def test_waiting_for_a_neighbour_counts_towards_no_stage() -> None:
     times = StageTimes()
     pipeline(FakeSource(14), FakeSink(), segment=segmenter(0.05), times=times).run()
-    assert times.total_seconds("capture") < 0.35  # of the 0.7 s that they waited
-    assert times.total_seconds("output") < 0.35
+    assert total_seconds(times, "capture") < 0.35  # of the 0.7 s that they waited
+    assert total_seconds(times, "output") < 0.35
 
 
 @OVERLAPS
@@ -110,7 +115,7 @@ def test_a_warm_up_is_written_but_not_counted(overlap: bool) -> None:
     assert sink.written == list(range(35))
     assert (summary.frames, summary.ended_by) == (20, "frames")
     assert times.percentiles("output").count == 20
-    assert times.total_seconds("infer") < 0.4
+    assert total_seconds(times, "infer") < 0.4
     assert (reports[-1].frames, reports[-1].frame_count) == (35, 35)
 
 

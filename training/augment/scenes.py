@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from rtseg.errors import SettingError
 from rtseg.frames import Image, LabelMap
+from rtseg.geometry.crop import CROP_FACTOR
 from rtseg.labels import LabelSet
 from training.augment import drawing, transforms
 from training.augment.canvas import ViewPainter
@@ -131,9 +132,9 @@ class FaceViews:
         if settings.as_is and rng.random() < settings.as_is:
             return self._unmodified(head, rng)
         if rng.random() < settings.head_crops:
-            # like the crops at inference: 1.6 heads high, not quite centred
+            # like the crops at inference, but not quite centred
             centre = head.centre
-            scale = settings.size / (1.6 * head.height) * math.exp(rng.uniform(-0.35, 0.35))
+            scale = settings.size / (CROP_FACTOR * head.height) * math.exp(rng.uniform(-0.35, 0.35))
         else:
             centre = (width / 2, height / 2)
             low, high = math.log(settings.scale_min), math.log(settings.scale_max)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.label_alignment import displacement
 from tests.training.conftest import draw_face
-from training.data.alignment import displacement
 from training.data.base import Dataset, Sample
 from training.data.face_targets import FaceTargets, from_helen
 from training.data.fasseg import Fasseg

@@ -1,0 +1,116 @@
+"""Examine a finder's detections: read the labels of a crop around each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rtseg.faces.base import FaceDetection, InferCrops
+from rtseg.faces.confirmation import face_probability
+from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
+from rtseg.faces.refine import fits
+from rtseg.faces.track import planned_roll
+from rtseg.frames import Probabilities
+from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
+from rtseg.labels import LabelSet
+
+_CORRECTIONS = 1  # further crops of a new face, at most, where the first one did not fit
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FaceCandidate:
+    """What may be a face, with the crop around it and its labels.
+
+    Attributes:
+        crop, probabilities: the examined crop, and what the network labels it.
+        parsed: the face that the crop was made for.
+        all_parsed: every face that the labels of the crop show.
+        detection: what the tracker is given.
+    """
+
+    crop: Crop
+    probabilities: Probabilities
+    parsed: ParsedFace
+    all_parsed: list[ParsedFace]
+    detection: FaceDetection
+
+
+class CandidateExaminer:
+    """Reads what the labelling network makes of a finder's detections.
+
+    Args:
+        label_set: of the labelling network; must say which ids make up a face.
+        aspect: width over height of its input.
+    """
+
+    def __init__(self, label_set: LabelSet, *, aspect: float) -> None:
+        self.label_set = label_set
+        self.aspect = aspect
+
+    def __call__(
+        self,
+        detections: Sequence[FaceDetection],
+        infer_crops: InferCrops,
+        *,
+        turns: Sequence[float] = (),
+    ) -> list[FaceCandidate | None]:
+        """Read the labels of a crop around each detection, and of a better one if it does not fit.
+
+        Args:
+            detections: where a face may be.
+            infer_crops: runs the labelling network.
+            turns: degrees by which each crop is rotated further than its detection.
+
+        Returns:
+            One candidate per detection; None where the labels show no face.
+        """
+        candidates: list[FaceCandidate | None] = [None] * len(detections)
+        again = [
+            (index, _crop_of(detection, self.aspect, turn=turn))
+            for index, (detection, turn) in enumerate(
+                zip(detections, turns or [0.0] * len(detections), strict=True)
+            )
+        ]
+        for attempt in range(1 + _CORRECTIONS):
+            crops = [crop for _, crop in again]
+            maps = infer_crops(crops) if crops else []
+            waiting, again = again, []
+            for (index, crop), probabilities in zip(waiting, maps, strict=True):
+                candidate = self._candidate(detections[index], crop, probabilities)
+                before = candidates[index]
+                if candidate is None or (
+                    before is not None and candidate.parsed.score < before.parsed.score - 0.05
+                ):
+                    continue
+                candidates[index] = candidate
+                if attempt < _CORRECTIONS and not fits(crop, candidate.parsed, aspect=self.aspect):
+                    roll = planned_roll(candidate.parsed.roll_degrees, crop)
+                    side = crop_side(candidate.parsed.head, self.aspect)
+                    anew = crop_around(*candidate.parsed.head.centre, side, self.aspect, roll)
+                    again.append((index, anew))
+        return candidates
+
+    def _candidate(
+        self, detection: FaceDetection, crop: Crop, probabilities: Probabilities
+    ) -> FaceCandidate | None:
+        """A detection with what the labels of its crop show; None where they show no face."""
+        all_parsed = faces_in_crop(probabilities, crop, self.label_set)
+        parsed = nearest(all_parsed, detection.head or detection.box)
+        if parsed is None:
+            return None
+        score = face_probability(detection.score, parsed.score, height=parsed.face.height)
+        return FaceCandidate(
+            crop=crop,
+            probabilities=probabilities,
+            parsed=parsed,
+            all_parsed=all_parsed,
+            detection=replace(parsed.detection(), score=score),
+        )
+
+
+def _crop_of(detection: FaceDetection, aspect: float, *, turn: float = 0.0) -> Crop:
+    """The crop around a detection, rotated further by some degrees."""
+    head = detection.head or detection.box
+    roll = planned_roll(detection.roll_degrees, Crop(box=head))
+    side = crop_side(head, aspect)
+    return crop_around(*head.centre, side, aspect, wrapped(roll + turn))
