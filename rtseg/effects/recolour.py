@@ -8,6 +8,7 @@ towards black and white, as on real strands. A quarter of each pixel's own devia
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,9 +17,8 @@ import numpy.typing as npt
 
 from rtseg.effects.colour_memory import ColourMemory, Statistics
 from rtseg.effects.parts import ids_of
-from rtseg.effects.tiles import touched_tiles
 from rtseg.effects.tones import lightened, smooth_step
-from rtseg.frames import Alpha, FaceAlpha, Image, Segmentation
+from rtseg.frames import Alpha, FaceAlpha, Image, Region, Segmentation
 from rtseg.labels import Colour
 
 Channel = npt.NDArray[np.uint8]
@@ -37,6 +37,9 @@ _LEAST_LIGHTER, _PLAIN_SPREAD = 0.35, 11.0
 which it moves all the way."""
 
 _LARGE_PIXELS = 40_000
+
+_TILE = 128
+"""Side in pixels of the tiles that are recoloured: smaller ones fit better but need more calls."""
 
 _STRANGE_HUE = (28.0, 50.0)
 """Differences in b* from the part's mean between which a pixel stops belonging to the part."""
@@ -123,7 +126,7 @@ def _recolour_face(
     move = _move(target[0], measured, style)
     tables = _tables(target, tuple(np.round(measured[:3], 1)), move)
     weight = smooth_step(face.alpha, style.low, style.high)
-    for tile in touched_tiles(weight):
+    for tile in _touched_tiles(weight):
         _paint(
             pixels[tile],
             strength * weight[tile],
@@ -265,3 +268,24 @@ def _lab_of(colour: Colour) -> tuple[float, float, float]:
     pixel = np.array([[colour]], np.float32) / 255
     lightness, red, yellow = np.ravel(cv2.cvtColor(pixel, cv2.COLOR_RGB2Lab))
     return float(lightness), float(red), float(yellow)
+
+
+def _touched_tiles(weight: Alpha) -> Iterator[Region]:
+    """Non-overlapping rectangles that contain every pixel above zero: hair fills little of its box.
+
+    Args:
+        weight: float32 (height, width), 0..1.
+    """
+    import cv2
+
+    height, width = weight.shape
+    above = np.asarray(cv2.compare(weight, 0.0, cv2.CMP_GT), np.uint8)
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            tile = above[top : top + _TILE, left : left + _TILE]
+            x, y, columns, rows = cv2.boundingRect(tile)
+            if columns:
+                yield (
+                    slice(top + y, top + y + rows),
+                    slice(left + x, left + x + columns),
+                )

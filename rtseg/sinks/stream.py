@@ -22,7 +22,7 @@ from rtseg.sinks.protocols import HLS, protocol_of, shown_output, with_query
 from rtseg.sinks.registry import SinkOptions
 from rtseg.sinks.stream_link import StreamLink
 from rtseg.sinks.stream_process import Plan, Report
-from rtseg.sources.reconnecting import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS
+from rtseg.system.retry import FIRST_DELAY_SECONDS, retry_delay
 
 CONNECT_SECONDS = 10.0
 """Seconds that a server may take to accept a stream."""
@@ -253,7 +253,7 @@ class StreamSink(Sink):
                 f"{self._failure(report)}; it could not be reached in {most} attempts, and "
                 "`max_reconnects` allows more"
             )
-        delay = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** max(0, self._attempts - 1))
+        delay = retry_delay(self._attempts, first_seconds=FIRST_DELAY_SECONDS)
         self._attempts = max(1, self._attempts)
         self._next_attempt = time.monotonic() + delay
         _log.warning(

@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,6 @@ from rtseg.sources.camera_process import (
     open_capture,
     run_capture,
 )
-from rtseg.system.child_process import main_module_hidden
 
 TICKS_PER_SECOND = 90_000
 """The time base of `Frame.pts`: fine enough for any camera, and common in containers."""
@@ -47,6 +47,8 @@ _GRACE_SECONDS = 1.0
 
 _SLICE_SECONDS = 0.1
 """The longest single wait in seconds, so that closing is noticed."""
+
+_main_hidden = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -335,3 +337,21 @@ def _with_name(node: Path) -> str:
     except (OSError, UnicodeDecodeError):
         name = ""
     return f"{node} ({name})" if name else str(node)
+
+
+@contextmanager
+def main_module_hidden() -> Iterator[None]:
+    """Keep processes spawned inside the block from importing the user's script.
+
+    `multiprocessing` imports the parent's main module in a spawned child, in case the function to
+    call is defined there. A script without `if __name__ == "__main__":` then runs twice or fails.
+    Our children only call functions of modules, so they do not need it: while the child is being
+    started, an empty module replaces the main one.
+    """
+    with _main_hidden:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main

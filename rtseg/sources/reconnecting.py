@@ -18,10 +18,7 @@ from rtseg.errors import LostError, SourceError, TruncatedError
 from rtseg.frames import Frame, Packet
 from rtseg.settings import StreamSettings
 from rtseg.sources.base import Source
-
-FIRST_DELAY_SECONDS = 0.5
-LONGEST_DELAY_SECONDS = 10.0
-"""Seconds to wait before an attempt: doubles from the first value up to the second."""
+from rtseg.system.retry import FIRST_DELAY_SECONDS, retry_delay
 
 _log = logging.getLogger(__name__)
 
@@ -100,14 +97,11 @@ class ReconnectingSource(Source):
             try:
                 return self._connect(self._closed)
             except LostError as error:
-                delay = self._delay(attempt)
+                delay = retry_delay(attempt, first_seconds=self._first_delay_seconds)
                 _log.warning("%s; trying again in %g s (%d of %d)", error, delay, attempt, most)
             self.reconnects = 1
             self._closed.wait(delay)
         return self._connect(self._closed)
-
-    def _delay(self, attempt: int) -> float:
-        return float(min(LONGEST_DELAY_SECONDS, self._first_delay_seconds * 2 ** (attempt - 1)))
 
     def _until_lost(self) -> Iterator[Frame | Packet]:
         with ExitStack() as stack:

@@ -86,7 +86,7 @@ def test_a_device_defined_in_the_script_works_with_a_guard(tmp_path):
 
 
 def test_the_main_module_is_restored_afterwards():
-    from rtseg.system.child_process import main_module_hidden
+    from rtseg.sources.camera import main_module_hidden
 
     main = sys.modules["__main__"]
     with pytest.raises(OSError, match="no"), main_module_hidden():
