@@ -127,7 +127,7 @@ class ReconnectingSource(Source):
         most = self._settings.max_reconnects
         for attempt in range(1, most + 1):
             self.status = f"reconnecting… ({attempt} of {most})"
-            delay = self._delay(attempt)
+            delay = retry_delay(attempt, first_seconds=self._first_delay_seconds)
             _log.warning("%s; reconnecting in %g s (%d of %d)", reason, delay, attempt, most)
             if self._closed.wait(delay):
                 return False
