@@ -1,13 +1,13 @@
-"""Many files: planned once, done in this process, by several, or by Ray, never twice.
+"""Process many files: planned once, in this process, in several or on Ray, and never twice.
 
     inputs = read_inputs(["clips/", "more.csv"])
     tasks = plan_tasks(inputs.sources, folder="done", settings=BatchSettings())
     report = run_batch(tasks, LocalRunner(2, tries=3), folder="done", bad=inputs.bad)
 
-A task is one input and the files that it becomes. A file bears its name only once it is whole. In
-a batch a task counts as done once its record lies beside its files, so whatever is killed, a rerun
-does what is missing and nothing else. `plan_direct` and `run_direct` do the same for a handful of
-files, without a record.
+A task is one input and its output files. A file gets its name only once it is complete. In a
+batch, a task counts as done once its record exists beside its files, so that after any interruption
+a rerun does exactly what is missing. `plan_direct` and `run_direct` do the same for a handful of
+files, without records.
 """
 
 from __future__ import annotations

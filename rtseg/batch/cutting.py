@@ -1,4 +1,4 @@
-"""Where a long video is cut into pieces: at key frames, so that no piece decodes another's."""
+"""Cut a long video into pieces at key frames, so that no piece has to decode another's frames."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from rtseg.outputs import shown
 from rtseg.sources.demuxer import NO_TIMESTAMPS, TIMESTAMPS_JUMP
 
 _DIGITS = 1_000_000
-"""A cut is a whole number of microseconds, which a setting in seconds holds exactly."""
+"""Cuts are at whole microseconds, which a setting in seconds represents exactly."""
 
 _log = logging.getLogger("rtseg")
 
 
 def cut(task: BatchTask, *, minutes: float) -> tuple[Piece, ...]:
-    """The pieces of a task's input, each about as long as asked for; none where it is shorter.
+    """Cut a task's input into pieces of about the requested length; none if it is shorter.
 
-    A piece begins with the first key frame at or after its place. Only lengths and key frames are
-    read, nothing is decoded. What cannot be cut (a stream without times, an address that only
-    fsspec reaches, transparent pictures) stays whole, which is logged.
+    A piece begins with the first key frame at or after its nominal start. Only lengths and key
+    frames are read; nothing is decoded. What cannot be cut (a stream without times, an address that
+    only fsspec reaches, transparent pictures) stays whole, and a message says so.
     """
     reason = _not_cut(task)
     if reason:
         _log.warning("%s: is not cut: %s", shown(task.source), reason)
         return ()
     read = task.settings.read
-    # what was typed is meant, not the binary number beside it
+    # use the decimals as typed, not the nearest binary number
     length = Fraction(round(60 * minutes * _DIGITS), _DIGITS)
     due = Fraction(str(read.start or 0)) + length
     try:
@@ -67,7 +67,7 @@ def _not_cut(task: BatchTask) -> str:
 
 
 def _key_times(source: str, *, after: Fraction, until: float | None) -> list[Fraction]:
-    """The times of a video's key frames from `after` on, in seconds as `ReadSettings` counts them.
+    """The times of a video's key frames from `after` on, in seconds as in `ReadSettings`.
 
     Raises:
         SourceError: it cannot be opened.
@@ -100,5 +100,5 @@ def _key_times(source: str, *, after: Fraction, until: float | None) -> list[Fra
                 if time >= after:
                     times.append(time)
         except av.error.FFmpegError:
-            return times  # damaged from here on, which the last piece says
+            return times  # damaged from here on, which the last piece will report
         return times

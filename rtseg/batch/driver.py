@@ -1,4 +1,4 @@
-"""Runs a batch to its end, and says what became of every input in one table."""
+"""Run a batch to its end, and record the result of every input in one table."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def run_direct(
     resume: bool = False,
     on_result: OnResult | None = None,
 ) -> BatchReport:
-    """Do tasks whose files go straight to their places, and keep no record of them.
+    """Run tasks whose files go directly to their destinations, without records.
 
     Args:
-        tasks: of `plan_direct`.
-        runner: where they run.
-        resume: leave out the tasks whose files all exist.
-        on_result: called with each result as it comes.
+        tasks: from `plan_direct`.
+        runner: where to run them.
+        resume: skip the tasks whose files all exist.
+        on_result: called with each result when it is available.
 
     Returns:
-        What became of them; its `error` is what ended them all.
+        The results; their `error` is what ended all of them.
     """
     left, done = pending_by_files(tasks) if resume else (list(tasks), [])
     results = {result.source: result for result in done}
@@ -59,20 +59,20 @@ def run_batch(
     on_result: OnResult | None = None,
     split_minutes: float | None = None,
 ) -> BatchReport:
-    """Do what is missing, and write `results.parquet` into the folder.
+    """Run the unfinished tasks, and write `results.parquet` into the folder.
 
     Args:
-        tasks: of `plan_tasks`.
-        runner: where they run.
-        folder: the tasks' own.
-        bad: inputs that could not be used; they are in the table too.
-        on_result: called with each input's result as it comes.
-        split_minutes: cut what is longer at its key frames into pieces of about this length, each
-            a task of its own, and join what they become. A piece finds and follows its faces anew:
-            its first frames may have other labels than in an uncut run, and track ids begin again.
+        tasks: from `plan_tasks`.
+        runner: where to run them.
+        folder: the tasks' folder.
+        bad: inputs that cannot be used, which are listed in the table too.
+        on_result: called with each input's result when it is available.
+        split_minutes: cut longer inputs at key frames into pieces of about this length, each a task
+            of its own, and join the results. Each piece detects and tracks faces afresh: its first
+            frames may have other labels than in an uncut run, and track ids start again.
 
     Raises:
-        SettingError: `split_minutes` is not positive, or another batch is at work in the folder.
+        SettingError: `split_minutes` is not positive, or another batch is running in the folder.
         RtsegError: the folder cannot be used, or the cluster cannot be reached.
     """
     if split_minutes is not None and not split_minutes > 0:
@@ -104,7 +104,7 @@ def run_batch(
 def _collect(
     coming: Iterable[TaskResult], results: dict[str, TaskResult], on_result: OnResult | None
 ) -> None:
-    """Add results by their inputs as they come."""
+    """Collect results by input as they arrive."""
     for result in coming:
         results[result.source] = result
         if on_result is not None:
@@ -122,7 +122,7 @@ def _results(
     *,
     split_minutes: float | None,
 ) -> Iterator[TaskResult]:
-    """Yield one result per task; those that are cut come last, once their pieces are joined."""
+    """Yield one result per task; cut inputs come last, once their pieces are joined."""
     cut_tasks: list[BatchTask] = []
     if split_minutes is not None:
         from rtseg.batch.cutting import cut
@@ -135,7 +135,7 @@ def _results(
     every_piece = [task.of_piece(piece) for task in cut_tasks for piece in task.pieces]
     missing, _ = pending(every_piece, storage)
     whole = [task for task in tasks if task.name not in is_cut]
-    # pieces first: the longest work begins soonest
+    # pieces first, so that the longest work starts first
     failed: dict[str, TaskResult] = {}
     pieces_left = {task.name: task for task in missing}
     with closing(runner.results([*missing, *whole])) as coming:  # type: ignore[type-var]
@@ -153,7 +153,7 @@ def _results(
 
 
 def _clean(folder: Path) -> None:
-    """Remove what killed workers left; the lock says that nobody works here."""
+    """Remove what killed workers left behind; the lock ensures that nobody is working here."""
     for path in (folder / RECORDS_FOLDER).glob(f"{WORK}*"):
         remove_folder(path)
 

@@ -1,4 +1,4 @@
-"""What an earlier run has done already, so that it is not done again."""
+"""Find what an earlier run has finished, so that it is not repeated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtseg.batch.tasks import BatchTask
 
 
 def fingerprint(task: BatchTask) -> str:
-    """What a result depends on, as a hash: the input's name, the settings and the version."""
+    """A hash of everything that determines a result: the input's name, settings and version."""
     from rtseg import __version__
 
     described = f"{__version__}\n{task.source}\n{task.settings!r}"
@@ -41,7 +41,7 @@ def earlier_result(task: BatchTask, storage: Storage) -> TaskResult | None:
 def pending(
     tasks: Sequence[BatchTask], storage: Storage
 ) -> tuple[list[BatchTask], list[TaskResult]]:
-    """Split tasks by their records: what is still to be done, and what was done before."""
+    """Split tasks by their records into those still to do and those done before."""
     left, done = [], []
     for task in tasks:
         before = earlier_result(task, storage)
@@ -55,10 +55,10 @@ def pending(
 def pending_by_files(
     tasks: Sequence[BatchTask],
 ) -> tuple[list[BatchTask], list[TaskResult]]:
-    """Split tasks that keep no record: one whose files all exist was done before.
+    """Split tasks without records: one whose files all exist was done before.
 
-    A file bears its name only once it is whole. Numbered pictures are always to be done, because
-    nothing says how many there should be.
+    A file gets its name only once it is complete. Numbered pictures are always done again, because
+    nothing states how many there should be.
     """
     left, done = [], []
     for task in tasks:

@@ -1,4 +1,4 @@
-"""Runs tasks in the caller's own process, with its progress and its signals."""
+"""Run tasks in the caller's own process, with its progress display and its signals."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from rtseg.wiring import Run
 
 Attend = Callable[["Run"], int]
-"""Runs what was opened; returns 0, or 128 and the number of the signal that interrupted it."""
+"""Runs an opened run; returns 0, or 128 plus the number of the signal that interrupted it."""
 
 
 class InProcessRunner(Runner):
-    """Runs tasks one after the other with one network, and writes each file where it is to be.
+    """Runs tasks one after the other with one network, writing files directly to their places.
 
-    An input or an output that fails is its task's matter. What would fail for every other task
-    too (a setting, the model, a full disk) is raised. After a signal the tasks that follow are
-    left.
+    An error of an input or output fails only its task. An error that would affect every other task
+    too (a setting, the model, a full disk) is raised. After a signal, the remaining tasks are not
+    started.
 
     Args:
         model: the network, which is opened with the first task.
@@ -58,7 +58,7 @@ class InProcessRunner(Runner):
                     result = failed_by(task, error)
                 except RtsegError:
                     raise
-                except Exception as error:  # a bug is printed whole, and the others go on
+                except Exception as error:  # a bug is printed whole; the others continue
                     if missing_library(error) is not None:
                         raise
                     result = failed_by(task, error)
@@ -89,9 +89,9 @@ class InProcessRunner(Runner):
 
 
 def _mark_unfinished(before: Mapping[Path, FileId | None]) -> None:
-    """Give what an interrupted task wrote a temporary name again, so that it counts as partial.
+    """Rename the output of an interrupted task to a temporary name, so that it counts as partial.
 
-    A file that was there before stays as it is.
+    A file that existed before is left unchanged.
     """
     for path, earlier in before.items():
         if file_id(path) not in {None, earlier}:

@@ -1,7 +1,7 @@
-"""What a batch is about: files, folders, patterns and manifests, as a list of inputs.
+"""The inputs of a batch: files, folders, patterns and manifests, as a list.
 
-A manifest is a text file with one input a line, or a CSV or Parquet table with a column `input`.
-What is wrong with one line is said with its number, and the rest goes on.
+A manifest is a text file with one input per line, or a CSV or Parquet table with a column `input`.
+A bad line is reported with its number, and the others are processed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rtseg.sources.listing import (
 from rtseg.system.files import is_part
 
 COLUMN = "input"
-"""Of a manifest that is a table."""
+"""The column of a manifest that is a table."""
 
 MANIFESTS = (".csv", ".parquet", ".txt")
 
@@ -32,11 +32,11 @@ _IN_FOLDERS = VIDEO_SUFFIXES | {".gif"}
 
 @dataclass(frozen=True, kw_only=True)
 class BadInput:
-    """A line of a manifest, or a name, that leads to nothing.
+    """A line of a manifest, or a name, that leads to no input.
 
     Attributes:
-        origin: where it stands.
-        message: what is wrong, in one line.
+        origin: the manifest and line, or the name.
+        message: the problem, in one line.
     """
 
     origin: str
@@ -45,11 +45,11 @@ class BadInput:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What was named, in order, each once.
+    """The inputs in order, each once.
 
     Attributes:
         sources: paths and URLs.
-        bad: what could not be used.
+        bad: names that cannot be used.
     """
 
     sources: tuple[str, ...]
@@ -57,14 +57,14 @@ class Inputs:
 
 
 def read_inputs(names: Sequence[str], *, output: str | None = None) -> Inputs:
-    """Everything that files, folders, quoted patterns and manifests name.
+    """List everything that files, folders, quoted patterns and manifests name.
 
     Args:
         names: as typed.
-        output: the folder of the results, which is left out of a folder that contains it.
+        output: the folder of the results, which is ignored inside an input folder.
 
     Raises:
-        SettingError: nothing was named, or the results would lie among the inputs.
+        SettingError: nothing was named, or the results would be among the inputs.
         SourceError: a manifest cannot be read at all.
     """
     sources: dict[str, None] = {}
@@ -87,15 +87,15 @@ def read_inputs(names: Sequence[str], *, output: str | None = None) -> Inputs:
 
 
 def expand_videos(names: Sequence[str]) -> tuple[list[str], bool]:
-    """The inputs of a command that takes stills as one video, too.
+    """Expand the inputs of a command that also accepts stills as one video.
 
-    Each folder or pattern of videos is replaced by its videos; one of stills remains as it is.
+    Each folder or pattern of videos is replaced by its videos; one of stills is kept.
 
     Returns:
         The inputs, and whether there was a folder or pattern of videos, even of a single one.
 
     Raises:
-        SourceError: a folder or pattern holds both stills and videos, or neither.
+        SourceError: a folder or pattern contains both stills and videos, or neither.
     """
     sources: list[str] = []
     has_expanded = False
@@ -144,9 +144,9 @@ def _is_same(name: str, folder: Path) -> bool:
 
 
 def _videos_below(folder: Path, results: Path | None) -> list[Path]:
-    """The videos of a folder and the folders in it, by their names; none is opened.
+    """The videos of a folder and its subfolders, by name; none is opened.
 
-    Left out are hidden ones, what a killed run left, and the results of this batch.
+    Hidden files, partial files of killed runs, and the results of this batch are ignored.
     """
     inner = results.resolve() if results is not None else None
     if inner is not None and folder.resolve() not in inner.parents:
@@ -176,7 +176,7 @@ def _manifest(path: Path) -> Iterator[str | BadInput]:
         if local_path(name) is None:
             yield name
             continue
-        # a manifest's relative names are relative to it
+        # relative names in a manifest are relative to it
         file = Path(name) if Path(name).is_absolute() else path.parent / name
         if file.is_file():
             yield str(file)

@@ -1,4 +1,4 @@
-"""JSON lines, COCO annotations and numbered pictures of several pieces as the whole's."""
+"""Join JSON lines, COCO annotations and numbered pictures of several pieces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rtseg.sinks.partial_file import PartialFile
 
 
 class JoinedLinesSink(Sink):
-    """The pieces' lines, with the whole's numbers and times."""
+    """The pieces' JSON lines, with the whole video's numbers and times."""
 
     wants_pixels = False
 
@@ -72,7 +72,7 @@ class JoinedLinesSink(Sink):
 
 
 class JoinedCocoSink(CocoSink):
-    """As `CocoSink`, with the pieces' images and annotations."""
+    """Like `CocoSink`, with the pieces' images and annotations."""
 
     def __init__(self, output: str, files: Sequence[Path]) -> None:
         super().__init__(output, overwrite=True)
@@ -90,7 +90,7 @@ class JoinedCocoSink(CocoSink):
             yield from of_image.values()
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Write the next image's annotations as this frame's."""
+        """Write the annotations of the next image as this frame's."""
         annotations = next_of(self._pieces, self._output)
         self._write_image(
             frame,
@@ -105,11 +105,11 @@ class JoinedCocoSink(CocoSink):
 
 
 class JoinedPicturesSink(Sink):
-    """The pieces' numbered pictures, copied under the whole's numbers.
+    """The pieces' numbered pictures, copied with the whole video's numbers.
 
     Args:
-        pattern: the whole's pictures, as `a/%06d.png`.
-        folders: the pieces, in their order.
+        pattern: the whole video's pictures, such as `a/%06d.png`.
+        folders: the pieces' folders, in order.
     """
 
     wants_pixels = False
@@ -137,10 +137,10 @@ class JoinedPicturesSink(Sink):
         self._count += 1
 
     def close(self, outcome: Outcome) -> None:
-        """Nothing to finish, but there must be no picture left.
+        """Check that no picture is left over.
 
         Raises:
-            SinkError: the pieces hold more pictures than the input.
+            SinkError: the pieces contain more pictures than the input.
         """
         if outcome == "finished" and next(self._files, None) is not None:
             raise SinkError(f"{self._pattern}: its pieces hold more frames than the input")

@@ -1,4 +1,4 @@
-"""Videos whose pictures are the encoded pictures of several pieces, as they are."""
+"""Join the encoded videos of several pieces without encoding them again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def next_of(items: Iterator[Any], output: str) -> Any:
-    """The next item of the pieces.
+    """Return the next item of the pieces.
 
     Raises:
         SinkError: there is none.
@@ -33,7 +33,7 @@ def next_of(items: Iterator[Any], output: str) -> Any:
 
 
 class _PiecePackets:
-    """The video packets of several files, one after the other."""
+    """Yield the video packets of several files, one file after the other."""
 
     def __init__(self, files: Sequence[Path], output: str) -> None:
         import av
@@ -64,12 +64,12 @@ class _PiecePackets:
 
 
 class JoinedVideoSink(VideoSink):
-    """As `VideoSink`, with pictures that are encoded already.
+    """Like `VideoSink`, with pictures that are already encoded.
 
     Args:
         output: the file's path.
-        files: the pieces, in their order, of the output's own container.
-        settings: as the pieces were encoded.
+        files: the pieces' files in order, in the output's container.
+        settings: the settings with which the pieces were encoded.
     """
 
     wants_pixels = False
@@ -117,7 +117,7 @@ class JoinedVideoSink(VideoSink):
 
 
 class JoinedGreySink(GreyVideoSink):
-    """As the sinks of labels and soft masks, with planes that are encoded already."""
+    """Like the sinks for labels and soft masks, with planes that are already encoded."""
 
     def __init__(self, output: str, files: Sequence[Path]) -> None:
         super().__init__(output, overwrite=True)
@@ -131,7 +131,7 @@ class JoinedGreySink(GreyVideoSink):
         return stream
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Write the next labels at this frame's time."""
+        """Write the next plane at this frame's time."""
         self._part.check()
         packet = next_of(self._packets, self._output)
         packet.pts = packet.dts = self._place(frame)
@@ -144,11 +144,11 @@ class JoinedGreySink(GreyVideoSink):
         return []
 
     def plane(self, segmentation: Segmentation) -> Any:
-        """Planes come from the pieces."""
+        """Not used, since planes come from the pieces."""
         raise NotImplementedError
 
     def tags(self, segmentation: Segmentation) -> Mapping[str, str]:
-        """Tags come from the first piece."""
+        """The first piece's tags."""
         raise NotImplementedError
 
     def close(self, outcome: Outcome) -> None:

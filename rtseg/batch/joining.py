@@ -1,8 +1,8 @@
-"""Joins the pieces of a long video to the files that an uncut run would write.
+"""Join the pieces of a long video to the files that an uncut run would write.
 
-The source is read once more, for its clock, its sound and its other streams; its pictures are not
-segmented again. Each frame takes the next encoded picture, label picture and line of the pieces, as
-they are: nothing is encoded twice, and every time is the uncut run's.
+The source is read once more for its clock, its sound and its other streams; its pictures are not
+segmented again. Each frame takes the pieces' next encoded picture, labels and JSON line unchanged:
+nothing is encoded twice, and every time is that of the uncut run.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from rtseg.sinks.base import Outcome, Sink
 
 
 def join(task: BatchTask, source: str, parts: Mapping[Kind, Sequence[Path]], into: Path) -> str:
-    """Write a task's files into a folder, from the files of its pieces.
+    """Write a task's files into a folder from the files of its pieces.
 
     Args:
-        task: with its settings.
-        source: what to open for its input.
-        parts: the pieces' files in their order, by kind, as `BatchTask.files` has them.
-        into: where the files go, under the names of `task.files`.
+        task: the task, with its settings.
+        source: the input's location, as for `open_source`.
+        parts: the pieces' files in order, by kind, as in `BatchTask.files`.
+        into: the folder for the files, named as in `task.files`.
 
     Returns:
-        The message of an input that ends in the middle; "" of a whole one.
+        The message about a truncated input; "" for a complete one.
 
     Raises:
-        SinkError: the pieces are not those of this input, or nothing can be written.
+        SinkError: the pieces do not belong to this input, or a file cannot be written.
         SourceError: the input cannot be read.
     """
     from rtseg.sinks.tee import TeeSink
@@ -72,7 +72,7 @@ def join(task: BatchTask, source: str, parts: Mapping[Kind, Sequence[Path]], int
 
 
 _NONE: Any = None
-"""A frame's segmentation: what joined files hold of it is in the pieces."""
+"""A placeholder segmentation: the joined files' content comes from the pieces."""
 
 
 def _sink(task: BatchTask, kind: Kind, output: str, files: Sequence[Path]) -> Sink:

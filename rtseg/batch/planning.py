@@ -1,4 +1,4 @@
-"""Which files each input becomes; two inputs never become the same file."""
+"""Choose the output files of each input, so that no two inputs share one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIGITS = 8
 def plan_tasks(sources: Sequence[str], *, folder: str, settings: BatchSettings) -> list[BatchTask]:
     """Make a task for each input; the same inputs give the same names, in any order.
 
-    Inputs with the same stem get a few digits of their own path's hash.
+    Inputs with the same stem get a few digits of a hash of their path.
 
     Raises:
         SettingError: an output would be an input, or the folder is a file.
@@ -45,15 +45,15 @@ def plan_tasks(sources: Sequence[str], *, folder: str, settings: BatchSettings) 
 def plan_direct(
     sources: Sequence[str], folders: Mapping[Kind, str], settings: BatchSettings
 ) -> list[BatchTask]:
-    """Make a task for each input, whose files bear its name alone, each kind in its own folder.
+    """Make a task for each input, with files named after it, each kind in its own folder.
 
     Args:
         sources: paths and URLs.
-        folders: the folder of each kind that `settings` asks for.
-        settings: of every task.
+        folders: the folder for each kind of output that `settings` requests.
+        settings: the settings of every task.
 
     Raises:
-        SettingError: an output is not a folder, two inputs would become one file, or an output
+        SettingError: an output is not a folder, two inputs would have the same output, or an output
             would be an input.
     """
     for kind, folder in folders.items():
@@ -65,7 +65,7 @@ def plan_direct(
         BatchTask(
             source=source,
             folder=first,
-            # labels are alone in their folder unless the pictures go there
+            # labels have the folder to themselves unless the pictures go there
             folders={"pictures": "", **folders},
             name=stem_of(source),
             settings=settings,

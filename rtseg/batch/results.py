@@ -1,4 +1,4 @@
-"""What became of a task, and of a whole batch: status, message, exit code."""
+"""The result of a task, and of a whole batch: status, message, exit code."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from rtseg.system.libraries import missing_library
 Status = Literal["done", "failed", "given up", "left"]
 
 INTERRUPTED = 128
-"""Exit codes from here on mean a signal, as in shells."""
+"""Exit codes from this one on mean a signal, as in shells."""
 
 _WORST_FIRST = (1, 9, 7, 6, 5, 2, 3, 4)
-"""Exit codes, the one that needs attention most first."""
+"""Exit codes, the most urgent one first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskResult:
-    """What became of a task: a row of `results.parquet`.
+    """The result of a task: a row of `results.parquet`.
 
     Attributes:
-        source, name: of the task.
-        status: `done`, `failed` (by an error of its own), `given up` (its worker died every time)
-            or `left` (the batch ended first).
-        exit_code, message: as on the command line; a truncated input is done with code 4.
-        frames, seconds: frames written, and how long that took.
-        faces: the most faces in one frame, and `face_frames` the frames with any.
-        pixels: of each class, over all frames.
+        source, name: the task's input and name.
+        status: `done`, `failed` (by its own error), `given up` (its worker died every time) or
+            `left` (the batch ended first).
+        exit_code, message: as on the command line; a truncated input is done, with code 4.
+        frames, seconds: number of frames written, and the time that this took.
+        faces, face_frames: the most faces in one frame, and the number of frames with any.
+        pixels: pixels of each class, over all frames.
         checksums: SHA-256 of each file, by its name.
-        versions: of what made it.
-        attempts: how often it was started.
+        versions: versions of the software that made it.
+        attempts: how many times it was started.
     """
 
     source: str
@@ -56,13 +56,13 @@ class TaskResult:
 
     @property
     def line(self) -> str:
-        """The message with its input's name before it, once: most messages begin with it."""
+        """The message with its input's name in front, once, since most messages begin with it."""
         name = shown(self.source)
         message = self.message.removeprefix(f"{name}: ")
         return f"{name}: {message.removeprefix(f'{display_name(self.source)}: ')}"
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values, without the secrets of a URL."""
+        """Convert to JSON values, without the secrets of a URL."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["source"] = shown(self.source)
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
@@ -70,13 +70,12 @@ class TaskResult:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchReport:
-    """What became of a batch.
+    """The results of a batch.
 
     Attributes:
-        results: one for each task, in the tasks' order, then one for each input that could not be
-            used.
-        skipped: how many were finished before.
-        error: what ended the batch before its end, and would have failed for the others too.
+        results: one per task, in the tasks' order, then one per input that could not be used.
+        skipped: the number of tasks that were finished before.
+        error: the error that ended the batch early, and would have affected the others too.
     """
 
     results: tuple[TaskResult, ...]
@@ -85,19 +84,19 @@ class BatchReport:
 
     @property
     def counts(self) -> Counter[str]:
-        """How many ended in each way."""
+        """The number of results of each status."""
         return Counter(result.status for result in self.results)
 
     @property
     def exit_code(self) -> int:
-        """The worst of all."""
+        """The worst of all exit codes."""
         if self.error is not None:
             return self.error.exit_code
         return worst_exit_code(result.exit_code for result in self.results)
 
 
 def worst_exit_code(codes: Iterable[int]) -> int:
-    """The exit code of a command that did several things: a signal's, else the worst."""
+    """Combine the exit codes of several things: a signal's, else the worst one."""
     every = set(codes)
     interrupted = max(every, default=0)
     if interrupted >= INTERRUPTED:
@@ -106,7 +105,7 @@ def worst_exit_code(codes: Iterable[int]) -> int:
 
 
 def failed_by(task: BatchTask, error: Exception) -> TaskResult:
-    """The result of a task that an error ended. A bug's traceback is printed."""
+    """Make the result of a task that failed with an error. A bug's traceback is printed."""
     known = error if isinstance(error, RtsegError) else missing_library(error)
     if known is not None:
         exit_code, message = known.exit_code, str(known)
@@ -124,7 +123,7 @@ def failed_by(task: BatchTask, error: Exception) -> TaskResult:
 
 
 def given_up(task: BatchTask, attempts: int, reason: str) -> TaskResult:
-    """The result of a task whose worker died every time."""
+    """Make the result of a task whose worker died every time."""
     return TaskResult(
         source=task.source,
         name=task.name,
@@ -136,7 +135,7 @@ def given_up(task: BatchTask, attempts: int, reason: str) -> TaskResult:
 
 
 def left_over(task: BatchTask, *, exit_code: int = 0, message: str = "") -> TaskResult:
-    """The result of a task that the batch did not come to, or that a signal interrupted."""
+    """Make the result of a task that was not reached, or that a signal interrupted."""
     return TaskResult(
         source=task.source,
         name=task.name,

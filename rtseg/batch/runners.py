@@ -1,7 +1,7 @@
-"""Where tasks run: processes of this machine, or a Ray cluster.
+"""Run tasks in processes of this machine, or on a Ray cluster.
 
-A task whose worker dies is started again, up to a number of tries. The drivers below count them,
-because Ray's own retries know no end for a worker that is killed for its memory.
+A task whose worker dies is started again, up to a number of tries. These are counted here, because
+Ray's own retries never end for a worker that is killed for its memory.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from rtseg.errors import BackendError, SettingError
 from rtseg.media.urls import url_scheme
 
 WAIT_SECONDS = 0.5
-"""The longest wait for results at a time, so that Ctrl-C is noticed."""
+"""The longest single wait for results, so that Ctrl-C is noticed."""
 
 AHEAD = 4
-"""Tasks handed to Ray for each of its processors. The others wait here, where they cost nothing."""
+"""Tasks submitted to Ray per processor. The others wait here, where they cost nothing."""
 
 OUT_OF_MEMORY = "its worker ran out of memory; fewer tasks at once leave each of them more"
 
@@ -37,15 +37,15 @@ class Runner(ABC):
 
     @abstractmethod
     def results(self, tasks: Sequence[BatchTask]) -> Iterator[TaskResult]:
-        """Yield one result per task, in the order in which they end. Closing it ends what runs."""
+        """Yield one result per task, in the order of completion. Closing it stops running tasks."""
 
 
 class LocalRunner(Runner):
-    """Processes of this machine, each with a network of its own.
+    """Processes of this machine, each with its own network.
 
     Args:
-        processes: how many.
-        tries: how often a task is started whose worker dies.
+        processes: the number of processes.
+        tries: how many times a task whose worker dies is started.
     """
 
     def __init__(self, processes: int, *, tries: int) -> None:
@@ -54,7 +54,7 @@ class LocalRunner(Runner):
     def results(self, tasks: Sequence[BatchTask]) -> Iterator[TaskResult]:
         """See `Runner`."""
         waiting = deque((task, 1) for task in tasks)
-        # one process per pool, so that a worker that dies takes no other task with it
+        # one process per pool, so that a worker that dies affects no other task
         free = [_pool() for _ in range(min(self.processes, len(tasks)))]
         running: dict[Future[TaskResult], tuple[ProcessPoolExecutor, BatchTask, int]] = {}
         try:
@@ -92,7 +92,7 @@ def _pool() -> ProcessPoolExecutor:
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    # there is no public way before Python 3.14, and a worker that computes would be waited for
+    # there is no public way before Python 3.14, and a busy worker would be waited for
     workers = list((getattr(pool, "_processes", None) or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
@@ -102,13 +102,13 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 
 class RayRunner(Runner):
-    """A Ray cluster, which schedules the tasks and spills.
+    """A Ray cluster, which schedules the tasks and spills objects to disk.
 
     Args:
-        address: of the cluster (`ray://HOST:PORT`, `HOST:PORT`); None is the one that this
-            machine is part of, or a new one on it.
-        threads: processors that a task takes.
-        tries: how often a task is started whose worker or node dies.
+        address: the cluster (`ray://HOST:PORT`, `HOST:PORT`); None is the one that this machine
+            belongs to, or a new one on this machine.
+        threads: processors per task.
+        tries: how many times a task whose worker or node dies is started.
 
     Raises:
         SettingError: Ray is not installed.

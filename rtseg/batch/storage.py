@@ -1,4 +1,4 @@
-"""Where a batch's files lie: a folder of this machine, or anything that fsspec reaches."""
+"""Where a batch's files are stored: a folder of this machine, or anything that fsspec supports."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from rtseg.media.urls import display_name, local_path, url_scheme
 from rtseg.system.files import publish, write_whole
 
 FFMPEG_SCHEMES = frozenset({"http", "https", "rtsp", "rtmp", "tcp", "udp", "file"})
-"""What FFmpeg reads by itself; other schemes are fetched through fsspec first."""
+"""The schemes that FFmpeg reads itself; others are first fetched through fsspec."""
 
 
 class Storage(ABC):
-    """A folder of results. A file has its name there once it is whole.
+    """A folder of results. A file gets its name there only once it is complete.
 
     A name may also be that of a folder of numbered pictures, except in `read` and `write`.
     """
 
     @abstractmethod
     def exists(self, name: str) -> bool:
-        """Whether there is something of that name."""
+        """Whether something with that name exists."""
 
     @abstractmethod
     def read(self, name: str) -> bytes | None:
-        """A small file's content; None where there is none."""
+        """Read a small file; None if there is none."""
 
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Write a small file, whole or not at all; what is there is replaced."""
+        """Write a small file completely or not at all, replacing an existing one."""
 
     @abstractmethod
     def put(self, local: Path, name: str) -> None:
-        """Move a whole file there under that name; what is there is replaced."""
+        """Move a complete file there under that name, replacing an existing one."""
 
     @abstractmethod
     def get(self, name: str, into: Path) -> Path:
-        """A file to read: itself if it is on this machine, else a copy in a folder."""
+        """Return a file to read: itself if it is on this machine, else a copy in a folder."""
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove it, if there is anything of that name."""
+        """Remove it if it exists."""
 
     @abstractmethod
     def scratch(self) -> Path | None:
-        """A folder on the same file system to work in; None where any temporary one will do."""
+        """A working folder on the same file system; None if any temporary folder will do."""
 
 
 class FolderStorage(Storage):
-    """A folder that every worker sees."""
+    """A folder that every worker can access."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -119,7 +119,7 @@ class FolderStorage(Storage):
 
 
 class RemoteStorage(Storage):
-    """A folder behind a URL of fsspec."""
+    """A folder identified by a URL for fsspec."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -153,7 +153,7 @@ class RemoteStorage(Storage):
                 self.put(file, f"{name}/{file.name}")
             return
         path = self._path(name)
-        # object stores show a file once it is whole; others may not, so it is renamed there
+        # object stores show only complete files; others may not, so it is renamed there
         part = f"{path}.{secrets.token_hex(4)}.part"
         self._tried(lambda: self._files.makedirs(path.rpartition("/")[0], exist_ok=True), name)
         self._tried(lambda: self._files.put_file(str(local), part), name)
@@ -193,21 +193,21 @@ class RemoteStorage(Storage):
 
 
 def open_storage(folder: str) -> Storage:
-    """The folder or URL that results go to.
+    """Open the folder or URL for the results.
 
     Raises:
-        SettingError: nothing is known of the URL's scheme, or fsspec is not installed.
-        SinkError: the folder cannot be made.
+        SettingError: the URL's scheme is unknown, or fsspec is not installed.
+        SinkError: the folder cannot be created.
     """
     path = local_path(folder)
     return FolderStorage(path) if path is not None else RemoteStorage(folder)
 
 
 def fetch(source: str, into: Path) -> str:
-    """What to open for an input: itself, or a copy in `into` of what only fsspec reaches.
+    """Return what to open for an input: itself, or a copy in `into` if only fsspec reaches it.
 
     Raises:
-        SettingError: nothing is known of the URL's scheme, or fsspec is not installed.
+        SettingError: the URL's scheme is unknown, or fsspec is not installed.
         SourceError: it cannot be fetched.
     """
     if local_path(source) is not None or url_scheme(source) in FFMPEG_SCHEMES:
@@ -249,5 +249,5 @@ def _write_error(path: Path, error: OSError) -> SinkError:
 
 
 def remove_folder(folder: Path) -> None:
-    """Take away a working folder, whatever is left in it."""
+    """Remove a working folder and everything in it."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -13,7 +13,7 @@ RESULTS = "results.parquet"
 
 
 def table(results: Sequence[TaskResult]) -> bytes:
-    """The table as a Parquet file."""
+    """Write the table as a Parquet file."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -50,7 +50,7 @@ def read_results(folder: str) -> list[dict[str, object]]:
     """Read the rows of a batch's table; maps are dicts.
 
     Raises:
-        SettingError: there is none.
+        SettingError: there is no table.
     """
     from pyarrow import parquet
 

@@ -1,4 +1,4 @@
-"""One input and the files that it becomes: what a runner is given."""
+"""Tasks: one input and its output files, as given to a runner."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PIECES_FOLDER = f"{RECORDS_FOLDER}/pieces"
 """Where the pieces of long inputs are kept until they are joined."""
 
 Kind = Literal["pictures", "labels", "records", "coco"]
-"""What a file holds."""
+"""The content of a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +40,18 @@ class BatchSettings:
     """The settings of every task of a batch.
 
     Attributes:
-        pictures, labels, records, coco: which files each input becomes: a video of the view, label
-            ids in a lossless video, one JSON line per frame, COCO annotations.
-        numbered: write the pictures as numbered files in a folder, not as a video.
-        alpha: the classes whose soft mask is written in the place of the view.
+        pictures, labels, records, coco: the outputs of each input: a video of the view, label ids
+            in a lossless video, one JSON line per frame, COCO annotations.
+        numbered: write the pictures as numbered files into a folder, instead of a video.
+        alpha: classes whose soft mask is written instead of the view.
         alpha_bits: bits per pixel of the soft mask.
         effects: changes to the picture before the view is drawn (`NAME=VALUE`).
         overlap: decode, infer and encode concurrently.
         view, read, reconnect, encode, model, faces: as for `open_run`; `model.threads` is the
-            number for one task.
+            number of threads per task.
 
     Raises:
-        SettingError: there is no output, or one that needs pictures has none.
+        SettingError: there is no output, or an output that needs pictures has none.
     """
 
     pictures: bool = True
@@ -80,7 +80,7 @@ class BatchSettings:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """What each input's files hold."""
+        """The kinds of content of each input's files."""
         asked: dict[Kind, bool] = {
             "pictures": self.pictures,
             "labels": self.labels,
@@ -95,8 +95,8 @@ class Piece:
     """A part of a long input.
 
     Attributes:
-        number: its place, counted from 0.
-        start, end: in seconds, as in `ReadSettings`; None is the input's own.
+        number: its number, counted from 0.
+        start, end: in seconds, as in `ReadSettings`; None for the input's own start or end.
     """
 
     number: int
@@ -106,16 +106,16 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchTask:
-    """One input, a piece of one, or the joining of its pieces.
+    """One input, one piece of an input, or the joining of its pieces.
 
     Attributes:
         source: a path or a URL.
-        folder: where its files go: a path that every worker sees, or a URL of fsspec.
-        name: the name of its files, without a suffix.
-        settings: the batch's.
-        folders: kinds of files that go to folders of their own.
-        piece: which part of the input is meant; None is all of it.
-        pieces: the pieces that are to be joined, if there are any.
+        folder: the folder for its files: a path that every worker can access, or a URL for fsspec.
+        name: the name of its files, without suffix.
+        settings: the batch's settings.
+        folders: the kinds of files that go into folders of their own.
+        piece: the part of the input to process; None for all of it.
+        pieces: the pieces to join, if any.
     """
 
     source: str
@@ -127,13 +127,13 @@ class BatchTask:
     pieces: tuple[Piece, ...] = ()
 
     def of_piece(self, piece: Piece) -> BatchTask:
-        """The task of one piece."""
+        """Make the task of one piece."""
         name = f"{PIECES_FOLDER}/{self.name}/{piece.number:04d}"
         return replace(self, name=name, piece=piece, pieces=())
 
     @property
     def files(self) -> dict[Kind, str]:
-        """The name of each file in its folder; of numbered pictures, the folder that they fill."""
+        """The name of each file in its folder; for numbered pictures, the name of their folder."""
         settings = self.settings
         names: dict[Kind, str] = {
             "pictures": self.name + ("" if settings.numbered else self._container()),
@@ -148,29 +148,29 @@ class BatchTask:
         return container_for(self.source, self.settings.encode, is_lossless=is_lossless)
 
     def _is_beside_pictures(self) -> bool:
-        """Whether labels need a name that no video of the view has."""
+        """Whether labels need a name that differs from that of a video of the view."""
         return self.folders.get("labels", self.folder) == self.folders.get("pictures", self.folder)
 
     def place(self, kind: Kind, folder: str | Path) -> str:
-        """What a sink is told to write, in a folder: a file, or a pattern of numbered pictures."""
+        """What to pass to a sink, in a folder: a file, or a pattern of numbered pictures."""
         path = Path(folder) / self.files[kind]
         is_numbered = kind == "pictures" and self.settings.numbered
         return str(path / NUMBERED) if is_numbered else str(path)
 
     @property
     def places(self) -> dict[Kind, str]:
-        """Everything that it writes, where it is to be in the end."""
+        """The final paths of everything that it writes."""
         return {kind: self.place(kind, self.folders.get(kind, self.folder)) for kind in self.files}
 
     @property
     def read(self) -> ReadSettings:
-        """How its input is read: a piece has bounds of its own."""
+        """How to read its input: a piece has its own bounds."""
         read, piece = self.settings.read, self.piece
         return read if piece is None else replace(read, start=piece.start, end=piece.end)
 
     @property
     def encode(self) -> EncodeSettings:
-        """How its pictures are encoded; sound and subtitles come when pieces are joined."""
+        """How to encode its pictures; sound and subtitles are added when pieces are joined."""
         encode = self.settings.encode
         return encode if self.piece is None else replace(encode, audio="none", subtitles="none")
 

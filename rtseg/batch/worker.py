@@ -1,4 +1,4 @@
-"""Does one task: runs on whichever process or machine it is sent to."""
+"""Run one task, on whichever process or machine it is sent to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rtseg.wiring import Run
 
 WORK = "work-"
-"""How the working folders of tasks begin, within the records' folder."""
+"""The prefix of tasks' working folders, inside the folder of records."""
 
 
 @contextmanager
@@ -44,14 +44,14 @@ def open_task(
     encode: EncodeSettings | None = None,
     on_result: OnResult | None = None,
 ) -> Iterator[Run]:
-    """Open a task's source and sinks, as `open_run`.
+    """Open a task's source and sinks, as `open_run` does.
 
     Args:
         task: all of an input, or a piece of one.
         backend: an open backend, which stays open.
-        source: what to open for its input; by default that itself.
-        places: where its files are written; by default where they are to be in the end.
-        encode: how pictures are encoded; by default as the task says.
+        source: what to open for its input; by default the input itself.
+        places: the paths to write to; by default the final ones.
+        encode: how to encode pictures; by default as the task says.
         on_result: called with each frame and its segmentation.
 
     Raises:
@@ -84,12 +84,12 @@ def open_task(
 
 
 def run_task(task: BatchTask) -> TaskResult:
-    """Segment one input and put its files in their place; its errors come back as a result.
+    """Segment one input and put its files in place; errors are returned as a result.
 
-    The record is written last: once it is there, the task is done.
+    The record is written last: once it exists, the task is done.
 
     Raises:
-        MemoryError: the process has no memory left, and should be replaced.
+        MemoryError: the process is out of memory, and should be replaced.
     """
     try:
         storage = open_storage(task.folder)
@@ -155,7 +155,7 @@ def _segment(task: BatchTask, work: Path) -> TaskResult:
 
 
 def _join(task: BatchTask, storage: Storage, work: Path) -> TaskResult:
-    """The whole's result, made of its pieces'."""
+    """Join the pieces of a task, and combine their results."""
     from rtseg.batch.joining import join
 
     tasks = [task.of_piece(piece) for piece in task.pieces]
@@ -188,7 +188,7 @@ def _join(task: BatchTask, storage: Storage, work: Path) -> TaskResult:
 
 
 def _working_folder(storage: Storage) -> Path:
-    """On the results' own file system where possible, so that files are moved, not copied."""
+    """A working folder, on the results' own file system if possible, so that files can be moved."""
     scratch = storage.scratch()
     try:
         if scratch is None:
@@ -201,7 +201,7 @@ def _working_folder(storage: Storage) -> Path:
 
 
 class _Counter:
-    """Counts what a run sees, frame by frame."""
+    """Counts faces and pixels, frame by frame."""
 
     def __init__(self) -> None:
         from time import monotonic
@@ -224,7 +224,7 @@ class _Counter:
         self.seconds = self._clock() - self._began
 
     def pixels(self) -> Mapping[str, int]:
-        """Of each class."""
+        """The pixels of each class."""
         if self._counts is None:
             return {}
         return {name: int(n) for name, n in zip(self._names, self._counts, strict=False)}
@@ -232,14 +232,14 @@ class _Counter:
 
 @functools.lru_cache(maxsize=1)
 def _backend(settings: ModelSettings) -> Backend:
-    """One network for all tasks of a process; it lives as long as the process."""
+    """The network for all tasks of a process; it lives as long as the process."""
     from rtseg.backends import open_backend_for
 
     return open_backend_for(settings)
 
 
 def _checksum(path: Path) -> str:
-    """SHA-256 of a file; of a folder, that of its files' names and checksums."""
+    """SHA-256 of a file; for a folder, that of its files' names and checksums."""
     if path.is_dir():
         lines = (f"{file.name} {_checksum(file)}\n" for file in sorted(path.iterdir()))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -258,7 +258,7 @@ def _versions() -> dict[str, str]:
 def end_with_parent() -> None:
     """End this process when the one that started it ends, however that happens.
 
-    The worker of a killed driver would otherwise go on writing what nobody waits for. The thread
+    Otherwise the worker of a killed driver would continue with work that nobody needs. The thread
     only waits.
     """
     from multiprocessing import connection, parent_process

@@ -112,11 +112,11 @@ def command(
     no_audio: bool,
     quiet: bool,
 ) -> int:
-    """Segment every INPUT into FOLDER, and say what became of each in FOLDER/results.parquet.
+    """Segment every INPUT into FOLDER, and record every result in FOLDER/results.parquet.
 
-    INPUT is a file, a folder, a quoted pattern, a URL, or a manifest: a text file with one input a
-    line, or a CSV or Parquet table with a column `input`. What is finished is not done again: the
-    same command goes on where it was stopped.
+    INPUT is a file, a folder, a quoted pattern, a URL, or a manifest: a text file with one input
+    per line, or a CSV or Parquet table with a column `input`. Finished inputs are not repeated, so
+    the same command continues a batch that was stopped.
 
     \b
     rtseg batch clips/ -o done --labels --no-pictures
@@ -157,7 +157,7 @@ def command(
 
 
 def _threads(on: str) -> int:
-    """What one task may take, where all of them share a machine."""
+    """The processor threads of one task, if all tasks share a machine."""
     cores = os.cpu_count() or 1
     kind, _, count = on.partition(":")
     if kind != "local":

@@ -1,4 +1,4 @@
-"""Run what was opened, with progress, signals and a summary."""
+"""Run what was opened, with progress, signal handling and a summary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def attend(run: Run, *, quiet: bool, on_event: Callable[[Event], None] | None = None) -> int:
-    """Run what was opened, with progress, signals and a summary; return the exit code.
+    """Run what was opened, with progress, signal handling and a summary; return the exit code.
 
     Raises:
         RtsegError: any error, after partial outputs have been saved.

@@ -1,4 +1,4 @@
-"""`rtseg serve`: many streams through one network, of visitors' cameras or of a file's sources."""
+"""`rtseg serve`: many streams through one network, from visitors' cameras or a file's sources."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Serve a page to which visitors give their camera, and get it back segmented.
+    """Serve a page that segments each visitor's own camera.
 
-    With STREAMS.TOML, serve its streams instead: each from its source to its outputs, and all on
-    one page, a wall of their pictures. SIGHUP has the file read again: what differs is changed,
-    the rest goes on. All share one network; each has its own view and its own faces.
+    With STREAMS.TOML, serve the file's streams instead: each from its source to its outputs, and
+    all on one page, a wall of their pictures. On SIGHUP the file is read again: changed streams
+    are restarted, the others continue. All share one network; each has its own view and faces.
 
     \b
     rtseg serve
@@ -187,20 +187,20 @@ def _serve_streams(
 
 
 class _Reload:
-    """Whether the file is to be read again. Set by a signal handler, so it takes no lock."""
+    """Whether the file should be read again. Set by a signal handler, so it takes no lock."""
 
     def __init__(self) -> None:
         self.is_wanted = False
 
     def take(self) -> bool:
-        """Whether it was wanted since the last call."""
+        """Whether a reload was requested since the last call."""
         was_wanted, self.is_wanted = self.is_wanted, False
         return was_wanted
 
 
 @contextmanager
 def _noting_reloads() -> Iterator[_Reload]:
-    """Within the block, SIGHUP asks for the file to be read again. Windows has no SIGHUP."""
+    """Within the block, SIGHUP requests that the file be read again. Windows has no SIGHUP."""
     reload = _Reload()
     number = getattr(signal, _RELOAD, None)
     if number is None:
@@ -226,12 +226,12 @@ def _read_again(
     faces: FaceSettings,
     quiet: bool,
 ) -> None:
-    """Change the streams to what the file says now; where it is no good, they go on as they are."""
+    """Change the streams to those in the file; if the file is invalid, they all continue."""
     from rtseg.serving.streams_file import read_streams
 
     try:
         asked = read_streams(path, view=view, faces=faces)
-        # one whose lines are wrong now goes on as it was
+        # a stream whose entry is now invalid continues unchanged
         kept = [s.definition for s in server.started if s.name in asked.problems]
         done = server.replace([*asked.definitions, *kept])
     except RtsegError as error:

@@ -1,4 +1,4 @@
-"""Several inputs of `rtseg video`: the folders that they go to, and what is said about them."""
+"""Process several inputs of `rtseg video`: destination folders, progress and a summary."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def segment_several(
     Args:
         sources: the inputs.
         folders: the folder of each kind of output.
-        resume: leave out what is finished.
+        resume: skip what is finished.
         quiet: print errors only.
         encode, model, settings: the other fields of `BatchSettings`.
 
     Raises:
         SettingError: there is no output, or an output would be an input or another output.
-        RtsegError: what would fail for every input.
+        RtsegError: an error that would affect every input.
     """
     if not folders:
         raise SettingError(
@@ -73,16 +73,16 @@ def segment_several(
 
 
 def run_several(tasks: Sequence[BatchTask], runner: Runner, *, resume: bool, quiet: bool) -> int:
-    """Do every task, and return the worst exit code, or that of the signal that ended it.
+    """Run every task; return the worst exit code, or that of the signal that ended the run.
 
     Args:
-        tasks: of `plan_direct`.
-        runner: where they run.
-        resume: leave a finished task as it is.
+        tasks: from `plan_direct`.
+        runner: where to run them.
+        resume: leave finished tasks unchanged.
         quiet: print errors only.
 
     Raises:
-        RtsegError: what would fail for every other input as well.
+        RtsegError: an error that would affect every other input as well.
     """
 
     def tell(result: TaskResult) -> None:

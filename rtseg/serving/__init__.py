@@ -1,1 +1,1 @@
-"""Many live streams in one process, through one network: cameras of visitors, or any others."""
+"""Many live streams in one process through one network: visitors' cameras, or any sources."""

@@ -14,26 +14,26 @@ from rtseg.sinks.base import Event, Outcome, Sink
 
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 60.0
-"""The wait before a failed output is opened again doubles from the first of these to the second."""
+"""The wait in seconds before a failed output is reopened: doubles from the first to the second."""
 
 _log = logging.getLogger("rtseg")
 
 
 class GuardedOutput(Sink):
-    """Writes to an output while that works, and opens it again some time after it failed.
+    """Writes to an output while that works, and reopens it some time after a failure.
 
-    An output that was asked for wrongly (a SettingError) is not tried again.
+    An output with an invalid setting (SettingError) is not retried.
 
     Args:
-        stream: whose output it is, for people.
-        name: the output's, for people.
-        make: makes the closed sink, anew for each attempt.
+        stream: the stream's name, for people.
+        name: the output's name, for people.
+        make: makes the closed sink, once for each attempt.
         with_streams: whether it gets the source's sound.
-        clock: seconds, monotonic; tests bring their own.
+        clock: monotonic seconds; replaceable in tests.
 
     Attributes:
-        error: why nothing is written now, or "".
-        failures: how often it failed.
+        error: why nothing is written at the moment, or "".
+        failures: the number of failures.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class GuardedOutput(Sink):
 
     @property
     def is_wanted(self) -> bool:  # type: ignore[override]
-        """Whether somebody would see it, or it is time to try it again."""
+        """Whether anybody is watching, or it is time to retry."""
         if self._sink is None:
             return self._clock() >= self._retry_at
         return self._sink.is_wanted
 
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
-        """Open it; where that fails, the stream goes on without it."""
+        """Open it; if that fails, the stream continues without it."""
         self._info = info if self._with_streams else replace(info, streams=())
         self._size = (width, height)
         if self._sink is not None:
@@ -89,7 +89,7 @@ class GuardedOutput(Sink):
         self.error = ""
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
-        """Write one frame; where that fails, close the output, and try again later."""
+        """Write one frame; if that fails, close the output, and retry later."""
         if self._sink is None and self._clock() >= self._retry_at:
             self._retry_at = float("inf")
             self._guard(self._new)
@@ -103,13 +103,13 @@ class GuardedOutput(Sink):
             self._delay, self._said = FIRST_RETRY_SECONDS, ""
 
     def copy(self, packet: Packet) -> None:
-        """Pass sound on, where it is kept."""
+        """Pass sound on, if the output supports it."""
         sink = self._sink
         if sink is not None and self._with_streams:
             self._guard(lambda: sink.copy(packet))
 
     def poll(self) -> tuple[Event, ...]:
-        """What was asked of it."""
+        """The output's requests."""
         return () if self._sink is None else self._sink.poll()
 
     def close(self, outcome: Outcome) -> None:
@@ -124,7 +124,7 @@ class GuardedOutput(Sink):
             self._note(error)
 
     def describe(self) -> str:
-        """Where it is written, without secrets."""
+        """The destination, without secrets."""
         return self._closed_place if self._sink is None else self._sink.describe()
 
     def _guard(self, work: Callable[[], None]) -> None:
@@ -141,7 +141,7 @@ class GuardedOutput(Sink):
         self.failures += 1
         is_known = isinstance(error, RtsegError)
         words = str(error) if is_known else f"a bug: {type(error).__name__}: {error}"
-        if words != self._said:  # once, however often it is tried again
+        if words != self._said:  # once, however often it is retried
             self._said = words
             if is_known:
                 _log.warning("%s: %s; its other outputs go on", self._stream, words)

@@ -33,7 +33,7 @@ _NEVER_SERVED: Mapping[str, Any] = {
 
 
 def stream_json(stream: SourceStream) -> dict[str, Any]:
-    """How one stream stands."""
+    """The state of one stream."""
     figures, ages = stream.statistics, stream.ages
     is_live = stream.state in ("live", "reconnecting")
     return {
@@ -57,11 +57,11 @@ def stream_json(stream: SourceStream) -> dict[str, Any]:
 
 
 def server_json(server: StreamServer, problems: Mapping[str, str]) -> dict[str, Any]:
-    """How all streams stand, those that cannot be served too.
+    """The state of all streams, including those that cannot be served.
 
     Args:
-        server: what serves.
-        problems: what is wrong with streams that are not served, by name.
+        server: the server.
+        problems: the problems of streams that are not served, by name.
     """
     streams = [stream_json(stream) for stream in server.started]
     for name, words in problems.items():
@@ -83,8 +83,8 @@ class ServerCollector(Collector):
     """Reads a server's figures whenever Prometheus asks.
 
     Args:
-        server: what serves.
-        problems: asked for streams that cannot be served.
+        server: the server.
+        problems: returns the problems of streams that cannot be served.
     """
 
     def __init__(self, server: StreamServer, problems: Mapping[str, str]) -> None:
@@ -156,7 +156,7 @@ class ServerCollector(Collector):
 
 
 def registry_of(collector: ServerCollector) -> CollectorRegistry:
-    """A registry of its own, with the process's figures (memory, processor) where there are any."""
+    """Make a separate registry, with the process's figures (memory, processor) if available."""
     registry = CollectorRegistry()
     registry.register(collector)
     ProcessCollector(registry=registry)

@@ -1,4 +1,4 @@
-"""A served stream whose frames somebody leaves: a visitor's camera, a program's own pictures."""
+"""A served stream that is given its frames: a visitor's camera, or a program's own pictures."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class PushedStream:
     Its thread waits for a frame, then for its turn at the network, and takes the newest frame then.
 
     Attributes:
-        name: for people.
-        view, controls: what is drawn, and how it is changed while it runs.
-        faces: in the newest frame.
-        error: what ended it, where something did; the others go on.
+        name: its name, for people.
+        view, controls: the view, and how it is changed during the run.
+        faces: the faces in the newest frame.
+        error: the error that ended it, if any; the other streams continue.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PushedStream:
 
     @property
     def statistics(self) -> LiveStatistics:
-        """Where it stands now."""
+        """The stream's current state."""
         return LiveStatistics(
             frames=self._frames,
             dropped=self._dropped,
@@ -85,14 +85,14 @@ class PushedStream:
         )
 
     def put(self, make: MakeFrame) -> None:
-        """Leave the newest frame; the one before it gives way. See `StreamServer.put`."""
+        """Replace the waiting frame with a newer one. See `StreamServer.put`."""
         with self._arrival:
             self._dropped += self._waiting is not None
             self._waiting = _Waiting(make, time.monotonic_ns())
             self._arrival.notify()
 
     def close(self) -> None:
-        """Serve it no more; waits for the frame that is under way."""
+        """Stop serving it; waits for the frame in progress."""
         self._over.set()
         with self._arrival:
             self._arrival.notify()
@@ -105,7 +105,7 @@ class PushedStream:
             try:
                 self._serve()
             except Exception as error:  # noqa: BLE001  told, and one stream ends by it
-                # A bug is shown with its trace; either way it is one stream's matter.
+                # A bug is shown with its traceback; in any case only this stream ends.
                 if isinstance(error, RtsegError):
                     _log.warning("%s: ended: %s", self.name, error)
                 else:
@@ -122,7 +122,7 @@ class PushedStream:
         return not self._over.is_set()
 
     def _serve(self) -> None:
-        """Segment, draw and deliver the frame that waits."""
+        """Segment, draw and deliver the waiting frame."""
         if not self._turn.take(self._over):
             return
         try:

@@ -1,4 +1,4 @@
-"""A served stream with a source and outputs: it is run, watched, and started again."""
+"""A served stream with a source and outputs: it is run, watched, and restarted."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 StreamState = Literal[
     "starting", "live", "resting", "reconnecting", "waiting", "ended", "failed", "stopped"
 ]
-"""`resting`: nobody would see it; `waiting`: it could not be opened, or broke, and is tried again;
-`ended`: its file is over; `failed`: it was asked for wrongly, and is not tried again."""
+"""`resting`: nobody is watching; `waiting`: it could not be opened, or failed, and is retried;
+`ended`: its file is over; `failed`: a setting is invalid, and it is not retried."""
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
-"""The wait before a stream is started again doubles from the first of these to the second."""
+"""The wait in seconds before a restart: doubles from the first value to the second."""
 
 PAGE = "the page"
 """The output that shows a stream on the server's page."""
@@ -55,27 +55,27 @@ _log = logging.getLogger("rtseg")
 
 
 class MakeSegmenter(Protocol):
-    """Makes a segmenter on the server's backend."""
+    """Makes a segmenter on the server's backend from two arguments."""
 
     def __call__(self, faces: FaceSettings, *, soft: bool) -> Segmenter:
-        """How faces are followed, and whether soft masks are wanted."""
+        """How faces are tracked, and whether soft masks are needed."""
         ...
 
 
 class SourceStream:
-    """One stream of a server, on threads of its own. Made by `StreamServer.start`.
+    """One stream of a server, on its own threads. Made by `StreamServer.start`.
 
     Args:
-        definition: what it is.
-        make_segmenter: makes its segmenter, anew for each run.
-        turn: its place in the line for the network.
-        make_page: makes what shows it on a page; None without one.
-        after: the stream whose place it takes, and which must have ended before it begins.
+        definition: the stream's definition.
+        make_segmenter: makes its segmenter, once for each run.
+        turn: its place in the queue for the network.
+        make_page: makes the page that shows it; None for no page.
+        after: the stream that it replaces, which must have ended before it begins.
 
     Attributes:
-        name: as defined.
-        page: what shows it now; None while it does not run, or without a page.
-        starts: how often it was started.
+        name: the name in its definition.
+        page: the page that shows it; None while it does not run, or without a page.
+        starts: how many times it was started.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class SourceStream:
 
     @property
     def state(self) -> StreamState:
-        """How it stands now."""
+        """The stream's current state."""
         run = self._run
         if self._state != "live" or run is None:
             return self._state
@@ -121,38 +121,38 @@ class SourceStream:
 
     @property
     def reason(self) -> str:
-        """Why it stands so, where that needs a word."""
+        """The reason for the state, if it needs one."""
         run = self._run
         status = run.source.status if run is not None else ""
         return status or self._reason
 
     @property
     def statistics(self) -> LiveStatistics:
-        """Of all its runs together; rate and latency of the newest."""
+        """Statistics of all its runs together; rate and latency are the newest run's."""
         before, run = self._before, self._run
         now = LiveStatistics() if run is None else run.pipeline.statistics
         return _together(before, now)
 
     @property
     def ages(self) -> Percentiles:
-        """How old its pictures were once they were written, of the last ten seconds or so."""
+        """The age of its pictures when they were written, over the last ten seconds or so."""
         return Percentiles.of(tuple(self._ages))
 
     def stop(self) -> None:
-        """End it in order: its files are finished. Does not wait; see `join`."""
+        """End it normally: its files are finished. Does not wait; see `join`."""
         self._over.set()
         run = self._run
         if run is not None:
             run.stop()
 
     def join(self, seconds: float) -> bool:
-        """Wait for its end; whether it has ended."""
+        """Wait for its end; return whether it has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     @property
     def holds_outputs(self) -> bool:
-        """Whether outputs are open that are to be finished."""
+        """Whether open outputs still have to be finished."""
         return self._run is not None
 
     # --- its own thread ---
@@ -179,8 +179,8 @@ class SourceStream:
             self._state, self._reason = "stopped", ""
 
     def _note(self, error: Exception) -> None:
-        """Say what went wrong, once, and whether it is tried again."""
-        # what goes wrong later was not asked for wrongly
+        """Log what went wrong, once, and whether it will be retried."""
+        # a setting that has worked before is not what went wrong later
         is_wrong = isinstance(error, SettingError) and self._state != "live"
         words = str(error) if isinstance(error, RtsegError) else f"a bug: {error!r}"
         if words != self._reason or is_wrong:
@@ -196,7 +196,7 @@ class SourceStream:
         definition = self.definition
         with ExitStack() as stack:
             source = stack.enter_context(self._open_source())
-            if self._over.is_set():  # asked to stop while it was being opened
+            if self._over.is_set():  # it was stopped while it was being opened
                 return
             soft = bool(definition.effects) or definition.view.view in SOFT_VIEWS
             segmenter = self._make_segmenter(definition.faces, soft=soft)
@@ -207,7 +207,7 @@ class SourceStream:
                 shown_on.append(GuardedOutput(self.name, PAGE, self._new_page))
                 stack.callback(self._leave_page)
             counting = CallbackSink(self._count)
-            # nobody sees a stream by its figures, unless it has nothing else
+            # looking at a stream's figures counts as watching only if it has no other output
             counting.is_wanted = not shown_on and not outputs
             run = wire(
                 source,
@@ -243,7 +243,7 @@ class SourceStream:
                 self._run = None
 
     def _begin(self) -> None:
-        """Note that the outputs are open."""
+        """Record that the outputs are open."""
         self._state, self._reason = "live", ""
         self.starts += 1
 

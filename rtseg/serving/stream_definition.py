@@ -1,4 +1,4 @@
-"""What one served stream is: where it comes from, how it is drawn, where it goes."""
+"""The definition of a served stream: its source, its view, its outputs."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from rtseg.settings import (
 from rtseg.sources.base import Source
 
 VIRTUAL_CAMERA = "virtual-camera"
-"""An output of this name, or `virtual-camera:DEVICE`, is a camera of its own."""
+"""An output with this name, or `virtual-camera:DEVICE`, is a virtual camera."""
 
 PATIENT = StreamSettings(max_reconnects=1_000_000)
-"""A server goes on trying."""
+"""A server keeps trying."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamDefinition:
-    """One stream of a server. Two that are equal are the same stream.
+    """The definition of one stream. Two equal definitions are the same stream.
 
     Attributes:
-        name: letters, digits, `_`, `.` and `-`; it stands in the page's addresses.
-        source: what `open_source` takes, played by its clock; or a function that opens a source.
-        outputs: what `open_sink` takes, and `virtual-camera` or `virtual-camera:DEVICE`. A file
-            that exists is not replaced: the next one is numbered.
+        name: letters, digits, `_`, `.` and `-`; it is part of the page's addresses.
+        source: as for `open_source`, played in real time; or a function that opens a source.
+        outputs: as for `open_sink`, or `virtual-camera` or `virtual-camera:DEVICE`. An existing
+            file is not replaced: the next one is numbered.
         labels, records, coco: outputs of data as for `open_run`, numbered in the same way.
-        view, effects: what is drawn.
+        view, effects: what to draw.
         faces, read, camera, reconnect, encode, virtual: as for `open_run`.
 
     Raises:
@@ -82,7 +82,7 @@ class StreamDefinition:
 
     @property
     def data(self) -> dict[DataKind, str]:
-        """The outputs of data that it has."""
+        """Its data outputs."""
         places: dict[DataKind, str | None] = {
             "labels": self.labels,
             "records": self.records,
@@ -92,7 +92,7 @@ class StreamDefinition:
 
     @property
     def shown_source(self) -> str:
-        """The source for people, without its secrets."""
+        """The source's name for people, without secrets."""
         from rtseg.outputs import shown
 
         if callable(self.source):
@@ -101,7 +101,7 @@ class StreamDefinition:
 
 
 def check_output(output: str) -> None:
-    """Raise SettingError where nothing writes such an output."""
+    """Raise SettingError if no sink writes such an output."""
     from rtseg.sinks.registry import find_factory
 
     if output == STANDARD_STREAM:
@@ -111,18 +111,18 @@ def check_output(output: str) -> None:
 
 
 def virtual_camera_of(output: str) -> tuple[str | None] | None:
-    """The device behind `virtual-camera:DEVICE`, in a tuple; None of any other output."""
+    """The device of `virtual-camera:DEVICE`, in a tuple; None for any other output."""
     name, _, device = output.partition(":")
     return (device or None,) if name == VIRTUAL_CAMERA else None
 
 
 def is_sent(output: str) -> bool:
-    """Whether an output goes to the network, and takes the source's sound along."""
+    """Whether an output is sent over the network, and includes the source's sound."""
     return url_scheme(output) is not None and virtual_camera_of(output) is None
 
 
 def plain(definition: StreamDefinition) -> dict[str, Any]:
-    """What a page says of it."""
+    """The JSON description for the page."""
     from rtseg.media.urls import display_name
 
     return {

@@ -20,7 +20,7 @@ from rtseg.system.files import unused_path
 
 
 def guarded_outputs(definition: StreamDefinition) -> list[GuardedOutput]:
-    """All outputs of a stream; none is open, and a failure of one is that one's matter."""
+    """Make all outputs of a stream, closed; the failure of one does not affect the others."""
     return [
         *(_pictures(definition, output) for output in definition.outputs),
         *(_data(definition, kind, output) for kind, output in definition.data.items()),
@@ -57,19 +57,19 @@ def _data(definition: StreamDefinition, kind: DataKind, output: str) -> GuardedO
 
 
 def data_place(definition: StreamDefinition, kind: DataKind, output: str) -> str:
-    """Where a stream's data go the first time; a file in a folder is named after the stream."""
+    """The first destination of a stream's data; a file in a folder is named after the stream."""
     in_folder = any(map(is_folder, definition.outputs))
     return data_destination(kind, output, source=definition.name, in_folder=in_folder)
 
 
 def unused_output(place: str) -> str:
-    """An output's name, or the next one by its number if an earlier run has written there.
+    """An output's name, or the next numbered one if an earlier run has written there.
 
     `door.mkv` becomes `door-2.mkv`, a folder of pictures `masks` becomes `masks-2`, and a pattern
     `masks/%06d.png` becomes `masks/2-%06d.png`.
 
     Raises:
-        SinkError: the folder that holds it cannot be created.
+        SinkError: the folder that contains it cannot be created.
     """
     path = Path(place)
     try:

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from rtseg.sinks.web.live_page import LivePage
 
 STOP_SECONDS = 20.0
-"""How long streams may take to finish their files before they are left behind."""
+"""Seconds that streams may take to finish their files before they are abandoned."""
 
 GPU_STREAMS_AT_ONCE = 8
 PROCESSOR_STREAMS_AT_ONCE = 2
-"""Frames under way at once: a GPU's largest batch; on a processor one is cut out and pasted while
-the other is in the network."""
+"""Frames in progress at once: a GPU's largest batch; on a processor two, one being cropped and
+pasted while the other is in the network."""
 
 _log = logging.getLogger("rtseg")
 
@@ -39,25 +39,26 @@ __all__ = ["PushedStream", "ServerFullError", "SourceStream", "StreamDefinition"
 
 
 class ServerFullError(RtsegError):
-    """No more streams are taken now."""
+    """No more streams are accepted at the moment."""
 
 
 class StreamServer:
-    """Segments live streams with one backend, each by a segmenter of its own.
+    """Segments live streams with one backend, each with its own segmenter.
 
-    Of each stream only the newest frame is looked at. The one that was served longest ago comes
-    next: none starves, and none lags. What several ask of the network at nearly the same time is
-    one batch. What fails in one stream is that stream's matter; the others go on.
+    Only the newest frame of each stream is processed. The stream that was served longest ago is
+    next, so that none starves and none lags. Crops requested at nearly the same time form one
+    batch. A failure in one stream does not affect the others.
 
-    Streams are either started with a source and outputs (`start`, `replace`), or added, and then
-    get the frames that are put (`add`, `put`).
+    Streams are either started with a source and outputs (`start`, `replace`), or added without a
+    source and then given frames (`add`, `put`).
 
     Args:
-        backend: what runs the network; it stays open.
-        faces: how faces are found, followed and steadied, in streams that are added.
-        most_streams: more are refused.
-        at_once: how many streams' frames may be under way together; 0 is what suits the device.
-        make_page: makes what shows a started stream on a page.
+        backend: runs the network; it stays open.
+        faces: how faces are detected, tracked and smoothed in added streams.
+        most_streams: the most streams at a time.
+        at_once: the number of streams whose frames are in progress together; 0 for a default that
+            suits the device.
+        make_page: makes the page that shows a started stream.
 
     Raises:
         SettingError: a number is out of range.
@@ -90,7 +91,7 @@ class StreamServer:
         return self.turns.active
 
     def _open_finder(self, backend: Backend) -> Backend | None:
-        """One finder network for all streams, as a segmenter alone would open it."""
+        """The finder network shared by all streams, opened as a segmenter would open it."""
         path = finder_checkpoint_path()
         if backend.model.view != "face" or path is None:
             return None
@@ -102,22 +103,22 @@ class StreamServer:
 
     @property
     def streams(self) -> tuple[PushedStream | SourceStream, ...]:
-        """Those that are served now."""
+        """The streams that are served now."""
         return (*self._pushed, *self._started.values())
 
     @property
     def started(self) -> tuple[SourceStream, ...]:
-        """Those with a source of their own, in their order."""
+        """The streams with a source of their own, in order."""
         return tuple(self._started.values())
 
     # --- streams with a source ---
 
     def start(self, definition: StreamDefinition) -> SourceStream:
-        """Serve one stream more, from its source to its outputs. Does not wait for it to open.
+        """Start serving a stream, from its source to its outputs. Does not wait for it to open.
 
         Raises:
-            SettingError: there is one of that name.
-            ServerFullError: there are as many as are allowed.
+            SettingError: a stream with that name is served already.
+            ServerFullError: the server has its most streams.
         """
         with self._lock:
             if definition.name in self._started:
@@ -139,10 +140,10 @@ class StreamServer:
         return stream
 
     def stop(self, name: str) -> None:
-        """End a stream in order, and serve it no more. Does not wait for its files; `close` does.
+        """End a stream normally and stop serving it. Does not wait for its files; `close` does.
 
         Raises:
-            SettingError: there is none of that name.
+            SettingError: there is no stream with that name.
         """
         with self._lock:
             stream = self._started.pop(name, None)
@@ -155,17 +156,17 @@ class StreamServer:
         self._leaving = [left for left in self._leaving if not left.join(0)] + [stream]
 
     def replace(self, definitions: Iterable[StreamDefinition]) -> dict[str, list[str]]:
-        """Serve these streams, and no others. One that is the same goes on without a gap.
+        """Serve these streams and no others. Unchanged ones continue without a gap.
 
-        One that ended or failed is started anew even where it is the same. One that differs ends
-        in order, and begins anew once it has.
+        One that ended or failed is restarted even if it is unchanged. A changed one ends normally,
+        and is started again once it has ended.
 
         Returns:
-            Names of what was `added`, `removed`, `changed`, `kept`, `restarted`.
+            The names of those `added`, `removed`, `changed`, `kept`, `restarted`.
 
         Raises:
-            ServerFullError: they are more than are allowed; nothing was changed.
-            SettingError: two have one name; nothing was changed.
+            ServerFullError: there are more than allowed; nothing was changed.
+            SettingError: two have the same name; nothing was changed.
         """
         wanted: dict[str, StreamDefinition] = {}
         for definition in definitions:
@@ -201,18 +202,18 @@ class StreamServer:
                 done["restarted" if old.definition == definition else "changed"].append(name)
         return done
 
-    # --- streams whose frames are put ---
+    # --- streams that are given frames ---
 
     def add(self, name: str, *, deliver: Deliver, view: ViewSettings | None = None) -> PushedStream:
-        """Take one stream more, whose frames `put` gives.
+        """Add a stream whose frames are passed to `put`.
 
         Args:
-            name: for people.
+            name: its name, for people.
             deliver: gets each drawn picture and its frame, on the stream's thread; must not wait.
-            view: what is drawn at first.
+            view: the initial view.
 
         Raises:
-            ServerFullError: there are as many as are allowed.
+            ServerFullError: the server has its most streams.
         """
         with self._lock:
             self._check_room()
@@ -228,23 +229,23 @@ class StreamServer:
             return stream
 
     def put(self, stream: PushedStream, make: MakeFrame) -> None:
-        """Leave a stream's newest frame, from any thread; never waits.
+        """Pass a stream its newest frame, from any thread; never waits.
 
         Args:
-            stream: that `add` gave.
-            make: makes the frame, on the stream's thread: what gives way is never converted.
+            stream: the stream, from `add`.
+            make: makes the frame, on the stream's thread; not called if a newer frame replaces it.
         """
         stream.put(make)
 
     def remove(self, stream: PushedStream) -> None:
-        """Serve it no more. May be called twice."""
+        """Stop serving a stream. May be called twice."""
         with self._lock:
             if stream not in self._pushed:
                 return
             self._pushed.remove(stream)
         stream.close()
 
-    # --- all of them ---
+    # --- all streams ---
 
     def _new_segmenter(self, faces: FaceSettings, *, soft: bool) -> Segmenter:
         return Segmenter(
@@ -262,7 +263,7 @@ class StreamServer:
             )
 
     def close(self) -> None:
-        """End every stream in order: files are finished. May be called twice."""
+        """End every stream normally, so that files are finished. May be called twice."""
         with self._lock:
             leaving = [*self._leaving, *self._started.values()]
             pushed, self._pushed = self._pushed, []
@@ -273,7 +274,7 @@ class StreamServer:
             stream.close()
         deadline = time.monotonic() + STOP_SECONDS
         for source in leaving:
-            # one that is only being opened has nothing to finish, and is not waited for
+            # one that is still being opened has nothing to finish, and is not waited for
             while not source.join(0.05) and source.holds_outputs:
                 if time.monotonic() > deadline:
                     _log.warning("%s does not end; left behind", source.name)

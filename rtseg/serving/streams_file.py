@@ -1,4 +1,4 @@
-"""A file of streams (TOML), read so that what is wrong with one stream is that stream's matter."""
+"""Read a file of streams (TOML), so that an error in one stream affects only that stream."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ _GROUPS: Mapping[str, type[Settings]] = {
 }
 
 _LEFT_OUT = ("overwrite", "subtitles")
-"""A server replaces no file, and a live recording has no subtitles."""
+"""A server replaces no files, and a live recording has no subtitles."""
 
 _DATA = {"labels": "labels", "json": "records", "coco": "coco"}
-"""Outputs of data, and their fields of a definition."""
+"""Data outputs, and their fields in a definition."""
 
 _KEYS = {field: key for key, field in _DATA.items()}
 
 _OWN = ("source", "outputs", *_DATA, "effects")
-"""What a stream has beside the settings."""
+"""The keys of a stream that are not settings."""
 
 _WHERE = "docs: Many streams"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamsFile:
-    """What a file asks for.
+    """The content of a file.
 
     Attributes:
         definitions: the streams that can be served, in the file's order.
-        problems: what is wrong with each of the others, in one line, by the stream's name.
+        problems: the problem of each of the others, in one line, by the stream's name.
     """
 
     definitions: tuple[StreamDefinition, ...]
@@ -78,15 +78,14 @@ def read_streams(
     view: ViewSettings | None = None,
     faces: FaceSettings | None = None,
 ) -> StreamsFile:
-    """The streams of a file: a table `[streams.NAME]` each, and at the top what all have.
+    """Read the streams of a file: a table `[streams.NAME]` each, and common settings at the top.
 
     A stream's table has `source`, `outputs`, `labels`, `json`, `coco`, `effects`, and any field of
-    the settings. What a
-    stream does not say is taken from the top of the file, then from `view` and `faces`. Relative
-    names are relative to the file.
+    the settings. What a stream does not set is taken from the top of the file, then from `view` and
+    `faces`. Relative names are relative to the file.
 
     Raises:
-        SettingError: the file cannot be read, is no TOML, names no stream, or its top is wrong.
+        SettingError: the file cannot be read, is not TOML, names no stream, or its top is invalid.
     """
     file = Path(path)
     written = _parsed(file)
@@ -153,7 +152,7 @@ def _definition(
     effects = _effects(left.pop("effects"))
     groups = _changed(common, left)
     if effects and "view" not in left and groups["view"].view == ViewSettings().view:
-        # an effect is seen on the picture itself
+        # an effect is drawn on the picture itself
         groups["view"] = dataclasses.replace(groups["view"], view="none")
     return StreamDefinition(
         name=name,
@@ -166,7 +165,7 @@ def _definition(
 
 
 def _place(key: str, given: Any, folder: Path) -> str | None:
-    """An output of data, as the definition has it."""
+    """Parse a data output, as in the definition."""
     if given is None:
         return None
     if not isinstance(given, str) or not given:
@@ -199,7 +198,7 @@ def _top_keys() -> list[str]:
 
 
 def _check_keys(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
-    """Raise SettingError for a key that is not allowed; it names the closest one, and all."""
+    """Raise SettingError for a key that is not allowed, naming the closest ones."""
     for written, value in table.items():
         key = written.replace("-", "_")
         if key in allowed:
@@ -217,7 +216,7 @@ def _check_keys(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
 
 
 def _changed(groups: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The groups with these fields replaced, each checked."""
+    """Replace these fields in the groups, and validate each group."""
     known = _settings()
     changes: dict[str, dict[str, Any]] = {name: {} for name in groups}
     for written, value in fields.items():
@@ -228,10 +227,10 @@ def _changed(groups: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, 
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
-    """A value of TOML as the settings hold it.
+    """Convert a value from TOML to a setting's type.
 
     Raises:
-        SettingError: it is of another kind.
+        SettingError: it has another type.
     """
     if isinstance(value, dict):
         raise SettingError(f"{name}: is a setting, not a table; write {name} = …")
@@ -274,12 +273,12 @@ def _placed_output(output: str, folder: Path) -> str:
 
 
 def _check_against(made: StreamDefinition, others: list[StreamDefinition]) -> None:
-    """Raise SettingError where an output is a source, or another stream's output."""
+    """Raise SettingError if an output is a source, or another stream's output."""
     every = [*others, made]
     outputs: dict[str, str | None] = {}
     for one in every:
         for number, output in enumerate(one.outputs):
-            # a folder holds a file of each stream's own name
+            # a folder contains a file with each stream's own name
             if not output.endswith("/") and not Path(output).is_dir():
                 suffix = f", {number + 1}" if number else ""
                 outputs[f"outputs of [{TABLE}.{one.name}]{suffix}"] = output
@@ -289,5 +288,5 @@ def _check_against(made: StreamDefinition, others: list[StreamDefinition]) -> No
 
 
 def _unquoted(error: RtsegError) -> str:
-    """A message with the names of fields as the file has them."""
+    """Replace fields in a message with the file's keys."""
     return re.sub(r"`(\w+)`", lambda match: _KEYS.get(match[1], match[1]), str(error))

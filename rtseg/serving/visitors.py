@@ -1,4 +1,4 @@
-"""The page that takes each visitor's own camera, and gives it back segmented."""
+"""The page that accepts each visitor's own camera, and returns it segmented."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from rtseg.view_controls import described
 ANSWER_SECONDS = 5.0
 
 START_BITRATE = 2500
-"""Kilobits a second that a visitor's camera begins with: enough for 720p at once."""
+"""The initial bit rate of a visitor's camera in kilobits per second: enough for 720p at once."""
 
 LARGEST_PIXELS = 1920 * 1080
-"""Larger pictures are made smaller before they are looked at."""
+"""Larger pictures are shrunk before they are segmented."""
 
 _TIME_BASE = Fraction(1, 1_000_000)
 
 
 class Visitor:
-    """One visitor: a camera that comes in, a stream of the server, a picture that goes out.
+    """One visitor: an incoming camera, a stream of the server, an outgoing picture.
 
     Attributes:
-        secret: what the visitor's page knows, to change its own picture and no other's.
+        secret: known to the visitor's page, so that it can change only its own picture.
     """
 
     def __init__(self, page: VisitorPage, loop: asyncio.AbstractEventLoop, *, threads: int) -> None:
@@ -66,10 +66,10 @@ class Visitor:
         )
 
     async def begin(self) -> None:
-        """Have it served; loading a network takes a while, and happens elsewhere.
+        """Start serving the visitor; loading a network takes a while, on another thread.
 
         Raises:
-            ServerFullError: there are as many as are allowed.
+            ServerFullError: the server has its most streams.
         """
         self.stream = await asyncio.get_running_loop().run_in_executor(
             None,
@@ -80,11 +80,11 @@ class Visitor:
 
     @property
     def broadcast(self) -> Broadcast:
-        """What is sent back."""
+        """The pictures that are sent back."""
         return self._broadcast
 
     def _on_frame(self, picture: Any) -> None:
-        """On the event loop: only leave it; the work is done elsewhere."""
+        """Accept a picture on the event loop; the work is done elsewhere."""
         if self.stream is None:
             return
         if self.stream.error is not None:
@@ -104,7 +104,7 @@ class Visitor:
         self._page.forget(self)
 
     def close(self) -> None:
-        """Give back what it holds; waits for a thread for a moment."""
+        """Release its resources; waits briefly for a thread."""
         if self.stream is not None:
             self._page.streams.remove(self.stream)
         self._broadcast.close()
@@ -114,11 +114,11 @@ class VisitorPage(ServedPage):
     """Serves the page to visitors.
 
     Args:
-        address: where.
-        streams: what segments; it stays open.
+        address: the address to listen on.
+        streams: segments the pictures; it stays open.
         settings: token and certificate.
-        view: how pictures are drawn at first.
-        threads: for encoding each visitor's picture.
+        view: the initial view.
+        threads: threads for encoding each visitor's picture.
 
     Raises:
         SettingError: the certificate cannot be used.
@@ -141,7 +141,7 @@ class VisitorPage(ServedPage):
 
     @property
     def visitors(self) -> tuple[Visitor, ...]:
-        """Those who are here now."""
+        """The current visitors."""
         return tuple(self._visitors.values())
 
     def routes(self) -> Sequence[Route]:
@@ -153,7 +153,7 @@ class VisitorPage(ServedPage):
         ]
 
     def forget(self, visitor: Visitor) -> None:
-        """A visit is over. On the event loop."""
+        """Handle the end of a visit, on the event loop."""
         if self._visitors.pop(visitor.secret, None) is not None:
             self._server.loop.run_in_executor(None, visitor.close)
 
@@ -260,7 +260,7 @@ def _full(words: str) -> web.HTTPServiceUnavailable:
 
 
 def frame_of(picture: Any, *, index: int, captured_ns: int) -> Frame:
-    """A decoded picture of a browser's camera as a frame, at most LARGEST_PIXELS large."""
+    """Convert a decoded picture of a browser's camera to a frame of at most LARGEST_PIXELS."""
     scale = min(1.0, (LARGEST_PIXELS / (picture.width * picture.height)) ** 0.5)
     image = picture.to_ndarray(
         format="rgb24",

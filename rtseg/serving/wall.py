@@ -1,4 +1,4 @@
-"""The page of a server: a wall of all its streams' pictures, a page for each, the figures."""
+"""The page of a server: a wall of all streams' pictures, a page for each, and the figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ASSETS = {
 }
 
 TILE_WIDTHS = (64, 1280)
-"""Pixels of a picture on the wall, from and to."""
+"""The least and greatest width of a picture on the wall, in pixels."""
 
 _TILE_WIDTH = 480
 
@@ -35,13 +35,13 @@ class WallPage(ServedPage):
     """Serves the wall.
 
     Args:
-        address: where.
-        server: whose streams are shown; it makes their pages by `make_page` from here on.
-        settings: token, certificate, how many may watch a stream, whether streams go on that
-            nobody watches and that have no other output.
+        address: the address to listen on.
+        server: the server whose streams are shown; this object provides its `make_page`.
+        settings: token, certificate, the most viewers of a stream, and whether streams without
+            viewers or other outputs keep running.
 
     Attributes:
-        problems: what is wrong with streams that cannot be served, by name; shown beside the rest.
+        problems: the problems of streams that cannot be served, by name; shown beside the others.
 
     Raises:
         SettingError: the certificate cannot be used.
@@ -112,11 +112,11 @@ class WallPage(ServedPage):
         return await handler(request)
 
     def _page(self, request: web.Request) -> LivePage:
-        """The page of the stream that is asked for.
+        """The page of the requested stream.
 
         Raises:
             HTTPNotFound: there is no such stream.
-            HTTPServiceUnavailable: it has no picture now.
+            HTTPServiceUnavailable: it has no picture at the moment.
         """
         name = request.match_info["name"]
         for stream in self._streams.started:

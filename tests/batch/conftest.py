@@ -1,4 +1,4 @@
-"""Small clips, and the settings that make small files of them."""
+"""Small clips, and settings that make small files of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.clips import MakeClip
 
 @pytest.fixture
 def settings() -> BatchSettings:
-    """Label ids and lines of JSON, on one thread, without the finder's network in the way."""
+    """Label ids and JSON lines, on one thread, without the finder network."""
     return BatchSettings(
         pictures=False,
         labels=True,

@@ -1,4 +1,4 @@
-"""What a file of results holds, as one checksum."""
+"""A checksum of the content of a result file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import av
 
 
 def content_of(path: Path) -> str:
-    """SHA-256 of a video's frames and their instants, or of any other file's bytes."""
+    """SHA-256 of a video's frames and their times, or of any other file's bytes."""
     if path.suffix not in (".mkv", ".mp4"):
         return hashlib.sha256(path.read_bytes()).hexdigest()
     digest = hashlib.sha256()

@@ -35,7 +35,7 @@ from tests.batch.contents import content_of
 
 
 class HereRunner(Runner):
-    """Runs tasks in the test's own process, so that most tests start no other."""
+    """Runs tasks in the test's own process, so that most tests start no other process."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
@@ -47,7 +47,7 @@ class HereRunner(Runner):
 
 
 def files_in(folder: Path) -> dict[str, str]:
-    """Checksums of what the files hold: a Matroska file has random numbers in it as well."""
+    """Checksums of the files' contents, because a Matroska file also contains random numbers."""
     return {
         str(path.relative_to(folder)): content_of(path)
         for path in folder.rglob("*")
@@ -218,7 +218,7 @@ def test_places_have_names() -> None:
 
 
 def kill_once(task: BatchTask) -> TaskResult:
-    """As `run_task`, but the first time its process is killed."""
+    """Like `run_task`, but its process is killed the first time."""
     mark = Path(task.folder).parent / f"{task.name}.killed"
     if not mark.exists():
         mark.touch()
@@ -227,7 +227,7 @@ def kill_once(task: BatchTask) -> TaskResult:
 
 
 def kill_always(task: BatchTask) -> TaskResult:
-    """Poison."""
+    """Like `run_task`, but its process is killed every time."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 

@@ -1,4 +1,4 @@
-"""What goes wrong around a batch: one line each, and the rest goes on."""
+"""Faults around a batch: one line each, and the others continue."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def labels_only(settings: BatchSettings) -> BatchSettings:
 
 @pytest.fixture
 def missing_bucket() -> None:
-    """A storage whose every bucket is missing, as `gone://`."""
+    """A storage without any bucket, such as `gone://`."""
     fsspec = pytest.importorskip("fsspec")
 
     class Gone(fsspec.AbstractFileSystem):
@@ -118,7 +118,7 @@ def test_a_full_disk_is_a_line_for_each_it_meets(
     assert report.results[1].message.endswith("clip-5.labels.mkv: the disk is full")
     assert not (out / "clip-5.labels.mkv").exists()
     assert not list(out.rglob("work-*"))
-    # once there is room, only that one is done
+    # once there is space, only that one is done
     monkeypatch.setattr(storage_module, "publish", publish)
     again = HereRunner()
     assert run_batch(tasks, again, folder=str(out)).exit_code == 0
@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_written(run: Run, clips: list[str], tmp_path: P
 
 @pytest.fixture
 def memory_group() -> Iterator[Path]:
-    """A control group of processes that the kernel kills where they take more than 64 MB."""
+    """A control group of processes, in which the kernel kills those that use more than 64 MB."""
     base = Path("/sys/fs/cgroup")
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
@@ -175,7 +175,7 @@ def memory_group() -> Iterator[Path]:
         group.rmdir()
         pytest.skip("memory cannot be bounded here")
     yield group
-    for _ in range(100):  # what was killed leaves it after a moment
+    for _ in range(100):  # a killed process leaves it after a moment
         try:
             group.rmdir()
         except OSError:
@@ -187,7 +187,7 @@ def memory_group() -> Iterator[Path]:
 def check_others_are_done(
     clips: list[str], labels_only: BatchSettings, out: Path, reason: str
 ) -> None:
-    """Run the batch, whose second clip is poison: it is given up, and the others are done."""
+    """Run a batch whose second clip kills its worker: it is given up, the others are done."""
     tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
     report = run_batch(tasks, LocalRunner(2, tries=2), folder=str(out))
     states = {result.name: result.status for result in report.results}
@@ -201,7 +201,7 @@ def check_others_are_done(
         "clip-6.labels.mkv",
     ]
     assert read_results(str(out))[1]["status"] == "given up"
-    # whoever comes next removes what was left half-done
+    # the next task removes what was left unfinished
     run_batch(tasks[:1], HereRunner(), folder=str(out))
     assert not list(out.rglob("work-*"))
 
@@ -230,7 +230,7 @@ def test_a_worker_that_gets_no_memory_is_replaced(
 
 
 def run_and_be_killed(task: BatchTask) -> TaskResult:
-    """As `run_task`, but while `clip-5` is being written the process grows in its control group."""
+    """Like `run_task`, but the process grows while `clip-5` is being written."""
 
     def join() -> None:
         group = Path((Path(task.folder).parent / "group").read_text())
@@ -240,7 +240,7 @@ def run_and_be_killed(task: BatchTask) -> TaskResult:
 
 
 def run_and_be_refused(task: BatchTask) -> TaskResult:
-    """As `run_task`, but while `clip-5` is being written no more memory is given."""
+    """Like `run_task`, but no more memory is available while `clip-5` is being written."""
     import resource
 
     def bound() -> None:
@@ -252,14 +252,14 @@ def run_and_be_refused(task: BatchTask) -> TaskResult:
 
 
 def run_and_grow(task: BatchTask, bound: Callable[[], None]) -> TaskResult:
-    """Run a task; with `clip-5`, take memory without end from the third frame on."""
+    """Run a task; with `clip-5`, allocate memory without end from the third frame on."""
     from rtseg.batch import worker
 
     if task.name != "clip-5":
         return worker.run_task(task)
 
     class Grows:
-        """Stands for the frame counter: memory is taken while the files are half-written."""
+        """Replaces the frame counter: memory is allocated while the files are half-written."""
 
         frames = 0
 

@@ -1,4 +1,4 @@
-"""Everything that `rtseg video` writes, a batch writes too: whole, in pieces, on any storage."""
+"""A batch can write everything that `rtseg video` writes: whole, in pieces, on any storage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.cli.conftest import run as run
 
 @pytest.fixture
 def plain(settings: BatchSettings) -> BatchSettings:
-    """Pictures as they are, without smoothing, which remembers."""
+    """Unmodified pictures, without smoothing, which has a memory."""
     return dataclasses.replace(
         settings,
         pictures=True,
@@ -42,7 +42,7 @@ def planes(path: Path) -> list[np.ndarray]:
 
 
 def twice(clip: Path, settings: BatchSettings, folder: Path) -> list[dict[str, Any]]:
-    """Run it whole and in pieces, and return both rows."""
+    """Process it whole and in pieces; return both rows."""
     rows = []
     for name, split in (("whole", None), ("joined", MINUTE)):
         out = folder / name
@@ -84,7 +84,7 @@ def test_coco_whole_and_in_pieces(
     plain: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def annotated(_segmentation: object, *, image_id: int, first_id: int) -> list[dict[str, Any]]:
-        # as many as the image's number in its file says, so that ids must be counted on
+        # as many as the image's number in its file, so that ids must be continued
         return [
             {"id": first_id + n, "image_id": image_id, "category_id": 1, "area": 7 + n}
             for n in range(2)
@@ -109,7 +109,7 @@ def test_an_effect_is_drawn(plain: BatchSettings, tmp_path: Path) -> None:
         (task,) = plan_tasks([clip], folder=str(tmp_path / name), settings=settings)
         assert run_task(task).exit_code in (0, 2)
         pictures[name] = run_task(task)
-    # a model without the neck cannot tell a background, which is the task's own error
+    # a model without a neck has no background to replace, which is the task's own error
     if pictures["grey"].status == "done":
         one, other = (
             np.asarray(Image.open(tmp_path / name / "long" / "000000.png")).astype(int)
@@ -137,7 +137,7 @@ def test_pictures_in_a_folder_of_fsspec(plain: BatchSettings, tmp_path: Path) ->
 
 
 def test_a_folder_of_pictures_replaces_an_older_one(plain: BatchSettings, tmp_path: Path) -> None:
-    """With other settings the same name is written anew, and none of the old pictures stays."""
+    """With other settings the same name is written again, and no old picture remains."""
     out = tmp_path / "out"
     settings = dataclasses.replace(plain, numbered=True)
     clip = str(long_clip(tmp_path / "long.mp4", count=4))

@@ -42,7 +42,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def nodes(count: int, **head: object) -> Iterator[Any]:
-    """A head without processors, and nodes of one each, on the loopback address."""
+    """A head without processors, and nodes with one each, on the loopback address."""
     from ray.cluster_utils import Cluster
 
     made = Cluster(
@@ -92,7 +92,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def alone(clips: list[str], settings: BatchSettings, folder: Path) -> dict[str, str]:
-    """What one process makes of them."""
+    """The results of a single process."""
     for task in plan_tasks(clips, folder=str(folder), settings=settings):
         assert run_task(task).status == "done"
     return contents(folder)
@@ -129,7 +129,7 @@ def test_a_node_that_dies_loses_nothing(
 
 
 def die_of_memory_once(task: BatchTask) -> TaskResult:
-    """As `run_task`, but the first time the system kills the process, as for its memory."""
+    """Like `run_task`, but the system kills the process the first time, as if for its memory."""
     mark = Path(task.folder).parent / f"{task.name}.killed"
     if task.name in ("clip-01", "clip-02") and (task.name == "clip-02" or not mark.exists()):
         mark.touch()
@@ -163,12 +163,12 @@ LEFT_BYTES = 3 << 30
 
 
 def grow_without_end(task: BatchTask) -> TaskResult:
-    """As `run_task`, but `clip-01` makes its process take memory until it is killed."""
+    """Like `run_task`, but `clip-01` makes its process allocate memory until it is killed."""
     if task.name == "clip-01":
         kept = []
         for _ in range(GROWS_BYTES >> 26):
             kept.append(bytearray(os.urandom(1 << 20) * 64))
-            time.sleep(0.05)  # the monitor looks ten times a second
+            time.sleep(0.05)  # the monitor checks ten times a second
         raise AssertionError("nobody killed it")
     return run_task(task)
 
@@ -176,7 +176,7 @@ def grow_without_end(task: BatchTask) -> TaskResult:
 def test_rays_own_monitor_kills_for_memory_and_poison_is_given_up(
     labels_only: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ray alone would start it again for ever."""
+    """Ray alone would restart it for ever."""
     sizes = {
         line.split(":")[0]: int(line.split()[1]) << 10
         for line in Path("/proc/meminfo").read_text().splitlines()

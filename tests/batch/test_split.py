@@ -1,4 +1,4 @@
-"""Long files in pieces: the joined files are an uncut run's, but for how tracking starts."""
+"""Long files in pieces: the joined files equal an uncut run's, except where tracking starts."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.batch.test_driver import HereRunner
 from tests.support.clips import make_clip, picture
 
 MINUTE = 0.4 / 60
-"""Pieces of .4 seconds, that is, of ten frames."""
+"""Pieces of .4 seconds, which are ten frames."""
 
 
 @pytest.fixture
 def everything(settings: BatchSettings) -> BatchSettings:
-    """Pictures too; no smoothing, which remembers."""
+    """Pictures too; no smoothing, which has a memory."""
     return dataclasses.replace(
         settings,
         pictures=True,
@@ -36,7 +36,7 @@ def everything(settings: BatchSettings) -> BatchSettings:
 
 
 def long_clip(path: Path, count: int = 22, **changes: object) -> Path:
-    """22 frames at 25 a second, a key frame every five, with sound."""
+    """22 frames at 25 per second, with a key frame every five, and sound."""
     fields: dict[str, object] = {
         "ticks": range(count),
         "images": [picture(number, 96, 64) for number in range(count)],
@@ -118,7 +118,7 @@ def test_joined_pieces_are_the_uncut_runs_files(
 
 
 def test_a_face_that_is_followed_over_a_cut(settings: BatchSettings, tmp_path: Path) -> None:
-    """A piece finds the face at once; its labels are the uncut run's but for what is remembered."""
+    """A piece finds the face at once; its labels equal the uncut run's except for smoothing."""
     with MovingFaceSource(width=320, height=180, frame_count=300) as source:
         images = [source.image(60 + number) for number in range(36)]
     clip = make_clip(

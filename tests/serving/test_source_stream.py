@@ -1,4 +1,4 @@
-"""Streams with a source and outputs: faults stay where they are, files are whole, gaps are none."""
+"""Streams with a source and outputs: separate faults, complete files, no gaps."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StreamServer]:
 
 @pytest.fixture
 def kept() -> dict[str, list[Kept]]:
-    """What `kept://NAME` made, each time that it was opened."""
+    """The sinks made for `kept://NAME`, one for each time it was opened."""
     made: dict[str, list[Kept]] = {}
 
     def make(output: str, _options: SinkOptions) -> Kept:
@@ -63,7 +63,7 @@ def wait(until: Callable[[], object], *, seconds: float = 20.0) -> None:
 
 
 def goes_on(stream: SourceStream) -> None:
-    """Wait for a few frames more."""
+    """Wait for a few more frames."""
     before = stream.statistics.frames
     wait(lambda: stream.statistics.frames > before + 3)
 
@@ -162,7 +162,7 @@ def test_a_camera_that_fails_touches_no_other(
         assert "Traceback" in caplog.text
     goes_on(fine)
     assert (fine.state, fine.starts) == ("live", 1)
-    # and it comes back
+    # and it returns
     bad.has_bug = False
     bad.stalls.clear()
     bad.is_there.set()
@@ -221,7 +221,7 @@ def test_a_slow_output_holds_up_its_own_stream_only(
 
 
 def test_turns_are_fair(server: StreamServer) -> None:
-    """With more than can be done, all get alike."""
+    """Under overload all streams get equal shares."""
     streams = [server.start(one(f"s{i}", Camera(rate=200), view=ViewSettings())) for i in range(5)]
     for stream in streams:
         goes_on(stream)

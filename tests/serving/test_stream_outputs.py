@@ -1,4 +1,4 @@
-"""What a served stream writes beside pictures: labels, JSON lines, annotations; and the network."""
+"""A served stream's outputs besides pictures: labels, JSON lines, annotations; and the network."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_rtmp_gets_a_stream_beside_its_recording(server: StreamServer, tmp_path:
 
 
 def test_a_network_source_is_lost_and_comes_back(server: StreamServer, tmp_path: Path) -> None:
-    """MPEG-TS over TCP, whose sender hangs up after a second."""
+    """MPEG-TS over TCP, whose sender closes the connection after a second."""
     data = make_clip(tmp_path / "clip.ts", ticks=range(100)).read_bytes()
 
     def answer(client: Client) -> None:
@@ -165,7 +165,7 @@ def test_a_network_source_is_lost_and_comes_back(server: StreamServer, tmp_path:
 
 
 def test_rtsp_in_and_rtsp_out(server: StreamServer, record_port: int, tmp_path: Path) -> None:
-    """A real server at each end; the sender dies and is started again."""
+    """A real server at each end; the sender dies and is restarted."""
     sender, receiver = RtspServer(), RecordServer(record_port)
     try:
         definition = one(

@@ -1,4 +1,4 @@
-"""Many streams through one backend: fair turns, newest frames, faults that stay where they are."""
+"""Many streams through one backend: fair turns, newest frames, separate faults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def server() -> Iterator[StreamServer]:
 
 
 class Received(list[Picture]):
-    """Pictures that a stream was given; `hold` makes the giving wait."""
+    """The pictures delivered to a stream; `hold` makes the delivery wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def test_the_newest_frame_wins_and_what_gave_way_is_never_made(server: StreamSer
 
 
 def test_turns_are_fair(server: StreamServer) -> None:
-    """One that always has a frame waiting keeps nobody from being served."""
+    """A stream that always has a frame waiting does not keep others from being served."""
     all_got = [Received() for _ in range(3)]
     streams = [server.add(str(i), deliver=got) for i, got in enumerate(all_got)]
     index = 0

@@ -1,4 +1,4 @@
-"""A file of streams: what it says, and one clear line for what is wrong."""
+"""Reading a file of streams, and one clear line for each error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(folder: Path, text: str, **defaults: object) -> StreamsFile:
 
 
 def problem(folder: Path, table: str) -> str:
-    """What is said of one stream's table, beside one that is right."""
+    """The problem reported for one stream's table, beside a valid one."""
     read_file = read(folder, f'[streams.fine]\nsource = "0"\n[streams.door]\n{table}\n')
     assert [one.name for one in read_file.definitions] == ["fine"]
     assert list(read_file.problems) == ["door"]

@@ -1,4 +1,4 @@
-"""Visitors' own cameras, without a browser: in, segmented, and back."""
+"""Visitors' cameras without a browser: in, segmented, and back."""
 
 from __future__ import annotations
 

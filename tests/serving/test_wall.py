@@ -1,4 +1,4 @@
-"""The page of a server, without a browser: pictures, figures, each stream's own page."""
+"""The page of a server without a browser: pictures, figures, each stream's own page."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_tile_is_the_newest_picture_made_small(server: StreamServer, wall: Wal
     assert picture(wall, "door", "?width=1280").shape == (240, 320, 3), "none is made larger"
     mask, overlay = picture(wall, "door"), picture(wall, "yard")
     assert np.abs(mask.astype(int) - overlay).max() > 50, "each has its own"
-    # who has looked once will look again: its faces are followed meanwhile
+    # a viewer will look again, so its faces are tracked meanwhile
     assert stats(wall)["door"]["state"] == "live"
 
 
