@@ -214,8 +214,8 @@ def _parquet_column(path: Path) -> list[str | None]:
 
 
 def _check_columns(path: Path, names: Iterable[str]) -> None:
-    found = tuple(names)
-    if COLUMN not in found:
+    columns = tuple(names)
+    if COLUMN not in columns:
         raise SourceError(
-            f"{path}: a manifest needs a column {COLUMN!r}; found {', '.join(found) or 'none'}"
+            f"{path}: a manifest needs a column {COLUMN!r}; found {', '.join(columns) or 'none'}"
         )

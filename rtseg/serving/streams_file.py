@@ -96,9 +96,9 @@ def read_streams(
         raise SettingError(f"{file}: {TABLE} must be tables; write [{TABLE}.NAME] and its settings")
     if not tables:
         others = [name for name, value in written.items() if isinstance(value, dict | list)]
-        found = f" (found [{others[0]}])" if others else ""
+        hint = f" (found [{others[0]}])" if others else ""
         raise SettingError(
-            f"{file}: holds no stream{found}; write [{TABLE}.NAME] with a source ({_WHERE})"
+            f"{file}: holds no stream{hint}; write [{TABLE}.NAME] with a source ({_WHERE})"
         )
     base = {"view": view or ViewSettings(), "faces": faces or FaceSettings(), "reconnect": PATIENT}
     common: dict[str, Any] = {name: base.get(name) or group() for name, group in _GROUPS.items()}

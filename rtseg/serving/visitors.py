@@ -200,12 +200,12 @@ class VisitorPage(ServedPage):
         return web.json_response({"taken": True})
 
     async def _stats(self, request: web.Request) -> web.StreamResponse:
-        mine = self._visitors.get(request.query.get("visitor", ""))
-        stream = None if mine is None else mine.stream
+        current = self._visitors.get(request.query.get("visitor", ""))
+        stream = None if current is None else current.stream
         figures = None if stream is None else stream.statistics
-        ages = None if mine is None else mine.broadcast.ages
+        ages = None if current is None else current.broadcast.ages
         now = time.monotonic()
-        width, height = (0, 0) if mine is None else mine.size
+        width, height = (0, 0) if current is None else current.size
         return web.json_response(
             {
                 "source": "your camera",
@@ -230,7 +230,7 @@ class VisitorPage(ServedPage):
                     {
                         "number": number,
                         "kind": "visitor",
-                        "you": visitor is mine,
+                        "you": visitor is current,
                         "seconds": round(now - visitor.since, 1),
                         "delivered": visitor.viewer.delivered,
                         "dropped": visitor.viewer.dropped,

@@ -104,12 +104,12 @@ def test_what_fails_is_a_row_and_the_rest_goes_on(
     out = str(tmp_path / "out")
     tasks = plan_tasks([str(poor), clips[0], str(cut)], folder=out, settings=settings)
     bad = [BadInput(origin="list.csv:3", message="list.csv:3: gone.mp4: no such file")]
-    seen: list[str] = []
+    names: list[str] = []
     report = run_batch(
-        tasks, HereRunner(), folder=out, bad=bad, on_result=lambda r: seen.append(r.name)
+        tasks, HereRunner(), folder=out, bad=bad, on_result=lambda r: names.append(r.name)
     )
     assert report.exit_code == 3
-    assert seen == ["poor", "clip-4", "cut"]
+    assert names == ["poor", "clip-4", "cut"]
     rows = {str(row["input"]): row for row in read_results(out)}
     assert rows[str(poor)]["status"] == "failed"
     assert "poor.mp4" in str(rows[str(poor)]["message"])
@@ -177,26 +177,26 @@ def test_a_folder_of_fsspec_holds_the_same(
     clips: list[str], settings: BatchSettings, tmp_path: Path
 ) -> None:
     fsspec = pytest.importorskip("fsspec")
-    here = str(tmp_path / "out")
-    run_batch(plan_tasks(clips[:1], folder=here, settings=settings), HereRunner(), folder=here)
+    local = str(tmp_path / "out")
+    run_batch(plan_tasks(clips[:1], folder=local, settings=settings), HereRunner(), folder=local)
     memory = fsspec.filesystem("memory")
     memory.pipe_file("/inputs/clip-4.mp4", Path(clips[0]).read_bytes())
-    far = "memory://results"
-    tasks = plan_tasks(["memory://inputs/clip-4.mp4"], folder=far, settings=settings)
-    assert run_batch(tasks, HereRunner(), folder=far).exit_code == 0
+    remote = "memory://results"
+    tasks = plan_tasks(["memory://inputs/clip-4.mp4"], folder=remote, settings=settings)
+    assert run_batch(tasks, HereRunner(), folder=remote).exit_code == 0
     fetched = tmp_path / "fetched.mkv"
     fetched.write_bytes(memory.cat_file("/results/clip-4.labels.mkv"))
     assert content_of(fetched) == content_of(tmp_path / "out" / "clip-4.labels.mkv")
     assert not [name for name in memory.find("/results") if ".part" in name]
-    assert read_results(far)[0]["frames"] == 4
+    assert read_results(remote)[0]["frames"] == 4
     again = HereRunner()
-    run_batch(tasks, again, folder=far)
+    run_batch(tasks, again, folder=remote)
     assert again.ran == []
-    missing = plan_tasks(["memory://inputs/none.mp4"], folder=far, settings=settings)
+    missing = plan_tasks(["memory://inputs/none.mp4"], folder=remote, settings=settings)
     result = run_task(missing[0])
     assert (result.status, result.exit_code) == ("failed", 3)
     assert "memory://inputs/none.mp4: cannot be fetched" in result.message
-    unknown = plan_tasks(["nowhere://x/none.mp4"], folder=far, settings=settings)
+    unknown = plan_tasks(["nowhere://x/none.mp4"], folder=remote, settings=settings)
     assert run_task(unknown[0]).exit_code == 2
 
 

@@ -280,5 +280,5 @@ def run_and_grow(task: BatchTask, bound: Callable[[], None]) -> TaskResult:
 def test_inputs_are_read_once_however_often_they_are_named(
     clips: list[str], tmp_path: Path
 ) -> None:
-    found = read_inputs([*clips, str(Path(clips[0]).parent), clips[0]])
-    assert sorted(found.sources) == sorted(clips)
+    inputs = read_inputs([*clips, str(Path(clips[0]).parent), clips[0]])
+    assert sorted(inputs.sources) == sorted(clips)

@@ -44,20 +44,20 @@ def test_a_bad_line_is_named_and_the_rest_goes_on(folder: Path, kind: str) -> No
         parquet.write_table(pa.table({"input": lines}), manifest)
     else:
         manifest.write_text("\n".join([*lines[:1], "", "# a remark", *lines[1:]]))
-    found = read_inputs([str(manifest)])
-    assert found.sources == (str(folder / "b.mp4"), "s3://bucket/far.mp4", str(folder / "a.MOV"))
-    (bad,) = found.bad
+    inputs = read_inputs([str(manifest)])
+    assert inputs.sources == (str(folder / "b.mp4"), "s3://bucket/far.mp4", str(folder / "a.MOV"))
+    (bad,) = inputs.bad
     number = {"csv": 2, "parquet": 2, "txt": 4}[kind]
     assert bad.message == f"{manifest}:{number}: clips/none.mp4: no such file"
 
 
 def test_names_that_lead_nowhere_stop_nothing(folder: Path) -> None:
     (folder.parent / "empty").mkdir()
-    found = read_inputs(
+    inputs = read_inputs(
         [str(folder / "b.mp4"), "no.mp4", str(folder / "*.avi"), str(folder.parent / "empty")]
     )
-    assert names_of(found.sources) == ["b.mp4"]
-    assert [item.message.partition(": ")[2] for item in found.bad] == [
+    assert names_of(inputs.sources) == ["b.mp4"]
+    assert [item.message.partition(": ")[2] for item in inputs.bad] == [
         "no such file",
         "the pattern matches no file",
         "holds no video",

@@ -111,18 +111,18 @@ def test_a_node_that_dies_loses_nothing(
     expected = alone(clips, labels_only, tmp_path / "alone")
     out = tmp_path / "out"
     tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
-    seen: list[str] = []
+    finished: list[str] = []
 
     def tell(result: TaskResult) -> None:
-        seen.append(result.name)
-        if len(seen) == 3:
+        finished.append(result.name)
+        if len(finished) == 3:
             cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
 
     runner = RayRunner(cluster.address, threads=1, tries=4)
     report = run_batch(tasks, runner, folder=str(out), on_result=tell)
     assert report.exit_code == 0
     assert contents(out) == expected
-    assert sorted(seen) == sorted(task.name for task in tasks)  # each once
+    assert sorted(finished) == sorted(task.name for task in tasks)  # each once
     rows = read_results(str(out))
     assert [row["status"] for row in rows] == ["done"] * count
     assert not list(out.glob("*.part*"))

@@ -105,9 +105,9 @@ def test_joined_pieces_are_the_uncut_runs_files(
         assert abs(second.streams.video[0].frames - first.streams.video[0].frames) == 0
     labels = [pictures_of(tmp_path / folder / "long.labels.mkv") for folder in ("whole", "joined")]
     assert len(labels[0]) == 22
-    for (time, expected), (found_time, found) in zip(*labels, strict=True):
+    for (time, expected), (found_time, label_map) in zip(*labels, strict=True):
         assert found_time == time
-        assert np.array_equal(found, expected)
+        assert np.array_equal(label_map, expected)
     lines = [
         (tmp_path / folder / "long.jsonl").read_text().splitlines()
         for folder in ("whole", "joined")

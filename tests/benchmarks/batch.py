@@ -113,8 +113,10 @@ def cuts(folder: Path) -> list[str]:
     shares = [float((a != b).mean()) for a, b in zip(maps[0], pieces, strict=True)]
     lines = ["| frames after the cut | mean % | most % |", "| --- | --- | --- |"]
     for after in (0, 1, 2, 5, 10, 29):
-        found = [100 * shares[second * RATE + after] for second in range(1, 12)]
-        lines.append(f"| {after} | {sum(found) / len(found):.2f} | {max(found):.2f} |")
+        percentages = [100 * shares[second * RATE + after] for second in range(1, 12)]
+        lines.append(
+            f"| {after} | {sum(percentages) / len(percentages):.2f} | {max(percentages):.2f} |"
+        )
     return lines
 
 

@@ -245,9 +245,9 @@ def test_a_file_ends_and_says_so(server: StreamServer, tmp_path: Path) -> None:
     wait(lambda: stream.state == "ended")
     assert stream.reason == "its source is over"
     assert frames_in(tmp_path / "out.mkv") > 0
-    gone = server.start(one("gone", str(tmp_path / "none.mp4")))
-    wait(lambda: gone.state == "waiting")
-    assert "none.mp4" in gone.reason
+    missing = server.start(one("gone", str(tmp_path / "none.mp4")))
+    wait(lambda: missing.state == "waiting")
+    assert "none.mp4" in missing.reason
 
 
 def test_what_was_asked_for_wrongly_is_not_tried_again(server: StreamServer) -> None:
@@ -392,7 +392,7 @@ def test_the_network_gets_the_sound_and_a_recording_beside_it_does_not(
     assert len(received.times) > 5
     assert len(received.sound) > 20
     with av.open(str(tmp_path / "out.mkv")) as file:
-        assert [found.type for found in file.streams] == ["video"]
+        assert [recorded.type for recorded in file.streams] == ["video"]
 
 
 def test_a_virtual_camera_that_is_not_there_is_said(

@@ -93,25 +93,25 @@ def test_each_visitor_has_its_own_view_and_leaves_nothing(page: VisitorPage) -> 
 
 
 def test_one_too_many_is_told(page: VisitorPage) -> None:
-    told: list[tuple[int, str | None, str]] = []
+    refusals: list[tuple[int, str | None, str]] = []
 
     async def visit() -> None:
         async def until(got: list[np.ndarray], _answer: dict[str, str]) -> bool:
-            if len(page.visitors) == 2 and not told:
+            if len(page.visitors) == 2 and not refusals:
                 try:
                     await call(f"{page.url}visit", camera=DrawnCamera(draw), until=lambda *_: True)
                 except urllib.error.HTTPError as error:
                     wait = error.headers["Retry-After"]
-                    told.append((error.code, wait, error.read().decode()))
+                    refusals.append((error.code, wait, error.read().decode()))
                     error.close()
-            return bool(told)
+            return bool(refusals)
 
         await asyncio.gather(
             *(call(f"{page.url}visit", camera=DrawnCamera(draw), until=until) for _ in range(2))
         )
 
     asyncio.run(visit())
-    assert set(told) == {(503, "30", "2 visitors are here already; try again later\n")}
+    assert set(refusals) == {(503, "30", "2 visitors are here already; try again later\n")}
 
 
 def test_nobody_changes_anothers_picture(page: VisitorPage) -> None:

@@ -168,20 +168,20 @@ def test_prometheus_reads_the_figures(server: StreamServer, wall: WallPage) -> N
     status, headers, body = ask(wall, "/metrics")
     assert status == 200
     assert headers["Content-Type"].startswith("text/plain")
-    found = {
+    figures = {
         (sample.name, *sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(body.decode())
         for sample in family.samples
     }
     door = ("stream", "door")
-    assert found["rtseg_stream_up", door] == 1
-    assert found["rtseg_stream_up", ("stream", "typo")] == 0
-    assert found["rtseg_stream_frames_total", ("outcome", "written"), door] > 3
-    assert found["rtseg_stream_faces", door] == 1
-    assert 0 < found["rtseg_stream_age_seconds", ("quantile", "0.95"), door] < 10
-    assert found["rtseg_backend_crops_total",] > 3
+    assert figures["rtseg_stream_up", door] == 1
+    assert figures["rtseg_stream_up", ("stream", "typo")] == 0
+    assert figures["rtseg_stream_frames_total", ("outcome", "written"), door] > 3
+    assert figures["rtseg_stream_faces", door] == 1
+    assert 0 < figures["rtseg_stream_age_seconds", ("quantile", "0.95"), door] < 10
+    assert figures["rtseg_backend_crops_total",] > 3
     assert (
-        found[
+        figures[
             "rtseg_backend_info",
             ("device", "cpu"),
             ("name", "painted"),
