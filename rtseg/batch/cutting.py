@@ -28,7 +28,7 @@ def cut(task: BatchTask, *, minutes: float) -> tuple[Piece, ...]:
     """
     reason = _not_cut(task)
     if reason:
-        _log.warning("%s: is not cut: %s", shown(task.source), reason)
+        _log.warning("%s: is not split: %s", shown(task.source), reason)
         return ()
     read = task.settings.read
     # use the decimals as typed, not the nearest binary number
@@ -37,7 +37,7 @@ def cut(task: BatchTask, *, minutes: float) -> tuple[Piece, ...]:
     try:
         times = _key_times(task.source, after=due, until=read.end)
     except RtsegError as error:
-        _log.warning("%s: is not cut: %s", shown(task.source), error)
+        _log.warning("%s: is not split: %s", shown(task.source), error)
         return ()
     bounds: list[float] = []
     for time in times:
@@ -86,7 +86,7 @@ def _key_times(source: str, *, after: Fraction, until: float | None) -> list[Fra
             return []
         flags = container.format.flags
         if flags & (NO_TIMESTAMPS | TIMESTAMPS_JUMP) or video.time_base is None:
-            _log.warning("%s: is not cut: its clock may jump", shown(source))
+            _log.warning("%s: is not split: its clock may jump", shown(source))
             return []
         times: list[Fraction] = []
         try:

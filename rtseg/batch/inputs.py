@@ -121,7 +121,7 @@ def _expanded(name: str, results: Path | None) -> Iterator[str | BadInput]:
     elif path.is_dir():
         files = _videos_below(path, results)
         if not files:
-            yield BadInput(origin=name, message=f"{name}: holds no video")
+            yield BadInput(origin=name, message=f"{name}: contains no video")
         yield from map(str, files)
     elif path.suffix.lower() in MANIFESTS and path.is_file():
         yield from _manifest(path)
@@ -197,7 +197,7 @@ def _lines(path: Path) -> Iterable[str | None]:
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise SourceError(f"{path}: is no text in UTF-8; a manifest is") from None
+        raise SourceError(f"{path}: a manifest must be text in UTF-8") from None
 
 
 def _parquet_column(path: Path) -> list[str | None]:
@@ -208,7 +208,7 @@ def _parquet_column(path: Path) -> list[str | None]:
         table = parquet.read_table(path)
     except pa.ArrowException as error:
         first = str(error).splitlines()[0]
-        raise SourceError(f"{path}: is no Parquet file: {first}") from None
+        raise SourceError(f"{path}: is not a Parquet file: {first}") from None
     _check_columns(path, table.column_names)
     return [None if value is None else str(value) for value in table[COLUMN].to_pylist()]
 

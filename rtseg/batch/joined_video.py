@@ -28,7 +28,7 @@ def next_of(items: Iterator[Any], output: str) -> Any:
     """
     item = next(items, None)
     if item is None:
-        raise SinkError(f"{output}: its pieces hold fewer frames than the input; start anew")
+        raise SinkError(f"{output}: its pieces hold fewer frames than the input; start over")
     return item
 
 
@@ -46,7 +46,7 @@ class _PiecePackets:
         ways = {self._way(container) for container in self._containers}
         if len(ways) > 1:
             self.close()
-            raise SinkError(f"{output}: its pieces were not encoded alike; start anew")
+            raise SinkError(f"{output}: its pieces were not encoded alike; start over")
 
     @staticmethod
     def _way(container: Any) -> tuple[Any, ...]:

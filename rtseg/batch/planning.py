@@ -59,7 +59,7 @@ def plan_direct(
     for kind, folder in folders.items():
         _check_folder("output" if kind == "pictures" else kind, folder)
     if len(set(sources)) < len(sources):
-        raise SettingError("an input is named twice; name each once")
+        raise SettingError("an input is given twice; give each once")
     first = next(iter(folders.values()))
     tasks = [
         BatchTask(
@@ -91,4 +91,4 @@ def _check_folder(name: str, folder: str) -> None:
     path = Path(folder)
     is_named_as_file = bool(path.suffix) and not is_folder(folder)
     if folder == STANDARD_STREAM or is_named_as_file or path.is_file():
-        raise SettingError(f"`{name}`: {folder} is no folder; several inputs need one")
+        raise SettingError(f"`{name}`: {folder} is not a folder; several inputs need one")

@@ -99,7 +99,7 @@ class FolderStorage(Storage):
         """See `Storage`."""
         path = self.folder / name
         if not path.exists():
-            raise SinkError(f"{path}: is not there any more")
+            raise SinkError(f"{path}: no longer exists")
         return path
 
     def remove(self, name: str) -> None:

@@ -74,9 +74,9 @@ class BatchSettings:
         if not (self.pictures or self.labels or self.records or self.coco):
             raise SettingError("no output; ask for pictures, labels, records or coco")
         if self.alpha is not None and not self.pictures:
-            raise SettingError("`alpha`: takes the place of pictures, and none are asked for")
+            raise SettingError("`alpha`: replaces the pictures, but pictures are turned off")
         if self.numbered and not self.pictures:
-            raise SettingError("`frames`: are numbered pictures, and none are asked for")
+            raise SettingError("`frames`: writes numbered pictures, but pictures are turned off")
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -30,25 +30,37 @@ if TYPE_CHECKING:
     "--output",
     metavar="FOLDER",
     required=True,
-    help="Where everything goes: a folder that every worker sees, or a URL of fsspec (s3://, gs://).",
+    help="The folder of all results, which every worker can see, or an fsspec URL (s3://, gs://).",
 )
 @click.option(
     "--on",
     default="local",
     show_default=True,
     metavar="WHERE",
-    help="local:N processes of this machine, ray (the cluster that it is part of), or "
+    help="local:N (N processes on this machine), ray (the cluster that it is part of), or "
     "ray://HOST:PORT.",
 )
 @click.option(
-    "--pictures/--no-pictures", default=True, show_default=True, help="A video of the view each."
+    "--pictures/--no-pictures",
+    default=True,
+    show_default=True,
+    help="Write a video of the view for each input.",
 )
 @click.option(
     "--frames", is_flag=True, help="Write the view as numbered pictures instead of a video."
 )
-@click.option("--labels", is_flag=True, help="A lossless video of label ids each (FFV1).")
-@click.option("--json", "records", is_flag=True, help="One line of JSON per frame each.")
-@click.option("--coco", is_flag=True, help="A file of COCO annotations each.")
+@click.option(
+    "--labels",
+    is_flag=True,
+    help="Write a lossless video of label ids (FFV1) for each input.",
+)
+@click.option(
+    "--json",
+    "records",
+    is_flag=True,
+    help="Write one line of JSON per frame, in a file for each input.",
+)
+@click.option("--coco", is_flag=True, help="Write COCO annotations for each input.")
 @click.option(
     "--alpha",
     metavar="NAMES",
@@ -66,16 +78,16 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     default=3,
     show_default=True,
-    help="Starts of a task whose worker dies, before it is given up.",
+    help="How often a task is started whose worker dies, before it is given up.",
 )
 @click.option(
     "--split-minutes",
     type=click.FloatRange(0, min_open=True),
     metavar="X",
-    help="Cut what is longer at key frames into pieces of about this length, for several "
+    help="Cut longer inputs at key frames into pieces of about this length, for several "
     "processes; they are joined without a seam. Tracking starts anew in each.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and end.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and exit.")
 @with_settings(
     omit=("overwrite", "hud"),
     view=ViewSettings,
@@ -87,7 +99,7 @@ if TYPE_CHECKING:
 )
 @with_effects
 @click.option("--no-audio", is_flag=True, help="The same as --audio none --subtitles none.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(
     inputs: tuple[str, ...],
     output: str,
@@ -226,4 +238,4 @@ def _summary(report: BatchReport) -> str:
     if report.skipped:
         parts.append(f"{report.skipped} of them before")
     parts += [f"{counts[name]} {name}" for name in ("failed", "given up", "left") if counts[name]]
-    return ", ".join(parts) + "; what became of each: results.parquet"
+    return ", ".join(parts) + "; the result of each is in results.parquet"

@@ -50,7 +50,7 @@ TABLE_COLUMNS = 132
     envvar="RTSEG_BENCH_PLOT",
     help="Also draw stages and latencies as a PNG, SVG or PDF.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more.")
 def command(
     bench: BenchSettings,
     model: ModelSettings,

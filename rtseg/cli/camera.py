@@ -81,7 +81,7 @@ if TYPE_CHECKING:
 )
 @click.option("--allow-nested-urls", is_flag=True, help="Read playlists (HLS …) of a trusted host.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more.")
 def command(
     source: str,
     output: str | None,

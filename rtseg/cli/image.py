@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     }
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more.")
 def command(
     inputs: tuple[str, ...],
     more_inputs: tuple[str, ...],

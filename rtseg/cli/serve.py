@@ -47,8 +47,8 @@ MOST_STREAMS = 64
     default="8000",
     show_default=True,
     metavar="[HOST:]PORT",
-    help="Where; HOST is this machine alone if not given. Browsers give their camera to https "
-    "pages and to localhost only.",
+    help="Where to serve the page: on this machine alone if HOST is not given. Browsers allow "
+    "the camera only on https pages and on localhost.",
 )
 @with_settings(
     serve=ServeSettings,
@@ -57,8 +57,8 @@ MOST_STREAMS = 64
     model=ModelSettings,
     faces=FaceSettings,
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more.")
 def command(
     streams: str | None,
     web: str,
@@ -235,7 +235,9 @@ def _read_again(
         kept = [s.definition for s in server.started if s.name in asked.problems]
         done = server.replace([*asked.definitions, *kept])
     except RtsegError as error:
-        click.echo(f"error: {with_options_named(str(error))}; all go on as they were", err=True)
+        click.echo(
+            f"error: {with_options_named(str(error))}; all streams continue unchanged", err=True
+        )
         return
     wall.problems = asked.problems
     _tell(asked.problems)

@@ -120,7 +120,7 @@ if TYPE_CHECKING:
     help="Write the view as numbered pictures into the folder -o instead of a video.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more.")
 def command(
     inputs: tuple[str, ...],
     more_inputs: tuple[str, ...],

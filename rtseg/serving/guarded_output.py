@@ -144,7 +144,7 @@ class GuardedOutput(Sink):
         if words != self._said:  # once, however often it is retried
             self._said = words
             if is_known:
-                _log.warning("%s: %s; its other outputs go on", self._stream, words)
+                _log.warning("%s: %s; its other outputs continue", self._stream, words)
             else:
                 _log.error("%s: %s failed by a bug", self._stream, self.name, exc_info=error)
         self.error = words

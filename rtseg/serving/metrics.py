@@ -69,7 +69,7 @@ def server_json(server: StreamServer, problems: Mapping[str, str]) -> dict[str, 
         if known is None:
             streams.append({**_NEVER_SERVED, "name": name, "reason": words})
         else:
-            known["reason"] = f"goes on as it was: {words}"
+            known["reason"] = f"continues unchanged: {words}"
     backend = server.backend
     return {
         "backend": described(backend),

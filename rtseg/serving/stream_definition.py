@@ -75,7 +75,7 @@ class StreamDefinition:
         for output in self.outputs:
             check_output(output)
         if len(set(self.outputs)) < len(self.outputs):
-            raise SettingError("`outputs`: one is named twice; name each once")
+            raise SettingError("`outputs`: one is given twice; give each once")
         for kind, place in self.data.items():
             if not is_folder(place):
                 data_sink(kind, place, overwrite=False)

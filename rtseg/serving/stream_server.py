@@ -171,7 +171,9 @@ class StreamServer:
         wanted: dict[str, StreamDefinition] = {}
         for definition in definitions:
             if definition.name in wanted:
-                raise SettingError(f"`name`: {definition.name!r} stands twice; give each its own")
+                raise SettingError(
+                    f"`name`: {definition.name!r} is given twice; give each its own name"
+                )
             wanted[definition.name] = definition
         done: dict[str, list[str]] = {
             kind: [] for kind in ("added", "removed", "changed", "kept", "restarted")

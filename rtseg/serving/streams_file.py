@@ -130,9 +130,9 @@ def _parsed(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingError(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise SettingError(f"{file}: is no TOML: it is not UTF-8") from None
+        raise SettingError(f"{file}: is not TOML: it is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{file}: is no TOML: {error}") from None
+        raise SettingError(f"{file}: is not TOML: {error}") from None
 
 
 def _definition(
@@ -143,11 +143,11 @@ def _definition(
     if source is None:
         raise SettingError("has no source; give a camera's index, a device, a URL or a file")
     if isinstance(source, bool) or not isinstance(source, str | int) or source == "":
-        raise SettingError(f"source: found {source!r}; allowed: a text, or a camera's index")
+        raise SettingError(f"source: found {source!r}; allowed: a string, or a camera's index")
     outputs = left.pop("outputs", [])
     outputs = [outputs] if isinstance(outputs, str) else outputs
     if not isinstance(outputs, list) or not all(isinstance(o, str) and o for o in outputs):
-        raise SettingError(f"outputs: found {outputs!r}; allowed: a list of texts")
+        raise SettingError(f"outputs: found {outputs!r}; allowed: a list of strings")
     data = {field: _place(key, left.pop(key, None), folder) for key, field in _DATA.items()}
     effects = _effects(left.pop("effects"))
     groups = _changed(common, left)
@@ -169,7 +169,7 @@ def _place(key: str, given: Any, folder: Path) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str) or not given:
-        raise SettingError(f"{key}: found {given!r}; allowed: a text, the name of a file or folder")
+        raise SettingError(f"{key}: found {given!r}; allowed: the name of a file or folder")
     return _placed_output(given, folder)
 
 
@@ -240,7 +240,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     if get_origin(plain) is tuple:
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-            raise SettingError(f"{name}: found {value!r}; allowed: a list of texts")
+            raise SettingError(f"{name}: found {value!r}; allowed: a list of strings")
         return tuple(parts)
     if get_origin(plain) is Literal:
         if not isinstance(value, str):
@@ -250,7 +250,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         bool: ((bool,), "true or false"),
         int: ((int,), "a whole number"),
         float: ((int, float), "a number"),
-        str: ((str,), "a text"),
+        str: ((str,), "a string"),
     }
     allowed, words = kinds[plain]
     if not isinstance(value, allowed) or (isinstance(value, bool) and plain is not bool):

@@ -163,7 +163,7 @@ class VisitorPage(ServedPage):
         offer = await json_of(request)
         sdp = offer.get("sdp")
         if not isinstance(sdp, str):
-            raise web.HTTPBadRequest(text="sdp: a text is needed\n")
+            raise web.HTTPBadRequest(text="sdp: must be a string\n")
         if len(self._visitors) >= self.streams.most_streams:
             raise _full(f"{len(self._visitors)} visitors are here already; try again later")
         visitor = Visitor(self, self._server.loop, threads=self._threads)

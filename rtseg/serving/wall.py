@@ -135,5 +135,5 @@ class WallPage(ServedPage):
 
 def _nothing() -> web.HTTPServiceUnavailable:
     return web.HTTPServiceUnavailable(
-        text="there is no picture now\n", headers={"Retry-After": "2"}
+        text="no picture is available yet\n", headers={"Retry-After": "2"}
     )

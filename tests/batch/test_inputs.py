@@ -60,7 +60,7 @@ def test_names_that_lead_nowhere_stop_nothing(folder: Path) -> None:
     assert [item.message.partition(": ")[2] for item in inputs.bad] == [
         "no such file",
         "the pattern matches no file",
-        "holds no video",
+        "contains no video",
     ]
 
 
@@ -69,8 +69,8 @@ def test_names_that_lead_nowhere_stop_nothing(folder: Path) -> None:
     [
         ("a.csv", b"file,size\nx,1\n", "needs a column 'input'; found file, size"),
         ("a.csv", b"", "needs a column 'input'; found none"),
-        ("a.parquet", b"no table", "is no Parquet file"),
-        ("a.txt", b"\xff\xfe\x00", "is no text in UTF-8"),
+        ("a.parquet", b"no table", "is not a Parquet file"),
+        ("a.txt", b"\xff\xfe\x00", "a manifest must be text in UTF-8"),
     ],
 )
 def test_what_is_no_manifest_is_one_line(

@@ -176,7 +176,7 @@ def test_the_command_takes_what_video_takes(run: Run, tmp_path: Path) -> None:
     assert result.out == f"{clip} -> long.mkv\n"
     result = run("batch", clip, "-o", tmp_path / "out", "--no-pictures", "--labels", "--frames")
     assert result.code == 2
-    assert "--frames: are numbered pictures, and none are asked for" in result.error
+    assert "--frames: writes numbered pictures, but pictures are turned off" in result.error
 
 
 def test_results_are_no_inputs_of_the_next_run(run: Run, tmp_path: Path) -> None:

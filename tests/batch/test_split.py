@@ -245,7 +245,7 @@ def test_what_cannot_be_cut_stays_whole(
     runner, row = run(clip, everything, tmp_path / "out", split=MINUTE)
     assert runner.ran == ["long"]
     assert row["frames"] == 22
-    assert "is not cut: its clock may jump" in caplog.text
+    assert "is not split: its clock may jump" in caplog.text
 
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])

@@ -119,7 +119,7 @@ def test_streams_are_served_changed_and_ended(
     file = tmp_path / "streams.toml"
     file.write_text("[streams.kept\n")  # in the middle of being written
     served.process.send_signal(signal.SIGHUP)
-    served.wait(lambda: any("all go on as they were" in line for line in served.said))
+    served.wait(lambda: any("all streams continue unchanged" in line for line in served.said))
     assert {s["starts"] for n, s in served.streams().items() if n != "typo"} == {1}
 
     again = first.replace("viev", "view")
@@ -142,7 +142,7 @@ def test_streams_are_served_changed_and_ended(
     # a line that is wrong now leaves its stream as it was
     file.write_text(file.read_text().replace("opacity = 0.1", "opacity = 7"))
     served.process.send_signal(signal.SIGHUP)
-    served.wait(lambda: "goes on as it was" in str(served.streams()["changed"]["reason"]))
+    served.wait(lambda: "continues unchanged" in str(served.streams()["changed"]["reason"]))
     assert served.streams()["changed"]["state"] == "live"
 
     assert served.end() == 0
@@ -198,7 +198,7 @@ def test_ctrl_c_finishes_recordings_and_data(
     ("text", "options", "code", "words"),
     [
         (None, (), 2, "streams.toml: cannot be read"),
-        ("[streams.a", (), 2, "streams.toml: is no TOML"),
+        ("[streams.a", (), 2, "streams.toml: is not TOML"),
         ("[streams.a]\n", (), 2, "no stream of it can be served"),
         ("[streams.a]\nsource = 0\n", ("--max-visitors", "2"), 2, "--max-visitors: goes with"),
         ("[streams.a]\nsource = 0\n", ("--web", "host:port"), 2, "--web"),

@@ -227,13 +227,13 @@ def test_names_of_data(tmp_path: Path) -> None:
     ("names", "options", "says"),
     [
         (("a.mp4", "b/a.mp4"), ("-o", "out"), "give each its own name"),
-        (("a.mp4", "a.mp4"), ("-o", "out"), "named twice"),
-        (("a.mp4", "b.mp4"), ("-o", "out.mp4"), "-o: out.mp4 is no folder"),
-        (("a.mp4", "b.mp4"), ("-o", "-"), "-o: - is no folder"),
-        (("a.mp4", "b.mp4", "c.mp4"), ("--json", "all.jsonl"), "--json: all.jsonl is no folder"),
+        (("a.mp4", "a.mp4"), ("-o", "out"), "given twice"),
+        (("a.mp4", "b.mp4"), ("-o", "out.mp4"), "-o: out.mp4 is not a folder"),
+        (("a.mp4", "b.mp4"), ("-o", "-"), "-o: - is not a folder"),
+        (("a.mp4", "b.mp4", "c.mp4"), ("--json", "all.jsonl"), "--json: all.jsonl is not a folder"),
         (("a.mp4", "b.mp4", "c.mp4"), (), "no output"),
         (("a.mp4", "b.mp4"), ("-o", "out", "--resume", "--overwrite"), "--resume keeps"),
-        (("a.mp4", "b", "c"), ("--json", "out", "--alpha", "hair"), "--alpha: takes"),
+        (("a.mp4", "b", "c"), ("--json", "out", "--alpha", "hair"), "--alpha: replaces"),
         (("a.mp4", "b.mp4"), ("-o", "out", "--web", "0"), "--web shows one input"),
     ],
 )

@@ -315,7 +315,7 @@ def test_names_and_numbers_are_kept(server: StreamServer) -> None:
         server.start(one("a", Camera()))
     with pytest.raises(SettingError, match="no stream 'b' is served"):
         server.stop("b")
-    with pytest.raises(SettingError, match="'b' stands twice"):
+    with pytest.raises(SettingError, match="'b' is given twice"):
         server.replace([one("b", Camera()), one("b", Camera())])
     with pytest.raises(ServerFullError, match="7 streams; allowed: 6"):
         server.replace([one(f"s{i}", Camera()) for i in range(7)])
@@ -342,7 +342,7 @@ def test_closing_finishes_every_file(server: StreamServer, tmp_path: Path) -> No
         ({"outputs": ("-",)}, "standard output"),
         ({"outputs": ("a.xyz",)}, ".xyz cannot be written"),
         ({"outputs": ("srt://host:1",)}, "srt:// cannot be written"),
-        ({"outputs": ("a.mkv", "a.mkv")}, "named twice"),
+        ({"outputs": ("a.mkv", "a.mkv")}, "given twice"),
     ],
 )
 def test_a_wrong_definition_is_refused(changes: dict[str, object], words: str) -> None:

@@ -114,10 +114,10 @@ def test_the_same_file_gives_equal_streams(tmp_path: Path) -> None:
         ),
         ('source = "0"\n[streams.door.view]\nopacity = 1', "view: is a setting, not a table"),
         ('source = "0"\nopacity = 1979-05-27', "opacity: found datetime.date"),
-        ('source = "0"\nlabels = 3', "labels: found 3; allowed: a text"),
+        ('source = "0"\nlabels = 3', "labels: found 3; allowed: the name of a file"),
         ('source = "0"\nlabels = "a.webm"', "a.webm: .webm cannot hold labels"),
         ('source = "0"\njson = "s3://b/a.jsonl"', "s3://b/a.jsonl"),
-        ("source = true", "source: found True; allowed: a text, or a camera's index"),
+        ("source = true", "source: found True; allowed: a string, or a camera's index"),
         ('source = ""', "source: found ''"),
         ('source = "0"\nviev = "mask"', "viev: there is no such setting; did you mean view?"),
         ('source = "0"\noverwrite = true', "overwrite: there is no such setting"),
@@ -128,9 +128,9 @@ def test_the_same_file_gives_equal_streams(tmp_path: Path) -> None:
         ('source = "0"\nopacity = true', "opacity: found True; allowed: a number"),
         ('source = "0"\nmax_faces = 2.5', "max_faces: found 2.5; allowed: a whole number"),
         ('source = "0"\ninvert = "yes"', "invert: found 'yes'; allowed: true or false"),
-        ('source = "0"\nclasses = [1]', "classes: found [1]; allowed: a list of texts"),
-        ('source = "0"\nbackground = 7', "background: found 7; allowed: a text"),
-        ('source = "0"\noutputs = [""]', "outputs: found ['']; allowed: a list of texts"),
+        ('source = "0"\nclasses = [1]', "classes: found [1]; allowed: a list of strings"),
+        ('source = "0"\nbackground = 7', "background: found 7; allowed: a string"),
+        ('source = "0"\noutputs = [""]', "outputs: found ['']; allowed: a list of strings"),
         ('source = "0"\noutputs = "out.xyz"', "out.xyz: .xyz cannot be written"),
         ('source = "0"\noutputs = "-"', "outputs: standard output cannot hold streams"),
         ('source = "0"\neffects = ["lips=nocolour"]', "nocolour"),
@@ -228,8 +228,8 @@ def test_an_output_is_nobody_elses_and_no_source(tmp_path: Path) -> None:
         ("", "holds no stream; write [streams.NAME]"),
         ("streams = 3", "streams must be tables"),
         ("[streams]\ndoor = 3", "streams must be tables"),
-        ("[streams.a\nsource = 0", "is no TOML: "),
-        ("[streams.a]\nsource = 0\n[streams.a]\n", "is no TOML: "),
+        ("[streams.a\nsource = 0", "is not TOML: "),
+        ("[streams.a]\nsource = 0\n[streams.a]\n", "is not TOML: "),
         ("opacity = 5\n[streams.a]\nsource = 0", "opacity: 5.0 is out of range"),
         ("source = 0\n[streams.a]\nsource = 0", "source: there is no such setting"),
         ("[stream.a]\nsource = 0", "holds no stream (found [stream]); write [streams.NAME]"),
@@ -261,5 +261,5 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"none\.toml: cannot be read: No such file"):
         read_streams(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b'view = "\xff"')
-    with pytest.raises(SettingError, match="is no TOML"):
+    with pytest.raises(SettingError, match="is not TOML"):
         read_streams(tmp_path / "latin.toml")
