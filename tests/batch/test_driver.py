@@ -55,7 +55,7 @@ def files_in(folder: Path) -> dict[str, str]:
     }
 
 
-def test_every_input_becomes_its_files_and_a_row(
+def test_every_input_gets_its_files_and_a_row(
     clips: list[str], settings: BatchSettings, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -75,7 +75,7 @@ def test_every_input_becomes_its_files_and_a_row(
     assert not list((out / RECORDS_FOLDER).glob("work-*"))
 
 
-def test_a_rerun_does_only_what_is_missing(
+def test_a_rerun_does_only_unfinished_inputs(
     clips: list[str], settings: BatchSettings, tmp_path: Path
 ) -> None:
     out = str(tmp_path / "out")
@@ -94,7 +94,7 @@ def test_a_rerun_does_only_what_is_missing(
     assert (len(left), len(done)) == (3, 0)
 
 
-def test_what_fails_is_a_row_and_the_rest_goes_on(
+def test_a_failed_input_is_a_row_and_the_others_continue(
     clips: list[str], settings: BatchSettings, tmp_path: Path
 ) -> None:
     poor, cut = tmp_path / "poor.mp4", tmp_path / "cut.mp4"
@@ -118,7 +118,7 @@ def test_what_fails_is_a_row_and_the_rest_goes_on(
     assert not [name for name in files_in(tmp_path / "out") if name.startswith("poor")]
 
 
-def test_a_bug_in_a_task_is_said_and_stops_no_other(
+def test_a_bug_in_a_task_is_reported_and_the_others_continue(
     clips: list[str],
     settings: BatchSettings,
     tmp_path: Path,
@@ -143,7 +143,7 @@ def test_a_bug_in_a_task_is_said_and_stops_no_other(
     assert report.exit_code == 1
 
 
-def test_inputs_of_one_name_do_not_share_files(settings: BatchSettings) -> None:
+def test_inputs_with_the_same_name_have_separate_files(settings: BatchSettings) -> None:
     names = ["a/clip.mp4", "b/clip.mov", "b/CLIP.mkv", "c.mp4"]
     tasks = plan_tasks(names, folder="out", settings=settings)
     stems = [task.name for task in tasks]
@@ -173,7 +173,7 @@ def test_two_batches_do_not_share_a_folder(
     assert run_batch(tasks, Nested(), folder=out).exit_code == 0
 
 
-def test_a_folder_of_fsspec_holds_the_same(
+def test_a_folder_of_fsspec_gets_the_same_files(
     clips: list[str], settings: BatchSettings, tmp_path: Path
 ) -> None:
     fsspec = pytest.importorskip("fsspec")
@@ -201,12 +201,12 @@ def test_a_folder_of_fsspec_holds_the_same(
 
 
 @pytest.mark.parametrize("on", ["local:0", "nowhere", "local:x", "http://host:1"])
-def test_an_unknown_place_is_refused(on: str) -> None:
+def test_an_unknown_runner_is_refused(on: str) -> None:
     with pytest.raises(SettingError, match="`on`"):
         runner_of(on, threads=1, tries=3)
 
 
-def test_places_have_names() -> None:
+def test_runners_have_names() -> None:
     local = runner_of("local:3", threads=1, tries=2)
     assert isinstance(local, LocalRunner)
     assert (local.processes, local.tries) == (3, 2)
@@ -234,7 +234,7 @@ def kill_always(task: BatchTask) -> TaskResult:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("kill", [kill_once, kill_always])
-def test_a_worker_that_is_killed_costs_its_task_a_try(
+def test_a_killed_worker_costs_its_task_one_try(
     clips: list[str],
     settings: BatchSettings,
     tmp_path: Path,
@@ -257,7 +257,7 @@ def test_a_worker_that_is_killed_costs_its_task_a_try(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_a_driver_that_is_killed_leaves_no_worker_and_goes_on(
+def test_a_killed_driver_leaves_no_worker_and_can_be_continued(
     clips: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"

@@ -79,7 +79,7 @@ def test_a_folder_in_a_missing_bucket_is_one_line(
     assert "gone://bucket/out" in result.error
 
 
-def test_bad_lines_of_a_manifest_are_a_line_each(
+def test_bad_lines_of_a_manifest_are_reported_in_one_line_each(
     clips: list[str], run: Run, tmp_path: Path
 ) -> None:
     manifest = tmp_path / "list.csv"
@@ -96,7 +96,7 @@ def test_bad_lines_of_a_manifest_are_a_line_each(
     assert [row["status"] for row in read_results(str(out))] == ["done", "done", "failed", "failed"]
 
 
-def test_a_full_disk_is_a_line_for_each_it_meets(
+def test_a_full_disk_is_reported_for_each_affected_input(
     clips: list[str],
     labels_only: BatchSettings,
     tmp_path: Path,
@@ -125,7 +125,7 @@ def test_a_full_disk_is_a_line_for_each_it_meets(
     assert again.ran == ["clip-5"]
 
 
-def test_a_disk_too_full_for_the_table_is_said(
+def test_a_disk_too_full_for_the_table_is_reported(
     clips: list[str],
     labels_only: BatchSettings,
     tmp_path: Path,
@@ -146,7 +146,7 @@ def test_a_disk_too_full_for_the_table_is_said(
     assert (out / "clip-4.labels.mkv").exists(), "what was done is kept"
 
 
-def test_a_folder_that_cannot_be_written(run: Run, clips: list[str], tmp_path: Path) -> None:
+def test_a_read_only_folder_is_reported(run: Run, clips: list[str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = run("batch", *clips, "-o", tmp_path / "file" / "out", "--on", "local:1")
     assert result.code == SinkError.exit_code
@@ -206,7 +206,7 @@ def check_others_are_done(
     assert not list(out.rglob("work-*"))
 
 
-def test_a_worker_that_the_kernel_kills_for_its_memory_leaves_the_others_alone(
+def test_a_worker_killed_for_its_memory_does_not_affect_the_others(
     clips: list[str],
     labels_only: BatchSettings,
     tmp_path: Path,
@@ -219,7 +219,7 @@ def test_a_worker_that_the_kernel_kills_for_its_memory_leaves_the_others_alone(
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
-def test_a_worker_that_gets_no_memory_is_replaced(
+def test_a_worker_without_memory_is_replaced(
     clips: list[str],
     labels_only: BatchSettings,
     tmp_path: Path,
@@ -277,8 +277,6 @@ def run_and_grow(task: BatchTask, bound: Callable[[], None]) -> TaskResult:
     return worker.run_task(task)
 
 
-def test_inputs_are_read_once_however_often_they_are_named(
-    clips: list[str], tmp_path: Path
-) -> None:
+def test_inputs_named_several_times_are_read_once(clips: list[str], tmp_path: Path) -> None:
     inputs = read_inputs([*clips, str(Path(clips[0]).parent), clips[0]])
     assert sorted(inputs.sources) == sorted(clips)

@@ -29,13 +29,13 @@ def test_a_folders_videos_are_found_at_any_depth(folder: Path) -> None:
     assert names_of(read_inputs([str(folder)]).sources) == ["a.MOV", "b.mp4", "c.webm"]
 
 
-def test_what_is_named_twice_is_done_once(folder: Path) -> None:
+def test_an_input_named_twice_is_done_once(folder: Path) -> None:
     twice = read_inputs([str(folder / "*.mp4"), str(folder / "b.mp4"), str(folder)])
     assert names_of(twice.sources) == ["b.mp4", "a.MOV", "c.webm"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "txt"])
-def test_a_bad_line_is_named_and_the_rest_goes_on(folder: Path, kind: str) -> None:
+def test_a_bad_line_is_reported_and_the_others_continue(folder: Path, kind: str) -> None:
     lines = ["clips/b.mp4", "clips/none.mp4", "s3://bucket/far.mp4", str(folder / "a.MOV")]
     manifest = folder.parent / f"list.{kind}"
     if kind == "csv":
@@ -51,7 +51,7 @@ def test_a_bad_line_is_named_and_the_rest_goes_on(folder: Path, kind: str) -> No
     assert bad.message == f"{manifest}:{number}: clips/none.mp4: no such file"
 
 
-def test_names_that_lead_nowhere_stop_nothing(folder: Path) -> None:
+def test_missing_inputs_do_not_stop_the_others(folder: Path) -> None:
     (folder.parent / "empty").mkdir()
     inputs = read_inputs(
         [str(folder / "b.mp4"), "no.mp4", str(folder / "*.avi"), str(folder.parent / "empty")]
@@ -73,7 +73,7 @@ def test_names_that_lead_nowhere_stop_nothing(folder: Path) -> None:
         ("a.txt", b"\xff\xfe\x00", "a manifest must be text in UTF-8"),
     ],
 )
-def test_what_is_no_manifest_is_one_line(
+def test_a_file_that_is_no_manifest_is_one_line(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -82,6 +82,6 @@ def test_what_is_no_manifest_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_at_all_is_a_wrong_option() -> None:
+def test_no_input_at_all_is_a_wrong_option() -> None:
     with pytest.raises(SettingError, match="no input"):
         read_inputs([])

@@ -53,7 +53,9 @@ def twice(clip: Path, settings: BatchSettings, folder: Path) -> list[dict[str, A
     return rows
 
 
-def test_numbered_pictures_whole_and_in_pieces(plain: BatchSettings, tmp_path: Path) -> None:
+def test_numbered_pictures_are_equal_whole_and_in_pieces(
+    plain: BatchSettings, tmp_path: Path
+) -> None:
     settings = dataclasses.replace(plain, numbered=True)
     whole, joined = twice(long_clip(tmp_path / "long.mp4"), settings, tmp_path)
     names = [f"{number:06d}.png" for number in range(22)]
@@ -69,7 +71,7 @@ def test_numbered_pictures_whole_and_in_pieces(plain: BatchSettings, tmp_path: P
     assert list(whole["checksums"]) == ["long"]
 
 
-def test_a_soft_mask_whole_and_in_pieces(plain: BatchSettings, tmp_path: Path) -> None:
+def test_a_soft_mask_is_equal_whole_and_in_pieces(plain: BatchSettings, tmp_path: Path) -> None:
     settings = dataclasses.replace(plain, alpha=("skin", "hair"), alpha_bits=16)
     twice(long_clip(tmp_path / "long.mp4"), settings, tmp_path)
     one, other = (planes(tmp_path / folder / "long.mkv") for folder in ("whole", "joined"))
@@ -80,7 +82,7 @@ def test_a_soft_mask_whole_and_in_pieces(plain: BatchSettings, tmp_path: Path) -
         assert json.loads(file.metadata["RTSEG_ALPHA"]) == ["skin", "hair"]
 
 
-def test_coco_whole_and_in_pieces(
+def test_coco_is_equal_whole_and_in_pieces(
     plain: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def annotated(_segmentation: object, *, image_id: int, first_id: int) -> list[dict[str, Any]]:
@@ -120,7 +122,9 @@ def test_an_effect_is_drawn(plain: BatchSettings, tmp_path: Path) -> None:
         assert "background" in pictures["grey"].message
 
 
-def test_pictures_in_a_folder_of_fsspec(plain: BatchSettings, tmp_path: Path) -> None:
+def test_pictures_can_be_written_to_a_folder_of_fsspec(
+    plain: BatchSettings, tmp_path: Path
+) -> None:
     fsspec = pytest.importorskip("fsspec")
     settings = dataclasses.replace(plain, numbered=True)
     clip = long_clip(tmp_path / "long.mp4", count=14)
@@ -161,12 +165,12 @@ def test_a_folder_of_pictures_replaces_an_older_one(plain: BatchSettings, tmp_pa
     [{"pictures": False}, {"pictures": False, "labels": True, "alpha": ("hair",)},
      {"pictures": False, "labels": True, "numbered": True}],
 )  # fmt: skip
-def test_what_has_no_output_is_refused(options: dict[str, Any]) -> None:
+def test_settings_without_an_output_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SettingError):
         BatchSettings(**options)
 
 
-def test_the_command_takes_what_video_takes(run: Run, tmp_path: Path) -> None:
+def test_the_command_accepts_the_options_of_video(run: Run, tmp_path: Path) -> None:
     clip = long_clip(tmp_path / "long.mp4", count=3)
     words = ("--frames", "--coco", "--labels", "--json", "--effect", "skin=0.3", "--no-audio")
     result = run("batch", clip, "-o", tmp_path / "out", *words, "--dry-run")
@@ -179,7 +183,7 @@ def test_the_command_takes_what_video_takes(run: Run, tmp_path: Path) -> None:
     assert "--frames: writes numbered pictures, but pictures are turned off" in result.error
 
 
-def test_results_are_no_inputs_of_the_next_run(run: Run, tmp_path: Path) -> None:
+def test_results_are_not_inputs_of_the_next_run(run: Run, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
     long_clip(clips / "b10.mp4", count=3)

@@ -137,7 +137,7 @@ def die_of_memory_once(task: BatchTask) -> TaskResult:
     return run_task(task)
 
 
-def test_a_worker_that_is_killed_is_replaced_and_poison_is_given_up(
+def test_a_killed_worker_is_replaced_and_a_task_that_kills_is_given_up(
     cluster: Any, labels_only: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rtseg.batch.runners.run_task", die_of_memory_once)
@@ -173,7 +173,7 @@ def grow_without_end(task: BatchTask) -> TaskResult:
     return run_task(task)
 
 
-def test_rays_own_monitor_kills_for_memory_and_poison_is_given_up(
+def test_a_task_that_rays_memory_monitor_kills_is_given_up(
     labels_only: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray alone would restart it for ever."""
@@ -201,7 +201,7 @@ def test_rays_own_monitor_kills_for_memory_and_poison_is_given_up(
     assert len(contents(out)) == 2
 
 
-def test_a_cluster_is_reached_as_a_client(labels_only: BatchSettings, tmp_path: Path) -> None:
+def test_a_cluster_can_be_used_as_a_client(labels_only: BatchSettings, tmp_path: Path) -> None:
     pytest.importorskip("grpc", reason="Ray's client is not installed")
     clips = many(tmp_path / "in", 2)
     expected = alone(clips, labels_only, tmp_path / "alone")
@@ -252,7 +252,7 @@ def test_a_head_that_dies_loses_nothing_that_was_finished(
         assert path.stat().st_mtime_ns == written, f"{path.name} was done twice"
 
 
-def test_a_driver_that_is_killed_goes_on_where_it_was(
+def test_a_killed_driver_can_be_continued(
     cluster: Any, labels_only: BatchSettings, tmp_path: Path
 ) -> None:
     clips = many(tmp_path / "in", 8)

@@ -80,7 +80,7 @@ def run(
 
 
 @pytest.mark.parametrize("suffix", [".mp4", pytest.param(".mkv", marks=pytest.mark.slow)])
-def test_joined_pieces_are_the_uncut_runs_files(
+def test_joined_pieces_equal_the_uncut_runs_files(
     everything: BatchSettings, tmp_path: Path, suffix: str
 ) -> None:
     clip = long_clip(tmp_path / f"long{suffix}")
@@ -117,7 +117,7 @@ def test_joined_pieces_are_the_uncut_runs_files(
     assert [path.name for path in left] == ["long.json"], "pieces are taken away"
 
 
-def test_a_face_that_is_followed_over_a_cut(settings: BatchSettings, tmp_path: Path) -> None:
+def test_a_tracked_face_is_found_again_after_a_cut(settings: BatchSettings, tmp_path: Path) -> None:
     """A piece finds the face at once; its labels equal the uncut run's except for smoothing."""
     with MovingFaceSource(width=320, height=180, frame_count=300) as source:
         images = [source.image(60 + number) for number in range(36)]
@@ -143,7 +143,7 @@ def test_a_face_that_is_followed_over_a_cut(settings: BatchSettings, tmp_path: P
     assert [len(json.loads(line)["faces"]) for line in lines] == [1] * 36
 
 
-def test_pieces_that_are_done_are_not_done_again(everything: BatchSettings, tmp_path: Path) -> None:
+def test_finished_pieces_are_not_repeated(everything: BatchSettings, tmp_path: Path) -> None:
     clip = long_clip(tmp_path / "long.mp4")
     out = tmp_path / "out"
     tasks = plan_tasks([str(clip)], folder=str(out), settings=everything)
@@ -182,7 +182,7 @@ def test_a_part_is_cut_within_its_bounds(everything: BatchSettings, tmp_path: Pa
     assert sound_of(tmp_path / "joined/long.mp4") == sound_of(tmp_path / "whole/long.mp4")
 
 
-def test_a_folder_of_fsspec_holds_pieces_too(everything: BatchSettings, tmp_path: Path) -> None:
+def test_a_folder_of_fsspec_can_store_pieces(everything: BatchSettings, tmp_path: Path) -> None:
     fsspec = pytest.importorskip("fsspec")
     clip = long_clip(tmp_path / "long.mp4", count=14)
     far = "memory://pieces"
@@ -195,7 +195,7 @@ def test_a_folder_of_fsspec_holds_pieces_too(everything: BatchSettings, tmp_path
     assert len(pictures_of(fetched)) == 14
 
 
-def test_a_piece_that_fails_is_its_inputs_failure_alone(
+def test_a_failed_piece_fails_only_its_input(
     everything: BatchSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -221,7 +221,7 @@ def test_a_piece_that_fails_is_its_inputs_failure_alone(
     assert not (out / "long.mp4").exists()
 
 
-def test_where_it_is_cut(everything: BatchSettings, tmp_path: Path) -> None:
+def test_cuts_are_at_key_frames(everything: BatchSettings, tmp_path: Path) -> None:
     clip = long_clip(tmp_path / "long.mp4")
 
     def bounds(minutes: float, settings: BatchSettings = everything) -> list[object]:
@@ -238,7 +238,7 @@ def test_where_it_is_cut(everything: BatchSettings, tmp_path: Path) -> None:
     assert bounds(0.4 / 60, transparent) == []
 
 
-def test_what_cannot_be_cut_stays_whole(
+def test_inputs_that_cannot_be_cut_stay_whole(
     everything: BatchSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clip = long_clip(tmp_path / "long.ts", audio=None, chapters=())
@@ -249,6 +249,8 @@ def test_what_cannot_be_cut_stays_whole(
 
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
-def test_a_length_that_is_none(everything: BatchSettings, tmp_path: Path, minutes: float) -> None:
+def test_an_invalid_length_is_refused(
+    everything: BatchSettings, tmp_path: Path, minutes: float
+) -> None:
     with pytest.raises(SettingError, match="`split_minutes`: found"):
         run_batch([], HereRunner(), folder=str(tmp_path), split_minutes=minutes)

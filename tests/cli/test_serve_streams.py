@@ -204,7 +204,7 @@ def test_ctrl_c_finishes_recordings_and_data(
         ("[streams.a]\nsource = 0\n", ("--web", "host:port"), 2, "--web"),
     ],
 )
-def test_what_is_wrong_is_said_at_once(
+def test_errors_are_reported_at_once(
     run: Callable[..., Result],
     tmp_path: Path,
     text: str | None,
@@ -221,7 +221,7 @@ def test_what_is_wrong_is_said_at_once(
     assert "Traceback" not in result.err
 
 
-def test_what_is_for_streams_is_refused_without_a_file(run: Callable[..., Result]) -> None:
+def test_options_for_streams_need_a_file(run: Callable[..., Result]) -> None:
     for option in ("--always", "--max-viewers=3"):
         result = run("serve", option)
         assert result.code == 2

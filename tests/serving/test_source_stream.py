@@ -122,7 +122,7 @@ def test_a_recording_never_replaces_another(server: StreamServer, tmp_path: Path
     assert frames_in(tmp_path / "door-3.mkv") > 3
 
 
-def test_a_folder_holds_recordings_by_the_streams_name(
+def test_a_recording_in_a_folder_is_named_after_the_stream(
     server: StreamServer, tmp_path: Path
 ) -> None:
     stream = server.start(one("door", Camera(), f"{tmp_path}/"))
@@ -134,7 +134,7 @@ def test_a_folder_holds_recordings_by_the_streams_name(
 
 
 @pytest.mark.parametrize("fault", ["gone", "stalls", "never there", "a bug"])
-def test_a_camera_that_fails_touches_no_other(
+def test_a_failing_camera_affects_no_other_stream(
     server: StreamServer, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
     good, bad = Camera(), Camera()
@@ -173,7 +173,7 @@ def test_a_camera_that_fails_touches_no_other(
 
 
 @pytest.mark.parametrize("error", [disk_full(), ZeroDivisionError("0")])
-def test_an_output_that_fails_ends_no_other_and_is_opened_again(
+def test_a_failing_output_affects_no_other_and_is_reopened(
     server: StreamServer, kept: dict[str, list[Kept]], error: Exception
 ) -> None:
     stream = server.start(one("door", Camera(), "kept://a", "kept://b"))
@@ -190,7 +190,7 @@ def test_an_output_that_fails_ends_no_other_and_is_opened_again(
     assert len(kept["b"]) == len(kept["c"]) == 1
 
 
-def test_an_output_that_cannot_be_made_is_said_and_the_rest_goes_on(
+def test_an_impossible_output_is_reported_and_the_others_continue(
     server: StreamServer, kept: dict[str, list[Kept]], tmp_path: Path
 ) -> None:
     blocked = tmp_path / "file"
@@ -202,7 +202,7 @@ def test_an_output_that_cannot_be_made_is_said_and_the_rest_goes_on(
     assert kept["a"][0].pictures
 
 
-def test_a_slow_output_holds_up_its_own_stream_only(
+def test_a_slow_output_delays_only_its_own_stream(
     server: StreamServer, kept: dict[str, list[Kept]]
 ) -> None:
     slow = server.start(one("slow", Camera(), "kept://slow"))
@@ -231,13 +231,13 @@ def test_turns_are_fair(server: StreamServer) -> None:
     assert min(written) > 0.6 * max(written), written
 
 
-def test_what_several_ask_at_once_is_one_batch(server: StreamServer) -> None:
+def test_simultaneous_requests_form_one_batch(server: StreamServer) -> None:
     for i in range(4):
         goes_on(server.start(one(f"s{i}", Camera(rate=200))))
     wait(lambda: server.backend.crops > server.backend.batches)
 
 
-def test_a_file_ends_and_says_so(server: StreamServer, tmp_path: Path) -> None:
+def test_the_end_of_a_file_is_reported(server: StreamServer, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     images = [scene(240, 320, (160, 120, 160))[0]] * 12
     make_clip(clip, ticks=range(12), images=images)
@@ -250,13 +250,13 @@ def test_a_file_ends_and_says_so(server: StreamServer, tmp_path: Path) -> None:
     assert "none.mp4" in missing.reason
 
 
-def test_what_was_asked_for_wrongly_is_not_tried_again(server: StreamServer) -> None:
+def test_an_invalid_setting_is_not_retried(server: StreamServer) -> None:
     stream = server.start(one("door", Camera(), view=ViewSettings(classes=("nosee",))))
     wait(lambda: stream.state == "failed")
     assert "nosee" in stream.reason
 
 
-def test_replacing_changes_what_differs_and_nothing_else(
+def test_replacing_changes_only_streams_that_differ(
     server: StreamServer, kept: dict[str, list[Kept]], tmp_path: Path
 ) -> None:
     cameras = {name: Camera() for name in "abcd"}
@@ -286,7 +286,7 @@ def test_replacing_changes_what_differs_and_nothing_else(
     assert cameras["a"].opened == 1
 
 
-def test_a_stream_begins_only_once_the_one_before_it_has_ended(
+def test_a_stream_starts_only_after_its_predecessor_has_ended(
     server: StreamServer, kept: dict[str, list[Kept]]
 ) -> None:
     """A camera or a file cannot be opened twice."""
@@ -300,7 +300,7 @@ def test_a_stream_begins_only_once_the_one_before_it_has_ended(
     assert kept["a"][0].outcome == "finished"
 
 
-def test_what_ended_is_started_anew_by_a_reload(server: StreamServer) -> None:
+def test_an_ended_stream_is_restarted_by_a_reload(server: StreamServer) -> None:
     camera = Camera(frames=5)
     definition = one("a", camera)
     stream = server.start(definition)
@@ -309,7 +309,7 @@ def test_what_ended_is_started_anew_by_a_reload(server: StreamServer) -> None:
     wait(lambda: camera.opened == 2)
 
 
-def test_names_and_numbers_are_kept(server: StreamServer) -> None:
+def test_names_and_limits_are_enforced(server: StreamServer) -> None:
     server.start(one("a", Camera()))
     with pytest.raises(SettingError, match="'a' is served already"):
         server.start(one("a", Camera()))
@@ -378,7 +378,7 @@ def test_a_failed_output_waits_longer_each_time() -> None:
     assert all(sink.outcome == "failed" for sink in made)
 
 
-def test_the_network_gets_the_sound_and_a_recording_beside_it_does_not(
+def test_a_network_output_gets_sound_and_a_recording_does_not(
     server: StreamServer, tmp_path: Path
 ) -> None:
     clip = tmp_path / "clip.mp4"
@@ -395,7 +395,7 @@ def test_the_network_gets_the_sound_and_a_recording_beside_it_does_not(
         assert [recorded.type for recorded in file.streams] == ["video"]
 
 
-def test_a_virtual_camera_that_is_not_there_is_said(
+def test_a_missing_virtual_camera_is_reported(
     server: StreamServer, kept: dict[str, list[Kept]]
 ) -> None:
     stream = server.start(one("door", Camera(), "virtual-camera:/dev/none", "kept://a"))

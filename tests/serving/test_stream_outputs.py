@@ -25,7 +25,7 @@ from tests.support.live_sources import Camera
 from tests.support.receivers import free_port, receiving
 
 
-def test_data_go_where_they_are_asked_for(server: StreamServer, tmp_path: Path) -> None:
+def test_data_are_written_to_the_requested_files(server: StreamServer, tmp_path: Path) -> None:
     data = {
         "labels": str(tmp_path / "ids.npz"),
         "records": str(tmp_path / "new" / "lines.jsonl"),
@@ -53,7 +53,9 @@ def test_data_go_where_they_are_asked_for(server: StreamServer, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("suffix", [".mkv", "/"])
-def test_label_videos_and_pictures(server: StreamServer, tmp_path: Path, suffix: str) -> None:
+def test_labels_are_written_as_videos_and_pictures(
+    server: StreamServer, tmp_path: Path, suffix: str
+) -> None:
     stream = server.start(one("door", Camera(), labels=f"{tmp_path}/ids{suffix}"))
     goes_on(stream)
     server.close()
@@ -75,7 +77,7 @@ def test_data_beside_recordings_are_named_after_the_stream(
     assert names == ["door.json", "door.jsonl", "door.labels.mkv", "door.mkv"]
 
 
-def test_what_was_written_before_is_kept(server: StreamServer, tmp_path: Path) -> None:
+def test_earlier_files_are_kept(server: StreamServer, tmp_path: Path) -> None:
     data = {"labels": f"{tmp_path}/ids/", "records": f"{tmp_path}/a.jsonl"}
     for _ in range(2):
         stream = server.start(one("door", Camera(), f"{tmp_path}/shots/%04d.png", **data))
@@ -89,9 +91,7 @@ def test_what_was_written_before_is_kept(server: StreamServer, tmp_path: Path) -
     assert (tmp_path / "shots" / "0000.png").exists()
 
 
-def test_a_data_output_that_fails_touches_nothing_else(
-    server: StreamServer, tmp_path: Path
-) -> None:
+def test_a_failing_data_output_affects_no_other(server: StreamServer, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     camera = Camera()
     stream = server.start(
@@ -104,7 +104,7 @@ def test_a_data_output_that_fails_touches_nothing_else(
     assert frames_in(tmp_path / "a.mkv") == stream.statistics.frames
 
 
-def test_names_of_later_outputs(tmp_path: Path) -> None:
+def test_later_outputs_are_numbered(tmp_path: Path) -> None:
     assert unused_output(f"{tmp_path}/masks/") == f"{tmp_path}/masks/"
     (tmp_path / "masks").mkdir()
     assert unused_output(f"{tmp_path}/masks/") == f"{tmp_path}/masks/", "it is empty"
@@ -126,13 +126,13 @@ def test_names_of_later_outputs(tmp_path: Path) -> None:
         ({"coco": "s3://bucket/a.json"}, "s3://bucket/a.json"),
     ],
 )
-def test_what_cannot_hold_data_is_refused(data: dict[str, str], words: str) -> None:
+def test_unsupported_data_outputs_are_refused(data: dict[str, str], words: str) -> None:
     with pytest.raises(SettingError) as refused:
         StreamDefinition(name="door", source="0", **data)  # type: ignore[arg-type]
     assert words in str(refused.value)
 
 
-def test_rtmp_gets_a_stream_beside_its_recording(server: StreamServer, tmp_path: Path) -> None:
+def test_a_stream_is_sent_by_rtmp_and_recorded(server: StreamServer, tmp_path: Path) -> None:
     url = f"rtmp://127.0.0.1:{free_port()}/live/door"
     with receiving(url) as received:
         stream = server.start(one("door", Camera(), url, f"{tmp_path}/door.mkv"))
@@ -145,7 +145,7 @@ def test_rtmp_gets_a_stream_beside_its_recording(server: StreamServer, tmp_path:
     assert frames_in(tmp_path / "door.mkv") > 10
 
 
-def test_a_network_source_is_lost_and_comes_back(server: StreamServer, tmp_path: Path) -> None:
+def test_a_lost_network_source_is_reconnected(server: StreamServer, tmp_path: Path) -> None:
     """MPEG-TS over TCP, whose sender closes the connection after a second."""
     data = make_clip(tmp_path / "clip.ts", ticks=range(100)).read_bytes()
 
@@ -164,7 +164,9 @@ def test_a_network_source_is_lost_and_comes_back(server: StreamServer, tmp_path:
     assert frames_in(tmp_path / "net.mkv") > 5
 
 
-def test_rtsp_in_and_rtsp_out(server: StreamServer, record_port: int, tmp_path: Path) -> None:
+def test_a_stream_is_received_and_sent_by_rtsp(
+    server: StreamServer, record_port: int, tmp_path: Path
+) -> None:
     """A real server at each end; the sender dies and is restarted."""
     sender, receiver = RtspServer(), RecordServer(record_port)
     try:

@@ -63,7 +63,7 @@ def test_a_stream_gets_its_pictures_drawn(server: StreamServer) -> None:
     assert stream.statistics.latency_ms > 0
 
 
-def test_the_newest_frame_wins_and_what_gave_way_is_never_made(server: StreamServer) -> None:
+def test_the_newest_frame_wins_and_replaced_ones_are_never_made(server: StreamServer) -> None:
     got = Received()
     stream = server.add("one", deliver=got)
     got.hold.clear()
@@ -114,7 +114,7 @@ def test_each_has_its_own_tracker_and_view(server: StreamServer) -> None:
     assert not np.array_equal(one[-1], other[-1])
 
 
-def test_what_fails_in_one_ends_that_one(
+def test_an_error_ends_only_its_own_stream(
     server: StreamServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     fine, broken = Received(), Received()
@@ -142,7 +142,7 @@ def test_what_fails_in_one_ends_that_one(
     wait(lambda: len(fine) == 2)
 
 
-def test_one_too_many_is_refused_and_room_is_made(server: StreamServer) -> None:
+def test_a_stream_too_many_is_refused_until_another_ends(server: StreamServer) -> None:
     streams = [server.add(str(i), deliver=Received()) for i in range(3)]
     with pytest.raises(ServerFullError, match="3 are served already"):
         server.add("more", deliver=Received())
@@ -151,7 +151,7 @@ def test_one_too_many_is_refused_and_room_is_made(server: StreamServer) -> None:
     server.add("more", deliver=Received())
 
 
-def test_one_that_left_is_not_served(server: StreamServer) -> None:
+def test_a_removed_stream_is_not_served(server: StreamServer) -> None:
     got = Received()
     stream = server.add("one", deliver=got)
     server.remove(stream)

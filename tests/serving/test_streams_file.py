@@ -31,7 +31,7 @@ def problem(folder: Path, table: str) -> str:
     return words.removeprefix(start)
 
 
-def test_a_stream_has_what_it_says_and_the_rest_from_above(tmp_path: Path) -> None:
+def test_a_stream_inherits_what_it_does_not_set(tmp_path: Path) -> None:
     asked = read(
         tmp_path,
         """
@@ -81,7 +81,7 @@ def test_a_stream_has_what_it_says_and_the_rest_from_above(tmp_path: Path) -> No
     assert net.shown_source == "rtsp://host/net", "no password"
 
 
-def test_an_effect_is_seen_on_the_picture_itself(tmp_path: Path) -> None:
+def test_an_effect_changes_the_default_view(tmp_path: Path) -> None:
     asked = read(tmp_path, '[streams.a]\nsource = 0\neffects = ["lips=#b0122a"]\n')
     assert asked.definitions[0].view.view == "none"
     asked = read(tmp_path, 'effects = ["skin=0.5"]\nview = "mask"\n[streams.a]\nsource = 0\n')
@@ -137,11 +137,13 @@ def test_the_same_file_gives_equal_streams(tmp_path: Path) -> None:
         ('source = "0"\neffects = "lips=#b0122a"', "effects: found 'lips=#b0122a'; allowed"),
     ],
 )
-def test_what_is_wrong_with_one_is_said_in_one_line(tmp_path: Path, table: str, words: str) -> None:
+def test_an_error_in_one_stream_is_reported_in_one_line(
+    tmp_path: Path, table: str, words: str
+) -> None:
     assert words in problem(tmp_path, table)
 
 
-def test_outputs_of_data(tmp_path: Path) -> None:
+def test_data_outputs_are_parsed(tmp_path: Path) -> None:
     asked = read(
         tmp_path,
         """
@@ -160,7 +162,7 @@ def test_outputs_of_data(tmp_path: Path) -> None:
     assert second.data == {"coco": f"{tmp_path}/b.json"}
 
 
-def test_data_of_two_streams_do_not_meet(tmp_path: Path) -> None:
+def test_two_streams_cannot_share_a_data_output(tmp_path: Path) -> None:
     asked = read(
         tmp_path,
         """
@@ -187,18 +189,18 @@ def test_data_of_two_streams_do_not_meet(tmp_path: Path) -> None:
     assert "is also outputs of [streams.d]" in asked.problems["d"]
 
 
-def test_one_entry_that_is_no_table_is_its_own_matter(tmp_path: Path) -> None:
+def test_an_entry_that_is_no_table_affects_no_other(tmp_path: Path) -> None:
     asked = read(tmp_path, "[streams]\ndoor = 3\n[streams.a]\nsource = 0\n")
     assert [one.name for one in asked.definitions] == ["a"]
     assert "found 3; allowed: a table" in asked.problems["door"]
 
 
-def test_a_name_that_is_none(tmp_path: Path) -> None:
+def test_an_invalid_name_is_refused(tmp_path: Path) -> None:
     asked = read(tmp_path, '[streams."a/b"]\nsource = 0\n')
     assert "name: 'a/b' is not allowed" in asked.problems["a/b"]
 
 
-def test_an_output_is_nobody_elses_and_no_source(tmp_path: Path) -> None:
+def test_an_output_must_not_be_a_source_or_another_streams_output(tmp_path: Path) -> None:
     (tmp_path / "in.mp4").touch()
     asked = read(
         tmp_path,
@@ -249,7 +251,7 @@ def test_an_output_is_nobody_elses_and_no_source(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_file_is_refused(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(SettingError) as refused:
         read(tmp_path, text)
     assert words in str(refused.value)
@@ -257,7 +259,7 @@ def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, text: str, words: str) 
     assert "\n" not in str(refused.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"none\.toml: cannot be read: No such file"):
         read_streams(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b'view = "\xff"')

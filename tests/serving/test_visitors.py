@@ -70,7 +70,7 @@ def test_a_camera_comes_back_segmented(page: VisitorPage) -> None:
     assert np.abs(before.astype(int) - after).mean() > 30, "skin is not painted any more"
 
 
-def test_each_visitor_has_its_own_view_and_leaves_nothing(page: VisitorPage) -> None:
+def test_each_visitor_has_a_separate_view_and_leaves_nothing(page: VisitorPage) -> None:
     answers: list[dict[str, str]] = []
 
     async def visit() -> None:
@@ -92,7 +92,7 @@ def test_each_visitor_has_its_own_view_and_leaves_nothing(page: VisitorPage) -> 
     assert answers[0]["visitor"] != answers[1]["visitor"]
 
 
-def test_one_too_many_is_told(page: VisitorPage) -> None:
+def test_a_visitor_too_many_is_refused(page: VisitorPage) -> None:
     refusals: list[tuple[int, str | None, str]] = []
 
     async def visit() -> None:
@@ -114,7 +114,7 @@ def test_one_too_many_is_told(page: VisitorPage) -> None:
     assert set(refusals) == {(503, "30", "2 visitors are here already; try again later\n")}
 
 
-def test_nobody_changes_anothers_picture(page: VisitorPage) -> None:
+def test_no_visitor_can_change_anothers_picture(page: VisitorPage) -> None:
     for asked in (
         {"view": {"view": "mask"}},
         {"visitor": "", "view": {"view": "mask"}},
@@ -139,7 +139,7 @@ def test_bad_offers_leave_no_visitor(page: VisitorPage) -> None:
     assert page.streams.streams == ()
 
 
-def test_a_huge_picture_is_made_smaller() -> None:
+def test_a_huge_picture_is_shrunk() -> None:
     import av
 
     picture = av.VideoFrame(7680, 4320, "yuv420p")

@@ -76,7 +76,7 @@ def picture(wall: WallPage, name: str, query: str = "") -> np.ndarray:
     return cv2.cvtColor(cv2.imdecode(np.frombuffer(body, np.uint8), -1), cv2.COLOR_BGR2RGB)
 
 
-def test_a_tile_is_the_newest_picture_made_small(server: StreamServer, wall: WallPage) -> None:
+def test_a_tile_shows_the_newest_picture_shrunk(server: StreamServer, wall: WallPage) -> None:
     server.start(define("door", Camera(), view=ViewSettings(view="mask")))
     server.start(define("yard", Camera()))
     wait(lambda: all(stats(wall)[name]["state"] == "resting" for name in ("door", "yard")))
@@ -88,7 +88,7 @@ def test_a_tile_is_the_newest_picture_made_small(server: StreamServer, wall: Wal
     assert stats(wall)["door"]["state"] == "live"
 
 
-def test_nothing_is_segmented_while_nobody_looks(server: StreamServer, wall: WallPage) -> None:
+def test_nothing_is_segmented_while_nobody_watches(server: StreamServer, wall: WallPage) -> None:
     stream = server.start(define("door", Camera()))
     wait(lambda: stream.state == "resting")
     time.sleep(0.3)
@@ -131,7 +131,7 @@ def test_a_stream_has_its_own_page(server: StreamServer, wall: WallPage) -> None
         ("/streams/../stats", "GET", 404),
     ],
 )
-def test_wrong_paths(
+def test_wrong_paths_are_refused(
     server: StreamServer, wall: WallPage, path: str, method: str, status: int
 ) -> None:
     server.start(define("door", Camera()))
@@ -139,7 +139,7 @@ def test_wrong_paths(
     assert ask(wall, path, method=method)[0] == status
 
 
-def test_a_stream_that_fails_says_why_and_has_no_picture(
+def test_a_failed_stream_gives_the_reason_and_has_no_picture(
     server: StreamServer, wall: WallPage
 ) -> None:
     lost = Camera()
@@ -191,7 +191,7 @@ def test_prometheus_reads_the_figures(server: StreamServer, wall: WallPage) -> N
     )
 
 
-def test_a_token_guards_all_of_it(server: StreamServer) -> None:
+def test_a_token_protects_every_page(server: StreamServer) -> None:
     wall = WallPage(
         WebAddress(host="127.0.0.1", port=0), server, settings=WebSettings(token="long-enough-1")
     )
