@@ -53,7 +53,7 @@ def examine() -> tuple[Finding, ...]:
     for subject, look in _EXAMINATIONS.items():
         try:
             findings.append(look(subject))
-        except Exception as error:  # noqa: BLE001 - whatever is half-installed, the report goes on
+        except Exception as error:  # noqa: BLE001 - the report must not stop here
             problem = " ".join(f"{type(error).__name__}: {error}".split())
             remedy = _REINSTALL.get(subject, "")
             findings.append(Finding(subject=subject, state="broken", found=problem, remedy=remedy))

@@ -355,7 +355,7 @@ def _run_and_exit(root: Path, tests: Sequence[str], *, processor_seconds: int) -
         options = ["-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(root)]
         options += ["-W", "ignore:Module already imported"]  # hypothesis, by this process
         code = pytest.main([*options, "-m", "not slow and not gpu", *tests])
-    except BaseException:  # noqa: BLE001  whatever it is, the parent reads it in the output
+    except BaseException:  # noqa: BLE001  the parent reads it in the output
         traceback.print_exc()
     finally:
         os._exit(code)

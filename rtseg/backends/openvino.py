@@ -81,7 +81,7 @@ class OpenVinoBackend(Backend):
         def work() -> None:
             try:
                 self._open(openvino, exported, quantized, precision=precision, cache=cache)
-            except BaseException as error:  # noqa: BLE001  raised again by who waits for it
+            except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
                 errors.append(error)
 
         opener = threading.Thread(target=work, name="rtseg-compile")

@@ -127,7 +127,7 @@ class SharedBackend(Backend):
     def _answer_together(self, questions: list[_Question]) -> None:
         try:
             answers = self._backend.infer(np.concatenate([q.crops for q in questions]))
-        except Exception as error:  # noqa: BLE001  each is asked again by itself, and told its own
+        except Exception as error:  # noqa: BLE001  each request is run again by itself
             _log.debug("a batch of %d streams failed: %s", len(questions), error)
             return
         first = 0

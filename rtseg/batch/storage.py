@@ -135,7 +135,7 @@ class RemoteStorage(Storage):
             data: bytes = self._files.cat_file(self._path(name))
         except FileNotFoundError:
             return None
-        except Exception as error:  # noqa: BLE001  every storage has errors of its own
+        except Exception as error:  # noqa: BLE001  every storage has its own errors
             raise self._error(name, error) from None
         return data
 
@@ -184,7 +184,7 @@ class RemoteStorage(Storage):
     def _tried(self, work: Any, name: str) -> Any:
         try:
             return work()
-        except Exception as error:  # noqa: BLE001  every storage has errors of its own
+        except Exception as error:  # noqa: BLE001  every storage has its own errors
             raise self._error(name, error) from None
 
     def _error(self, name: str, error: Exception) -> SinkError:
@@ -216,7 +216,7 @@ def fetch(source: str, into: Path) -> str:
     local = into / (Path(display_name(source)).name or "input")
     try:
         files.get_file(path, str(local))
-    except Exception as error:  # noqa: BLE001  every storage has errors of its own
+    except Exception as error:  # noqa: BLE001  every storage has its own errors
         raise SourceError(f"{display_name(source)}: cannot be fetched: {_reason(error)}") from None
     return str(local)
 

@@ -97,7 +97,7 @@ def run_task(task: BatchTask) -> TaskResult:
         return done if done is not None else _run(task, storage)
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001  a bug is printed whole, and the other tasks go on
+    except Exception as error:  # noqa: BLE001  a bug is printed; the other tasks continue
         return failed_by(task, error)
 
 

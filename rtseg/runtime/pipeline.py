@@ -351,7 +351,7 @@ class Pipeline:
         start = time.perf_counter()
         try:
             self._sink.close(outcome)
-        except BaseException as error:  # noqa: BLE001  run raises it, or notes it on the first
+        except BaseException as error:  # noqa: BLE001  `run` raises it or notes it on the first
             return [error]
         seconds = time.perf_counter() - start
         self._times.add("close", seconds + self._extra_output_seconds)

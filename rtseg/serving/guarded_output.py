@@ -120,7 +120,7 @@ class GuardedOutput(Sink):
         self._closed_place = sink.describe()
         try:
             sink.close(outcome)
-        except Exception as error:  # noqa: BLE001  told, and the other outputs are closed
+        except Exception as error:  # noqa: BLE001  reported; the other outputs are closed
             self._note(error)
 
     def describe(self) -> str:
@@ -130,7 +130,7 @@ class GuardedOutput(Sink):
     def _guard(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:  # noqa: BLE001  told; a bug with its trace
+        except Exception as error:  # noqa: BLE001  reported; a bug with its traceback
             self._note(error)
             self.close("failed")
             if not isinstance(error, SettingError):

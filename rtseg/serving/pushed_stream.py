@@ -104,7 +104,7 @@ class PushedStream:
         while self._has_waiting():
             try:
                 self._serve()
-            except Exception as error:  # noqa: BLE001  told, and one stream ends by it
+            except Exception as error:  # noqa: BLE001  reported; it ends only this stream
                 # A bug is shown with its traceback; in any case only this stream ends.
                 if isinstance(error, RtsegError):
                     _log.warning("%s: ended: %s", self.name, error)

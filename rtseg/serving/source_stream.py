@@ -166,7 +166,7 @@ class SourceStream:
             began = time.monotonic()
             try:
                 self._run_once()
-            except Exception as error:  # noqa: BLE001  told; one stream's matter
+            except Exception as error:  # noqa: BLE001  reported; it affects only this stream
                 self._note(error)
             if self._state in ("ended", "failed") or self._over.is_set():
                 break

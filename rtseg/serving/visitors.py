@@ -88,7 +88,7 @@ class Visitor:
         if self.stream is None:
             return
         if self.stream.error is not None:
-            asyncio.ensure_future(self.peer.close())  # noqa: RUF006  closing ends by itself
+            asyncio.ensure_future(self.peer.close())  # noqa: RUF006  it ends by itself
             return
         index, captured_ns = self._count, time.monotonic_ns()
         self._count += 1

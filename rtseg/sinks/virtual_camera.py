@@ -138,7 +138,7 @@ class VirtualCameraSink(Sink):
         while not self._over.is_set():
             try:
                 camera.send(self._newest)
-            except Exception as error:  # noqa: BLE001  backends raise what they like; write tells it
+            except Exception as error:  # noqa: BLE001  backends raise anything; `write` reports it
                 self._error = error
                 return
             due = max(due + interval, time.monotonic())

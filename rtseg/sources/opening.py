@@ -45,7 +45,7 @@ def open_in_time(
         with lock:
             try:
                 work()
-            except BaseException as caught:  # noqa: BLE001  raised again by who waits for it
+            except BaseException as caught:  # noqa: BLE001  raised again in the thread that waits
                 error = caught
         ended.put(error)
         if abandoned.is_set():

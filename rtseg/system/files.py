@@ -118,7 +118,7 @@ def publish(part: Path, final: Path, *, overwrite: bool) -> None:
     if overwrite:
         os.replace(part, final)  # noqa: PTH105  replaces on Windows too
     elif os.name == "nt":
-        os.rename(part, final)  # noqa: PTH104  which refuses there
+        os.rename(part, final)  # noqa: PTH104  `rename` refuses to replace there
     else:
         try:
             # A hard link: the only operation that fails if the name exists already.
