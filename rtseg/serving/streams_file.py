@@ -148,7 +148,9 @@ def _definition(
     outputs = [outputs] if isinstance(outputs, str) else outputs
     if not isinstance(outputs, list) or not all(isinstance(o, str) and o for o in outputs):
         raise SettingError(f"outputs: found {outputs!r}; allowed: a list of strings")
-    data = {field: _place(key, left.pop(key, None), folder) for key, field in _DATA.items()}
+    data: dict[str, Any] = {
+        field: _place(key, left.pop(key, None), folder) for key, field in _DATA.items()
+    }
     effects = _effects(left.pop("effects"))
     groups = _changed(common, left)
     if effects and "view" not in left and groups["view"].view == ViewSettings().view:
