@@ -10,7 +10,7 @@ from pathlib import Path
 from rtseg.batch.tasks import BatchSettings, BatchTask, Kind
 from rtseg.destination import is_folder, stem_of
 from rtseg.errors import SettingError
-from rtseg.media.urls import local_path, url_scheme
+from rtseg.media.urls import display_name, local_path, url_scheme
 from rtseg.outputs import STANDARD_STREAM, check_outputs, shown
 
 _DIGITS = 8
@@ -85,9 +85,11 @@ def _check(tasks: Sequence[BatchTask]) -> None:
 
 
 def _check_folder(name: str, folder: str) -> None:
-    from rtseg.sinks.disk_space import check_is_path
-
-    check_is_path(folder)
+    if url_scheme(folder) is not None:
+        raise SettingError(
+            f"`{name}`: {display_name(folder)} is a URL; several inputs need a folder (rtseg batch "
+            "writes to s3:// and other URLs of fsspec)"
+        )
     path = Path(folder)
     is_named_as_file = bool(path.suffix) and not is_folder(folder)
     if folder == STANDARD_STREAM or is_named_as_file or path.is_file():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -27,6 +29,7 @@ from rtseg.errors import (
 from rtseg.settings import ModelSettings
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
+from tests.reliability.command import start, wait_until_ready
 from tests.support.clips import MakeClip, frame_times, part_of
 
 Attend = Callable[[Any], int]
@@ -116,6 +119,29 @@ def test_an_interrupted_file_counts_as_unfinished(
     assert [task.source for task in left] == ["b.mp4", "c.mp4"]
     assert [result.source for result in done] == ["a.mp4"]
     assert "1 of 3 videos done, 2 left; --resume continues with them" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals")
+def test_ctrl_c_leaves_a_partial_file_and_resume_does_the_rest(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    clips = [make_clip(name, ticks=range(150)) for name in ("a.mkv", "b.mkv")]
+    out = tmp_path / "out"
+    with start("video", *clips, "-o", out, seconds=0.02) as process:
+        wait_until_ready(process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "0 of 2 videos done, 2 left; --resume continues with them" in errors
+    part = part_of(out / "a.mkv")
+    assert list(out.iterdir()) == [part]
+    assert 5 <= len(frame_times(part)) < 150
+    with start("video", *clips, "-o", out, "--resume") as process:
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    assert "2 of 2 videos done" in errors
+    assert [len(frame_times(out / name)) for name in ("a.mkv", "b.mkv")] == [150, 150]
+    assert part.exists(), "kept"
 
 
 @pytest.mark.parametrize(
@@ -232,6 +258,8 @@ def test_names_of_data(tmp_path: Path) -> None:
         (("a.mp4", "b.mp4"), ("-o", "-"), "-o: - is not a folder"),
         (("a.mp4", "b.mp4", "c.mp4"), ("--json", "all.jsonl"), "--json: all.jsonl is not a folder"),
         (("a.mp4", "b.mp4", "c.mp4"), (), "no output"),
+        (("a.mp4", "b.mp4"), ("-o", "s3://key:secret@bucket/out"), "rtseg batch writes to s3://"),
+        (("a.mp4", "b.mp4"), ("-o", "rtmp://host/live"), "-o: rtmp://host/live is a URL"),
         (("a.mp4", "b.mp4"), ("-o", "out", "--resume", "--overwrite"), "--resume keeps"),
         (("a.mp4", "b", "c"), ("--json", "out", "--alpha", "hair"), "--alpha: replaces"),
         (("a.mp4", "b.mp4"), ("-o", "out", "--web", "0"), "--web shows one input"),
