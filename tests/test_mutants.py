@@ -109,16 +109,19 @@ def test_tests_run_in_a_fork_against_the_copy(tmp_path, body, outcome):
 
 def test_a_justified_fault_is_one_that_can_be_made():
     """An entry whose line has changed since would excuse nothing, and hide that nobody looked."""
-    for fault in read_justified():
-        assert fault.reason
-        source = (ROOT / fault.module).read_text("utf-8")
+    faults = read_justified()
+    for module in {fault.module for fault in faults}:
+        source = (ROOT / module).read_text("utf-8")
         lines = source.splitlines()
+        in_module = [fault for fault in faults if fault.module == module]
         changes = {
             mutant.change(source)
-            for mutant in find_mutants(source, module=fault.module)
-            if lines[mutant.line - 1].strip() == fault.before
+            for mutant in find_mutants(source, module=module)
+            if lines[mutant.line - 1].strip() in {fault.before for fault in in_module}
         }
-        assert (fault.before, fault.after) in changes, fault
+        for fault in in_module:
+            assert fault.reason
+            assert (fault.before, fault.after) in changes, fault
 
 
 def test_listing_shows_the_lines_and_runs_nothing(capsys):

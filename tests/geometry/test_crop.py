@@ -162,6 +162,13 @@ class TestTurned:
         assert inner.std() < 30
         assert inner.mean() == pytest.approx(100, abs=5)
 
+    @pytest.mark.parametrize(("x", "y"), [(-33, 32), (97, 32), (32, -33), (32, 97)])
+    def test_a_crop_that_ends_a_pixel_before_the_picture_shows_none_of_it(self, x, y):
+        out = np.zeros((64, 64, 3), np.uint8)
+        crop = Crop(box=box_around(x, y, 64, 64), roll_degrees=180)
+        cut(np.full((64, 64, 3), 255, np.uint8), crop, out=out)
+        assert (out == 114).all()
+
     @pytest.mark.parametrize("height", [4, 6, 64])
     def test_a_strip_of_picture_is_averaged_too(self, height):
         """Stripes of which a quarter is white, in the only block of rows that a crop shows."""
