@@ -199,7 +199,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Justified:
-    """A fault that no test can notice, told by the line that it changes, and why."""
+    """A fault that no test can notice, identified by the line that it changes, and why."""
 
     module: str
     before: str
@@ -423,8 +423,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=20, help="faults to try in each room")
     parser.add_argument("--seed", type=int, default=1, help="seed of the sample")
     parser.add_argument("--only", default="", help="only modules whose path contains this")
-    parser.add_argument("--first", type=int, default=0, help="leave out the sample's first so many")
-    parser.add_argument("--most", type=int, help="stop after so many faults of a room")
+    parser.add_argument(
+        "--first", type=int, default=0, help="skip this many at the start of the sample"
+    )
+    parser.add_argument("--most", type=int, help="try at most this many faults per room")
     parser.add_argument("--list", action="store_true", help="show the faults, and run nothing")
     parser.add_argument(
         "--least", type=float, default=0.0, help="required percentage of faults caught in each room"

@@ -237,7 +237,7 @@ class SourceStream:
                 self._state, self._reason = "ended", str(error)
             else:
                 if run.summary is not None and run.summary.ended_by == "end":
-                    self._state, self._reason = "ended", "its source is over"
+                    self._state, self._reason = "ended", "its source has ended"
             finally:
                 self._before = _together(self._before, run.pipeline.statistics)
                 self._run = None

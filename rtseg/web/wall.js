@@ -1,12 +1,12 @@
 "use strict";
 
-// What the server says comes from /stats once a second; each tile asks for its next small picture
-// once it has shown the last one, so that a slow line gets fewer pictures, and none gets old ones.
+// State comes from /stats once a second. Each tile requests its next small picture once it has shown
+// the last one, so a slow connection gets fewer pictures, but never old ones.
 
 const POLL_MS = 1000;
-const PICTURE_MS = 200; // between two pictures of a tile, at least
+const PICTURE_MS = 200; // minimum time between two pictures of a tile
 const RETRY_MS = 2000;
-const OLD_MS = 4000; // a picture this old is shown as such
+const OLD_MS = 4000; // a picture older than this is marked as old
 
 const $ = (id) => document.getElementById(id);
 const tiles = new Map();
@@ -16,9 +16,9 @@ const words = {
   waiting: "waiting", ended: "ended", failed: "failed", stopped: "stopped",
 };
 const away = {
-  starting: "Being opened…", resting: "Waiting for the first picture…", live: "Waiting for the first picture…",
-  reconnecting: "Away; being opened again…", waiting: "Cannot be opened; being tried again…",
-  ended: "Its source is over.", failed: "Not served.", stopped: "Stopped.",
+  starting: "Opening…", resting: "Waiting for the first picture…", live: "Waiting for the first picture…",
+  reconnecting: "Connection lost; reconnecting…", waiting: "Cannot be opened; retrying…",
+  ended: "The source has ended.", failed: "Not served.", stopped: "Stopped.",
 };
 
 function makeTile(name) {
@@ -34,7 +34,7 @@ function makeTile(name) {
   return tile;
 }
 
-// What is scrolled out of sight, or in a tab behind, asks for no pictures.
+// Tiles that are scrolled out of sight request no pictures, nor does a hidden tab.
 const seeing = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     const tile = tiles.get(entry.target.dataset.name);
@@ -127,7 +127,7 @@ async function poll() {
     }
     $("backend").textContent = stats.backend;
     const live = stats.streams.filter((stream) => stream.state === "live").length;
-    const rate = stats.frames_per_second ? `, ${stats.frames_per_second.toFixed(0)} FPS in all` : "";
+    const rate = stats.frames_per_second ? `, ${stats.frames_per_second.toFixed(0)} FPS in total` : "";
     say(live ? "live" : "", `${live} of ${names.length} live${rate}`);
   } catch (error) {
     say("lost", error instanceof TypeError ? "the server does not answer" : error.message.slice(0, 80));

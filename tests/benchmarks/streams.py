@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--kind", choices=("server", "processes"), action="append")
     given = parser.parse_args()
-    say("| streams | by | FPS in all | FPS of the slowest | age p50, ms | p95, ms | worst |")
+    say("| streams | by | total FPS | FPS of the slowest | age p50, ms | p95, ms | worst |")
     say("| --- | --- | --- | --- | --- | --- | --- |")
     for count in given.streams:
         for kind in given.kind or ("server", "processes"):

@@ -32,7 +32,7 @@ def foreign(
     return foreign_cells(CROP, MINE, heads=heads, beside=beside, rows=rows)
 
 
-def test_alone_nothing_is_foreign() -> None:
+def test_without_others_nothing_is_foreign() -> None:
     assert foreign() is None
     assert foreign(beside=(MINE,)) is None
     assert foreign(heads=(Crop(box=box_around(500, 500, 40, 40)),)) is None
@@ -45,7 +45,7 @@ def test_another_head_covers_its_cells_and_one_more_on_each_side() -> None:
     np.testing.assert_array_equal(foreign(heads=(other,)), expected)
 
 
-def test_a_rotated_head_covers_what_lies_under_it() -> None:
+def test_a_rotated_head_covers_the_cells_beneath_it() -> None:
     other = Crop(box=box_around(96, 80, 24, 48), roll_degrees=90)  # 48 wide and 24 high
     rows, columns = np.nonzero(foreign(heads=(other,)))
     assert (columns.min(), columns.max()) == (17, 30)
@@ -61,7 +61,7 @@ def test_a_rotated_head_covers_what_lies_under_it() -> None:
         (parsed(4, 20, 12, 30), True),
     ],
 )
-def test_faces_beside_it_in_the_crop_are_foreign(other: Any, is_foreign: bool) -> None:
+def test_other_faces_in_the_crop_are_foreign(other: Any, is_foreign: bool) -> None:
     cells = foreign(beside=(other,))
     assert (cells is not None) is is_foreign
     if is_foreign:

@@ -39,7 +39,7 @@ def test_a_finger_across_does_not_split_a_face_into_two():
     assert face.parts == 1
 
 
-def test_a_face_of_few_cells_is_none_in_the_crop_around_it():
+def test_a_face_of_few_cells_is_rejected_in_its_own_crop():
     """In its own crop a face is large; in a large picture the same few cells may be one."""
     labels = np.zeros((64, 64), np.uint8)
     paint(labels, 32, 32, 10)

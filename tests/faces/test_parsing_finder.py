@@ -20,7 +20,7 @@ CENTRES = [(x, y) for y in (11, 32, 53) for x in (11, 32, 53)]
 
 
 class Crowd:
-    """Nine faces in the whole picture, each surer than the one before; none in closer crops."""
+    """Nine faces in the whole picture, with rising scores; none in closer crops."""
 
     def __init__(self) -> None:
         self.calls: list[Sequence[Crop]] = []
@@ -48,7 +48,7 @@ def _empty() -> np.ndarray:
 
 
 def examined(network: Crowd) -> list[tuple[int, int]]:
-    """The faces around which closer upright crops were asked for, in order."""
+    """The faces around which closer upright crops were requested, in order."""
     return [
         tuple(int(side) // 10 for side in crop.box.centre)  # type: ignore[misc]
         for crop in network.calls[1]
@@ -93,7 +93,7 @@ def test_rejected_places_give_way_to_others_until_reset() -> None:
     assert [near(cells) for cells in examined(network)] == [CENTRES[8], CENTRES[7]]
 
 
-def test_nothing_is_asked_where_nothing_is_searched() -> None:
+def test_nothing_is_requested_without_regions_to_search() -> None:
     network = Crowd()
     assert ParsingFinder(HELEN, aspect=1.0)(PICTURE, network, regions=[]) == []
     assert not any(network.calls)

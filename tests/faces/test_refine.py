@@ -1,4 +1,4 @@
-"""When a crop fits the face in it, and what is done where it does not."""
+"""When a crop fits the face in it, and what happens if it does not."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_head_at_the_edge_of_its_crop_extends_beyond_that_edge_only() -> None:
 
 
 class Network:
-    """Reads a painted picture; counts the crops that it was asked for."""
+    """Reads a painted picture; records the requested crops."""
 
     def __init__(self, image: np.ndarray) -> None:
         self.image = image
@@ -106,7 +106,7 @@ def test_a_crop_that_fits_at_once_is_the_only_one() -> None:
     assert refined.score > 0.9
 
 
-def test_where_there_is_no_face_the_score_is_zero() -> None:
+def test_the_score_is_zero_without_a_face() -> None:
     network = Network(np.zeros((360, 640, 3), np.uint8))
     (refined,) = Refiner(HELEN, aspect=1.0).at([parsed()], network)
     assert refined.parsed is None
@@ -114,7 +114,7 @@ def test_where_there_is_no_face_the_score_is_zero() -> None:
 
 
 @pytest.mark.parametrize("quarter_turns", [1, -1])
-def test_a_head_on_its_side_is_seen_upright_from_the_right_side(quarter_turns: int) -> None:
+def test_a_head_on_its_side_is_read_in_an_upright_crop(quarter_turns: int) -> None:
     image, _ = scene(640, 360, (180, 300, 120))
     image = np.ascontiguousarray(np.rot90(image, quarter_turns))
     x, y = (300, 180) if quarter_turns == 1 else (340, 180)

@@ -55,7 +55,7 @@ def test_the_back_of_a_head_stays_a_head_without_a_face() -> None:
     assert not remains.is_cut
 
 
-def test_its_face_moves_with_it() -> None:
+def test_the_face_moves_with_the_head() -> None:
     remains = look(hair(34, 30))
     assert remains is not None
     moved_x, moved_y = (
@@ -87,11 +87,11 @@ def test_other_hair_beside_it_does_not_enlarge_it() -> None:
     ],
     ids=["nothing", "small", "moved", "skin", "large"],
 )
-def test_anything_else_is_no_head(labels: np.ndarray) -> None:
+def test_other_shapes_are_rejected(labels: np.ndarray) -> None:
     assert look(labels) is None
 
 
-def test_doubtful_hair_is_no_head() -> None:
+def test_uncertain_hair_is_rejected() -> None:
     assert look(hair(), sure=0.55) is None
 
 

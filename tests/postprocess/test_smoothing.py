@@ -293,14 +293,14 @@ class TestCuts:
         cuts = CutDetector()
         assert not any(cuts((picture() * (1 - i / 60)).astype(np.uint8)) for i in range(60))
 
-    def test_a_jump_of_the_exposure_is_no_cut(self):
+    def test_a_jump_of_the_exposure_is_not_a_cut(self):
         """All colours change, but by less than the picture's own contrast."""
         cuts = CutDetector()
         assert not cuts(picture())
         assert not cuts(picture() + np.uint8(15))
 
     @pytest.mark.parametrize("axis", [0, 1])
-    def test_a_small_picture_counts_to_its_very_edge(self, axis):
+    def test_a_small_picture_is_compared_up_to_its_edge(self, axis):
         cuts = CutDetector()
         before = np.zeros((2, 64, 3), np.uint8) if axis == 0 else np.zeros((64, 2, 3), np.uint8)
         after = before.copy()

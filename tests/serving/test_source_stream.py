@@ -243,7 +243,7 @@ def test_the_end_of_a_file_is_reported(server: StreamServer, tmp_path: Path) -> 
     make_clip(clip, ticks=range(12), images=images)
     stream = server.start(one("clip", str(clip), str(tmp_path / "out.mkv")))
     wait(lambda: stream.state == "ended")
-    assert stream.reason == "its source is over"
+    assert stream.reason == "its source has ended"
     assert frames_in(tmp_path / "out.mkv") > 0
     missing = server.start(one("gone", str(tmp_path / "none.mp4")))
     wait(lambda: missing.state == "waiting")
