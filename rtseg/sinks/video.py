@@ -56,8 +56,10 @@ _log = logging.getLogger(__name__)
 
 _LARGEST_TIMESCALE = (1 << 31) - 1
 
-_LONGEST_SAMPLE = (1 << 31) - 1
-"""The most ticks between two frames; only nanosecond clocks come near it (2 s)."""
+_LONGEST_SAMPLE = (1 << 31) - 2
+"""The most ticks between two frames; only nanosecond clocks come near it (2 s).
+
+From one tick more on, FFmpeg's muxer calls the duration invalid and writes 1."""
 
 
 class VideoSink(Sink):

@@ -553,6 +553,11 @@ def test_a_gap_too_long_for_mp4_is_refused(tmp_path: Path, suffix: str) -> None:
     fits = [0, 2 * second, 3 * second, 5 * second]
     write_video(tmp_path / f"p{suffix}", fits, time_base=nanosecond)
     assert frame_times(tmp_path / f"p{suffix}") == [Fraction(t, second) for t in fits]
+    with pytest.raises(SinkError, match=r"2\.1 s without a frame"):
+        write_video(tmp_path / f"s{suffix}", [0, (1 << 31) - 1], time_base=nanosecond)
+    longest = [0, (1 << 31) - 2]
+    write_video(tmp_path / f"r{suffix}", longest, time_base=nanosecond)
+    assert frame_times(tmp_path / f"r{suffix}") == [Fraction(t, second) for t in longest]
     hours = [0, 3600, 90_000]
     write_video(tmp_path / f"q{suffix}", hours, time_base=Fraction(1))
     assert frame_times(tmp_path / f"q{suffix}") == hours

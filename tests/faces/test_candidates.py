@@ -1,0 +1,70 @@
+"""How often a detection's labels are looked at, and from which crop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rtseg.faces.base import FaceDetection
+from rtseg.faces.candidates import CandidateExaminer
+from rtseg.frames import Box
+from rtseg.geometry.crop import Crop, box_around, cut
+from rtseg.labels import HELEN
+from tests.support.painted import PaintedBackend, scene
+
+
+class Network:
+    """Reads one painted head of 120 pixels; remembers the crops that it was asked for."""
+
+    def __init__(self) -> None:
+        self.image, _ = scene(360, 640, (300, 180, 120))
+        self.crops: list[Crop] = []
+        self.backend = PaintedBackend(input_height=128, input_width=128, stride=4)
+
+    def __call__(self, crops: list[Crop]) -> list[np.ndarray]:
+        self.crops += crops
+        pictures = np.zeros((len(crops), 128, 128, 3), np.uint8)
+        for picture, crop in zip(pictures, crops, strict=True):
+            cut(self.image, crop, out=picture)
+        return list(self.backend.infer(pictures))
+
+
+def detection(head: Box, *, roll: float | None = 0.0) -> FaceDetection:
+    return FaceDetection(box=head, head=head, score=0.9, roll_degrees=roll)
+
+
+FITTING = detection(box_around(301, 181, 92, 118))
+OFF = detection(box_around(330, 155, 92, 118))
+NOBODY = detection(box_around(80, 80, 92, 118))
+
+
+@pytest.mark.parametrize(("where", "crops"), [(FITTING, 1), (OFF, 2), (NOBODY, 1)])
+def test_only_a_face_that_does_not_fit_its_crop_gets_another(
+    where: FaceDetection, crops: int
+) -> None:
+    network = Network()
+    (candidate,) = CandidateExaminer(HELEN, aspect=1.0)([where], network)
+    assert len(network.crops) == crops
+    assert (candidate is None) is (where is NOBODY)
+    if candidate is not None:
+        assert candidate.parsed.head.centre == pytest.approx((300, 180), abs=3)
+        assert candidate.crop is network.crops[-1]
+        assert candidate.detection.score > 0.9
+        assert candidate.detection.track_id is None
+
+
+def test_each_detection_has_its_answer_in_order() -> None:
+    network = Network()
+    answers = CandidateExaminer(HELEN, aspect=1.0)([NOBODY, OFF, NOBODY, FITTING], network)
+    assert [answer is not None for answer in answers] == [False, True, False, True]
+    assert len(network.crops) == 5
+    assert CandidateExaminer(HELEN, aspect=1.0)([], network) == []
+
+
+def test_crops_are_rotated_as_the_detection_and_further_as_asked() -> None:
+    network = Network()
+    examine = CandidateExaminer(HELEN, aspect=1.0)
+    examine([NOBODY, NOBODY], network, turns=[90.0, 180.0])
+    examine([detection(NOBODY.box, roll=40.0)], network, turns=[-90.0])
+    examine([detection(NOBODY.box, roll=40.0)], network)
+    assert [crop.roll_degrees for crop in network.crops] == [90, -180, -50, 40]
