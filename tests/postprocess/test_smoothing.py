@@ -332,3 +332,15 @@ def test_content_new_in_the_crop_is_compared_only_with_itself():
     moved = smoother(maps(1.0), picture=world(104), crop=second, seconds=2 / 30)
     assert moved[:, CELLS // 2 + 3 :, 1].min() == pytest.approx(1.0, abs=0.01)
     assert moved[:, : CELLS // 2 - 3, 1].max() < 0.5, "what stood still is averaged"
+
+
+@pytest.mark.parametrize(
+    ("change", "still"), [(0.0, 1.0), (1.8, 1.0), (2.65, 0.5), (3.5, 0.0), (9.0, 0.0)]
+)
+def test_stillness_falls_evenly_from_small_changes_to_large_ones(change, still):
+    """In grey levels, of a picture whose other half has no noise at all."""
+    past = np.full((CELLS, CELLS, 3), 100, np.float32)
+    guide = past.copy()
+    guide[:, CELLS // 2 :] += change
+    assert stillness(guide, past)[:, CELLS // 2 + 3 :] == pytest.approx(still, abs=0.01)
+    assert stillness(guide, past)[:, : CELLS // 2 - 3] == pytest.approx(1.0)
