@@ -53,11 +53,11 @@ class ViewControls:
     def _choose_effects(self, chosen: tuple[str, ...]) -> None:
         if self._segmenter is None:
             return
-        made = [parse_effect(text) for text in chosen]
-        for effect in made:
+        effects = [parse_effect(text) for text in chosen]
+        for effect in effects:
             effect.check(self._segmenter.label_set)
-        self._segmenter.soft = self._segmenter.soft or bool(made)
-        self._view.effects = (*self._first_effects, *(_on_stream(effect) for effect in made))
+        self._segmenter.soft = self._segmenter.soft or bool(effects)
+        self._view.effects = (*self._first_effects, *(_on_stream(effect) for effect in effects))
         self.effects = chosen
 
 

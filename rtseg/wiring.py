@@ -159,16 +159,16 @@ def chained(effects: Sequence[AnyEffect], label_set: LabelSet | None) -> list[Pi
         SettingError: an effect is unknown, or the model has no such part.
         SourceError: a background file cannot be read.
     """
-    made: list[PictureEffect] = []
+    grouped: list[PictureEffect] = []
     for is_ours, group in groupby(effects, lambda effect: isinstance(effect, (str, Effect))):
         if is_ours:
             chain = EffectChain(effect for effect in group if isinstance(effect, (str, Effect)))
             if label_set is not None:
                 chain.check(label_set)
-            made.append(chain)
+            grouped.append(chain)
         else:
-            made += [effect for effect in group if not isinstance(effect, (str, Effect))]
-    return made
+            grouped += [effect for effect in group if not isinstance(effect, (str, Effect))]
+    return grouped
 
 
 def _unchanged(frame: Frame, _segmentation: Segmentation) -> Picture:

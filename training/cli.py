@@ -255,7 +255,7 @@ def quantize_command(
     else:
         assert data is not None
         crops = recipe_crops(chosen, data, model, count=count, seed=seed)
-    made = quantize_checkpoint(
+    quantized = quantize_checkpoint(
         checkpoint,
         crops,
         seed=seed,
@@ -264,9 +264,9 @@ def quantize_command(
         output=output,
         say=lambda what: click.echo(what, err=True),
     )
-    if made.fp32 is not None:
-        click.echo(table(made, model))
-    quantization = made.quantization
+    if quantized.fp32 is not None:
+        click.echo(table(quantized, model))
+    quantization = quantized.quantization
     if (
         quantization.agreement is not None
         and quantization.f1 is not None
@@ -277,7 +277,7 @@ def quantize_command(
             f"{quantization.agreement:.2%} of the labels equal FP32's; "
             f"mean F1 {quantization.f1:.4f}, FP32 {quantization.f1_fp32:.4f}: {verdict}"
         )
-    click.echo(f"wrote {made.path}")
+    click.echo(f"wrote {quantized.path}")
 
 
 @main.command("study")

@@ -114,7 +114,7 @@ def quantize_checkpoint(
     say("exporting in FP32")
     plain = parse_onnx(export_onnx(checkpoint, precision="fp32"), name=str(weights))
     fp32 = int8 = None
-    made = Quantization(pictures=len(crops), seed=seed)
+    quantization = Quantization(pictures=len(crops), seed=seed)
     for first in MEASURED_FIRST:
         say(f"quantising on {len(crops)} pictures, but for the first {first} convolutions")
         data = quantize_onnx(plain, crops, seed=seed, first=first)
@@ -122,19 +122,22 @@ def quantize_checkpoint(
             break
         say(f"measuring on {len(dataset)} pictures")
         quantized = parse_onnx(data, name=str(weights))
-        made, fp32, int8 = _measured(plain, quantized, dataset)
-        made = dataclasses.replace(
-            made, pictures=len(crops), seed=seed, measured_on=f"{name} ({len(dataset)} pictures)"
+        quantization, fp32, int8 = _measured(plain, quantized, dataset)
+        quantization = dataclasses.replace(
+            quantization,
+            pictures=len(crops),
+            seed=seed,
+            measured_on=f"{name} ({len(dataset)} pictures)",
         )
-        data = with_measurement(data, made)
-        if made.is_faithful:
+        data = with_measurement(data, quantization)
+        if quantization.is_faithful:
             break
     target = output or exported_path(weights, int8=True)
     try:
         write_whole(target, data)
     except OSError as error:
         raise ModelError(f"{target}: cannot be written: {error.strerror}") from None
-    return Quantized(path=target, quantization=made, fp32=fp32, int8=int8)
+    return Quantized(path=target, quantization=quantization, fp32=fp32, int8=int8)
 
 
 def table(quantized: Quantized, checkpoint: Checkpoint) -> str:

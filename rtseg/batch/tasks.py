@@ -81,13 +81,13 @@ class BatchSettings:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of content of each input's files."""
-        asked: dict[Kind, bool] = {
+        requested: dict[Kind, bool] = {
             "pictures": self.pictures,
             "labels": self.labels,
             "records": self.records,
             "coco": self.coco,
         }
-        return tuple(kind for kind, is_asked in asked.items() if is_asked)
+        return tuple(kind for kind, is_requested in requested.items() if is_requested)
 
 
 @dataclass(frozen=True, kw_only=True)

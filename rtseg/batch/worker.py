@@ -104,10 +104,10 @@ def run_task(task: BatchTask) -> TaskResult:
 def _run(task: BatchTask, storage: Storage) -> TaskResult:
     work = _working_folder(storage)
     try:
-        made = _join(task, storage, work) if task.pieces else _segment(task, work)
+        outcome = _join(task, storage, work) if task.pieces else _segment(task, work)
         local = {name: work / Path(name).name for name in task.files.values()}
         result = replace(
-            made,
+            outcome,
             checksums={name: _checksum(path) for name, path in local.items()},
             versions=_versions(),
         )

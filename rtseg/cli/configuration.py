@@ -78,10 +78,10 @@ def _as_typed(option: click.Option, value: Any) -> Any:
 
 def _options(command: str) -> dict[str, click.Option]:
     """A command's options by their spelling on the command line."""
-    made = importlib.import_module(f"rtseg.cli.{command}").command
+    click_command = importlib.import_module(f"rtseg.cli.{command}").command
     return {
         spelling.lstrip("-"): parameter
-        for parameter in made.params
+        for parameter in click_command.params
         if isinstance(parameter, click.Option) and not parameter.hidden
         for spelling in parameter.opts
         if spelling.startswith("--")

@@ -156,9 +156,9 @@ def _serve_streams(
     from rtseg.serving.streams_file import read_streams
     from rtseg.serving.wall import WallPage
 
-    asked = read_streams(path, view=view, faces=faces)
-    _tell(asked.problems)
-    if not asked.definitions:
+    streams_file = read_streams(path, view=view, faces=faces)
+    _tell(streams_file.problems)
+    if not streams_file.definitions:
         raise SettingError(f"{path}: no stream of it can be served")
     over = StopFlag()
     with (
@@ -166,14 +166,14 @@ def _serve_streams(
         StreamServer(backend, most_streams=MOST_STREAMS) as server,
     ):
         wall = WallPage(address, server, settings=page)
-        wall.problems = asked.problems
+        wall.problems = streams_file.problems
         try:
             with (
                 ending_in_order(over.set, but=(_RELOAD,)) as interruption,
                 _noting_reloads() as reload,
             ):
                 wall.open()
-                server.replace(asked.definitions)
+                server.replace(streams_file.definitions)
                 if not quiet or page.token is None:
                     click.echo(f"live at {wall.url}", err=True)
                 while not over.is_set():
@@ -230,17 +230,17 @@ def _read_again(
     from rtseg.serving.streams_file import read_streams
 
     try:
-        asked = read_streams(path, view=view, faces=faces)
+        streams_file = read_streams(path, view=view, faces=faces)
         # a stream whose entry is now invalid continues unchanged
-        kept = [s.definition for s in server.started if s.name in asked.problems]
-        done = server.replace([*asked.definitions, *kept])
+        kept = [s.definition for s in server.started if s.name in streams_file.problems]
+        done = server.replace([*streams_file.definitions, *kept])
     except RtsegError as error:
         click.echo(
             f"error: {with_options_named(str(error))}; all streams continue unchanged", err=True
         )
         return
-    wall.problems = asked.problems
-    _tell(asked.problems)
+    wall.problems = streams_file.problems
+    _tell(streams_file.problems)
     if not quiet:
         parts = [f"{len(names)} {what}" for what, names in done.items() if names]
         click.echo(f"{path}, read again: {', '.join(parts) or 'no stream'}", err=True)

@@ -83,8 +83,8 @@ def apply_effects(
         )
     picture = image.copy()
     for effect in effects:
-        made = parse_effect(effect) if isinstance(effect, str) else effect
-        made.change(picture, segmentation, memory)
+        parsed = parse_effect(effect) if isinstance(effect, str) else effect
+        parsed.change(picture, segmentation, memory)
     return picture
 
 

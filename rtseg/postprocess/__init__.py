@@ -76,7 +76,7 @@ def paste(
         return
     target = labels[top:bottom, left:right]
     if not crop.is_upright:
-        made = turned_labels(
+        labels_there = turned_labels(
             probabilities,
             crop,
             left=left,
@@ -85,29 +85,29 @@ def paste(
             height=bottom - top,
             leaders=leaders,
         )
-        write = made != OUTSIDE
+        write = labels_there != OUTSIDE
         if transparent is not None:
-            write &= made != transparent
-        _write(target, made, write)
+            write &= labels_there != transparent
+        _write(target, labels_there, write)
         return
     box, (rows, columns, _) = crop.box, probabilities.shape
-    made = labels_at(
+    labels_there = labels_at(
         probabilities,
         grid_positions(top, bottom - top, origin=box.top, extent=box.height, cells=rows),
         grid_positions(left, right - left, origin=box.left, extent=box.width, cells=columns),
         leaders=leaders,
     )
     if transparent is None:
-        target[...] = made
+        target[...] = labels_there
     else:
-        _write(target, made, made != transparent)
+        _write(target, labels_there, labels_there != transparent)
 
 
-def _write(target: LabelMap, made: LabelMap, where: Mask) -> None:
+def _write(target: LabelMap, labels: LabelMap, where: Mask) -> None:
     """Copy the selected pixels in place, several times as fast as NumPy."""
     import cv2
 
-    cv2.copyTo(made, where.view(np.uint8), target)
+    cv2.copyTo(labels, where.view(np.uint8), target)
 
 
 def _inside(low: float, high: float, size: int) -> tuple[int, int]:

@@ -210,7 +210,7 @@ def _spread(share: Alpha, crop: Crop, box: _PixelBox, *, beyond: float | None) -
 
     left, top, right, bottom = box
     from_box = np.array([[1.0, 0, left], [0, 1.0, top], [0, 0, 1.0]])
-    made = cv2.warpAffine(
+    spread = cv2.warpAffine(
         share,
         crop.grid_from_frame(*share.shape) @ from_box,
         (right - left, bottom - top),
@@ -218,4 +218,4 @@ def _spread(share: Alpha, crop: Crop, box: _PixelBox, *, beyond: float | None) -
         borderMode=cv2.BORDER_REPLICATE if beyond is None else cv2.BORDER_CONSTANT,
         borderValue=0.0 if beyond is None else beyond,
     )
-    return np.asarray(made, np.float32)
+    return np.asarray(spread, np.float32)

@@ -110,7 +110,7 @@ def _refine(
 
     # for two, the sign of the difference decides; most cells have no more
     first, second = surface(0, len(cells)), surface(1, len(cells))
-    made = np.where(_bilinear(second - first, y_share, x_share) > 0, names[1], names[0])
+    refined = np.where(_bilinear(second - first, y_share, x_share) > 0, names[1], names[0])
     many = int(np.searchsorted(-counts, -2))
     best = _bilinear(first[:, :many], y_share, x_share)
     if many:
@@ -118,10 +118,10 @@ def _refine(
     for turn in range(2, len(order)):
         upto = int(np.searchsorted(-counts, -turn))
         value = _bilinear(surface(turn, upto), y_share, x_share)
-        np.copyto(made[..., :upto], names[turn, :upto], where=value > best[..., :upto])
+        np.copyto(refined[..., :upto], names[turn, :upto], where=value > best[..., :upto])
         np.maximum(best[..., :upto], value, out=best[..., :upto])
     # one flat index per pixel is twice as fast as two indices
-    labels.reshape(-1)[y[:, None] * labels.shape[1] + x[None]] = made
+    labels.reshape(-1)[y[:, None] * labels.shape[1] + x[None]] = refined
 
 
 def _bilinear(

@@ -78,8 +78,8 @@ def turned_labels(
         first_corner = cell_rows * (columns + 2) + cell_columns
         corners = first_corner + np.array([0, 1, columns + 2, columns + 3])[:, None]
         values = padded.reshape(-1, classes).take(corners, axis=0)  # (4, cells, classes)
-        made = _leading(values, leaders.reshape(-1)[corners], which, across, down)
-        labels.reshape(-1)[where] = made
+        refined = _leading(values, leaders.reshape(-1)[corners], which, across, down)
+        labels.reshape(-1)[where] = refined
     return labels
 
 
@@ -109,10 +109,10 @@ def _leading(
         return np.stack((top_left, right, low, low_right - low_left - right))
 
     first = surface(0)
-    made: npt.NDArray[np.uint8] = names[0][which]
+    leading: npt.NDArray[np.uint8] = names[0][which]
     # for two, the sign of the difference decides; most cells have no more
     ahead = _at(surface(1) - first, which, across, down) > 0
-    np.copyto(made, names[1][which], where=ahead)
+    np.copyto(leading, names[1][which], where=ahead)
     many = np.flatnonzero(counts[which] > 2)
     best = _at(first, which[many], across[many], down[many])
     if len(many):
@@ -122,9 +122,9 @@ def _leading(
         many, best = many[still], best[still]
         value = _at(surface(turn), which[many], across[many], down[many])
         ahead = value > best
-        made[many[ahead]] = names[turn][which[many[ahead]]]
+        leading[many[ahead]] = names[turn][which[many[ahead]]]
         best = np.maximum(best, value)
-    return made
+    return leading
 
 
 def _at(

@@ -65,11 +65,11 @@ def server_json(server: StreamServer, problems: Mapping[str, str]) -> dict[str, 
     """
     streams = [stream_json(stream) for stream in server.started]
     for name, words in problems.items():
-        known = next((stream for stream in streams if stream["name"] == name), None)
-        if known is None:
+        listed = next((stream for stream in streams if stream["name"] == name), None)
+        if listed is None:
             streams.append({**_NEVER_SERVED, "name": name, "reason": words})
         else:
-            known["reason"] = f"continues unchanged: {words}"
+            listed["reason"] = f"continues unchanged: {words}"
     backend = server.backend
     return {
         "backend": described(backend),

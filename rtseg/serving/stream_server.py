@@ -168,27 +168,27 @@ class StreamServer:
             ServerFullError: there are more than allowed; nothing was changed.
             SettingError: two have the same name; nothing was changed.
         """
-        wanted: dict[str, StreamDefinition] = {}
+        by_name: dict[str, StreamDefinition] = {}
         for definition in definitions:
-            if definition.name in wanted:
+            if definition.name in by_name:
                 raise SettingError(
                     f"`name`: {definition.name!r} is given twice; give each its own name"
                 )
-            wanted[definition.name] = definition
+            by_name[definition.name] = definition
         done: dict[str, list[str]] = {
             kind: [] for kind in ("added", "removed", "changed", "kept", "restarted")
         }
         with self._lock:
-            if len(wanted) + len(self._pushed) > self.most_streams:
+            if len(by_name) + len(self._pushed) > self.most_streams:
                 raise ServerFullError(
-                    f"{len(wanted)} streams; allowed: {self.most_streams} at once"
+                    f"{len(by_name)} streams; allowed: {self.most_streams} at once"
                 )
             before = self._started
             self._started = {}
-            for name in before.keys() - wanted.keys():
+            for name in before.keys() - by_name.keys():
                 self._end(before[name])
                 done["removed"].append(name)
-            for name, definition in wanted.items():
+            for name, definition in by_name.items():
                 old = before.get(name)
                 if old is None:
                     self._begin(definition)

@@ -115,12 +115,12 @@ def read_streams(
             if not isinstance(table, dict):
                 raise SettingError(f"found {table!r}; allowed: a table of its settings")
             _check_keys(table, [*_OWN, *_settings()])
-            made = _definition(name, {"effects": effects} | table, common, folder=file.parent)
-            _check_against(made, definitions)
+            definition = _definition(name, {"effects": effects} | table, common, folder=file.parent)
+            _check_against(definition, definitions)
         except RtsegError as error:
             problems[name] = f"{file}: [{TABLE}.{name}] {_unquoted(error)}"
         else:
-            definitions.append(made)
+            definitions.append(definition)
     return StreamsFile(definitions=tuple(definitions), problems=problems)
 
 
@@ -274,9 +274,9 @@ def _placed_output(output: str, folder: Path) -> str:
     return str(folder / Path(output).expanduser()) + ending
 
 
-def _check_against(made: StreamDefinition, others: list[StreamDefinition]) -> None:
+def _check_against(definition: StreamDefinition, others: list[StreamDefinition]) -> None:
     """Raise SettingError if an output is a source, or another stream's output."""
-    every = [*others, made]
+    every = [*others, definition]
     outputs: dict[str, str | None] = {}
     for one in every:
         for number, output in enumerate(one.outputs):

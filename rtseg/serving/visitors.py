@@ -185,12 +185,12 @@ class VisitorPage(ServedPage):
         return web.json_response({"type": "answer", "sdp": answer, "visitor": visitor.secret})
 
     async def _control(self, request: web.Request) -> web.StreamResponse:
-        asked = dict(await json_of(request))
-        visitor = self._visitors.get(str(asked.pop("visitor", "")))
+        message = dict(await json_of(request))
+        visitor = self._visitors.get(str(message.pop("visitor", "")))
         if visitor is None or visitor.stream is None:
             raise web.HTTPNotFound(text="this visit is over\n")
         try:
-            event = event_of(asked)
+            event = event_of(message)
             if isinstance(event, ViewChange):
                 visitor.stream.controls.change(event.fields)
             elif event == "hud":

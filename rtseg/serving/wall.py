@@ -95,11 +95,11 @@ class WallPage(ServedPage):
         )
 
     async def _picture(self, request: web.Request) -> web.StreamResponse:
-        asked = request.query.get("width", str(_TILE_WIDTH))
+        width = request.query.get("width", str(_TILE_WIDTH))
         low, high = TILE_WIDTHS
-        if not asked.isascii() or not asked.isdecimal() or not low <= int(asked[:6]) <= high:
+        if not width.isascii() or not width.isdecimal() or not low <= int(width[:6]) <= high:
             raise web.HTTPBadRequest(text=f"width: allowed: {low} to {high}\n")
-        jpeg = await self._page(request).picture(width=int(asked))
+        jpeg = await self._page(request).picture(width=int(width))
         if jpeg is None:
             raise _nothing()
         return web.Response(body=jpeg, content_type="image/jpeg")

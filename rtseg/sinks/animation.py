@@ -170,9 +170,9 @@ class AnimationSink(Sink):
             self._graph = graph
         ticks = picture.pts
         self._graph.push(picture)
-        made = self._graph.pull()
-        made.pts, made.time_base = ticks, _TICK[self._suffix]
-        return made
+        paletted = self._graph.pull()
+        paletted.pts, paletted.time_base = ticks, _TICK[self._suffix]
+        return paletted
 
     def close(self, outcome: Outcome) -> None:
         """Finish the file. See `Sink.close`."""

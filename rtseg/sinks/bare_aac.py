@@ -77,12 +77,12 @@ def _filtered(bitstream_filter: Any, packet: Any) -> list[Any]:
     import av
 
     try:
-        made: list[Any] = bitstream_filter.filter(duplicate(packet))
+        packets: list[Any] = bitstream_filter.filter(duplicate(packet))
     except (av.error.FFmpegError, ValueError):
         return []
-    for bare in made:
+    for bare in packets:
         bare.time_base = packet.time_base
-    return made
+    return packets
 
 
 def _configuration(context: Any) -> bytes:

@@ -132,12 +132,12 @@ def _encoded(stream: StreamInfo, *, muxer: str, output: str) -> StreamPlan | Non
             closing(_open_stream(trial, plan)) as writer,
         ):
             trial.start_encoding()
-            made = [
+            encoded_packets = [
                 encoded
                 for packet in stream.first_packets
                 for encoded in writer.packets(packet, shift_seconds=Fraction(0))
             ]
-            for encoded in made + writer.flush():
+            for encoded in encoded_packets + writer.flush():
                 encoded.stream = writer.stream
                 trial.mux(encoded)
     except (av.error.FFmpegError, OSError, ValueError):
@@ -195,8 +195,8 @@ class OtherStreams:
             and self._reveals_location(packet)
         ):
             return
-        for made in writer.packets(packet.payload, shift_seconds=shift_seconds):
-            self._write(packet.stream_index, writer, made)
+        for output_packet in writer.packets(packet.payload, shift_seconds=shift_seconds):
+            self._write(packet.stream_index, writer, output_packet)
 
     def _reveals_location(self, packet: Packet) -> bool:
         payload: Any = packet.payload
@@ -210,8 +210,8 @@ class OtherStreams:
     def flush(self) -> None:
         """Write whatever the encoders still hold."""
         for index, writer in self._writers.items():
-            for made in writer.flush():
-                self._write(index, writer, made)
+            for output_packet in writer.flush():
+                self._write(index, writer, output_packet)
         for index, count in self._refused.items():
             kind = self._writers[index].stream.type
             _log.warning("%d damaged packets of %s could not be written", count, kind)
@@ -221,32 +221,32 @@ class OtherStreams:
         for writer in self._writers.values():
             writer.close()
 
-    def _write(self, index: int, writer: _Writer, made: Any) -> None:
+    def _write(self, index: int, writer: _Writer, packet: Any) -> None:
         import av
 
-        self._ensure_increasing_times(index, writer, made)
-        made.stream = writer.stream
+        self._ensure_increasing_times(index, writer, packet)
+        packet.stream = writer.stream
         try:
-            self._container.mux(made)
+            self._container.mux(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError, av.error.PermissionError):
             # The muxer rejects this packet; pictures and later packets can still be written.
             self._refused[index] = self._refused.get(index, 0) + 1
 
-    def _ensure_increasing_times(self, index: int, writer: _Writer, made: Any) -> None:
+    def _ensure_increasing_times(self, index: int, writer: _Writer, packet: Any) -> None:
         """Ensure increasing decoding times, without which the muxer would abort the file."""
-        tick = writer.stream.time_base or made.time_base
+        tick = writer.stream.time_base or packet.time_base
         following = self._next_dts.get(index)
-        if made.dts is None:
-            seconds = made.pts * made.time_base if made.pts is not None else Fraction(0)
-            first = round(seconds / made.time_base)
-            made.dts = first if following is None else -(-following * tick // made.time_base)
-            made.pts = made.dts if made.pts is None else max(made.pts, made.dts)
-        dts = round(made.dts * made.time_base / tick)
+        if packet.dts is None:
+            seconds = packet.pts * packet.time_base if packet.pts is not None else Fraction(0)
+            first = round(seconds / packet.time_base)
+            packet.dts = first if following is None else -(-following * tick // packet.time_base)
+            packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
+        dts = round(packet.dts * packet.time_base / tick)
         if following is not None and dts < following:
             # one tick is inaudible
-            made.dts += -(-(following - dts) * tick // made.time_base)
-            made.pts = None if made.pts is None else max(made.pts, made.dts)
-            dts = round(made.dts * made.time_base / tick)
+            packet.dts += -(-(following - dts) * tick // packet.time_base)
+            packet.pts = None if packet.pts is None else max(packet.pts, packet.dts)
+            dts = round(packet.dts * packet.time_base / tick)
         self._next_dts[index] = dts + 1
 
 

@@ -64,12 +64,12 @@ class SubtitleConverter:
             decoded = self._decoder.decode2(packet)
             if decoded is None or not len(decoded):
                 return []
-            made = self._encoder.encode_subtitle(decoded)
+            encoded = self._encoder.encode_subtitle(decoded)
         except (av.error.FFmpegError, ValueError):
             return []  # one line is damaged; the next may be fine
-        made.pts = made.dts = packet.pts
-        made.duration, made.time_base = packet.duration, packet.time_base
-        return [move(duplicate(made), shift_seconds)] if made.size else []
+        encoded.pts = encoded.dts = packet.pts
+        encoded.duration, encoded.time_base = packet.duration, packet.time_base
+        return [move(duplicate(encoded), shift_seconds)] if encoded.size else []
 
     def flush(self) -> list[Any]:
         """Return nothing, since each packet is a complete line."""

@@ -101,24 +101,24 @@ class AudioTranscoder:
             # The decoder continues with the next packet; the gap is filled with silence.
             self._damaged += 1
             return []
-        return [made for frame in frames for made in self._take(frame, shift_seconds)]
+        return [encoded for frame in frames for encoded in self._take(frame, shift_seconds)]
 
     def flush(self) -> list[Any]:
         """Return what the decoder and the encoder still hold."""
         import av
 
-        made: list[Any] = []
+        encoded: list[Any] = []
         with suppress(av.error.FFmpegError, EOFError):
             for frame in self._decoder.decode(None):
-                made += self._take(frame, Fraction(0), is_timed=False)
+                encoded += self._take(frame, Fraction(0), is_timed=False)
         if self._untimed:
-            made += self._begin(Fraction(0))
-        made += self._resample(None)
+            encoded += self._begin(Fraction(0))
+        encoded += self._resample(None)
         if self._start is not None:
-            made += self.stream.encode(None)
+            encoded += self.stream.encode(None)
         if self._damaged:
             _log.warning("%s: replaced %d damaged packets with silence", self._name, self._damaged)
-        return made
+        return encoded
 
     def close(self) -> None:
         """Release the decoder."""
@@ -167,12 +167,12 @@ class AudioTranscoder:
     def _resample(self, frame: Any) -> list[Any]:
         import av
 
-        made: list[Any] = []
+        encoded: list[Any] = []
         shape = None if frame is None else _shape(frame)
         if self._resampler is not None and shape != self._shape:
             # the end, or a change of audio format
             resampler, self._resampler = self._resampler, None
-            made += self._encode(resampler.resample(None))
+            encoded += self._encode(resampler.resample(None))
         if frame is not None:
             if self._resampler is None:
                 context = self.stream.codec_context
@@ -180,11 +180,11 @@ class AudioTranscoder:
                     format=context.format, layout=self._layout, rate=self._rate
                 )
                 self._shape = _shape(frame)
-            made += self._encode(self._resampler.resample(frame))
-        return made
+            encoded += self._encode(self._resampler.resample(frame))
+        return encoded
 
     def _encode(self, frames: list[Any]) -> list[Any]:
-        made: list[Any] = []
+        encoded: list[Any] = []
         for frame in frames:
             if frame is None or not frame.samples:
                 continue
@@ -192,8 +192,8 @@ class AudioTranscoder:
             frame.pts = start + self._encoded_samples
             frame.time_base = Fraction(1, self._rate)
             self._encoded_samples += frame.samples
-            made += self.stream.encode(frame)
-        return made
+            encoded += self.stream.encode(frame)
+        return encoded
 
 
 def _shape(frame: Any) -> tuple[object, ...]:

@@ -45,7 +45,9 @@ class Decoder:
         except av.error.FFmpegError:
             # One packet is damaged: the decoder carries on with the next.
             self._is_damaged = True
-        whole = [made for picture in decoded for made in self._deinterlacer.push(picture)]
+        whole = [
+            progressive for picture in decoded for progressive in self._deinterlacer.push(picture)
+        ]
         if not packet.size:
             whole += self._deinterlacer.flush()
         for picture in whole:

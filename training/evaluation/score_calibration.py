@@ -235,8 +235,13 @@ def after(
 def reliability_table(rows: Sequence[Bin]) -> str:
     """Format the bins that contain detections in Markdown."""
     lines = [
-        [f"{index / BINS:.1f} to {(index + 1) / BINS:.1f}", str(count), f"{mean:.2f}", f"{got:.2f}"]
-        for index, (count, mean, got) in enumerate(rows)
+        [
+            f"{index / BINS:.1f} to {(index + 1) / BINS:.1f}",
+            str(count),
+            f"{mean:.2f}",
+            f"{precision:.2f}",
+        ]
+        for index, (count, mean, precision) in enumerate(rows)
         if count
     ]
     return table(("score", "detections", "mean score", "are faces"), lines)
