@@ -208,7 +208,8 @@ def test_a_cluster_can_be_used_as_a_client(labels_only: BatchSettings, tmp_path:
     out = tmp_path / "out"
     tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
     port = free_port()
-    with nodes(1, ray_client_server_port=port):
+    # the server for clients must be told where the agent of the head is
+    with nodes(1, ray_client_server_port=port, runtime_env_agent_port=free_port()):
         runner = RayRunner(f"ray://127.0.0.1:{port}", threads=1, tries=2)
         report = run_batch(tasks, runner, folder=str(out))
     assert report.exit_code == 0, report.results
