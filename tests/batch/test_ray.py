@@ -157,8 +157,8 @@ def test_a_killed_worker_is_replaced_and_a_task_that_kills_is_given_up(
     assert len(contents(out)) == 3
 
 
-GROWS_BYTES = 6 << 30
-LEFT_BYTES = 3 << 30
+GROWS_BYTES = 9 << 30
+LEFT_BYTES = 6 << 30
 """How much more than now may be taken: enough for Ray itself, and for what else is at work."""
 
 
