@@ -22,7 +22,6 @@ from rtseg.batch.runners import RayRunner
 from rtseg.batch.worker import run_task
 from tests.batch.contents import content_of
 from tests.support.clips import make_clip
-from tests.support.receivers import free_port
 
 # as Ray does on macOS and Windows: everything on the loopback address
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -41,7 +40,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def nodes(count: int, **head: object) -> Iterator[Any]:
+def nodes(count: int) -> Iterator[Any]:
     """A head without processors, and nodes with one each, on the loopback address."""
     from ray.cluster_utils import Cluster
 
@@ -52,7 +51,6 @@ def nodes(count: int, **head: object) -> Iterator[Any]:
             "node_ip_address": "127.0.0.1",
             "include_dashboard": False,
             "object_store_memory": 80_000_000,
-            **head,
         },
     )
     try:
@@ -199,22 +197,6 @@ def test_a_task_that_rays_memory_monitor_kills_is_given_up(
     assert poison.attempts == 2
     assert "given up after 2 tries: its worker ran out of memory" in poison.message
     assert len(contents(out)) == 2
-
-
-def test_a_cluster_can_be_used_as_a_client(labels_only: BatchSettings, tmp_path: Path) -> None:
-    pytest.importorskip("grpc", reason="Ray's client is not installed")
-    clips = many(tmp_path / "in", 2)
-    expected = alone(clips, labels_only, tmp_path / "alone")
-    out = tmp_path / "out"
-    tasks = plan_tasks(clips, folder=str(out), settings=labels_only)
-    port = free_port()
-    # the server for clients must be told where the agent of the head is
-    with nodes(1, ray_client_server_port=port, runtime_env_agent_port=free_port()):
-        runner = RayRunner(f"ray://127.0.0.1:{port}", threads=1, tries=2)
-        report = run_batch(tasks, runner, folder=str(out))
-    assert report.exit_code == 0, report.results
-    assert contents(out) == expected
-    assert [result.attempts for result in report.results] == [1, 1]
 
 
 def test_a_head_that_dies_loses_nothing_that_was_finished(
