@@ -171,6 +171,7 @@ def grow_without_end(task: BatchTask) -> TaskResult:
     return run_task(task)
 
 
+@pytest.mark.slow
 def test_a_task_that_rays_memory_monitor_kills_is_given_up(
     labels_only: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_task_that_rays_memory_monitor_kills_is_given_up(
     assert len(contents(out)) == 2
 
 
+@pytest.mark.slow
 def test_a_head_that_dies_loses_nothing_that_was_finished(
     labels_only: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
