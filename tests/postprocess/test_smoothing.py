@@ -344,3 +344,18 @@ def test_stillness_falls_evenly_from_small_changes_to_large_ones(change, still):
     guide[:, CELLS // 2 :] += change
     assert stillness(guide, past)[:, CELLS // 2 + 3 :] == pytest.approx(still, abs=0.01)
     assert stillness(guide, past)[:, : CELLS // 2 - 3] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("cells", [32, 128, 256])
+def test_a_fine_map_is_steadied_in_as_much_noise_as_a_coarse_one(cells):
+    """A single pixel's noise looks like motion; that of a few pixels together does not."""
+    rng = np.random.default_rng(0)
+    smoother = TrackSmoother(1.0)
+    raw, smooth = [], []
+    for index in range(16):
+        second = (0.5 + 0.1 * rng.standard_normal((cells, cells))).astype(np.float32)
+        view = picture(noise=12.0, seed=index)
+        given = np.dstack([1 - second, second])
+        raw.append(second)
+        smooth.append(smoother(given, picture=view, crop=BOX, seconds=index / 30)[..., 1])
+    assert np.std(smooth[8:], axis=0).mean() < 0.4 * np.std(raw[8:], axis=0).mean()
