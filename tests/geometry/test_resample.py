@@ -63,3 +63,15 @@ def test_blocks_are_averaged_while_enough_remain(shape, expected):
     block = shape[0] // expected[0]
     blocks = values.reshape(expected[0], block, expected[1], block, 5)
     np.testing.assert_allclose(means, blocks.mean((1, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("roll", [0.0, 360.0])
+def test_cells_that_the_old_crop_did_not_show_are_unknown(roll):
+    was = Crop(box=box_around(32, 32, 64, 64), roll_degrees=roll)
+    now = Crop(box=box_around(64, 48, 64, 64))
+    _, known = carried_over(np.zeros((CELLS, CELLS, 1), np.float32), was, now)
+    expected = np.zeros((CELLS, CELLS))
+    expected[:24, :16] = 1  # two pixels a cell, 32 across and 16 down
+    np.testing.assert_array_equal(known, expected)
+    _, known = carried_over(np.zeros((CELLS, CELLS, 1), np.float32), now, was)
+    np.testing.assert_array_equal(known, expected[::-1, ::-1])
