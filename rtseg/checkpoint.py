@@ -29,7 +29,6 @@ MAX_INPUT_SIDE = 4096
 
 Fit = Literal["stretch", "letterbox"]
 View = Literal["face", "frame", "finder"]
-MAX_LABEL_OFFSET = 4.0
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
 
@@ -50,8 +49,6 @@ class ModelSpec:
         view: `face` models process crops around faces, `frame` models the whole picture; `finder`
             models process the whole picture or a tile of it, and locate faces instead of
             labelling pixels (`rtseg.faces.centres`).
-        label_offset: input pixels by which its labels are shifted to the right and down, because
-            those of its training data were. `rtseg` shifts the labels of faces back.
         calibration: of a finder's scores, the scale and the shift of their logits that turn them
             into probabilities, as measured (`python -m training calibrate`).
         provenance: training data, date and command, as JSON values.
@@ -72,7 +69,6 @@ class ModelSpec:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     stride: int = 4
     view: View = "face"
-    label_offset: float = 0.0
     calibration: tuple[float, float] = (1.0, 0.0)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     accuracy: Mapping[str, Any] = field(default_factory=dict)
@@ -97,11 +93,6 @@ class ModelSpec:
                 raise ModelError(f"a model's {name} must be three numbers; found {three}")
         if min(self.std) <= 0:
             raise ModelError(f"a model's std must be positive; found {self.std}")
-        if not abs(self.label_offset) <= MAX_LABEL_OFFSET:
-            raise ModelError(
-                f"a model's label_offset must be within {-MAX_LABEL_OFFSET}..{MAX_LABEL_OFFSET} "
-                f"pixels; found {self.label_offset}"
-            )
         scale, shift = self.calibration
         if not (math.isfinite(shift) and 0 < scale < math.inf):
             raise ModelError(
@@ -125,7 +116,6 @@ class ModelSpec:
             "std": list(self.std),
             "stride": self.stride,
             "view": self.view,
-            "label_offset": self.label_offset,
             "calibration": list(self.calibration),
             "provenance": dict(self.provenance),
             "accuracy": dict(self.accuracy),
@@ -258,8 +248,7 @@ def spec_from_header(header: Mapping[str, Any], *, path: Path | str) -> ModelSpe
             std=_three(header["std"]),
             stride=int(header["stride"]),
             view=header["view"],
-            # older files lack these fields
-            label_offset=float(header.get("label_offset", 0.0)),
+            # older files lack this field
             calibration=_two(header.get("calibration", (1.0, 0.0))),
             provenance=dict(header["provenance"]),
             accuracy=dict(header["accuracy"]),

@@ -196,10 +196,11 @@ class PicturePass:
                 probabilities, leaders = probabilities.copy(), leaders.copy()
                 probabilities[face.foreign] = np.eye(len(label_set), dtype=np.float32)[background]
                 leaders[face.foreign] = background
-            crop = self._labelled(face.crop)
-            paste(labels, probabilities, crop, transparent=background, leaders=leaders)
+            paste(labels, probabilities, face.crop, transparent=background, leaders=leaders)
             self.labelled.append(
-                CropProbabilities(probabilities=probabilities, crop=crop, track_id=face.track_id)
+                CropProbabilities(
+                    probabilities=probabilities, crop=face.crop, track_id=face.track_id
+                )
             )
         faces = (_face(face, labels) for face in tracked)
         return Segmentation(
@@ -232,7 +233,6 @@ class PicturePass:
             hair = hair_beyond(steadied, crop, face, label_set, others=others)
             if hair is None:
                 continue
-            crop = self._labelled(crop)
             paste(labels, hair, crop, transparent=label_set.background)
             self.labelled.append(
                 CropProbabilities(probabilities=hair, crop=crop, track_id=face.track_id)
@@ -243,14 +243,6 @@ class PicturePass:
         return SoftMasks(
             self.labelled, labels=labels, background=self.backend.model.label_set.background
         )
-
-    def _labelled(self, crop: Crop) -> Crop:
-        """The crop shifted by the model's label offset, where its labels belong."""
-        model = self.backend.model
-        offset = model.label_offset
-        if not offset:
-            return crop
-        return crop.moved(-offset / model.input_width, -offset / model.input_height)
 
     def report(self, times: StageTimes) -> None:
         """Record one sample for each stage."""

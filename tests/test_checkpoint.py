@@ -31,7 +31,6 @@ def checkpoint(**changes):
         "fit": "letterbox",
         "provenance": {"data": "Helen*", "command": "python -m training fit face-parts"},
         "accuracy": {"parts": 0.84},
-        "label_offset": 0.5,
         "calibration": (1.5, -0.25),
         "terms": "research use",
         "tensors": {
@@ -73,12 +72,16 @@ def test_what_is_written_is_read(written):
     assert len(after.digest) == 64
 
 
-def test_a_file_of_before_has_no_label_offset_and_no_calibration():
+def test_older_files_lack_a_calibration():
     header = checkpoint().spec.header()
-    del header["label_offset"], header["calibration"]
-    spec = spec_from_header(header, path="x")
-    assert spec.label_offset == 0
-    assert spec.calibration == (1, 0)
+    del header["calibration"]
+    assert spec_from_header(header, path="x").calibration == (1, 0)
+
+
+def test_a_field_that_version_0_1_wrote_is_ignored():
+    header = checkpoint().spec.header()
+    written = {**header, "label_offset": 0.5}
+    assert spec_from_header(written, path="x").header() == header
 
 
 def test_the_header_can_be_read_alone(written):
@@ -123,8 +126,6 @@ def test_a_folder_that_is_not_there(tmp_path):
         ({"view": "body"}, "view 'body' is unknown"),
         ({"std": (1.0, 0.0, 1.0)}, "std must be positive"),
         ({"mean": (0.0, float("nan"), 0.0)}, "mean must be three numbers"),
-        ({"label_offset": 5.0}, "label_offset must be within -4.0..4.0 pixels; found 5.0"),
-        ({"label_offset": float("nan")}, "label_offset must be within"),
         ({"calibration": (0.0, 1.0)}, "calibration must be a positive scale and a shift; found"),
         ({"calibration": (1.0, float("nan"))}, "calibration must be a positive scale"),
     ],
@@ -178,7 +179,7 @@ class TestHostileFiles:
         assert_refused(described(tmp_path, {"format": 2}))
 
     @pytest.mark.parametrize(
-        "field", sorted(set(checkpoint().spec.header()) - {"format", "label_offset", "calibration"})
+        "field", sorted(set(checkpoint().spec.header()) - {"format", "calibration"})
     )
     def test_a_missing_field(self, tmp_path, field):
         header = checkpoint().spec.header()

@@ -67,31 +67,6 @@ def test_labels_of_a_tilted_head_lie_where_the_painting_has_them(degrees, smooth
     assert (box.top, box.bottom) == pytest.approx((rows.min(), rows.max() + 1), abs=8)
 
 
-class BesideBackend(PaintedBackend):
-    """Its labels lie some pixels of its input to the right of and below what they label."""
-
-    def infer(self, crops):
-        return super().infer(np.roll(crops, (self.ASIDE, self.ASIDE), axis=(1, 2)))
-
-    ASIDE = 4
-
-
-@pytest.mark.parametrize("degrees", [0, 40])
-def test_labels_of_a_model_that_puts_them_aside_are_moved_back(degrees):
-    labels = scene(360, 640, (320, 180, 200))[1]
-    matrix = cv2.getRotationMatrix2D((319.5, 179.5), -degrees, 1)
-    truth = cv2.warpAffine(labels, matrix, (640, 360), flags=cv2.INTER_NEAREST)
-    found = []
-    for offset in (0.0, 4.0):
-        backend = BesideBackend(input_height=128, input_width=128, label_offset=offset)
-        stream = Segmenter(backend=backend, faces=FaceSettings(smoothing=0.0))
-        for index in range(4):
-            result = stream(frame(COLOURS[truth], index))
-        found.append(agreement(result.labels, truth))
-    assert found[0] < 0.8
-    assert found[1] > 0.9
-
-
 def test_faces_are_told_largest_first_with_boxes_inside_the_frame():
     image, _ = scene(360, 640, (10, 180, 150), (420, 180, 220))
     large, small = segmenter()(image).faces

@@ -91,46 +91,6 @@ def test_the_label_output_is_what_finish_makes(shipped_export, shipped_reference
     assert (labels == labels_of(probabilities, *crops.shape[1:3])).mean() >= 0.9999
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_fine_head_at_the_shipped_size_labels_a_real_face_as_pytorch_does(
-    shipped, precision, tmp_path
-):
-    """The shipped weights, with a head that splits each cell into four and corrects them."""
-    import torch
-
-    from rtseg.backends.openvino import OpenVinoBackend
-    from rtseg.export.onnx import export_onnx
-
-    pytest.importorskip("openvino")
-    options = {**shipped.spec.options, "fine": 24}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        spec = shipped.spec
-        network = build_model(spec.architecture, classes=len(spec.label_set), options=options)
-        tensors = {name: torch.from_numpy(np.array(t)) for name, t in shipped.tensors.items()}
-        state = network.grown(tensors)
-        state["refine.2.weight"].normal_(0, 0.1)
-    model = dataclasses.replace(
-        shipped,
-        spec=dataclasses.replace(spec, options=options, stride=network.stride),
-        tensors={name: tensor.numpy() for name, tensor in state.items()},
-    )
-    crops = portrait_crops(model.spec)[:3]
-    with TorchBackend(model, device="cpu", precision="fp32", threads=1) as backend:
-        expected = backend.infer(crops)
-    data = export_onnx(model, precision=precision)
-    probabilities, labels = run(data, crops)
-    assert probabilities.shape == expected.shape == (3, 128, 128, 11)
-    assert (labels.shape, labels.dtype) == ((3, 256, 256), np.uint8)
-    least = LEAST_AGREEMENT[precision]
-    assert len(np.unique(expected.argmax(-1))) >= 8
-    assert label_agreement(probabilities, expected) >= least
-    assert (labels == labels_of(expected, 256, 256)).mean() >= least
-    exported = parse_onnx(data, name="fine")
-    with OpenVinoBackend(exported, precision="fp32", threads=1, cache=tmp_path) as backend:
-        assert label_agreement(backend.infer(crops), expected) >= least
-
-
 @pytest.mark.parametrize("fine", [0, FINE])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_shapes_batches_and_independence(precision, fine):
