@@ -10,7 +10,7 @@ import numpy as np
 from rtseg import Segmenter, open_source
 from rtseg.backends.base import Backend
 from rtseg.frames import Box, Face, Frame, Image, LabelMap
-from rtseg.labels import HELEN
+from rtseg.labels import FACE_PARTS
 from rtseg.postprocess.smoothing import CutDetector
 from rtseg.settings import FaceSettings
 from tests.benchmarks.faces.clip_boxes import (
@@ -190,7 +190,7 @@ def cuts(backend: Backend, data: Path, *, sheet: Path | None = None) -> Report:
 
 
 def _overlaid(image: Image, labels: LabelMap, index: int) -> Image:
-    colours = np.array(HELEN.colours, np.uint8)[labels]
+    colours = np.array(FACE_PARTS.colours, np.uint8)[labels]
     mixed = np.where(labels[:, :, None] > 0, image // 2 + colours // 2, image)
     small = cv2.resize(np.asarray(mixed, np.uint8), (400, 225), interpolation=cv2.INTER_AREA)
     cv2.putText(small, str(index), (6, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 0), 2)

@@ -16,7 +16,13 @@ from rtseg.labels import HELEN
 from rtseg.settings import FaceSettings
 from tests.benchmarks.faces.metered import Remembering
 from tests.benchmarks.faces.report import Cell, Report, percent
-from tests.benchmarks.faces.streams import USUAL_NOISE, Scene, head_box, still_head
+from tests.benchmarks.faces.streams import (
+    USUAL_NOISE,
+    Scene,
+    head_box,
+    in_helen_classes,
+    still_head,
+)
 from training.evaluation.metrics import Matrix, confusion_matrix, f1_of
 
 SPEEDS = (1, 4, 8)
@@ -45,6 +51,7 @@ class Tally:
 
     def add(self, labels: LabelMap, truth: LabelMap) -> None:
         """Add one frame."""
+        labels = in_helen_classes(labels, truth)
         self.matrix += confusion_matrix(truth, labels, classes=len(HELEN))
         if self._past is not None:
             past_labels, past_truth = self._past

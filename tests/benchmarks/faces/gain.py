@@ -12,7 +12,7 @@ from rtseg.backends.base import Backend
 from rtseg.labels import HELEN
 from tests.benchmarks.faces.metered import Around
 from tests.benchmarks.faces.report import Cell, Report
-from tests.benchmarks.faces.streams import wandering
+from tests.benchmarks.faces.streams import in_helen_classes, wandering
 from training.evaluation.metrics import Matrix, confusion_matrix, f1_of
 
 SHARES = (0.1, 0.2, 0.4, 0.8)
@@ -27,7 +27,8 @@ def scores(
     for seed in range(count):
         frame, truth = wandering(data, share=share, seed=seed)(0)
         for segmenter, total in zip(segmenters, totals, strict=True):
-            total += confusion_matrix(truth, segmenter(frame.image).labels, classes=len(HELEN))
+            labels = in_helen_classes(segmenter(frame.image).labels, truth)
+            total += confusion_matrix(truth, labels, classes=len(HELEN))
     return totals
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.frames import Box, Frame, Image, LabelMap
-from rtseg.labels import HELEN
+from rtseg.labels import FACE_PARTS, HELEN
 from training.augment.scene_settings import SceneSettings
 from training.augment.scenes import FaceViews
 from training.augment.transforms import PhotometricSettings
@@ -34,7 +34,23 @@ HEAD_HEIGHT = HEIGHT / 3
 PAN_ROOM = 320
 """Pixels by which a background can pan."""
 
+_UNDER_GLASSES = (*HELEN.skin, *HELEN.brows, *HELEN.eyes)
 _UNTOUCHED = 253  # marks where a sprite leaves the background unchanged
+
+
+def in_helen_classes(labels: LabelMap, truth: LabelMap) -> LabelMap:
+    """A model's labels in the eleven classes that the truth has.
+
+    Glasses count as right on skin, brows and eyes, over which Helen* paints; ears, necks, clothes,
+    hats and jewellery are its background.
+
+    Args:
+        labels: ids of `FACE_PARTS`, uint8 (height, width).
+        truth: ids of `HELEN`, uint8 (height, width).
+    """
+    known = np.where(labels < len(HELEN), labels, np.uint8(0))
+    glasses = labels == FACE_PARTS.names.index("glasses")
+    return np.where(glasses & np.isin(truth, _UNDER_GLASSES), truth, known)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
