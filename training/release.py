@@ -21,6 +21,7 @@ from rtseg.export import exported_path
 from rtseg.export.onnx import write_onnx
 from rtseg.frames import Image, LabelMap
 from rtseg.system.files import file_id, write_whole
+from training.evaluation.class_bias import measure_biases, with_biases
 from training.evaluation.model_card import measure_card
 from training.evaluation.predictor import Predictor
 from training.evaluation.robustness import measure as measure_robustness
@@ -83,6 +84,9 @@ def release(
     target = weights / f"{name}.safetensors"
     if file_id(source) == file_id(target):
         raise SettingError(f"{source}: is what already ships; give a run's folder or checkpoint")
+    if recipe.rare:
+        say(f"measuring: thresholds of {', '.join(recipe.rare)}")
+        model = _balanced(model, recipe, data)
     say(f"writing {target}")
     weights.mkdir(parents=True, exist_ok=True)
     _write(model, target)
@@ -115,6 +119,16 @@ def release(
         _write_text(documentation, filled(text, tables, name=str(documentation)))
         written.append(documentation)
     return written
+
+
+def _balanced(model: Checkpoint, recipe: Recipe, data: Path) -> Checkpoint:
+    names = model.spec.label_set.names
+    measured = measure_biases(
+        Predictor.of_checkpoint(model),
+        recipe.evaluation(data, recipe.splits[0]),
+        [names.index(name) for name in recipe.rare],
+    )
+    return with_biases(model, {index: bias for index, (bias, _, _) in measured.items()})
 
 
 def _write(model: Checkpoint, target: Path) -> None:

@@ -64,6 +64,7 @@ def small_recipe(monkeypatch, model, **changes):
         RECIPES["face-parts"],
         name="small",
         spec=model.spec,
+        rare=(),
         evaluation=lambda data, split: Pictures(model.spec),
         **changes,
     )

@@ -64,6 +64,8 @@ class Recipe:
         published: a metric's name -> the value that the source published.
         notes: choices made where the source's code and text differ, and why.
         first: the recipe whose weights this one starts from, unless `start_from` is set.
+        rare: names of classes whose logits get a bias at the release, so that their F1 is largest
+            (`training.evaluation.class_bias`).
         figures: (network, data folder, split) -> metrics, including a `mean` for choosing the
             best checkpoint, for networks that are not measured by a confusion matrix.
     """
@@ -80,6 +82,7 @@ class Recipe:
     published: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     first: Recipe | None = None
+    rare: tuple[str, ...] = ()
     figures: Callable[[nn.Module, Path, str], Mapping[str, Any]] | None = None
 
     def before(self) -> list[Recipe]:
