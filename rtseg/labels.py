@@ -38,6 +38,8 @@ class LabelSet:
             left (`subject`).
         flip_pairs: pairs of ids that a horizontal flip swaps.
         groups: names for several ids together, for `--classes` and metrics.
+        cut_off: the ids of what goes on beyond the crop around a face and would end at its edge;
+            views leave them out unless they are asked for.
     """
 
     name: str
@@ -57,6 +59,7 @@ class LabelSet:
     left_means: Literal["viewer", "subject"] = "viewer"
     flip_pairs: tuple[tuple[int, int], ...] = ()
     groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    cut_off: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.names)
@@ -123,6 +126,7 @@ class LabelSet:
                 yield maybe
         yield from self.face
         yield from self.head
+        yield from self.cut_off
         for role in ROLES:
             yield from getattr(self, role)
         for pair in self.flip_pairs:
@@ -148,7 +152,9 @@ class LabelSet:
         return tuple(ids for ids in kinds if ids)
 
     def select(self, names: Iterable[str]) -> tuple[int, ...]:
-        """Resolve class names, group names or `all` (every class but background) to sorted ids.
+        """Resolve class names and group names to sorted ids.
+
+        `all` is every class but background; `auto` is the same without `cut_off`.
 
         Raises:
             SettingError: a name is unknown, or there are no names.
@@ -158,19 +164,20 @@ class LabelSet:
             key = name.strip().lower().replace("_", "-").replace(" ", "-")
             if key == "all":
                 ids.update(self.foreground)
+            elif key == "auto":
+                ids.update(i for i in self.foreground if i not in self.cut_off)
             elif key in self.groups:
                 ids.update(self.groups[key])
             elif key in self.names:
                 ids.add(self.names.index(key))
             else:
-                raise SettingError(
-                    f"unknown class {name!r}; allowed: {listed(('all', *self.names, *self.groups))}"
-                )
+                raise SettingError(f"unknown class {name!r}; allowed: {self._selections()}")
         if not ids:
-            raise SettingError(
-                f"no class given; allowed: {listed(('all', *self.names, *self.groups))}"
-            )
+            raise SettingError(f"no class given; allowed: {self._selections()}")
         return tuple(sorted(ids))
+
+    def _selections(self) -> str:
+        return listed(("all", "auto", *self.names, *self.groups))
 
     def to_header(self) -> dict[str, Any]:
         """Convert to JSON values for a checkpoint's header."""
@@ -187,6 +194,7 @@ class LabelSet:
             "left_means": self.left_means,
             "flip_pairs": [list(pair) for pair in self.flip_pairs],
             "groups": {name: list(ids) for name, ids in self.groups.items()},
+            "cut_off": list(self.cut_off),
         }
 
     @classmethod
@@ -209,6 +217,7 @@ class LabelSet:
             fields["groups"] = {
                 str(name): tuple(map(int, ids)) for name, ids in header["groups"].items()
             }
+            fields["cut_off"] = tuple(map(int, header.get("cut_off", ())))  # older files lack it
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SettingError(f"a label set's description is damaged: {error!r}") from None
@@ -279,7 +288,7 @@ FACE_PARTS = replace(
     ),
     colours=(
         *HELEN.colours[:9],
-        *_colours("d259af 9254d6 cfcea2 c3957b c6f9fa 5a4000 e0fe93 a6cc78 967877 342379"),
+        *_colours("d259af 9254d6 b4f46a 36874d b9fef4 613602 f9fbc2 fca9f2 23595d 434472"),
     ),
     face=(*HELEN.face, 13),
     head=(*HELEN.face, 10, 11, 12, 13, 14, 15),
@@ -292,13 +301,14 @@ FACE_PARTS = replace(
         "jewellery": (15, 16),
         "body": (17, 18),
     },
+    cut_off=(18,),
 )
 """The shipped model's classes: Helen*'s ids 0 to 10, then further classes of CelebAMask-HQ.
 
 Left and right are the viewer's. `parts` is Helen's "overall". `face` includes glasses, so that
-hiding a face hides them. The colours of the further classes were chosen by hue to suggest their
-meaning, and among those for distance: 11.8 in Lab between the closest two, also for protan, deutan
-and tritan vision (`python -m tests.benchmarks.colours`).
+hiding a face hides them. The colours of the further classes were chosen within hues that set them
+apart from skin as cameras see it, and among those for distance: 11.8 in Lab between the closest
+two, also for protan, deutan and tritan vision (`python -m tests.benchmarks.colours`).
 """
 
 LAPA = replace(HELEN, name="lapa")
@@ -336,6 +346,7 @@ CELEBAMASK = LabelSet(
         "mouth": (10, 11, 12),
         "face": (1, 2, 3, 4, 5, 6, 7, 10, 11, 12),
     },
+    cut_off=(18,),
 )
 """CelebAMask-HQ (Lee et al., CVPR 2020): 19 classes with its own ids; left is the subject's.
 

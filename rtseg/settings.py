@@ -173,7 +173,8 @@ class ViewSettings(Settings):
     view: ViewName = setting("overlay", "the view to draw")
     opacity: float = setting(0.55, "opacity of the colours over the picture", low=0.0, high=1.0)
     classes: tuple[str, ...] = setting(
-        ("all",), "classes to show, separated by commas: skin,hair,… or all"
+        ("auto",),
+        "classes to show, separated by commas: skin,hair,…; all; or auto: all but clothes",
     )
     invert: bool = setting(False, "blur, pixelate or cut out everything else instead")
     background: str = setting(

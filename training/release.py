@@ -6,6 +6,7 @@ another run than the rest.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,9 @@ def release(
     target = weights / f"{name}.safetensors"
     if file_id(source) == file_id(target):
         raise SettingError(f"{source}: is what already ships; give a run's folder or checkpoint")
+    model = dataclasses.replace(
+        model, spec=dataclasses.replace(model.spec, label_set=recipe.spec.label_set)
+    )  # its colours and groups may be newer than the run
     if recipe.rare:
         say(f"measuring: thresholds of {', '.join(recipe.rare)}")
         model = _balanced(model, recipe, data)
