@@ -24,13 +24,13 @@ from rtseg.frames import Image, LabelMap
 from rtseg.system.files import file_id, write_whole
 from training.evaluation.class_bias import measure_biases, with_biases
 from training.evaluation.model_card import measure_card
-from training.evaluation.predictor import Predictor
+from training.evaluation.predictor import Predictor, evaluated
 from training.evaluation.robustness import measure as measure_robustness
 from training.evaluation.skin_tone import measure_skin_tones, tone_table
 from training.quantize import PICTURES, quantize_checkpoint, recipe_crops, table
 from training.recipes import recipe_of
 from training.recipes.base import Recipe
-from training.trainer import MODEL_FILE
+from training.trainer import MODEL_FILE, accuracy_of
 
 HASHES = "SHA256SUMS"
 """Beside the weights: the SHA-256 of each of their files, in the form that `sha256sum -c` reads."""
@@ -127,12 +127,13 @@ def release(
 
 def _balanced(model: Checkpoint, recipe: Recipe, data: Path) -> Checkpoint:
     names = model.spec.label_set.names
+    dataset = recipe.evaluation(data, recipe.splits[0])
     measured = measure_biases(
-        Predictor.of_checkpoint(model),
-        recipe.evaluation(data, recipe.splits[0]),
-        [names.index(name) for name in recipe.rare],
+        Predictor.of_checkpoint(model), dataset, [names.index(name) for name in recipe.rare]
     )
-    return with_biases(model, {index: bias for index, (bias, _, _) in measured.items()})
+    changed = with_biases(model, {index: bias for index, (bias, _, _) in measured.items()})
+    accuracy = accuracy_of(recipe, evaluated(changed, dataset))
+    return dataclasses.replace(changed, spec=dataclasses.replace(changed.spec, accuracy=accuracy))
 
 
 def _write(model: Checkpoint, target: Path) -> None:
