@@ -17,7 +17,8 @@ from rtseg.labels import HELEN
 from rtseg.weights import default_checkpoint_path
 from tests.support.exported import tiny_checkpoint
 from training.data.base import Sample
-from training.evaluation.predictor import Predictor
+from training.evaluation.metrics import f1_table
+from training.evaluation.predictor import Predictor, evaluated
 from training.quantize import Quantized
 from training.recipes import RECIPES
 from training.release import (
@@ -64,9 +65,8 @@ def small_recipe(monkeypatch, model, **changes):
         RECIPES["face-parts"],
         name="small",
         spec=model.spec,
-        rare=(),
         evaluation=lambda data, split: Pictures(model.spec),
-        **changes,
+        **{"rare": (), **changes},
     )
     monkeypatch.setattr(training.release, "recipe_of", lambda name: recipe)
     return recipe
@@ -127,6 +127,27 @@ def test_a_run_becomes_weights_onnx_int8_hashes_and_tables(tmp_path, monkeypatch
         "99.61% of the labels are FP32's; mean F1 0.5000, FP32 0.5000 (celebamask-val, 3)" in text
     )
     assert "| skin | 1.0000 | 1.0000 | +0.0000 |" in text
+
+
+def test_thresholds_of_rare_classes_ship_and_the_header_says_what_ships(tmp_path, monkeypatch):
+    model = with_recipe("small")
+    write_checkpoint(model, tmp_path / "model.safetensors")
+    recipe = small_recipe(monkeypatch, model, rare=("nose", "hair"))
+    monkeypatch.setattr(
+        training.release, "recipe_crops", lambda *_a, count, **_k: [np.zeros(1)] * count
+    )
+    monkeypatch.setattr(training.release, "quantize_checkpoint", quantized_quickly)
+    release(tmp_path, data=tmp_path, weights=tmp_path / "weights", calibration=3)
+    shipped = read_checkpoint(tmp_path / "weights/small.safetensors")
+    matrix = evaluated(shipped, Pictures(model.spec))
+    # the file has the weights in half precision
+    measured = pytest.approx(f1_table(matrix, recipe.spec.label_set), abs=2e-3)
+    assert dict(shipped.spec.accuracy["f1"]) == measured
+    before = f1_table(evaluated(model, Pictures(model.spec)), recipe.spec.label_set)
+    biases = shipped.spec.provenance["class_biases"]
+    assert biases  # labels of noise, so that more of any class is better
+    for name in biases:
+        assert shipped.spec.accuracy["f1"][name] > before[name]
 
 
 def test_what_already_ships_is_no_run(tmp_path, monkeypatch):
