@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -88,8 +89,8 @@ def release(
     model = dataclasses.replace(
         model, spec=dataclasses.replace(model.spec, label_set=recipe.spec.label_set)
     )  # its colours and groups may be newer than the run
-    if recipe.rare:
-        say(f"measuring: thresholds of {', '.join(recipe.rare)}")
+    if recipe.rare or recipe.oversampled:
+        say(f"measuring: thresholds of {', '.join((*recipe.rare, *recipe.oversampled))}")
         model = _balanced(model, recipe, data)
     say(f"writing {target}")
     weights.mkdir(parents=True, exist_ok=True)
@@ -131,7 +132,9 @@ def _balanced(model: Checkpoint, recipe: Recipe, data: Path) -> Checkpoint:
     measured = measure_biases(
         Predictor.of_checkpoint(model), dataset, [names.index(name) for name in recipe.rare]
     )
-    changed = with_biases(model, {index: bias for index, (bias, _, _) in measured.items()})
+    biases = {index: bias for index, (bias, _, _) in measured.items()}
+    biases |= {names.index(name): -math.log(times) for name, times in recipe.oversampled.items()}
+    changed = with_biases(model, biases)
     accuracy = accuracy_of(recipe, evaluated(changed, dataset))
     return dataclasses.replace(changed, spec=dataclasses.replace(changed.spec, accuracy=accuracy))
 

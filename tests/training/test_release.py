@@ -66,7 +66,7 @@ def small_recipe(monkeypatch, model, **changes):
         name="small",
         spec=model.spec,
         evaluation=lambda data, split: Pictures(model.spec),
-        **{"rare": (), **changes},
+        **{"rare": (), "oversampled": {}, **changes},
     )
     monkeypatch.setattr(training.release, "recipe_of", lambda name: recipe)
     return recipe

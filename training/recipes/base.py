@@ -66,6 +66,9 @@ class Recipe:
         first: the recipe whose weights this one starts from, unless `start_from` is set.
         rare: names of classes whose logits get a bias at the release, so that their F1 is largest
             (`training.evaluation.class_bias`).
+        oversampled: classes whose pictures training draws so many times as often as the data has
+            them; the release lowers their logits by the logarithm, so that the network expects
+            them as often as the data shows them.
         figures: (network, data folder, split) -> metrics, including a `mean` for choosing the
             best checkpoint, for networks that are not measured by a confusion matrix.
     """
@@ -83,6 +86,7 @@ class Recipe:
     notes: tuple[str, ...] = ()
     first: Recipe | None = None
     rare: tuple[str, ...] = ()
+    oversampled: Mapping[str, float] = field(default_factory=dict)
     figures: Callable[[nn.Module, Path, str], Mapping[str, Any]] | None = None
 
     def before(self) -> list[Recipe]:

@@ -285,4 +285,6 @@ RECIPE = dataclasses.replace(
     training=partial(training, size=256, helen_share=HELEN_SHARE),
     first=MIDDLE,
     rare=("earring", "necklace"),
+    # dark hair on a dark ground is a hat too easily otherwise
+    oversampled={"hat": 1 + RARE["hat"]},
 )
