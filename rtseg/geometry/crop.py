@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rtseg.frames import Box, Image
 from rtseg.geometry.fit import PADDING
 
-CROP_FACTOR = 1.6
+CROP_FACTOR = 1.3
 """A crop's side relative to the height of the head (face and hair), as in training."""
 
 LARGEST_SIDE = 8192.0
