@@ -11,7 +11,7 @@ from rtseg.geometry.crop import Crop
 # The log-odds of a face, as a weighted sum of the finder's and the labels' scores: a logistic
 # regression on candidates in validation views and in pictures without a face
 # (`python -m tests.benchmarks.faces.confirmation`).
-_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.65, 0.95, 1.93, -1.32
+_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.96, 0.98, 0.40, -1.14
 _LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and at most 1 minus this: never certain
 SMALL = 40.0
 """Face height in pixels below which a picture shows too little to be certain."""

@@ -11,7 +11,7 @@ from rtseg.faces.scoring import Mask
 from rtseg.faces.track import gap
 from rtseg.geometry.crop import Crop
 
-_BESIDE = 0.6  # heads this many head heights apart are different people's, not parts of one
+_BESIDE = 0.45  # heads this many head heights apart are different people's, not parts of one
 
 
 def foreign_cells(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rtseg.faces.base import FaceDetection
 from rtseg.faces.track import Track
 from rtseg.frames import Box
-from rtseg.geometry.crop import Crop
+from rtseg.geometry.crop import CROP_FACTOR, Crop
 
 STEP = 1 / 30
 
@@ -71,7 +71,7 @@ def test_the_crop_of_a_still_head_stays_and_that_of_another_follows():
     track = Track(track_id=1, head=head, crop=Crop(box=head), score=1.0, seen_seconds=0.0)
     track.follow(detection(head), seconds=STEP, aspect=1.0)
     crop = track.crop
-    assert crop.box.height == pytest.approx(1.6 * 140, abs=4)
+    assert crop.box.height == pytest.approx(CROP_FACTOR * 140, abs=4)
     for index, nudge in enumerate((2.0, -3.0, 1.0, 3.0)):
         moved = Box(left=100 + nudge, top=100, right=200 + nudge, bottom=240 + nudge)
         track.follow(detection(moved), seconds=(index + 2) * STEP, aspect=1.0)
@@ -79,7 +79,7 @@ def test_the_crop_of_a_still_head_stays_and_that_of_another_follows():
     grown = Box(left=85, top=80, right=215, bottom=260)  # about the same centre
     for index in range(20):
         track.follow(detection(grown), seconds=(index + 6) * STEP, aspect=1.0)
-    assert track.crop.box.height == pytest.approx(1.6 * 180, rel=0.1)
+    assert track.crop.box.height == pytest.approx(CROP_FACTOR * 180, rel=0.1)
     far = Box(left=285, top=80, right=415, bottom=260)
     for index in range(20):
         track.follow(detection(far), seconds=(index + 26) * STEP, aspect=1.0)
