@@ -18,7 +18,7 @@ def problem(request, monkeypatch):
     if request.param == "no driver":
         return "no NVIDIA driver"
     monkeypatch.setattr(hardware, "nvidia_driver_problem", lambda: None)
-    return "the GPU or its driver does not"
+    return "the GPU or its driver cannot"
 
 
 @pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc", "av1_nvenc"])
