@@ -82,17 +82,17 @@ class AskedError(Exception):
 
 def answer_all(questions: Sequence[tuple[Answers, AskedError]]) -> None:
     """Run each network once on all the crops that were requested."""
-    backends = {id(asked.backend): asked.backend for _, asked in questions}
+    backends = {id(request.backend): request.backend for _, request in questions}
     for key, backend in backends.items():
-        mine = [(known, asked) for known, asked in questions if asked.backend is backend]
+        requests = [(answers, r) for answers, r in questions if r.backend is backend]
         before = time.perf_counter()
-        maps = list(backend.infer(np.concatenate([asked.pictures for _, asked in mine])))
-        seconds = time.perf_counter() - before
-        for known, asked in mine:
-            known.infer_seconds += seconds * len(asked.crops) / sum(len(a.crops) for _, a in mine)
-            for crop, picture in zip(asked.crops, asked.pictures, strict=True):
+        maps = list(backend.infer(np.concatenate([r.pictures for _, r in requests])))
+        seconds_per_crop = (time.perf_counter() - before) / len(maps)
+        for answers, request in requests:
+            answers.infer_seconds += seconds_per_crop * len(request.crops)
+            for crop, picture in zip(request.crops, request.pictures, strict=True):
                 # a copy, so that no result keeps the whole batch in memory
-                known.known[key, crop] = picture, maps.pop(0).copy()
+                answers.known[key, crop] = picture, maps.pop(0).copy()
 
 
 class PicturePass:

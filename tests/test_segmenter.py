@@ -37,7 +37,7 @@ def agreement(labels, truth):
         [(180, 180, 140), (470, 200, 200)],
     ],
 )
-def test_labels_lie_where_the_painting_has_them(heads):
+def test_labels_match_the_painted_regions(heads):
     image, truth = scene(360, 640, *heads)
     result = segmenter()(image)
     assert result.labels.shape == (360, 640)
@@ -51,7 +51,7 @@ def test_labels_lie_where_the_painting_has_them(heads):
 
 @pytest.mark.parametrize("degrees", [-50, 40])
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])
-def test_labels_of_a_tilted_head_lie_where_the_painting_has_them(degrees, smoothing):
+def test_labels_of_a_tilted_head_match_the_painted_regions(degrees, smoothing):
     labels = scene(360, 640, (320, 180, 200))[1]
     matrix = cv2.getRotationMatrix2D((319.5, 179.5), -degrees, 1)
     truth = cv2.warpAffine(labels, matrix, (640, 360), flags=cv2.INTER_NEAREST)
@@ -75,7 +75,7 @@ def test_faces_are_told_largest_first_with_boxes_inside_the_frame():
     assert {large.track_id, small.track_id} == {1, 2}
 
 
-def test_nothing_there():
+def test_a_picture_without_a_face():
     result = segmenter()(np.full((90, 160, 3), 114, np.uint8))
     assert result.faces == ()
     assert not result.labels.any()

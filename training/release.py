@@ -1,4 +1,4 @@
-"""From a run to what ships: weights, exported forms, hashes, goldens, tables of the documentation.
+"""Turn a training run into what ships: weights, exports, hashes, goldens, documentation tables.
 
 One call makes all of them from one checkpoint, so that nothing that is shipped or said is of
 another run than the rest.
@@ -67,7 +67,7 @@ def release(
         with_report: also measure on the `report` splits, which are for a released model, once.
         calibration: pictures that the INT8 model is calibrated on.
         seed: of their choice.
-        say: told what is done now.
+        say: called with a line about each step.
 
     Returns:
         The files, in the order in which they were written.
@@ -110,10 +110,10 @@ def release(
             say=say,
         )
         written.append(quantized.path)
-        made = quantized.quantization
+        measured = quantized.quantization
         tables["int8"] = (
-            f"{made.agreement:.2%} of the labels are FP32's; mean F1 {made.f1:.4f}, FP32 "
-            f"{made.f1_fp32:.4f} ({made.measured_on}).\n\n{table(quantized, model)}"
+            f"{measured.agreement:.2%} of the labels are FP32's; mean F1 {measured.f1:.4f}, FP32 "
+            f"{measured.f1_fp32:.4f} ({measured.measured_on}).\n\n{table(quantized, model)}"
         )
         if documentation is not None:
             tables |= _tables(model, recipe, data, with_report=with_report, say=say)

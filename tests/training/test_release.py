@@ -188,7 +188,7 @@ def test_hashes_change_with_the_files(tmp_path):
     assert write_hashes(tmp_path).read_text() != before
 
 
-def test_no_golden_is_no_picture_of_labels(tmp_path):
+def test_a_golden_that_is_no_label_map_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(SourceError, match="is no 8-bit label map"):
         read_golden(tmp_path / "a.png")

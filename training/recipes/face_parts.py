@@ -1,6 +1,6 @@
 """`face-parts`: the shipped model. Nineteen classes, faces of any size on any picture.
 
-The last of three runs at growing size: 128, 192, 256. Each goes on from the weights before it.
+The last of three runs at growing size: 128, 192, 256. Each starts from the weights of the previous one.
 Small pictures teach the same parts in a quarter of the time, and a network that was trained at one
 size alone is far worse at another.
 """
@@ -195,18 +195,18 @@ def evaluation(data: Path, split: str) -> Dataset:
 
 
 def downloads(data: Path) -> dict[str, Pictures]:
-    """Everything that `check` walks."""
-    found: dict[str, Pictures] = {}
+    """Everything that `check` examines."""
+    pictures: dict[str, Pictures] = {}
     for split in ("train", "val", "report"):
-        found[f"celebamask-{split}"] = open_celebamask(data, split)
-        found[f"helen-{split}"] = Helen(root=data, split=split)
-        found[f"figaro-{split}"] = open_figaro(data, split)
-        found[f"masked-faces-{split}"] = MaskedFaces(root=data, split=split)
+        pictures[f"celebamask-{split}"] = open_celebamask(data, split)
+        pictures[f"helen-{split}"] = Helen(root=data, split=split)
+        pictures[f"figaro-{split}"] = open_figaro(data, split)
+        pictures[f"masked-faces-{split}"] = MaskedFaces(root=data, split=split)
     for split in ("train", "val"):
-        found[f"backgrounds-{split}"] = Backgrounds(root=data, split=split)
-        found[f"fasseg-v2-{split}"] = Fasseg(root=data, version="v2", split=split)
-        found[f"fasseg-v3-{split}"] = Fasseg(root=data, version="v3", split=split)
-    return found
+        pictures[f"backgrounds-{split}"] = Backgrounds(root=data, split=split)
+        pictures[f"fasseg-v2-{split}"] = Fasseg(root=data, version="v2", split=split)
+        pictures[f"fasseg-v3-{split}"] = Fasseg(root=data, version="v3", split=split)
+    return pictures
 
 
 SMALL = Recipe(
