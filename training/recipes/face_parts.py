@@ -1,8 +1,8 @@
 """`face-parts`: the shipped model. Nineteen classes, faces of any size on any picture.
 
-The last of three runs at growing size: 128, 192, 256. Each starts from the weights of the previous one.
-Small pictures teach the same parts in a quarter of the time, and a network that was trained at one
-size alone is far worse at another.
+The last of three runs at growing size: 128, 192, 256. Each starts from the weights of the previous
+one. Small pictures teach the same parts in a quarter of the time, and a network that was trained at
+one size alone is far worse at another.
 """
 
 from __future__ import annotations
