@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rtseg.frames import Image, LabelMap
+from rtseg.geometry.crop import CROP_FACTOR
 from rtseg.labels import HELEN, IGNORED
 from tests.training.conftest import draw_face
 from training.augment.canvas import ViewPainter
@@ -85,7 +86,7 @@ def test_a_crop_shows_the_head_as_large_as_the_native_one(share: float) -> None:
         return float(np.ptp(np.nonzero(((ids > 0) & (ids != IGNORED)).any(1))[0]))
 
     assert height(labels) == pytest.approx(height(straight), rel=0.1)
-    assert height(labels) == pytest.approx(256 / 1.6, rel=0.1)
+    assert height(labels) == pytest.approx(256 / CROP_FACTOR, rel=0.1)
     nose = image[labels == 6].astype(int)
     assert np.abs(np.median(nose, axis=0) - HELEN.colours[6]).max() <= 3
 
