@@ -90,4 +90,4 @@ def test_a_shipped_model_is_found_by_name(tmp_path):
     with pytest.raises(ModelError, match="face-part: there is no such model"):
         Segmenter("face-part")
     with Segmenter("face-parts", backend="torch", device="cpu") as segmenter:
-        assert segmenter.label_set.name == "helen"
+        assert segmenter.label_set.name == "face-parts"

@@ -179,8 +179,8 @@ def _no_face_table(scores: Sequence[NoFaceScore]) -> str:
         for score in scores
     ]
     title = (
-        f"Pixels labelled as part of a head where there is none (asked: mean under {100 * ASKED_LABELLED}%, median 0; "
-        "`all` leaves out the printed masks):\n\n"
+        "Pixels labelled as part of a head where there is none (asked: mean under "
+        f"{100 * ASKED_LABELLED}%, median 0; `all` leaves out the printed masks):\n\n"
     )
     return title + table(["crops of", "count", "median", "mean", "largest"], rows)
 
