@@ -182,7 +182,7 @@ def views(data: Path) -> FaceViews:
 @lru_cache(maxsize=64)
 def background(data: Path, *, seed: int) -> Image:
     """A face-free picture with room to pan, uint8 (1600, 1600, 3)."""
-    backdrop = views(data).stage.backdrop(np.random.default_rng((seed, 1)))
+    backdrop = views(data).painter.backdrop(np.random.default_rng((seed, 1)))
     side = WIDTH + PAN_ROOM
     return np.asarray(
         cv2.resize(backdrop, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.uint8
@@ -272,7 +272,7 @@ def faceless(data: Path, *, seed: int) -> Image:
     """A face-free frame: a held-out background, or one with hands, text and printed masks."""
     rng = np.random.default_rng((seed, 4))
     if seed % 2:
-        image = views(data).stage.backdrop(rng)
+        image = views(data).painter.backdrop(rng)
     else:
         image = views(data).negative(rng, people=False)[0]
     margin = (CANVAS - HEIGHT) // 2
