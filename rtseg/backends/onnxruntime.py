@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch, check_file_precision
-from rtseg.backends.turns import fastest_in_turns
+from rtseg.backends.turns import CLEAR_GAIN, fastest_in_turns
 from rtseg.errors import BackendError, DeviceMemoryError, SettingError, listed
 from rtseg.export.onnx_file import INPUT, LABELS, MAX_BATCH, PROBABILITIES, OnnxModel
 from rtseg.export.onnx_outputs import without_output
@@ -138,9 +138,10 @@ class OnnxRuntimeBackend(Backend):
             }
         )
         times = ", ".join(f"{name} {ms:.1f}" for name, ms in fastest.items())
-        if fastest["int8"] < fastest[self.precision]:
+        if CLEAR_GAIN * fastest["int8"] < fastest[self.precision]:
             self._session, self.precision = quantized, "int8"
-        return f"the fastest: {times} ms a crop"
+            return f"clearly the fastest: {times} ms a crop"
+        return f"int8 is not clearly faster: {times} ms a crop"
 
     def _open(self, data: bytes) -> Any:
         options = self._library.SessionOptions()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch, check_file_precision
-from rtseg.backends.turns import fastest_in_turns
+from rtseg.backends.turns import CLEAR_GAIN, fastest_in_turns
 from rtseg.errors import BackendError, SettingError, listed
 from rtseg.export.onnx_file import INPUT, PROBABILITIES, OnnxModel
 from rtseg.frames import Image, Probabilities
@@ -40,8 +40,8 @@ class OpenVinoBackend(Backend):
         quantized: the same model in INT8, which `precision` `auto` uses if a short measurement
             finds it faster.
         device: `cpu`, or `auto`, which means the same.
-        precision: `auto` is int8 if available and faster, otherwise OpenVINO's choice: bf16 if
-            the processor supports it natively, else fp32.
+        precision: `auto` is int8 if available and clearly faster, otherwise OpenVINO's choice:
+            bf16 if the processor supports it natively, else fp32.
         threads: processor threads, for OpenCV as well; 0 means one per core.
         cache: the folder for compiled models; by default in the user's cache folder.
 
@@ -126,10 +126,11 @@ class OpenVinoBackend(Backend):
         fastest = fastest_in_turns(
             {plain.precision: lambda: plain(empty), "int8": lambda: quantized(empty)}
         )
-        if fastest["int8"] < fastest[plain.precision]:
-            self._compiled = quantized
         times = ", ".join(f"{name} {ms:.1f}" for name, ms in fastest.items())
-        return f"the fastest: {times} ms a crop"
+        if CLEAR_GAIN * fastest["int8"] < fastest[plain.precision]:
+            self._compiled = quantized
+            return f"clearly the fastest: {times} ms a crop"
+        return f"int8 is not clearly faster: {times} ms a crop"
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """See `Backend.infer`."""

@@ -7,6 +7,12 @@ from collections.abc import Callable, Mapping
 
 TURNS = 6
 
+CLEAR_GAIN = 1.25
+"""How many times as fast as the other precision INT8 must be for `auto` to take it.
+
+INT8 flickers a little more, and a choice between near equals would differ from run to run.
+"""
+
 
 def fastest_in_turns(
     candidates: Mapping[str, Callable[[], object]], *, turns: int = TURNS

@@ -59,7 +59,7 @@ def times(monkeypatch):
     return set_
 
 
-def test_int8_is_used_if_it_is_faster(cache, times):
+def test_int8_is_used_if_it_is_clearly_faster(cache, times):
     files = {"quantized": tiny_int8(), "threads": 1, "cache": cache}
     times(int8=2.0, plain=3.0)
     crops = tiny_crops(2)
@@ -71,10 +71,10 @@ def test_int8_is_used_if_it_is_faster(cache, times):
     with OpenVinoBackend(tiny_int8(), threads=1, cache=cache) as backend:
         assert "int8 (the file's precision)" in backend.reason
         np.testing.assert_array_equal(backend.infer(crops), chosen)
-    times(int8=3.1, plain=3.0)
+    times(int8=2.5, plain=3.0)  # little: a choice between near equals would change by the run
     with OpenVinoBackend(tiny_onnx(), **files) as backend:
         assert backend.precision in ("fp32", "bf16", "fp16")
-        assert "int8 3.1 ms" in backend.reason
+        assert "int8 2.5 ms" in backend.reason
 
 
 def test_unquantised_layers_compute_in_fp32_on_any_processor(cache):

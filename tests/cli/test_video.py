@@ -78,7 +78,9 @@ def test_masks_and_records_agree(run: Run, portrait_clip: Path, tmp_path: Path) 
 
 def test_two_runs_give_the_same_result(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
-        assert run("video", portrait_clip, "--labels", tmp_path / name).code == 0
+        # automatic precision is a matter of timing, and may differ from run to run
+        command = ("video", portrait_clip, "--labels", tmp_path / name, "--precision", "fp32")
+        assert run(*command).code == 0
     first, second = (np.load(tmp_path / name)["labels"] for name in ("a.npz", "b.npz"))
     assert np.array_equal(first, second)
 
@@ -88,7 +90,9 @@ def test_overlapping_or_not_gives_the_same_labels(
 ) -> None:
     options = {"a.npz": "--overlap", "b.npz": "--no-overlap"}
     for name, option in options.items():
-        assert run("video", portrait_clip, "--labels", tmp_path / name, option).code == 0
+        # automatic precision is a matter of timing, and may differ from run to run
+        command = ("video", portrait_clip, "--labels", tmp_path / name, "--precision", "fp32")
+        assert run(*command, option).code == 0
     first, second = (np.load(tmp_path / name)["labels"] for name in options)
     assert np.array_equal(first, second)
 
