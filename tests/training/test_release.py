@@ -150,6 +150,24 @@ def test_thresholds_of_rare_classes_ship_and_the_header_says_what_ships(tmp_path
         assert shipped.spec.accuracy["f1"][name] > before[name]
 
 
+def test_an_oversampled_class_is_expected_as_often_as_the_data_shows_it(tmp_path, monkeypatch):
+    model = with_recipe("small")
+    write_checkpoint(model, tmp_path / "model.safetensors")
+    small_recipe(monkeypatch, model, oversampled={"nose": 3.0})
+    monkeypatch.setattr(
+        training.release, "recipe_crops", lambda *_a, count, **_k: [np.zeros(1)] * count
+    )
+    monkeypatch.setattr(training.release, "quantize_checkpoint", quantized_quickly)
+    release(tmp_path, data=tmp_path, weights=tmp_path / "weights", calibration=3)
+    shipped = read_checkpoint(tmp_path / "weights/small.safetensors")
+    assert shipped.spec.provenance["class_biases"] == {"nose": pytest.approx(-np.log(3))}
+    nose = HELEN.names.index("nose")
+    change = shipped.tensors["head.2.bias"].astype(float) - model.tensors["head.2.bias"]
+    expected = np.zeros(len(HELEN))
+    expected[nose] = -np.log(3)
+    np.testing.assert_allclose(change, expected, atol=2e-3)
+
+
 def test_what_already_ships_is_no_run(tmp_path, monkeypatch):
     model = with_recipe("small")
     path = tmp_path / "small.safetensors"
