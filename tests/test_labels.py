@@ -4,7 +4,7 @@ import pickle
 import pytest
 
 from rtseg.errors import SettingError
-from rtseg.labels import CELEBAMASK, FACE_PARTS, HELEN, LABEL_SETS, LabelSet
+from rtseg.labels import CELEBAMASK, FACE_PARTS, FURTHER_ROLES, HELEN, LABEL_SETS, LabelSet
 
 
 def test_helen_has_the_published_ids():
@@ -90,6 +90,9 @@ def test_a_set_is_immutable():
         ({"groups": {"both": (0, 7)}}, "id 7 is outside"),
         ({"skin": (1,)}, "id 1 is skin, but not part of the face"),
         ({"face": (1,), "skin": (1,), "nose": (1,)}, "id 1 is both skin and nose"),
+        ({"face": (1,), "mouth": (1,), "lips": (0,)}, "id 0 is lips, but not part of the mouth"),
+        ({"ears": (1,), "neck": (1,)}, "id 1 is both ears and neck"),
+        ({"clothes": (2,)}, "id 2 is outside 0..1"),
         ({"face": (1,), "head": (0,)}, "id 1 is face or hair, but not part of the head"),
     ],
 )
@@ -99,7 +102,7 @@ def test_bad_sets_are_refused(changes, message):
         LabelSet(**(fields | changes))
 
 
-@pytest.mark.parametrize("field", sorted(set(HELEN.to_header()) - {"cut_off"}))
+@pytest.mark.parametrize("field", sorted(set(HELEN.to_header()) - {"cut_off", *FURTHER_ROLES}))
 def test_a_header_without_a_field_is_refused(field):
     header = HELEN.to_header()
     del header[field]
@@ -117,10 +120,25 @@ def test_a_header_with_a_field_of_another_type_is_refused(field, value):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("label_set", LABEL_SETS.values(), ids=lambda s: s.name)
+def test_a_header_older_than_a_role_tells_it_by_the_names_of_its_classes(label_set):
+    header = label_set.to_header()
+    for role in FURTHER_ROLES:
+        del header[role]
+    assert LabelSet.from_header(header) == label_set
+
+
+def test_lips_outside_the_mouth_of_an_older_header_have_no_role():
+    header = HELEN.to_header() | {"mouth": [8]}
+    for role in FURTHER_ROLES:
+        del header[role]
+    assert LabelSet.from_header(header).lips == ()
+
+
 def test_a_header_of_version_0_1_is_read():
     """Version 0.1 used other names, and had no roles."""
     header = HELEN.to_header()
-    for role in ("skin", "brows", "eyes", "nose", "mouth", "head"):
+    for role in ("skin", "brows", "eyes", "nose", "mouth", "head", *FURTHER_ROLES):
         del header[role]
     header["swapped"], header["merged"] = header.pop("flip_pairs"), header.pop("groups")
     assert LabelSet.from_header(header) == HELEN

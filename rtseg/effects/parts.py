@@ -1,33 +1,32 @@
-"""Find the label ids that an effect works on, by the part's name, in any label set."""
+"""Find the label ids that an effect works on, by the roles of a label set."""
 
 from __future__ import annotations
 
 from rtseg.errors import SettingError, listed
 from rtseg.labels import LabelSet
 
-PARTS: dict[str, tuple[str, ...]] = {
-    "lips": ("lips", "upper-lip", "lower-lip"),
+ROLES_OF_PARTS: dict[str, tuple[str, ...]] = {
+    "lips": ("lips",),
     "hair": ("hair",),
-    "brows": ("brows", "left-brow", "right-brow"),
-    "eyes": ("eyes", "left-eye", "right-eye"),
-    "teeth": ("inner-mouth",),
-    "skin": ("skin", "nose", "ears", "left-ear", "right-ear", "neck"),
+    "brows": ("brows",),
+    "eyes": ("eyes",),
+    "teeth": ("inner_mouth",),
+    "skin": ("skin", "nose", "ears", "neck"),
 }
-"""The classes and groups that make up each part; a label set needs at least one of them."""
+"""The roles, fields of `LabelSet`, that make up each part; a label set needs the first of them."""
 
 
 def ids_of(label_set: LabelSet, part: str) -> tuple[int, ...]:
-    """The ids of a part: one of `PARTS`, or any name in the label set.
+    """Return the sorted ids of a part, which is one of `ROLES_OF_PARTS`.
 
     Raises:
         SettingError: the label set has no such part.
     """
-    names = PARTS.get(part, (part,))
-    known_names = {*label_set.names, *label_set.groups}
-    present = [name for name in names if name in known_names]
-    if not present:
+    roles = ROLES_OF_PARTS[part]
+    if not getattr(label_set, roles[0]):
         raise SettingError(
-            f"the model has no {part}: its classes are {listed(label_set.names)}; "
-            "choose another effect, or a model that has it"
+            f"the model has no {part}: the label set {label_set.name!r} gives no class the role "
+            f"{roles[0]!r} (its classes: {listed(label_set.names)}); choose another effect, or a "
+            "model that has it"
         )
-    return label_set.select(present)
+    return tuple(sorted(label_id for role in roles for label_id in getattr(label_set, role)))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,9 +13,10 @@ from rtseg.effects import (
     apply_effects,
     parse_effect,
 )
+from rtseg.effects.parts import ids_of
 from rtseg.errors import SettingError
 from rtseg.frames import Frame, Segmentation
-from rtseg.labels import BDD_DRIVABLE, CELEBAMASK, HELEN
+from rtseg.labels import BDD_DRIVABLE, CELEBAMASK, FACE_PARTS, FASSEG, HELEN
 from tests.effects.portrait import core, lab, portrait
 
 EXAMPLES = {
@@ -55,8 +57,22 @@ def test_every_effect_finds_its_part_in_a_larger_label_set(name):
 
 @pytest.mark.parametrize("name", sorted(set(EFFECTS) - {"background"}))
 def test_a_model_without_the_part_is_refused_before_a_run(name):
-    with pytest.raises(SettingError, match=f"the model has no {name}"):
+    with pytest.raises(SettingError, match=f"the model has no {name}.*'bdd-drivable'") as caught:
         parse_effect(EXAMPLES[name]).check(BDD_DRIVABLE)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_part_is_told_by_its_role_not_by_its_name():
+    renamed = replace(FASSEG, names=("background", "haut", "haare", "nase", "augen", "mund"))
+    parse_effect("hair=red").check(renamed)
+    with pytest.raises(SettingError, match=r"has no lips.* gives no class the role 'lips'"):
+        parse_effect("lips=red").check(renamed)
+
+
+def test_smoother_skin_covers_ears_and_neck_where_a_model_has_them():
+    assert ids_of(FACE_PARTS, "skin") == (1, 6, 11, 12, 17)
+    assert ids_of(FACE_PARTS, "teeth") == (8,)
+    assert ids_of(CELEBAMASK, "lips") == (11, 12)
 
 
 @pytest.mark.parametrize(

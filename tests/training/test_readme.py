@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 import training
-from rtseg import labels
 from rtseg.checkpoint import read_checkpoint
-from rtseg.labels import LabelSet
+from rtseg.labels import LabelSet, built_in
 from tests.training.data.files import blocks, picture, write
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
@@ -31,7 +30,7 @@ def test_the_documented_example_trains(tmp_path: Path, monkeypatch: pytest.Monke
             write(folder / f"images/{number}.jpg", picture(number))
             write(folder / f"ids/{number}.png", blocks([0, 1]))
     label_set = LabelSet(name="mine", names=("a", "b"), colours=((0, 0, 0), (255, 0, 0)))
-    monkeypatch.setattr(labels, "MINE", label_set, raising=False)
+    monkeypatch.setattr(built_in, "MINE", label_set, raising=False)
     data_set, of_recipe = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
     module = ModuleType("training.data.mine")
     monkeypatch.setitem(sys.modules, module.__name__, module)

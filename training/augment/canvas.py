@@ -42,13 +42,12 @@ class ViewPainter:
     ) -> ViewPainter:
         """Make a painter that labels bodies as the label set allows."""
         background = label_set.background or 0
-        ids = {name: index for index, name in enumerate(label_set.names)}
         return cls(
             size=size,
             pictures=list(pictures),
             background=background,
-            neck=ids.get("neck", background),
-            clothes=ids.get("clothes", background),
+            neck=next(iter(label_set.neck), background),
+            clothes=next(iter(label_set.clothes), background),
         )
 
     def backdrop(self, rng: np.random.Generator) -> Image:

@@ -68,7 +68,6 @@ def head_of(
     """
     image, labels = sample.image, sample.labels
     face = members(label_set.face, sample.sets)[labels]
-    body = [name for name in ("neck", "clothes") if name in label_set.names]
     if face.sum() < 64:
         return None
     x, y, width, height = cv2.boundingRect(face.astype(np.uint8))
@@ -91,7 +90,7 @@ def head_of(
         skin=colour,
         label_offset=sample.label_offset,
         sets=sample.sets,
-        whole_bust=bool(np.isin(labels, label_set.select(body)).any()) if body else False,
+        whole_bust=bool(np.isin(labels, (*label_set.neck, *label_set.clothes)).any()),
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,9 @@ LEAST_SHARE = 0.03
 """The least share of a face's pixels predicted as glasses for a person who wears them."""
 
 
-def glasses_share(predicted: np.ndarray, face: np.ndarray, glasses: int) -> float:
+def glasses_share(predicted: np.ndarray, face: np.ndarray, glasses: Sequence[int]) -> float:
     """The share of a labelled face, bool (height, width), predicted as glasses."""
-    return float((predicted[face] == glasses).mean()) if face.any() else 0.0
+    return float(np.isin(predicted[face], glasses).mean()) if face.any() else 0.0
 
 
 def main() -> None:
@@ -38,9 +39,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     checkpoint = read_checkpoint(arguments.checkpoint)
-    if "glasses" not in checkpoint.spec.label_set.names:
+    glasses = checkpoint.spec.label_set.glasses
+    if not glasses:
         raise SettingError(f"{arguments.checkpoint}: this model has no class for glasses")
-    glasses = checkpoint.spec.label_set.names.index("glasses")
     predictor = Predictor.of_checkpoint(checkpoint)
     helen = Helen(root=arguments.data, split="train")
     for sample in samples_of(helen):

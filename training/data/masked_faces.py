@@ -23,6 +23,10 @@ MASKED_FACES = LabelSet(
 """The face consists of visible skin, eyes, brows, ears and glasses; hair is background."""
 
 
+VISIBLE, MASK = 1, 2
+"""The ids in `MASKED_FACES` of the visible face and of the mask."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MaskedFaces:
     """The pairs of one split list (`train`, `val` or `report`)."""

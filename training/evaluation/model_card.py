@@ -13,7 +13,7 @@ from rtseg.errors import SettingError
 from rtseg.labels import FACE_PARTS, HELEN, LabelSet
 from training.data.base import resize_labels
 from training.data.helen import Helen
-from training.data.masked_faces import MASKED_FACES, MaskedFaces
+from training.data.masked_faces import MASK, VISIBLE, MaskedFaces
 from training.evaluation.markdown import share, table
 from training.evaluation.metrics import Matrix, f1_of, iou_of, mean_of
 from training.evaluation.predictor import Predictor, evaluated
@@ -49,7 +49,7 @@ class ModelCard:
         lines = []
         for name, ids in rows.items():
             cells = [
-                share(f1_of(matrix, ids)) if _tells(split, name, label_set, ids) else ""
+                share(f1_of(matrix, ids)) if _tells(split, label_set, ids) else ""
                 for split, matrix in self.matrices.items()
             ]
             lines.append([name, *cells])
@@ -131,15 +131,14 @@ def measure_masked(predictor: Predictor, data: Path, part: str) -> tuple[float, 
     """
     label_set = FACE_PARTS
     face = np.isin(np.arange(256), label_set.face)
-    names = [MASKED_FACES.names.index("face"), MASKED_FACES.names.index("mask")]
-    visible = np.isin(np.arange(256), [*label_set.face, *label_set.groups["ears"]])
+    visible = np.isin(np.arange(256), [*label_set.face, *label_set.ears])
     counts = np.zeros((2, 2), np.int64)
     photos = MaskedFaces(root=data, split=part)
     for index in range(len(photos)):
         sample = photos[index]
         (labels,) = predictor([sample.image])
         truth = resize_labels(sample.labels, height=labels.shape[0], width=labels.shape[1])
-        for row, (value, right) in enumerate(zip(names, (visible, face), strict=True)):
+        for row, (value, right) in enumerate(zip((VISIBLE, MASK), (visible, face), strict=True)):
             of_it = truth == value
             counts[row] += (int(right[labels[of_it]].sum()), int(of_it.sum()))
     (labelled, visible_pixels), (mislabelled, mask_pixels) = counts
@@ -149,14 +148,13 @@ def measure_masked(predictor: Predictor, data: Path, part: str) -> tuple[float, 
 def measure_helen_glasses(predictor: Predictor, data: Path, part: str) -> float:
     """The share of Helen*'s skin, brows and eyes that a model labels as glasses."""
     of_face = np.isin(np.arange(256), [*HELEN.skin, *HELEN.brows, *HELEN.eyes])
-    glasses = FACE_PARTS.names.index("glasses")
     called = total = 0
     photos = Helen(root=data, split=part)
     for index in range(len(photos)):
         sample = photos[index]
         (labels,) = predictor([sample.image])
         is_face = of_face[sample.labels]
-        called += int((labels[is_face] == glasses).sum())
+        called += int(np.isin(labels[is_face], FACE_PARTS.glasses).sum())
         total += int(is_face.sum())
     return called / max(1, total)
 
@@ -166,12 +164,12 @@ def _heading(split: str) -> str:
     return f"{DATA_SETS[name]} {part}"
 
 
-def _tells(split: str, name: str, label_set: LabelSet, ids: Sequence[int]) -> bool:
+def _tells(split: str, label_set: LabelSet, ids: Sequence[int]) -> bool:
     """Whether a data set labels a class or group separately."""
     if split.startswith("celebamask"):
         return True
-    names = {label_set.names[index] for index in ids}
     if split.startswith("figaro"):
-        return names == {"hair"}
+        return tuple(ids) == label_set.hair
     # glasses may be anything that Helen* paints over them
-    return names <= _HELEN_ONLY or name == "face"
+    known = {label_set.names[index] for index in {*ids} - {*label_set.glasses}}
+    return known <= _HELEN_ONLY and tuple(ids) != label_set.glasses

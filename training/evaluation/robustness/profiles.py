@@ -21,34 +21,26 @@ from training.evaluation.predictor import Labeller, evaluate
 from training.evaluation.robustness.corruptions import SIZE, Corrupted
 
 COUNTED = ("skin", "hair", "eyes", "nose", "mouth")
+"""FASSEG's classes whose F1 counts: roles of `LabelSet`, and the names of its classes."""
 
-FASSEG_NAMES: Mapping[str, str] = {
-    "background": "background",
-    "skin": "skin",
-    "left-brow": "hair",
-    "right-brow": "hair",
-    "left-eye": "eyes",
-    "right-eye": "eyes",
-    "nose": "nose",
-    "upper-lip": "mouth",
-    "inner-mouth": "mouth",
-    "lower-lip": "mouth",
-    "hair": "hair",
-    "left-ear": "skin",
-    "right-ear": "skin",
-    "glasses": "skin",
-    "neck": "skin",
-    "hat": "background",
-    "earring": "background",
-    "necklace": "background",
-    "clothes": "background",
+_ROLES_OF: Mapping[str, tuple[str, ...]] = {
+    "skin": ("skin", "ears", "glasses", "neck"),
+    "hair": ("hair", "brows"),
+    "eyes": ("eyes",),
+    "nose": ("nose",),
+    "mouth": ("mouth",),
 }
-"""The face-part models' classes by FASSEG's class names."""
+"""The roles of a face-part model's classes by FASSEG's role; whatever has none is background."""
 
 
 def to_fasseg(label_set: LabelSet) -> npt.NDArray[np.uint8]:
     """FASSEG's id for each of a face-part model's, uint8 (classes,)."""
-    return np.array([FASSEG.names.index(FASSEG_NAMES[n]) for n in label_set.names], np.uint8)
+    table = np.full(len(label_set), FASSEG.background, np.uint8)
+    for fasseg_role, roles in _ROLES_OF.items():
+        (fasseg_id,) = getattr(FASSEG, fasseg_role)
+        for role in roles:
+            table[list(getattr(label_set, role))] = fasseg_id
+    return table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +62,7 @@ class ProfileScore:
     @classmethod
     def of(cls, yaw: str, photos: int, matrix: Matrix) -> ProfileScore:
         """Make a score from a confusion matrix of FASSEG's classes."""
-        f1 = {name: f1_of(matrix, [FASSEG.names.index(name)]) for name in COUNTED}
+        f1 = {role: f1_of(matrix, getattr(FASSEG, role)) for role in COUNTED}
         return cls(yaw=yaw, photos=photos, f1=f1, mean=mean_of(list(f1.values())))
 
 

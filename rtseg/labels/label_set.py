@@ -1,10 +1,10 @@
-"""Label sets: the name, colour and role of each label id, and the pairs that a flip exchanges."""
+"""A label set: the name, colour and role of each label id, and the pairs that a flip exchanges."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -19,6 +19,22 @@ IGNORED = 255
 ROLES = ("skin", "brows", "eyes", "nose", "mouth", "hair")
 """The roles of ids in a label set of faces, which are also the names of its fields."""
 
+FURTHER_ROLES = ("lips", "inner_mouth", "glasses", "ears", "neck", "clothes")
+"""Roles that few label sets have: the parts of `mouth`, and what is around the face. They are the
+names of fields, too, and an effect or a study that needs one asks for it."""
+
+_NAMES_OF_ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "lips": ("lips", "upper-lip", "lower-lip"),
+        "inner_mouth": ("inner-mouth",),
+        "glasses": ("glasses",),
+        "ears": ("ears", "left-ear", "right-ear"),
+        "neck": ("neck",),
+        "clothes": ("clothes", "cloth"),
+    }
+)
+"""The class names that tell a further role in the headers of files older than the role."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSet:
@@ -32,6 +48,8 @@ class LabelSet:
         face: ids that make up a face; they detect it and determine its box.
         skin, brows, eyes, nose, mouth: the ids of each part of the face, all also in `face`.
         hair: the ids of hair.
+        lips, inner_mouth: the ids of the parts of `mouth`, if it has parts.
+        glasses, ears, neck, clothes: the ids of what is worn on the face or surrounds it.
         head: everything that moves with the face: `face`, `hair`, and ears, hats or earrings.
         left_eye, right_eye: ids whose centres determine a face's roll, or None.
         left_means: whether "left" is the left half of the picture (`viewer`) or the person's own
@@ -53,6 +71,12 @@ class LabelSet:
     nose: tuple[int, ...] = ()
     mouth: tuple[int, ...] = ()
     hair: tuple[int, ...] = ()
+    lips: tuple[int, ...] = ()
+    inner_mouth: tuple[int, ...] = ()
+    glasses: tuple[int, ...] = ()
+    ears: tuple[int, ...] = ()
+    neck: tuple[int, ...] = ()
+    clothes: tuple[int, ...] = ()
     head: tuple[int, ...] = ()
     left_eye: int | None = None
     right_eye: int | None = None
@@ -99,15 +123,17 @@ class LabelSet:
         object.__setattr__(self, "groups", MappingProxyType(dict(self.groups)))
 
     def _check_roles(self) -> None:
-        role_of_id: dict[int, str] = {}
+        for roles in (ROLES, FURTHER_ROLES):
+            self._check_disjoint(roles)
+        for role in FURTHER_ROLES:
+            for label_id in getattr(self, role):
+                if role in ("lips", "inner_mouth") and label_id not in self.mouth:
+                    raise SettingError(
+                        f"label set {self.name!r}: id {label_id} is {role}, but not part of the "
+                        "mouth"
+                    )
         for role in ROLES:
             for label_id in getattr(self, role):
-                if label_id in role_of_id:
-                    raise SettingError(
-                        f"label set {self.name!r}: id {label_id} is both "
-                        f"{role_of_id[label_id]} and {role}"
-                    )
-                role_of_id[label_id] = role
                 if role != "hair" and label_id not in self.face:
                     raise SettingError(
                         f"label set {self.name!r}: id {label_id} is {role}, but not part of the "
@@ -120,6 +146,17 @@ class LabelSet:
                 "head"
             )
 
+    def _check_disjoint(self, roles: Iterable[str]) -> None:
+        role_of_id: dict[int, str] = {}
+        for role in roles:
+            for label_id in getattr(self, role):
+                if label_id in role_of_id:
+                    raise SettingError(
+                        f"label set {self.name!r}: id {label_id} is both "
+                        f"{role_of_id[label_id]} and {role}"
+                    )
+                role_of_id[label_id] = role
+
     def _used_ids(self) -> Iterable[int]:
         for maybe in (self.background, self.left_eye, self.right_eye):
             if maybe is not None:
@@ -127,7 +164,7 @@ class LabelSet:
         yield from self.face
         yield from self.head
         yield from self.cut_off
-        for role in ROLES:
+        for role in (*ROLES, *FURTHER_ROLES):
             yield from getattr(self, role)
         for pair in self.flip_pairs:
             yield from pair
@@ -187,7 +224,7 @@ class LabelSet:
             "colours": [list(colour) for colour in self.colours],
             "background": self.background,
             "face": list(self.face),
-            **{role: list(getattr(self, role)) for role in ROLES},
+            **{role: list(getattr(self, role)) for role in (*ROLES, *FURTHER_ROLES)},
             "head": list(self.head),
             "left_eye": self.left_eye,
             "right_eye": self.right_eye,
@@ -218,6 +255,9 @@ class LabelSet:
                 str(name): tuple(map(int, ids)) for name, ids in header["groups"].items()
             }
             fields["cut_off"] = tuple(map(int, header.get("cut_off", ())))  # older files lack it
+            for role in FURTHER_ROLES:
+                ids = header[role] if role in header else _ids_by_name(role, fields)
+                fields[role] = tuple(map(int, ids))
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SettingError(f"a label set's description is damaged: {error!r}") from None
@@ -238,169 +278,9 @@ def _without_old_names(header: Mapping[str, Any]) -> dict[str, Any]:
     return converted
 
 
-def _colours(codes: str) -> tuple[Colour, ...]:
-    """RGB triples from `rrggbb` codes."""
-    triples = (bytes.fromhex(code) for code in codes.split())
-    return tuple((red, green, blue) for red, green, blue in triples)
-
-
-HELEN = LabelSet(
-    name="helen",
-    names=(
-        *("background", "skin", "left-brow", "right-brow", "left-eye", "right-eye", "nose"),
-        *("upper-lip", "inner-mouth", "lower-lip", "hair"),
-    ),
-    colours=_colours(
-        "000000 48ceba ffa838 de640c 60a4ff 1c54e8 fade48 ec344e 860c3c ff80c4 9254d6"
-    ),
-    face=(1, 2, 3, 4, 5, 6, 7, 8, 9),
-    skin=(1,),
-    brows=(2, 3),
-    eyes=(4, 5),
-    nose=(6,),
-    mouth=(7, 8, 9),
-    hair=(10,),
-    left_eye=4,
-    right_eye=5,
-    left_means="viewer",
-    flip_pairs=((2, 3), (4, 5)),
-    groups={
-        "brows": (2, 3),
-        "eyes": (4, 5),
-        "lips": (7, 9),
-        "mouth": (7, 8, 9),
-        "face": (1, 2, 3, 4, 5, 6, 7, 8, 9),
-        "parts": (2, 3, 4, 5, 6, 7, 8, 9),
-    },
-)
-"""Helen* (Smith et al., CVPR 2013; relabelled by Lin et al., CVPR 2019): 11 classes.
-
-Left and right are the viewer's: id 2 is in the left half of an upright picture. `parts` combines
-what Helen's protocol calls "overall": brows, eyes, nose and mouth.
-"""
-
-FACE_PARTS = replace(
-    HELEN,
-    name="face-parts",
-    names=(
-        *HELEN.names,
-        *("left-ear", "right-ear", "glasses", "hat", "earring", "necklace", "neck", "clothes"),
-    ),
-    colours=(
-        *HELEN.colours[:9],
-        *_colours("d259af 9254d6 b4f46a 36874d b9fef4 613602 f9fbc2 fca9f2 23595d 434472"),
-    ),
-    face=(*HELEN.face, 13),
-    head=(*HELEN.face, 10, 11, 12, 13, 14, 15),
-    flip_pairs=(*HELEN.flip_pairs, (11, 12)),
-    groups={
-        **HELEN.groups,
-        "ears": (11, 12),
-        "face": (*HELEN.face, 13),
-        "head": (*HELEN.face, 10, 11, 12, 13, 14, 15),
-        "jewellery": (15, 16),
-        "body": (17, 18),
-    },
-    cut_off=(18,),
-)
-"""The shipped model's classes: Helen*'s ids 0 to 10, then further classes of CelebAMask-HQ.
-
-Left and right are the viewer's. `parts` is Helen's "overall". `face` includes glasses, so that
-hiding a face hides them. The colours of the further classes were chosen within hues that set them
-apart from skin as cameras see it, and among those for distance: 11.8 in Lab between the closest
-two, also for protan, deutan and tritan vision (`python -m tests.benchmarks.colours`).
-"""
-
-LAPA = replace(HELEN, name="lapa")
-"""LaPa (Liu et al., AAAI 2020): Helen's classes and ids."""
-
-CELEBAMASK = LabelSet(
-    name="celebamask",
-    names=(
-        *("background", "skin", "nose", "glasses", "left-eye", "right-eye"),
-        *("left-brow", "right-brow", "left-ear", "right-ear"),
-        *("inner-mouth", "upper-lip", "lower-lip"),
-        *("hair", "hat", "earring", "necklace", "neck", "cloth"),
-    ),
-    colours=_colours(
-        "000000 f4b48c fad63c 4ad0d8 48a0ff 1854dc 60c848 1c8c3c ff9c54 d86c20"
-        " 96143c f04860 ff78be 8c54c8 7a4a2a ffe28c c8c8c8 cc8866 3c6478"
-    ),
-    face=(1, 2, 3, 4, 5, 6, 7, 10, 11, 12),
-    skin=(1,),
-    brows=(6, 7),
-    eyes=(4, 5),
-    nose=(2,),
-    mouth=(10, 11, 12),
-    hair=(13,),
-    head=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-    left_eye=4,
-    right_eye=5,
-    left_means="subject",
-    flip_pairs=((4, 5), (6, 7), (8, 9)),
-    groups={
-        "brows": (6, 7),
-        "eyes": (4, 5),
-        "ears": (8, 9),
-        "lips": (11, 12),
-        "mouth": (10, 11, 12),
-        "face": (1, 2, 3, 4, 5, 6, 7, 10, 11, 12),
-    },
-    cut_off=(18,),
-)
-"""CelebAMask-HQ (Lee et al., CVPR 2020): 19 classes with its own ids; left is the subject's.
-
-Other projects number the same classes differently, so compare names, never ids.
-"""
-
-FASSEG = LabelSet(
-    name="fasseg",
-    names=("background", "skin", "hair", "nose", "eyes", "mouth"),
-    colours=_colours("ff0000 ffff00 7f0000 00ffff 0000ff 00ff00"),
-    face=(1, 3, 4, 5),
-    skin=(1,),
-    eyes=(4,),
-    nose=(3,),
-    mouth=(5,),
-    hair=(2,),
-)
-"""FASSEG (Khan et al., 2015; Benini et al., 2019): six classes in the data set's colours.
-
-Eyebrows count as hair, skin includes neck and ears, and clothes are background.
-"""
-
-CIHP = LabelSet(
-    name="cihp",
-    names=(
-        *("background", "hat", "hair", "glove", "sunglasses", "upper-clothes", "dress", "coat"),
-        *("socks", "pants", "torso-skin", "scarf", "skirt", "face", "left-arm", "right-arm"),
-        *("left-leg", "right-leg", "left-shoe", "right-shoe"),
-    ),
-    colours=_colours(
-        "000000 800000 ff0000 005500 aa0033 ff5500 000055 0077dd 555500 005555"
-        " 553300 345680 008000 0000ff 33aadd 00ffff 55ffaa aaff55 ffff00 ffaa00"
-    ),
-    face=(13,),
-    hair=(2,),
-    left_means="subject",
-    flip_pairs=((14, 15), (16, 17), (18, 19)),
-    groups={"arms": (14, 15), "legs": (16, 17), "shoes": (18, 19)},
-)
-"""Crowd Instance-level Human Parsing (Gong et al., ECCV 2018): 20 classes in its colours."""
-
-BDD_DRIVABLE = LabelSet(
-    name="bdd-drivable",
-    names=("direct", "alternative", "background"),
-    colours=_colours("db5e56 56d3db 000000"),
-    background=2,
-    groups={"drivable": (0, 1)},
-)
-"""BDD100K's drivable area (Yu et al., CVPR 2020): ego lane, other lanes, background last."""
-
-LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType(
-    {
-        known.name: known
-        for known in (HELEN, FACE_PARTS, LAPA, CELEBAMASK, FASSEG, CIHP, BDD_DRIVABLE)
-    }
-)
-"""The built-in sets by name."""
+def _ids_by_name(role: str, fields: Mapping[str, Any]) -> list[int]:
+    """The ids of a further role, for a file that is older than the role."""
+    ids = [i for i, name in enumerate(fields["names"]) if name in _NAMES_OF_ROLES[role]]
+    if role in ("lips", "inner_mouth"):
+        return [i for i in ids if i in fields["mouth"]]
+    return ids
