@@ -54,9 +54,20 @@ def test_a_failed_run_without_a_frame_leaves_nothing(tmp_path, output):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_close_without_open_is_harmless(tmp_path, output):
-    sink_to(tmp_path, output).close("failed")
+@pytest.mark.parametrize("outcome", ["finished", "failed"])
+def test_close_without_open_is_harmless(tmp_path, output, outcome):
+    sink_to(tmp_path, output).close(outcome)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("output", ["masks.mkv", "masks.npz"])
+def test_a_finished_run_is_written_once(tmp_path, output):
+    sink = sink_to(tmp_path, output)
+    write_run(sink, 3)
+    path = tmp_path / output
+    path.write_bytes(b"somebody else's")
+    sink.close("finished")
+    assert path.read_bytes() == b"somebody else's"
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from rtseg.errors import OutputExistsError, SettingError, SinkError
 from rtseg.frames import Frame, Image
 from rtseg.media.info import ColourTags, SourceInfo
 from rtseg.settings import EncodeSettings, ReadSettings
+from rtseg.sinks import disk_space
 from rtseg.sinks.video import VideoSink
 from tests.support.clips import (
     NO_LABELS,
@@ -431,6 +434,22 @@ def test_an_unwritable_folder_is_refused_at_the_start(tmp_path: Path) -> None:
         sink.close("failed")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="an open file keeps its folder")
+def test_a_folder_that_is_removed_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_space, "INTERVAL_SECONDS", 0)
+    info = SourceInfo(name="t", width=64, height=48, time_base=Fraction(1, 25))
+    sink = VideoSink(str(tmp_path / "folder" / "out.mp4"))
+    sink.open(info, width=64, height=48)
+    sink.write(frame_at(0, info.time_base, 0), NO_LABELS, picture(0))
+    shutil.rmtree(tmp_path / "folder")
+    with pytest.raises(SinkError, match="was removed while it was written"):
+        sink.write(frame_at(1, info.time_base, 1), NO_LABELS, picture(1))
+    with contextlib.suppress(SinkError):
+        sink.close("failed")
+
+
 def test_frames_that_go_back_in_time_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="is not later than the one before"):
         write_video(tmp_path / "out.mp4", [5, 5])
@@ -442,6 +461,7 @@ from fractions import Fraction
 import numpy as np
 from rtseg.frames import Frame
 from rtseg.settings import EncodeSettings
+from rtseg.sinks import disk_space
 from rtseg.sinks.video import VideoSink
 from rtseg.media.info import SourceInfo
 info = SourceInfo(name="t", width=64, height=48, time_base=Fraction(1, 30), frame_rate=Fraction(30))
@@ -479,6 +499,7 @@ from fractions import Fraction
 import numpy as np
 from rtseg.errors import SinkError
 from rtseg.frames import Frame
+from rtseg.sinks import disk_space
 from rtseg.sinks.video import VideoSink
 from rtseg.media.info import SourceInfo
 info = SourceInfo(name="t", width=64, height=48, time_base=Fraction(1, 30), frame_rate=Fraction(30))
