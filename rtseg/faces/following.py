@@ -33,6 +33,7 @@ _OTHER_TURNS = (90.0, -90.0, 180.0)  # degrees, of a doubtful face's crop
 _MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
 _WORTH_TURNING = 0.1  # score from which a doubtful place is examined at other rotations too
 _TURNED = 3  # doubtful faces of a still that are examined at other rotations, at most
+_WEAK = 0.3  # finder score below which a stream's candidates wait for each other
 _DOUBTFUL = 8  # candidates beyond `max_faces` that are examined in a still, at most
 
 
@@ -241,7 +242,11 @@ class FaceFollower:
             if not is_one_of(detection.box, known_faces)
             and not self._rejected.is_left_alone(detection.box)
         ]
-        fresh = fresh[: self.settings.max_faces + _DOUBTFUL if exhaustive else _NEW_A_FRAME]
+        fresh = (
+            fresh[: self.settings.max_faces + _DOUBTFUL]
+            if exhaustive
+            else self._worth_examining_now(fresh)
+        )
         candidates = self.examine(fresh, infer_crops)
         rows, columns = size
         least = self.settings.min_score
@@ -281,6 +286,18 @@ class FaceFollower:
             for candidate, is_face in zip(candidates, is_confirmed, strict=True)
             if candidate is not None and is_face
         ]
+
+    def _worth_examining_now(self, fresh: Sequence[FaceDetection]) -> list[FaceDetection]:
+        """Choose a frame's detections: strong ones at once, a weak one every few frames.
+
+        A finder suggests weak places in nearly every picture, and each one costs as much as a
+        followed face. Those that were examined least often come first, so that none starves.
+        """
+        chosen = [detection for detection in fresh if detection.score >= _WEAK][:_NEW_A_FRAME]
+        weak = [detection for detection in fresh if detection.score < _WEAK]
+        if weak and len(chosen) < _NEW_A_FRAME and self._rejected.may_try_a_weak_place():
+            chosen.append(min(weak, key=lambda detection: self._rejected.tries(detection.box)))
+        return chosen
 
     def _faces(self, followed: Sequence[tuple[FaceCandidate, Track]]) -> tuple[TrackedFace, ...]:
         faces = []

@@ -18,6 +18,7 @@ _CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 7, 3, 2
 # Rejected places are left alone for this many frames, then for twice as many, and so on; those
 # that may be faces after all always for the shortest time, as the next frames may show them better.
 _FRAMES, _FRAMES_MOST = 2, 45
+_FRAMES_BETWEEN_WEAK = 8
 _REMEMBERED_FRAMES = 3 * _FRAMES_MOST
 
 
@@ -125,12 +126,24 @@ class RejectedPlaces:
 
     def __init__(self) -> None:
         self._places: list[_Place] = []
+        self._until_weak = 0
 
     def next_frame(self) -> None:
         """Advance by one frame."""
+        self._until_weak = max(0, self._until_weak - 1)
         for place in self._places:
             place.age += 1
         self._places = [place for place in self._places if place.age <= _REMEMBERED_FRAMES]
+
+    def may_try_a_weak_place(self) -> bool:
+        """Whether a place that is probably no face may be examined in this frame.
+
+        If so, the next one may be only a quarter of a second later, at 30 frames a second.
+        """
+        if self._until_weak:
+            return False
+        self._until_weak = _FRAMES_BETWEEN_WEAK
+        return True
 
     def is_left_alone(self, head: Box) -> bool:
         """Whether it is too early to examine that place again."""

@@ -60,3 +60,35 @@ def test_a_still_with_many_doubtful_places_has_a_bounded_cost():
     assert stage.show_still() == ()
     # as many as can be followed plus eight, and the three best ones at three rotations
     assert stage.looks <= 12 + 9
+
+
+class TestWeakPlacesOfAStream:
+    """A finder suggests weak places in nearly every picture of a stream."""
+
+    def test_they_cost_a_fraction_of_a_crop_a_frame(self):
+        places = [seen_at(90 * x, 90 * y, 0.1) for x in range(1, 7) for y in range(1, 4)]
+        stage = Stage(finder=Suggests(*places))
+        looks = []
+        for _ in range(48):
+            assert stage.show() == ()
+            looks.append(stage.looks)
+        assert max(looks) == 1
+        assert sum(looks) == 6
+
+    def test_none_of_them_starves(self):
+        # the first five, which are examined again soon, must not keep the last from its turn
+        places = [seen_at(90 * x, 60, 0.25) for x in range(1, 6)]
+        stage = Stage(finder=Suggests(*places, seen_at(320, 240, 0.2)))
+        found_at = next(index for index in range(60) if stage.show((320, 240, 150)))
+        assert found_at <= 5 * 8
+
+    def test_strong_ones_do_not_wait_for_them(self):
+        stage = Stage(finder=Suggests(seen_at(120, 180, 0.1)))
+        stage.show()
+        stage.follower.finder = Suggests(seen_at(120, 180, 0.1), seen_at(440, 180, 0.6))
+        (face,) = stage.show((440, 180, 150))
+        assert at(face) == pytest.approx((440, 180), abs=4)
+
+    def test_a_still_examines_all_of_them(self):
+        suggests = Suggests(seen_at(120, 180, 0.2), seen_at(320, 180, 0.1), seen_at(520, 180, 0.25))
+        assert len(Stage(finder=suggests).show_still((120, 180, 150), (520, 180, 150))) == 2
