@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -40,20 +41,18 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     assert checkpoint.spec.view == "face"
     # it starts from other recipes' weights, trained just before
     coarse = read_checkpoint(out / "face-parts-128" / "model.safetensors")
-    begun = read_checkpoint(out / "face-parts-192" / "model.safetensors")
-    assert (coarse.spec.input_width, begun.spec.input_width, checkpoint.spec.input_width) == (
-        128,
-        192,
-        256,
-    )
-    assert checkpoint.spec.provenance["started_from"] == begun.spec.provenance
-    assert begun.spec.provenance["started_from"] == coarse.spec.provenance
+    middle = read_checkpoint(out / "face-parts-192" / "model.safetensors")
+    large = read_checkpoint(out / "face-parts-256" / "model.safetensors")
+    chain = [coarse.spec, middle.spec, large.spec, checkpoint.spec]
+    assert [spec.input_width for spec in chain] == [128, 192, 256, 256]
+    for earlier, later in itertools.pairwise(chain):
+        assert later.provenance["started_from"] == earlier.provenance
     assert coarse.spec.provenance["command"].startswith("python -m training fit face-parts-128")
 
     again = tmp_path / "again"
-    start = ("--set", f"start_from={out / 'face-parts-192' / 'model.safetensors'}")
+    start = ("--set", f"start_from={out / 'face-parts-256' / 'model.safetensors'}")
     invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
-    assert not (again / "face-parts-192").exists()
+    assert not (again / "face-parts-256").exists()
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")

@@ -19,6 +19,7 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         face_parts.RECIPE,
         face_parts.MIDDLE,
+        face_parts.LARGE,
         face_parts.SMALL,
         face_finder.RECIPE,
         helen_unet.RECIPE,
