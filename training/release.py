@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 
 from rtseg.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from rtseg.errors import SettingError, SinkError, SourceError
+from rtseg.errors import SettingError, SinkError
 from rtseg.export import exported_path
 from rtseg.export.onnx import write_onnx
-from rtseg.frames import Image, LabelMap
+from rtseg.frames import Image
 from rtseg.system.files import file_id, write_whole
 from training.evaluation.class_bias import measure_biases, with_biases
 from training.evaluation.model_card import measure_card
@@ -193,19 +193,6 @@ def write_golden(model: Checkpoint, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, bytes(cv2.imencode(".png", labels)[1]))
     return path
-
-
-def read_golden(path: Path) -> LabelMap:
-    """What `write_golden` wrote.
-
-    Raises:
-        SourceError: it is not there, or is no such picture.
-    """
-    read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if read is None or read.ndim != 2 or read.dtype != np.uint8:
-        raise SourceError(f"{path}: is no 8-bit label map")
-    labels: LabelMap = read.astype(np.uint8)
-    return labels
 
 
 def write_hashes(folder: Path) -> Path:

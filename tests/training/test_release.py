@@ -6,13 +6,15 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 import training.release
 from rtseg.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from rtseg.errors import SettingError, SourceError
+from rtseg.errors import SettingError
 from rtseg.export import Quantization, exported_path, find_onnx, read_onnx
+from rtseg.frames import LabelMap
 from rtseg.labels import HELEN
 from rtseg.weights import default_checkpoint_path
 from tests.support.exported import tiny_checkpoint
@@ -25,7 +27,6 @@ from training.release import (
     filled,
     hashes_of,
     portrait,
-    read_golden,
     release,
     write_hashes,
 )
@@ -33,6 +34,13 @@ from training.release import (
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
 PAGE = "# Page\n\n<!-- measured: int8 -->\nold\n<!-- /measured -->\nafter\n"
+
+
+def read_label_map(path: Path) -> LabelMap:
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    assert (picture.ndim, picture.dtype) == (2, np.uint8)
+    return picture
 
 
 class Pictures:
@@ -120,7 +128,7 @@ def test_a_run_becomes_weights_onnx_int8_hashes_and_tables(tmp_path, monkeypatch
         digest, name = line.split("  ")
         assert hashlib.sha256((weights / name).read_bytes()).hexdigest() == digest
     (labels,) = Predictor.of_checkpoint(shipped)([portrait()])
-    assert (read_golden(tmp_path / "goldens/small.png") == labels).all()
+    assert (read_label_map(tmp_path / "goldens/small.png") == labels).all()
     text = page.read_text()
     assert text.count("| m |") == 4
     assert (
@@ -206,12 +214,6 @@ def test_hashes_change_with_the_files(tmp_path):
     assert write_hashes(tmp_path).read_text() != before
 
 
-def test_a_golden_that_is_no_label_map_is_refused(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(SourceError, match="is no 8-bit label map"):
-        read_golden(tmp_path / "a.png")
-
-
 def test_the_shipped_files_are_those_that_were_hashed():
     folder = default_checkpoint_path().parent
     lines = (folder / "SHA256SUMS").read_text().splitlines()
@@ -219,7 +221,7 @@ def test_the_shipped_files_are_those_that_were_hashed():
 
 
 def test_the_shipped_model_labels_the_portrait_as_when_it_was_released():
-    golden = read_golden(GOLDENS / "face-parts.png")
+    golden = read_label_map(GOLDENS / "face-parts.png")
     model = read_checkpoint(default_checkpoint_path())
     (labels,) = Predictor.of_checkpoint(model)([portrait()])
     assert (labels == golden).mean() > 0.999
@@ -228,17 +230,23 @@ def test_the_shipped_model_labels_the_portrait_as_when_it_was_released():
 
 
 @pytest.mark.parametrize("int8", [False, True])
-def test_the_exported_forms_label_the_portrait_alike(int8):
+def test_the_exported_forms_label_the_portrait_like_the_weights(int8: bool) -> None:
     from rtseg.backends.openvino import OpenVinoBackend
+    from rtseg.backends.torch.backend import TorchBackend
     from rtseg.postprocess import whole_labels
 
     pytest.importorskip("openvino")
-    golden = read_golden(GOLDENS / "face-parts.png")
     exported = find_onnx(default_checkpoint_path(), int8=int8)
     assert exported is not None
+    model = read_checkpoint(default_checkpoint_path())
     precision = "int8" if int8 else "fp32"
-    with OpenVinoBackend(exported, precision=precision, threads=1) as backend:
-        (map_,) = backend.infer(portrait()[None])
-    labels = whole_labels(map_, height=256, width=256)
-    # the golden map comes from upsampled logits, these labels from upsampled probabilities
-    assert (labels == golden).mean() > (0.985 if int8 else 0.99)
+    with (
+        TorchBackend(model, device="cpu", precision="fp32", threads=1) as reference,
+        OpenVinoBackend(exported, precision=precision, threads=1) as backend,
+    ):
+        expected, labels = (
+            whole_labels(each.infer(portrait()[None])[0], height=256, width=256)
+            for each in (reference, backend)
+        )
+    # eight bits move borders by a pixel here and there; another run-time must not
+    assert (labels == expected).mean() > (0.985 if int8 else 0.9995)
