@@ -33,6 +33,8 @@ class FaceDetection:
         bounds: the upright rectangle around face and hair; None if the finder does not provide it.
         track_id: the track in whose crop it was detected; None for a finder's detections.
         is_turned_away: whether no face is visible, only the hair of a head that was followed.
+        proportion: the face's height in widths, if part of it is covered, by a mask for example,
+            and `box` was extended to include it; None otherwise.
     """
 
     box: Box
@@ -42,6 +44,7 @@ class FaceDetection:
     bounds: Box | None = None
     track_id: int | None = None
     is_turned_away: bool = False
+    proportion: float | None = None
 
 
 class FaceFinder(Protocol):

@@ -10,8 +10,9 @@ from rtseg.faces.confirmation import face_probability
 from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
 from rtseg.faces.refine import fits
 from rtseg.faces.track import planned_roll
-from rtseg.frames import Probabilities
-from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
+from rtseg.faces.whole_face import covered_height, height_in_widths, lengthened, missing_height
+from rtseg.frames import Box, Probabilities
+from rtseg.geometry.crop import Crop, crop_around, crop_side
 from rtseg.labels import LabelSet
 
 _CORRECTIONS = 1  # further crops of a new face, at most, where the first one did not fit
@@ -34,6 +35,33 @@ class FaceCandidate:
     all_parsed: list[ParsedFace]
     detection: FaceDetection
 
+    def with_whole_face(self, found: Box) -> FaceCandidate:
+        """Extend the face's box to what is covered below it, according to a finder's box."""
+        roll = self.roll_degrees
+        covered = covered_height(self.parsed.face, found, roll)
+        if not covered:
+            return self
+        whole = lengthened(self.parsed.face, covered, roll)
+        proportion = height_in_widths(whole, roll)
+        return replace(self, detection=replace(self.detection, box=whole, proportion=proportion))
+
+    def with_proportion(self, proportion: float | None) -> FaceCandidate:
+        """Extend the face's box to its known height in widths; None leaves it as labelled."""
+        if proportion is None:
+            return self
+        roll = self.roll_degrees
+        missing = missing_height(self.parsed.face, proportion, roll)
+        if not missing:
+            return self
+        whole = lengthened(self.parsed.face, missing, roll)
+        return replace(self, detection=replace(self.detection, box=whole))
+
+    @property
+    def roll_degrees(self) -> float:
+        """The face's rotation; its crop's, if too little of the face is visible to tell."""
+        roll = self.parsed.roll_degrees
+        return self.crop.roll_degrees if roll is None else roll
+
 
 class CandidateExaminer:
     """Reads what the labelling network makes of a finder's detections.
@@ -51,25 +79,19 @@ class CandidateExaminer:
         self,
         detections: Sequence[FaceDetection],
         infer_crops: InferCrops,
-        *,
-        turns: Sequence[float] = (),
     ) -> list[FaceCandidate | None]:
         """Read the labels of a crop around each detection, and of a better one if it does not fit.
 
         Args:
             detections: where a face may be.
             infer_crops: runs the labelling network.
-            turns: degrees by which each crop is rotated further than its detection.
 
         Returns:
             One candidate per detection; None where the labels show no face.
         """
         candidates: list[FaceCandidate | None] = [None] * len(detections)
         again = [
-            (index, _crop_of(detection, self.aspect, turn=turn))
-            for index, (detection, turn) in enumerate(
-                zip(detections, turns or [0.0] * len(detections), strict=True)
-            )
+            (index, _crop_of(detection, self.aspect)) for index, detection in enumerate(detections)
         ]
         for attempt in range(1 + _CORRECTIONS):
             crops = [crop for _, crop in again]
@@ -98,19 +120,20 @@ class CandidateExaminer:
         parsed = nearest(all_parsed, detection.head or detection.box)
         if parsed is None:
             return None
-        score = face_probability(detection.score, parsed.score, height=parsed.face.height)
-        return FaceCandidate(
+        score = face_probability(detection.score, parsed.sure, height=parsed.face.height)
+        candidate = FaceCandidate(
             crop=crop,
             probabilities=probabilities,
             parsed=parsed,
             all_parsed=all_parsed,
             detection=replace(parsed.detection(), score=score),
         )
+        return candidate.with_whole_face(detection.box)
 
 
-def _crop_of(detection: FaceDetection, aspect: float, *, turn: float = 0.0) -> Crop:
-    """The crop around a detection, rotated further by some degrees."""
+def _crop_of(detection: FaceDetection, aspect: float) -> Crop:
+    """The crop around a detection, rotated like it."""
     head = detection.head or detection.box
     roll = planned_roll(detection.roll_degrees, Crop(box=head))
     side = crop_side(head, aspect)
-    return crop_around(*head.centre, side, aspect, wrapped(roll + turn))
+    return crop_around(*head.centre, side, aspect, roll)

@@ -8,10 +8,12 @@ from rtseg.faces.parsed_faces import ParsedFace
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
 
-# The log-odds of a face, as a weighted sum of the finder's and the labels' scores: a logistic
-# regression on candidates in validation views and in pictures without a face
-# (`python -m tests.benchmarks.faces.confirmation`).
-_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.96, 0.98, 0.40, -1.14
+# The log-odds of a face, as a weighted sum of the log-odds of the finder's score and of the labels'
+# certainty, and the size: a logistic regression on candidates in validation views and in pictures
+# without a face (`python -m tests.benchmarks.faces.confirmation`). Labels are certain of real faces
+# (.93 to .98) and less so of animals' (.65 to .88), whatever parts they show. Unlike the candidates
+# of the fit, most in the world are no faces, so the shift is 1.2 lower than fitted.
+_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.59, 3.42, 2.71, -6.03
 _LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and at most 1 minus this: never certain
 SMALL = 40.0
 """Face height in pixels below which a picture shows too little to be certain."""
@@ -33,16 +35,16 @@ _CONFIRMED_TINY = 0.94
 _CUT = 0.05  # a face this close to the frame's edge, relative to its height, is cut
 
 
-def face_probability(finder_score: float, labels_score: float, *, height: float) -> float:
-    """The probability that a candidate is a face, 0..1, from both networks' scores.
+def face_probability(finder_score: float, labels_sure: float, *, height: float) -> float:
+    """The probability that a candidate is a face, 0..1, from what both networks make of it.
 
     Args:
         finder_score: the finder's probability, 0..1.
-        labels_score: `ParsedFace.score` in a crop around it, 0..1.
+        labels_sure: `ParsedFace.sure` in a crop around it, 0..1.
         height: the face's height in pixels of the picture.
     """
     finder = _FINDER_WEIGHT * _logit(finder_score, _LEAST_FINDER)
-    labels = _LABELS_WEIGHT * _logit(labels_score, _LEAST_LABELS)
+    labels = _LABELS_WEIGHT * _logit(labels_sure, _LEAST_LABELS)
     small = _SIZE_WEIGHT * smallness(height)
     return 1 / (1 + math.exp(-(finder + labels + small + _SHIFT)))
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
 from rtseg.faces.candidates import CandidateExaminer, FaceCandidate
-from rtseg.faces.confirmation import UNKNOWN_SCORE, is_surely_a_face
+from rtseg.faces.confirmation import UNKNOWN_SCORE
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
-from rtseg.faces.overlap import is_one_of
+from rtseg.faces.overlap import is_one_of, is_same
 from rtseg.faces.parsed_faces import distinct_parsed, faces_in_crop, nearest
 from rtseg.faces.schedule import RejectedPlaces, Schedule
 from rtseg.faces.scoring import Mask
@@ -29,12 +30,11 @@ from rtseg.settings import FaceSettings
 
 _NEW_A_FRAME = 2  # at most this many new faces are examined in a frame of a stream
 _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth examining
-_OTHER_TURNS = (90.0, -90.0, 180.0)  # degrees, of a doubtful face's crop
+_FOUND_AGAIN = 0.5  # score from which a finder's box tells how much of a followed face is covered
 _MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
-_WORTH_TURNING = 0.1  # score from which a doubtful place is examined at other rotations too
-_TURNED = 3  # doubtful faces of a still that are examined at other rotations, at most
 _WEAK = 0.3  # finder score below which a stream's candidates wait for each other
-_DOUBTFUL = 8  # candidates beyond `max_faces` that are examined in a still, at most
+# candidates beyond `max_faces` that are examined in a still, at most; in its parts as many again
+_DOUBTFUL = 8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,7 +126,7 @@ class FaceFollower:
             infer_crops: runs the labelling network on parts of it.
             seconds: the picture's time; a lost face keeps its id for half a second.
             infer_finder: runs the finder's network; the same one if not given.
-            exhaustive: search everywhere at once, as in a still picture.
+            exhaustive: search the whole of it at once, as for a still picture.
 
         Returns:
             The faces in the picture, largest first.
@@ -134,7 +134,7 @@ class FaceFollower:
         self.tracker.forget(seconds=seconds)
         self._rejected.next_frame()
         tracks = self.tracker.tracks
-        regions = self._regions(picture, tracks, exhaustive=exhaustive)
+        regions = [] if exhaustive else self._regions(picture, tracks)
         candidates = self._followed(tracks, infer_crops)
         known_faces = _expected(tracks, candidates)
         if self.second is not None and not exhaustive and not self._is_full(tracks):
@@ -142,14 +142,14 @@ class FaceFollower:
             confirmed = self._confirmed_again(detections, infer_crops)
             candidates += confirmed
             known_faces += [candidate.parsed.face for candidate in confirmed]
-        if regions:
-            detections = self.finder(
-                picture, infer_finder or infer_crops, regions=regions, known=known_faces
-            )
+        infer = infer_finder or infer_crops
+        if exhaustive:
+            candidates += self._in_still(picture, infer, infer_crops)
+        elif regions:
+            detections = self.finder(picture, infer, regions=regions, known=known_faces)
+            candidates = [_with_whole_face(candidate, detections) for candidate in candidates]
             detections = [*detections, *_beside(candidates, known_faces)]
-            candidates += self._fresh(
-                detections, known_faces, infer_crops, size=picture.shape[:2], exhaustive=exhaustive
-            )
+            candidates += self._fresh(detections, known_faces, infer_crops)
         owners = self.tracker.update(
             [candidate.detection for candidate in candidates], seconds=seconds
         )
@@ -168,20 +168,13 @@ class FaceFollower:
     ) -> list[FaceCandidate]:
         """Those of the second finder's detections whose own crops show a face again."""
         candidates = self.examine(detections[:_NEW_A_FRAME], infer_crops)
-        least = self.settings.min_score
-        return [
-            candidate
-            for candidate in candidates
-            if candidate is not None and candidate.detection.score >= least
-        ]
+        return [candidate for candidate in candidates if self._is_face(candidate)]
 
     def _is_full(self, tracks: Sequence[Track]) -> bool:
         return sum(track.is_present for track in tracks) >= self.settings.max_faces
 
-    def _regions(self, picture: Image, tracks: Sequence[Track], *, exhaustive: bool) -> list[Crop]:
+    def _regions(self, picture: Image, tracks: Sequence[Track]) -> list[Crop]:
         height, width = picture.shape[:2]
-        if exhaustive:
-            return self.schedule.exhaustive(height, width)
         if not tracks:
             return self.schedule.searching(height, width)
         if self._is_full(tracks):
@@ -205,7 +198,7 @@ class FaceFollower:
                     parsed=parsed,
                     all_parsed=all_parsed,
                     detection=parsed.detection(track_id=track.track_id),
-                )
+                ).with_proportion(track.proportion)
                 for parsed in all_parsed
             ]
             hair = None
@@ -231,9 +224,6 @@ class FaceFollower:
         detections: Sequence[FaceDetection],
         known_faces: Sequence[Box],
         infer_crops: InferCrops,
-        *,
-        size: tuple[int, int],
-        exhaustive: bool,
     ) -> list[FaceCandidate]:
         """Examine a finder's detections apart from the known faces; return the confirmed ones."""
         fresh = [
@@ -242,50 +232,50 @@ class FaceFollower:
             if not is_one_of(detection.box, known_faces)
             and not self._rejected.is_left_alone(detection.box)
         ]
-        fresh = (
-            fresh[: self.settings.max_faces + _DOUBTFUL]
-            if exhaustive
-            else self._worth_examining_now(fresh)
-        )
+        fresh = self._worth_examining_now(fresh)
         candidates = self.examine(fresh, infer_crops)
-        rows, columns = size
-        least = self.settings.min_score
-        is_confirmed = [
-            candidate is not None and candidate.detection.score >= least for candidate in candidates
-        ]
-        # a finder may be right about the position and wrong about the roll
+        for detection, candidate in zip(fresh, candidates, strict=True):
+            if not self._is_face(candidate):
+                self._rejected.add(detection.box, may_be_one=self._is_face(candidate, _MAY_BE_ONE))
+        return [candidate for candidate in candidates if self._is_face(candidate)]
+
+    def _in_still(
+        self, picture: Image, infer_finder: InferCrops, infer_crops: InferCrops
+    ) -> list[FaceCandidate]:
+        """Find the faces of a still picture: in all of it, then more closely in parts of it."""
+        most = self.settings.max_faces + _DOUBTFUL
+        size = picture.shape[:2]
+        found = self.finder(picture, infer_finder, regions=self.schedule.still(*size))[:most]
+        candidates = self.examine(found, infer_crops)
+        confirmed = [candidate for candidate in candidates if self._is_face(candidate)]
         doubtful = [
-            index
-            for index, is_face in enumerate(is_confirmed)
-            if not is_face and fresh[index].score >= _WORTH_TURNING
+            detection
+            for detection, candidate in zip(found, candidates, strict=True)
+            if not self._is_face(candidate)
         ]
-        doubtful = doubtful[:_TURNED] if exhaustive else []
-        turned = [(index, turn) for index in doubtful for turn in _OTHER_TURNS]
-        again = self.examine(
-            [fresh[index] for index, _ in turned],
-            infer_crops,
-            turns=[turn for _, turn in turned],
+        closer = self.schedule.closer(*size, doubtful)
+        if not closer or len(confirmed) >= self.settings.max_faces:
+            return confirmed
+        known = [candidate.detection.box for candidate in confirmed]
+        again = [
+            detection
+            for detection in self.finder(picture, infer_finder, regions=closer, known=known)
+            if not is_one_of(detection.box, known)
+            and not any(
+                is_same(detection.box, before.box) and detection.score <= before.score
+                for before in doubtful
+            )
+        ]
+        candidates = self.examine(again[:_DOUBTFUL], infer_crops)
+        return confirmed + [candidate for candidate in candidates if self._is_face(candidate)]
+
+    def _is_face(
+        self, candidate: FaceCandidate | None, share: float = 1.0
+    ) -> TypeGuard[FaceCandidate]:
+        """Whether a candidate reaches the least score, or a share of it."""
+        return (
+            candidate is not None and candidate.detection.score >= share * self.settings.min_score
         )
-        for (index, _), candidate in zip(turned, again, strict=True):
-            before = candidates[index] if is_confirmed[index] else None
-            if candidate is None or candidate.detection.score < least:
-                continue
-            # a face that is one only when the picture is rotated needs stronger evidence
-            if not is_surely_a_face(candidate.parsed, candidate.crop, height=rows, width=columns):
-                continue
-            if before is None or candidate.parsed.score > before.parsed.score:
-                candidates[index], is_confirmed[index] = candidate, True
-        for detection, candidate, is_face in zip(fresh, candidates, is_confirmed, strict=True):
-            if not is_face:
-                may_be_one = (
-                    candidate is not None and candidate.detection.score >= _MAY_BE_ONE * least
-                )
-                self._rejected.add(detection.box, may_be_one=may_be_one)
-        return [
-            candidate
-            for candidate, is_face in zip(candidates, is_confirmed, strict=True)
-            if candidate is not None and is_face
-        ]
 
     def _worth_examining_now(self, fresh: Sequence[FaceDetection]) -> list[FaceDetection]:
         """Choose a frame's detections: strong ones at once, a weak one every few frames.
@@ -342,6 +332,18 @@ def _expected(tracks: Sequence[Track], candidates: Sequence[FaceCandidate]) -> l
         if parsed is not None:
             continuing.append(parsed.face)
     return continuing
+
+
+def _with_whole_face(
+    candidate: FaceCandidate, detections: Sequence[FaceDetection]
+) -> FaceCandidate:
+    """A followed face with what is covered of it, where a finder has just found it as well."""
+    if candidate.detection.is_turned_away:
+        return candidate
+    again = [face for face in detections if is_same(face.box, candidate.parsed.face)]
+    if not again or again[0].score < _FOUND_AGAIN:
+        return candidate
+    return candidate.with_whole_face(again[0].box)
 
 
 def _beside(candidates: Sequence[FaceCandidate], known_faces: Sequence[Box]) -> list[FaceDetection]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rtseg.faces.base import FaceDetection
 from rtseg.faces.tiles import Tiles, tile_picture
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
@@ -14,6 +15,11 @@ from rtseg.geometry.crop import Crop
 # missing. A search with a network that only finds faces costs a third.
 _PERIOD, _SEARCHING = 3, 1
 _CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 7, 3, 2
+
+# A still is searched as a whole, then in this many tiles: around what may be a face, or else where
+# people usually are, in the upper part. Whole pictures of more extreme shapes show too little.
+_CLOSER, _PREFERRED = 2, (0, 2)
+_LONG = 1.5  # times the aspect of the network's input
 
 # Rejected places are left alone for this many frames, then for twice as many, and so on; those
 # that may be faces after all always for the shortest time, as the next frames may show them better.
@@ -53,9 +59,36 @@ class Schedule:
         self._is_first = True
 
     def exhaustive(self, height: int, width: int) -> list[Crop]:
-        """Every region, as for a still picture."""
+        """Every region."""
         whole, tiles, fine = self._regions(height, width)
         return [whole, *tiles, *fine]
+
+    def still(self, height: int, width: int) -> list[Crop]:
+        """The regions of a still picture to search first: every one without a network for it."""
+        is_long = max(width / height / self.aspect, height / width / self.aspect) > _LONG
+        return self.exhaustive(height, width)[: None if self.fine or is_long else 1]
+
+    def closer(self, height: int, width: int, doubtful: Sequence[FaceDetection]) -> list[Crop]:
+        """The regions of a still picture to search next, with larger faces; at most two.
+
+        Args:
+            height, width: as for `tile_picture`.
+            doubtful: what was found in the first regions but not confirmed.
+        """
+        first = self.still(height, width)
+        tiles = [] if len(first) > 1 else list(self._regions(height, width).tiles)
+        preferred = [tiles[index] for index in _PREFERRED if index < len(tiles)]
+        others = [tile for tile in tiles if tile not in preferred]
+        tiles, waiting = [*preferred, *others], list(doubtful)
+        chosen: list[Crop] = []
+        for _ in range(min(_CLOSER, len(tiles))):
+            promise = [
+                sum(face.score for face in waiting if _is_inside(face.box, tile)) for tile in tiles
+            ]
+            tile = tiles.pop(promise.index(max(promise)))
+            waiting = [face for face in waiting if not _is_inside(face.box, tile)]
+            chosen.append(tile)
+        return chosen
 
     def searching(self, height: int, width: int) -> list[Crop]:
         """The regions to search while nobody is followed."""
@@ -104,6 +137,12 @@ class Schedule:
     def _next_turn(self) -> int:
         self._turn += 1
         return self._turn - 1
+
+
+def _is_inside(face: Box, tile: Crop) -> bool:
+    """Whether a face's centre is in a tile."""
+    (x, y), box = face.centre, tile.box
+    return box.left <= x <= box.right and box.top <= y <= box.bottom
 
 
 def _at(crops: Sequence[Crop], turn: int) -> Crop:

@@ -66,6 +66,8 @@ class Track:
         score: the confidence that it is a face, 0..1.
         seen_seconds: when it was last found.
         is_present: whether it was found in the last frame.
+        proportion: as in `FaceDetection`, when part of the face was last seen to be covered; None
+            if none ever was.
     """
 
     track_id: int
@@ -75,6 +77,7 @@ class Track:
     seen_seconds: float
     is_present: bool = True
     is_turned_away: bool = False
+    proportion: float | None = None
     bounds: Box = field(init=False)
     face: Box = field(init=False)
     seen_face: Box = field(init=False)
@@ -104,6 +107,7 @@ class Track:
         self.head, self.score = head, detection.score
         self.seen_seconds, self.is_present = seconds, True
         self.is_turned_away = detection.is_turned_away
+        self.proportion = detection.proportion or self.proportion
         self.bounds = self._steady_bounds(detection.bounds or head, step)
         self.seen_face = detection.box
         self.face = self._steady_face(detection.box, step)

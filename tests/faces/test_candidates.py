@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,10 +63,32 @@ def test_each_detection_has_its_answer_in_order() -> None:
     assert CandidateExaminer(HELEN, aspect=1.0)([], network) == []
 
 
-def test_crops_are_rotated_as_the_detection_and_further_as_asked() -> None:
+def test_crops_are_rotated_as_the_detection() -> None:
     network = Network()
     examine = CandidateExaminer(HELEN, aspect=1.0)
-    examine([NOBODY, NOBODY], network, turns=[90.0, 180.0])
-    examine([detection(NOBODY.box, roll=40.0)], network, turns=[-90.0])
-    examine([detection(NOBODY.box, roll=40.0)], network)
-    assert [crop.roll_degrees for crop in network.crops] == [90, -180, -50, 40]
+    examine([NOBODY, detection(NOBODY.box, roll=40.0)], network)
+    assert [crop.roll_degrees for crop in network.crops] == [0, 40]
+
+
+def test_a_covered_chin_is_included_where_the_finder_sees_it() -> None:
+    head = FITTING.box
+    (seen,) = CandidateExaminer(HELEN, aspect=1.0)([FITTING], Network())
+    assert seen is not None
+    labelled = seen.parsed.face
+    long = replace(labelled, bottom=labelled.bottom + 0.5 * labelled.height)
+    found = replace(FITTING, box=long, head=head)
+    (masked,) = CandidateExaminer(HELEN, aspect=1.0)([found], Network())
+    assert masked is not None
+    assert masked.detection.box.bottom == pytest.approx(long.bottom, abs=1)
+    assert masked.detection.box.overlap(long) > 0.95
+    assert masked.parsed.face == labelled
+    proportion = masked.detection.proportion
+    assert proportion == pytest.approx(long.height / long.width, rel=0.05)
+    # in later frames, no finder looks; the proportion is all that is known
+    assert seen.with_proportion(proportion).detection.box.overlap(long) > 0.95
+    assert seen.with_proportion(None) is seen
+    agreeing = replace(FITTING, box=labelled, head=head)
+    (whole,) = CandidateExaminer(HELEN, aspect=1.0)([agreeing], Network())
+    assert whole is not None
+    assert whole.detection.box == labelled
+    assert whole.detection.proportion is None

@@ -1,10 +1,15 @@
 import pytest
 
+from rtseg.faces.base import FaceDetection
 from rtseg.faces.schedule import RejectedPlaces, Schedule
 from rtseg.geometry.crop import box_around
 
 SIZE = (720, 1280)
 HERE, THERE = box_around(100, 100, 40, 50), box_around(300, 100, 40, 50)
+
+
+def found_at(x, y, score):
+    return FaceDetection(box=box_around(x, y, 20, 26), score=score)
 
 
 def schedule(every=12):
@@ -70,8 +75,33 @@ class TestOfACheapFinder:
     def made(self, every=12):
         return Schedule(every=every, aspect=384 / 224, stretch=False, fine=False)
 
-    def test_a_still_is_searched_whole_and_in_six_tiles(self):
-        assert len(self.made().exhaustive(*SIZE)) == 7
+    def test_a_still_is_searched_whole_and_then_in_two_of_six_tiles(self):
+        made = self.made()
+        whole, *tiles = made.exhaustive(*SIZE)
+        assert len(tiles) == 6
+        assert made.still(*SIZE) == [whole]
+        assert made.closer(*SIZE, []) == [tiles[0], tiles[2]]  # the upper left and right
+
+    def test_a_still_is_searched_closely_where_the_first_search_is_in_doubt(self):
+        made = self.made()
+        tiles = made.exhaustive(*SIZE)[1:]
+        low = found_at(1200, 700, 0.3)
+        assert made.closer(*SIZE, [low, found_at(100, 20, 0.1)]) == [tiles[5], tiles[0]]
+        assert made.closer(*SIZE, [found_at(100, 20, 0.4), low]) == [tiles[0], tiles[5]]
+        # once a tile shows a place, the next one goes elsewhere
+        assert made.closer(*SIZE, [low, found_at(1180, 690, 0.2)]) == [tiles[5], tiles[0]]
+
+    @pytest.mark.parametrize("size", [(400, 2000), (3000, 600)])
+    def test_a_very_long_still_is_searched_in_every_tile_at_once(self, size):
+        made = self.made()
+        assert made.still(*size) == made.exhaustive(*size)
+        assert len(made.still(*size)) > 3
+        assert made.closer(*size, [found_at(200, 200, 0.3)]) == []
+
+    def test_without_a_network_that_finds_faces_everything_is_searched_at_once(self):
+        made = schedule()
+        assert made.still(*SIZE) == made.exhaustive(*SIZE)
+        assert made.closer(*SIZE, [found_at(100, 20, 0.1)]) == []
 
     def test_there_are_seven_searches_a_period_one_of_the_whole_picture(self):
         made = self.made()

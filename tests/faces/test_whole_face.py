@@ -1,0 +1,61 @@
+"""What of a face is covered, according to a finder's box."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtseg.faces.whole_face import covered_height, height_in_widths, lengthened, missing_height
+from rtseg.frames import Box
+from rtseg.geometry.crop import box_around
+
+WHOLE = Box(left=100, top=100, right=200, bottom=240)
+UPPER = Box(left=102, top=98, right=198, bottom=165)
+
+
+def test_labels_that_end_early_are_extended_to_the_chin() -> None:
+    covered = covered_height(UPPER, WHOLE, 0)
+    assert covered == pytest.approx(75)
+    assert lengthened(UPPER, covered, 0) == Box(left=102, top=98, right=198, bottom=240)
+
+
+@pytest.mark.parametrize(
+    "labelled",
+    [
+        Box(left=102, top=98, right=198, bottom=225),  # about as long
+        Box(left=102, top=98, right=198, bottom=300),  # longer
+        Box(left=160, top=98, right=256, bottom=165),  # aside
+        Box(left=102, top=10, right=198, bottom=77),  # far above
+        Box(left=102, top=145, right=198, bottom=200),  # below the finder's forehead
+    ],
+)
+def test_a_box_that_does_not_agree_otherwise_covers_nothing(labelled: Box) -> None:
+    assert covered_height(labelled, WHOLE, 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("roll", "labelled", "expected"),
+    [
+        (180, Box(left=102, top=175, right=198, bottom=242), (102, 100, 198, 242)),
+        (90, Box(left=175, top=102, right=242, bottom=198), (100, 102, 242, 198)),
+        (-90, Box(left=98, top=102, right=165, bottom=198), (98, 102, 240, 198)),
+    ],
+)
+def test_down_is_the_faces_own_direction(
+    roll: float, labelled: Box, expected: tuple[float, ...]
+) -> None:
+    whole = WHOLE if roll == 180 else Box(left=100, top=100, right=240, bottom=200)
+    covered = covered_height(labelled, whole, roll)
+    box = lengthened(labelled, covered, roll)
+    assert (box.left, box.top, box.right, box.bottom) == pytest.approx(expected)
+
+
+def test_a_known_proportion_tells_what_is_missing_later() -> None:
+    proportion = height_in_widths(WHOLE, 0)
+    assert proportion == pytest.approx(1.4)
+    assert missing_height(UPPER, proportion, 0) == pytest.approx(1.4 * 96 - 67)
+    assert missing_height(WHOLE, proportion, 0) == 0  # nothing is covered any more
+    # the same face, turned and farther away
+    near = box_around(300, 300, 70, 50)
+    assert missing_height(near, proportion, 90) == pytest.approx(0.0)
+    near = box_around(300, 300, 35, 50)
+    assert missing_height(near, proportion, 90) == pytest.approx(1.4 * 50 - 35)
