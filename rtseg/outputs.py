@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rtseg.errors import SettingError
-from rtseg.system.files import FileId, file_id, file_ids
+from rtseg.errors import OutputExistsError, SettingError, SinkError
+from rtseg.system.files import FileId, file_id, file_ids, write_whole
 
 STANDARD_STREAM = "-"
 
@@ -55,6 +55,36 @@ def check_outputs(
                 f"{option}: {output} is also {option_of_path[key]}; give each its own name"
             )
         option_of_path[key] = option
+
+
+def refuse_existing(outputs: Iterable[str | None], *, overwrite: bool) -> None:
+    """Refuse outputs that exist already, before a run.
+
+    Args:
+        outputs: paths; None entries are ignored.
+        overwrite: whether existing files may be replaced.
+
+    Raises:
+        OutputExistsError: one exists and may not be replaced.
+    """
+    for output in filter(None, outputs):
+        if not overwrite and Path(output).exists():
+            raise OutputExistsError(f"{output} exists; --overwrite replaces it")
+
+
+def write_output(option: str, path: str, data: bytes, *, overwrite: bool) -> None:
+    """Write a file that an option names, completely or not at all.
+
+    Raises:
+        OutputExistsError: it exists, by now at least, and may not be replaced.
+        SinkError: it cannot be written.
+    """
+    try:
+        write_whole(Path(path), data, overwrite=overwrite)
+    except FileExistsError:
+        raise OutputExistsError(f"{path} exists; --overwrite replaces it") from None
+    except OSError as error:
+        raise SinkError(f"{option} {path}: cannot be written: {error.strerror}") from None
 
 
 def files_behind(inputs: Iterable[str | None], *, allow_nested_urls: bool) -> frozenset[FileId]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rtseg.backends import open_backend, open_backend_for
+from rtseg.backends import label_set_of, open_backend, open_backend_for
 from rtseg.backends.base import Backend
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import SettingError
@@ -40,7 +40,7 @@ from rtseg.sources.base import Source
 from rtseg.system.threads import decoder_threads
 from rtseg.timing import StageTimes
 from rtseg.views import SOFT_VIEWS
-from rtseg.wiring import AnyEffect, Run, wire
+from rtseg.wiring import AnyEffect, Run, check_choices, wire
 
 Model = ModelSettings | Checkpoint | Path | str
 
@@ -174,12 +174,17 @@ def open_run(
         sinks += [make(source.info) for make in more_sinks]
         if on_result is not None:
             sinks.append(CallbackSink(on_result))
+        label_set = (
+            label_set_of(model.model if isinstance(model, ModelSettings) else model)
+            if backend is None
+            else backend.model.label_set
+        )
+        has_alpha = any(sink.wants_pixels and sink.has_alpha for sink in sinks)
+        check_choices(label_set, view=view, effects=effects, alpha=alpha, has_alpha=has_alpha)
         if backend is None:
             backend = stack.enter_context(_open_backend(model))
         soft = soft or bool(effects) or alpha is not None or view.view in SOFT_VIEWS
         segmenter = Segmenter(backend=backend, faces=faces, times=times, soft=soft)
-        if alpha is not None:
-            segmenter.label_set.select(alpha)
         yield wire(
             source,
             segmenter,

@@ -149,6 +149,32 @@ def wire(
     )
 
 
+def check_choices(
+    label_set: LabelSet,
+    *,
+    view: ViewSettings,
+    effects: Sequence[AnyEffect] = (),
+    alpha: Sequence[str] | None = None,
+    has_alpha: bool = True,
+) -> None:
+    """Reject classes and effects that a model does not have; needs its label set only.
+
+    Args:
+        label_set: the model's.
+        view, effects: as for `wire`.
+        alpha: classes whose soft mask is written.
+        has_alpha: whether the output holds transparency.
+
+    Raises:
+        SettingError: a class or an effect is unknown, or not supported by the model.
+        SourceError: an effect's file cannot be read.
+    """
+    check_view(view, label_set, alpha=has_alpha)
+    chained(effects, label_set)
+    if alpha is not None:
+        label_set.select(alpha)
+
+
 def chained(effects: Sequence[AnyEffect], label_set: LabelSet | None) -> list[PictureEffect]:
     """Prepare effects for a view; those of `rtseg.effects` become chains with their own memory.
 

@@ -14,9 +14,17 @@ from rtseg.backends.given_model import GivenModel, Model
 from rtseg.backends.registry import CANDIDATES, RUNTIMES, Request, runtime
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import BackendError, RtsegError, SettingError, listed
+from rtseg.labels import LabelSet
 from rtseg.settings import BackendName, DeviceName, ModelSettings, Precision, device_kind
 
-__all__ = ["Backend", "BackendName", "open_backend", "open_backend_for", "open_beside"]
+__all__ = [
+    "Backend",
+    "BackendName",
+    "label_set_of",
+    "open_backend",
+    "open_backend_for",
+    "open_beside",
+]
 
 _log = logging.getLogger("rtseg")
 
@@ -66,6 +74,15 @@ def open_backend(
         raise SettingError(f"`compile`: goes with `backend` torch, not with {name}")
     request = Request(model=GivenModel(model), settings=settings)
     return _choose(request) if name == "auto" else runtime(name).open(request)
+
+
+def label_set_of(model: Model | None) -> LabelSet:
+    """Read the label set of a model for `open_backend` from its header, without opening it.
+
+    Raises:
+        ModelError: the model is missing or damaged.
+    """
+    return GivenModel(model).spec.label_set
 
 
 def open_backend_for(settings: ModelSettings) -> Backend:

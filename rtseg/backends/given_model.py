@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from rtseg.checkpoint import Checkpoint, read_checkpoint
+from rtseg.checkpoint import Checkpoint, ModelSpec, read_checkpoint, read_spec
 from rtseg.errors import ModelError
 from rtseg.export import OnnxModel, exported_path, find_onnx, read_onnx
 from rtseg.weights import model_path
@@ -39,6 +39,17 @@ class GivenModel:
         """The weights file, if there is one."""
         model = self._given
         return None if isinstance(model, Checkpoint) or model.suffix == ".onnx" else model
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """What the network sees and means; of a file, only its header is read.
+
+        Raises:
+            ModelError: the model is missing or damaged.
+        """
+        if isinstance(self._given, Checkpoint):
+            return self._given.spec
+        return self.exported.model if self._given.suffix == ".onnx" else read_spec(self._given)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:

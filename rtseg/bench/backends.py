@@ -16,12 +16,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rtseg.backends import label_set_of
 from rtseg.backends.registry import RUNTIMES
 from rtseg.bench.backend_report import BATCHES, BackendFigures, BackendReport, Candidate
-from rtseg.errors import BackendError, ModelError
+from rtseg.errors import BackendError, ModelError, SettingError
 from rtseg.settings import BenchSettings, FaceSettings, ModelSettings, ViewSettings
 from rtseg.system.machine import this_machine
+from rtseg.system.threads import NULL_MODEL
 from rtseg.timing import Percentiles
+from rtseg.wiring import check_choices
 
 if TYPE_CHECKING:
     from rtseg.backends.base import Backend
@@ -63,8 +66,12 @@ def bench_backends(
         on_progress: called with a description of the current measurement.
 
     Raises:
+        SettingError: the model has no such class, or there is no model to run.
         BackendError: not even the first candidate runs.
     """
+    if model.model == NULL_MODEL:
+        raise SettingError(f"`model` {NULL_MODEL}: no backend runs it; give a network")
+    check_choices(label_set_of(model.model), view=view or ViewSettings())
     bench = bench or BenchSettings()
     order = {
         "model": model.model,

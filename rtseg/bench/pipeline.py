@@ -27,7 +27,7 @@ from rtseg.system.machine import Machine, this_machine
 from rtseg.system.threads import NULL_MODEL, decoder_threads
 from rtseg.timing import STAGES, Percentiles, StageTimes
 from rtseg.views import SOFT_VIEWS
-from rtseg.wiring import wire
+from rtseg.wiring import check_choices, wire
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -192,6 +192,10 @@ def run_bench(
     model, view = model or ModelSettings(), view or ViewSettings()
     if effects and model.model == NULL_MODEL:
         raise SettingError(f"`effect`: needs a network's masks; `model` {NULL_MODEL} runs none")
+    if model.model != NULL_MODEL:
+        from rtseg.backends import label_set_of
+
+        check_choices(label_set_of(model.model), view=view, effects=effects)
     soft = bool(effects) or view.view in SOFT_VIEWS
     times = StageTimes()
     with ExitStack() as stack:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtseg.bench.backend_report import BackendReport
 from rtseg.bench.pipeline import BenchReport
-from rtseg.errors import SettingError, SinkError
+from rtseg.errors import SettingError
+from rtseg.outputs import write_output
 from rtseg.timing import STAGES, Percentiles
 
 if TYPE_CHECKING:
@@ -36,16 +38,18 @@ def check_plot(path: str) -> None:
         raise SettingError("--plot: drawing needs matplotlib; pip install 'rtseg[plot]'")
 
 
-def plot(report: BenchReport | BackendReport, path: str) -> None:
+def plot(report: BenchReport | BackendReport, path: str, *, overwrite: bool = False) -> None:
     """Plot a report into a file.
 
     Args:
         report: for a pipeline, its stages and latencies are plotted; for several backends, the
             milliseconds per crop of each.
         path: a .png, .svg or .pdf file.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
         SettingError: as for `check_plot`.
+        OutputExistsError: the file exists and may not be replaced.
         SinkError: the file cannot be written.
     """
     check_plot(path)
@@ -56,10 +60,9 @@ def plot(report: BenchReport | BackendReport, path: str) -> None:
         _draw_backends(figure, report)
     else:
         _draw_pipeline(figure, report)
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise SinkError(f"--plot {path}: cannot be written: {error.strerror}") from None
+    drawn = BytesIO()
+    figure.savefig(drawn, format=Path(path).suffix.lower().removeprefix("."))
+    write_output("--plot", path, drawn.getvalue(), overwrite=overwrite)
 
 
 def _draw_pipeline(figure: Figure, report: BenchReport) -> None:

@@ -134,7 +134,9 @@ def command(
     rtseg batch clips/ -o done --labels --no-pictures
     rtseg batch manifest.csv -o s3://bucket/masks --on ray://head:10001
     """
+    from rtseg.backends import label_set_of
     from rtseg.batch import BatchSettings, plan_tasks, read_inputs, runner_of
+    from rtseg.wiring import check_choices
 
     named = read_inputs(inputs, output=output)
     if no_audio:
@@ -157,6 +159,8 @@ def command(
         model=model,
         faces=faces,
     )
+    if on.startswith("local"):  # a cluster's machines may have a model that this one lacks
+        check_choices(label_set_of(model.model), view=view, effects=effects, alpha=settings.alpha)
     tasks = plan_tasks(named.sources, folder=output, settings=settings)
     runner = runner_of(on, threads=model.threads, tries=tries)
     for item in named.bad:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Literal, get_args
 
 import click
 
 from rtseg.cli.options import with_effects, with_settings
 from rtseg.cli.progress import reporting, set_up_logging
-from rtseg.errors import SettingError, SinkError
-from rtseg.outputs import check_outputs
+from rtseg.errors import SettingError
+from rtseg.outputs import check_outputs, refuse_existing, write_output
 from rtseg.settings import BackendName, BenchSettings, FaceSettings, ModelSettings, ViewSettings
-from rtseg.system.files import write_whole
 
 TABLE_COLUMNS = 132
 """Columns needed for the widest table."""
@@ -50,6 +48,7 @@ TABLE_COLUMNS = 132
     envvar="RTSEG_BENCH_PLOT",
     help="Also draw stages and latencies as a PNG, SVG or PDF.",
 )
+@click.option("-y", "--overwrite/--no-overwrite", default=False, help="Replace existing files.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more.")
 def command(
     bench: BenchSettings,
@@ -60,6 +59,7 @@ def command(
     backend: BackendName | Literal["all"],
     json_path: str | None,
     plot_path: str | None,
+    overwrite: bool,
     verbose: bool,
 ) -> None:
     """Run the real pipeline on a moving face (or --input FILE) and print the time of each stage,
@@ -81,12 +81,14 @@ def command(
 
     set_up_logging(verbose=verbose, quiet=False)
     check_outputs([bench.input or "", model.model], {"--json": json_path, "--plot": plot_path})
+    refuse_existing((json_path, plot_path), overwrite=overwrite)
     if plot_path is not None:
         check_plot(plot_path)
     result: BenchReport | BackendReport
     if backend == "all":
         ruled_out = [name for name in ("device", "precision") if getattr(model, name) != "auto"]
         ruled_out += ["compile"] if model.compile else []
+        ruled_out += ["effect"] if effects else []
         if ruled_out:
             raise SettingError(
                 f"`{ruled_out[0]}`: --backend all measures every backend; omit this option"
@@ -108,10 +110,7 @@ def command(
     # Figures must not be cut off; a narrow terminal wraps the lines instead.
     Console(highlight=False, width=max(TABLE_COLUMNS, Console().width)).print(result.table())
     if json_path is not None:
-        try:
-            text = json.dumps(result.to_json(), indent=2) + "\n"
-            write_whole(Path(json_path), text.encode())
-        except OSError as error:
-            raise SinkError(f"--json {json_path}: cannot be written: {error.strerror}") from None
+        text = json.dumps(result.to_json(), indent=2) + "\n"
+        write_output("--json", json_path, text.encode(), overwrite=overwrite)
     if plot_path is not None:
-        plot(result, plot_path)
+        plot(result, plot_path, overwrite=overwrite)

@@ -11,6 +11,7 @@ from rtseg.backends.tensorrt.manifest import manifest_path
 from rtseg.cli.progress import reporting_phases, set_up_logging
 from rtseg.errors import BackendError, SettingError, listed
 from rtseg.export import OnnxPrecision
+from rtseg.outputs import refuse_existing
 from rtseg.settings import device_index, device_kind
 from rtseg.system.files import file_id
 
@@ -216,7 +217,8 @@ def clean(stale: bool) -> None:
     show_default=True,
     help="The network's precision, which is also that of engines built from the file.",
 )
-def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
+@click.option("-y", "--overwrite/--no-overwrite", default=False, help="Replace an existing file.")
+def export(model: str, output: str | None, precision: OnnxPrecision, overwrite: bool) -> None:
     """Export MODEL (a .safetensors file, or the built-in model) to one ONNX file that takes uint8
     crops and returns probabilities at the network's stride and label ids at the crop's size."""
     from rtseg.checkpoint import read_checkpoint
@@ -229,7 +231,8 @@ def export(model: str, output: str | None, precision: OnnxPrecision) -> None:
         raise SettingError(f"-o {target}: an exported model must be named *.onnx")
     if file_id(source) is not None and file_id(target) == file_id(source):
         raise SettingError(f"-o {target}: is the model itself; give another name")
-    write_onnx(read_checkpoint(source), target, precision=precision)
+    refuse_existing((str(target),), overwrite=overwrite)
+    write_onnx(read_checkpoint(source), target, precision=precision, overwrite=overwrite)
     click.echo(f"wrote {target} ({precision}, {target.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -93,11 +93,11 @@ def command(
     rtseg image photos/ -o out --labels masks --view cutout --classes hair
     rtseg image photo.jpg -o red.jpg --effect lips=#b0122a
     """
-    from rtseg.backends import open_backend_for
+    from rtseg.backends import label_set_of, open_backend_for
     from rtseg.segmenter import Segmenter
     from rtseg.sinks.images import write_picture
-    from rtseg.views import SOFT_VIEWS, check_view
-    from rtseg.wiring import chained
+    from rtseg.views import SOFT_VIEWS
+    from rtseg.wiring import chained, check_choices
 
     set_up_logging(verbose=verbose, quiet=quiet)
     named = [*inputs, *more_inputs]
@@ -114,12 +114,14 @@ def command(
             click.echo(f"no output given: writing {output}", err=True)
     targets = _Targets(stills, output=output, labels=labels)
     targets.check(overwrite=overwrite)
+    check_choices(
+        label_set_of(model.model), view=view, effects=effects, has_alpha=targets.has_alpha
+    )
     failures: list[tuple[Path, RtsegError]] = []
     write = partial(write_picture, overwrite=overwrite, inputs=file_ids(stills))
     with open_backend_for(model) as backend:
         soft = bool(effects) or view.view in SOFT_VIEWS
         segmenter = Segmenter(backend=backend, faces=faces, soft=soft)
-        check_view(view, segmenter.label_set, alpha=targets.has_alpha)
         changes = chained(effects, segmenter.label_set)
         for still in stills:
             try:

@@ -81,12 +81,15 @@ def command(
     rtseg serve --web 0.0.0.0:8443 --ssl-cert cert.pem --ssl-key key.pem --max-visitors 2
     rtseg serve streams.toml
     """
+    from rtseg.backends import label_set_of
     from rtseg.sinks.web import check_web_installed, parse_address
+    from rtseg.wiring import check_choices
 
     set_up_logging(verbose=verbose, quiet=quiet)
     _check_goes_with(streams)
     check_web_installed()
     address = parse_address(web)
+    check_choices(label_set_of(model.model), view=view)
     if streams is None:
         return _serve_visitors(
             address, serve=serve, page=page, view=view, model=model, faces=faces, quiet=quiet

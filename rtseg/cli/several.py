@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from rtseg.backends import label_set_of
 from rtseg.batch import (
     BatchReport,
     BatchSettings,
@@ -24,6 +25,7 @@ from rtseg.cli.options import with_options_named
 from rtseg.cli.running import attend
 from rtseg.errors import SettingError
 from rtseg.settings import EncodeSettings, ModelSettings
+from rtseg.wiring import check_choices
 
 
 def segment_several(
@@ -53,6 +55,9 @@ def segment_several(
         raise SettingError(
             "no output; give -o FOLDER, --labels FOLDER, --json FOLDER or --coco FOLDER"
         )
+    check_choices(
+        label_set_of(model.model), view=settings["view"], effects=settings.get("effects", ())
+    )
     if resume:
         if encode.overwrite:
             raise SettingError("--resume keeps what --overwrite replaces; give one of them")

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from rtseg.checkpoint import METADATA_KEY, Checkpoint
-from rtseg.errors import ModelError, SettingError
+from rtseg.errors import ModelError, OutputExistsError, SettingError
 from rtseg.export.onnx_file import (
     INPUT,
     LABELS,
@@ -107,17 +107,30 @@ def export_onnx(checkpoint: Checkpoint, *, precision: OnnxPrecision = "fp16") ->
 
 
 def write_onnx(
-    checkpoint: Checkpoint, path: Path | str, *, precision: OnnxPrecision = "fp16"
+    checkpoint: Checkpoint,
+    path: Path | str,
+    *,
+    precision: OnnxPrecision = "fp16",
+    overwrite: bool = True,
 ) -> None:
     """Export to a file, completely or not at all.
 
+    Args:
+        checkpoint: the model.
+        path: the file.
+        precision: of the network's weights and arithmetic.
+        overwrite: whether an existing file may be replaced.
+
     Raises:
+        OutputExistsError: the file exists and may not be replaced.
         ModelError: as for `export_onnx`, or the file cannot be written.
     """
     data = export_onnx(checkpoint, precision=precision)
     target = Path(path)
     try:
-        write_whole(target, data)
+        write_whole(target, data, overwrite=overwrite)
+    except FileExistsError:
+        raise OutputExistsError(f"{target} exists; `overwrite` replaces it") from None
     except OSError as error:
         raise ModelError(f"{target}: cannot be written: {error.strerror}") from None
 

@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -110,7 +111,7 @@ def measure(dataset: Dataset, *, threads: int) -> tuple[dict[str, float], dict[s
                 continue
             name, spec = f"{runtime.name} {precision}", backend.model
             crop = portrait_crops(spec)[:1]
-            calls[name] = lambda backend=backend, crop=crop: backend.infer(crop)
+            calls[name] = partial(backend.infer, crop)
             size = (spec.input_height, spec.input_width)
             matrix = evaluate(BackendLabeller(backend), dataset, size=size, fit=spec.fit)
             scores[name] = mean_f1(matrix, spec.label_set.background)

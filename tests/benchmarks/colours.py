@@ -66,7 +66,7 @@ def distances(first: Colours, second: Colours) -> npt.NDArray[np.float64]:
         np.linalg.norm(as_seen_by(first, eye)[:, None] - as_seen_by(second, eye)[None], axis=2)
         for eye in EYES
     ]
-    return np.min(every, axis=0)
+    return np.asarray(np.min(every, axis=0), np.float64)
 
 
 def choose(kept: Colours, count: int) -> Colours:

@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 
 import cv2
 import numpy as np
@@ -61,7 +62,7 @@ def costs(segmenter: Segmenter, count: int) -> Iterator[str]:
     face = result.faces[0]
     yield f"head {face.box.height:.0f} of {image.shape[0]} rows; ms, median and least of {count}"
     for name in GROUPS:
-        median, least = timed(lambda name=name: result.alpha(name), count)  # type: ignore[misc]
+        median, least = timed(partial(result.alpha, name), count)
         yield f"  alpha {name:22} {median:6.2f} {least:6.2f}"
     for text in EFFECTS:
         effect = parse_effect(text)

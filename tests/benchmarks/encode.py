@@ -27,7 +27,18 @@ AIM = 0.6
 def bench(clip: Path, *options: str, frames: int, folder: Path) -> dict[str, Any]:
     """Run the benchmark once in its own process, and return its figures."""
     figures = folder / "figures.json"
-    words = ("bench", "--output", "encode", "--input", clip, "--frames", frames, "--json", figures)
+    words = (
+        "bench",
+        "--output",
+        "encode",
+        "--input",
+        clip,
+        "--frames",
+        frames,
+        "--json",
+        figures,
+        "-y",
+    )
     command = [sys.executable, "-m", "rtseg", *map(str, words), *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:

@@ -20,13 +20,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rtseg.frames import Frame, Packet
 from rtseg.sources.base import Source
 from tests.support.pages import CLOCK_BITS, CLOCK_CELL, time_code
+
+if TYPE_CHECKING:
+    from rtseg.wiring import Run
 
 ROOT = Path(__file__).parents[2]
 WIDTH, HEIGHT = 1280, 720
@@ -126,8 +129,14 @@ def serve(kind: str, rate: float) -> None:
     sink.on_open = say
     with open_run(ClockedFace(rate), more_sinks=[lambda _info: sink]) as run:
         sink.state = Controls(run, record=lambda _name: MemorySink()).page_state
-        threading.Thread(target=lambda: (sys.stdin.read(), run.stop()), daemon=True).start()
+        threading.Thread(target=stop_at_end_of_input, args=(run,), daemon=True).start()
         run.run()
+
+
+def stop_at_end_of_input(run: Run) -> None:
+    """Stop the run once nothing more can come from standard input."""
+    sys.stdin.read()
+    run.stop()
 
 
 @dataclass
@@ -231,8 +240,10 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     write = sys.stdout.write
-    columns = ("case", "segmented a second", "latency p50", "p95", "of it in rtseg")
-    columns = (*columns, "rtseg's processor", "dropped")
+    columns = [
+        *("case", "segmented a second", "latency p50", "p95", "of it in rtseg"),
+        *("rtseg's processor", "dropped"),
+    ]
     write(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n")
     with sync_playwright() as playwright:
         for case in arguments.case or CASES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -16,6 +16,9 @@ from rtseg.settings import EncodeSettings, ReadSettings
 from rtseg.sinks.base import Outcome
 from rtseg.sinks.video import VideoSink
 from rtseg.sources.video import VideoSource
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 MakeClip = Callable[..., Path]
 
@@ -181,7 +184,7 @@ def _add_cover(container: Any) -> Any:
     return stream
 
 
-def _chapter(number: int, start: float, end: float, title: str) -> dict[str, Any]:
+def _chapter(number: int, start: float, end: float, title: str) -> Chapter:
     tick = Fraction(1, 1000)
     return {
         "id": number,
@@ -204,14 +207,24 @@ def frame_times(path: Path | str) -> list[Fraction]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        return [frame.pts * stream.time_base for frame in container.decode(stream)]
+        return [_seconds(frame.pts, stream.time_base) for frame in container.decode(stream)]
+
+
+def _seconds(ticks: int | None, time_base: Fraction | None) -> Fraction:
+    assert ticks is not None
+    assert time_base is not None
+    return ticks * time_base
 
 
 def copied_packets(path: Path | str, kind: str = "audio") -> list[tuple[bytes, Fraction, Fraction]]:
     """Read (content, presentation time, duration) of other streams' packets with PyAV alone."""
     with av.open(str(path)) as container:
         return [
-            (bytes(packet), packet.pts * packet.time_base, packet.duration * packet.time_base)
+            (
+                bytes(packet),
+                _seconds(packet.pts, packet.time_base),
+                _seconds(packet.duration, packet.time_base),
+            )
             for packet in container.demux()
             if packet.size and packet.stream.type == kind
         ]

@@ -101,13 +101,13 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
         :count
     ]
     rows: list[list[Cell]] = []
-    kept = rtseg.picture_pass.wider_crop
+    kept = rtseg.picture_pass.wider_crop  # type: ignore[attr-defined]
     for name, chosen in (("crop alone", lambda *_, **__: None), ("with a wider crop", kept)):
-        rtseg.picture_pass.wider_crop = chosen
+        rtseg.picture_pass.wider_crop = chosen  # type: ignore[attr-defined]
         try:
             rows.append([name, *_row(backend, samples)])
         finally:
-            rtseg.picture_pass.wider_crop = kept
+            rtseg.picture_pass.wider_crop = kept  # type: ignore[attr-defined]
     return Report(
         name="hair",
         title="Hair beyond the crop",
@@ -121,7 +121,8 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
 
 
 def _row(backend: Backend, samples: list[Sample]) -> list[Cell]:
-    overlaps, ended, total = [], 0, 0
+    overlaps: list[float] = []
+    ended, total = 0, 0
     segmenter = Segmenter(backend=backend, smoothing=0.0)
     tracked: list[TrackedFace] = []
     follow = segmenter._new_follower
@@ -135,7 +136,7 @@ def _row(backend: Backend, samples: list[Sample]) -> list[Cell]:
             tracked[:] = faces[:1]
             return faces
 
-        follower.step = noting  # type: ignore[method-assign, assignment]
+        follower.step = noting  # type: ignore[method-assign]
         return follower
 
     segmenter._new_follower = watched  # type: ignore[method-assign, assignment]
@@ -146,7 +147,8 @@ def _row(backend: Backend, samples: list[Sample]) -> list[Cell]:
             continue
         predicted = np.isin(result.labels, result.label_set.hair)
         overlaps.append(
-            np.count_nonzero(predicted & truth) / max(1, np.count_nonzero(predicted | truth))
+            float(np.count_nonzero(predicted & truth))
+            / max(1, int(np.count_nonzero(predicted | truth)))
         )
         early, edge = _ends_at_crop(tracked[0], predicted, truth)
         ended, total = ended + early, total + edge
