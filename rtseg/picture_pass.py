@@ -21,10 +21,11 @@ from rtseg.frames import (
 )
 from rtseg.geometry.crop import Crop, cut
 from rtseg.postprocess import leading_classes, paste
-from rtseg.postprocess.hair_beyond import hair_beyond, wider_crop
+from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop
 from rtseg.postprocess.holes import filled
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
+from rtseg.postprocess.wider_looks import WiderLook, WiderLooks
 from rtseg.timing import StageTimes
 
 
@@ -35,6 +36,7 @@ class StreamMemory:
         self.follower = follower
         self.smoothing = smoothing
         self.smoothers: dict[int, TrackSmoother] = {}
+        self.wider_looks = WiderLooks()
         self.is_live = False
         self.seconds = 0.0
         self._cuts = CutDetector()
@@ -48,6 +50,7 @@ class StreamMemory:
         if frame.discontinuity or is_cut or frame.image.shape != self._size:
             self.follower.reset()
             self.smoothers.clear()
+            self.wider_looks.clear()
         self._size = frame.image.shape
 
     def smoothed(
@@ -185,7 +188,7 @@ class PicturePass:
             del stream.smoothers[track_id]
         background = label_set.background
         labels = np.full((height, width), background or 0, np.uint8)
-        self._paste_hair_beyond(labels, tracked)
+        self._paste_beyond_crops(labels, tracked)
         for face in reversed(tracked):  # the largest last, so that it wins where faces overlap
             probabilities = stream.smoothed(
                 face.track_id, face.probabilities, picture=self.pictures[face.crop], crop=face.crop
@@ -214,29 +217,53 @@ class PicturePass:
             ),
         )
 
-    def _paste_hair_beyond(self, labels: LabelMap, tracked: Sequence[TrackedFace]) -> None:
-        """Write hair beyond the crops of faces; their crops are then written over it."""
+    def _paste_beyond_crops(self, labels: LabelMap, tracked: Sequence[TrackedFace]) -> None:
+        """Write hair and neck beyond the crops of faces; their crops are written over it later."""
         label_set = self.backend.model.label_set
         height, width = labels.shape
+        stream = self.stream
         wider: list[tuple[TrackedFace, Crop]] = []
+        looks: dict[int, WiderLook] = {}
         for face in tracked:
             crop = wider_crop(face.probabilities, face.crop, label_set, height=height, width=width)
-            if crop is not None:
+            if crop is None:
+                continue
+            again = None
+            if stream.is_live:
+                again = stream.wider_looks.again(face, label_set, seconds=stream.seconds)
+            if again is None:
                 wider.append((face, crop))
+                continue
+            look, crop = again
+            looks[face.track_id] = look
+            self._paste_beyond(labels, face, look.beyond, crop)
         maps = self.infer_crops([crop for _, crop in wider])
         for (face, crop), probabilities in zip(wider, maps, strict=True):
             # with its own smoother; negative, since track ids count from 1
-            steadied = self.stream.smoothed(
+            steadied = stream.smoothed(
                 -face.track_id, probabilities, picture=self.pictures[crop], crop=crop
             )
             others = [other.head for other in tracked if other is not face]
-            hair = hair_beyond(steadied, crop, face, label_set, others=others)
-            if hair is None:
-                continue
-            paste(labels, hair, crop, transparent=label_set.background)
-            self.labelled.append(
-                CropProbabilities(probabilities=hair, crop=crop, track_id=face.track_id)
+            beyond = beyond_crop(steadied, crop, face, label_set, others=others)
+            looks[face.track_id] = WiderLook(
+                beyond=beyond,
+                crop=crop,
+                face_crop=face.crop,
+                edges=at_the_edges(face.probabilities, label_set),
+                seconds=stream.seconds,
             )
+            self._paste_beyond(labels, face, beyond, crop)
+        stream.wider_looks.keep(looks)
+
+    def _paste_beyond(
+        self, labels: LabelMap, face: TrackedFace, beyond: Probabilities | None, crop: Crop
+    ) -> None:
+        if beyond is None:
+            return
+        paste(labels, beyond, crop, transparent=self.backend.model.label_set.background)
+        self.labelled.append(
+            CropProbabilities(probabilities=beyond, crop=crop, track_id=face.track_id)
+        )
 
     def soft_masks(self, labels: LabelMap) -> SoftMasks:
         """The soft masks of this picture."""

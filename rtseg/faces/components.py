@@ -12,7 +12,7 @@ from rtseg.frames import Probabilities
 from rtseg.labels import LabelSet
 
 _HEAD_HEIGHTS = 1.9  # hair counts up to this many face heights; longer hair, see
-# `rtseg.postprocess.hair_beyond`, must not make the crop so large that the face in it is small
+# `rtseg.postprocess.beyond_crop`, must not make the crop so large that the face in it is small
 
 CellBox = tuple[int, int, int, int]
 """(left, top, right, bottom) in whole cells, right and bottom exclusive."""

@@ -1,12 +1,13 @@
-"""Label hair that extends beyond the face's crop, by running the network on a wider crop.
+"""Label hair and neck that extend beyond the face's crop, by running the network on a wider crop.
 
-Only hair is taken from the wider crop, only where it is connected to the face's hair at the edge of
-the face's crop, and only beyond that edge, since the tighter crop is more accurate inside.
+Only hair and neck are taken from the wider crop, only where they are connected to the face's own at
+the edge of the face's crop, and only beyond that edge, since the tighter crop is more accurate
+inside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,40 +18,35 @@ from rtseg.geometry.crop import Crop, box_around, crop_around
 from rtseg.labels import LabelSet
 from rtseg.postprocess.leaders import leading_classes, led_by
 
-_TOUCHING = 0.03  # share of an edge's cells that must be hair for it to continue beyond
+_TOUCHING = 0.03  # share of an edge's cells that hair or neck must cover to continue beyond
 _WIDER = 2.0  # size of the wider crop, relative to the crop around the face
-_MOVED = 0.5  # shift towards the edges that hair reaches, relative to the crop's size
-_OVERLAP_CELLS = 1.0  # overlap of the two crops' hair, so that there is no seam
+_MOVED = 0.5  # shift towards the edges that they reach, relative to the crop's size
+_OVERLAP_CELLS = 1.0  # overlap of the two crops' labels, so that there is no seam
 _FRAME_CELLS = 1.0  # an edge this close to the picture's edge hides nothing
 
 
 def wider_crop(
     probabilities: Probabilities, crop: Crop, label_set: LabelSet, *, height: int, width: int
 ) -> Crop | None:
-    """Choose a wider crop that shows the rest of the hair; None if the crop shows all of it.
+    """Choose a wider crop that shows the rest of hair and neck; None if the crop shows all of it.
 
     Args:
         probabilities: float32 (rows, columns, classes) of the crop around a face.
         crop: that crop.
-        label_set: identifies the hair ids.
+        label_set: identifies the ids of hair and neck.
         height, width: the picture's size in pixels.
     """
-    if not label_set.hair:
+    ids = _continued(label_set)
+    if not ids:
         return None
     rows, columns = probabilities.shape[:2]
-    edges = {
-        (0, -1): probabilities[:1],
-        (0, 1): probabilities[-1:],
-        (-1, 0): probabilities[:, :1],
-        (1, 0): probabilities[:, -1:],
-    }
     box = crop.box
     cell = max(box.width / columns, box.height / rows)
     across = down = 0.0
     reaches_edge = False
-    for (x, y), edge in edges.items():
-        hair = led_by(leading_classes(edge), label_set.hair)
-        if np.count_nonzero(hair) < max(2, _TOUCHING * hair.size):
+    for (x, y), edge in _edges(probabilities).items():
+        touching = led_by(leading_classes(edge), ids)
+        if np.count_nonzero(touching) < max(2, _TOUCHING * touching.size):
             continue
         centre_x, centre_y = box.centre
         middle = crop.to_frame(
@@ -68,7 +64,14 @@ def wider_crop(
     return crop_around(*moved.box.centre, _WIDER * box.height, aspect, crop.roll_degrees)
 
 
-def hair_beyond(
+def at_the_edges(probabilities: Probabilities, label_set: LabelSet) -> Mask:
+    """Where hair or neck touches a crop's edges, bool (cells,) around the crop."""
+    ids = _continued(label_set)
+    edges = _edges(probabilities).values()
+    return np.concatenate([led_by(leading_classes(edge), ids).reshape(-1) for edge in edges])
+
+
+def beyond_crop(
     wide: Probabilities,
     wide_crop: Crop,
     face: TrackedFace,
@@ -76,48 +79,74 @@ def hair_beyond(
     *,
     others: Iterable[Box],
 ) -> Probabilities | None:
-    """Extract a face's hair from a wider crop, beyond the crop around the face.
+    """Extract a face's hair and neck from a wider crop, beyond the crop around the face.
 
     Args:
         wide: float32 (rows, columns, classes) of the wider crop.
         wide_crop: its position.
         face: the crop around the face.
         label_set: must have a background.
-        others: boxes of other people's heads in pixels; hair there is theirs.
+        others: boxes of other people's heads in pixels; hair and neck there are theirs.
 
     Returns:
-        float32 of `wide`'s shape with hair and background only; None if no hair continues.
+        float32 of `wide`'s shape with hair, neck and background only; None if nothing continues.
     """
-    import cv2
-
     background = label_set.background
     if background is None:
         return None
     rows, columns = wide.shape[:2]
-    hair = led_by(leading_classes(wide), label_set.hair)
-    face_hair = _hair_of_face(face, label_set, wide_crop, rows, columns)
     inside = _covered(wide_crop, rows, columns, by=face.crop, less=0.0)
     deep = _covered(wide_crop, rows, columns, by=face.crop, less=_OVERLAP_CELLS)
+    theirs = np.zeros((rows, columns), bool)
     for head in others:
-        hair &= ~_covered(wide_crop, rows, columns, by=Crop(box=head), less=0.0)
-    # inside the crop around the face, hair counts only where that crop agrees
-    hair &= ~inside | cv2.dilate(face_hair.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
-    _, names = cv2.connectedComponents(hair.view(np.uint8), connectivity=8)
-    together = np.unique(names[face_hair & hair])
-    goes_on: Mask = np.isin(names, together[together > 0]) & ~deep
-    if not (goes_on & ~inside).any():
-        return None
-    beyond = np.zeros_like(wide)
-    ids = list(label_set.hair)
-    beyond[..., ids] = wide[..., ids] * goes_on[..., None]
-    beyond[..., background] = 1 - beyond[..., ids].sum(2)
+        theirs |= _covered(wide_crop, rows, columns, by=Crop(box=head), less=0.0)
+    beyond: Probabilities | None = None
+    for ids in (label_set.hair, label_set.neck):
+        of_face = _of_face(face, ids, wide_crop, rows, columns)
+        cells = led_by(leading_classes(wide), ids) & ~theirs
+        goes_on = _connected(cells, of_face, inside) & ~deep
+        if not (goes_on & ~inside).any():
+            continue
+        if beyond is None:
+            beyond = np.zeros_like(wide)
+        beyond[..., list(ids)] = wide[..., list(ids)] * goes_on[..., None]
+    if beyond is not None:
+        beyond[..., background] = 1 - beyond.sum(2)
     return beyond
 
 
-def _hair_of_face(
-    face: TrackedFace, label_set: LabelSet, wide_crop: Crop, rows: int, columns: int
+def _continued(label_set: LabelSet) -> tuple[int, ...]:
+    """The ids of what a wider crop is taken for."""
+    return (*label_set.hair, *label_set.neck)
+
+
+def _edges(probabilities: Probabilities) -> dict[tuple[int, int], Probabilities]:
+    """The outermost cells of a map, by the direction (x, y) in which the crop ends there."""
+    return {
+        (0, -1): probabilities[:1],
+        (0, 1): probabilities[-1:],
+        (-1, 0): probabilities[:, :1],
+        (1, 0): probabilities[:, -1:],
+    }
+
+
+def _connected(cells: Mask, of_face: Mask, inside: Mask) -> Mask:
+    """Those cells of a wider map that are connected to the face's own, bool (rows, columns)."""
+    import cv2
+
+    # inside the crop around the face, they count only where that crop agrees
+    grown = cv2.dilate(of_face.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
+    cells = cells & (~inside | grown)
+    _, names = cv2.connectedComponents(cells.view(np.uint8), connectivity=8)
+    together = np.unique(names[of_face & cells])
+    connected: Mask = np.isin(names, together[together > 0])
+    return connected
+
+
+def _of_face(
+    face: TrackedFace, ids: Sequence[int], wide_crop: Crop, rows: int, columns: int
 ) -> Mask:
-    """Hair according to the crop around the face, sampled at the cells of a wider crop."""
+    """Classes according to the crop around the face, sampled at the cells of a wider crop."""
     x, y = _middles(wide_crop, rows, columns)
     box = face.crop.box
     x, y = face.crop.from_frame(x, y)
@@ -125,11 +154,11 @@ def _hair_of_face(
     column = np.floor((x - box.left) / box.width * face_columns).astype(np.intp)
     row = np.floor((y - box.top) / box.height * face_rows).astype(np.intp)
     known = (column >= 0) & (column < face_columns) & (row >= 0) & (row < face_rows)
-    hair = led_by(leading_classes(face.probabilities), label_set.hair)
+    cells = led_by(leading_classes(face.probabilities), ids)
     if face.foreign is not None:
-        hair &= ~face.foreign
+        cells &= ~face.foreign
     of_face: Mask = np.zeros((rows, columns), bool)
-    of_face[known] = hair[row[known], column[known]]
+    of_face[known] = cells[row[known], column[known]]
     return of_face
 
 

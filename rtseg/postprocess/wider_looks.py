@@ -1,0 +1,90 @@
+"""Keep what a wider crop has shown beyond the crop around a face for the next frames.
+
+A wider crop costs as much as a followed face, and far from the face little changes from frame to
+frame. So its labels move along with the crop around the face, until that has moved far or the hair
+at its edge has changed, and in any case for a third of a second at most.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rtseg.faces import TrackedFace
+from rtseg.faces.scoring import Mask
+from rtseg.frames import Probabilities
+from rtseg.geometry.crop import Crop, box_around
+from rtseg.labels import LabelSet
+from rtseg.postprocess.beyond_crop import at_the_edges
+
+_LONGEST_SECONDS = 0.34
+_MOVED = 0.12  # of the crop's height
+_RESIZED = 1.1  # a crop this many times as high, or as low, shows the head at another size
+_CHANGED = 0.15  # of the cells at its edges where there was hair or neck, or is now
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WiderLook:
+    """What a wider crop has shown beyond the crop around a face.
+
+    Attributes:
+        beyond: the labels there, as from `beyond_crop`; None if nothing continues.
+        crop: the wider crop.
+        face_crop: the crop around the face at that time.
+        edges: what touched its edges, as from `at_the_edges`.
+        seconds: the time.
+    """
+
+    beyond: Probabilities | None
+    crop: Crop
+    face_crop: Crop
+    edges: Mask
+    seconds: float
+
+
+class WiderLooks:
+    """The wider looks of one stream's tracks."""
+
+    def __init__(self) -> None:
+        self._looks: dict[int, WiderLook] = {}
+
+    def clear(self) -> None:
+        """Forget everything: the next picture is unrelated to the last one."""
+        self._looks.clear()
+
+    def keep(self, looks: dict[int, WiderLook]) -> None:
+        """Remember the looks of the last frame by track id, and forget all others."""
+        self._looks = looks
+
+    def again(
+        self, face: TrackedFace, label_set: LabelSet, *, seconds: float
+    ) -> tuple[WiderLook, Crop] | None:
+        """An earlier look that still applies to a face, and where its crop is now; else None.
+
+        Args:
+            face: the face in the present frame.
+            label_set: identifies the ids of hair and neck.
+            seconds: the frame's time.
+        """
+        look = self._looks.get(face.track_id)
+        if look is None or not 0 <= seconds - look.seconds < _LONGEST_SECONDS:
+            return None
+        before, now = look.face_crop, face.crop
+        (x0, y0), (x1, y1) = before.box.centre, now.box.centre
+        across, down = x1 - x0, y1 - y0
+        if (
+            now.roll_degrees != before.roll_degrees
+            or math.hypot(across, down) > _MOVED * before.box.height
+            or not 1 / _RESIZED < now.box.height / before.box.height < _RESIZED
+        ):
+            return None
+        edges = at_the_edges(face.probabilities, label_set)
+        changed = np.count_nonzero(edges != look.edges)
+        if changed > _CHANGED * max(1, np.count_nonzero(edges | look.edges)):
+            return None
+        wide = look.crop.box
+        x, y = wide.centre
+        moved = box_around(x + round(across), y + round(down), wide.width, wide.height)
+        return look, replace(look.crop, box=moved)

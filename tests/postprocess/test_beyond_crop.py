@@ -1,0 +1,238 @@
+"""Hair and neck that extend beyond the crop around their face."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from rtseg.faces import TrackedFace
+from rtseg.frames import Box
+from rtseg.geometry.crop import Crop, box_around, crop_around
+from rtseg.labels import FACE_PARTS, HELEN
+from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop
+from rtseg.postprocess.wider_looks import WiderLook, WiderLooks
+from rtseg.segmenter import Segmenter
+from rtseg.settings import FaceSettings
+from tests.support.painted import COLOURS, PaintedBackend, frame, paint
+
+HAIR = HELEN.hair[0]
+
+
+def long_haired(*, height=480, width=640, x=320, y=120, head=90, reach=430, wide=40):
+    """Labels of a head whose hair extends far below it."""
+    labels = np.zeros((height, width), np.uint8)
+    cv2.rectangle(labels, (x - wide, y), (x + wide, reach), HAIR, -1)
+    paint(labels, x, y, head)
+    return labels
+
+
+def hair_overlap(labels, truth):
+    both = (labels == HAIR) & (truth == HAIR)
+    return both.sum() / max(1, ((labels == HAIR) | (truth == HAIR)).sum())
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_long_hair_is_labelled_completely(streamed):
+    truth = long_haired()
+    segmenter = Segmenter(
+        backend=PaintedBackend(input_height=256, input_width=256),
+        faces=FaceSettings(smoothing=0.0),
+    )
+    if streamed:
+        for index in range(5):
+            result = segmenter(frame(COLOURS[truth], index))
+    else:
+        result = segmenter(COLOURS[truth])
+    assert len(result.faces) == 1
+    assert hair_overlap(result.labels, truth) > 0.9
+
+
+def test_hair_has_no_straight_edge_where_the_crop_ends():
+    truth = long_haired()
+    segmenter = Segmenter(
+        backend=PaintedBackend(input_height=256, input_width=256),
+        faces=FaceSettings(smoothing=0.0),
+        soft=True,
+    )
+    result = segmenter(COLOURS[truth])
+    column = result.labels[180:420, 320]
+    assert (column == HAIR).all()
+    assert (result.alpha("hair")[180:420, 320] >= 0.5).all()
+
+
+def face_with(labels, crop, *, side=32, label_set=HELEN):
+    """A face whose crop has these labels."""
+    x = np.clip((crop.box.left + (np.arange(side) + 0.5) * crop.box.width / side), 0, None)
+    y = np.clip((crop.box.top + (np.arange(side) + 0.5) * crop.box.height / side), 0, None)
+    columns = np.minimum(x.astype(int), labels.shape[1] - 1)
+    rows = np.minimum(y.astype(int), labels.shape[0] - 1)
+    shown = np.eye(len(label_set), dtype=np.float32)[labels[np.ix_(rows, columns)]]
+    return TrackedFace(
+        track_id=1, head=crop.box, face=crop.box, score=1.0, crop=crop, probabilities=shown
+    )
+
+
+def test_a_crop_with_all_the_hair_needs_no_wider_one():
+    labels = np.zeros((480, 640), np.uint8)
+    paint(labels, 320, 240, 120)
+    crop = crop_around(320, 240, 200, 1.0)
+    face = face_with(labels, crop)
+    assert wider_crop(face.probabilities, crop, HELEN, height=480, width=640) is None
+    # … nor does hair that ends at the picture's edge
+    low = crop_around(320, 380, 200, 1.0)
+    labels = long_haired(y=350, reach=479)
+    face = face_with(labels, low)
+    assert wider_crop(face.probabilities, low, HELEN, height=480, width=640) is None
+
+
+def test_the_wider_crop_is_shifted_towards_the_hair():
+    labels = long_haired()
+    crop = crop_around(320, 140, 160, 1.0)
+    wide = wider_crop(face_with(labels, crop).probabilities, crop, HELEN, height=480, width=640)
+    assert wide is not None
+    assert wide.box.height == pytest.approx(2 * crop.box.height, abs=8)
+    assert wide.box.centre[1] > crop.box.centre[1]
+    assert wide.box.centre[0] == pytest.approx(crop.box.centre[0], abs=4)
+
+
+def test_hair_of_others_and_unconnected_hair_is_excluded():
+    labels = long_haired()
+    cv2.rectangle(labels, (420, 60), (460, 400), HAIR, -1)  # another person beside the face
+    crop = crop_around(320, 140, 160, 1.0)
+    face = face_with(labels, crop)
+    wide = wider_crop(face.probabilities, crop, HELEN, height=480, width=640)
+    shown = face_with(labels, wide).probabilities
+    beyond = beyond_crop(shown, wide, face, HELEN, others=[])
+    assert beyond is not None
+    assert np.allclose(beyond.sum(2), 1)
+    leaders = beyond.argmax(2)
+    x = wide.box.left + (np.arange(32) + 0.5) * wide.box.width / 32
+    assert not leaders[:, x > 400].any()
+    assert leaders[:, abs(x - 320) < 20].any()
+    # another head on the extended hair claims it
+    other = Box(left=240, top=230, right=400, bottom=470)
+    cut = beyond_crop(shown, wide, face, HELEN, others=[other])
+    assert cut is None or cut[..., HAIR].sum() < 0.2 * beyond[..., HAIR].sum()
+
+
+def test_a_label_set_without_hair_or_background_needs_no_wider_crop():
+    crop = Crop(box=Box(left=0, top=0, right=32, bottom=32))
+    from rtseg.labels import BDD_DRIVABLE
+
+    shown = np.zeros((8, 8, 3), np.float32)
+    assert wider_crop(shown, crop, BDD_DRIVABLE, height=64, width=64) is None
+
+
+def test_a_neck_goes_on_beyond_the_crop_and_clothes_do_not():
+    neck, clothes = FACE_PARTS.neck[0], FACE_PARTS.clothes[0]
+    labels = np.zeros((480, 640), np.uint8)
+    labels[360:] = clothes
+    labels[150:360, 290:350] = neck
+    labels[150:360, 500:540] = neck  # another person's
+    paint(labels, 320, 120, 120)
+    crop = crop_around(320, 130, 160, 1.0)
+    face = face_with(labels, crop, label_set=FACE_PARTS)
+    wide = wider_crop(face.probabilities, crop, FACE_PARTS, height=480, width=640)
+    assert wide is not None
+    shown = face_with(labels, wide, label_set=FACE_PARTS).probabilities
+    beyond = beyond_crop(shown, wide, face, FACE_PARTS, others=[])
+    assert beyond is not None
+    leaders = beyond.argmax(2)
+    assert set(np.unique(leaders)) == {0, neck}
+    step = wide.box.height / 32
+    assert np.count_nonzero((leaders == neck).any(1)) * step == pytest.approx(
+        360 - 210, abs=2 * step
+    )
+    x = wide.box.left + (np.arange(32) + 0.5) * wide.box.width / 32
+    assert not (leaders == neck)[:, x > 400].any()
+
+
+class Clip:
+    """Frames of a long-haired head; counts the crops of each."""
+
+    def __init__(self, **options):
+        self.backend = PaintedBackend(input_height=128, input_width=128)
+        faces = FaceSettings(smoothing=0.0, max_faces=1, **options)
+        self.segmenter = Segmenter(backend=self.backend, faces=faces)
+        self.count = 0
+
+    def show(self, labels, *, least=0.9):
+        self.backend.batches.clear()
+        result = self.segmenter(frame(COLOURS[labels], self.count))
+        self.count += 1
+        assert hair_overlap(result.labels, labels) > least
+        return sum(self.backend.batches)
+
+
+def test_a_still_head_gets_a_wider_look_three_times_a_second():
+    clip, labels = Clip(), long_haired()
+    clip.show(labels)
+    crops = [clip.show(labels) for _ in range(33)]
+    assert set(crops) == {1, 2}
+    assert crops.count(2) == 3
+
+
+def test_what_a_wider_look_has_shown_serves_while_the_head_hardly_moves():
+    clip = Clip()
+    for _ in range(3):
+        clip.show(long_haired())
+    assert [clip.show(long_haired(x=320 + shift)) for shift in (2, 4, 6)] == [1, 1, 1]
+    assert 2 in [clip.show(long_haired(x=320 + shift)) for shift in (10, 14, 18)]
+
+
+def test_what_a_wider_look_has_shown_moves_along_with_the_crop():
+    crop = crop_around(320, 140, 160, 1.0)
+    face = face_with(long_haired(), crop)
+    wide = crop_around(320, 240, 320, 1.0)
+    look = WiderLook(
+        beyond=None,
+        crop=wide,
+        face_crop=crop,
+        edges=at_the_edges(face.probabilities, HELEN),
+        seconds=1.0,
+    )
+    looks = WiderLooks()
+    looks.keep({1: look})
+    same = looks.again(face, HELEN, seconds=1.1)
+    assert same == (look, wide)
+    beside = replace(face, crop=replace(crop, box=box_around(328, 136, 160, 160)))
+    assert looks.again(beside, HELEN, seconds=1.1) == (
+        look,
+        replace(wide, box=box_around(328, 236, 320, 320)),
+    )
+    far = replace(face, crop=replace(crop, box=box_around(345, 140, 160, 160)))
+    near = replace(face, crop=replace(crop, box=box_around(320, 140, 180, 180)))
+    turned = replace(face, crop=replace(crop, roll_degrees=20.0))
+    cropped = replace(face, probabilities=np.roll(face.probabilities, 4, axis=1))
+    other = replace(face, track_id=2)
+    for changed in (far, near, turned, cropped, other):
+        assert looks.again(changed, HELEN, seconds=1.1) is None
+    assert looks.again(face, HELEN, seconds=1.4) is None  # too long ago
+    assert looks.again(face, HELEN, seconds=0.9) is None  # the stream went back
+    looks.clear()
+    assert looks.again(face, HELEN, seconds=1.1) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x": 350},  # the head has moved far
+        {"wide": 24},  # the hair at the crop's edge has changed
+    ],
+)
+def test_a_change_asks_for_another_wider_look_at_once(change):
+    clip = Clip()
+    for _ in range(3):
+        clip.show(long_haired())
+    crops = [clip.show(long_haired(**change), least=0.7) for _ in range(3)]
+    assert 2 in crops
+
+
+def test_a_wider_look_is_forgotten_after_a_cut():
+    clip = Clip()
+    for _ in range(3):
+        clip.show(long_haired())
+    broken = replace(frame(COLOURS[long_haired(reach=200)], clip.count), discontinuity=True)
+    labels = clip.segmenter(broken).labels
+    assert (labels[260:] == 0).all()
