@@ -6,14 +6,16 @@ CoreML on macOS), `onnxruntime-gpu` (CUDA), `onnxruntime-directml` (Windows).
 
 from __future__ import annotations
 
+import functools
 import threading
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch, check_file_precision
-from rtseg.backends.turns import CLEAR_GAIN, fastest_in_turns
+from rtseg.backends.fastest import Speeds, fastest_in_turns, remembered_speeds, trial
 from rtseg.errors import BackendError, DeviceMemoryError, SettingError, listed
 from rtseg.export.onnx_file import INPUT, LABELS, MAX_BATCH, PROBABILITIES, OnnxModel
 from rtseg.export.onnx_outputs import without_output
@@ -48,13 +50,14 @@ class OnnxRuntimeBackend(Backend):
 
     Args:
         exported: the model; a quantised one runs in int8.
-        quantized: the same model in INT8, which `precision` `auto` uses on a processor if a short
-            measurement finds it faster.
+        quantized: the same model in INT8, which `precision` `auto` uses on a processor if it is
+            faster on this machine: measured at the first start, remembered for the following ones.
         device: `cpu`, `cuda`, `cuda:N`, or `auto`: the first of CUDA, DirectML, CoreML and the
             processor that this installation supports and this machine can use.
         precision: `auto` is int8 on a processor if available and faster; otherwise fp32 if the
             package onnx is installed to convert the file; otherwise the file's own precision.
         threads: processor threads, for OpenCV as well; 0 means one per core.
+        cache: the folder for measurements; by default in the user's cache folder.
 
     Raises:
         SettingError: a value is unknown, or not supported on this device.
@@ -71,6 +74,7 @@ class OnnxRuntimeBackend(Backend):
         device: DeviceName = "auto",
         precision: Precision = "auto",
         threads: int = 0,
+        cache: Path | None = None,
     ) -> None:
         ModelSettings(device=device, precision=precision, threads=threads)
         check_file_precision(exported, precision)
@@ -84,9 +88,15 @@ class OnnxRuntimeBackend(Backend):
         self.device = _ACCELERATORS.get(self._provider, "cpu")
         self.max_batch = 1 if self._provider == _CPU else MAX_BATCH
         data, self.precision, why = self._file(exported, precision)
-        self._session: Any = self._open(data)
         if precision == "auto" and quantized is not None and self._provider == _CPU:
-            why = self._choose(self._open(quantized.data))
+            if has_int8_instructions() is False:
+                why = "the processor has no int8 instructions"
+            else:
+                speeds = self._speeds(exported, data, quantized, cache=cache)
+                if speeds.int8_is_worth_it:
+                    data, self.precision = quantized.data, "int8"
+                why = f"the faster one: {speeds.line()}"
+        self._session: Any = self._open(data)
         self.reason = (
             f"onnxruntime on {self.device}, {self.precision} ({why}), {self.threads} threads"
         )
@@ -125,23 +135,35 @@ class OnnxRuntimeBackend(Backend):
             )
         return data, file_precision, "as requested" if is_requested else "the file's precision"
 
-    def _choose(self, quantized: Any) -> str:
-        """Switch to the quantised model if it is faster; return the reason either way."""
-        if has_int8_instructions() is False:
-            return "the processor has no int8 instructions"
-        empty = np.zeros((1, self.model.input_height, self.model.input_width, 3), np.uint8)
-        plain = self._session
-        fastest = fastest_in_turns(
-            {
-                self.precision: lambda: plain.run([PROBABILITIES], {INPUT: empty}),
-                "int8": lambda: quantized.run([PROBABILITIES], {INPUT: empty}),
+    def _speeds(
+        self, exported: OnnxModel, plain: bytes, quantized: OnnxModel, *, cache: Path | None
+    ) -> Speeds:
+        """Compare the two models on this machine, or read the earlier comparison."""
+
+        def measure() -> dict[str, float]:
+            empty = np.zeros((1, self.model.input_height, self.model.input_width, 3), np.uint8)
+            sessions = {
+                self.precision: self._open(plain),
+                "int8": self._open(quantized.data),
             }
+            return fastest_in_turns(
+                {
+                    name: functools.partial(session.run, [PROBABILITIES], {INPUT: empty})
+                    for name, session in sessions.items()
+                }
+            )
+
+        return remembered_speeds(
+            trial(
+                "onnxruntime",
+                exported.digest,
+                quantized.digest,
+                self.precision,
+                threads=self.threads,
+            ),
+            measure,
+            folder=None if cache is None else cache / "speeds",
         )
-        times = ", ".join(f"{name} {ms:.1f}" for name, ms in fastest.items())
-        if CLEAR_GAIN * fastest["int8"] < fastest[self.precision]:
-            self._session, self.precision = quantized, "int8"
-            return f"clearly the fastest: {times} ms a crop"
-        return f"int8 is not clearly faster: {times} ms a crop"
 
     def _open(self, data: bytes) -> Any:
         options = self._library.SessionOptions()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch, check_file_precision
-from rtseg.backends.turns import CLEAR_GAIN, fastest_in_turns
+from rtseg.backends.fastest import Speeds, fastest_in_turns, remembered_speeds, trial
 from rtseg.errors import BackendError, SettingError, listed
 from rtseg.export.onnx_file import INPUT, PROBABILITIES, OnnxModel
 from rtseg.frames import Image, Probabilities
@@ -37,13 +38,14 @@ class OpenVinoBackend(Backend):
 
     Args:
         exported: the model; a quantised one runs in int8.
-        quantized: the same model in INT8, which `precision` `auto` uses if a short measurement
-            finds it faster.
+        quantized: the same model in INT8, which `precision` `auto` uses if it is faster on this
+            machine: measured at the first start, remembered for the following ones.
         device: `cpu`, or `auto`, which means the same.
-        precision: `auto` is int8 if available and clearly faster, otherwise OpenVINO's choice:
-            bf16 if the processor supports it natively, else fp32.
+        precision: `auto` is int8 if available and faster, otherwise OpenVINO's choice: bf16 if the
+            processor supports it natively, else fp32.
         threads: processor threads, for OpenCV as well; 0 means one per core.
-        cache: the folder for compiled models; by default in the user's cache folder.
+        cache: the folder for compiled models and measurements; by default in the user's cache
+            folder.
 
     Raises:
         SettingError: a value is unknown, or not supported on this processor.
@@ -99,38 +101,55 @@ class OpenVinoBackend(Backend):
         precision: Precision,
         cache: Path | None,
     ) -> None:
-        """Compile the model; return the precision and the reason for it."""
+        """Compile the model; set the precision and the reason for it."""
         why = "OpenVINO's own choice" if precision == "auto" else "as requested"
         try:
             core = openvino.Core()
             capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             options = _options(precision, capabilities, self.threads, cache)
-            self._compiled: _Compiled | None = _Compiled(openvino, core, exported, options)
+
+            def compiled(model: OnnxModel) -> _Compiled:
+                return _Compiled(openvino, core, model, options)
+
+            chosen = exported
             if exported.precision == "int8" and precision == "auto":
                 why = "the file's precision"
             elif quantized is not None and precision == "auto":
-                why = self._choose(_Compiled(openvino, core, quantized, options))
+                if has_int8_instructions() is False:
+                    why = "the processor has no int8 instructions"
+                else:
+                    speeds = self._speeds(exported, quantized, compiled, cache=cache)
+                    chosen = quantized if speeds.int8_is_worth_it else exported
+                    why = f"the faster one: {speeds.line()}"
+            self._compiled: _Compiled | None = compiled(chosen)
             self.device = f"cpu ({core.get_property('CPU', 'FULL_DEVICE_NAME').strip()})"
         except RuntimeError as error:
             raise _failure(error) from error
         self.precision = self._compiled.precision
         self.reason = f"openvino on cpu, {self.precision} ({why}), {self.threads} threads"
 
-    def _choose(self, quantized: _Compiled) -> str:
-        """Switch to the quantised model if it is faster; return the reason either way."""
-        plain = self._compiled
-        assert plain is not None
-        if has_int8_instructions() is False:
-            return "the processor has no int8 instructions"
-        empty = np.zeros((self.model.input_height, self.model.input_width, 3), np.uint8)
-        fastest = fastest_in_turns(
-            {plain.precision: lambda: plain(empty), "int8": lambda: quantized(empty)}
+    def _speeds(
+        self,
+        exported: OnnxModel,
+        quantized: OnnxModel,
+        compiled: Callable[[OnnxModel], _Compiled],
+        *,
+        cache: Path | None,
+    ) -> Speeds:
+        """Compare the two models on this machine, or read the earlier comparison."""
+
+        def measure() -> dict[str, float]:
+            plain, int8 = compiled(exported), compiled(quantized)
+            empty = np.zeros((self.model.input_height, self.model.input_width, 3), np.uint8)
+            return fastest_in_turns(
+                {plain.precision: lambda: plain(empty), "int8": lambda: int8(empty)}
+            )
+
+        return remembered_speeds(
+            trial("openvino", exported.digest, quantized.digest, threads=self.threads),
+            measure,
+            folder=None if cache is None else cache / "speeds",
         )
-        times = ", ".join(f"{name} {ms:.1f}" for name, ms in fastest.items())
-        if CLEAR_GAIN * fastest["int8"] < fastest[plain.precision]:
-            self._compiled = quantized
-            return f"clearly the fastest: {times} ms a crop"
-        return f"int8 is not clearly faster: {times} ms a crop"
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """See `Backend.infer`."""

@@ -9,13 +9,21 @@ from rtseg.cli.options import with_options_named
 
 @click.command(short_help="Report what this machine supports.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(as_json: bool) -> None:
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Measure again which precision is the fastest, as after a change of the machine.",
+)
+def command(as_json: bool, measure: bool) -> None:
     """Report what this machine supports, and what to install for more. Never fails: a broken
     component is a line of the report."""
     import json
 
+    from rtseg.backends.fastest import forget_speeds
     from rtseg.doctor import examine
 
+    if measure:
+        forget_speeds()
     findings = examine()
     if as_json:
         click.echo(json.dumps([finding.to_json() for finding in findings], indent=2))

@@ -2,10 +2,7 @@
 
 from typing import get_args
 
-import pytest
-
 from rtseg.backends.registry import CANDIDATES, RUNTIMES, runtime
-from rtseg.backends.turns import fastest_in_turns
 from rtseg.bench.backends import CANDIDATES as MEASURED
 from rtseg.settings import BackendName, Precision
 
@@ -42,18 +39,3 @@ def test_the_benchmark_measures_every_precision_of_every_run_time():
 def test_a_missing_module_is_reported_by_name(monkeypatch):
     monkeypatch.setattr("rtseg.backends.registry.find_spec", lambda name: None)
     assert runtime("openvino").missing == ("openvino",)
-
-
-def test_turns_use_the_best_time_and_ignore_the_first(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("rtseg.backends.turns.time.perf_counter", lambda: now[0])
-    costs = {"a": [0.001, 0.009, 0.004, 0.007], "b": [0.9, 0.002, 0.003, 0.008]}
-    order = []
-
-    def call(name):
-        order.append(name)
-        now[0] += costs[name].pop(0)
-
-    fastest = fastest_in_turns({n: lambda n=n: call(n) for n in ("a", "b")}, turns=3)
-    assert fastest == {"a": pytest.approx(4.0), "b": pytest.approx(2.0)}
-    assert order == ["a", "b"] * 4

@@ -169,6 +169,18 @@ def test_doctor_never_fails(run: Run) -> None:
     assert run("doctor").code == 0
 
 
+def test_doctor_measures_again_on_request(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtseg.doctor.examine", lambda: ())
+    monkeypatch.setattr("rtseg.backends.fastest.speeds_folder", lambda: tmp_path)
+    (tmp_path / "earlier.json").write_text("{}")
+    assert run("doctor").code == 0
+    assert (tmp_path / "earlier.json").exists()
+    assert run("doctor", "--measure").code == 0
+    assert not (tmp_path / "earlier.json").exists()
+
+
 def test_doctor_continues_when_something_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     from rtseg import doctor
 

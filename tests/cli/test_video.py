@@ -78,7 +78,7 @@ def test_masks_and_records_agree(run: Run, portrait_clip: Path, tmp_path: Path) 
 
 def test_two_runs_give_the_same_result(run: Run, portrait_clip: Path, tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
-        # automatic precision is a matter of timing, and may differ from run to run
+        # automatic precision is a matter of speed, and may differ from machine to machine
         command = ("video", portrait_clip, "--labels", tmp_path / name, "--precision", "fp32")
         assert run(*command).code == 0
     first, second = (np.load(tmp_path / name)["labels"] for name in ("a.npz", "b.npz"))
@@ -90,7 +90,7 @@ def test_overlapping_or_not_gives_the_same_labels(
 ) -> None:
     options = {"a.npz": "--overlap", "b.npz": "--no-overlap"}
     for name, option in options.items():
-        # automatic precision is a matter of timing, and may differ from run to run
+        # automatic precision is a matter of speed, and may differ from machine to machine
         command = ("video", portrait_clip, "--labels", tmp_path / name, "--precision", "fp32")
         assert run(*command, option).code == 0
     first, second = (np.load(tmp_path / name)["labels"] for name in options)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import hashlib
+import json
 import logging
 import re
 import threading
@@ -29,9 +31,9 @@ from rtseg.backends.batching import (
     padded,
     probabilities_shape,
 )
+from rtseg.backends.fastest import fastest_in_turns, remembered_speeds, trial
 from rtseg.backends.torch.compile import compiled as compile_network
 from rtseg.backends.torch.cuda import GraphedBatch, GraphError
-from rtseg.backends.turns import fastest_in_turns
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import BackendError, DeviceMemoryError, SettingError, listed
 from rtseg.models import create_model
@@ -150,21 +152,26 @@ class TorchBackend(Backend):
         """Decide whether to use bf16, which is slower than fp32 without its instructions."""
         if not has_bf16_instructions():
             return "fp32", "the processor has no bf16 instructions"
-        empty = self._empty_crops(1)
-        candidates = {
-            name: self._prepared(copy.deepcopy(network), name) for name in ("fp32", "bf16")
-        }
-        fastest = fastest_in_turns(
-            {
-                name: functools.partial(self._run, candidate, empty)
-                for name, candidate in candidates.items()
+
+        def measure() -> dict[str, float]:
+            candidates = {
+                name: self._prepared(copy.deepcopy(network), name) for name in ("fp32", "bf16")
             }
-        )
-        bf16_ms, fp32_ms = fastest["bf16"], fastest["fp32"]
-        measured = f"bf16 measured {bf16_ms:.1f} ms, fp32 {fp32_ms:.1f} ms"
-        # A processor with the instructions is nearly always faster in bf16. Only a clear loss
-        # counts, so that load on the machine seldom changes a model's results.
-        return ("fp32" if bf16_ms > 1.2 * fp32_ms else "bf16"), measured
+            return fastest_in_turns(
+                {
+                    name: functools.partial(self._run, candidate, self._empty_crops(1))
+                    for name, candidate in candidates.items()
+                }
+            )
+
+        # the time depends on the network's layers, not on its weights
+        layers = json.dumps([self.model.header(), [list(p.shape) for p in network.parameters()]])
+        digest = hashlib.sha256(layers.encode()).hexdigest()
+        speeds = remembered_speeds(trial("torch", digest, threads=self.threads), measure)
+        times = speeds.milliseconds
+        # A processor with the instructions is nearly always faster in bf16; only a clear loss
+        # counts.
+        return ("fp32" if times["bf16"] > 1.2 * times["fp32"] else "bf16"), speeds.line()
 
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """See `Backend.infer`. If a GPU's memory is full, smaller batches are tried first."""
