@@ -2,8 +2,8 @@
 
 A step that fails, hangs or crashes does not prevent the others: each has its own process, which is
 killed with its children when its time is up. The exit code is 0 if all steps passed or do not apply
-to this GPU, 1 otherwise, and 7 without a GPU; then only the steps that need none are run, and the
-report lists those that were skipped.
+to this GPU, 1 otherwise (also if none of them ran on it), and 7 without a GPU; then only the steps
+that need none are run, and the report lists those that were skipped.
 """
 
 from __future__ import annotations
@@ -80,8 +80,12 @@ STEPS = (
     ),
     Step(
         name="names",
-        what="every name of TensorRT's that rtseg uses, in the installed bindings",
-        command=(*_PYTEST, "tests/backends/tensorrt/test_names.py"),
+        what="TensorRT's names that rtseg uses, in the installed bindings; NVIDIA's lean run-time",
+        command=(
+            *_PYTEST,
+            "tests/backends/tensorrt/test_names.py",
+            "tests/backends/tensorrt/test_old_driver.py",
+        ),
         seconds=120,
         needs_gpu=False,
     ),
@@ -228,6 +232,11 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
     write(results, machine=machine, folder=chosen.output)
     if problem is not None:
         return 7
+    on_gpu = {step.name for step in steps if step.needs_gpu}
+    ran = [one for one in results if one.name in on_gpu]
+    if ran and all(one.outcome == "not here" for one in ran):
+        sys.stderr.write(f"error: nothing ran on the GPU: {ran[0].output.splitlines()[-1]}\n")
+        return 1
     return 0 if all(one.outcome in ("passed", "not here") for one in results) else 1
 
 

@@ -34,7 +34,8 @@ COMBINATIONS = (
 )
 FACES = (1, 2, 4, 8, 16)
 
-_NOT_INSTALLED = ("installed", "does not run on", "sees no NVIDIA GPU")
+_NOT_INSTALLED = ("installed", "does not run on", "sees no NVIDIA GPU", "was built for CUDA")
+"""Words of the errors of run-times that cannot run on this machine, however well they work."""
 
 
 def not_here(why: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rtseg.backends import open_backend
 from rtseg.errors import BackendError
-from rtseg.system.nvidia import Gpu
+from rtseg.system.nvidia import Gpu, cuda_compatibility_problem
 from tests.gpu_check import __main__ as gpu_check
 from tests.gpu_check import steps
 from tests.gpu_check.__main__ import NOT_HERE, STEPS, Step, main
@@ -62,12 +62,17 @@ def test_each_step_runs_whatever_the_results_before_it(gpu, tmp_path):
     assert not late.exists(), "a step's children end with it"
 
 
-def test_a_step_that_does_not_apply_is_not_a_failure(gpu, tmp_path):
+def test_a_step_that_does_not_apply_is_not_a_failure(gpu, tmp_path, capsys):
     steps = (
-        python("absent", f"raise SystemExit({NOT_HERE})"),
+        python("absent", f"print('too old a driver'); raise SystemExit({NOT_HERE})"),
+        python("works", "pass"),
         python("fails", "raise SystemExit(1)"),
     )
-    assert main(["-o", str(tmp_path), "--only", "absent"], steps=steps) == 0
+    only = ["-o", str(tmp_path), "--only", "absent"]
+    assert main([*only, "--only", "works"], steps=steps) == 0
+    # … but a GPU on which nothing ran was not checked
+    assert main(only, steps=steps) == 1
+    assert "error: nothing ran on the GPU: too old a driver" in capsys.readouterr().err
 
 
 def test_every_step_has_a_name_and_a_time_limit():
@@ -112,9 +117,15 @@ def test_a_missing_backend_does_not_hide_the_results_of_others(monkeypatch, caps
     assert "neither TensorRT" in second["not here"]
 
 
-def test_a_step_without_any_backend_does_not_apply(monkeypatch):
+@pytest.mark.parametrize("is_old_driver", [False, True])
+def test_a_step_without_any_backend_does_not_apply(monkeypatch, is_old_driver):
+    monkeypatch.setattr("rtseg.system.nvidia.driver_cuda_version", lambda: (12, 4))
+    why = "device cuda: PyTorch sees no NVIDIA GPU here; use `device` cpu"
+    if is_old_driver:
+        why = cuda_compatibility_problem("TensorRT", 13)
+
     def opened(_name, _precision):
-        raise BackendError("device cuda: PyTorch sees no NVIDIA GPU here; use `device` cpu")
+        raise BackendError(why)
 
     monkeypatch.setattr(steps, "opened", opened)
     for step in (steps.life_cycle, steps.one_call):
