@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -154,13 +155,11 @@ def pipeline(plan: Plan) -> str:
                 width, height, count = video.width, video.height, video.frames
             frames = min(plan.frames, (count or plan.frames + 40) - 20)
             variants: dict[str, Callable[[], float]] = {
-                "now": lambda clip=clip, frames=frames: bench(HERE, clip, frames),
-                "null": lambda clip=clip, frames=frames: bench(HERE, clip, frames, "null"),
+                "now": functools.partial(bench, HERE, clip, frames),
+                "null": functools.partial(bench, HERE, clip, frames, "null"),
             }
             if plan.base is not None:
-                variants["base"] = lambda clip=clip, frames=frames: bench(
-                    plan.base or HERE, clip, frames
-                )
+                variants["base"] = functools.partial(bench, plan.base, clip, frames)
             taken = in_turns(variants, plan.rounds)
             shown = "the demo" if clip is demo else clip.stem.replace("-", " ").replace("_", " ")
             cells = [f"{shown}, {width}x{height}"]

@@ -18,7 +18,7 @@ def test_a_block_is_replaced_alone():
 
 @pytest.mark.parametrize("page", ["no marks", PAGE + PAGE])
 def test_missing_or_repeated_marks_are_an_error(page):
-    with pytest.raises(ValueError, match="marks of 'one' [02] times"):
+    with pytest.raises(ValueError, match=r"marks of 'one' [02] times"):
         with_block(page, "one", "new")
 
 
