@@ -15,7 +15,7 @@ from rtseg.frames import Frame, Packet, Segmentation
 from rtseg.runtime.channel import Channel, StopFlag
 from rtseg.runtime.turns import Turns
 from rtseg.testing import FakeSource
-from tests.support.pipelines import FakeSink, pipeline
+from tests.support.pipelines import FakeSink, pipeline, segmenter
 
 
 def test_the_stream_served_longest_ago_is_next() -> None:
@@ -154,6 +154,16 @@ def test_a_run_takes_one_turn_per_frame_and_none_for_sound(is_live: bool) -> Non
     assert written == 4 or is_live
     assert turns.taken < 80, "a few may hold nothing but sound that came before its frame"
     assert turns.active == 0
+
+
+def test_frames_that_wait_need_a_turn_each() -> None:
+    turns = Counted()
+
+    # so slow that the next frames are there already
+    slow = segmenter(seconds=0.02)
+    run = pipeline(FakeSource(8), FakeSink(), segment=slow, turn=turns.join())
+    assert run.run().frames == 8
+    assert turns.taken >= 8
 
 
 def test_a_failed_run_gives_its_turn_back() -> None:
