@@ -22,7 +22,7 @@ from rtseg.sinks.web.broadcast import Broadcast
 from rtseg.sinks.web.page_state import PageState, event_of, view_json
 from rtseg.sinks.web.peers import OfferError, Peer
 from rtseg.sinks.web.served_page import ServedPage
-from rtseg.sinks.web.server import Route, json_of
+from rtseg.sinks.web.server import Route, WebServer, json_of
 from rtseg.view_controls import described
 
 ANSWER_SECONDS = 5.0
@@ -133,7 +133,7 @@ class VisitorPage(ServedPage):
         view: ViewSettings | None = None,
         threads: int = 1,
     ) -> None:
-        super().__init__(address, settings or WebSettings())
+        super().__init__(WebServer(address, settings or WebSettings()))
         self.streams = streams
         self.view = view or ViewSettings()
         self._threads = threads

@@ -14,7 +14,7 @@ from rtseg.settings import WebSettings
 from rtseg.sinks.web.address import WebAddress
 from rtseg.sinks.web.live_page import LivePage
 from rtseg.sinks.web.served_page import ServedPage
-from rtseg.sinks.web.server import PAGE_ASSETS, Route
+from rtseg.sinks.web.server import PAGE_ASSETS, Route, WebServer
 
 _ASSETS = {
     "/": ("wall.html", "text/html"),
@@ -51,7 +51,7 @@ class WallPage(ServedPage):
         self, address: WebAddress, server: StreamServer, *, settings: WebSettings | None = None
     ) -> None:
         self._settings = settings or WebSettings()
-        super().__init__(address, self._settings, assets=_ASSETS)
+        super().__init__(WebServer(address, self._settings, assets=_ASSETS))
         self._streams = server
         self._collector = ServerCollector(server, {})
         self._registry = registry_of(self._collector)

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from rtseg.settings import WebSettings
 from rtseg.sinks.web.address import WebAddress
-from rtseg.sinks.web.server import PAGE_ASSETS, Route, WebServer
+from rtseg.sinks.web.server import Route, WebServer
 
 
 class ServedPage(ABC):
     """A page that listens from `open` until `close`.
 
     Args:
-        address: the address to listen on; port 0 means any free port.
-        settings: token, certificate, and the most viewers.
-        assets: the page's own files by path, with their content types.
-
-    Raises:
-        SettingError: the certificate cannot be used.
+        server: serves the page and its routes; it is opened and closed with the page.
     """
 
-    def __init__(
-        self,
-        address: WebAddress,
-        settings: WebSettings,
-        *,
-        assets: Mapping[str, tuple[str, str]] = PAGE_ASSETS,
-    ) -> None:
-        self._server = WebServer(address, settings, assets=assets)
+    def __init__(self, server: WebServer) -> None:
+        self._server = server
 
     @property
     def address(self) -> WebAddress:
