@@ -83,6 +83,8 @@ ROOMS = {
             "tests/sinks/test_labels.py",
             "tests/sinks/test_alpha.py",
             "tests/sinks/test_video.py",
+            "tests/sinks/test_video_failures.py",
+            "tests/sinks/test_video_streams.py",
         ),
     ),
 }

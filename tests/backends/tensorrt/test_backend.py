@@ -14,60 +14,23 @@ from rtseg.backends.tensorrt import (
     EngineRecipe,
     StaleEngineError,
     list_engines,
-    prepare_engine,
-    this_machine,
 )
 from rtseg.backends.tensorrt.backend import TensorRtBackend
 from rtseg.backends.tensorrt.loading import open_built, open_tensorrt, recipe_for
 from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
-from tests.support.exported import HEIGHT, WIDTH, tiny_checkpoint, tiny_crops, tiny_onnx
+from tests.backends.tensorrt.opened import (
+    RECIPE,
+    STRIDE,
+    VERSIONS,
+    built,
+    expected,
+    opened,
+    stacks,
+)
+from tests.support.exported import HEIGHT, WIDTH, tiny_crops, tiny_onnx
 from tests.support.fakes.machine import install
-from tests.support.fakes.tensorrt import probabilities_of
 
-RECIPE = EngineRecipe(name="tiny")
-STRIDE = tiny_checkpoint().spec.stride
-VERSIONS = ("10.13.0.35", "11.4.0.106", "1.7.1.116")  # the last is TensorRT-RTX's
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models():
-    """Exported before any fake is installed, since PyTorch looks for a TensorRT of its own."""
-    return tiny_onnx("fp16"), tiny_onnx("fp32")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "engines"))
-    monkeypatch.setattr(
-        "rtseg.backends.tensorrt.loading.parity_check_of", lambda *_args, **_names: agreeing
-    )
-
-
-def agreeing(_plan, _manifest):
-    return 1.0
-
-
-@pytest.fixture(params=VERSIONS)
-def machine(request, monkeypatch):
-    return install(monkeypatch, version=request.param)
-
-
-@pytest.fixture
-def one_machine(monkeypatch):
-    return install(monkeypatch)
-
-
-def built(recipe=RECIPE):
-    return prepare_engine(tiny_onnx(), recipe, this_machine(), parity_check=agreeing)
-
-
-def opened(recipe=RECIPE, **options):
-    engine = built(recipe)
-    return TensorRtBackend(engine.read(), engine.manifest, **options)
-
-
-def expected(crops):
-    return probabilities_of(crops, stride=STRIDE, classes=11)
+pytestmark = pytest.mark.usefixtures("models", "agreeing_builds")
 
 
 @pytest.mark.parametrize("cuda_graphs", [True, False])
@@ -124,10 +87,6 @@ def test_a_smaller_engine_cuts_batches_at_its_own_limit(one_machine):
         crops = tiny_crops(5)
         np.testing.assert_array_equal(backend.infer(crops), expected(crops))
         assert set(one_machine.behaviour.executed_batches) == {1, 2}
-
-
-def stacks(machine):
-    return machine.memory.driver_stack, machine.memory.pycuda_stack
 
 
 def test_the_context_is_current_only_inside_calls(one_machine):
@@ -225,16 +184,6 @@ def test_resources_are_freed_after_a_failure_while_opening(one_machine, fails_at
         opened()
     assert not any(one_machine.memory.alive().values())
     assert stacks(one_machine) == ([], [])
-
-
-def test_another_context_error_is_not_reported_as_full_memory(one_machine):
-    one_machine.behaviour.no_context = True
-    one_machine.behaviour.no_context_message = "Error Code 1: Cuda Runtime (illegal address)"
-    with opened() as backend:
-        with pytest.raises(BackendError, match="illegal address") as caught:
-            backend.infer(tiny_crops(4))
-        assert not isinstance(caught.value, DeviceMemoryError)
-        assert backend.max_batch == 8
 
 
 def test_a_runtime_that_cannot_be_created_is_a_backend_error(machine):
@@ -337,100 +286,6 @@ def test_it_runs_and_closes_on_any_thread(one_machine):
     thread.start()
     thread.join(20)
     np.testing.assert_array_equal(results[0], expected(crops))
-
-
-def test_full_memory_has_an_error_of_its_own(monkeypatch):
-    machine = install(monkeypatch, fits_bytes=1000)
-    with pytest.raises(BackendError, match="memory is full"):
-        opened()
-    assert stacks(machine) == ([], [])
-    assert not any(machine.memory.alive().values())
-    machine = install(monkeypatch)
-    machine.behaviour.no_context = True
-    with opened() as backend, pytest.raises(DeviceMemoryError, match="too full for a batch of 1"):
-        backend.infer(tiny_crops(1))
-
-
-def leave_room_for(machine, crops):
-    """From now on the GPU has working memory for this many crops only."""
-    held = sum(map(len, machine.memory.blocks.values()))
-    machine.memory.fits_bytes = held + crops * machine.behaviour.bytes_per_crop
-
-
-def test_smaller_batches_are_tried_when_memory_is_full(machine, caplog):
-    crops = tiny_crops(11)
-    with opened() as backend:
-        leave_room_for(machine, 3)
-        np.testing.assert_array_equal(backend.infer(crops), expected(crops))
-        assert backend.max_batch == 2
-        assert set(machine.behaviour.executed_batches) == {2, 1}
-        warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
-        assert [text.partition("is too full for ")[2] for text in warnings] == [
-            "a batch of 8: continuing with batches of 4",
-            "a batch of 4: continuing with batches of 2",
-        ]
-        machine.memory.fits_bytes = 1 << 40
-        caplog.clear()
-        backend.infer(crops)
-        assert backend.max_batch == 2, "what filled the memory may do so again"
-        assert not caplog.records
-    assert machine.memory.blocks == {}
-
-
-def test_memory_of_other_batch_sizes_is_freed_first(one_machine):
-    crops = tiny_crops(8)
-    with opened() as backend:
-        backend.infer(crops[:2])
-        leave_room_for(one_machine, 2)  # together with those two, for four
-        np.testing.assert_array_equal(backend.infer(crops), expected(crops))
-        assert backend.max_batch == 4
-        assert len(one_machine.memory.blocks) == 2 + 1
-
-
-def test_a_single_crop_is_tried_again_without_the_larger_sizes(one_machine):
-    with opened() as backend:
-        backend.infer(tiny_crops(4))
-        leave_room_for(one_machine, 0)
-        np.testing.assert_array_equal(backend.infer(tiny_crops(1)), expected(tiny_crops(1)))
-
-
-@pytest.mark.parametrize("count", [1, 5, 8])
-def test_memory_too_full_for_one_crop_is_a_typed_error(one_machine, count):
-    with opened() as backend:
-        leave_room_for(one_machine, 0)
-        with pytest.raises(DeviceMemoryError, match="memory is full; close other programs"):
-            backend.infer(tiny_crops(count))
-        assert stacks(one_machine) == ([], [])
-        assert len(one_machine.memory.blocks) == 2, "what a failed call took is given back"
-        one_machine.memory.fits_bytes = 1 << 40
-        np.testing.assert_array_equal(backend.infer(tiny_crops(1)), expected(tiny_crops(1)))
-
-
-def test_a_graph_without_memory_leads_to_smaller_batches(monkeypatch):
-    machine = install(monkeypatch, failing_driver_call="cuGraphInstantiateWithFlags")
-    machine.driver.failing_code = 2
-    with opened() as backend:
-        with pytest.raises(DeviceMemoryError, match="too full for a CUDA graph"):
-            backend.infer(tiny_crops(8))
-        assert (backend.max_batch, backend.uses_cuda_graphs) == (1, True)
-        assert len(machine.memory.blocks) == 2
-
-
-def test_a_run_without_memory_is_distinguished_from_other_failures(one_machine):
-    one_machine.behaviour.executes = False
-    with opened() as backend:
-        with pytest.raises(BackendError, match="TensorRT failed to run: it gives no") as caught:
-            backend.infer(tiny_crops(8))
-        assert not isinstance(caught.value, DeviceMemoryError)
-        assert backend.max_batch == 8
-        one_machine.behaviour.execution_message = "Cuda Runtime (out of memory)"
-        with pytest.raises(DeviceMemoryError, match="TensorRT failed to run"):
-            backend.infer(tiny_crops(8))
-        assert backend.max_batch == 1
-        # the error of an earlier call is not reported as the reason of a later one
-        one_machine.behaviour.execution_message = ""
-        with pytest.raises(BackendError, match="it gives no reason"):
-            backend.infer(tiny_crops(8))
 
 
 def test_an_engine_with_other_tensors_is_refused(one_machine):

@@ -7,77 +7,32 @@ import logging
 import os
 import signal
 import stat
-import subprocess
 import sys
 import threading
-from importlib import metadata
-from pathlib import Path
 
 import pytest
 
 from rtseg.backends.tensorrt import (
     EngineRecipe,
     StaleEngineError,
-    engine_folder,
     engine_key,
-    library,
     list_engines,
-    other_machines,
     read_recipe,
-    remove_engines,
     shipped_recipes,
-    this_machine,
 )
-from rtseg.backends.tensorrt import find_engine as find_engine_for
-from rtseg.backends.tensorrt import prepare_engine as prepare_engine_for
 from rtseg.backends.tensorrt.library import Library
 from rtseg.backends.tensorrt.progress import PhaseTracker
 from rtseg.backends.tensorrt.target import Target
 from rtseg.errors import BackendError, SettingError
+from tests.backends.tensorrt.opened import VERSIONS, agreeing
+from tests.backends.tensorrt.prepared import RECIPE, find_engine, prepare_engine
 from tests.support.exported import HEIGHT, WIDTH, tiny_onnx
 from tests.support.fakes.machine import GPU, install
 
-VERSIONS = ("10.13.0.35", "11.4.0.106")
-RTX = "1.7.1.116"
-RECIPE = EngineRecipe(name="tiny", largest_batch=4, workspace_mib=512)
+pytestmark = pytest.mark.usefixtures("models", "folder")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def models():
-    """Exported before any fake is installed, since PyTorch looks for a TensorRT of its own."""
-    return tiny_onnx("fp16"), tiny_onnx("fp32")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    path = tmp_path / "engines"
-    monkeypatch.setenv("RTSEG_ENGINE_DIR", str(path))
-    return path
-
-
-@pytest.fixture(params=VERSIONS)
-def machine(request, monkeypatch):
-    return install(monkeypatch, version=request.param)
-
-
-@pytest.fixture
-def one_machine(monkeypatch):
-    return install(monkeypatch)
-
-
-def agreeing(_plan, _manifest):
-    return 1.0
-
-
-def prepare_engine(exported, recipe, **options):
-    return prepare_engine_for(exported, recipe, this_machine(), **options)
-
-
-def find_engine(exported, recipe):
-    return find_engine_for(exported, recipe, this_machine())
-
-
-def test_a_build_leaves_an_engine_and_a_manifest_only(machine, folder):
+def test_a_build_leaves_an_engine_and_a_manifest_only(plain_machine, folder):
     steps = []
     engine = prepare_engine(
         tiny_onnx(), RECIPE, parity_check=agreeing, on_progress=lambda *step: steps.append(step)
@@ -112,29 +67,29 @@ def test_a_build_leaves_an_engine_and_a_manifest_only(machine, folder):
         assert stat.S_IMODE(engine.path.stat().st_mode) == 0o600
 
 
-def test_networks_are_strongly_typed_on_both_versions(machine):
+def test_networks_are_strongly_typed_on_both_versions(plain_machine):
     prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
     is_11 = sys.modules["tensorrt"].__version__.startswith("11")
-    assert machine.behaviour.network_flags == [0 if is_11 else 2]
-    assert machine.behaviour.cleared_flags == []
+    assert plain_machine.behaviour.network_flags == [0 if is_11 else 2]
+    assert plain_machine.behaviour.cleared_flags == []
     assert hasattr(sys.modules["tensorrt"].BuilderFlag, "FP16") != is_11
 
 
-def test_fp32_does_not_use_tf32(machine):
+def test_fp32_does_not_use_tf32(plain_machine):
     prepare_engine(tiny_onnx("fp32"), RECIPE, parity_check=agreeing)
-    assert machine.behaviour.cleared_flags == ["TF32"]
+    assert plain_machine.behaviour.cleared_flags == ["TF32"]
 
 
-def test_an_engine_is_built_once_and_its_timings_are_cached(machine):
+def test_an_engine_is_built_once_and_its_timings_are_cached(plain_machine):
     first = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
     assert prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing) == first
     assert find_engine(tiny_onnx(), RECIPE) == first
-    assert machine.behaviour.builds == 1
+    assert plain_machine.behaviour.builds == 1
     prepare_engine(
         tiny_onnx(), dataclasses.replace(RECIPE, workspace_mib=64), parity_check=agreeing
     )
-    assert machine.behaviour.builds == 2
-    assert machine.behaviour.timing_caches == [b"", b"+"]
+    assert plain_machine.behaviour.builds == 2
+    assert plain_machine.behaviour.timing_caches == [b"", b"+"]
 
 
 def test_the_expected_duration_is_announced(one_machine, caplog):
@@ -219,12 +174,12 @@ def test_an_engine_that_does_not_load_is_replaced_once(one_machine):
     assert one_machine.behaviour.builds == 2
 
 
-def test_fp16_that_disagrees_is_rebuilt_in_fp32_with_a_message(machine, caplog):
+def test_fp16_that_disagrees_is_rebuilt_in_fp32_with_a_message(plain_machine, caplog):
     figures = iter([0.9, 1.0])
     engine = prepare_engine(
         tiny_onnx(), RECIPE, parity_check=lambda _plan, _manifest: next(figures)
     )
-    assert machine.behaviour.built_precisions == ["fp16", "fp32"]
+    assert plain_machine.behaviour.built_precisions == ["fp16", "fp32"]
     manifest = engine.manifest
     assert (manifest.asked_precision, manifest.precision) == ("fp16", "fp32")
     assert manifest.agreement == 1.0
@@ -248,8 +203,8 @@ def test_without_a_reference_a_message_says_so(one_machine, caplog):
     assert "not compared" in caplog.text
 
 
-def test_full_memory_reduces_the_workspace(machine, caplog):
-    machine.behaviour.fits_mib = 200
+def test_full_memory_reduces_the_workspace(plain_machine, caplog):
+    plain_machine.behaviour.fits_mib = 200
     engine = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
     assert engine.manifest.workspace_mib == 128
     assert "256 MiB" in caplog.text
@@ -279,129 +234,32 @@ def test_another_build_failure_is_not_reported_as_full_memory(one_machine):
         prepare_engine(tiny_onnx(), RECIPE)
 
 
-def test_a_rejected_model_is_reported_with_the_reason(machine):
-    machine.behaviour.parse_errors = ("No importer registered for op: Frobnicate",)
+def test_a_rejected_model_is_reported_with_the_reason(plain_machine):
+    plain_machine.behaviour.parse_errors = ("No importer registered for op: Frobnicate",)
     with pytest.raises(BackendError, match="Frobnicate"):
         prepare_engine(tiny_onnx(), RECIPE)
 
 
-def test_an_interruption_ends_the_build_and_is_raised(machine, folder):
+def test_an_interruption_ends_the_build_and_is_raised(plain_machine, folder):
     def interrupt(_share, _phase):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         prepare_engine(tiny_onnx(), RECIPE, on_progress=interrupt)
-    assert machine.behaviour.builds == 0
+    assert plain_machine.behaviour.builds == 0
     assert not list(folder.glob("*.engine"))
     # the lock is free again
     prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
 
 
-@pytest.mark.parametrize("version", ["9.3.0", "12.0.0"])
-def test_unsupported_versions_are_refused(monkeypatch, version):
-    install(monkeypatch, version=version)
-    with pytest.raises(BackendError, match=rf"TensorRT {version}.*allowed: 10, 11"):
-        prepare_engine(tiny_onnx(), RECIPE)
-
-
-def test_without_a_driver_tensorrt_is_not_even_imported(monkeypatch):
-    install(monkeypatch)
-    monkeypatch.setitem(sys.modules, "tensorrt", None)  # an import would raise
-    monkeypatch.setattr(
-        "rtseg.backends.tensorrt.library.nvidia_driver_problem", lambda: "no NVIDIA driver"
-    )
-    with pytest.raises(BackendError, match="no NVIDIA driver"):
-        find_engine(tiny_onnx(), RECIPE)
-
-
-def test_a_missing_tensorrt_is_reported_by_name(monkeypatch):
-    install(monkeypatch)
-    for name in ("tensorrt", "tensorrt_rtx_bindings"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(BackendError, match=r"pip install 'rtseg\[tensorrt\]'"):
-        prepare_engine(tiny_onnx(), RECIPE)
-
-
 @pytest.mark.parametrize("what", ["Builder", "OnnxParser"])
-def test_a_builder_that_cannot_be_created_is_a_backend_error(machine, what):
-    machine.behaviour.makes_nothing = (what,)
+def test_a_builder_that_cannot_be_created_is_a_backend_error(plain_machine, what):
+    plain_machine.behaviour.makes_nothing = (what,)
     with pytest.raises(BackendError, match=r"TensorRT could not make a (builder|parser): it gives"):
         prepare_engine(tiny_onnx(), RECIPE)
 
 
-def test_a_driver_older_than_tensorrt_is_detected_before_tensorrt_is_loaded(monkeypatch):
-    """Using TensorRT for the first time would abort the process."""
-    install(monkeypatch)
-    monkeypatch.setitem(sys.modules, "tensorrt", None)  # an import would raise
-    monkeypatch.setattr(library, "installed_flavours", lambda: ("tensorrt",))
-    monkeypatch.setattr(library, "built_for_cuda", lambda _flavour: 13)
-    monkeypatch.setattr("rtseg.system.nvidia.driver_cuda_version", lambda: (12, 8))
-    with pytest.raises(BackendError, match=r"for CUDA 13, but .* supports CUDA 12\.8; update"):
-        prepare_engine(tiny_onnx(), RECIPE)
-
-
-def test_a_librarys_cuda_version_is_read_from_its_packages(monkeypatch):
-    def version(name):
-        if name not in installed:
-            raise metadata.PackageNotFoundError(name)
-        return "11.4"
-
-    monkeypatch.setattr(library.metadata, "version", version)
-    for names, major in (
-        ({"tensorrt-cu12-libs", "tensorrt-rtx-cu13-bindings"}, 12),
-        ({"tensorrt-cu13-bindings"}, 13),
-        ({"tensorrt"}, None),
-    ):
-        installed = names
-        assert library.built_for_cuda("tensorrt") == major
-    installed = {"tensorrt-cu12-libs", "tensorrt-rtx-cu13-bindings"}
-    assert library.built_for_cuda("tensorrt-rtx") == 13
-
-
-def test_tensorrt_is_preferred_to_tensorrt_rtx_with_a_message(monkeypatch, caplog):
-    install(monkeypatch, version=RTX)
-    with caplog.at_level(logging.INFO, "rtseg"):
-        engine = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
-    assert f"by TensorRT-RTX {RTX}" in caplog.text
-    assert (engine.manifest.flavour, engine.manifest.architectures) == ("tensorrt-rtx", ("sm89",))
-    install(monkeypatch)  # both TensorRT and TensorRT-RTX are now installed
-    monkeypatch.setattr(library, "installed_flavours", lambda: ("tensorrt", "tensorrt-rtx"))
-    assert prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing).manifest.flavour == "tensorrt"
-
-
-def test_tensorrt_rtx_builds_for_other_machines_without_a_gpu(monkeypatch, caplog):
-    machine = install(monkeypatch, version=RTX)
-    monkeypatch.setattr(library, "nvidia_driver_problem", lambda: "no NVIDIA driver")
-    target = other_machines(("sm120", "sm86", "sm89", "sm86"))
-    engine = prepare_engine_for(tiny_onnx(), RECIPE, target, parity_check=agreeing)
-    assert machine.behaviour.architectures == ["SM86", "SM89", "SM120"]
-    assert machine.behaviour.set_flags == ["REQUIRE_USER_ALLOCATION"]
-    manifest = engine.manifest
-    assert (manifest.architectures, manifest.gpu) == (("sm86", "sm89", "sm120"), "")
-    assert manifest.agreement is None
-    assert "no GPU to run it on" in caplog.text
-    assert prepare_engine_for(tiny_onnx(), RECIPE, target) == engine
-    # one of these machines runs the engine that was built for all of them
-    monkeypatch.setattr(library, "nvidia_driver_problem", lambda: None)
-    assert find_engine(tiny_onnx(), RECIPE) == engine
-    assert prepare_engine(tiny_onnx(), RECIPE) == engine
-    assert machine.behaviour.builds == 1
-    assert find_engine(tiny_onnx("fp32"), RECIPE) is None
-    # a machine of another architecture does not
-    other = dataclasses.replace(GPU, compute_capability="7.5")
-    install(monkeypatch, version=RTX, gpu=other)
-    assert find_engine(tiny_onnx(), RECIPE) is None
-
-
-def test_unsupported_architectures_are_refused(monkeypatch):
-    install(monkeypatch, version=RTX, gpu=dataclasses.replace(GPU, compute_capability="9.0"))
-    with pytest.raises(BackendError, match=r"does not run on .*9\.0\), only on sm75, sm80"):
-        this_machine()
-    with pytest.raises(SettingError, match=r"architecture 'sm90'.*allowed: sm75, sm80, sm86"):
-        other_machines(("sm86", "sm90"))
-
-
-def test_an_interruption_while_tensorrt_is_busy_ends_the_build(machine, monkeypatch):
+def test_an_interruption_while_tensorrt_is_busy_ends_the_build(plain_machine, monkeypatch):
     """A signal that arrives between two progress reports, or inside one."""
     main, sent = threading.main_thread(), []
 
@@ -411,7 +269,7 @@ def test_an_interruption_while_tensorrt_is_busy_ends_the_build(machine, monkeypa
             sent.append(share)
             _thread.interrupt_main()
 
-    machine.behaviour.step_seconds = 0.3
+    plain_machine.behaviour.step_seconds = 0.3
     # background jobs of a shell, and everything they start, ignore the signal
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -419,139 +277,18 @@ def test_an_interruption_while_tensorrt_is_busy_ends_the_build(machine, monkeypa
             prepare_engine(tiny_onnx(), RECIPE, on_progress=interrupt)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert (machine.behaviour.builds, len(sent)) == (0, 1)
+    assert (plain_machine.behaviour.builds, len(sent)) == (0, 1)
     assert not [thread for thread in threading.enumerate() if thread.name == "engine build"]
 
 
-def test_an_error_inside_a_progress_report_does_not_fail_the_build(machine, monkeypatch):
+def test_an_error_inside_a_progress_report_does_not_fail_the_build(plain_machine, monkeypatch):
     def fail(*_arguments):
         raise ZeroDivisionError("a fault of ours")
 
     monkeypatch.setattr(PhaseTracker, "step", fail)
     with pytest.raises(ZeroDivisionError):
         prepare_engine(tiny_onnx(), RECIPE)
-    assert machine.behaviour.builds == 0
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
-def test_a_folder_that_others_can_write_to_is_refused(one_machine, folder):
-    folder.mkdir()
-    folder.chmod(0o777)
-    with pytest.raises(BackendError, match="chmod 700"):
-        prepare_engine(tiny_onnx(), RECIPE)
-    assert one_machine.behaviour.builds == 0
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
-def test_engines_in_a_folder_that_others_can_write_to_are_not_used(one_machine, folder):
-    prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
-    folder.chmod(0o775)
-    with pytest.raises(BackendError, match="chmod 700"):
-        find_engine(tiny_onnx(), RECIPE)
-
-
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="owners of POSIX")
-def test_a_folder_of_another_user_is_refused(one_machine, monkeypatch):
-    monkeypatch.setattr(os, "getuid", lambda: 4242)
-    with pytest.raises(BackendError, match="belongs to user"):
-        prepare_engine(tiny_onnx(), RECIPE)
-
-
-def test_a_folder_that_cannot_be_created_is_reported(one_machine, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("RTSEG_ENGINE_DIR", str(tmp_path / "file" / "engines"))
-    with pytest.raises(BackendError, match="cannot be created"):
-        prepare_engine(tiny_onnx(), RECIPE)
-
-
-RACER = """
-import sys
-import pytest
-from pathlib import Path
-from rtseg.backends.tensorrt import EngineRecipe, prepare_engine, this_machine
-from rtseg.export import read_onnx
-from tests.support.fakes.machine import install
-
-with pytest.MonkeyPatch.context() as patch:
-    machine = install(patch)
-    machine.behaviour.build_seconds = 0.6
-    builds = Path(sys.argv[2])
-    machine.behaviour.on_build = lambda: builds.open("a").write("built\\n")
-    print("ready", flush=True)
-    sys.stdin.readline()
-    recipe = EngineRecipe(name="tiny")
-    engine = prepare_engine(
-        read_onnx(sys.argv[1]), recipe, this_machine(), parity_check=lambda *_: 1.0
-    )
-    print(engine.manifest.sha256, len(engine.read()), flush=True)
-"""
-
-
-def test_two_racing_processes_build_once_and_share_the_engine(tmp_path):
-    model, builds = tmp_path / "tiny.onnx", tmp_path / "builds"
-    model.write_bytes(tiny_onnx().data)
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, str(model), str(builds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[3],
-        )
-        for _ in range(2)
-    ]
-    for racer in racers:
-        assert racer.stdout.readline() == "ready\n"
-    for racer in racers:
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    outputs = [racer.communicate(timeout=60)[0] for racer in racers]
-    assert [racer.returncode for racer in racers] == [0, 0]
-    assert builds.read_text() == "built\n"
-    assert outputs[0] == outputs[1] != ""
-
-
-def test_waiting_for_the_lock_has_a_time_limit(tmp_path):
-    from rtseg.system.cache import locked
-
-    path, inside, leave = tmp_path / "x.lock", threading.Event(), threading.Event()
-
-    def hold():
-        with locked(path, timeout_seconds=5):
-            inside.set()
-            leave.wait(10)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    assert inside.wait(5)
-    with pytest.raises(BackendError, match="another process"), locked(path, timeout_seconds=0.2):
-        pass
-    leave.set()
-    holder.join()
-    with locked(path, timeout_seconds=5):
-        pass
-
-
-def test_engines_can_be_deleted(one_machine, folder):
-    kept = prepare_engine(tiny_onnx(), RECIPE, parity_check=agreeing)
-    deleted = prepare_engine(tiny_onnx("fp32"), RECIPE, parity_check=agreeing)
-    (folder / "mine.txt").write_text("not rtseg's")
-    remove_engines(keep=(kept.path,))
-    assert [engine.path for engine in list_engines()] == [kept.path]
-    kept.read()
-    assert not deleted.path.exists()
-    remove_engines()
-    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
-
-
-def test_the_folder_of_engines_can_be_chosen(monkeypatch, tmp_path):
-    assert engine_folder() == tmp_path / "engines"
-    monkeypatch.delenv("RTSEG_ENGINE_DIR")
-    assert engine_folder().parts[-2:] == ("engines", "built")
-    elsewhere = tmp_path / "site-packages/rtseg/backends/tensorrt/recipe.py"
-    monkeypatch.setattr("rtseg.backends.tensorrt.recipe.__file__", str(elsewhere))
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_args, **_names: tmp_path / "user")
-    assert engine_folder() == tmp_path / "user" / "engines"
+    assert plain_machine.behaviour.builds == 0
 
 
 def test_the_shipped_recipes_are_valid():

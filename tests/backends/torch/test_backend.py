@@ -1,10 +1,5 @@
 import logging
-import os
-import stat
-import subprocess
-import sys
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,48 +8,12 @@ import torch
 from torch import nn
 
 from rtseg.backends import open_backend
-from rtseg.backends.base import CompilerError
 from rtseg.backends.torch.backend import TorchBackend, fold_batch_norms
 from rtseg.checkpoint import Checkpoint, ModelSpec, write_checkpoint
 from rtseg.errors import BackendError, DeviceMemoryError, ModelError, SettingError
 from rtseg.labels import HELEN
-from rtseg.models import build_model, create_model
-
-OPTIONS = {"stem": 8, "widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "pyramid": 16}
-
-
-@pytest.fixture(scope="module")
-def checkpoint():
-    torch.manual_seed(5)
-    network = build_model("residual-pyramid", classes=11, options=OPTIONS)
-    for name, tensor in network.state_dict().items():
-        if "running_var" in name or name.endswith("1.weight"):
-            tensor.uniform_(0.5, 1.5)
-        elif "running_mean" in name:
-            tensor.normal_(0, 0.3)
-    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return Checkpoint(
-        spec=ModelSpec(
-            architecture="residual-pyramid",
-            options=OPTIONS,
-            label_set=HELEN,
-            input_height=64,
-            input_width=96,
-            mean=(0.4, 0.5, 0.6),
-            std=(0.2, 0.25, 0.3),
-        ),
-        tensors=tensors,
-    )
-
-
-@pytest.fixture(scope="module", params=["fp32", "bf16"])
-def backend(request, checkpoint):
-    with TorchBackend(checkpoint, device="cpu", precision=request.param, threads=1) as opened:
-        yield opened
-
-
-def crops(count, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, 64, 96, 3), np.uint8)
+from rtseg.models import create_model
+from tests.backends.torch.tiny import crops
 
 
 def test_shapes_and_sums_are_right(backend):
@@ -302,135 +261,6 @@ def test_full_memory_while_loading_the_model_is_reported(checkpoint, monkeypatch
     monkeypatch.setattr(nn.Module, "to", full_memory)
     with pytest.raises(DeviceMemoryError):
         TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1)
-
-
-@pytest.fixture
-def compiler(monkeypatch, tmp_path):
-    """A fake torch.compile: counts its calls, computes the same, and may fail like the real one."""
-    calls = {"compiled": 0, "shapes": set(), "error": None}
-
-    class Compiled(nn.Module):
-        def __init__(self, network):
-            super().__init__()
-            self.network = network
-
-        def forward(self, images):
-            if calls["error"] is not None:
-                raise RuntimeError("backend failed") from calls["error"]
-            calls["shapes"].add(tuple(images.shape))
-            return self.network(images)
-
-    def compile_(network, **options):
-        assert options == {"fullgraph": True, "dynamic": False, "options": {"freezing": True}}
-        calls["compiled"] += 1
-        return Compiled(network)
-
-    monkeypatch.setattr(torch, "compile", compile_)
-    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
-    monkeypatch.setattr("rtseg.backends.torch.compile.user_cache", lambda name: tmp_path / name)
-    yield calls
-    # the backend sets it for the compiler; other tests must not see it
-    os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
-
-
-def test_compiling_is_announced_once_and_cached_privately(checkpoint, compiler, tmp_path, caplog):
-    pictures = crops(3)
-    caplog.set_level(logging.INFO, "rtseg")
-    with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as plain:
-        expected = plain.infer(pictures)
-    assert not caplog.records
-    with TorchBackend(
-        checkpoint, device="cpu", precision="fp32", threads=1, compiled=True
-    ) as backend:
-        (record,) = caplog.records
-        assert record.getMessage().startswith("compiling the network for this processor")
-        assert backend.reason.endswith(", compiled")
-        np.testing.assert_allclose(backend.infer(pictures), expected, atol=1e-5)
-    # one crop at a time, as another batch size would be compiled again during a run
-    assert compiler["shapes"] == {(1, 3, 64, 96)}
-    assert compiler["compiled"] == 1
-    folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
-    assert folder == tmp_path / "compiled"
-    if os.name == "posix":
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-
-
-def test_a_failing_compiler_is_an_error_if_requested(checkpoint, compiler):
-    compiler["error"] = FileNotFoundError("no C++ compiler: g++\nsecond line")
-    with pytest.raises(CompilerError) as caught:
-        open_backend(
-            "torch", model=checkpoint, device="cpu", precision="fp32", threads=1, compiled=True
-        )
-    assert str(caught.value) == "torch.compile failed: FileNotFoundError: no C++ compiler: g++"
-    assert caught.value.exit_code == 7
-
-
-def test_a_failing_compiler_under_auto_is_one_log_line(checkpoint, compiler, caplog):
-    compiler["error"] = FileNotFoundError("no C++ compiler: g++")
-    caplog.set_level(logging.INFO, "rtseg")
-    with open_backend(
-        model=checkpoint, device="cpu", precision="fp32", threads=1, compiled=True
-    ) as backend:
-        assert backend.infer(crops(2)).shape == (2, 16, 24, 11)
-    lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 2  # that it compiles, and the result
-    assert (
-        "not compiled (torch.compile failed: FileNotFoundError: no C++ compiler: g++)" in lines[1]
-    )
-
-
-def test_compiling_needs_pytorch_on_a_processor(checkpoint, compiler):
-    for name in ("openvino", "tensorrt"):
-        with pytest.raises(SettingError, match=f"goes with `backend` torch, not with {name}"):
-            open_backend(name, model=checkpoint, compiled=True)
-    assert compiler["compiled"] == 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_compiled_labels_are_equal(checkpoint, monkeypatch, tmp_path):
-    """Use the real compiler, if there is one."""
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    pictures = crops(4, seed=2)
-    with TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1) as plain:
-        expected = plain.infer(pictures)
-    try:
-        backend = TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1, compiled=True)
-    except CompilerError as error:
-        pytest.skip(str(error))
-    probabilities = backend.infer(pictures)
-    np.testing.assert_array_equal(probabilities.argmax(-1), expected.argmax(-1))
-    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
-    np.testing.assert_array_equal(backend.infer(pictures), probabilities)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_the_real_compiler_without_a_cpp_compiler_is_reported(tmp_path):
-    """PyTorch looks for a C++ compiler when it first needs one, hence a separate process."""
-    program = (
-        "from tests.support.exported import tiny_checkpoint\n"
-        "from rtseg.backends import open_backend\n"
-        "from rtseg.backends.base import CompilerError\n"
-        "options = dict(model=tiny_checkpoint(), device='cpu', precision='fp32', threads=1)\n"
-        "try:\n"
-        "    open_backend('torch', compiled=True, **options)\n"
-        "except CompilerError as error:\n"
-        "    print(error)\n"
-        "print(open_backend('auto', compiled=True, **options).reason)\n"
-    )
-    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "CXX": "/nowhere/g++"}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    failed, fallen_back = done.stdout.splitlines()
-    assert failed.startswith("torch.compile failed: ")
-    assert f"not compiled ({failed})" in fallen_back
 
 
 def test_a_gpu_can_be_chosen_by_number(monkeypatch):
