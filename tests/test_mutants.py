@@ -8,8 +8,6 @@ from tests.mutants import (
     ROOMS,
     ROOT,
     Run,
-    choose,
-    find_mutants,
     in_order,
     main,
     mutants_of,
@@ -17,6 +15,7 @@ from tests.mutants import (
     room_tests,
     run_tests,
 )
+from tests.support.faults import choose, find_mutants
 
 SOURCE = """
 def moved(shift, step, weight):
