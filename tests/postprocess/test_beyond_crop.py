@@ -116,6 +116,21 @@ def test_hair_of_others_and_unconnected_hair_is_excluded():
     assert cut is None or cut[..., HAIR].sum() < 0.2 * beyond[..., HAIR].sum()
 
 
+def test_only_the_hair_on_another_head_is_left_to_it():
+    labels = long_haired()
+    crop = crop_around(320, 140, 160, 1.0)
+    face = face_with(labels, crop)
+    wide = wider_crop(face.probabilities, crop, HELEN, height=480, width=640)
+    shown = face_with(labels, wide).probabilities
+    other = Box(left=240, top=330, right=400, bottom=470)
+    beyond = beyond_crop(shown, wide, face, HELEN, others=[other])
+    x = wide.box.left + (np.arange(32) + 0.5) * wide.box.width / 32
+    y = wide.box.top + (np.arange(32) + 0.5) * wide.box.height / 32
+    leaders = beyond.argmax(2)[:, abs(x - 320) < 20]
+    assert (leaders[(y > 230) & (y < 320)] == HAIR).all()
+    assert not leaders[y > 335].any()
+
+
 def test_a_label_set_without_hair_or_background_needs_no_wider_crop():
     crop = Crop(box=Box(left=0, top=0, right=32, bottom=32))
     from rtseg.labels import BDD_DRIVABLE
