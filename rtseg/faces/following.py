@@ -21,7 +21,7 @@ from rtseg.faces.schedule import RejectedPlaces, Schedule
 from rtseg.faces.scoring import Mask
 from rtseg.faces.second_finder import SecondFinder
 from rtseg.faces.track import Track
-from rtseg.faces.tracker import FaceTracker
+from rtseg.faces.tracker import FaceTracker, outdoes_any_hair
 from rtseg.faces.turned_away import head_without_face
 from rtseg.frames import Box, Image, Probabilities
 from rtseg.geometry.crop import Crop
@@ -191,7 +191,7 @@ class FaceFollower:
             tracks, crops, infer_crops(crops) if crops else [], strict=True
         ):
             all_parsed = faces_in_crop(probabilities, crop, self.label_set)
-            candidates += [
+            of_track = [
                 FaceCandidate(
                     crop=crop,
                     probabilities=probabilities,
@@ -201,8 +201,13 @@ class FaceFollower:
                 ).with_proportion(track.proportion)
                 for parsed in all_parsed
             ]
+            candidates += of_track
             hair = None
-            if track.is_present:
+            # hair cannot win against a face that is plainly visible, and is not looked for then
+            if track.is_present and not (
+                len(tracks) == 1
+                and any(outdoes_any_hair(candidate.detection, track) for candidate in of_track)
+            ):
                 hair = head_without_face(probabilities, crop, self.label_set, track)
             if hair is not None:
                 away = replace(

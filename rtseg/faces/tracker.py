@@ -85,7 +85,7 @@ class FaceTracker:
             apart = gap(detection.head or detection.box, track.head)
             least = KEPT_SCORE if track.is_present else REGAINED_SCORE
             if apart < _NEAR and detection.score >= least:
-                cost = apart - 0.3 * detection.score + _AWAY_COSTS * detection.is_turned_away
+                cost = _cost(apart, detection.score) + _AWAY_COSTS * detection.is_turned_away
                 pairs.append((cost, index, track))
         pairs.sort(key=lambda pair: (pair[0], pair[2].track_id))
         chosen: list[tuple[int, Track]] = []
@@ -145,3 +145,19 @@ class FaceTracker:
         )
         self._tracks.append(track)
         return track
+
+
+def outdoes_any_hair(detection: FaceDetection, track: Track) -> bool:
+    """Whether a visible face continues its track, whatever hair without a face is in the crop.
+
+    That holds if the track is the only one, so that no other can take the face.
+    """
+    apart = gap(detection.head or detection.box, track.head)
+    return detection.score >= KEPT_SCORE and _cost(apart, detection.score) < (
+        _cost(0.0, 1.0) + _AWAY_COSTS
+    )
+
+
+def _cost(apart: float, score: float) -> float:
+    """The cost of continuing a track with a face, the less the nearer and the surer it is."""
+    return apart - 0.3 * score

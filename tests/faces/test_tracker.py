@@ -1,7 +1,10 @@
 """Matching detections to tracks, from boxes and times only."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from rtseg.faces.base import FaceDetection
-from rtseg.faces.tracker import ABSENCE_SECONDS, FaceTracker
+from rtseg.faces.tracker import ABSENCE_SECONDS, FaceTracker, outdoes_any_hair
 from rtseg.geometry.crop import box_around
 
 STEP = 1 / 30
@@ -115,3 +118,19 @@ def test_reset_forgets_tracks_and_ids_continue():
     tracker.reset()
     assert tracker.tracks == ()
     assert ids(tracker.update([detection(100)], seconds=STEP)) == [2]
+
+
+@given(x=st.floats(60, 140), score=st.floats(0, 1), hair_x=st.floats(60, 140))
+def test_hair_never_wins_against_a_face_that_outdoes_it(x, score, hair_x):
+    tracker = begun(detection(100))
+    face = detection(x, track_id=1, score=score)
+    hair = detection(hair_x, track_id=1, score=1.0, away=True)
+    if outdoes_any_hair(face, tracker.tracks[0]):
+        assert ids(tracker.update([face, hair], seconds=STEP)) == [1, None]
+
+
+def test_a_face_that_has_not_moved_outdoes_hair_and_a_far_or_doubtful_one_does_not():
+    (track,) = begun(detection(100)).tracks
+    assert outdoes_any_hair(detection(104, track_id=1), track)
+    assert not outdoes_any_hair(detection(104, track_id=1, score=0.2), track)
+    assert not outdoes_any_hair(detection(150, track_id=1), track)
