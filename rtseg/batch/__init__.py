@@ -12,13 +12,16 @@ files, without records.
 
 from __future__ import annotations
 
+from rtseg.batch.base import Runner
 from rtseg.batch.driver import run_batch, run_direct
 from rtseg.batch.earlier import pending
 from rtseg.batch.in_process import InProcessRunner
 from rtseg.batch.inputs import BadInput, Inputs, expand_videos, read_inputs
+from rtseg.batch.local_runner import LocalRunner
 from rtseg.batch.planning import plan_direct, plan_tasks
+from rtseg.batch.ray_runner import RayRunner
 from rtseg.batch.results import BatchReport, TaskResult
-from rtseg.batch.runners import LocalRunner, RayRunner, Runner, runner_of
+from rtseg.batch.runners import runner_of
 from rtseg.batch.table import read_results
 from rtseg.batch.tasks import BatchSettings, BatchTask
 

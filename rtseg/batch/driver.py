@@ -7,10 +7,10 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from rtseg.batch.base import Runner
 from rtseg.batch.earlier import pending, pending_by_files
 from rtseg.batch.inputs import BadInput
 from rtseg.batch.results import BatchReport, TaskResult, left_over
-from rtseg.batch.runners import Runner
 from rtseg.batch.storage import FolderStorage, Storage, open_storage, remove_folder
 from rtseg.batch.table import RESULTS, table
 from rtseg.batch.tasks import RECORDS_FOLDER, BatchTask

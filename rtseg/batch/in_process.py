@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtseg.batch.base import Runner
 from rtseg.batch.results import INTERRUPTED, TaskResult, failed_by, left_over
-from rtseg.batch.runners import Runner
 from rtseg.batch.tasks import BatchTask
 from rtseg.batch.worker import open_task
 from rtseg.errors import DiskFullError, RtsegError, SinkError, SourceError, TruncatedError

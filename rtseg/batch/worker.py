@@ -96,6 +96,7 @@ def run_task(task: BatchTask) -> TaskResult:
         done = earlier_result(task, storage)
         return done if done is not None else _run(task, storage)
     except MemoryError:
+        _backend.cache_clear()  # a worker that is kept starts again with all the memory it had
         raise
     except Exception as error:  # noqa: BLE001  a bug is printed; the other tasks continue
         return failed_by(task, error)

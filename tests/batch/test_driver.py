@@ -26,7 +26,7 @@ from rtseg.batch import (
     run_batch,
     runner_of,
 )
-from rtseg.batch.runners import RayRunner
+from rtseg.batch.ray_runner import RayRunner
 from rtseg.batch.storage import open_storage
 from rtseg.batch.tasks import RECORDS_FOLDER
 from rtseg.batch.worker import run_task
@@ -241,7 +241,7 @@ def test_a_killed_worker_costs_its_task_one_try(
     monkeypatch: pytest.MonkeyPatch,
     kill: object,
 ) -> None:
-    monkeypatch.setattr("rtseg.batch.runners.run_task", kill)
+    monkeypatch.setattr("rtseg.batch.local_runner.run_task", kill)
     out = str(tmp_path / "out")
     tasks = plan_tasks(clips[:1], folder=out, settings=settings)
     report = run_batch(tasks, LocalRunner(1, tries=2), folder=out)

@@ -214,7 +214,7 @@ def test_a_worker_killed_for_its_memory_does_not_affect_the_others(
     memory_group: Path,
 ) -> None:
     (tmp_path / "group").write_text(str(memory_group))
-    monkeypatch.setattr("rtseg.batch.runners.run_task", run_and_be_killed)
+    monkeypatch.setattr("rtseg.batch.local_runner.run_task", run_and_be_killed)
     check_others_are_done(clips, labels_only, tmp_path / "out", "its worker process died")
 
 
@@ -225,7 +225,7 @@ def test_a_worker_without_memory_is_replaced(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rtseg.batch.runners.run_task", run_and_be_refused)
+    monkeypatch.setattr("rtseg.batch.local_runner.run_task", run_and_be_refused)
     check_others_are_done(clips, labels_only, tmp_path / "out", "its worker ran out of memory")
 
 
