@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -40,7 +41,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def nodes(count: int, *, processors: int = 1) -> Iterator[Any]:
+def nodes(count: int, *, processors: int = 1, client_port: int | None = None) -> Iterator[Any]:
     """A head without processors, and nodes with some, on the loopback address."""
     from ray.cluster_utils import Cluster
 
@@ -51,6 +52,7 @@ def nodes(count: int, *, processors: int = 1) -> Iterator[Any]:
             "node_ip_address": "127.0.0.1",
             "include_dashboard": False,
             "object_store_memory": 80_000_000,
+            "ray_client_server_port": client_port,
         },
     )
     try:
@@ -69,6 +71,13 @@ def cluster() -> Iterator[Any]:
     """Three nodes."""
     with nodes(3) as made:
         yield made
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def moving(count: int, *, seed: int) -> list[np.ndarray]:
@@ -118,7 +127,8 @@ def test_a_node_that_dies_loses_nothing(
         if len(finished) == 3:
             cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
 
-    runner = RayRunner(cluster.address, threads=1, tries=4)
+    # a node that dies is not the file's fault, so a single try is enough
+    runner = RayRunner(cluster.address, threads=1, tries=1)
     report = run_batch(tasks, runner, folder=str(out), on_result=tell)
     assert report.exit_code == 0
     assert contents(out) == expected
@@ -245,6 +255,31 @@ def test_a_head_that_dies_loses_nothing_that_was_finished(
     assert {row["status"] for row in read_results(str(out))} == {"done"}
     for path, written in before.items():
         assert path.stat().st_mtime_ns == written, f"{path.name} was done twice"
+
+
+def test_a_client_of_a_distant_cluster_does_the_same(
+    labels_only: BatchSettings, tmp_path: Path
+) -> None:
+    """`ray://`: this machine belongs to no cluster, and tasks and results pass its client server.
+
+    In a process of its own, since a process that has started a cluster is no mere client of it.
+    """
+    clips = many(tmp_path / "in", 3)
+    expected = alone(clips, labels_only, tmp_path / "alone")
+    out = tmp_path / "out"
+    port = free_port()
+    with nodes(1, client_port=port):
+        words = [
+            *(sys.executable, "-m", "rtseg", "batch", str(tmp_path / "in"), "-o", str(out)),
+            *("--on", f"ray://127.0.0.1:{port}", "--no-pictures", "--labels", "--threads", "1"),
+            *("--backend", "openvino", "--precision", "fp32"),
+        ]
+        done = subprocess.run(words, timeout=500, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert contents(out) == expected
+    assert {row["status"] for row in read_results(str(out))} == {"done"}
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert line.startswith("3 of 3 done")
 
 
 def test_a_killed_driver_can_be_continued(
