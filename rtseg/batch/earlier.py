@@ -11,6 +11,10 @@ from pathlib import Path
 from rtseg.batch.results import TaskResult
 from rtseg.batch.storage import Storage
 from rtseg.batch.tasks import BatchTask
+from rtseg.media.urls import local_path
+
+_CLOCK_SECONDS = 2
+"""By how much two views of one file's time may differ: file systems round it, up to this."""
 
 
 def fingerprint(task: BatchTask) -> str:
@@ -23,8 +27,31 @@ def fingerprint(task: BatchTask) -> str:
     return hashlib.sha256(described.encode()).hexdigest()
 
 
+def input_state(task: BatchTask) -> list[int] | None:
+    """Bytes and time of change of an input, in seconds; None where it is no file of this machine.
+
+    It tells whether an input was replaced by another one of the same name.
+    """
+    path = local_path(task.source)
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if found is None else [found.st_size, int(found.st_mtime)]
+
+
+def _is_replaced(task: BatchTask, before: list[int] | None) -> bool:
+    now = input_state(task)
+    if before is None or now is None:
+        return False
+    return before[0] != now[0] or abs(before[1] - now[1]) > _CLOCK_SECONDS
+
+
 def earlier_result(task: BatchTask, storage: Storage) -> TaskResult | None:
-    """The result of an earlier run of the same task, if all of its files still exist."""
+    """The result of an earlier run of the same task, if all of its files still exist.
+
+    None as well if its input was replaced since.
+    """
     data = storage.read(task.record)
     if data is None:
         return None
@@ -32,8 +59,10 @@ def earlier_result(task: BatchTask, storage: Storage) -> TaskResult | None:
         record = json.loads(data)
         if record.pop("fingerprint") != fingerprint(task):
             return None
+        if _is_replaced(task, record.pop("input", None)):
+            return None
         result = replace(TaskResult(**record), source=task.source)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, IndexError):
         return None
     return result if all(storage.exists(name) for name in task.files.values()) else None
 

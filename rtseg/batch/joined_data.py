@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtseg.batch.joined_video import next_of
+from rtseg.batch.joined_video import check_used_up, next_of
 from rtseg.errors import SinkError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.media.info import SourceInfo
@@ -57,8 +57,6 @@ class JoinedLinesSink(Sink):
         self._frames += 1
 
     def _write(self, line: dict[str, Any]) -> None:
-        from rtseg.sinks.disk_space import cannot_write
-
         try:
             self._file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
         except OSError as error:
@@ -68,7 +66,14 @@ class JoinedLinesSink(Sink):
         """Finish the file."""
         if self._file is not None:
             self._file.close()
-        self._part.settle(outcome, frames=self._frames)
+        try:
+            if outcome == "finished" and self._frames:
+                check_used_up(self._lines, self._output)
+        except SinkError:
+            outcome = "failed"
+            raise
+        finally:
+            self._part.settle(outcome, frames=self._frames)
 
 
 class JoinedCocoSink(CocoSink):
@@ -99,6 +104,17 @@ class JoinedCocoSink(CocoSink):
                 for number, annotation in enumerate(annotations)
             ],
         )
+
+    def close(self, outcome: Outcome) -> None:
+        """Finish the file."""
+        try:
+            if outcome == "finished":
+                check_used_up(self._pieces, self._output)
+        except SinkError:
+            super().close("failed")
+            raise
+        else:
+            super().close(outcome)
 
     def _categories(self) -> list[dict[str, Any]]:
         return self._kept_categories
@@ -137,10 +153,6 @@ class JoinedPicturesSink(Sink):
         self._count += 1
 
     def close(self, outcome: Outcome) -> None:
-        """Check that no picture is left over.
-
-        Raises:
-            SinkError: the pieces contain more pictures than the input.
-        """
-        if outcome == "finished" and next(self._files, None) is not None:
-            raise SinkError(f"{self._pattern}: its pieces hold more frames than the input")
+        """Check that no picture is left over."""
+        if outcome == "finished":
+            check_used_up(self._files, self._pattern)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,8 @@ from rtseg.errors import SinkError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.media.info import SourceInfo
 from rtseg.sinks.base import Outcome
-from rtseg.sinks.labels.video import MILLISECOND, GreyVideoSink
-from rtseg.sinks.video import VideoSink
+from rtseg.sinks.labels.grey_file import MILLISECOND, GreyVideoFile
+from rtseg.sinks.video_file import VideoFile
 
 if TYPE_CHECKING:
     from av.container.output import OutputContainer
@@ -30,6 +29,16 @@ def next_of(items: Iterator[Any], output: str) -> Any:
     if item is None:
         raise SinkError(f"{output}: its pieces hold fewer frames than the input; start over")
     return item
+
+
+def check_used_up(items: Iterator[Any], output: str) -> None:
+    """Check that nothing of the pieces is left over.
+
+    Raises:
+        SinkError: the pieces hold more than the input.
+    """
+    if next(items, None) is not None:
+        raise SinkError(f"{output}: its pieces hold more frames than the input; start over")
 
 
 class _PiecePackets:
@@ -63,8 +72,8 @@ class _PiecePackets:
         self._stack.close()
 
 
-class JoinedVideoSink(VideoSink):
-    """Like `VideoSink`, with pictures that are already encoded.
+class JoinedVideoSink(VideoFile):
+    """A video of pictures that are already encoded, with the source's other streams.
 
     Args:
         output: the file's path.
@@ -79,8 +88,7 @@ class JoinedVideoSink(VideoSink):
         self._pieces = _PiecePackets(files, output)
         self._packets = iter(self._pieces)
 
-    def _add_video(self, container: OutputContainer, *, alpha: bool) -> VideoStream:
-        self._time_base = Fraction(1, self._info.time_base.denominator)
+    def _add_video(self, container: OutputContainer) -> VideoStream:
         stream: Any = container.add_stream_from_template(self._pieces.template)
         stream.time_base = self._time_base
         made: VideoStream = stream
@@ -90,7 +98,7 @@ class JoinedVideoSink(VideoSink):
         """Write the next picture at this frame's time."""
         self._part.check()
         if self._frame_count == 0:
-            self._begin(frame, transparent=False)
+            self._begin(frame)
         packet = next_of(self._packets, self._name)
         packet.pts = packet.dts = self._place(frame)
         packet.time_base = self._time_base
@@ -99,14 +107,11 @@ class JoinedVideoSink(VideoSink):
         self._guarded(lambda: self._opened().mux(packet))
         self._frame_count += 1
 
-    def _flush(self) -> None:
-        self._others.flush()
-
     def close(self, outcome: Outcome) -> None:
         """Finish the file."""
         try:
-            if outcome == "finished" and next(self._packets, None) is not None:
-                raise SinkError(f"{self._name}: its pieces hold more frames than the input")
+            if outcome == "finished":
+                check_used_up(self._packets, self._name)
         except BaseException:
             super().close("failed")
             raise
@@ -116,8 +121,8 @@ class JoinedVideoSink(VideoSink):
             self._pieces.close()
 
 
-class JoinedGreySink(GreyVideoSink):
-    """Like the sinks for labels and soft masks, with planes that are already encoded."""
+class JoinedGreySink(GreyVideoFile):
+    """Labels or soft masks that are already encoded."""
 
     def __init__(self, output: str, files: Sequence[Path]) -> None:
         super().__init__(output, overwrite=True)
@@ -140,20 +145,15 @@ class JoinedGreySink(GreyVideoSink):
         self._mux(lambda: packet)
         self._frames += 1
 
-    def _rest(self) -> Any:
-        return []
-
-    def plane(self, segmentation: Segmentation) -> Any:
-        """Not used, since planes come from the pieces."""
-        raise NotImplementedError
-
-    def tags(self, segmentation: Segmentation) -> Mapping[str, str]:
-        """The first piece's tags."""
-        raise NotImplementedError
-
     def close(self, outcome: Outcome) -> None:
         """Finish the file."""
         try:
+            if outcome == "finished":
+                check_used_up(self._packets, self._output)
+        except BaseException:
+            super().close("failed")
+            raise
+        else:
             super().close(outcome)
         finally:
             self._pieces.close()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtseg.batch.earlier import earlier_result, fingerprint
+from rtseg.batch.earlier import earlier_result, fingerprint, input_state
 from rtseg.batch.results import TaskResult, failed_by
 from rtseg.batch.storage import Storage, fetch, open_storage, remove_folder
 from rtseg.batch.tasks import RECORDS_FOLDER, BatchTask, Kind
@@ -103,6 +103,7 @@ def run_task(task: BatchTask) -> TaskResult:
 
 
 def _run(task: BatchTask, storage: Storage) -> TaskResult:
+    state = input_state(task)  # as it was when it was opened
     work = _working_folder(storage)
     try:
         outcome = _join(task, storage, work) if task.pieces else _segment(task, work)
@@ -114,7 +115,7 @@ def _run(task: BatchTask, storage: Storage) -> TaskResult:
         )
         for name, path in local.items():
             storage.put(path, name)
-        record = {**result.plain(), "fingerprint": fingerprint(task)}
+        record = {**result.plain(), "fingerprint": fingerprint(task), "input": state}
         storage.write(task.record, json.dumps(record).encode())
     finally:
         remove_folder(work)
@@ -163,7 +164,10 @@ def _join(task: BatchTask, storage: Storage, work: Path) -> TaskResult:
     results = [earlier_result(one, storage) for one in tasks]
     done = [result for result in results if result is not None]
     if len(done) < len(tasks):
-        raise SinkError(f"{task.name}: {len(tasks) - len(done)} of its pieces are missing")
+        raise SinkError(
+            f"{task.name}: {len(tasks) - len(done)} of its pieces are missing, or were made before "
+            "the input was replaced; run the batch again"
+        )
     parts: dict[Kind, list[Path]] = {kind: [] for kind in task.files}
     for number, one in enumerate(tasks):
         for kind, name in one.files.items():

@@ -94,6 +94,27 @@ def test_a_rerun_does_only_unfinished_inputs(
     assert (len(left), len(done)) == (3, 0)
 
 
+def test_an_input_that_was_replaced_is_done_again(
+    clips: list[str], settings: BatchSettings, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+    tasks = plan_tasks(clips, folder=out, settings=settings)
+    run_batch(tasks, HereRunner(), folder=out)
+    now = Path(clips[1]).stat().st_mtime
+    os.utime(clips[0], (now - 1, now - 1))  # as a file system that rounds times shows it
+    Path(clips[1]).write_bytes(Path(clips[2]).read_bytes())
+    os.utime(clips[1], (now, now))  # a copy may keep the time
+    os.utime(clips[2], (now + 60, now + 60))  # and another film may have the same size
+    again = HereRunner()
+    report = run_batch(tasks, again, folder=out)
+    assert again.ran == ["clip-5", "clip-6"]
+    assert [result.frames for result in report.results] == [4, 6, 6]
+    Path(clips[1]).unlink()  # what is done stays done
+    once_more = HereRunner()
+    run_batch(tasks, once_more, folder=out)
+    assert once_more.ran == []
+
+
 def test_a_failed_input_is_a_row_and_the_others_continue(
     clips: list[str], settings: BatchSettings, tmp_path: Path
 ) -> None:

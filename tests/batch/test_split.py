@@ -13,10 +13,13 @@ import pytest
 
 from rtseg.batch import BatchSettings, plan_tasks, read_results, run_batch
 from rtseg.batch.cutting import cut
+from rtseg.batch.joining import join
 from rtseg.batch.tasks import RECORDS_FOLDER
-from rtseg.errors import SettingError
+from rtseg.batch.worker import run_task
+from rtseg.errors import SettingError, SinkError
 from rtseg.settings import ReadSettings, ViewSettings
 from rtseg.sources.synthetic import MovingFaceSource
+from rtseg.system.files import is_part
 from tests.batch.test_driver import HereRunner
 from tests.support.clips import make_clip, picture
 
@@ -168,6 +171,32 @@ def test_finished_pieces_are_not_repeated(everything: BatchSettings, tmp_path: P
     once_more = HereRunner()
     run_batch(tasks, once_more, folder=str(out), split_minutes=MINUTE)
     assert once_more.ran == []
+
+
+@pytest.mark.parametrize("kind", ["pictures", "labels", "records", "coco", "numbered"])
+@pytest.mark.parametrize(("now", "words"), [(17, "hold more frames"), (26, "hold fewer frames")])
+def test_pieces_of_another_input_are_not_joined(
+    everything: BatchSettings, tmp_path: Path, kind: str, now: int, words: str
+) -> None:
+    settings = dataclasses.replace(
+        everything,
+        **{name: name == kind for name in ("pictures", "labels", "records", "coco", "numbered")}
+        | ({"pictures": True} if kind == "numbered" else {}),
+    )
+    clip = long_clip(tmp_path / "long.mp4")
+    (task,) = plan_tasks([str(clip)], folder=str(tmp_path / "out"), settings=settings)
+    pieces = [task.of_piece(piece) for piece in cut(task, minutes=MINUTE)]
+    assert [run_task(piece).status for piece in pieces] == ["done"] * 3
+    parts = {
+        kind: [tmp_path / "out" / piece.files[kind] for piece in pieces] for kind in task.files
+    }
+    other = long_clip(tmp_path / "other.mp4", count=now)
+    (tmp_path / "joined").mkdir()
+    with pytest.raises(SinkError, match=words):
+        join(task, str(other), parts, tmp_path / "joined")
+    assert not [
+        path for path in (tmp_path / "joined").iterdir() if path.is_file() and not is_part(path)
+    ]
 
 
 def test_a_part_is_cut_within_its_bounds(everything: BatchSettings, tmp_path: Path) -> None:
