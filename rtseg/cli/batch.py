@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtseg.cli.file_outputs import with_no_audio, with_soft_masks
 from rtseg.cli.options import with_effects, with_options_named, with_settings
 from rtseg.settings import (
     EncodeSettings,
@@ -21,6 +22,7 @@ from rtseg.settings import (
 
 if TYPE_CHECKING:
     from rtseg.batch import BadInput, BatchReport, BatchTask, Runner, TaskResult
+    from rtseg.sinks.labels.alpha import AlphaBits
 
 
 @click.command(short_help="Segment thousands of files, here or on a Ray cluster.")
@@ -61,18 +63,7 @@ if TYPE_CHECKING:
     help="Write one line of JSON per frame, in a file for each input.",
 )
 @click.option("--coco", is_flag=True, help="Write COCO annotations for each input.")
-@click.option(
-    "--alpha",
-    metavar="NAMES",
-    help="Write the soft mask of these classes instead of the view, losslessly.",
-)
-@click.option(
-    "--alpha-bits",
-    type=click.Choice(["8", "16"]),
-    default="8",
-    show_default=True,
-    help="Bits per pixel of a soft mask.",
-)
+@with_soft_masks
 @click.option(
     "--tries",
     type=click.IntRange(1, 100),
@@ -98,7 +89,7 @@ if TYPE_CHECKING:
     faces=FaceSettings,
 )
 @with_effects
-@click.option("--no-audio", is_flag=True, help="The same as --audio none --subtitles none.")
+@with_no_audio
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(
     inputs: tuple[str, ...],
@@ -109,8 +100,8 @@ def command(
     labels: bool,
     records: bool,
     coco: bool,
-    alpha: str | None,
-    alpha_bits: str,
+    alpha: tuple[str, ...] | None,
+    alpha_bits: AlphaBits,
     tries: int,
     split_minutes: float | None,
     dry_run: bool,
@@ -121,7 +112,6 @@ def command(
     encode: EncodeSettings,
     model: ModelSettings,
     faces: FaceSettings,
-    no_audio: bool,
     quiet: bool,
 ) -> int:
     """Segment every INPUT into FOLDER, and record every result in FOLDER/results.parquet.
@@ -139,8 +129,6 @@ def command(
     from rtseg.wiring import check_choices
 
     named = read_inputs(inputs, output=output)
-    if no_audio:
-        encode = dataclasses.replace(encode, audio="none", subtitles="none")
     if model.threads == 0:
         model = dataclasses.replace(model, threads=_threads(on))
     settings = BatchSettings(
@@ -149,8 +137,8 @@ def command(
         labels=labels,
         records=records,
         coco=coco,
-        alpha=None if alpha is None else tuple(alpha.split(",")),
-        alpha_bits=16 if alpha_bits == "16" else 8,
+        alpha=alpha,
+        alpha_bits=alpha_bits,
         view=view,
         effects=effects,
         read=read,

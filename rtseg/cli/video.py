@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from rtseg.cli.file_outputs import with_no_audio, with_soft_masks
 from rtseg.cli.habits import default_output, is_meant_as_output, with_advice_for
 from rtseg.cli.live_outputs import LiveOutputs, web_option
 from rtseg.cli.options import with_effects, with_settings
@@ -67,18 +67,7 @@ if TYPE_CHECKING:
     type=Place(),
     help="Write COCO annotations with run-length masks, one for each class of each face.",
 )
-@click.option(
-    "--alpha",
-    metavar="NAMES",
-    help="Write the soft mask of these classes to -o, losslessly: .mkv (FFV1) or PNG files.",
-)
-@click.option(
-    "--alpha-bits",
-    type=click.Choice(["8", "16"]),
-    default="8",
-    show_default=True,
-    help="Bits per pixel of a soft mask.",
-)
+@with_soft_masks
 @with_settings(
     view=ViewSettings,
     read=ReadSettings,
@@ -90,7 +79,7 @@ if TYPE_CHECKING:
 )
 @web_option
 @with_effects
-@click.option("--no-audio", is_flag=True, help="The same as --audio none --subtitles none.")
+@with_no_audio
 @click.option(
     "--overlap/--no-overlap",
     default=True,
@@ -128,8 +117,8 @@ def command(
     labels: str | None,
     records: str | None,
     coco: str | None,
-    alpha: str | None,
-    alpha_bits: str,
+    alpha: tuple[str, ...] | None,
+    alpha_bits: AlphaBits,
     view: ViewSettings,
     effects: tuple[str, ...],
     read: ReadSettings,
@@ -139,7 +128,6 @@ def command(
     faces: FaceSettings,
     page: WebSettings,
     web: str | None,
-    no_audio: bool,
     overlap: bool,
     resume: bool,
     frames: bool,
@@ -177,12 +165,8 @@ def command(
         output = default_output(sources[0], encode)
         if not quiet:
             click.echo(f"no output given: writing {output}", err=True)
-    if no_audio:
-        encode = replace(encode, audio="none", subtitles="none")
     if frames and output is None:
         raise SettingError("--frames: the pictures go to -o FOLDER; give that")
-    classes = None if alpha is None else tuple(alpha.split(","))
-    bits: AlphaBits = 16 if alpha_bits == "16" else 8
     if len(sources) > 1 or are_many or resume:
         if web is not None:
             raise SettingError("--web shows one input; give one, without --resume")
@@ -200,8 +184,8 @@ def command(
             resume=resume,
             quiet=quiet,
             numbered=frames,
-            alpha=classes,
-            alpha_bits=bits,
+            alpha=alpha,
+            alpha_bits=alpha_bits,
             effects=effects,
             overlap=overlap,
             view=view,
@@ -221,8 +205,8 @@ def command(
         coco=coco,
         view=view,
         effects=effects,
-        alpha=classes,
-        alpha_bits=bits,
+        alpha=alpha,
+        alpha_bits=alpha_bits,
         read=read,
         encode=encode,
         model=model,
