@@ -1,18 +1,23 @@
 """The inputs of a batch: files, folders, patterns and manifests, as a list.
 
 A manifest is a text file with one input per line, or a CSV or Parquet table with a column `input`.
-A bad line is reported with its number, and the others are processed.
+A bad line is reported with its number, and the others are processed. Folders (`s3://bucket/clips/`),
+patterns and manifests may be anywhere that fsspec reaches.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+import posixpath
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtseg.errors import SettingError, SourceError
-from rtseg.media.urls import local_path
+from rtseg.batch.manifest import COLUMN, MANIFESTS, manifest_lines
+from rtseg.batch.storage import FFMPEG_SCHEMES, filesystem, reason_of
+from rtseg.errors import RtsegError, SettingError
+from rtseg.media.urls import STANDARD_INPUT, display_name, local_path, url_scheme
 from rtseg.sources.listing import (
     VIDEO_SUFFIXES,
     is_listing,
@@ -21,11 +26,6 @@ from rtseg.sources.listing import (
     stills_of,
 )
 from rtseg.system.files import is_part
-
-COLUMN = "input"
-"""The column of a manifest that is a table."""
-
-MANIFESTS = (".csv", ".parquet", ".txt")
 
 _IN_FOLDERS = VIDEO_SUFFIXES | {".gif"}
 
@@ -117,17 +117,17 @@ def expand_videos(names: Sequence[str]) -> tuple[list[str], bool]:
 def _expanded(name: str, results: Path | None) -> Iterator[str | BadInput]:
     path = local_path(name)
     if path is None:
-        yield name
+        yield from _distant(name)
     elif path.is_dir():
         files = _videos_below(path, results)
         if not files:
             yield BadInput(origin=name, message=f"{name}: contains no video")
         yield from map(str, files)
     elif path.suffix.lower() in MANIFESTS and path.is_file():
-        yield from _manifest(path)
+        yield from _manifest(path, name=str(path), place=functools.partial(_beside, path.parent))
     elif path.exists():
         yield str(path)
-    elif any(character in name for character in "*?["):
+    elif _is_pattern(name):
         matches = sorted(
             (file for file in path.parent.glob(path.name) if file.is_file()), key=natural_order
         )
@@ -163,59 +163,79 @@ def _videos_below(folder: Path, results: Path | None) -> list[Path]:
     return sorted(files, key=natural_order)
 
 
-def _manifest(path: Path) -> Iterator[str | BadInput]:
-    for number, text in enumerate(_lines(path), start=1):
-        origin = f"{path}:{number}"
+def _distant(name: str) -> Iterator[str | BadInput]:
+    """Expand a URL: a folder, a pattern or a manifest that fsspec reaches, or itself."""
+    shown = display_name(name)
+    is_manifest = Path(shown).suffix.lower() in MANIFESTS
+    is_expanded = name.endswith("/") or _is_pattern(shown) or is_manifest
+    if url_scheme(name) in FFMPEG_SCHEMES or name == STANDARD_INPUT or not is_expanded:
+        yield name
+        return
+    try:
+        files, path = filesystem(name)
+        if is_manifest:
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder) / Path(shown).name
+                files.get_file(path, str(copy))
+                place = functools.partial(_beside_url, name.rpartition("/")[0])
+                yield from list(_manifest(copy, name=shown, place=place))
+            return
+        found = files.glob(path) if _is_pattern(shown) else files.find(path)
+        urls = [files.unstrip_protocol(file) for file in found]
+    except RtsegError as error:
+        yield BadInput(origin=shown, message=str(error))
+        return
+    except Exception as error:  # noqa: BLE001  every storage has its own errors
+        yield BadInput(origin=shown, message=f"{shown}: cannot be listed: {reason_of(error)}")
+        return
+    if not _is_pattern(shown):
+        urls = [url for url in urls if Path(display_name(url)).suffix.lower() in _IN_FOLDERS]
+    if not urls:
+        yield BadInput(origin=shown, message=f"{shown}: leads to no video")
+    yield from sorted(urls, key=lambda url: natural_order(Path(url)))
+
+
+def _is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")
+
+
+def _beside(folder: Path, name: str) -> str | None:
+    """A name in a manifest, which is relative to its folder; None if there is no such file."""
+    if local_path(name) is None:
+        return name
+    file = Path(name) if Path(name).is_absolute() else folder / name
+    return str(file) if file.is_file() else None
+
+
+def _beside_url(folder: str, name: str) -> str:
+    """A name in a manifest that was fetched from a folder's URL."""
+    if url_scheme(name) is not None or Path(name).is_absolute():
+        return name
+    scheme, _, place = folder.partition("://")
+    return f"{scheme}://{posixpath.normpath(f'{place}/{name}')}"
+
+
+def _manifest(
+    path: Path, *, name: str, place: Callable[[str], str | None]
+) -> Iterator[str | BadInput]:
+    """Yield the inputs of a manifest.
+
+    Args:
+        path: the file to read.
+        name: its name for people.
+        place: finds the input that a line names, or returns None.
+    """
+    for number, text in enumerate(manifest_lines(path, name=name), start=1):
+        origin = f"{name}:{number}"
         if text is None or not text.strip():
             if path.suffix.lower() != ".txt":
                 yield BadInput(origin=origin, message=f"{origin}: the column {COLUMN!r} is empty")
             continue
-        name = text.strip()
-        if name.startswith("#") and path.suffix.lower() == ".txt":
+        line = text.strip()
+        if line.startswith("#") and path.suffix.lower() == ".txt":
             continue
-        if local_path(name) is None:
-            yield name
-            continue
-        # relative names in a manifest are relative to it
-        file = Path(name) if Path(name).is_absolute() else path.parent / name
-        if file.is_file():
-            yield str(file)
+        source = place(line)
+        if source is None:
+            yield BadInput(origin=origin, message=f"{origin}: {line}: no such file")
         else:
-            yield BadInput(origin=origin, message=f"{origin}: {name}: no such file")
-
-
-def _lines(path: Path) -> Iterable[str | None]:
-    try:
-        if path.suffix.lower() == ".parquet":
-            return _parquet_column(path)
-        if path.suffix.lower() == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = csv.DictReader(file)
-                _check_columns(path, rows.fieldnames or ())
-                return [row.get(COLUMN) for row in rows]
-        return path.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SourceError(f"{path}: a manifest must be text in UTF-8") from None
-
-
-def _parquet_column(path: Path) -> list[str | None]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(path)
-    except pa.ArrowException as error:
-        first = str(error).splitlines()[0]
-        raise SourceError(f"{path}: is not a Parquet file: {first}") from None
-    _check_columns(path, table.column_names)
-    return [None if value is None else str(value) for value in table[COLUMN].to_pylist()]
-
-
-def _check_columns(path: Path, names: Iterable[str]) -> None:
-    columns = tuple(names)
-    if COLUMN not in columns:
-        raise SourceError(
-            f"{path}: a manifest needs a column {COLUMN!r}; found {', '.join(columns) or 'none'}"
-        )
+            yield source

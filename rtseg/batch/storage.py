@@ -123,7 +123,7 @@ class RemoteStorage(Storage):
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._files, self._root = _filesystem(self.url)
+        self._files, self._root = filesystem(self.url)
 
     def exists(self, name: str) -> bool:
         """See `Storage`."""
@@ -189,7 +189,7 @@ class RemoteStorage(Storage):
 
     def _error(self, name: str, error: Exception) -> SinkError:
         place = f"{display_name(self.url)}/{name}"
-        return SinkError(f"{place}: cannot be reached: {_reason(error)}")
+        return SinkError(f"{place}: cannot be reached: {reason_of(error)}")
 
 
 def open_storage(folder: str) -> Storage:
@@ -212,16 +212,23 @@ def fetch(source: str, into: Path) -> str:
     """
     if local_path(source) is not None or url_scheme(source) in FFMPEG_SCHEMES:
         return source
-    files, path = _filesystem(source)
+    files, path = filesystem(source)
     local = into / (Path(display_name(source)).name or "input")
     try:
         files.get_file(path, str(local))
     except Exception as error:  # noqa: BLE001  every storage has its own errors
-        raise SourceError(f"{display_name(source)}: cannot be fetched: {_reason(error)}") from None
+        raise SourceError(
+            f"{display_name(source)}: cannot be fetched: {reason_of(error)}"
+        ) from None
     return str(local)
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
+def filesystem(url: str) -> tuple[Any, str]:
+    """Return the file system of fsspec for a URL, and the path there.
+
+    Raises:
+        SettingError: the URL's scheme is unknown, or fsspec is not installed.
+    """
     shown = display_name(url)
     try:
         import fsspec
@@ -232,11 +239,12 @@ def _filesystem(url: str) -> tuple[Any, str]:
     try:
         files, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise SettingError(f"{shown}: {_reason(error)}") from None
+        raise SettingError(f"{shown}: {reason_of(error)}") from None
     return files, str(path).rstrip("/")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """The message of a storage's own error, in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

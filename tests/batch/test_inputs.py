@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -49,6 +51,72 @@ def test_a_bad_line_is_reported_and_the_others_continue(folder: Path, kind: str)
     (bad,) = inputs.bad
     number = {"csv": 2, "parquet": 2, "txt": 4}[kind]
     assert bad.message == f"{manifest}:{number}: clips/none.mp4: no such file"
+
+
+@pytest.fixture
+def far() -> Iterator[Any]:
+    """A storage in memory: clips/b.mp4, clips/a10.MOV, clips/a9.mov, clips/note.md, lists/."""
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    for name in ("b.mp4", "a10.MOV", "a9.mov", "note.md", "deep/c.webm"):
+        memory.pipe_file(f"/far/clips/{name}", b"x")
+    yield memory
+    memory.rm("/far", recursive=True)
+
+
+@pytest.mark.usefixtures("far")
+def test_distant_folders_and_patterns_are_expanded() -> None:
+    clips = "memory://far/clips"
+    folder = read_inputs([f"{clips}/"])
+    assert [source.removeprefix("memory:///").removeprefix("memory://") for source in
+            folder.sources] == [
+        "far/clips/a9.mov", "far/clips/a10.MOV", "far/clips/b.mp4", "far/clips/deep/c.webm"
+    ]  # fmt: skip
+    assert names_of(read_inputs([f"{clips}/a*"]).sources) == ["a9.mov", "a10.MOV"]
+    assert read_inputs([f"{clips}/b.mp4"]).sources == (f"{clips}/b.mp4",)
+    nothing = read_inputs([f"{clips}/*.avi", "memory://far/none/", f"{clips}/b.mp4"])
+    assert names_of(nothing.sources) == ["b.mp4"]
+    assert [item.message.partition(": ")[0] for item in nothing.bad] == [
+        f"{clips}/*.avi",
+        "memory://far/none/",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "txt"])
+def test_a_distant_manifest_names_its_own_folder(far: Any, folder: Path, kind: str) -> None:
+    lines = ["../clips/b.mp4", "a.mov", "s3://bucket/far.mp4", str(folder / "b.mp4")]
+    local = folder / f"list.{kind}"
+    if kind == "parquet":
+        parquet.write_table(pa.table({"input": [*lines, ""]}), local)
+    else:
+        head = "input\n" if kind == "csv" else "# all\n"
+        local.write_text(head + "".join(f"{line}\n" for line in lines) + ('""\n' * (kind == "csv")))
+    far.pipe_file(f"/far/lists/list.{kind}", local.read_bytes())
+    inputs = read_inputs([f"memory://far/lists/list.{kind}"])
+    assert inputs.sources == (
+        "memory://far/clips/b.mp4",
+        "memory://far/lists/a.mov",
+        *lines[2:],
+    )
+    messages = [item.message for item in inputs.bad]
+    expected = f"memory://far/lists/list.{kind}:5: the column 'input' is empty"
+    assert messages == ([] if kind == "txt" else [expected])
+
+
+def test_a_distant_place_that_cannot_be_listed_is_one_line(folder: Path) -> None:
+    pytest.importorskip("fsspec")
+    inputs = read_inputs([str(folder / "b.mp4"), "memory://none/list.csv", "nowhere://x/*.mp4"])
+    assert names_of(inputs.sources) == ["b.mp4"]
+    assert [item.message.partition(": ")[0] for item in inputs.bad] == [
+        "memory://none/list.csv",
+        "nowhere://x/*.mp4",
+    ]
+    assert all("\n" not in item.message for item in inputs.bad)
+
+
+def test_addresses_that_ffmpeg_reads_are_not_expanded() -> None:
+    names = ["http://host/a.mp4?x=*", "http://host/folder/", "rtsp://host/live"]
+    assert list(read_inputs(names).sources) == names
 
 
 def test_missing_inputs_do_not_stop_the_others(folder: Path) -> None:
