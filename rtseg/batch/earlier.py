@@ -24,7 +24,7 @@ def fingerprint(task: BatchTask) -> str:
     described = f"{__version__}\n{task.source}\n{task.settings!r}"
     if task.piece is not None:
         described += f"\n{task.piece!r}"
-    return hashlib.sha256(described.encode()).hexdigest()
+    return hashlib.sha256(described.encode(errors="surrogateescape")).hexdigest()
 
 
 def input_state(task: BatchTask) -> list[int] | None:
@@ -62,7 +62,7 @@ def earlier_result(task: BatchTask, storage: Storage) -> TaskResult | None:
         if _is_replaced(task, record.pop("input", None)):
             return None
         result = replace(TaskResult(**record), source=task.source)
-    except (ValueError, TypeError, KeyError, IndexError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
     return result if all(storage.exists(name) for name in task.files.values()) else None
 

@@ -12,6 +12,7 @@ import posixpath
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 from rtseg.batch.manifest import COLUMN, MANIFESTS, manifest_lines
@@ -128,9 +129,8 @@ def _expanded(name: str, results: Path | None) -> Iterator[str | BadInput]:
     elif path.exists():
         yield str(path)
     elif _is_pattern(name):
-        matches = sorted(
-            (file for file in path.parent.glob(path.name) if file.is_file()), key=natural_order
-        )
+        found = map(Path, glob(str(path), recursive=True))  # noqa: PTH207  it may name folders
+        matches = sorted((file for file in found if file.is_file()), key=natural_order)
         if not matches:
             yield BadInput(origin=name, message=f"{name}: the pattern matches no file")
         yield from map(str, matches)
@@ -201,9 +201,10 @@ def _is_pattern(name: str) -> bool:
 
 def _beside(folder: Path, name: str) -> str | None:
     """A name in a manifest, which is relative to its folder; None if there is no such file."""
-    if local_path(name) is None:
+    path = local_path(name)
+    if path is None:
         return name
-    file = Path(name) if Path(name).is_absolute() else folder / name
+    file = folder / path  # which is `path` if that is absolute
     return str(file) if file.is_file() else None
 
 

@@ -37,7 +37,10 @@ def manifest_lines(path: Path, *, name: str) -> Iterable[str | None]:
                 return [row.get(COLUMN) for row in rows]
         return path.read_text("utf-8-sig").splitlines()
     except OSError as error:
-        raise SourceError(f"{name}: cannot be read: {error.strerror}") from None
+        reason = error.strerror or " ".join(str(error).split())
+        raise SourceError(f"{name}: cannot be read: {reason}") from None
+    except csv.Error as error:
+        raise SourceError(f"{name}: is not a CSV file: {error}") from None
     except UnicodeDecodeError:
         raise SourceError(f"{name}: a manifest must be text in UTF-8") from None
 

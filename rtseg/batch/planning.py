@@ -15,11 +15,15 @@ from rtseg.outputs import STANDARD_STREAM, check_outputs, shown
 
 _DIGITS = 8
 
+_LONGEST_NAME_BYTES = 200
+"""Of the 255 that file systems allow; suffixes and the marks of unfinished files take the rest."""
+
 
 def plan_tasks(sources: Sequence[str], *, folder: str, settings: BatchSettings) -> list[BatchTask]:
     """Make a task for each input; the same inputs give the same names, in any order.
 
-    Inputs with the same stem get a few digits of a hash of their path.
+    Inputs with the same stem get a few digits of a hash of their path, and so do those whose name
+    is too long for an output, or is no text in UTF-8.
 
     Raises:
         SettingError: an output would be an input, or the folder is a file.
@@ -33,13 +37,24 @@ def plan_tasks(sources: Sequence[str], *, folder: str, settings: BatchSettings) 
     stems = Counter(stem_of(source).casefold() for source in sources)
     tasks = []
     for source in sources:
-        stem = stem_of(source)
-        if stems[stem.casefold()] > 1:
-            stem = f"{stem}-{hashlib.sha256(source.encode()).hexdigest()[:_DIGITS]}"
+        given = stem_of(source)
+        stem = _allowed(given)
+        if stem != given or stems[stem.casefold()] > 1:
+            stem = f"{stem}-{_digest(source)[:_DIGITS]}"
         tasks.append(BatchTask(source=source, folder=folder, name=stem, settings=settings))
     if path is not None:
         _check(tasks)
     return tasks
+
+
+def _allowed(stem: str) -> str:
+    """A name that every file system and table takes: not too long, and text."""
+    text = stem.encode(errors="surrogateescape").decode(errors="replace")
+    return text.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore")
+
+
+def _digest(source: str) -> str:
+    return hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()
 
 
 def plan_direct(

@@ -20,7 +20,8 @@ def table(results: Sequence[TaskResult]) -> bytes:
     rows = []
     for result in results:
         row = result.plain()
-        row["input"] = row.pop("source")
+        row["input"] = _text(row.pop("source"))
+        row["message"] = _text(row["message"])
         for name in ("pixels", "checksums", "versions"):
             row[name] = list(row[name].items())
         rows.append(row)
@@ -44,6 +45,11 @@ def table(results: Sequence[TaskResult]) -> bytes:
     buffer = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
     return buffer.getvalue()
+
+
+def _text(name: str) -> str:
+    """A file's name may hold bytes that are no text; they are written as \\xNN."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def read_results(folder: str) -> list[dict[str, object]]:

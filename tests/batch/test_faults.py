@@ -17,12 +17,14 @@ from rtseg.batch import (
     BatchTask,
     LocalRunner,
     TaskResult,
+    pending,
     plan_tasks,
     read_inputs,
     read_results,
     run_batch,
 )
 from rtseg.batch import storage as storage_module
+from rtseg.batch.storage import open_storage
 from rtseg.errors import DiskFullError, SinkError
 from tests.batch.test_driver import HereRunner
 from tests.cli.conftest import Run
@@ -94,6 +96,64 @@ def test_bad_lines_of_a_manifest_are_reported_in_one_line_each(
     assert "list.csv:3" in errors[1]
     assert "2 of 4 done" in result.err
     assert [row["status"] for row in read_results(str(out))] == ["done", "done", "failed", "failed"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names of any bytes")
+def test_names_that_no_output_or_table_can_have_are_processed(
+    clips: list[str], labels_only: BatchSettings, run: Run, tmp_path: Path
+) -> None:
+    """A name of the longest kind, and one in Latin-1: outputs and table get allowed ones."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    names = ["x" * 251 + ".mp4", os.fsdecode(b"caf\xe9.mp4"), "plain.mp4"]
+    for name in names:
+        (folder / name).write_bytes(Path(clips[0]).read_bytes())
+    out = str(tmp_path / "out")
+    result = run("batch", folder, "-o", out, "--no-pictures", "--labels", "--dry-run")
+    assert result.code == 0, result.err
+    tasks = plan_tasks([str(folder / name) for name in names], folder=out, settings=labels_only)
+    report = run_batch(tasks, HereRunner(), folder=out)
+    assert [result.status for result in report.results] == ["done"] * 3, report.results
+    written = sorted(path.name for path in Path(out).glob("*.mkv"))
+    assert [name[:5] for name in written] == ["caf\ufffd-", "plain", "xxxxx"]
+    assert max(len(name.encode()) for name in written) < 230
+    assert [str(row["input"]).rpartition("/")[2] for row in read_results(out)] == [
+        names[0],
+        "caf\\xe9.mp4",
+        "plain.mp4",
+    ]
+    again = HereRunner()
+    run_batch(tasks, again, folder=out)
+    assert again.ran == []
+
+
+def test_inputs_that_vanish_before_their_turn_are_one_line_each(
+    clips: list[str], labels_only: BatchSettings, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+    tasks = plan_tasks(clips, folder=out, settings=labels_only)
+    Path(clips[0]).unlink()
+    Path(clips[1]).unlink()
+    Path(clips[1]).mkdir()
+    report = run_batch(tasks, HereRunner(), folder=out)
+    assert [result.status for result in report.results] == ["failed", "failed", "done"]
+    assert {result.exit_code for result in report.results[:2]} == {3}
+    for result in report.results[:2]:
+        assert "\n" not in result.message
+        assert Path(result.source).name in result.message
+
+
+@pytest.mark.parametrize("content", [b"", b"3", b"[]", b'"x"', b"\xff", b'{"fingerprint": 1}'])
+def test_a_damaged_record_is_as_good_as_none(
+    clips: list[str], labels_only: BatchSettings, tmp_path: Path, content: bytes
+) -> None:
+    out = tmp_path / "out"
+    (task,) = plan_tasks(clips[:1], folder=str(out), settings=labels_only)
+    record = out / task.record
+    record.parent.mkdir(parents=True)
+    record.write_bytes(content)
+    left, done = pending([task], open_storage(str(out)))
+    assert (left, done) == ([task], [])
 
 
 def test_a_full_disk_is_reported_for_each_affected_input(

@@ -119,6 +119,19 @@ def test_addresses_that_ffmpeg_reads_are_not_expanded() -> None:
     assert list(read_inputs(names).sources) == names
 
 
+def test_addresses_of_local_files_are_local(folder: Path) -> None:
+    manifest = folder.parent / "list.txt"
+    manifest.write_text((folder / "a.MOV").as_uri() + "\n")
+    inputs = read_inputs([str(manifest), folder.as_uri(), f"file://{folder}/*/*.webm"])
+    assert names_of(inputs.sources) == ["a.MOV", "b.mp4", "c.webm"]
+    assert inputs.bad == ()
+
+
+@pytest.mark.parametrize("pattern", ["*/*.webm", "**/*.webm", "**/c.*", "d[e]ep/*", "deep/?.webm"])
+def test_a_pattern_may_name_folders(folder: Path, pattern: str) -> None:
+    assert names_of(read_inputs([str(folder / pattern)]).sources) == ["c.webm"]
+
+
 def test_missing_inputs_do_not_stop_the_others(folder: Path) -> None:
     (folder.parent / "empty").mkdir()
     inputs = read_inputs(
@@ -138,6 +151,9 @@ def test_missing_inputs_do_not_stop_the_others(folder: Path) -> None:
         ("a.csv", b"file,size\nx,1\n", "needs a column 'input'; found file, size"),
         ("a.csv", b"", "needs a column 'input'; found none"),
         ("a.parquet", b"no table", "is not a Parquet file"),
+        ("a.csv", b"input\n" + b"x" * 200_000, "is not a CSV file: field larger"),
+        ("a.csv", b"input\n\xff\n", "a manifest must be text in UTF-8"),
+        ("a.parquet", b"PAR1" + b"\0" * 40 + b"PAR1", "is not a Parquet file|cannot be read"),
         ("a.txt", b"\xff\xfe\x00", "a manifest must be text in UTF-8"),
     ],
 )
