@@ -79,6 +79,17 @@ class Backend(ABC):
         """Run once on a blank picture, so that the first real call is as fast as later ones."""
         self.infer(np.zeros((1, self.model.input_height, self.model.input_width, 3), np.uint8))
 
+    def side_by_side(self, count: int) -> Backend | None:
+        """Open the same network for several callers at once, each on cores of its own.
+
+        Args:
+            count: how many callers there will be at most.
+
+        Returns:
+            None where callers do better with a batch, or nothing is gained.
+        """
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Release all resources. May be called twice."""

@@ -93,6 +93,11 @@ class FallbackBackend(Backend):
             "; ".join([failure, "no other backend is left to run it", *problems])
         )
 
+    def side_by_side(self, count: int) -> Backend | None:
+        """See `Backend.side_by_side`: the current backend's."""
+        with self._lock:
+            return self._current.side_by_side(count)
+
     def close(self) -> None:
         """See `Backend.close`."""
         with self._lock:

@@ -6,6 +6,7 @@ for the next start.
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch, check_file_precision
 from rtseg.backends.fastest import Speeds, fastest_in_turns, remembered_speeds, trial
+from rtseg.backends.side_by_side import SideBySideBackend
 from rtseg.errors import BackendError, SettingError, listed
 from rtseg.export.onnx_file import INPUT, PROBABILITIES, OnnxModel
 from rtseg.frames import Image, Probabilities
@@ -75,22 +77,9 @@ class OpenVinoBackend(Backend):
         self.threads = thread_count(threads)
         openvino = _library()
         _share_threads(self.threads)
-        # Compiling gives its thread an alternate signal stack, which is unmapped when the model
-        # is released; a later Ctrl-C in that thread would crash the process. So compile on a
-        # thread that ends first.
-        errors: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                self._open(openvino, exported, quantized, precision=precision, cache=cache)
-            except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
-                errors.append(error)
-
-        opener = threading.Thread(target=work, name="rtseg-compile")
-        opener.start()
-        opener.join()
-        if errors:
-            raise errors.pop()
+        _on_own_thread(
+            lambda: self._open(openvino, exported, quantized, precision=precision, cache=cache)
+        )
 
     def _open(
         self,
@@ -122,6 +111,7 @@ class OpenVinoBackend(Backend):
                     chosen = quantized if speeds.int8_is_worth_it else exported
                     why = f"the faster one: {speeds.line()}"
             self._compiled: _Compiled | None = compiled(chosen)
+            self._exported, self._options = chosen, options
             self.device = f"cpu ({core.get_property('CPU', 'FULL_DEVICE_NAME').strip()})"
         except RuntimeError as error:
             raise _failure(error) from error
@@ -167,6 +157,26 @@ class OpenVinoBackend(Backend):
                 raise _failure(error) from error
         return out
 
+    def side_by_side(self, count: int) -> Backend | None:
+        """See `Backend.side_by_side`: one crop for each core."""
+        lanes = min(count, self.threads)
+        if lanes < 2:
+            return None
+        made: list[_Compiled] = []
+
+        def compile_lanes() -> None:
+            openvino = _library()
+            options = {**self._options, "NUM_STREAMS": lanes}
+            first = _Compiled(openvino, openvino.Core(), self._exported, options)
+            made.extend([first, *(first.twin(openvino) for _ in range(lanes - 1))])
+
+        try:
+            _on_own_thread(compile_lanes)
+        except RuntimeError as error:
+            _log.warning("streams take turns at the network: %s", _failure(error))
+            return None
+        return SideBySideBackend(self, made)
+
     def close(self) -> None:
         """See `Backend.close`."""
         with self._lock:
@@ -188,15 +198,25 @@ class _Compiled:
             # bf16 between the quantised convolutions would save 4% and cost as much agreement with
             # FP32 again as rounding to eight bits does
             options = {**options, "INFERENCE_PRECISION_HINT": _HINTS["fp32"]}
-        self.request = core.compile_model(model, "CPU", options).create_infer_request()
-        self._crop = np.empty(shape, np.uint8)
-        self.request.set_input_tensor(openvino.Tensor(self._crop, shared_memory=True))
-        self._probabilities: Any = self.request.get_output_tensor(0).data
-        hint = self.request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
+        self._compiled = core.compile_model(model, "CPU", options)
+        hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")
         rest = {hint: precision for precision, hint in _HINTS.items()}.get(
             hint.to_string(), str(hint)
         )
         self.precision = "int8" if exported.precision == "int8" else rest
+        self._prepare(openvino, shape)
+
+    def _prepare(self, openvino: Any, shape: tuple[int, ...]) -> None:
+        self.request = self._compiled.create_infer_request()
+        self._crop = np.empty(shape, np.uint8)
+        self.request.set_input_tensor(openvino.Tensor(self._crop, shared_memory=True))
+        self._probabilities: Any = self.request.get_output_tensor(0).data
+
+    def twin(self, openvino: Any) -> _Compiled:
+        """The same compiled model with an input and output of its own."""
+        other = copy.copy(self)
+        other._prepare(openvino, self._crop.shape)
+        return other
 
     def __call__(self, crop: Image) -> Probabilities:
         """Compute the probabilities of one crop; the next call overwrites them."""
@@ -204,6 +224,27 @@ class _Compiled:
         self.request.infer()
         result: Probabilities = self._probabilities[0]
         return result
+
+
+def _on_own_thread(work: Callable[[], None]) -> None:
+    """Compile on a thread that ends, and raise here what it raises.
+
+    Compiling gives its thread an alternate signal stack, which is unmapped when the model is
+    released; a later Ctrl-C in that thread would crash the process.
+    """
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
+            errors.append(error)
+
+    opener = threading.Thread(target=guarded, name="rtseg-compile")
+    opener.start()
+    opener.join()
+    if errors:
+        raise errors.pop()
 
 
 def _library() -> Any:

@@ -41,6 +41,8 @@ class SharedBackend(Backend):
         backend: runs the network; it stays open.
         expected: how many threads may be about to call, including the caller; without others,
             there is no wait.
+        side_by_side: runs the crops of several threads at once, instead of in a batch; it is used
+            while others are expected, and closed with this object.
         longest_wait_seconds: the longest wait for another thread's crops.
     """
 
@@ -49,10 +51,12 @@ class SharedBackend(Backend):
         backend: Backend,
         *,
         expected: Callable[[], int] = lambda: 1,
+        side_by_side: Backend | None = None,
         longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
     ) -> None:
         self._backend = backend
         self._expected = expected
+        self._side_by_side = side_by_side
         self._longest_wait_seconds = longest_wait_seconds
         self._arrival = threading.Condition()
         self._running = threading.Lock()
@@ -70,6 +74,19 @@ class SharedBackend(Backend):
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """See `Backend.infer`."""
         self.check_crops(crops)
+        lanes = self._side_by_side
+        if lanes is not None and self._expected() > 1:
+            try:
+                answer = lanes.infer(crops)
+            except BackendError as error:
+                # the backend itself knows what to do when it fails
+                _log.debug("the network side by side: %s", error)
+                self._side_by_side = None
+            else:
+                with self._arrival:
+                    self.batches += 1
+                    self.crops += len(crops)
+                return answer
         question = _Question(crops)
         with self._arrival:
             self._waiting.append(question)
@@ -85,7 +102,9 @@ class SharedBackend(Backend):
         return question.answer
 
     def close(self) -> None:
-        """Do nothing: whoever opened the backend closes it."""
+        """Close what runs side by side; whoever opened the backend closes that."""
+        if self._side_by_side is not None:
+            self._side_by_side.close()
 
     def _together(self) -> list[_Question]:
         """Remove the oldest requests, as many as fit into one batch."""
@@ -120,8 +139,9 @@ class SharedBackend(Backend):
                 if not question.is_done:  # interrupted by Ctrl-C: nobody may wait for ever
                     question.error = BackendError("the network was interrupted")
                     question.is_done = True
-        self.batches += 1
-        self.crops += sum(len(question.crops) for question in questions)
+        with self._arrival:
+            self.batches += 1
+            self.crops += sum(len(question.crops) for question in questions)
         self._describe()  # a backend that fell back is now another one
 
     def _answer_together(self, questions: list[_Question]) -> None:

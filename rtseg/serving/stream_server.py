@@ -19,7 +19,7 @@ from rtseg.segmenter import Segmenter
 from rtseg.serving.pushed_stream import Deliver, MakeFrame, PushedStream
 from rtseg.serving.source_stream import SourceStream
 from rtseg.serving.stream_definition import StreamDefinition
-from rtseg.settings import FaceSettings, ViewSettings
+from rtseg.settings import FaceSettings, ViewSettings, thread_count
 from rtseg.weights import finder_checkpoint_path
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ STOP_SECONDS = 20.0
 """Seconds that streams may take to finish their files before they are abandoned."""
 
 GPU_STREAMS_AT_ONCE = 8
-PROCESSOR_STREAMS_AT_ONCE = 2
-"""Frames in progress at once: a GPU's largest batch; on a processor two, one being cropped and
-pasted while the other is in the network."""
+"""Frames in progress at once on a GPU: its largest batch. On a processor it is one more than there
+are cores, so that no core waits while another frame is cropped, drawn or in the network."""
 
 _log = logging.getLogger("rtseg")
 
@@ -76,19 +75,26 @@ class StreamServer:
         self.most_streams = most_streams
         self.make_page = make_page
         is_gpu = backend.device.startswith("cuda")
-        usual = GPU_STREAMS_AT_ONCE if is_gpu else PROCESSOR_STREAMS_AT_ONCE
+        usual = GPU_STREAMS_AT_ONCE if is_gpu else thread_count(0) + 1
         self.turns = Turns(at_once or usual)
-        self.backend = SharedBackend(backend, expected=self._expected)
+        self._stack = ExitStack()
+        self.backend = self._share(backend)
         self._faces = faces or FaceSettings()
         self._lock = threading.Lock()
         self._pushed: list[PushedStream] = []
         self._started: dict[str, SourceStream] = {}
         self._leaving: list[SourceStream] = []
-        self._stack = ExitStack()
         self._finder = self._open_finder(backend)
 
-    def _expected(self) -> int:
-        return self.turns.active
+    def _share(self, backend: Backend) -> SharedBackend:
+        """A backend for all streams: in batches, or side by side on a processor."""
+        shared = SharedBackend(
+            backend,
+            expected=lambda: self.turns.active,
+            side_by_side=backend.side_by_side(min(self.turns.at_once, self.most_streams)),
+        )
+        self._stack.callback(shared.close)
+        return shared
 
     def _open_finder(self, backend: Backend) -> Backend | None:
         """The finder network shared by all streams, opened as a segmenter would open it."""
@@ -99,7 +105,7 @@ class StreamServer:
         if finder is None:
             return None
         self._stack.enter_context(finder)
-        return SharedBackend(finder, expected=self._expected)
+        return self._share(finder)
 
     @property
     def streams(self) -> tuple[PushedStream | SourceStream, ...]:
