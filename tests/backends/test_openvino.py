@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -150,6 +151,38 @@ def test_the_shipped_int8_model_matches_the_shipped_weights(cache):
     ):
         assert label_agreement(int8.infer(crops), fp32.infer(crops)) >= 0.99
         assert int8.model.header() == fp32.model.header()
+
+
+@pytest.mark.parametrize("chosen", ["fp32", "int8"])
+def test_side_by_side_gives_equal_results(cache, times, chosen):
+    """Also for a precision that was chosen by measuring."""
+    times(int8=2.0 if chosen == "int8" else 9.0, plain=4.0)
+    crops = tiny_crops(2)
+    with OpenVinoBackend(tiny_onnx(), quantized=tiny_int8(), threads=2, cache=cache) as backend:
+        assert (backend.precision == "int8") == (chosen == "int8")
+        assert backend.side_by_side(1) is None, "nothing is gained for one"
+        wide = backend.side_by_side(4)
+        assert "2 crops at once" in wide.reason
+        assert wide.precision == backend.precision
+        expected = backend.infer(crops)
+        got = {}
+
+        def ask(number):
+            got[number] = wide.infer(crops[number : number + 1])[0]
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        wide.close()
+    for number in range(2):
+        np.testing.assert_allclose(got[number], expected[number], atol=1e-5)
+
+
+def test_one_thread_runs_nothing_side_by_side(cache):
+    with OpenVinoBackend(tiny_onnx(), precision="fp32", threads=1, cache=cache) as backend:
+        assert backend.side_by_side(4) is None
 
 
 def test_other_devices_are_refused(cache):
