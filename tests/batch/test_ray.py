@@ -27,7 +27,7 @@ from tests.support.clips import make_clip
 # as Ray does on macOS and Windows: everything on the loopback address
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 # Ray's workers have a niceness of 15, with which they would hardly run beside anything else
-os.environ["RAY_worker_niceness"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  its own name
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
