@@ -6,6 +6,7 @@ Tries are counted here, since Ray's own retries never end for a worker that is k
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ from rtseg.errors import BackendError, SettingError
 
 AHEAD = 4
 """Tasks submitted to Ray per processor. The others wait here, where they cost nothing."""
+
+ANSWER_SECONDS = 10.0
+"""How long a cluster may take to accept a connection."""
 
 _log = logging.getLogger("rtseg")
 
@@ -100,18 +104,33 @@ class RayRunner(Runner):
                     ray.cancel(reference, force=True)
 
     def _connect(self) -> None:
-        ray = self._ray
         # a cluster that exists has its dashboard or not
         options = {"include_dashboard": False} if self.address is None else {}
-        # its progress notes would stand between ours
-        logging.getLogger("ray").setLevel(logging.ERROR)
         try:
-            ray.init(address=self.address, log_to_driver=False, **options)
+            self._check_reachable()
+            self._ray.init(
+                address=self.address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,  # its notes would stand between ours
+                **options,
+            )
+        except ImportError as error:
+            raise SettingError(
+                f"`on` {self.address}: needs Ray's client ({error}); pip install 'rtseg[ray]'"
+            ) from None
         except (ConnectionError, OSError, ValueError, RuntimeError) as error:
             raise BackendError(
                 f"the Ray cluster {self.address or 'of this machine'} cannot be reached: "
                 f"{' '.join(str(error).split())[:200]}"
             ) from None
+
+    def _check_reachable(self) -> None:
+        """Raise OSError if nobody answers at the address; Ray would try for minutes."""
+        if self.address is None:
+            return
+        host, _, port = self.address.removeprefix("ray://").rstrip("/").rpartition(":")
+        if host and port.isdigit():
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
 
     def _node_sizes(self) -> list[int]:
         """The processors of each node."""

@@ -221,6 +221,19 @@ def test_a_folder_of_fsspec_gets_the_same_files(
     assert run_task(unknown[0]).exit_code == 2
 
 
+def test_addresses_of_this_machine_are_folders_and_files(
+    clips: list[str], settings: BatchSettings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "an output"
+    source = Path(clips[0]).rename(tmp_path / "a clip.mp4").as_uri()
+    tasks = plan_tasks([source], folder=folder.as_uri(), settings=settings)
+    assert run_batch(tasks, HereRunner(), folder=folder.as_uri()).exit_code == 0
+    assert set(files_in(folder)) == {"a clip.labels.mkv", "a clip.jsonl"}
+    assert [row["input"] for row in read_results(folder.as_uri())] == [source]
+    again = HereRunner()
+    assert run_batch(tasks, again, folder=str(folder)).skipped == 1
+
+
 @pytest.mark.parametrize("on", ["local:0", "nowhere", "local:x", "http://host:1"])
 def test_an_unknown_runner_is_refused(on: str) -> None:
     with pytest.raises(SettingError, match="`on`"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from rtseg.batch.ray_runner import RayRunner
 from rtseg.batch.worker import run_task
 from tests.batch.contents import content_of
 from tests.support.clips import make_clip
+from tests.support.receivers import free_port
 
 # as Ray does on macOS and Windows: everything on the loopback address
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -73,13 +73,6 @@ def cluster() -> Iterator[Any]:
     """Three nodes."""
     with nodes(3) as made:
         yield made
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def moving(count: int, *, seed: int) -> list[np.ndarray]:

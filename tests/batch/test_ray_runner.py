@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -11,6 +12,8 @@ import pytest
 
 from rtseg.batch import BatchSettings, BatchTask, TaskResult, plan_tasks
 from rtseg.batch.ray_runner import RayRunner
+from rtseg.errors import BackendError, SettingError
+from tests.support.receivers import free_port
 
 
 class RayError(Exception):
@@ -206,3 +209,31 @@ def test_a_closed_runner_cancels_what_runs(cluster: Cluster) -> None:
 def test_nothing_to_do_needs_no_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "is_initialized", lambda: False)
     assert list(RayRunner("host:1", threads=1, tries=1).results([])) == []
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_does_not_answer_is_one_line(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """At once: Ray itself would try for minutes, with many words."""
+    monkeypatch.setattr(cluster, "is_initialized", lambda: False)
+    address = f"{scheme}127.0.0.1:{free_port()}"
+    tasks = plan_tasks(["a.mp4"], folder="out", settings=BatchSettings())
+    with pytest.raises(BackendError, match=f"the Ray cluster {address} cannot be reached: ") as it:
+        list(RayRunner(address, threads=1, tries=1).results(tasks))
+    assert "\n" not in str(it.value)
+
+
+def test_a_missing_client_of_ray_is_one_line(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**_options: object) -> None:
+        raise ImportError("No module named 'grpc'")
+
+    monkeypatch.setattr(cluster, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster, "init", init, raising=False)
+    tasks = plan_tasks(["a.mp4"], folder="out", settings=BatchSettings())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(SettingError, match=r"needs Ray's client .*pip install 'rtseg\[ray\]'"):
+            list(RayRunner(address, threads=1, tries=1).results(tasks))

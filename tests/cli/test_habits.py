@@ -355,12 +355,17 @@ def test_an_alpha_video_contains_the_soft_mask(
     )
 
 
+@pytest.mark.parametrize("place", ["file", "folder"])
 def test_coco_and_json_can_be_written_together(
-    run: Run, portrait_clip: Path, tmp_path: Path
+    run: Run, portrait_clip: Path, tmp_path: Path, place: str
 ) -> None:
-    assert run("video", portrait_clip, "--coco", "a.json", "--json", "a.jsonl", *FAST).code == 0
-    coco = json.loads((tmp_path / "a.json").read_text())
-    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()[1:]]
+    """Into files, or into a new folder, named after the input."""
+    outputs = ("a.json", "a.jsonl") if place == "file" else ("notes/", "notes/")
+    words = ("--coco", outputs[0], "--json", outputs[1])
+    assert run("video", portrait_clip, *words, *FAST).code == 0
+    stem = tmp_path / ("a" if place == "file" else f"notes/{portrait_clip.stem}")
+    coco = json.loads(stem.with_suffix(".json").read_text())
+    lines = [json.loads(line) for line in stem.with_suffix(".jsonl").read_text().splitlines()[1:]]
     assert len(coco["images"]) == len(lines) == 5
     names = {category["id"]: category["name"] for category in coco["categories"]}
     for image, line in zip(coco["images"], lines, strict=True):
