@@ -2,85 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from rtseg.errors import SettingError, SinkError
+from rtseg.errors import SinkError
 from rtseg.frames import Frame
-from rtseg.serving import guarded_output, source_stream
 from rtseg.serving.guarded_output import GuardedOutput
 from rtseg.serving.stream_server import (
-    ServerFullError,
-    SourceStream,
-    StreamDefinition,
     StreamServer,
 )
 from rtseg.settings import ViewSettings
-from rtseg.sinks.registry import SinkOptions, register_sink
+from tests.serving.served import frames_in, goes_on, one, wait
 from tests.support.clips import make_clip
 from tests.support.live_sources import Camera, Kept, disk_full
-from tests.support.painted import PaintedBackend, scene
+from tests.support.painted import scene
 from tests.support.receivers import free_port, receiving
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StreamServer]:
-    monkeypatch.setattr(source_stream, "FIRST_RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(guarded_output, "FIRST_RETRY_SECONDS", 0.05)
-    backend = PaintedBackend(input_height=96, input_width=96)
-    with StreamServer(backend, most_streams=6) as server:
-        yield server
-    assert not backend.is_closed, "the backend is whoever's that opened it"
-    wait(lambda: not [one for one in threading.enumerate() if one.name.startswith("rtseg-")])
-
-
-@pytest.fixture
-def kept() -> dict[str, list[Kept]]:
-    """The sinks made for `kept://NAME`, one for each time it was opened."""
-    made: dict[str, list[Kept]] = {}
-
-    def make(output: str, _options: SinkOptions) -> Kept:
-        sink = Kept()
-        made.setdefault(output.removeprefix("kept://"), []).append(sink)
-        return sink
-
-    register_sink(make, schemes=("kept",))
-    return made
-
-
-def wait(until: Callable[[], object], *, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.005)
-
-
-def goes_on(stream: SourceStream) -> None:
-    """Wait for a few more frames."""
-    before = stream.statistics.frames
-    wait(lambda: stream.statistics.frames > before + 3)
-
-
-def one(name: str, source: object, *outputs: str, **changes: object) -> StreamDefinition:
-    made: StreamDefinition = StreamDefinition(
-        name=name,
-        source=source,  # type: ignore[arg-type]
-        outputs=outputs,
-        **changes,  # type: ignore[arg-type]
-    )
-    return made
-
-
-def frames_in(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(1 for _ in container.decode(video=0))
 
 
 def test_a_stream_goes_from_its_source_to_its_outputs(
@@ -254,101 +194,6 @@ def test_an_invalid_setting_is_not_retried(server: StreamServer) -> None:
     stream = server.start(one("door", Camera(), view=ViewSettings(classes=("nosee",))))
     wait(lambda: stream.state == "failed")
     assert "nosee" in stream.reason
-
-
-def test_replacing_changes_only_streams_that_differ(
-    server: StreamServer, kept: dict[str, list[Kept]], tmp_path: Path
-) -> None:
-    cameras = {name: Camera() for name in "abcd"}
-    first = {name: one(name, cameras[name], f"kept://{name}") for name in "abc"}
-    server.replace(first.values())
-    streams = {stream.name: stream for stream in server.started}
-    for stream in streams.values():
-        goes_on(stream)
-    changed = dataclasses.replace(first["b"], view=ViewSettings(view="mask"))
-    done = server.replace([first["a"], changed, one("d", cameras["d"], "kept://d")])
-    assert done == {
-        "kept": ["a"],
-        "changed": ["b"],
-        "added": ["d"],
-        "removed": ["c"],
-        "restarted": [],
-    }
-    now = {stream.name: stream for stream in server.started}
-    assert list(now) == ["a", "b", "d"]
-    assert now["a"] is streams["a"], "what is the same goes on"
-    for stream in now.values():
-        goes_on(stream)
-    assert streams["c"].join(10)
-    assert kept["c"][0].outcome == kept["b"][0].outcome == "finished"
-    assert len(kept["a"]) == 1
-    assert (kept["b"][1].pictures[-1][0, 0] == kept["b"][1].pictures[-1][0, -1]).all()
-    assert cameras["a"].opened == 1
-
-
-def test_a_stream_starts_only_after_its_predecessor_has_ended(
-    server: StreamServer, kept: dict[str, list[Kept]]
-) -> None:
-    """A camera or a file cannot be opened twice."""
-    camera = Camera()
-    definition = one("a", camera, "kept://a")
-    goes_on(server.start(definition))
-    kept["a"][0].seconds = 0.5
-    time.sleep(0.1)
-    server.replace([dataclasses.replace(definition, view=ViewSettings(view="mask"))])
-    wait(lambda: len(kept["a"]) == 2)
-    assert kept["a"][0].outcome == "finished"
-
-
-def test_an_ended_stream_is_restarted_by_a_reload(server: StreamServer) -> None:
-    camera = Camera(frames=5)
-    definition = one("a", camera)
-    stream = server.start(definition)
-    wait(lambda: stream.state == "ended")
-    assert server.replace([definition])["restarted"] == ["a"]
-    wait(lambda: camera.opened == 2)
-
-
-def test_names_and_limits_are_enforced(server: StreamServer) -> None:
-    server.start(one("a", Camera()))
-    with pytest.raises(SettingError, match="'a' is served already"):
-        server.start(one("a", Camera()))
-    with pytest.raises(SettingError, match="no stream 'b' is served"):
-        server.stop("b")
-    with pytest.raises(SettingError, match="'b' is given twice"):
-        server.replace([one("b", Camera()), one("b", Camera())])
-    with pytest.raises(ServerFullError, match="7 streams; allowed: 6"):
-        server.replace([one(f"s{i}", Camera()) for i in range(7)])
-    assert [stream.name for stream in server.started] == ["a"]
-
-
-def test_closing_finishes_every_file(server: StreamServer, tmp_path: Path) -> None:
-    outputs = [tmp_path / f"{i}.mp4" for i in range(3)]
-    for i, output in enumerate(outputs):
-        goes_on(server.start(one(f"s{i}", Camera(), str(output))))
-    lost = Camera()
-    lost.is_there.clear()
-    server.start(one("lost", lost))
-    server.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.mp4", "1.mp4", "2.mp4"]
-    assert all(frames_in(output) > 3 for output in outputs)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"name": "a/b"}, "`name`: 'a/b' is not allowed"),
-        ({"name": ""}, "`name`: '' is not allowed"),
-        ({"outputs": ("-",)}, "standard output"),
-        ({"outputs": ("a.xyz",)}, ".xyz cannot be written"),
-        ({"outputs": ("srt://host:1",)}, "srt:// cannot be written"),
-        ({"outputs": ("a.mkv", "a.mkv")}, "given twice"),
-    ],
-)
-def test_a_wrong_definition_is_refused(changes: dict[str, object], words: str) -> None:
-    with pytest.raises(SettingError) as refused:
-        StreamDefinition(**({"name": "a", "source": "0"} | changes))  # type: ignore[arg-type]
-    assert words in str(refused.value)
 
 
 def test_a_failed_output_waits_longer_each_time() -> None:

@@ -18,8 +18,7 @@ from tests.reliability.servers import Client, serving
 from tests.reliability.test_rtsp import RtspServer
 from tests.reliability.test_stream_output import RecordServer
 from tests.reliability.test_stream_output import record_port as record_port
-from tests.serving.test_source_stream import frames_in, goes_on, one, wait
-from tests.serving.test_source_stream import server as server
+from tests.serving.served import frames_in, goes_on, one, wait
 from tests.support.clips import make_clip
 from tests.support.live_sources import Camera
 from tests.support.receivers import free_port, receiving

@@ -12,6 +12,7 @@ import pytest
 from rtseg.errors import SourceError
 from rtseg.frames import Frame, Picture
 from rtseg.serving.stream_server import ServerFullError, StreamServer
+from tests.serving.served import wait
 from tests.support.painted import PaintedBackend, frame, scene
 
 
@@ -37,13 +38,6 @@ class Received(list[Picture]):
         self.hold.wait(10)
         self.append(picture)
         self.indexes.append(shown.index)
-
-
-def wait(until: object, *, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not until():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def picture_of(index: int, x: int = 160) -> Frame:

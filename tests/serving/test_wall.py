@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from rtseg.serving.stream_server import StreamDefinition, StreamServer
 from rtseg.serving.wall import WallPage
 from rtseg.settings import ViewSettings, WebSettings
 from rtseg.sinks.web import WebAddress
+from tests.serving.served import wait
 from tests.support.live_sources import Camera
 from tests.support.painted import PaintedBackend
 
@@ -57,13 +58,6 @@ def stats(wall: WallPage) -> dict[str, dict[str, object]]:
     status, _, body = ask(wall, "/stats")
     assert status == 200
     return {stream["name"]: stream for stream in json.loads(body)["streams"]}
-
-
-def wait(until: Callable[[], object], *, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def define(name: str, camera: Camera, **changes: object) -> StreamDefinition:
