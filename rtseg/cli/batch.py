@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtseg.cli.companions import OF_THE_VIDEO, refuse_without
 from rtseg.cli.file_outputs import with_no_audio, with_soft_masks
 from rtseg.cli.options import with_effects, with_options_named, with_settings
 from rtseg.settings import (
@@ -128,6 +129,8 @@ def command(
     from rtseg.batch import BatchSettings, plan_tasks, read_inputs, runner_of
     from rtseg.wiring import check_choices
 
+    refuse_without("--alpha", ("alpha_bits",), given=alpha)
+    refuse_without("--pictures", OF_THE_VIDEO, given=pictures or alpha is not None)
     named = read_inputs(inputs, output=output)
     if model.threads == 0:
         model = dataclasses.replace(model, threads=_threads(on))

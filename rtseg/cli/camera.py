@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtseg.cli.companions import OF_THE_PAGE, OF_THE_VIRTUAL_CAMERA, refuse_without
 from rtseg.cli.live_outputs import LiveOutputs, virtual_camera_option, web_option
 from rtseg.cli.options import with_effects, with_settings
 from rtseg.cli.progress import print_summary, reporting, set_up_logging
@@ -123,6 +124,8 @@ def command(
     set_up_logging(verbose=verbose, quiet=quiet)
     if list_only:
         return _list_cameras()
+    refuse_without("--web", OF_THE_PAGE, given=web)
+    refuse_without("--virtual-camera", OF_THE_VIRTUAL_CAMERA, given=virtual_camera)
     live = LiveOutputs(
         web=web, virtual_camera=virtual_camera, page=page, camera=virtual, model=model, quiet=quiet
     )

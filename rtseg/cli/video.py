@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtseg.cli.companions import OF_THE_PAGE, OF_THE_VIDEO, refuse_without
 from rtseg.cli.file_outputs import with_no_audio, with_soft_masks
 from rtseg.cli.habits import default_output, is_meant_as_output, with_advice_for
 from rtseg.cli.live_outputs import LiveOutputs, web_option
@@ -165,6 +166,9 @@ def command(
         output = default_output(sources[0], encode)
         if not quiet:
             click.echo(f"no output given: writing {output}", err=True)
+    refuse_without("--web", OF_THE_PAGE, given=web)
+    refuse_without("--alpha", ("alpha_bits",), given=alpha)
+    refuse_without("-o OUTPUT", OF_THE_VIDEO, given=output)
     if frames and output is None:
         raise SettingError("--frames: the pictures go to -o FOLDER; give that")
     if len(sources) > 1 or are_many or resume:
