@@ -117,7 +117,7 @@ def _bars(axes: Axes, times_by_name: dict[str, Percentiles]) -> None:
     axes.barh(names, [t.p50 for t in times_by_name.values()], color=_HALF, label="p50")
     texts = [f" {times.p50:.1f}, {times.p95:.1f}" for times in times_by_name.values()]
     axes.bar_label(bars, texts, fontsize=8)
-    axes.margins(x=0.15)
+    axes.margins(x=0.22)
     axes.invert_yaxis()
     axes.set_xlabel("ms")
     axes.legend(loc="lower right")
