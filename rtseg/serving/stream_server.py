@@ -46,7 +46,7 @@ class StreamServer:
 
     Only the newest frame of each stream is processed. The stream that was served longest ago is
     next, so that none starves and none lags. Crops requested at nearly the same time form one
-    batch. A failure in one stream does not affect the others.
+    batch, or run side by side on a processor. A failure in one stream does not affect the others.
 
     Streams are either started with a source and outputs (`start`, `replace`), or added without a
     source and then given frames (`add`, `put`).

@@ -67,6 +67,10 @@ def test_every_input_gets_its_files_and_a_row(
     }
     rows = read_results(str(out))
     assert [row["input"] for row in rows] == clips
+    assert list(rows[0]) == [
+        *("input", "name", "status", "exit_code", "message", "frames", "seconds", "faces"),
+        *("face_frames", "pixels", "checksums", "versions", "attempts"),
+    ]
     assert [row["frames"] for row in rows] == [4, 5, 6]
     assert {row["status"] for row in rows} == {"done"}
     assert all(sum(row["pixels"].values()) == row["frames"] * 64 * 48 for row in rows)
