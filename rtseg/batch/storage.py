@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from rtseg.errors import DiskFullError, SettingError, SinkError, SourceError
+from rtseg.errors import SettingError, SinkError, SourceError
 from rtseg.media.urls import display_name, local_path, url_scheme
+from rtseg.sinks.disk_space import cannot_write, is_full
 from rtseg.system.files import publish, write_whole
 
 FFMPEG_SCHEMES = frozenset({"http", "https", "rtsp", "rtmp", "tcp", "udp", "file"})
@@ -59,6 +60,8 @@ class FolderStorage(Storage):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            if is_full(error):
+                raise cannot_write(folder, error) from None
             raise SinkError(f"{folder}: cannot be created: {error.strerror}") from None
 
     def exists(self, name: str) -> bool:
@@ -81,7 +84,7 @@ class FolderStorage(Storage):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, data)
         except OSError as error:
-            raise _write_error(path, error) from None
+            raise cannot_write(path, error) from None
 
     def put(self, local: Path, name: str) -> None:
         """See `Storage`."""
@@ -93,7 +96,7 @@ class FolderStorage(Storage):
                 path.rename(local.with_name(f"{local.name}.replaced"))
             publish(local, path, overwrite=True)
         except OSError as error:
-            raise _write_error(path, error) from None
+            raise cannot_write(path, error) from None
 
     def get(self, name: str, into: Path) -> Path:
         """See `Storage`."""
@@ -111,7 +114,7 @@ class FolderStorage(Storage):
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise _write_error(path, error) from None
+            raise cannot_write(path, error) from None
 
     def scratch(self) -> Path | None:
         """See `Storage`."""
@@ -189,6 +192,8 @@ class RemoteStorage(Storage):
 
     def _error(self, name: str, error: Exception) -> SinkError:
         place = f"{display_name(self.url)}/{name}"
+        if isinstance(error, OSError) and is_full(error):
+            return cannot_write(place, error)
         return SinkError(f"{place}: cannot be reached: {reason_of(error)}")
 
 
@@ -217,9 +222,10 @@ def fetch(source: str, into: Path) -> str:
     try:
         files.get_file(path, str(local))
     except Exception as error:  # noqa: BLE001  every storage has its own errors
-        raise SourceError(
-            f"{display_name(source)}: cannot be fetched: {reason_of(error)}"
-        ) from None
+        if isinstance(error, OSError) and is_full(error):
+            raise cannot_write(local, error) from None
+        shown = display_name(source)
+        raise SourceError(f"{shown}: cannot be fetched: {reason_of(error)}") from None
     return str(local)
 
 
@@ -246,14 +252,6 @@ def filesystem(url: str) -> tuple[Any, str]:
 def reason_of(error: Exception) -> str:
     """The message of a storage's own error, in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _write_error(path: Path, error: OSError) -> SinkError:
-    import errno
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError(f"{path}: the disk is full")
-    return SinkError(f"{path}: cannot be written: {error.strerror}")
 
 
 def remove_folder(folder: Path) -> None:

@@ -25,6 +25,7 @@ from rtseg.errors import SinkError, TruncatedError
 from rtseg.frames import Frame, Segmentation
 from rtseg.settings import EncodeSettings, ModelSettings
 from rtseg.sinks.callback import OnResult
+from rtseg.sinks.disk_space import cannot_write
 
 if TYPE_CHECKING:
     from rtseg.backends.base import Backend
@@ -202,7 +203,7 @@ def _working_folder(storage: Storage) -> Path:
         parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=WORK, dir=parent))
     except OSError as error:
-        raise SinkError(f"{scratch}: cannot be written: {error.strerror}") from None
+        raise cannot_write(scratch or Path(tempfile.gettempdir()), error) from None
 
 
 class _Counter:

@@ -175,7 +175,9 @@ def test_a_full_disk_is_reported_for_each_affected_input(
     report = run_batch(tasks, HereRunner(), folder=str(out))
     assert [result.status for result in report.results] == ["done", "failed", "done"]
     assert report.exit_code == DiskFullError.exit_code
-    assert report.results[1].message.endswith("clip-5.labels.mkv: the disk is full")
+    assert report.results[1].message.endswith(
+        "clip-5.labels.mkv: cannot be written: No space left on device"
+    )
     assert not (out / "clip-5.labels.mkv").exists()
     assert not list(out.rglob("work-*"))
     # once there is space, only that one is done
@@ -183,6 +185,36 @@ def test_a_full_disk_is_reported_for_each_affected_input(
     again = HereRunner()
     assert run_batch(tasks, again, folder=str(out)).exit_code == 0
     assert again.ran == ["clip-5"]
+
+
+@pytest.mark.parametrize("place", ["working folder", "copy of an input", "distant folder"])
+def test_a_disk_that_is_full_elsewhere_is_reported_as_such(
+    clips: list[str],
+    labels_only: BatchSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    """A worker's own disk, or that of a mounted storage: not a fault of the input."""
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/full/clip.mp4", Path(clips[0]).read_bytes())
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = "memory://full/clip.mp4"
+    out = "memory://full/out" if place == "distant folder" else str(tmp_path / "out")
+    if place == "working folder":
+        monkeypatch.setattr("rtseg.batch.worker.tempfile.mkdtemp", full)
+    elif place == "copy of an input":
+        monkeypatch.setattr(type(memory), "get_file", full)
+    else:
+        monkeypatch.setattr(type(memory), "put_file", full)
+    (task,) = plan_tasks([source], folder=out, settings=labels_only)
+    (result,) = HereRunner().results([task])
+    assert result.exit_code == DiskFullError.exit_code
+    assert result.message.endswith(": cannot be written: No space left on device")
 
 
 def test_a_disk_too_full_for_the_table_is_reported(
@@ -201,7 +233,9 @@ def test_a_disk_too_full_for_the_table_is_reported(
     monkeypatch.setattr(storage_module, "write_whole", full)
     out = tmp_path / "out"
     tasks = plan_tasks(clips[:1], folder=str(out), settings=labels_only)
-    with pytest.raises(DiskFullError, match=r"results\.parquet: the disk is full"):
+    with pytest.raises(
+        DiskFullError, match=r"results\.parquet: cannot be written: No space left on device"
+    ):
         run_batch(tasks, HereRunner(), folder=str(out))
     assert (out / "clip-4.labels.mkv").exists(), "what was done is kept"
 
