@@ -1,3 +1,5 @@
+"""Model files: written, read, and refused when damaged or hostile."""
+
 import json
 import pickle
 import struct

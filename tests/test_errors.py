@@ -1,3 +1,5 @@
+"""The tree of errors, their exit codes, and lists of allowed values."""
+
 import re
 
 import pytest

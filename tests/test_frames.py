@@ -1,3 +1,5 @@
+"""Frames and segmentations: valid ones, refused ones, and their masks."""
+
 from fractions import Fraction
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Label sets: their names, roles and groups, and their headers."""
+
 import copy
 import pickle
 

@@ -1,3 +1,5 @@
+"""Segmenting pictures and streams with a painted network."""
+
 import itertools
 
 import cv2

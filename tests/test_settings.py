@@ -1,3 +1,5 @@
+"""Settings: documented, immutable, and validated."""
+
 import dataclasses
 import inspect
 import os

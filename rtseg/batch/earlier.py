@@ -34,10 +34,10 @@ def input_state(task: BatchTask) -> list[int] | None:
     """
     path = local_path(task.source)
     try:
-        found = None if path is None else path.stat()
+        status = None if path is None else path.stat()
     except OSError:
         return None
-    return None if found is None else [found.st_size, int(found.st_mtime)]
+    return None if status is None else [status.st_size, int(status.st_mtime)]
 
 
 def _is_replaced(task: BatchTask, before: list[int] | None) -> bool:

@@ -180,8 +180,8 @@ def _distant(name: str) -> Iterator[str | BadInput]:
                 place = functools.partial(_beside_url, name.rpartition("/")[0])
                 yield from list(_manifest(copy, name=shown, place=place))
             return
-        found = files.glob(path) if _is_pattern(shown) else files.find(path)
-        urls = [files.unstrip_protocol(file) for file in found]
+        paths = files.glob(path) if _is_pattern(shown) else files.find(path)
+        urls = [files.unstrip_protocol(file) for file in paths]
     except RtsegError as error:
         yield BadInput(origin=shown, message=str(error))
         return

@@ -91,8 +91,8 @@ class JoinedVideoSink(VideoFile):
     def _add_video(self, container: OutputContainer) -> VideoStream:
         stream: Any = container.add_stream_from_template(self._pieces.template)
         stream.time_base = self._time_base
-        made: VideoStream = stream
-        return made
+        video_stream: VideoStream = stream
+        return video_stream
 
     def write(self, frame: Frame, segmentation: Segmentation, picture: Picture | None) -> None:
         """Write the next picture at this frame's time."""

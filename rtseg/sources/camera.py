@@ -59,7 +59,7 @@ class Negotiated:
     """
 
     name: str
-    asked: CameraSettings
+    requested: CameraSettings
     width: int
     height: int
     fps: float
@@ -67,8 +67,8 @@ class Negotiated:
 
     def describe(self) -> str:
         """Describe both in one line for people."""
-        ask = self.asked
-        requested = f"{ask.width}x{ask.height} at {ask.fps:g} fps {ask.fourcc}"
+        wanted = self.requested
+        requested = f"{wanted.width}x{wanted.height} at {wanted.fps:g} fps {wanted.fourcc}"
         delivered = f"{self.width}x{self.height}"
         if self.fps:
             delivered += f" at {self.fps:g} fps"
@@ -125,7 +125,7 @@ class CameraSource(Source):
             raise
         self.negotiated = Negotiated(
             name=self._name,
-            asked=settings,
+            requested=settings,
             width=opened.width,
             height=opened.height,
             fps=opened.fps,

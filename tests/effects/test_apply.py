@@ -1,3 +1,5 @@
+"""Effects applied to pictures and streams, whatever the label set."""
+
 from dataclasses import replace
 from fractions import Fraction
 

@@ -1,3 +1,5 @@
+"""Another background behind a head: a colour, a blur, a picture."""
+
 import numpy as np
 import pytest
 from PIL import Image

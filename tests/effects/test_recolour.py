@@ -1,3 +1,5 @@
+"""Recoloured hair, lips and brows: the colour arrives, the texture stays."""
+
 import numpy as np
 import pytest
 

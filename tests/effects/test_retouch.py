@@ -1,3 +1,5 @@
+"""Smoother skin, whiter teeth, brighter eyes, and nothing else."""
+
 import numpy as np
 
 from rtseg.effects import brighten_eyes, smooth_skin, whiten_teeth

@@ -1,3 +1,5 @@
+"""Faces are found, followed and lost from frame to frame."""
+
 import math
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The one-euro filter: still when at rest, quick when moving."""
+
 import math
 
 import pytest

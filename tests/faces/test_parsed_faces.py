@@ -1,3 +1,5 @@
+"""Reading faces from label probabilities: their boxes, and what is no face."""
+
 import cv2
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""When which part of the frame is searched for faces."""
+
 import pytest
 
 from rtseg.faces.base import FaceDetection

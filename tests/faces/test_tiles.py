@@ -1,3 +1,5 @@
+"""The tiles in which a frame is searched."""
+
 import numpy as np
 import pytest
 from hypothesis import given

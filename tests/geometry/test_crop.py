@@ -1,3 +1,5 @@
+"""Cutting crops out of pictures, upright and rotated, within and beyond the edges."""
+
 import cv2
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Fitting pictures to a network's input: stretching and letterboxing."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Resampling a map from one crop's grid to another's."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""The one place where pixels are normalised."""
+
 import numpy as np
 import torch
 

@@ -1,3 +1,5 @@
+"""Smoothing over time: noise goes, movement and edges stay."""
+
 import itertools
 import math
 

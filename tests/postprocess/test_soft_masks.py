@@ -1,3 +1,5 @@
+"""Soft masks agree with the labels and with each other."""
+
 import cv2
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Labels at the frame's size equal those of dense interpolation."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-""""""
+"""A pipe on standard input that is filled at a pace."""
 
 from __future__ import annotations
 

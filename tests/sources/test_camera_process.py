@@ -76,7 +76,7 @@ def negotiated(settings: CameraSettings) -> Negotiated:
     _, picture = reader.read()
     return Negotiated(
         name="camera 0",
-        asked=settings,
+        requested=settings,
         width=picture.shape[1],
         height=picture.shape[0],
         fps=reader.fps,

@@ -1,3 +1,5 @@
+"""Stills given as paths, arrays or Pillow pictures."""
+
 import numpy as np
 import pytest
 from PIL import Image

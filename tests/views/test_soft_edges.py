@@ -1,3 +1,5 @@
+"""Views with soft edges: cutouts and feathered blurs."""
+
 import numpy as np
 import pytest
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch
 from rtseg.backends.batching import BATCHES, infer_what_fits, padded
-from rtseg.backends.tensorrt.builder import made, make_logger
+from rtseg.backends.tensorrt.builder import created, make_logger
 from rtseg.backends.tensorrt.cuda_device import CudaDevice, Event, Stream, open_cuda_device
 from rtseg.backends.tensorrt.execution import Buffers, GraphedBatch
 from rtseg.backends.tensorrt.kernel_cache import KernelCache
@@ -210,9 +210,9 @@ class _Held:
         self.stream = self.device.stream()
         self._resources.callback(self.stream.close)
         self._began, self._ended = self._event(), self._event()
-        self._runtime = made(self._logger, "a runtime", library.module.Runtime, self._logger)
+        self._runtime = created(self._logger, "a runtime", library.module.Runtime, self._logger)
         try:
-            self._engine = made(
+            self._engine = created(
                 self._logger, "the engine", self._runtime.deserialize_cuda_engine, plan
             )
         except BackendError:
@@ -255,7 +255,7 @@ class _Held:
         """Configure TensorRT-RTX: kernels are compiled when a batch size is opened, and cached."""
         assert self._library is not None
         module, logger = self._library.module, self._logger
-        config = made(logger, "a runtime configuration", self._engine.create_runtime_config)
+        config = created(logger, "a runtime configuration", self._engine.create_runtime_config)
         config.set_execution_context_allocation_strategy(
             module.ExecutionContextAllocationStrategy.USER_MANAGED
         )
@@ -264,7 +264,7 @@ class _Held:
             module.DynamicShapesKernelSpecializationStrategy.EAGER
         )
         config.cuda_graph_strategy = module.CudaGraphStrategy.DISABLED
-        self._kernels = made(logger, "a kernel cache", config.create_runtime_cache)
+        self._kernels = created(logger, "a kernel cache", config.create_runtime_cache)
         self._kernel_cache = kernel_cache
         cached_kernels = kernel_cache.read() if kernel_cache is not None else b""
         if cached_kernels and not self._kernels.deserialize(cached_kernels):

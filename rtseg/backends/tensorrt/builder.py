@@ -77,11 +77,11 @@ def make_logger(module: Any) -> Any:
     return Logger()
 
 
-def made(logger: Any, what: str, factory: Callable[..., Any], *arguments: Any) -> Any:
+def created(logger: Any, what: str, factory: Callable[..., Any], *arguments: Any) -> Any:
     """Call a TensorRT constructor or factory.
 
     Raises:
-        BackendError: it made nothing, which TensorRT reports as None or as a TypeError.
+        BackendError: it created nothing, which TensorRT reports as None or as a TypeError.
     """
     try:
         result = factory(*arguments)
@@ -175,16 +175,16 @@ def _build_once(
     on_progress: Progress | None,
 ) -> BuiltPlan:
     module = library.module
-    builder = made(logger, "a builder", module.Builder, logger)
-    network = made(logger, "a network", builder.create_network, _network_flags(library))
-    parser = made(logger, "a parser", module.OnnxParser, network, logger)
+    builder = created(logger, "a builder", module.Builder, logger)
+    network = created(logger, "a network", builder.create_network, _network_flags(library))
+    parser = created(logger, "a parser", module.OnnxParser, network, logger)
     if not parser.parse(_for_tensorrt(exported)):
         reasons = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
         raise BackendError(
             f"{library.title} rejects the exported model: "
             f"{'; '.join(reasons) or logger.last_error()}"
         )
-    config = made(logger, "a configuration", builder.create_builder_config)
+    config = created(logger, "a configuration", builder.create_builder_config)
     config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, workspace_mib * 2**20)
     config.builder_optimization_level = recipe.optimisation_level
     config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
@@ -194,7 +194,7 @@ def _build_once(
     if library.is_rtx:
         _target(module, config, architectures)
     else:
-        cache = made(logger, "a timing cache", config.create_timing_cache, timing_cache)
+        cache = created(logger, "a timing cache", config.create_timing_cache, timing_cache)
         config.set_timing_cache(cache, ignore_mismatch=False)
     for batch in BATCHES:
         if batch <= recipe.largest_batch:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtseg.backends.batching import BATCHES
-from rtseg.backends.tensorrt.builder import is_out_of_memory, made
+from rtseg.backends.tensorrt.builder import created, is_out_of_memory
 from rtseg.backends.tensorrt.cuda_device import CudaDevice, CudaError, Stream
 from rtseg.backends.tensorrt.cuda_graph import CudaGraph, CudaGraphError
 from rtseg.errors import BackendError, DeviceMemoryError
@@ -77,7 +77,7 @@ class GraphedBatch:
         # by default, TensorRT would allocate as much memory for one crop as for the largest batch
         how = config or module.ExecutionContextAllocationStrategy.USER_MANAGED
         try:
-            self._context: Any = made(logger, "a context", engine.create_execution_context, how)
+            self._context: Any = created(logger, "a context", engine.create_execution_context, how)
         except BackendError:
             why = logger.last_error()
             if logger.errors and not is_out_of_memory(why):

@@ -1,3 +1,5 @@
+"""The PyTorch backend: its results, its limits, and a full memory."""
+
 import logging
 import threading
 from types import SimpleNamespace
