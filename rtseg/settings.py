@@ -324,11 +324,11 @@ class VirtualCameraSettings(Settings):
 class CameraSettings(Settings):
     """The format to request from a camera, which may deliver another one."""
 
-    width: int = setting(1280, "pixels", low=16, high=16384)
-    height: int = setting(720, "pixels", low=16, high=16384)
-    fps: float = setting(30.0, "frames per second", low=1.0, high=1000.0)
+    width: int = setting(1280, "width to request, in pixels", low=16, high=16384)
+    height: int = setting(720, "height to request, in pixels", low=16, high=16384)
+    fps: float = setting(30.0, "frames per second to request", low=1.0, high=1000.0)
     flip: bool = setting(False, "mirror the picture")
-    fourcc: str = setting("MJPG", "pixel format, four letters (MJPG, YUYV …)")
+    fourcc: str = setting("MJPG", "pixel format to request, four letters (MJPG, YUYV …)")
 
 
 @dataclass(frozen=True, kw_only=True)

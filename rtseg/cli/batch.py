@@ -70,7 +70,8 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     default=3,
     show_default=True,
-    help="How often a task is started whose worker dies, before it is given up.",
+    metavar="N",
+    help="How many times a task is started in all if its worker keeps dying.",
 )
 @click.option(
     "--split-minutes",

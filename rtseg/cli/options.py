@@ -70,7 +70,8 @@ def _option(field: dataclasses.Field[Any], hint: Any, default: Any) -> Callable[
     help_text = str(field.metadata["help"])
     low, high = field.metadata["low"], field.metadata["high"]
     if low is not None and high is not None:
-        help_text += f" ({low:g} to {high:g})"
+        help_text += f" ({_number(low)} to {_number(high)})"
+    help_text = f"{help_text[0].upper()}{help_text[1:]}."
     if hint is bool:
         short = ("-y",) if name == "overwrite" else ()
         return click.option(
@@ -100,6 +101,10 @@ def _option(field: dataclasses.Field[Any], hint: Any, default: Any) -> Callable[
         show_default=default is not None,
         metavar=None if get_origin(hint) is Literal else _metavar(hint),
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def with_effects(command: Command) -> Command:
