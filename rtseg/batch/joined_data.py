@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtseg.batch.joined_video import check_used_up, next_of
-from rtseg.errors import SinkError
+from rtseg.batch.joined_video import close_used_up, next_of
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.media.info import SourceInfo
 from rtseg.sinks.base import Outcome, Sink
@@ -66,14 +66,10 @@ class JoinedLinesSink(Sink):
         """Finish the file."""
         if self._file is not None:
             self._file.close()
-        try:
-            if outcome == "finished" and self._frames:
-                check_used_up(self._lines, self._output)
-        except SinkError:
-            outcome = "failed"
-            raise
-        finally:
-            self._part.settle(outcome, frames=self._frames)
+        if self._frames == 0:
+            next(self._lines, None)  # the header, which goes before the first line
+        settle = functools.partial(self._part.settle, frames=self._frames)
+        close_used_up(settle, outcome, self._lines, self._output)
 
 
 class JoinedCocoSink(CocoSink):
@@ -107,14 +103,7 @@ class JoinedCocoSink(CocoSink):
 
     def close(self, outcome: Outcome) -> None:
         """Finish the file."""
-        try:
-            if outcome == "finished":
-                check_used_up(self._pieces, self._output)
-        except SinkError:
-            super().close("failed")
-            raise
-        else:
-            super().close(outcome)
+        close_used_up(super().close, outcome, self._pieces, self._output)
 
     def _categories(self) -> list[dict[str, Any]]:
         return self._kept_categories
@@ -154,5 +143,4 @@ class JoinedPicturesSink(Sink):
 
     def close(self, outcome: Outcome) -> None:
         """Check that no picture is left over."""
-        if outcome == "finished":
-            check_used_up(self._files, self._pattern)
+        close_used_up(lambda _outcome: None, outcome, self._files, self._pattern)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,21 @@ def next_of(items: Iterator[Any], output: str) -> Any:
     return item
 
 
-def check_used_up(items: Iterator[Any], output: str) -> None:
-    """Check that nothing of the pieces is left over.
+def close_used_up(
+    close: Callable[[Outcome], None], outcome: Outcome, items: Iterator[Any], output: str
+) -> None:
+    """Close a sink, but as failed if anything of the pieces is left over.
 
     Raises:
         SinkError: the pieces hold more than the input.
     """
-    if next(items, None) is not None:
+    try:
+        is_over = outcome != "finished" or next(items, None) is None
+    except BaseException:
+        close("failed")
+        raise
+    close(outcome if is_over else "failed")
+    if not is_over:
         raise SinkError(f"{output}: its pieces hold more frames than the input; start over")
 
 
@@ -110,13 +118,7 @@ class JoinedVideoSink(VideoFile):
     def close(self, outcome: Outcome) -> None:
         """Finish the file."""
         try:
-            if outcome == "finished":
-                check_used_up(self._packets, self._name)
-        except BaseException:
-            super().close("failed")
-            raise
-        else:
-            super().close(outcome)
+            close_used_up(super().close, outcome, self._packets, self._name)
         finally:
             self._pieces.close()
 
@@ -148,12 +150,6 @@ class JoinedGreySink(GreyVideoFile):
     def close(self, outcome: Outcome) -> None:
         """Finish the file."""
         try:
-            if outcome == "finished":
-                check_used_up(self._packets, self._output)
-        except BaseException:
-            super().close("failed")
-            raise
-        else:
-            super().close(outcome)
+            close_used_up(super().close, outcome, self._packets, self._output)
         finally:
             self._pieces.close()
