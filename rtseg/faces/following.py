@@ -258,7 +258,7 @@ class FaceFollower:
             for detection, candidate in zip(found, candidates, strict=True)
             if not self._is_face(candidate)
         ]
-        closer = self.schedule.closer(*size, doubtful)
+        closer = self.schedule.closer(size[0], size[1], doubtful)
         if not closer or len(confirmed) >= self.settings.max_faces:
             return confirmed
         known = [candidate.detection.box for candidate in confirmed]

@@ -81,8 +81,8 @@ class WiderLooks:
         ):
             return None
         edges = at_the_edges(face.probabilities, label_set)
-        changed = np.count_nonzero(edges != look.edges)
-        if changed > _CHANGED * max(1, np.count_nonzero(edges | look.edges)):
+        changed = int(np.count_nonzero(edges != look.edges))
+        if changed > _CHANGED * max(1, int(np.count_nonzero(edges | look.edges))):
             return None
         wide = look.crop.box
         x, y = wide.centre
