@@ -16,12 +16,10 @@ import pytest
 from rtseg.segmenter import Segmenter
 from rtseg.serving.stream_server import StreamServer
 from rtseg.settings import FaceSettings, VirtualCameraSettings
-from tests.serving.test_source_stream import Kept, goes_on, one, wait
-from tests.serving.test_source_stream import kept as kept
-from tests.serving.test_source_stream import server as server
+from tests.serving.served import goes_on, one, wait
 from tests.sinks.test_virtual_camera import Device
 from tests.sinks.test_virtual_camera import device as device
-from tests.support.live_sources import Camera
+from tests.support.live_sources import Camera, Kept
 from tests.support.painted import scene
 
 
