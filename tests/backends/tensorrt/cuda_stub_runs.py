@@ -25,7 +25,8 @@ from rtseg.errors import BackendError, DeviceMemoryError
 from rtseg.export.onnx_file import read_onnx
 from rtseg.system.nvidia import cuda_driver, find_gpu, find_gpus, nvidia_driver_problem
 from tests.support.exported import tiny_crops
-from tests.support.fakes.tensorrt import Behaviour, make_tensorrt, probabilities_of
+from tests.support.fakes.tensorrt import make_tensorrt
+from tests.support.fakes.tensorrt_behaviour import Behaviour, probabilities_of
 
 DEVICE_BLOCKS, HOST_BLOCKS, STREAMS, GRAPHS, EXECUTABLES, EVENTS = range(6)
 PAGEABLE_COPIES, BAD_FREES, BAD_COPIES, LEGACY_CALLS, LAUNCHES = range(5)

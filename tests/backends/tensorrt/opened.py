@@ -7,7 +7,7 @@ from rtseg.backends.tensorrt import (
 )
 from rtseg.backends.tensorrt.backend import TensorRtBackend
 from tests.support.exported import tiny_checkpoint, tiny_onnx
-from tests.support.fakes.tensorrt import probabilities_of
+from tests.support.fakes.tensorrt_behaviour import probabilities_of
 
 RECIPE = EngineRecipe(name="tiny")
 STRIDE = tiny_checkpoint().spec.stride

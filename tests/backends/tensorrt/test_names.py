@@ -20,7 +20,8 @@ import pytest
 
 import rtseg
 from rtseg.backends.tensorrt.library import ARCHITECTURES
-from tests.support.fakes.tensorrt import Behaviour, make_tensorrt
+from tests.support.fakes.tensorrt import make_tensorrt
+from tests.support.fakes.tensorrt_behaviour import Behaviour
 
 ROOM = Path(rtseg.__file__).parent / "backends" / "tensorrt"
 SOURCES = [ROOM / f"{name}.py" for name in ("builder", "progress", "backend", "execution")]

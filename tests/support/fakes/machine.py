@@ -12,7 +12,8 @@ import pytest
 from rtseg.errors import SettingError
 from rtseg.system.nvidia import Gpu
 from tests.support.fakes.cuda import DeviceMemory, FakeCudaDriver, make_pycuda
-from tests.support.fakes.tensorrt import Behaviour, make_tensorrt
+from tests.support.fakes.tensorrt import make_tensorrt
+from tests.support.fakes.tensorrt_behaviour import Behaviour
 
 GPU = Gpu(
     name="NVIDIA Fake 4000",
