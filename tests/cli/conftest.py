@@ -44,6 +44,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 FRAME_COUNT = 20
+FAST = ("--max-faces", "1", "--end", "0.2")  # five frames of the clip
 
 
 @pytest.fixture(scope="session")
