@@ -294,6 +294,37 @@ def test_a_killed_worker_costs_its_task_one_try(
         assert report.exit_code == 1
 
 
+def die_beside_others(task: BatchTask) -> TaskResult:
+    """`clip-4` dies if another task runs, as if for the memory that they took together."""
+    folder = Path(task.folder).parent
+    mark, died = folder / f"{task.name}.running", folder / "died"
+    mark.touch()
+    end = time.monotonic() + (1.5 if task.name != "clip-4" or died.exists() else 20.0)
+    while time.monotonic() < end:  # the first time, until another one has started
+        if task.name == "clip-4" and len(list(folder.glob("*.running"))) > 1:
+            died.touch()
+            mark.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.02)
+    mark.unlink()
+    return TaskResult(source=task.source, name=task.name, status="done")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_the_last_try_has_no_other_task_beside_it(
+    settings: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtseg.batch.local_runner.run_task", die_beside_others)
+    names = [f"clip-{number}.mp4" for number in (5, 4, 6, 7)]
+    tasks = plan_tasks(names, folder=str(tmp_path / "out"), settings=settings)
+    results = list(LocalRunner(2, tries=2).results(tasks))
+    assert {result.name: result.status for result in results} == {
+        f"clip-{number}": "done" for number in (4, 5, 6, 7)
+    }
+    assert results[-1].name == "clip-4"
+    assert results[-1].attempts == 2
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_killed_driver_leaves_no_worker_and_can_be_continued(
     clips: list[str], tmp_path: Path
