@@ -12,8 +12,8 @@ from rtseg.geometry.crop import Crop
 # certainty, and the size: a logistic regression on candidates in validation views and in pictures
 # without a face (`python -m tests.benchmarks.faces.confirmation`). Labels are certain of real faces
 # (.93 to .98) and less so of animals' (.65 to .88), whatever parts they show. Unlike the candidates
-# of the fit, most in the world are no faces, so the shift is 1.2 lower than fitted.
-_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.59, 3.42, 2.71, -6.03
+# of the fit, most in the world are no faces, so the shift is .8 lower than fitted.
+_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.69, 2.11, 0.88, -4.16
 _LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and at most 1 minus this: never certain
 SMALL = 40.0
 """Face height in pixels below which a picture shows too little to be certain."""
