@@ -249,8 +249,9 @@ class FaceFollower:
     ) -> list[FaceCandidate]:
         """Find the faces of a still picture: in all of it, then more closely in parts of it."""
         most = self.settings.max_faces + _DOUBTFUL
-        size = picture.shape[:2]
-        found = self.finder(picture, infer_finder, regions=self.schedule.still(*size))[:most]
+        height, width = picture.shape[:2]
+        regions = self.schedule.still(height, width)
+        found = self.finder(picture, infer_finder, regions=regions)[:most]
         candidates = self.examine(found, infer_crops)
         confirmed = [candidate for candidate in candidates if self._is_face(candidate)]
         doubtful = [
@@ -258,7 +259,7 @@ class FaceFollower:
             for detection, candidate in zip(found, candidates, strict=True)
             if not self._is_face(candidate)
         ]
-        closer = self.schedule.closer(size[0], size[1], doubtful)
+        closer = self.schedule.closer(height, width, doubtful)
         if not closer or len(confirmed) >= self.settings.max_faces:
             return confirmed
         known = [candidate.detection.box for candidate in confirmed]

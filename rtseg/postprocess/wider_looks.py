@@ -82,7 +82,8 @@ class WiderLooks:
             return None
         edges = at_the_edges(face.probabilities, label_set)
         changed = int(np.count_nonzero(edges != look.edges))
-        if changed > _CHANGED * max(1, int(np.count_nonzero(edges | look.edges))):
+        touching = int(np.count_nonzero(edges | look.edges))
+        if changed > _CHANGED * max(1, touching):
             return None
         wide = look.crop.box
         x, y = wide.centre

@@ -33,8 +33,8 @@ HIT, ASIDE = 0.5, 0.1
 """Overlap with a true face from which a place is a face, and below which it is none."""
 
 CAUTION = 0.8
-"""Taken off the fitted log-odds, as most candidates in the world are no faces. Chosen on `val`: of 116
-pictures without a face none has a detection, instead of three, for three more of 545 faces."""
+"""Taken off the fitted log-odds, as most candidates in the world are no faces. Chosen on `val`: of
+116 pictures without a face none has a detection, instead of three, for a few faces of 545."""
 
 _LEAST = 0.002  # least score of a candidate
 _MOST = 30  # candidates per picture

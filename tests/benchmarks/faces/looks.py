@@ -56,7 +56,8 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
             seconds[name].append(time.process_time() - before)
     truth = sum(len(truths) for _, truths in stills)
     for name, taken in seconds.items():
-        rows.append([f"a still by the {name} finder, processor ms", f"{1e3 * float(np.median(taken)):.0f}"])
+        median = 1e3 * float(np.median(taken))
+        rows.append([f"a still by the {name} finder, processor ms", f"{median:.0f}"])
         rows.append([f"… faces found, of {truth}", faces[name]])
     ratio = np.array(seconds["parsing"]) / np.array(seconds["network"])
     rows.append(["times as fast with the network, median", f"{float(np.median(ratio)):.2f}"])
