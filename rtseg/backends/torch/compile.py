@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -49,14 +51,20 @@ def compiled(network: nn.Module, run_once: Callable[[nn.Module], object]) -> nn.
 def _use_private_cache() -> None:
     """Cache compiled code, which runs natively, in a folder that only its owner can write to.
 
-    PyTorch's default is a predictable name in the shared temporary folder.
+    PyTorch's default is a predictable name in the shared temporary folder, and PyTorch puts it into
+    the environment as soon as any of its code asks for the folder: only another one is the user's.
     """
-    if _CACHE_VARIABLE in os.environ:
+    chosen = os.environ.get(_CACHE_VARIABLE)
+    if chosen is not None and not _is_default(Path(chosen)):
         return
     try:
         os.environ[_CACHE_VARIABLE] = str(private_folder(user_cache("compiled")))
     except BackendError as error:
         raise CompilerError(f"there is no folder for compiled code: {error}") from error
+
+
+def _is_default(folder: Path) -> bool:
+    return folder.name.startswith("torchinductor_") and folder.parent == Path(tempfile.gettempdir())
 
 
 @contextmanager

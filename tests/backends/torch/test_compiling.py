@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,18 @@ def test_compiling_is_announced_once_and_cached_privately(checkpoint, compiler, 
     assert folder == tmp_path / "compiled"
     if os.name == "posix":
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["torchinductor_somebody", "mine"])
+def test_only_a_folder_that_the_user_chose_is_used_instead(
+    checkpoint, compiler, tmp_path, monkeypatch, name
+):
+    """PyTorch itself sets the variable to its default in the shared temporary folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / name))
+    TorchBackend(checkpoint, device="cpu", precision="fp32", threads=1, compiled=True).close()
+    used = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    assert used == tmp_path / ("mine" if name == "mine" else "compiled")
 
 
 def test_a_failing_compiler_is_an_error_if_requested(checkpoint, compiler):
