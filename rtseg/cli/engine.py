@@ -223,9 +223,9 @@ def export(model: str, output: str | None, precision: OnnxPrecision, overwrite: 
     crops and returns probabilities at the network's stride and label ids at the crop's size."""
     from rtseg.checkpoint import read_checkpoint
     from rtseg.export.onnx import write_onnx
-    from rtseg.weights import default_checkpoint_path
+    from rtseg.weights import model_path
 
-    source = default_checkpoint_path() if model == BUILT_IN else Path(model)
+    source = model_path(model)
     target = Path(output) if output is not None else source.with_suffix(".onnx")
     if target.suffix != ".onnx":
         raise SettingError(f"-o {target}: an exported model must be named *.onnx")
@@ -244,19 +244,17 @@ def find_exported(model: str, *, int8: bool = False) -> tuple[OnnxModel, Path | 
         ModelError: it is missing, damaged, or not exported.
     """
     from rtseg.export import find_onnx, read_onnx
-    from rtseg.weights import default_checkpoint_path
+    from rtseg.weights import model_path, shipped_models
 
-    if model == BUILT_IN:
-        path = default_checkpoint_path()
-        return find_onnx(path, int8=int8), path
     path = Path(model)
+    if model in shipped_models():
+        path = model_path(model)
     if path.suffix == ".onnx":
         return read_onnx(path), None
     if path.suffix == ".safetensors":
         return find_onnx(path, int8=int8), path
-    raise SettingError(
-        f"{model!r} is not a model; allowed: {listed((BUILT_IN, '*.safetensors', '*.onnx'))}"
-    )
+    allowed = (*shipped_models(), "*.safetensors", "*.onnx")
+    raise SettingError(f"{model!r} is not a model; allowed: {listed(allowed)}")
 
 
 def _gpu_index(device: str) -> int:

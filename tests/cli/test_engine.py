@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from rtseg.backends.tensorrt import shipped_recipes
 from rtseg.checkpoint import read_digest
 from rtseg.export import read_onnx
-from rtseg.weights import default_checkpoint_path
+from rtseg.weights import default_checkpoint_path, shipped_models
 from tests.support.exported import tiny_onnx
 from tests.support.fakes.machine import install
 
@@ -95,6 +96,31 @@ def test_errors_are_one_line(run, model, tmp_path):
         result = run("engine", *arguments)
         assert result.code == code
         assert complaint in result.error
+
+
+def test_every_shipped_recipe_is_built_by_its_name(run, machine, folder):
+    recipes = shipped_recipes()
+    for name in recipes:
+        result = run("engine", "build", name)
+        assert result.code == 0, result.error
+    models = {json.loads(path.read_text())["name"] for path in folder.glob("*.engine.json")}
+    assert models == set(recipes)
+
+
+def test_every_shipped_model_is_exported_by_its_name(run, tmp_path, monkeypatch):
+    exported = []
+
+    def write(checkpoint, path, **_options):
+        exported.append(checkpoint.spec.architecture)
+        path.write_bytes(b"")
+
+    monkeypatch.setattr("rtseg.export.onnx.write_onnx", write)
+    for name in shipped_models():
+        assert run("engine", "export", name, "-o", tmp_path / f"{name}.onnx").code == 0
+    assert exported == ["face-finder", "lite-pyramid"]
+    unknown = run("engine", "export", "face-part", "-o", tmp_path / "x.onnx")
+    assert unknown.code == 6
+    assert "face-part: there is no such model; allowed: face-finder" in unknown.error
 
 
 def test_a_build_without_a_gpu_is_refused_with_advice(run, model, monkeypatch):
