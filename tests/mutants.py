@@ -69,6 +69,7 @@ ROOMS = {
             "rtseg/sinks/json_lines.py",
             "rtseg/sinks/labels",
             "rtseg/sinks/video.py",
+            "rtseg/sinks/video_file.py",
         ),
         (
             "tests/sinks/test_tee.py",
