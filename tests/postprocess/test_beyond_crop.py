@@ -251,3 +251,31 @@ def test_a_wider_look_is_forgotten_after_a_cut():
     broken = replace(frame(COLOURS[long_haired(reach=200)], clip.count), discontinuity=True)
     labels = clip.segmenter(broken).labels
     assert (labels[260:] == 0).all()
+
+
+def test_the_wider_crop_overlaps_the_crop_around_the_face_by_one_of_its_cells():
+    all_hair = np.full((480, 640), HAIR, np.uint8)
+    crop = crop_around(320, 240, 100, 1.0)
+    wide_crop = crop_around(320, 240, 200, 1.0)
+    face = face_with(all_hair, crop)
+    wide = face_with(all_hair, wide_crop).probabilities
+    beyond = beyond_crop(wide, wide_crop, face, HELEN, others=[])
+    assert beyond is not None
+    # the crop around the face covers the middle 16 of 32 rows and columns
+    expected = np.ones((32, 32))
+    expected[9:23, 9:23] = 0
+    np.testing.assert_array_equal(beyond[..., HAIR], expected)
+
+
+def test_in_that_overlap_hair_counts_only_where_both_crops_see_it():
+    upper = np.full((480, 640), HAIR, np.uint8)
+    upper[240:] = HELEN.skin[0]
+    everywhere = np.full((480, 640), HAIR, np.uint8)
+    crop, wide_crop = crop_around(320, 240, 100, 1.0), crop_around(320, 240, 200, 1.0)
+    wide = face_with(everywhere, wide_crop).probabilities
+    beyond = beyond_crop(wide, wide_crop, face_with(upper, crop), HELEN, others=[])
+    assert beyond is not None
+    column = beyond[:, 8, HAIR]  # the outermost one that the crop around the face covers
+    assert (column[:16] == 1).all()
+    assert (column[18:23] == 0).all()
+    assert (column[24:] == 1).all()

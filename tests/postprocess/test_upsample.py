@@ -141,9 +141,10 @@ def test_borders_are_found_between_pixels():
 def test_a_box_outside_the_frame_writes_nothing():
     labels = np.zeros((20, 20), np.uint8)
     values = np.ones((4, 4, 1), np.float32)
-    for left in (-30, 20, 500):
-        crop = Crop(box=Box(left=left, top=0, right=left + 10, bottom=10))
-        paste(labels, values, crop, transparent=None)
+    for start in (-30, -10, 20, 500):
+        for left, top in ((start, 0), (0, start)):
+            crop = Crop(box=Box(left=left, top=top, right=left + 10, bottom=top + 10))
+            paste(labels, values, crop, transparent=None)
     assert not labels.any()
 
 
@@ -249,7 +250,8 @@ class TestTurned:
     def test_a_crop_outside_the_frame_writes_nothing(self):
         labels = np.full((20, 20), 7, np.uint8)
         values = np.ones((4, 4, 1), np.float32)
-        for x in (-30, -7, 28, 45):
-            crop = Crop(box=box_around(x, 10, 10, 10), roll_degrees=20)
-            paste(labels, values, crop, transparent=None)
+        for place in (-30, -7, 28, 45):
+            for x, y in ((place, 10), (10, place)):
+                crop = Crop(box=box_around(x, y, 10, 10), roll_degrees=20)
+                paste(labels, values, crop, transparent=None)
         assert (labels == 7).all()
