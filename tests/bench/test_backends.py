@@ -11,7 +11,7 @@ from rtseg.checkpoint import read_checkpoint, write_checkpoint
 from rtseg.errors import BackendError
 from rtseg.settings import BenchSettings, ModelSettings
 from rtseg.system.nvidia import nvidia_driver_problem
-from tests.support.exported import tiny_checkpoint
+from tests.support.exported import tiny_checkpoint, tiny_onnx
 
 EAGER = Candidate(backend="eager", device="cpu", precision="fp32")
 TORCH = Candidate(backend="torch", device="cpu", precision="fp32")
@@ -92,7 +92,9 @@ def test_the_report_as_json_and_as_a_table(report):
 
 def test_an_exported_file_alone_cannot_be_compared(tmp_path):
     problem = "eager cpu fp32 does not run here: .*tiny.onnx: the comparison needs the .safetensors"
-    settings = ModelSettings(model=str(tmp_path / "tiny.onnx"))
+    exported = tmp_path / "tiny.onnx"
+    exported.write_bytes(tiny_onnx().data)
+    settings = ModelSettings(model=str(exported))
     with pytest.raises(BackendError, match=problem):
         bench_backends(settings, candidates=(EAGER,), rounds=1)
 

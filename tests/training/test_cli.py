@@ -28,6 +28,7 @@ def test_every_recipe_is_listed_and_shown():
     assert "research" in shown
 
 
+@pytest.mark.timeout(400)  # five short trainings
 def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     out = tmp_path / "run"
     sets = ["epochs=1", "batch=2", "workers=0", "precision=fp32", "encoder_weights=none"]

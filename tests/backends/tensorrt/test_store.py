@@ -62,9 +62,9 @@ from tests.support.fakes.machine import install
 
 with pytest.MonkeyPatch.context() as patch:
     machine = install(patch)
-    plain_machine.behaviour.build_seconds = 0.6
+    machine.behaviour.build_seconds = 0.6
     builds = Path(sys.argv[2])
-    plain_machine.behaviour.on_build = lambda: builds.open("a").write("built\\n")
+    machine.behaviour.on_build = lambda: builds.open("a").write("built\\n")
     print("ready", flush=True)
     sys.stdin.readline()
     recipe = EngineRecipe(name="tiny")
