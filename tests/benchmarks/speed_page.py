@@ -50,7 +50,7 @@ class Plan:
         rounds: alternating runs of each variant.
         frames: measured frames of each run.
         calls: measured calls of each backend.
-        crops: alternating groups of ten crops.
+        crops: alternating processes that time one crop.
     """
 
     clips: Sequence[Path]
@@ -58,7 +58,7 @@ class Plan:
     rounds: int = 3
     frames: int = 100
     calls: int = 60
-    crops: int = 12
+    crops: int = 9
 
 
 def main() -> None:
@@ -195,11 +195,11 @@ def earlier(plan: Plan) -> str:
         },
         plan.rounds,
     )
-    with CropTimer(base, "openvino", "bf16") as old, CropTimer(now, "auto", "auto") as new:
-        single = in_turns({"base": old, "now": new}, plan.crops)
+    old, new = CropTimer(base, "openvino", "bf16"), CropTimer(now, "auto", "auto")
+    single = in_turns({"base": old, "now": new}, plan.crops)
     faster = {"base": single["now"], "now": single["base"]}  # less is more
     rows = [
-        (what, middle(shown["base"]), middle(shown["now"]), ratio(rates["now"], rates["base"]))
+        (what, spread(shown["base"]), spread(shown["now"]), ratio(rates["now"], rates["base"]))
         for what, shown, rates in (
             ("`rtseg demo`, freshly installed (PyTorch then), FPS", fresh, fresh),
             ("`rtseg bench`, OpenVINO in both, FPS", moving, moving),
@@ -268,54 +268,46 @@ from rtseg.backends import open_backend
 backend = open_backend(sys.argv[1], precision=sys.argv[2])
 size = backend.model.input_height, backend.model.input_width, 3
 crop = np.random.default_rng(0).integers(0, 256, (1, *size), np.uint8)
-for _ in range(10):
+for _ in range(20):
     backend.infer(crop)
-print(f"{backend.name} {backend.precision}", flush=True)
-for _ in sys.stdin:
-    taken = []
-    for _ in range(10):
-        start = time.perf_counter()
-        backend.infer(crop)
-        taken.append((time.perf_counter() - start) * 1e3)
-    print(statistics.median(taken), flush=True)
+taken = []
+for _ in range(60):
+    start = time.perf_counter()
+    backend.infer(crop)
+    taken.append((time.perf_counter() - start) * 1e3)
+print(statistics.median(taken), backend.name, backend.precision)
 """
 
 
 class CropTimer:
-    """A process of one version that times ten crops whenever it is called."""
+    """Times one crop in a process of one version, started anew for each call.
+
+    Two processes that live at once disturb each other even where only one of them works.
+    """
 
     def __init__(self, folder: Path, backend: str, precision: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _CROPS, backend, precision],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.precision = self._line()
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        self.folder = folder
+        self.words = [sys.executable, "-c", _CROPS, backend, precision]
+        self.precision = ""
 
     def __call__(self) -> float:
-        """The median of ten calls in milliseconds."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return float(self._line())
-
-    def __enter__(self) -> CropTimer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=60)
+        """The median of sixty calls in milliseconds."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder)}
+        done = subprocess.run(
+            self.words, cwd=self.folder, env=environment, capture_output=True, text=True, check=True
+        )
+        milliseconds, _, self.precision = done.stdout.strip().partition(" ")
+        return float(milliseconds)
 
 
 def middle(values: Sequence[float]) -> str:
     """The median."""
     return f"{statistics.median(values):.1f}"
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median, and the least and the largest value."""
+    return f"{middle(values)} ({min(values):.1f} to {max(values):.1f})"
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> str:
