@@ -29,7 +29,12 @@ os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 # Ray's workers have a niceness of 15, with which they would hardly run beside anything else
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  its own name
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(600),
+    # Ray leaves log files of its own open
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+]
 
 ray: Any = pytest.importorskip("ray", reason="Ray is not installed")
 
