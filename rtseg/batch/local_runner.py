@@ -68,6 +68,10 @@ class LocalRunner(Runner):
 
 
 def _pool() -> ProcessPoolExecutor:
+    # While OpenCV is being imported its own folder comes first in `sys.path`. A worker that starts
+    # in that moment inherits the path, and then takes OpenCV's `typing` for Python's.
+    import cv2  # noqa: F401
+
     return ProcessPoolExecutor(
         1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent
     )

@@ -353,3 +353,19 @@ def test_a_killed_driver_leaves_no_worker_and_can_be_continued(
     assert {row["status"] for row in read_results(str(out))} == {"done"}
     assert len(files_in(out)) == 3
     assert not list((out / RECORDS_FOLDER).glob("work-*"))
+
+
+BEFORE_A_WORKER = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from rtseg.batch.local_runner import LocalRunner
+
+assert "cv2" not in sys.modules
+ProcessPoolExecutor.submit = lambda *_: sys.exit(0 if "cv2" in sys.modules else 5)
+next(LocalRunner(1, tries=1).results([None]))
+"""
+
+
+def test_opencv_is_imported_before_a_worker_starts() -> None:
+    """A worker inherits `sys.path`, which is another one while OpenCV is being imported."""
+    assert subprocess.run([sys.executable, "-c", BEFORE_A_WORKER], check=False).returncode == 0
