@@ -47,7 +47,7 @@ class SceneSettings:
     width: int = 384
     smallest: float = 0.03
     largest: float = 1.2
-    empty: float = 0.1
+    empty: float = 0.16
     whole: float = 0.24
     upside: float = 0.24
     masked: float = 0.07
