@@ -102,6 +102,11 @@ class ModelSpec:
         for name in ("options", "provenance", "accuracy"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
+    def output_shape(self, batch: int) -> tuple[int, int, int, int]:
+        """The shape of the class probabilities of a batch: (batch, rows, columns, classes)."""
+        rows, columns = self.input_height // self.stride, self.input_width // self.stride
+        return batch, rows, columns, len(self.label_set)
+
     def header(self) -> dict[str, Any]:
         """The fields as JSON values, for a file's header."""
         return {

@@ -12,13 +12,16 @@ Faults that no test can notice stand in `mutants_justified.toml`, each with its 
     python -m tests.mutants                                  # 20 faults of every room
     python -m tests.mutants --room channel faces --count 40 --seed 2
     python -m tests.mutants --room channel --list            # shows the faults, runs nothing
+    python -m tests.mutants --minutes 8 --log faults.json    # in pieces: again goes on from the log
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import importlib
+import json
 import os
 import resource
 import shutil
@@ -29,7 +32,7 @@ import time
 import tomllib
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.support.faults import Mutant, choose, find_mutants
@@ -89,6 +92,9 @@ LIBRARIES = ("pytest", "hypothesis", "numpy", "cv2", "av", "torch", "safetensors
 
 OUTPUT = "output.txt"
 """Where, in the copy, the output of the last tests is."""
+
+_UNFINISHED = 75
+"""Exit code: EX_TEMPFAIL of sysexits.h."""
 
 JUSTIFIED = Path(__file__).with_name("mutants_justified.toml")
 
@@ -215,17 +221,78 @@ def in_order(usual: Mapping[str, Run], module: str) -> list[str]:
     )
 
 
+@dataclass
+class Log:
+    """What is known of a checkout already, so that a long trial can be made in pieces.
+
+    Attributes:
+        path: the file that keeps it, or None.
+        checkout: a digest of the code and the tests. What was known of others is forgotten.
+        usual: the runs of test files without a fault.
+        tried: for each fault in words, the file of tests that noticed it and how, or None.
+        until: when to stop, on the monotonic clock.
+    """
+
+    path: Path | None
+    checkout: str
+    usual: dict[str, Run] = field(default_factory=dict)
+    tried: dict[str, str | None] = field(default_factory=dict)
+    until: float = float("inf")
+
+    @classmethod
+    def opened(cls, path: Path | None, root: Path, *, minutes: float | None) -> Log:
+        """Read the log of a copy of a checkout, or begin one."""
+        digest = hashlib.sha256()
+        for file in sorted(root.rglob("*.py")):
+            digest.update(file.read_bytes())
+        log = cls(path, digest.hexdigest())
+        if path is not None and path.exists():
+            content = json.loads(path.read_text("utf-8"))
+            if content["checkout"] == log.checkout:
+                log.usual = {test: Run(**run) for test, run in content["usual"].items()}
+                log.tried = content["tried"]
+        if minutes is not None:
+            log.until = time.monotonic() + 60 * minutes
+        return log
+
+    def save(self) -> None:
+        """Write the file, and leave the trial if its time is up.
+
+        Raises:
+            Unfinished: the time is up.
+        """
+        if self.path is not None:
+            content = {
+                "checkout": self.checkout,
+                "usual": {test: asdict(run) for test, run in self.usual.items()},
+                "tried": self.tried,
+            }
+            self.path.write_text(json.dumps(content, indent=1), "utf-8")
+        if time.monotonic() > self.until:
+            raise Unfinished
+
+
+class Unfinished(Exception):
+    """The time is up; the log says what was done."""
+
+
 def try_room(
-    room: Room, sample: Sequence[Mutant], root: Path, justified: Sequence[Justified]
+    room: Room, sample: Sequence[Mutant], root: Path, justified: Sequence[Justified], log: Log
 ) -> tuple[int, int, list[str]]:
     """Try a sample of a room's faults.
 
     Returns:
         How many were caught, how many are justified, and the survivors in words.
+
+    Raises:
+        Unfinished: the log's time is up.
     """
     usual = {}
     for test in room_tests(room):
-        usual[test] = run_tests(root, [test])
+        if test not in log.usual:
+            log.usual[test] = run_tests(root, [test])
+            log.save()
+        usual[test] = log.usual[test]
         if usual[test].outcome != "passed":
             raise SystemExit(
                 f"{test} fails without any fault:\n{(root / OUTPUT).read_text('utf-8')[-2000:]}"
@@ -240,21 +307,29 @@ def try_room(
             excused += 1
             print(f"justified {words}", flush=True)
             continue
-        path.write_text(mutant.code(source), "utf-8")
-        try:
-            for test in in_order(usual, mutant.module):
-                run = run_tests(root, [test], usual=usual[test])
-                if run.outcome != "passed":
-                    break
-        finally:
-            path.write_text(source, "utf-8")
-        if run.outcome == "passed":
+        if words not in log.tried:
+            path.write_text(mutant.code(source), "utf-8")
+            try:
+                log.tried[words] = noticed_by(in_order(usual, mutant.module), usual, root)
+            finally:
+                path.write_text(source, "utf-8")
+            log.save()
+        if (noticed := log.tried[words]) is None:
             survivors.append(words)
             print(f"SURVIVED {words}", flush=True)
         else:
             caught += 1
-            print(f"caught, {Path(test).name} {run.outcome}: {words}", flush=True)
+            print(f"caught, {noticed}: {words}", flush=True)
     return caught, excused, survivors
+
+
+def noticed_by(tests: Sequence[str], usual: Mapping[str, Run], root: Path) -> str | None:
+    """Run test files until one does not pass, and return its name and outcome."""
+    for test in tests:
+        run = run_tests(root, [test], usual=usual[test])
+        if run.outcome != "passed":
+            return f"{Path(test).name} {run.outcome}"
+    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -276,6 +351,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--least", type=float, default=0.0, help="required percentage of faults caught in each room"
     )
+    parser.add_argument(
+        "--log", type=Path, help="keep what was found in this file, and go on from it"
+    )
+    parser.add_argument("--minutes", type=float, help="stop after this time, with exit code 75")
     options = parser.parse_args(arguments)
     # so that a run of tests never outlives this process
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
@@ -288,6 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             importlib.import_module(library)
     with tempfile.TemporaryDirectory(prefix="rtseg-mutants-") as folder:
         root = ROOT if options.list else copied(Path(folder))
+        log = Log.opened(None if options.list else options.log, root, minutes=options.minutes)
         for name in options.room:
             room = ROOMS[name]
             mutants = [mutant for mutant in mutants_of(room) if options.only in mutant.module]
@@ -298,7 +378,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     before, after = mutant.change((ROOT / mutant.module).read_text("utf-8"))
                     print(f"{mutant.module}:{mutant.line}\n    {before}\n    {after}")
                 continue
-            caught, excused, survivors = try_room(room, sample, root, justified)
+            try:
+                caught, excused, survivors = try_room(room, sample, root, justified, log)
+            except Unfinished:
+                print(f"{name}: the time is up; the same command goes on", flush=True)
+                return _UNFINISHED
             counted = max(1, len(sample) - excused)
             is_enough &= 100 * caught / counted >= options.least
             rows.append(

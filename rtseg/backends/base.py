@@ -45,9 +45,9 @@ class Backend(ABC):
             if the device has no clock.
     """
 
-    name: str
-    device: str
-    precision: str
+    name: str = "custom"
+    device: str = "cpu"
+    precision: str = "fp32"
     model: ModelSpec
     max_batch: int = 8
     reason: str = ""
@@ -90,7 +90,6 @@ class Backend(ABC):
         """
         return None
 
-    @abstractmethod
     def close(self) -> None:
         """Release all resources. May be called twice."""
 

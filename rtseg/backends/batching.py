@@ -25,13 +25,6 @@ def padded(count: int) -> int:
     return next(batch for batch in BATCHES if batch >= count)
 
 
-def probabilities_shape(backend: Backend) -> tuple[int, int, int]:
-    """The shape of one crop's probabilities: rows, columns, classes."""
-    model = backend.model
-    rows, columns = model.input_height // model.stride, model.input_width // model.stride
-    return rows, columns, len(model.label_set)
-
-
 def infer_what_fits(
     backend: Backend,
     crops: Crops,
@@ -56,7 +49,7 @@ def infer_what_fits(
     Raises:
         DeviceMemoryError: not even one crop fits.
     """
-    out = np.empty((len(crops), *probabilities_shape(backend)), np.float32)
+    out = np.empty(backend.model.output_shape(len(crops)), np.float32)
     done, seconds = 0, 0.0
     backend.device_seconds = None
     while done < len(crops):

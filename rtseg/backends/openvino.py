@@ -144,9 +144,7 @@ class OpenVinoBackend(Backend):
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """See `Backend.infer`."""
         self.check_crops(crops)
-        height = self.model.input_height // self.model.stride
-        width = self.model.input_width // self.model.stride
-        out = np.empty((len(crops), height, width, len(self.model.label_set)), np.float32)
+        out = np.empty(self.model.output_shape(len(crops)), np.float32)
         with self._lock:
             if self._compiled is None:
                 raise BackendError("the openvino backend is closed; open a new one")

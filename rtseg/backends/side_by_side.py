@@ -38,9 +38,7 @@ class SideBySideBackend(Backend):
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """See `Backend.infer`."""
         self.check_crops(crops)
-        model = self.model
-        height, width = model.input_height // model.stride, model.input_width // model.stride
-        out = np.empty((len(crops), height, width, len(model.label_set)), np.float32)
+        out = np.empty(self.model.output_shape(len(crops)), np.float32)
         lane = self._free.get()
         try:
             if lane is None:

@@ -26,6 +26,7 @@ from rtseg.effects.registry import (
     Retouch,
     colour_of,
     parse_effect,
+    register_effect,
 )
 from rtseg.errors import SettingError
 from rtseg.frames import Image, Segmentation, check_image
@@ -46,6 +47,7 @@ __all__ = [
     "recolour_brows",
     "recolour_hair",
     "recolour_lips",
+    "register_effect",
     "replace_background",
     "smooth_skin",
     "whiten_teeth",

@@ -17,11 +17,13 @@ ROLES_OF_PARTS: dict[str, tuple[str, ...]] = {
 
 
 def ids_of(label_set: LabelSet, part: str) -> tuple[int, ...]:
-    """Return the sorted ids of a part, which is one of `ROLES_OF_PARTS`.
+    """Return the sorted ids of a part: one of `ROLES_OF_PARTS`, or any class or role.
 
     Raises:
         SettingError: the label set has no such part.
     """
+    if part not in ROLES_OF_PARTS:
+        return label_set.select((part,))
     roles = ROLES_OF_PARTS[part]
     if not getattr(label_set, roles[0]):
         raise SettingError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol, TypeVar
 
 from rtseg.effects.background import (
     blur_background_in,
@@ -89,12 +90,34 @@ class Recolour(Effect):
         ids_of(label_set, self.part)
 
 
+class RetouchFunction(Protocol):
+    """Changes a picture in place, as `Effect.change` does, with a strength from 0 to 1."""
+
+    def __call__(
+        self,
+        picture: Image,
+        segmentation: Segmentation,
+        *,
+        strength: float,
+        memory: ColourMemory | None,
+    ) -> None:
+        """See `Effect.change`."""
+
+
+_retouches: dict[str, tuple[str, RetouchFunction]] = {
+    "skin": ("skin", smooth_skin_in),
+    "teeth": ("teeth", whiten_teeth_in),
+    "eyes": ("eyes", brighten_eyes_in),
+}
+"""Each one's part of the face, and its function."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Retouch(Effect):
-    """Smooths skin, whitens teeth or brightens eyes.
+    """Smooths skin, whitens teeth or brightens eyes, or applies an effect of `register_effect`.
 
     Attributes:
-        part: `skin`, `teeth` or `eyes`.
+        part: `skin`, `teeth` or `eyes`, or the registered effect's name.
         strength: 0 (nothing) to 1.
     """
 
@@ -102,23 +125,20 @@ class Retouch(Effect):
     strength: float
 
     def __post_init__(self) -> None:
-        _check_part(self.part, ("skin", "teeth", "eyes"))
+        _check_part(self.part, _retouches)
         _check_strength(self.part, self.strength)
 
     def change(
         self, picture: Image, segmentation: Segmentation, memory: ColourMemory | None
     ) -> None:
         """See `Effect.change`."""
-        if self.part == "skin":
-            smooth_skin_in(picture, segmentation, strength=self.strength)
-        elif self.part == "teeth":
-            whiten_teeth_in(picture, segmentation, strength=self.strength, memory=memory)
-        else:
-            brighten_eyes_in(picture, segmentation, strength=self.strength, memory=memory)
+        _, function = _retouches[self.part]
+        function(picture, segmentation, strength=self.strength, memory=memory)
 
     def check(self, label_set: LabelSet) -> None:
         """See `Effect.check`."""
-        ids_of(label_set, self.part)
+        part, _ = _retouches[self.part]
+        ids_of(label_set, part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +207,37 @@ class EffectKind:
     value: str
     summary: str
     parse: Callable[[str], Effect]
+
+
+F = TypeVar("F", bound=RetouchFunction)
+
+
+def register_effect(name: str, *, part: str, summary: str) -> Callable[[F], F]:
+    """Make a function an effect: `@register_effect("tan", part="skin", summary="tanned skin")`.
+
+    `--effect tan=0.5`, `apply_effects` and the help text then include it. It replaces an earlier
+    effect of that name.
+
+    Args:
+        name: lower-case letters, digits and `-`.
+        part: the part of a face that it changes, so that a model without it is refused: one of
+            the other effects' (`skin`), or a class of the model.
+        summary: what it does, in a few words.
+
+    Raises:
+        SettingError: the name is malformed.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        raise SettingError(
+            f"an effect's name is {name!r}; allowed: lower-case letters, digits and -"
+        )
+
+    def register(function: F) -> F:
+        _retouches[name] = part, function
+        _effects[name] = EffectKind(name=name, value=_SHARE, summary=summary, parse=_retouch(name))
+        return function
+
+    return register
 
 
 def parse_effect(text: str) -> Effect:
@@ -269,32 +320,32 @@ def _background(value: str) -> Effect:
 _COLOUR = "#rrggbb[:STRENGTH]"
 _SHARE = "0..1"
 
-EFFECTS: Mapping[str, EffectKind] = MappingProxyType(
-    {
-        kind.name: kind
-        for kind in (
-            EffectKind(
-                name="lips", value=_COLOUR, summary="recolour lips", parse=_recolour("lips", 0.7)
-            ),
-            EffectKind(
-                name="hair", value=_COLOUR, summary="recolour hair", parse=_recolour("hair", 0.9)
-            ),
-            EffectKind(
-                name="brows",
-                value=_COLOUR,
-                summary="recolour brows",
-                parse=_recolour("brows", 0.7),
-            ),
-            EffectKind(name="skin", value=_SHARE, summary="smoother skin", parse=_retouch("skin")),
-            EffectKind(name="teeth", value=_SHARE, summary="whiter teeth", parse=_retouch("teeth")),
-            EffectKind(name="eyes", value=_SHARE, summary="brighter eyes", parse=_retouch("eyes")),
-            EffectKind(
-                name="background",
-                value="blur[:PIXELS] | #rrggbb | FILE",
-                summary="another background",
-                parse=_background,
-            ),
-        )
-    }
-)
+_effects = {
+    kind.name: kind
+    for kind in (
+        EffectKind(
+            name="lips", value=_COLOUR, summary="recolour lips", parse=_recolour("lips", 0.7)
+        ),
+        EffectKind(
+            name="hair", value=_COLOUR, summary="recolour hair", parse=_recolour("hair", 0.9)
+        ),
+        EffectKind(
+            name="brows",
+            value=_COLOUR,
+            summary="recolour brows",
+            parse=_recolour("brows", 0.7),
+        ),
+        EffectKind(name="skin", value=_SHARE, summary="smoother skin", parse=_retouch("skin")),
+        EffectKind(name="teeth", value=_SHARE, summary="whiter teeth", parse=_retouch("teeth")),
+        EffectKind(name="eyes", value=_SHARE, summary="brighter eyes", parse=_retouch("eyes")),
+        EffectKind(
+            name="background",
+            value="blur[:PIXELS] | #rrggbb | FILE",
+            summary="another background",
+            parse=_background,
+        ),
+    )
+}
+
+EFFECTS: Mapping[str, EffectKind] = MappingProxyType(_effects)
 """Every effect, in the order of the help text."""

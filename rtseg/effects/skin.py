@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rtseg.effects.colour_memory import ColourMemory
 from rtseg.effects.parts import ids_of
 from rtseg.effects.tones import smooth_step
 from rtseg.frames import FaceAlpha, Image, Segmentation
@@ -25,13 +26,20 @@ _EDGE = 15.0
 """Deviations of more grey levels than this are edges, and are preserved."""
 
 
-def smooth_skin_in(picture: Image, segmentation: Segmentation, *, strength: float) -> None:
+def smooth_skin_in(
+    picture: Image,
+    segmentation: Segmentation,
+    *,
+    strength: float,
+    memory: ColourMemory | None = None,
+) -> None:
     """Even out the skin of every face, in place.
 
     Args:
         picture: uint8 (height, width, 3) RGB; changed.
         segmentation: with soft masks.
         strength: 0 (nothing) to 1.
+        memory: not used; each frame's skin is smoothed independently of the others.
 
     Raises:
         SettingError: there are no soft masks, or the model has no skin.

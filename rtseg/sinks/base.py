@@ -59,9 +59,10 @@ class Sink(ABC):
     wants_real_time: bool = False
     is_wanted: bool = True
 
-    @abstractmethod
     def open(self, info: SourceInfo, *, width: int, height: int) -> None:
         """Create the output. Called before the run is reported as started.
+
+        A sink that creates its output later, or has none, may leave this method out.
 
         Args:
             info: the source's description (times, colour, streams to copy, chapters).

@@ -13,24 +13,40 @@ import pytest
 
 from rtseg import Segmenter, open_sink
 from rtseg.checkpoint import ModelSpec
-from rtseg.effects import apply_effects, registry
+from rtseg.effects import apply_effects, parse_effect, registry
+from rtseg.errors import SettingError
 from rtseg.frames import Frame, Segmentation
-from rtseg.labels import HELEN
+from rtseg.labels import BDD_DRIVABLE, HELEN
 from rtseg.media.info import SourceInfo
 from rtseg.views.selection import choose
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
+TRAINING = PAGE.with_name("training.md")
 IMAGE = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
+
+
+def blocks() -> list[str]:
+    """The page's blocks of code."""
+    section = PAGE.read_text("utf-8").split("## Adding things")[1]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 
 
 def defined(name: str) -> Any:
     """Run the page's block of code that defines `name`, and return that object."""
-    section = PAGE.read_text("utf-8").split("## Adding things")[1]
-    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    (block,) = [block for block in blocks if re.search(rf"^(def |class |){name}\b", block, re.M)]
+    (block,) = [block for block in blocks() if re.search(rf"^(def|class) {name}\b", block, re.M)]
     scope: dict[str, Any] = {}
     exec(compile(block, str(PAGE), "exec"), scope)
     return scope[name]
+
+
+def test_each_addition_takes_ten_lines() -> None:
+    data_set = TRAINING.read_text("utf-8").split("## Adding")[1].split("```python\n")[1]
+    everything = [*blocks(), data_set.split("```")[0]]
+    assert len(everything) == 6
+    for block in everything:
+        lines = [line for line in block.splitlines() if line.strip()]
+        assert len(lines) <= 10, block
+        assert max(map(len, lines)) <= 100, "ruff's limit"
 
 
 def test_a_view_can_be_added() -> None:
@@ -43,8 +59,10 @@ def test_a_view_can_be_added() -> None:
 
 
 def test_an_effect_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = defined("TAN")
-    monkeypatch.setattr(registry, "EFFECTS", {**registry.EFFECTS, kind.name: kind})
+    for registered in (registry._effects, registry._retouches):
+        monkeypatch.setitem(registered, "tan", None)  # removed again afterwards
+    assert defined("tan")
+    assert "tan" in registry.EFFECTS
     skin = np.zeros((40, 60), np.float32)
     skin[:10] = 1
     soft = SimpleNamespace(alpha=lambda *_: skin, by_face=lambda *_: [])
@@ -52,6 +70,10 @@ def test_an_effect_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = apply_effects(IMAGE, segmentation, ["tan=1"])
     assert (picture[:10] == (170, 120, 80)).all()
     assert np.array_equal(picture[10:], IMAGE[10:])
+    effect = parse_effect("tan=0.5")
+    effect.check(HELEN)
+    with pytest.raises(SettingError, match="skin"):
+        effect.check(BDD_DRIVABLE)
 
 
 def test_a_sink_can_be_added(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rtseg.labels import BDD_DRIVABLE
 from training.data.origin import Origin, check_split, find_root, stems_of
-from training.data.pairs import Pair, PairedFiles
+from training.data.pairs import PairedFiles, pairs_in
 
 SPLITS = ("train", "val", "published-train", "published-val", "published-test")
 PUBLISHED_PICTURES = 3430
@@ -42,12 +42,8 @@ def open_bdd_drivable(data: Path, split: str) -> PairedFiles:
     names = stems_of(root / images, ".jpg")
     if split in PUBLISHED_SHARES:
         names = _published(names, split)
-    return PairedFiles(
-        pairs=tuple(
-            Pair(name=n, image=root / images / f"{n}.jpg", labels=root / masks / f"{n}.png")
-            for n in names
-        ),
-        label_set=BDD_DRIVABLE,
+    return pairs_in(
+        root, f"{images}/{{}}.jpg", f"{masks}/{{}}.png", label_set=BDD_DRIVABLE, names=names
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rtseg.errors import SourceError
 from rtseg.labels import CIHP
 from training.data.origin import Origin, check_split, find_root, stems_of
-from training.data.pairs import Pair, PairedFiles
+from training.data.pairs import PairedFiles, pairs_in
 
 SPLITS = ("train", "val", "published-train", "published-val")
 PUBLISHED_TRAIN = 1000
@@ -49,17 +49,8 @@ def open_cihp(data: Path, split: str) -> PairedFiles:
                 f"{root / folder / 'Images'}: holds {count} pictures; the split published-val is "
                 f"the {PUBLISHED_VAL} after the first {PUBLISHED_TRAIN}"
             )
-    return PairedFiles(
-        pairs=tuple(
-            Pair(
-                name=name,
-                image=root / folder / "Images" / f"{name}.jpg",
-                labels=root / folder / "Category_ids" / f"{name}.png",
-            )
-            for name in names
-        ),
-        label_set=CIHP,
-    )
+    image, labels = f"{folder}/Images/{{}}.jpg", f"{folder}/Category_ids/{{}}.png"
+    return pairs_in(root, image, labels, label_set=CIHP, names=names)
 
 
 ORIGIN = Origin(

@@ -27,8 +27,8 @@ from training.data.base import (
     read_split,
     require_folder,
 )
-from training.data.origin import Origin, check_split, find_root, stems_of
-from training.data.pairs import Pair, PairedFiles
+from training.data.origin import Origin, check_split, find_root
+from training.data.pairs import pairs_in
 
 TERMS = (
     "Helen* (https://github.com/JPlin/Relabeled-HELEN-Dataset): Flickr photographs without a "
@@ -112,14 +112,8 @@ def open_helen(data: Path, split: str) -> Dataset:
     inside = ("helenstar", "helenstar_release", "helen", "Helen")
     root = find_root(data, inside=inside, needs=(folder,), advice=ORIGIN.advice) / folder
     if (root / "images").is_dir():
-        names, image, labels = stems_of(root / "images", ".jpg"), "images/{}.jpg", "labels/{}.png"
-    else:
-        names, image, labels = stems_of(root, "_image.jpg"), "{}_image.jpg", "{}_label.png"
-    pairs = (
-        Pair(name=name, image=root / image.format(name), labels=root / labels.format(name))
-        for name in names
-    )
-    return PairedFiles(pairs=tuple(pairs), label_set=HELEN)
+        return pairs_in(root, "images/{}.jpg", "labels/{}.png", label_set=HELEN)
+    return pairs_in(root, "{}_image.jpg", "{}_label.png", label_set=HELEN)
 
 
 ORIGIN = Origin(

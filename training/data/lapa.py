@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtseg.labels import LAPA
-from training.data.origin import Origin, check_split, find_root, stems_of
-from training.data.pairs import Pair, PairedFiles
+from training.data.origin import Origin, check_split, find_root
+from training.data.pairs import PairedFiles, pairs_in
 
 SPLITS = ("train", "val", "test")
 
@@ -25,18 +25,7 @@ def open_lapa(data: Path, split: str) -> PairedFiles:
         needs=(f"{split}/images", f"{split}/labels"),
         advice=ORIGIN.advice,
     )
-    folder = root / split
-    return PairedFiles(
-        pairs=tuple(
-            Pair(
-                name=name,
-                image=folder / "images" / f"{name}.jpg",
-                labels=folder / "labels" / f"{name}.png",
-            )
-            for name in stems_of(folder / "images", ".jpg")
-        ),
-        label_set=LAPA,
-    )
+    return pairs_in(root / split, "images/{}.jpg", "labels/{}.png", label_set=LAPA)
 
 
 ORIGIN = Origin(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rtseg.errors import SourceError
 from rtseg.frames import LabelMap
 from rtseg.labels import LabelSet
 from training.data.base import Sample, read_image, read_labels, resize_labels
+from training.data.origin import stems_of
 
 Decode = Callable[[Path, LabelSet], LabelMap]
 """(label file, label set) -> ids; raises SourceError for unknown values."""
@@ -74,6 +75,37 @@ class PairedFiles:
                 f"the image {pair.image.name} is {width}x{height}"
             )
         return resize_labels(labels, height=height, width=width)
+
+
+def pairs_in(
+    folder: Path,
+    image: str,
+    labels: str,
+    *,
+    label_set: LabelSet,
+    names: Sequence[str] | None = None,
+) -> PairedFiles:
+    """Pair the pictures of a folder with their labels.
+
+    Args:
+        folder: contains both.
+        image, labels: their paths in it, with `{}` for the name: `images/{}.jpg`, `ids/{}.png`.
+        label_set: what the ids mean.
+        names: the samples, in order; by default all pictures, sorted.
+
+    Raises:
+        SourceError: there are no pictures.
+    """
+    if names is None:
+        before, _, suffix = image.partition("{}")
+        names = stems_of(folder / before, suffix)
+    return PairedFiles(
+        pairs=tuple(
+            Pair(name=n, image=folder / image.format(n), labels=folder / labels.format(n))
+            for n in names
+        ),
+        label_set=label_set,
+    )
 
 
 def shrunk_to(sample: Sample, *, height: int, width: int) -> Sample:

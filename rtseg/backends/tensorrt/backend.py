@@ -220,11 +220,9 @@ class _Held:
                 f"{library.title} does not load the engine: {self._logger.last_error()}"
             ) from None
         model = manifest.model
-        rows, columns = model.input_height, model.input_width
-        stride, classes = model.stride, len(model.label_set)
         shapes: dict[str, tuple[int, ...]] = {
-            INPUT: (rows, columns, 3),
-            PROBABILITIES: (rows // stride, columns // stride, classes),
+            INPUT: (model.input_height, model.input_width, 3),
+            PROBABILITIES: model.output_shape(1)[1:],
         }
         self._check_tensors(shapes, manifest.largest_batch)
         self.buffers = Buffers(self.device, shapes, batch=manifest.largest_batch)

@@ -29,7 +29,6 @@ from rtseg.backends.batching import (
     MEMORY_IS_FULL,
     infer_what_fits,
     padded,
-    probabilities_shape,
 )
 from rtseg.backends.fastest import fastest_in_turns, remembered_speeds, trial
 from rtseg.backends.torch.compile import compiled as compile_network
@@ -242,7 +241,7 @@ class TorchBackend(Backend):
             lambda pixels: self._compute(network, pixels),
             batch=batch,
             crop=(self.model.input_height, self.model.input_width, 3),
-            probabilities=probabilities_shape(self),
+            probabilities=self.model.output_shape(1)[1:],
             device=self._device,
             stream=self._stream,
         )
