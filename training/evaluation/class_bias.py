@@ -2,8 +2,9 @@
 
 A network is seldom sure of a class that few pixels of few pictures have, so that it is hardly ever
 the likeliest one, although labelling it would often be right: F1 is largest where a class is taken
-from half of that F1 on, not from one half on (Lipton et al., ECML PKDD 2014). A bias of the last
-convolution moves the threshold, and costs nothing.
+from half of that F1 on, not from one half on (Lipton et al., ECML PKDD 2014). One that is drawn
+more often than it occurs is found too often instead. A bias of the last convolution moves the
+threshold either way, and costs nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from training.data.base import Dataset, resize_labels
 from training.evaluation.predictor import Predictor
 
 MOST = 4.0
-"""The largest bias, in logits."""
+"""The largest bias, in logits, of either sign."""
 
 _STEP = 0.05
 _LAST_BIASES = ("refine.2.bias", "head.2.bias")  # of a fine head, and of a network without one
@@ -43,14 +44,15 @@ def f1_by_bias(
 def measure_biases(
     predictor: Predictor, dataset: Dataset, classes: Sequence[int]
 ) -> dict[int, tuple[float, float, float]]:
-    """The best bias of each class, 0..`MOST`, with its F1 without and with it.
+    """The best bias of each class, -`MOST`..`MOST`, with its F1 without and with it.
 
     Classes are looked at one at a time: what a pixel loses that becomes another's is not counted.
 
     Raises:
         SourceError: a picture cannot be read.
     """
-    steps = np.arange(0, MOST + _STEP, _STEP)
+    count = round(MOST / _STEP)
+    steps = np.arange(-count, count + 1) * _STEP
     labelled = {index: np.zeros((2, len(steps)), np.int64) for index in classes}
     true = dict.fromkeys(classes, 0)
     for sample in (dataset[index] for index in range(len(dataset))):
@@ -63,17 +65,17 @@ def measure_biases(
             is_true = truth == index
             true[index] += int(is_true.sum())
             for row, chosen in enumerate((is_true, truth < maps.shape[0])):
-                counts, _ = np.histogram(
-                    np.clip(missing[chosen], 0, None), bins=[*steps, steps[-1] + _STEP]
-                )
                 # a pixel is labelled from the first step on that is above what it lacks
-                labelled[index][row] += np.cumsum(counts)
+                first = np.searchsorted(steps, missing[chosen], side="right")
+                counts = np.bincount(first, minlength=len(steps) + 1)
+                labelled[index][row] += np.cumsum(counts[: len(steps)])
     best = {}
     for index in classes:
         scores = f1_by_bias(labelled[index][0], labelled[index][1], true[index])
         place = int(np.argmax(scores))
-        bias = 0.0 if place == 0 else float(steps[place] + _STEP)
-        best[index] = (round(bias, 2), float(scores[0]), float(scores[place]))
+        if scores[place] <= scores[count]:
+            place = count  # no bias, unless one is better
+        best[index] = (round(float(steps[place]), 2), float(scores[count]), float(scores[place]))
     return best
 
 

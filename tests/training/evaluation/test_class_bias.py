@@ -62,6 +62,16 @@ def test_the_best_bias_makes_a_doubtful_class_the_likeliest_one():
     assert np.log(0.7 / 0.3) < bias < np.log(0.95 / 0.05)
 
 
+def test_a_class_that_is_found_too_often_gets_a_negative_bias():
+    maps, data = a_doubtful_necklace()
+    maps[NECKLACE] = np.where(data.sample.labels == NECKLACE, 0.9, 0.6)
+    maps[NECK] = 1 - maps[NECKLACE]
+    bias, before, after = measure_biases(Fixed(maps), data, [NECKLACE])[NECKLACE]
+    assert before == pytest.approx(2 * 4 / (4 + SIZE))
+    assert after == 1.0
+    assert np.log(0.1 / 0.9) < bias < np.log(0.4 / 0.6)
+
+
 def test_a_class_that_is_right_already_gets_none():
     maps, data = a_doubtful_necklace()
     maps[NECKLACE] = np.where(data.sample.labels == NECKLACE, 0.9, 0.4)
