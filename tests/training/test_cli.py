@@ -28,7 +28,7 @@ def test_every_recipe_is_listed_and_shown():
     assert "research" in shown
 
 
-@pytest.mark.timeout(400)  # five short trainings
+@pytest.mark.timeout(400)  # six short trainings
 def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     out = tmp_path / "run"
     sets = ["epochs=1", "batch=2", "workers=0", "precision=fp32", "encoder_weights=none"]
@@ -44,16 +44,17 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     coarse = read_checkpoint(out / "face-parts-128" / "model.safetensors")
     middle = read_checkpoint(out / "face-parts-192" / "model.safetensors")
     large = read_checkpoint(out / "face-parts-256" / "model.safetensors")
-    chain = [coarse.spec, middle.spec, large.spec, checkpoint.spec]
-    assert [spec.input_width for spec in chain] == [128, 192, 256, 256]
+    milder = read_checkpoint(out / "face-parts-256-milder" / "model.safetensors")
+    chain = [coarse.spec, middle.spec, large.spec, milder.spec, checkpoint.spec]
+    assert [spec.input_width for spec in chain] == [128, 192, 256, 256, 256]
     for earlier, later in itertools.pairwise(chain):
         assert later.provenance["started_from"] == earlier.provenance
     assert coarse.spec.provenance["command"].startswith("python -m training fit face-parts-128")
 
     again = tmp_path / "again"
-    start = ("--set", f"start_from={out / 'face-parts-256' / 'model.safetensors'}")
+    start = ("--set", f"start_from={out / milder.spec.provenance['recipe'] / 'model.safetensors'}")
     invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
-    assert not (again / "face-parts-256").exists()
+    assert not (again / "face-parts-256-milder").exists()
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")

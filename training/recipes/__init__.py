@@ -20,6 +20,7 @@ RECIPES: dict[str, Recipe] = {
         face_parts.RECIPE,
         face_parts.MIDDLE,
         face_parts.LARGE,
+        face_parts.MILDER,
         face_parts.SMALL,
         face_finder.RECIPE,
         helen_unet.RECIPE,

@@ -102,7 +102,7 @@ RECIPE = Recipe(
         fit="letterbox",
     ),
     settings=FitSettings(
-        epochs=24,
+        epochs=40,
         batch=32,
         learning_rate=3e-3,
         weight_decay=0.02,
@@ -111,7 +111,7 @@ RECIPE = Recipe(
         loss_step=1,
         workers=0,
         threads=1,
-        evaluate_every=3,
+        evaluate_every=4,
     ),
     training=training,
     evaluation=evaluation,
