@@ -134,11 +134,12 @@ class ModelSettings(Settings):
 
     model: str | None = setting(None, "model file; by default the built-in face-parts model")
     backend: BackendName = setting("auto", "the backend that runs the network")
-    device: DeviceName = setting("auto", "the network's device: auto, cpu, cuda or cuda:N")
-    precision: Precision = setting("auto", "the network's arithmetic")
+    device: DeviceName = setting("auto", "where the network runs: auto, cpu, cuda or cuda:N")
+    precision: Precision = setting("auto", "the network's numeric precision")
     threads: int = setting(0, "processor threads in total; 0 means one per core", low=0, high=1024)
     compile: bool = setting(
-        False, "compile the network for this processor with PyTorch; up to a minute the first time"
+        False,
+        "compile the network for this processor with PyTorch; the first time takes up to a minute",
     )
 
     def __post_init__(self) -> None:
@@ -151,18 +152,21 @@ class FaceSettings(Settings):
     """How faces are detected and tracked."""
 
     detect_every: int = setting(
-        12, "frames between two searches of the whole picture while a face is tracked", low=1
+        12, "frames between searches of the whole picture while a face is tracked", low=1
     )
-    max_faces: int = setting(4, "the most faces tracked at once", low=1, high=64)
-    min_score: float = setting(0.5, "the lowest score of a face that counts", low=0.05, high=0.99)
+    max_faces: int = setting(4, "the most faces segmented in a picture", low=1, high=64)
+    min_score: float = setting(0.5, "the lowest score at which a face counts", low=0.05, high=0.99)
     hold: float = setting(
         1.0,
-        "seconds that blur and pixelate keep hiding the place where a face was lost",
+        "seconds for which blur and pixelate keep hiding the place where a face was lost",
         low=0.0,
         high=10.0,
     )
     smoothing: float = setting(
-        0.5, "how strongly still pixels are averaged over time; 0 is off", low=0.0, high=1.0
+        0.5,
+        "how strongly labels are averaged over time where the picture is still; 0 turns it off",
+        low=0.0,
+        high=1.0,
     )
 
 
@@ -176,14 +180,14 @@ class ViewSettings(Settings):
         ("auto",),
         "classes to show, separated by commas: skin,hair,…; all; or auto: all but clothes",
     )
-    invert: bool = setting(False, "blur, pixelate or cut out everything else instead")
+    invert: bool = setting(False, "swap inside and outside for blur, pixelate and cutout")
     background: str = setting(
         "auto",
-        "background of cutout: transparent, a colour (#rrggbb), or auto: transparent if the "
-        "output supports it, else black",
+        "background of the cutout view: transparent, a colour (#rrggbb), or auto: transparent if "
+        "the output supports it, else black",
     )
     feather: float = setting(
-        0.0, "pixels over which cutout and blur fade outwards", low=0.0, high=500.0
+        0.0, "width in pixels of the soft edge around cutout and blur", low=0.0, high=500.0
     )
     legend: bool = setting(False, "show the classes' names and colours in the picture")
     hud: bool = setting(False, "show FPS and latency in the picture")
@@ -193,19 +197,20 @@ class ViewSettings(Settings):
 class ReadSettings(Settings):
     """How inputs are read."""
 
-    start: float | None = setting(
-        None, "begin at this many seconds, or at a time such as 00:01:02.5", low=0.0
-    )
-    end: float | None = setting(None, "stop at this many seconds, or at a time", low=0.0)
+    start: float | None = setting(None, "start at this time, in seconds or as 00:01:02.5", low=0.0)
+    end: float | None = setting(None, "stop at this time, in seconds or as 00:01:02.5", low=0.0)
     timeout: float = setting(10.0, "seconds to wait for an input that sends nothing", low=0.1)
     keep_timestamps: bool = setting(
-        False, "keep the input's timestamps; otherwise the earliest picture or sound is at zero"
+        False,
+        "keep the input's timestamps, instead of shifting the earliest picture or sound to zero",
     )
     allow_nested_urls: bool = setting(
-        False, "read playlists (HLS, DASH, SDP …), which name other files and hosts to read"
+        False,
+        "allow playlists (HLS, DASH, SDP …) of hosts that you trust: the files and hosts named in "
+        "them are read too",
     )
     hardware_decoding: HardwareDecoding = setting(
-        "off", "decode on an NVIDIA GPU: cuda, or auto if there is one"
+        "off", "decode on an NVIDIA GPU: always (cuda), or if there is one (auto)"
     )
 
     def __post_init__(self) -> None:
@@ -222,12 +227,12 @@ class StreamSettings(Settings):
 
     reconnect: bool = setting(True, "reopen a live input when it is lost, silent or frozen")
     max_reconnects: int = setting(
-        10, "consecutive attempts before giving up on a live input", low=1, high=1_000_000
+        10, "failed attempts in a row before giving up on a live input", low=1, high=1_000_000
     )
     stale_after: float = setting(
         5.0,
-        "seconds with the same picture, or with none, after which a live input is reopened; "
-        "0 is never",
+        "reopen a live input after this many seconds without a picture, or with an unchanged one; "
+        "0 means never",
         low=0.0,
     )
 
@@ -241,24 +246,27 @@ class EncodeSettings(Settings):
     )
     crf: int | None = setting(
         None,
-        "quality: lower is better and larger; by default the codec's default",
+        "quality: lower is better, and makes a larger file; by default the codec's own",
         low=0,
         high=63,
     )
-    preset: str | None = setting(None, "the encoder's speed preset, by the encoder's name for it")
+    preset: str | None = setting(
+        None, "speed preset, as the encoder calls it: fast, slow …; p1 to p7 for *_nvenc"
+    )
     audio: AudioChoice = setting(
         "auto",
-        "audio: copied bit for bit if the container supports it, else transcoded to its usual "
-        "codec (auto); copied or refused; always transcoded; or none",
+        "audio: auto copies it bit for bit if the container supports it, else transcodes it; "
+        "copy fails if it cannot be copied; transcode always transcodes; none drops it",
     )
     subtitles: SubtitleChoice = setting(
         "auto",
-        "subtitles: copied if the container supports them, else converted if they are text, else "
-        "dropped (auto); copied or refused; always converted; or none",
+        "subtitles: auto copies them if the container supports them, else converts text and "
+        "drops pictures; copy fails if they cannot be copied; convert always converts; none drops "
+        "them",
     )
     metadata: MetadataChoice = setting(
         "auto",
-        "the input's tags (title, location, device …): keep or drop; auto drops them if the view "
+        "keep or drop the input's tags (title, location, device …); auto drops them if the view "
         "hides people (blur, pixelate)",
     )
     overwrite: bool = setting(False, "replace existing outputs")
@@ -285,12 +293,14 @@ class WebSettings(Settings):
     """How the live page is served."""
 
     token: str | None = setting(
-        None, "the token that viewers need; generated for any host but this machine's own"
+        None,
+        "token that viewers need, 12 characters or more; by default one is generated if other "
+        "machines can connect",
     )
     ssl_cert: str | None = setting(None, "PEM file with the page's certificate, for https")
     ssl_key: str | None = setting(None, "PEM file with the certificate's key")
     max_viewers: int = setting(16, "the most viewers at once", low=1, high=256)
-    always: bool = setting(False, "keep segmenting while nobody is watching")
+    always: bool = setting(False, "keep segmenting even if nobody is watching")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -307,7 +317,7 @@ class WebSettings(Settings):
 class ServeSettings(Settings):
     """The limits of a server."""
 
-    max_visitors: int = setting(4, "the most visitors at once", low=1, high=64)
+    max_visitors: int = setting(4, "the most visitors at once, each with a camera", low=1, high=64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,11 +334,27 @@ class VirtualCameraSettings(Settings):
 class CameraSettings(Settings):
     """The format to request from a camera, which may deliver another one."""
 
-    width: int = setting(1280, "width to request, in pixels", low=16, high=16384)
-    height: int = setting(720, "height to request, in pixels", low=16, high=16384)
-    fps: float = setting(30.0, "frames per second to request", low=1.0, high=1000.0)
-    flip: bool = setting(False, "mirror the picture")
-    fourcc: str = setting("MJPG", "pixel format to request, four letters (MJPG, YUYV …)")
+    width: int = setting(1280, "width to request from the camera, in pixels", low=16, high=16384)
+    height: int = setting(720, "height to request from the camera, in pixels", low=16, high=16384)
+    fps: float = setting(30.0, "frames per second to request from the camera", low=1.0, high=1000.0)
+    flip: bool = setting(False, "mirror the picture, left to right")
+    fourcc: str = setting("MJPG", "pixel format to request from the camera: four letters")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings(Settings):
+    """How the tasks of a batch are cut, and how often they are tried."""
+
+    tries: int = setting(
+        3, "the most times that a task is started if its worker keeps dying", low=1, high=100
+    )
+    split_minutes: float | None = setting(
+        None,
+        "cut longer inputs at key frames into pieces of about this many minutes, which several "
+        "processes can share; the results are joined seamlessly, but tracking starts anew in "
+        "each piece",
+        above=0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,13 +362,15 @@ class BenchSettings(Settings):
     """What a benchmark runs."""
 
     input: str | None = setting(None, "video file to run on; by default a synthetic moving face")
-    resolution: str = setting("1280x720", "size of the moving face's picture, WIDTHxHEIGHT pixels")
+    resolution: str = setting("1280x720", "size of the synthetic picture, WIDTHxHEIGHT in pixels")
     frames: int = setting(300, "frames to measure", low=1)
     warmup: int = setting(20, "frames to process before measuring", low=0)
     output: Literal["none", "encode"] = setting(
-        "none", "only draw the view, or also encode it into a temporary H.264 file"
+        "none", "only draw the view (none), or also encode it to a temporary H.264 file"
     )
-    overlap: bool = setting(True, "decode, infer and output concurrently")
+    overlap: bool = setting(
+        True, "decode, infer and output at the same time, as all other commands do"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,6 +18,7 @@ from rtseg.settings import (
     ModelSettings,
     ReadSettings,
     StreamSettings,
+    TaskSettings,
     ViewSettings,
 )
 
@@ -33,15 +34,15 @@ if TYPE_CHECKING:
     "--output",
     metavar="FOLDER",
     required=True,
-    help="The folder of all results, which every worker can see, or an fsspec URL (s3://, gs://).",
+    help="The folder for all results: one that every worker can see, or an fsspec URL (s3://, gs://).",
 )
 @click.option(
     "--on",
     default="local",
     show_default=True,
     metavar="WHERE",
-    help="local:N (N processes on this machine), ray (the cluster that it is part of), or "
-    "ray://HOST:PORT.",
+    help="Where to run: local:N (N processes on this machine, by default one per core), ray (the "
+    "cluster that this machine belongs to), or ray://HOST:PORT.",
 )
 @click.option(
     "--pictures/--no-pictures",
@@ -61,28 +62,14 @@ if TYPE_CHECKING:
     "--json",
     "records",
     is_flag=True,
-    help="Write one line of JSON per frame, in a file for each input.",
+    help="Write a file of JSON lines for each input, one line per frame.",
 )
 @click.option("--coco", is_flag=True, help="Write COCO annotations for each input.")
 @with_soft_masks
-@click.option(
-    "--tries",
-    type=click.IntRange(1, 100),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="How many times a task is started in all if its worker keeps dying.",
-)
-@click.option(
-    "--split-minutes",
-    type=click.FloatRange(0, min_open=True),
-    metavar="X",
-    help="Cut longer inputs at key frames into pieces of about this length, for several "
-    "processes; they are joined without a seam. Tracking starts anew in each.",
-)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and exit.")
 @with_settings(
     omit=("overwrite", "hud"),
+    task=TaskSettings,
     view=ViewSettings,
     read=ReadSettings,
     stream=StreamSettings,
@@ -104,9 +91,8 @@ def command(
     coco: bool,
     alpha: tuple[str, ...] | None,
     alpha_bits: AlphaBits,
-    tries: int,
-    split_minutes: float | None,
     dry_run: bool,
+    task: TaskSettings,
     view: ViewSettings,
     effects: tuple[str, ...],
     read: ReadSettings,
@@ -154,13 +140,13 @@ def command(
     if on.startswith("local"):  # a cluster's machines may have a model that this one lacks
         check_choices(label_set_of(model.model), view=view, effects=effects, alpha=settings.alpha)
     tasks = plan_tasks(named.sources, folder=output, settings=settings)
-    runner = runner_of(on, threads=model.threads, tries=tries)
+    runner = runner_of(on, threads=model.threads, tries=task.tries)
     for item in named.bad:
         click.echo(f"error: {item.message}", err=True)
     if dry_run:
         return _dry_run(tasks, output)
     return _run(
-        tasks, runner, output=output, bad=named.bad, split_minutes=split_minutes, quiet=quiet
+        tasks, runner, output=output, bad=named.bad, split_minutes=task.split_minutes, quiet=quiet
     )
 
 

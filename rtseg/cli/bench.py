@@ -32,21 +32,21 @@ TABLE_COLUMNS = 132
     type=click.Choice((*get_args(BackendName), "all")),
     default="auto",
     show_default=True,
-    help="The backend; all compares every backend of this machine.",
+    help="The backend that runs the network; all compares every one that works on this machine.",
 )
 @click.option(
     "--json",
     "json_path",
     metavar="FILE",
     envvar="RTSEG_BENCH_JSON",
-    help="Also write the figures as JSON.",
+    help="Also write the figures to a JSON file.",
 )
 @click.option(
     "--plot",
     "plot_path",
     metavar="FILE",
     envvar="RTSEG_BENCH_PLOT",
-    help="Also draw stages and latencies as a PNG, SVG or PDF.",
+    help="Also draw the stages and latencies into a PNG, SVG or PDF file.",
 )
 @click.option("-y", "--overwrite/--no-overwrite", default=False, help="Replace existing files.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more.")
@@ -62,8 +62,8 @@ def command(
     overwrite: bool,
     verbose: bool,
 ) -> None:
-    """Run the real pipeline on a moving face (or --input FILE) and print the time of each stage,
-    end-to-end frames per second, latency, and the machine.
+    """Run the whole pipeline on a synthetic moving face, or on --input FILE, and print the time of
+    each stage, end-to-end frames per second, latency, and the machine.
 
     \b
     rtseg bench

@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     "--output",
     metavar="OUTPUT",
     type=Place(),
-    help="Record: any output of `rtseg video`.",
+    help="Record to OUTPUT, which is anything that `rtseg video` writes.",
 )
 @click.option(
     "--display/--no-display",
     "--show/--no-show",
     default=None,
-    help="Show a window; the default, except with a page or a virtual camera.",
+    help="Show a window; the default, except with --web or --virtual-camera.",
 )
 @click.option(
     "--list",
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     camera=CameraSettings,
     page=WebSettings,
     virtual=VirtualCameraSettings,
+    read=ReadSettings,
     stream=StreamSettings,
     view=ViewSettings,
     encode=EncodeSettings,
@@ -71,16 +72,9 @@ if TYPE_CHECKING:
     faces=FaceSettings,
     defaults={"legend": True, "hud": True},
     # A network output includes the source's audio; a file gets a live source's pictures only.
-    omit=("subtitles",),
+    omit=("subtitles", "start", "end", "keep_timestamps", "hardware_decoding"),
 )
 @with_effects
-@click.option(
-    "--timeout",
-    default=10.0,
-    show_default=True,
-    help="Seconds to wait for a camera that sends nothing.",
-)
-@click.option("--allow-nested-urls", is_flag=True, help="Read playlists (HLS …) of a trusted host.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more.")
 def command(
@@ -94,18 +88,17 @@ def command(
     camera: CameraSettings,
     page: WebSettings,
     virtual: VirtualCameraSettings,
+    read: ReadSettings,
     stream: StreamSettings,
     view: ViewSettings,
     effects: tuple[str, ...],
     encode: EncodeSettings,
     model: ModelSettings,
     faces: FaceSettings,
-    timeout: float,
-    allow_nested_urls: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Segment SOURCE live: the newest frame is shown, and the picture never lags.
+    """Segment SOURCE live. The newest frame is always the one shown, so the picture does not lag.
 
     SOURCE is a camera's index (0), a device path, a URL, or a video file, which is played in real
     time. Keys in the window: q or Esc quit, space pause, s snapshot, v next view, +/- opacity,
@@ -155,7 +148,7 @@ def command(
         effects=effects,
         model=model,
         faces=faces,
-        read=ReadSettings(timeout=timeout, allow_nested_urls=allow_nested_urls),
+        read=read,
         reconnect=stream,
         camera=camera,
         encode=encode,

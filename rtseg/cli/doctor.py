@@ -12,11 +12,11 @@ from rtseg.cli.options import with_options_named
 @click.option(
     "--measure",
     is_flag=True,
-    help="Measure again which precision is the fastest, as after a change of the machine.",
+    help="Measure again which precision is fastest, for example after a change of hardware.",
 )
 def command(as_json: bool, measure: bool) -> None:
-    """Report what this machine supports, and what to install for more. Never fails: a broken
-    component is a line of the report."""
+    """Report what this machine supports, and what to install for more. It never fails: a broken
+    component becomes a line of the report."""
     import json
 
     from rtseg.backends.fastest import forget_speeds

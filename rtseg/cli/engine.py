@@ -24,9 +24,9 @@ BUILT_IN = "face-parts"
 
 @click.group(short_help="Build, list, verify and delete TensorRT engines; export models.")
 def command() -> None:
-    """Manage TensorRT engines, which run a model several times as fast on an NVIDIA GPU.
+    """Manage TensorRT engines: models compiled for one kind of NVIDIA GPU.
 
-    An engine is built from the model's ONNX file, once per model, GPU and TensorRT version.
+    An engine is built from the model's ONNX file, once for each model, GPU and TensorRT version.
 
     \b
     rtseg engine build
@@ -41,16 +41,16 @@ def command() -> None:
     "--for",
     "architectures",
     metavar="SM,SM,…",
-    help="Build for GPUs of these architectures instead (sm86,sm89,sm120), with TensorRT-RTX, on "
-    "any machine, even without a GPU.",
+    help="Build for GPUs of these architectures instead (sm86,sm89,sm120). Needs TensorRT-RTX, "
+    "but no GPU.",
 )
 @click.option("--device", default="cuda", show_default=True, help="Which GPU: cuda or cuda:N.")
 @click.option("-v", "--verbose", is_flag=True, help="Show TensorRT's own messages.")
 def build(what: str, rebuild: bool, architectures: str | None, device: str, verbose: bool) -> None:
-    """Build an engine for this machine's GPU, and compare it with FP32.
+    """Build an engine for this machine's GPU, and compare its labels with FP32's.
 
-    MODEL is a .safetensors file with its .onnx beside it, or an .onnx file; RECIPE is one of the
-    shipped recipes or a .toml file. Without either: the built-in model.
+    MODEL is an .onnx file, or a .safetensors file with its .onnx next to it. RECIPE is a shipped
+    recipe or a .toml file. By default, the built-in model is built.
     """
     from rtseg.backends.tensorrt import find_engine, other_machines, read_recipe, this_machine
     from rtseg.backends.tensorrt.loading import build_engine, in_precision
@@ -132,10 +132,10 @@ def list_() -> None:
 
 
 @command.command(short_help="Show the engines' layers.")
-@click.option("--json", "as_json", is_flag=True, help="Every layer, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print every layer as JSON.")
 def inspect(as_json: bool) -> None:
-    """Count each engine's layers by kind and precision, as reported by the builder. Needs no
-    GPU."""
+    """Count each engine's layers by kind and by the precision of their inputs, as reported by the
+    builder. Needs no GPU."""
     import json
     from collections import Counter
 
@@ -172,8 +172,7 @@ def inspect(as_json: bool) -> None:
 @click.option("--device", default="cuda", show_default=True, help="Which GPU: cuda or cuda:N.")
 def verify(device: str) -> None:
     """Check that each engine is unmodified (SHA-256), was built for this GPU and TensorRT version,
-    and loads. The exit code is 7 if one fails. Without a working TensorRT, only the files are
-    checked."""
+    and loads. Without a GPU, only the files are checked. The exit code is 7 if an engine fails."""
     from rtseg.backends.tensorrt import list_engines
 
     set_up_logging(verbose=False, quiet=False)
@@ -193,9 +192,9 @@ def verify(device: str) -> None:
 
 
 @command.command(short_help="Delete built engines.")
-@click.option("--stale", is_flag=True, help="Only engines that cannot be used on this machine.")
+@click.option("--stale", is_flag=True, help="Delete only engines that this machine cannot use.")
 def clean(stale: bool) -> None:
-    """Delete the engines that rtseg built, their manifests, and leftovers of builds."""
+    """Delete the engines that rtseg built, with their manifests and the leftovers of builds."""
     from rtseg.backends.tensorrt import list_engines, remove_engines
 
     keep = tuple(
@@ -208,14 +207,14 @@ def clean(stale: bool) -> None:
 @command.command(short_help="Export a model to ONNX.")
 @click.argument("model", default=BUILT_IN, metavar="[MODEL]")
 @click.option(
-    "-o", "--output", metavar="FILE", help="The file to write; by default beside the model."
+    "-o", "--output", metavar="FILE", help="The file to write; by default next to the model."
 )
 @click.option(
     "--precision",
     type=click.Choice(get_args(OnnxPrecision)),
     default="fp16",
     show_default=True,
-    help="The network's precision, which is also that of engines built from the file.",
+    help="The network's precision; engines built from the file have the same.",
 )
 @click.option("-y", "--overwrite/--no-overwrite", default=False, help="Replace an existing file.")
 def export(model: str, output: str | None, precision: OnnxPrecision, overwrite: bool) -> None:

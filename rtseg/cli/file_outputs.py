@@ -31,8 +31,8 @@ def with_soft_masks(command: Command) -> Command:
         click.option(
             "--alpha",
             metavar="NAMES",
-            help="Write the soft mask of these classes to -o instead of the view, losslessly: .mkv "
-            "(FFV1) or PNG files.",
+            help="Write the soft mask of these classes to -o instead of the view, losslessly: as "
+            ".mkv (FFV1) or PNG files.",
         ),
     ):
         wrapped = option(wrapped)

@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     "--output",
     metavar="FOLDER|FILE",
     type=Place(),
-    help="Output for rendered pictures: a folder (PNG), or a file for a single picture.",
+    help="Where to write the rendered pictures: a folder, or a file for a single picture.",
 )
 @click.option(
     "--labels",
     metavar="FOLDER|FILE",
     type=Place(),
-    help="Output for label ids: 8-bit PNGs with the same names.",
+    help="Where to write label ids, as 8-bit PNGs with the same names.",
 )
 @click.option("-y", "--overwrite/--no-overwrite", default=False, help="Replace existing files.")
 @with_settings(
@@ -84,9 +84,10 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Segment still pictures (files, folders or quoted patterns) into FOLDER, as PNGs named like
-    their inputs. Unreadable pictures are reported and skipped. Without any output, a.jpg becomes
-    a.rtseg.png in the current folder.
+    """Segment still pictures: files, folders or quoted patterns.
+
+    In a folder, results are PNGs named like their inputs. Unreadable pictures are reported and
+    skipped. Without any output, a.jpg becomes a.rtseg.png in the current folder.
 
     \b
     rtseg image photo.jpg -o out.png

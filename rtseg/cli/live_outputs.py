@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 web_option = click.option(
     "--web",
     metavar="[HOST:]PORT",
-    help="Show it live on a page at http://HOST:PORT; by default only on this machine.",
+    help="Show the result live on a page at http://HOST:PORT; without HOST, only to this machine.",
 )
 
 virtual_camera_option = click.option(
@@ -25,7 +25,8 @@ virtual_camera_option = click.option(
     metavar="[DEVICE]",
     is_flag=False,
     flag_value="auto",
-    help="Act as a camera, for calls; DEVICE is its path or name, by default the first free one.",
+    help="Act as a webcam for video calls; DEVICE is its path or name, by default the first free "
+    "one.",
 )
 
 

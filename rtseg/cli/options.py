@@ -26,7 +26,7 @@ _OTHER_NAMES = {
 }
 """Library arguments whose options have other names or are not settings."""
 
-_MORE_OPTIONS = {"effect", "labels", "coco", "alpha", "alpha_bits", "split_minutes"}
+_MORE_OPTIONS = {"effect", "labels", "coco", "alpha", "alpha_bits"}
 """Options that have an argument's name but are not settings."""
 
 

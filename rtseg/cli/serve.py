@@ -47,8 +47,8 @@ MOST_STREAMS = 64
     default="8000",
     show_default=True,
     metavar="[HOST:]PORT",
-    help="Where to serve the page: on this machine alone if HOST is not given. Browsers allow "
-    "the camera only on https pages and on localhost.",
+    help="Where to serve the page; without HOST, only to this machine. Browsers give a page the "
+    "camera only over https or on localhost.",
 )
 @with_settings(
     serve=ServeSettings,
@@ -72,13 +72,15 @@ def command(
 ) -> int:
     """Serve a page that segments each visitor's own camera.
 
-    With STREAMS.TOML, serve the file's streams instead: each from its source to its outputs, and
-    all on one page, a wall of their pictures. On SIGHUP the file is read again: changed streams
-    are restarted, the others continue. All share one network; each has its own view and faces.
+    With STREAMS.TOML, run the file's streams instead: each goes from its source to its outputs,
+    and one page shows them all. They share one network, and each has its own view and faces. On
+    SIGHUP the file is read again: changed streams are restarted, and the others continue.
+
+    --max-visitors is for the visitors' page, --max-viewers and --always are for the streams' page.
 
     \b
     rtseg serve
-    rtseg serve --web 0.0.0.0:8443 --ssl-cert cert.pem --ssl-key key.pem --max-visitors 2
+    rtseg serve --web 0.0.0.0:8443 --ssl-cert cert.pem --ssl-key key.pem
     rtseg serve streams.toml
     """
     from rtseg.backends import label_set_of

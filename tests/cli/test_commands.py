@@ -52,6 +52,18 @@ def test_every_command_has_help(run: Run, name: str) -> None:
     assert "Usage: rtseg" in result.out
 
 
+@pytest.mark.parametrize(
+    "command",
+    [*sorted(COMMANDS), *(f"engine {name}" for name in ("build", "export", "inspect", "verify"))],
+)
+def test_help_fits_a_terminal_of_80_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run(*command.split(), "--help").out.splitlines()
+    assert not [line for line in lines if len(line) > 80]
+
+
 def test_an_unknown_command_is_exit_code_2(run: Run) -> None:
     result = run("segment")
     assert result.code == 2
