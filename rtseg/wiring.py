@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from rtseg.effects import Effect, EffectChain
+from rtseg.errors import SettingError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.labels import LabelSet
 from rtseg.runtime.pipeline import Pipeline
@@ -172,7 +173,10 @@ def check_choices(
     check_view(view, label_set, alpha=has_alpha)
     chained(effects, label_set)
     if alpha is not None:
-        label_set.select(alpha)
+        try:
+            label_set.select(alpha)
+        except SettingError as error:
+            raise SettingError(f"`alpha`: {error}") from None
 
 
 def chained(effects: Sequence[AnyEffect], label_set: LabelSet | None) -> list[PictureEffect]:

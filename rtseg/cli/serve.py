@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from rtseg.settings import (
 
 if TYPE_CHECKING:
     from rtseg.serving.stream_server import StreamServer
+    from rtseg.serving.streams_file import StreamsFile
     from rtseg.serving.wall import WallPage
     from rtseg.sinks.web import WebAddress
 
@@ -84,6 +86,7 @@ def command(
     rtseg serve streams.toml
     """
     from rtseg.backends import label_set_of
+    from rtseg.serving.streams_file import read_streams
     from rtseg.sinks.web import check_web_installed, parse_address
     from rtseg.wiring import check_choices
 
@@ -91,14 +94,14 @@ def command(
     _check_goes_with(streams)
     check_web_installed()
     address = parse_address(web)
-    check_choices(label_set_of(model.model), view=view)
+    label_set = label_set_of(model.model)
+    check_choices(label_set, view=view)
     if streams is None:
         return _serve_visitors(
             address, serve=serve, page=page, view=view, model=model, faces=faces, quiet=quiet
         )
-    return _serve_streams(
-        streams, address, page=page, view=view, model=model, faces=faces, quiet=quiet
-    )
+    read = partial(read_streams, streams, view=view, faces=faces, label_set=label_set)
+    return _serve_streams(streams, read, address, page=page, model=model, quiet=quiet)
 
 
 def _check_goes_with(streams: str | None) -> None:
@@ -147,21 +150,19 @@ def _serve_visitors(
 
 def _serve_streams(
     path: str,
+    read: Callable[[], StreamsFile],
     address: WebAddress,
     *,
     page: WebSettings,
-    view: ViewSettings,
     model: ModelSettings,
-    faces: FaceSettings,
     quiet: bool,
 ) -> int:
     from rtseg.backends import open_backend_for
     from rtseg.runtime.channel import StopFlag
     from rtseg.serving.stream_server import StreamServer
-    from rtseg.serving.streams_file import read_streams
     from rtseg.serving.wall import WallPage
 
-    streams_file = read_streams(path, view=view, faces=faces)
+    streams_file = read()
     _tell(streams_file.problems)
     if not streams_file.definitions:
         raise SettingError(f"{path}: no stream of it can be served")
@@ -184,7 +185,7 @@ def _serve_streams(
                 while not over.is_set():
                     time.sleep(_LOOK_EVERY_SECONDS)
                     if reload.take():
-                        _read_again(path, server, wall, view=view, faces=faces, quiet=quiet)
+                        _read_again(path, read, server, wall, quiet=quiet)
         finally:
             server.close()
             wall.close()
@@ -224,18 +225,15 @@ def _noting_reloads() -> Iterator[_Reload]:
 
 def _read_again(
     path: str,
+    read: Callable[[], StreamsFile],
     server: StreamServer,
     wall: WallPage,
     *,
-    view: ViewSettings,
-    faces: FaceSettings,
     quiet: bool,
 ) -> None:
     """Change the streams to those in the file; if the file is invalid, they all continue."""
-    from rtseg.serving.streams_file import read_streams
-
     try:
-        streams_file = read_streams(path, view=view, faces=faces)
+        streams_file = read()
         # a stream whose entry is now invalid continues unchanged
         kept = [s.definition for s in server.started if s.name in streams_file.problems]
         done = server.replace([*streams_file.definitions, *kept])

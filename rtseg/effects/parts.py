@@ -27,8 +27,8 @@ def ids_of(label_set: LabelSet, part: str) -> tuple[int, ...]:
     roles = ROLES_OF_PARTS[part]
     if not getattr(label_set, roles[0]):
         raise SettingError(
-            f"the model has no {part}: the label set {label_set.name!r} gives no class the role "
-            f"{roles[0]!r} (its classes: {listed(label_set.names)}); choose another effect, or a "
-            "model that has it"
+            f"`effect` {part}: the model has no {part}: no class of its label set "
+            f"{label_set.name!r} has the role {roles[0]!r} (its classes: "
+            f"{listed(label_set.names)}); choose another effect, or a model that has it"
         )
     return tuple(sorted(label_id for role in roles for label_id in getattr(label_set, role)))

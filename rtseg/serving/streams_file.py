@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rtseg.errors import RtsegError, SettingError, listed
+from rtseg.labels import LabelSet
 from rtseg.media.urls import local_path
 from rtseg.outputs import check_outputs
 from rtseg.serving.stream_definition import (
@@ -20,7 +21,7 @@ from rtseg.serving.stream_definition import (
     is_sent,
     virtual_camera_of,
 )
-from rtseg.serving.stream_outputs import data_place
+from rtseg.serving.stream_outputs import check_stream, data_place
 from rtseg.settings import (
     CameraSettings,
     EncodeSettings,
@@ -32,6 +33,7 @@ from rtseg.settings import (
     VirtualCameraSettings,
 )
 from rtseg.sources import SYNTHETIC, is_camera
+from rtseg.wiring import check_choices
 
 TABLE = "streams"
 
@@ -77,12 +79,18 @@ def read_streams(
     *,
     view: ViewSettings | None = None,
     faces: FaceSettings | None = None,
+    label_set: LabelSet | None = None,
 ) -> StreamsFile:
     """Read the streams of a file: a table `[streams.NAME]` each, and common settings at the top.
 
     A stream's table has `source`, `outputs`, `labels`, `json`, `coco`, `effects`, and any field of
     the settings. What a stream does not set is taken from the top of the file, then from `view` and
     `faces`. Relative names are relative to the file.
+
+    Args:
+        path: the file.
+        view, faces: settings that neither a stream nor the top of the file has.
+        label_set: the model's, to check classes and effects; None leaves that to the run.
 
     Raises:
         SettingError: the file cannot be read, is not TOML, names no stream, or its top is invalid.
@@ -104,9 +112,11 @@ def read_streams(
     common: dict[str, Any] = {name: base.get(name) or group() for name, group in _GROUPS.items()}
     try:
         _check_keys(written, _top_keys())
-        effects = _effects(written.pop("effects", ()))
+        effects = _effects(written.pop("effects", ()), file.parent)
         common = _changed(common, written)
-    except SettingError as error:
+        if label_set is not None:
+            check_choices(label_set, view=common["view"], effects=effects)
+    except RtsegError as error:
         raise SettingError(f"{file}: {_unquoted(error)}") from None
     definitions: list[StreamDefinition] = []
     problems: dict[str, str] = {}
@@ -117,6 +127,8 @@ def read_streams(
             _check_keys(table, [*_OWN, *_settings()])
             definition = _definition(name, {"effects": effects} | table, common, folder=file.parent)
             _check_against(definition, definitions)
+            if label_set is not None:
+                check_stream(definition, label_set)
         except RtsegError as error:
             problems[name] = f"{file}: [{TABLE}.{name}] {_unquoted(error)}"
         else:
@@ -151,7 +163,7 @@ def _definition(
     data: dict[str, Any] = {
         field: _place(key, left.pop(key, None), folder) for key, field in _DATA.items()
     }
-    effects = _effects(left.pop("effects"))
+    effects = _effects(left.pop("effects"), folder)
     groups = _changed(common, left)
     if effects and "view" not in left and groups["view"].view == ViewSettings().view:
         # an effect is drawn on the picture itself
@@ -175,14 +187,23 @@ def _place(key: str, given: Any, folder: Path) -> str | None:
     return _placed_output(given, folder)
 
 
-def _effects(given: Any) -> tuple[str, ...]:
+def _effects(given: Any, folder: Path) -> tuple[str, ...]:
     from rtseg.effects import parse_effect
 
     if not isinstance(given, list | tuple) or not all(isinstance(e, str) for e in given):
         raise SettingError(f"effects: found {given!r}; allowed: a list of NAME=VALUE")
-    for text in given:
+    effects = tuple(_placed_effect(text, folder) for text in given)
+    for text in effects:
         parse_effect(text)
-    return tuple(given)
+    return effects
+
+
+def _placed_effect(effect: str, folder: Path) -> str:
+    """The effect, with a background's file relative to the folder."""
+    name, sign, value = effect.partition("=")
+    if name.strip().lower() == "background" and (folder / value.strip()).is_file():
+        return f"{name}{sign}{folder / value.strip()}"
+    return effect
 
 
 def _settings() -> dict[str, tuple[str, Any]]:
@@ -291,4 +312,5 @@ def _check_against(definition: StreamDefinition, others: list[StreamDefinition])
 
 def _unquoted(error: RtsegError) -> str:
     """Replace fields in a message with the file's keys."""
-    return re.sub(r"`(\w+)`", lambda match: _KEYS.get(match[1], match[1]), str(error))
+    keys = {**_KEYS, "effect": "effects"}
+    return re.sub(r"`(\w+)`", lambda match: keys.get(match[1], match[1]), str(error))

@@ -120,7 +120,10 @@ def check_view(settings: ViewSettings, label_set: LabelSet, *, alpha: bool) -> N
         SettingError: a class is unknown, the background is not a colour, or it is `transparent`
             and the output does not support that.
     """
-    choose(label_set, settings.classes)
+    try:
+        choose(label_set, settings.classes)
+    except SettingError as error:
+        raise SettingError(f"`classes`: {error}") from None
     background_colour(settings.background, alpha=alpha)
     if settings.view == "cutout" and settings.background == "transparent" and not alpha:
         raise SettingError(

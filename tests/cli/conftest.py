@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,15 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
         return Result(code=stopped.value.code, out=out, err=err)
 
     return call
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty folder, with no options from the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("RTSEG_"):
+            monkeypatch.delenv(name)
 
 
 FRAME_COUNT = 20

@@ -75,6 +75,29 @@ def test_what_a_model_lacks_is_named_before_it_is_opened(
     assert not list(tmp_path.rglob("a.*"))
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ('classes = ["nostril"]', "classes: unknown class 'nostril'; allowed: "),
+        ('effects = ["glow=1"]', "effects: 'glow' is unknown; allowed: "),
+        ('outputs = ["a.webm"]\ncodec = "hevc"', "codec: .webm cannot hold hevc"),
+        ('view = "cutout"\nbackground = "mauvish"', "background: 'mauvish'"),
+    ],
+)
+@pytest.mark.usefixtures("no_backend")
+def test_what_a_stream_cannot_have_is_named_before_a_model_is_opened(
+    run: Run, tmp_path: Path, setting: str, words: str
+) -> None:
+    file = tmp_path / "streams.toml"
+    file.write_text(f'[streams.door]\nsource = "0"\n{setting}\n')
+    result = run("serve", file, "--web", "0")
+    assert result.code == 2, result.err
+    problem, nothing_left = result.err.splitlines()
+    assert problem.startswith(f"error: {file}: [streams.door] ")
+    assert words in problem
+    assert "no stream of it can be served" in nothing_left
+
+
 def test_bench_keeps_existing_files(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     for option, name in (("--json", "a.json"), ("--plot", "a.png")):

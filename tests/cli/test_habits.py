@@ -16,13 +16,7 @@ from rtseg.cli.habits import guessed_command, is_meant_as_output
 from rtseg.cli.values import Device, Seconds, resolved_place
 from tests.cli.conftest import FAST, FRAME_COUNT, Run
 
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith("RTSEG_"):
-            monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def frames_of(path: Path) -> int:

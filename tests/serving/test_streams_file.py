@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from rtseg.errors import SettingError
+from rtseg.labels import HELEN
 from rtseg.serving.streams_file import StreamsFile, read_streams
 from rtseg.settings import FaceSettings, ViewSettings
 
@@ -18,9 +21,13 @@ def read(folder: Path, text: str, **defaults: object) -> StreamsFile:
     return read_streams(path, **defaults)  # type: ignore[arg-type]
 
 
-def problem(folder: Path, table: str) -> str:
+HELEN_WITHOUT_TEETH = dataclasses.replace(HELEN, inner_mouth=())
+
+
+def problem(folder: Path, table: str, **defaults: object) -> str:
     """The problem reported for one stream's table, beside a valid one."""
-    read_file = read(folder, f'[streams.fine]\nsource = "0"\n[streams.door]\n{table}\n')
+    text = f'[streams.fine]\nsource = "0"\n[streams.door]\n{table}\n'
+    read_file = read(folder, text, **defaults)
     assert [one.name for one in read_file.definitions] == ["fine"]
     assert list(read_file.problems) == ["door"]
     words = read_file.problems["door"]
@@ -257,6 +264,57 @@ def test_an_invalid_file_is_refused(tmp_path: Path, text: str, words: str) -> No
     assert words in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path / 'streams.toml'}: ")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('classes = ["skin", "nostril"]', "classes: unknown class 'nostril'; allowed: all, auto"),
+        ('effects = ["glow=1"]', "effects: 'glow' is unknown; allowed: lips, "),
+        ('effects = ["teeth=1"]', "effects teeth: the model has no teeth: "),
+        ('effects = ["background=gone.png"]', "effects background=gone.png: 'gone.png' is neither"),
+        ('background = "nocolour"', "background: 'nocolour'"),
+        (
+            'view = "cutout"\nbackground = "transparent"\noutputs = ["a.mp4"]',
+            "background transparent: this output cannot hold transparency",
+        ),
+        (
+            'outputs = ["a.webm"]\ncodec = "h264"',
+            "outputs: TMP/a.webm: codec: .webm cannot hold h264; allowed in .webm: ",
+        ),
+        ('outputs = ["in/"]\ncrf = 63', "crf: 63 is out of range for h264; allowed: 0 to 51"),
+        ('outputs = ["a.mkv"]\npreset = "hasty"', "preset: 'hasty' is unknown to h264; allowed: "),
+    ],
+)
+def test_what_the_model_or_an_output_lacks_is_named_without_opening_either(
+    tmp_path: Path, table: str, words: str
+) -> None:
+    words = words.replace("TMP", str(tmp_path))
+    assert words in problem(tmp_path, f'source = "0"\n{table}', label_set=HELEN_WITHOUT_TEETH)
+    assert [path.name for path in tmp_path.iterdir()] == ["streams.toml"]
+
+
+def test_a_class_at_the_top_is_an_error_of_the_file(tmp_path: Path) -> None:
+    text = 'classes = "nostril"\n[streams.a]\nsource = 0\n'
+    with pytest.raises(SettingError, match=r"streams\.toml: classes: unknown class 'nostril'"):
+        read(tmp_path, text, label_set=HELEN)
+
+
+def test_transparency_is_allowed_where_an_output_holds_it(tmp_path: Path) -> None:
+    text = 'view = "cutout"\nbackground = "transparent"\n[streams.a]\nsource = 0\n'
+    assert not read(tmp_path, f'{text}outputs = "out/%06d.png"', label_set=HELEN).problems
+
+
+def test_a_background_file_is_relative_to_the_file_of_streams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert cv2.imwrite(str(tmp_path / "beach.png"), np.zeros((8, 8, 3), np.uint8))
+    text = '[streams.a]\nsource = 0\neffects = ["background=beach.png"]\n'
+    asked = read(tmp_path, text, label_set=HELEN)
+    assert not asked.problems
+    assert asked.definitions[0].effects == (f"background={tmp_path / 'beach.png'}",)
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
