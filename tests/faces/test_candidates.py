@@ -12,7 +12,7 @@ from rtseg.faces.candidates import CandidateExaminer
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, box_around, cut
 from rtseg.labels import HELEN
-from tests.support.painted import PaintedBackend, scene
+from tests.support.painted import PaintedBackend, blurred, scene
 
 
 class Network:
@@ -53,6 +53,20 @@ def test_only_a_face_that_does_not_fit_its_crop_gets_another(
         assert candidate.crop is network.crops[-1]
         assert candidate.detection.score > 0.9
         assert candidate.detection.track_id is None
+
+
+@pytest.mark.parametrize("doubtful", [0, 1])
+def test_of_two_crops_the_one_that_shows_the_face_better_counts(doubtful: int) -> None:
+    network = Network()
+
+    def infer(crops: list[Crop]) -> list[np.ndarray]:
+        call = len(network.crops)
+        return [blurred(one) if call == doubtful else one for one in network(crops)]
+
+    (candidate,) = CandidateExaminer(HELEN, aspect=1.0)([OFF], infer)
+    assert candidate is not None
+    assert len(network.crops) == 2
+    assert candidate.crop is network.crops[1 - doubtful]
 
 
 def test_each_detection_has_its_answer_in_order() -> None:

@@ -12,7 +12,8 @@ from rtseg.faces.refine import Refiner, fits, whole_head
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, box_around, crop_around, crop_side, cut
 from rtseg.labels import HELEN
-from tests.support.painted import PaintedBackend, scene
+from tests.faces.stage import tilted
+from tests.support.painted import PaintedBackend, blurred, scene
 
 HEAD = box_around(200, 160, 80, 100)
 CROP = crop_around(200, 160, crop_side(HEAD), 1.0)
@@ -122,4 +123,22 @@ def test_a_head_on_its_side_is_read_in_an_upright_crop(quarter_turns: int) -> No
     (refined,) = Refiner(HELEN, aspect=1.0).sideways([parsed(box_around(x, y, 120, 100))], network)
     assert len(network.crops) == 2
     assert refined.crop.roll_degrees == -75.0 * quarter_turns
+    assert refined.score > 0.8
+
+
+@pytest.mark.parametrize("doubtful", ["upright", "rotated"])
+def test_of_an_upright_and_a_rotated_crop_the_one_that_shows_the_face_better_counts(
+    doubtful: str,
+) -> None:
+    network = Network(tilted(300, 180, 120, 45)[0])
+
+    def infer(crops: list[Crop]) -> list[np.ndarray]:
+        return [
+            blurred(one) if crop.is_upright is (doubtful == "upright") else one
+            for crop, one in zip(crops, network(crops), strict=True)
+        ]
+
+    (refined,) = Refiner(HELEN, aspect=1.0).at([parsed(box_around(300, 180, 110, 110))], infer)
+    assert {crop.is_upright for crop in network.crops} == {True, False}
+    assert refined.crop.is_upright is (doubtful == "rotated")
     assert refined.score > 0.8

@@ -68,6 +68,11 @@ def scene(height, width, *heads):
     return COLOURS[labels], labels
 
 
+def blurred(probabilities):
+    """Probabilities as of a network that is unsure of every cell."""
+    return (0.5 * probabilities + 0.5 / probabilities.shape[-1]).astype(np.float32)
+
+
 def frame(image, index, *, fps=30, **changes):
     return Frame(image=image, index=index, pts=index, time_base=Fraction(1, fps), **changes)
 
