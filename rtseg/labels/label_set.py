@@ -19,7 +19,7 @@ IGNORED = 255
 ROLES = ("skin", "brows", "eyes", "nose", "mouth", "hair")
 """The roles of ids in a label set of faces, which are also the names of its fields."""
 
-FURTHER_ROLES = ("lips", "inner_mouth", "glasses", "ears", "neck", "clothes")
+FURTHER_ROLES = ("lips", "inner_mouth", "glasses", "ears", "hat", "neck", "clothes")
 """Roles that few label sets have: the parts of `mouth`, and what is around the face. They are the
 names of fields, too, and an effect or a study that needs one asks for it."""
 
@@ -29,6 +29,7 @@ _NAMES_OF_ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "inner_mouth": ("inner-mouth",),
         "glasses": ("glasses",),
         "ears": ("ears", "left-ear", "right-ear"),
+        "hat": ("hat", "hats"),
         "neck": ("neck",),
         "clothes": ("clothes", "cloth"),
     }
@@ -49,7 +50,7 @@ class LabelSet:
         skin, brows, eyes, nose, mouth: the ids of each part of the face, all also in `face`.
         hair: the ids of hair.
         lips, inner_mouth: the ids of the parts of `mouth`, if it has parts.
-        glasses, ears, neck, clothes: the ids of what is worn on the face or surrounds it.
+        glasses, ears, hat, neck, clothes: the ids of what is worn on the face or surrounds it.
         head: everything that moves with the face: `face`, `hair`, and ears, hats or earrings.
         left_eye, right_eye: ids whose centres determine a face's roll, or None.
         left_means: whether "left" is the left half of the picture (`viewer`) or the person's own
@@ -75,6 +76,7 @@ class LabelSet:
     inner_mouth: tuple[int, ...] = ()
     glasses: tuple[int, ...] = ()
     ears: tuple[int, ...] = ()
+    hat: tuple[int, ...] = ()
     neck: tuple[int, ...] = ()
     clothes: tuple[int, ...] = ()
     head: tuple[int, ...] = ()

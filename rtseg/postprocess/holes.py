@@ -1,4 +1,8 @@
-"""Fill small holes in hair, which are nearly always uncertainty rather than real gaps."""
+"""Fill small holes in hair, which are nearly always uncertainty rather than real gaps.
+
+A hole is a spot of background, or a spot of hat that may as well be hair: dark hair on a dark
+ground looks like felt to a network in places.
+"""
 
 from __future__ import annotations
 
@@ -10,68 +14,106 @@ from rtseg.labels import LabelSet
 from rtseg.postprocess.leaders import leading_classes, led_by
 
 _LARGEST = 0.012  # largest hole, as a share of a map's cells
+_LARGEST_HAT = 0.03  # the same of a spot of hat
+_LEAST_DOUBT = 0.25  # least mean probability of hair in a spot of hat; inside real hats it is .03
 _LEAST_HAIR = 0.7  # least share of hair around a hole; the rest is face
 
 
 def filled(
     probabilities: Probabilities, leaders: LabelMap, label_set: LabelSet
 ) -> tuple[Probabilities, LabelMap]:
-    """Remove small spots of background inside hair.
+    """Remove small spots of background, and doubtful ones of hat, inside hair.
 
     Args:
         probabilities: float32 (rows, columns, classes); not modified.
         leaders: its leading classes, uint8 (rows, columns); not modified.
-        label_set: the map's label set; without hair or background nothing is filled.
+        label_set: the map's label set; without hair nothing is filled.
 
     Returns:
-        The same map and leading classes if there are no holes, else copies without background in
-        the holes.
+        The same map and leading classes if there are no holes, else copies without background or
+        hat in the holes.
     """
-    background = label_set.background
-    if background is None or not label_set.hair:
+    if not label_set.hair:
         return probabilities, leaders
-    holes = _holes(leaders, background, led_by(leaders, label_set.hair))
-    if holes is None:
+    hair = led_by(leaders, label_set.hair)
+    holes: list[tuple[Mask, list[int]]] = []
+    if label_set.background is not None:
+        spots = _spots(leaders == label_set.background, hair, _LARGEST)
+        if spots is not None:
+            holes.append((spots[0] > 0, [label_set.background]))
+    if label_set.hat:
+        spots = _spots(led_by(leaders, label_set.hat), hair, _LARGEST_HAT)
+        if spots is not None:
+            doubtful = _doubtful(*spots, probabilities[..., list(label_set.hair)])
+            if doubtful.any():
+                holes.append((doubtful, list(label_set.hat)))
+    if not holes:
         return probabilities, leaders
     probabilities, leaders = probabilities.copy(), leaders.copy()
-    cells = probabilities[holes]
-    cells[:, background] = 0.0
-    probabilities[holes] = cells
-    leaders[holes] = leading_classes(cells[None])[0]
+    for where, ids in holes:
+        cells = probabilities[where]
+        cells[:, ids] = 0.0
+        probabilities[where] = cells
+        leaders[where] = leading_classes(cells[None])[0]
     return probabilities, leaders
 
 
-def _holes(leaders: LabelMap, background: int, hair: Mask) -> Mask | None:
-    """The cells of all holes; None if there are none.
+def _doubtful(names: np.ndarray, count: int, hair: Probabilities) -> Mask:
+    """The cells of the spots in which hair is likely enough.
+
+    Args:
+        names: the number of each cell's spot, int32 (rows, columns); 0 for none.
+        count: one more than the highest number.
+        hair: the probabilities of hair, float32 (rows, columns, ids).
+    """
+    flat = names.reshape(-1)
+    sums = np.bincount(flat, weights=hair.sum(2).reshape(-1), minlength=count)
+    sizes = np.bincount(flat, minlength=count)
+    doubtful = sums >= _LEAST_DOUBT * sizes
+    doubtful[0] = False
+    mask: Mask = doubtful[names]
+    return mask
+
+
+def _spots(of_class: Mask, hair: Mask, largest: float) -> tuple[np.ndarray, int] | None:
+    """The small spots of a class that hair surrounds; None if there are none.
 
     All spots are judged together, as there may be dozens of them.
+
+    Args:
+        of_class, hair: where the class and hair lead, bool (rows, columns).
+        largest: the largest spot, as a share of all cells.
+
+    Returns:
+        The number of each cell's spot, int32 (rows, columns), 0 for none; and one more than the
+        highest number.
     """
     import cv2
 
-    rows, columns = leaders.shape
-    empty = leaders == background
-    count, names, stats, _ = cv2.connectedComponentsWithStats(empty.view(np.uint8), connectivity=4)
+    rows, columns = of_class.shape
+    count, names, stats, _ = cv2.connectedComponentsWithStats(
+        of_class.view(np.uint8), connectivity=4
+    )
     left, top, width, height, area = stats.T
-    small = area <= _LARGEST * empty.size
+    small = area <= largest * of_class.size
     small &= (left > 0) & (top > 0) & (left + width < columns) & (top + height < rows)
     small[0] = False
     if not small.any():
         return None
-    names = names.reshape(-1)
-    cells = np.flatnonzero(small[names])
+    flat = names.reshape(-1)
+    cells = np.flatnonzero(small[flat])
     # the cells around each spot, corners too, each once per spot, as spot * cells + cell
     around = (cells + _neighbours(columns)[:, None]).reshape(-1)
-    whose = np.tile(names[cells], 8)
-    beside = names[around] != whose
-    pairs = np.unique(whose[beside].astype(np.int64) * empty.size + around[beside])
-    spots, ring = pairs // empty.size, pairs % empty.size
+    whose = np.tile(flat[cells], 8)
+    beside = flat[around] != whose
+    pairs = np.unique(whose[beside].astype(np.int64) * of_class.size + around[beside])
+    spots, ring = pairs // of_class.size, pairs % of_class.size
     ring_cells = np.bincount(spots, minlength=count)
     of_hair = np.bincount(spots, weights=hair.reshape(-1)[ring], minlength=count)
     in_hair = small & (of_hair >= _LEAST_HAIR * ring_cells)
     if not in_hair.any():
         return None
-    holes: Mask = in_hair[names].reshape(rows, columns)
-    return holes
+    return np.where(in_hair[names], names, 0), count
 
 
 def _neighbours(columns: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtseg.labels import BDD_DRIVABLE, HELEN
+from rtseg.labels import BDD_DRIVABLE, FACE_PARTS, HELEN
 from rtseg.postprocess.holes import filled
 from tests.support.painted import paint
 
@@ -93,3 +93,55 @@ def test_many_spots_are_judged_separately(seed: int):
 def test_a_label_set_without_hair_has_no_holes():
     values = np.ones((8, 8, 3), np.float32)
     assert filled(values, np.zeros((8, 8), np.uint8), BDD_DRIVABLE)[0] is values
+
+
+HAT = FACE_PARTS.names.index("hat")
+
+
+def hatted(where: tuple[slice, slice], *, hair: float) -> tuple[np.ndarray, np.ndarray]:
+    """Maps of a head on whose hair a hat leads somewhere; hair comes second there."""
+    labels = head()
+    labels[where] = HAT
+    values = np.full((*labels.shape, len(FACE_PARTS)), 0.001, np.float32)
+    np.put_along_axis(values, labels[..., None].astype(int), 0.9, 2)
+    values[(*where, HAIR)] = hair
+    values[(*where, HAT)] = 0.98 - hair
+    return values, labels
+
+
+SPOT = np.s_[11:14, 30:34]
+
+
+def test_a_spot_of_hat_that_may_as_well_be_hair_becomes_hair():
+    values, labels = hatted(SPOT, hair=0.35)
+    result, leaders = filled(values, labels, FACE_PARTS)
+    np.testing.assert_array_equal(leaders, head())
+    np.testing.assert_array_equal(result.argmax(2), head())
+
+
+@pytest.mark.parametrize(
+    ("where", "hair"),
+    [
+        (SPOT, 0.1),  # no doubt: a hairslide
+        (np.s_[4:18, 20:44], 0.35),  # large, and not surrounded by hair
+    ],
+)
+def test_a_hat_that_is_certain_or_large_stays(where: tuple[slice, slice], hair: float):
+    values, labels = hatted(where, hair=hair)
+    result, leaders = filled(values, labels, FACE_PARTS)
+    assert result is values
+    assert leaders is labels
+
+
+def test_spots_of_hat_are_judged_one_by_one_and_beside_holes():
+    values, labels = hatted(SPOT, hair=0.35)
+    certain, hole = np.s_[12:14, 38:40], np.s_[12:14, 25:27]
+    for where, label_id in ((certain, HAT), (hole, 0)):
+        labels[where] = label_id
+        values[where] = 0.001
+        values[(*where, label_id)] = 0.9
+        values[(*where, HAIR)] = 0.05
+    _, leaders = filled(values, labels, FACE_PARTS)
+    expected = head()
+    expected[certain] = HAT
+    np.testing.assert_array_equal(leaders, expected)
