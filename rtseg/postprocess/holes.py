@@ -17,6 +17,7 @@ _LARGEST = 0.012  # largest hole, as a share of a map's cells
 _LARGEST_HAT = 0.03  # the same of a spot of hat
 _LEAST_DOUBT = 0.25  # least mean probability of hair in a spot of hat; inside real hats it is .03
 _LEAST_HAIR = 0.7  # least share of hair around a hole; the rest is face
+_LEAST_HAIR_HAT = 0.5  # the same around a spot of hat
 
 
 def filled(
@@ -38,11 +39,12 @@ def filled(
     hair = led_by(leaders, label_set.hair)
     holes: list[tuple[Mask, list[int]]] = []
     if label_set.background is not None:
-        spots = _spots(leaders == label_set.background, hair, _LARGEST)
+        spots = _spots(leaders == label_set.background, hair, _LARGEST, _LEAST_HAIR)
         if spots is not None:
             holes.append((spots[0] > 0, [label_set.background]))
-    if label_set.hat:
-        spots = _spots(led_by(leaders, label_set.hat), hair, _LARGEST_HAT)
+    hat = led_by(leaders, label_set.hat)
+    if hat.any():
+        spots = _spots(hat, hair, _LARGEST_HAT, _LEAST_HAIR_HAT)
         if spots is not None:
             doubtful = _doubtful(*spots, probabilities[..., list(label_set.hair)])
             if doubtful.any():
@@ -75,7 +77,9 @@ def _doubtful(names: np.ndarray, count: int, hair: Probabilities) -> Mask:
     return mask
 
 
-def _spots(of_class: Mask, hair: Mask, largest: float) -> tuple[np.ndarray, int] | None:
+def _spots(
+    of_class: Mask, hair: Mask, largest: float, least_hair: float
+) -> tuple[np.ndarray, int] | None:
     """The small spots of a class that hair surrounds; None if there are none.
 
     All spots are judged together, as there may be dozens of them.
@@ -83,6 +87,7 @@ def _spots(of_class: Mask, hair: Mask, largest: float) -> tuple[np.ndarray, int]
     Args:
         of_class, hair: where the class and hair lead, bool (rows, columns).
         largest: the largest spot, as a share of all cells.
+        least_hair: the least share of hair around a spot.
 
     Returns:
         The number of each cell's spot, int32 (rows, columns), 0 for none; and one more than the
@@ -110,7 +115,7 @@ def _spots(of_class: Mask, hair: Mask, largest: float) -> tuple[np.ndarray, int]
     spots, ring = pairs // of_class.size, pairs % of_class.size
     ring_cells = np.bincount(spots, minlength=count)
     of_hair = np.bincount(spots, weights=hair.reshape(-1)[ring], minlength=count)
-    in_hair = small & (of_hair >= _LEAST_HAIR * ring_cells)
+    in_hair = small & (of_hair >= least_hair * ring_cells)
     if not in_hair.any():
         return None
     return np.where(in_hair[names], names, 0), count
