@@ -1,4 +1,4 @@
-"""What runs tasks."""
+"""The interface of runners, which run the tasks of a batch: in processes here, or on a cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WAIT_SECONDS = 0.5
 
 
 class Runner(ABC):
-    """Runs tasks."""
+    """Runs a batch's tasks, several at a time."""
 
     @abstractmethod
     def results(self, tasks: Sequence[BatchTask]) -> Iterator[TaskResult]:

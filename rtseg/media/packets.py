@@ -1,4 +1,4 @@
-"""Copy compressed packets, so that changes leave the originals intact."""
+"""Copy packets of compressed audio, video or subtitles, so that changes spare the originals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a server: a wall of all streams' pictures, a page for each, and the figures."""
+"""The page of a server: a wall of all streams' pictures, a page for each, and statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark's figures are those of the run, and its stages add up."""
+"""`rtseg bench` reports what its run measured, and the times of the stages add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descriptions of models and engines with any content: read, or refused in one line."""
+"""Headers of models and manifests of engines with any content are read, or refused in one line."""
 
 from __future__ import annotations
 

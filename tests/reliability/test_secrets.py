@@ -1,6 +1,6 @@
-"""User names and passwords in URLs are told nowhere: not on a terminal, not in a file or its name.
+"""User names and passwords in URLs appear nowhere: not on a terminal, not in a file or its name.
 
-They stay in the list of processes, as whatever is typed on a command line does.
+(The list of processes still shows them, like anything typed on a command line.)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs of frames with known labels and pictures, for the sinks."""
+"""Frames with known labels and pictures, to be written by the sinks under test."""
 
 from __future__ import annotations
 

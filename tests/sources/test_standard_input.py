@@ -1,4 +1,4 @@
-"""Videos from a pipe: what can be read immediately, and what is stored first."""
+"""Videos from a pipe: what can be read as it arrives, and what must be stored in a file first."""
 
 from __future__ import annotations
 

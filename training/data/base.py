@@ -25,12 +25,13 @@ class Sample:
     Attributes:
         name: its name in the data set.
         image: uint8 (height, width, 3), RGB.
-        labels: uint8 (height, width), ids of the data set's label set, or 255: ignored; from
-            `training.losses.functions.FIRST_SET` up, sets of them.
+        labels: uint8 (height, width), ids of the data set's label set; 255 is ignored by losses
+            and metrics. Values from `training.losses.functions.FIRST_SET` up stand for pixels that
+            may be any of several classes, which `sets` lists.
         label_offset: pixels by which the labels are shifted to the right and down. Views and
             measurements correct this at any scale, because labels cannot be shifted by half a
             pixel themselves.
-        sets: the classes of each set, for label values from `FIRST_SET` up.
+        sets: the classes that each value from `FIRST_SET` up allows.
     """
 
     name: str

@@ -38,7 +38,7 @@ _CLOSE = 1e-9
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Calibrated:
-    """The measurements of a finder's scores.
+    """A finder's calibration, and the measurements behind it.
 
     Attributes:
         calibration: see `ModelSpec`.

@@ -1,4 +1,4 @@
-"""Measure what augmentation and profile views contribute to `fasseg-fcn`."""
+"""Measure what augmentation and faces in profile contribute to the recipe `fasseg-fcn`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Build a serialized engine from ONNX with TensorRT 10 or 11 or TensorRT-RTX.
 
-Networks are strongly typed: the ONNX file determines the precision. TensorRT 11 supports nothing
-else; the other libraries are told to. Each batch size has its own profile, tuned for it alone.
+Networks are strongly typed: the ONNX file determines the precision of every layer. TensorRT 11
+always builds so; the other two are told to. Each batch size has its own profile, tuned for it
+alone.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Published architectures, one per file."""
+"""Network architectures of published projects, one per file."""

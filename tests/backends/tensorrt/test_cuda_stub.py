@@ -20,7 +20,7 @@ from tests.support.cuda_stub.build import compiler, header_folder, library
 from tests.support.exported import tiny_onnx
 
 ROOT = Path(__file__).parents[3]
-# one process each, because the last two damage theirs
+# one process each, because the last two leave theirs unusable
 RUNS = ("close threads dropped memory beside devices", "left_open", "sticky")
 PYCUDA = ("pycuda", "pytools", "platformdirs", "mako", "siphash24", "markupsafe")
 

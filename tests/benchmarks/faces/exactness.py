@@ -1,4 +1,4 @@
-"""Smoothing 0 changes nothing, and the crop of a face that stands still does not move."""
+"""Check that smoothing 0 changes nothing, and that the crop of a still face does not move."""
 
 from __future__ import annotations
 
