@@ -1,4 +1,4 @@
-"""Process many files: planned once, in this process, in several or on Ray, and never twice.
+"""Process many files, in this process, in several or on a Ray cluster, and none twice.
 
     inputs = read_inputs(["clips/", "more.csv"])
     tasks = plan_tasks(inputs.sources, folder="done", settings=BatchSettings())

@@ -1,4 +1,4 @@
-"""What became of a task's tries on a cluster, and how it is tried next.
+"""Decide from a task's earlier tries on a cluster whether and how it is tried again.
 
 A worker that dies may have been killed by its own file, by the memory that its neighbours took, or
 with its node. Only the first is the file's fault, so they are counted apart:

@@ -22,10 +22,8 @@ from training.data.base import Sample, samples_of
 from training.data.listed import open_celebamask
 
 _HEIGHT, _WIDTH = 720, 1280
-_HAIR, _BOTTOM_SHARE = (
-    13,
-    0.12,
-)  # hair's id in CelebAMask-HQ; the least share of hair in the lowest row
+_HAIR = 13  # its id in CelebAMask-HQ
+_BOTTOM_SHARE = 0.12  # the least share of hair in a picture's lowest row
 _FACE_SHARE = 0.2  # of the frame's height
 _GREY = 96
 _CLOTH, _CLOTH_ID = (52, 60, 92), 18

@@ -1,4 +1,4 @@
-"""Compare faces of any size in a 1280x720 frame, cropped as in rtseg, with the same faces native.
+"""Compare faces of any size in a 1280x720 frame, cropped as in rtseg, with the original pictures.
 
 A head is pasted with its shoulders on a face-free picture. The crop around it is the one that rtseg
 would use if it knew the head's box; the native crop comes from the head's own picture.
