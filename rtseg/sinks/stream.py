@@ -176,11 +176,6 @@ class StreamSink(Sink):
         """Whether a server is receiving the stream."""
         return self._link is not None and self._link.is_connected
 
-    @property
-    def child_pid(self) -> int | None:
-        """The id of the process that connects and sends; None if there is none."""
-        return None if self._link is None else self._link.pid
-
     # --- the connection ---
 
     def _connect(self) -> None:

@@ -211,13 +211,14 @@ def test_a_killed_child_process_is_replaced() -> None:
     sink = sink_for(url)
     sink.open(INFO, width=WIDTH, height=HEIGHT)
     camera = Camera(sink)
-    assert sink.child_pid is not None
-    os.kill(sink.child_pid, signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+    link = sink._link
+    assert link is not None
+    os.kill(link.pid, signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
     assert camera(lambda: sink.reconnects == 1)
     sent = camera.count
     assert camera(lambda: camera.count > sent + 3)
     sink.close("finished")
-    assert sink.child_pid is None
+    assert sink._link is None
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux promises it")
@@ -231,7 +232,7 @@ def test_no_child_process_survives_a_killed_parent() -> None:
         "sink._lose = lambda report: None\n"
         "stream_module.StreamSink._drive = lambda self: setattr(self._link, 'is_connected', True)\n"
         "sink.open(INFO, width=WIDTH, height=HEIGHT)\n"
-        "print(sink.child_pid, flush=True); time.sleep(60)\n"
+        "print(sink._link.pid, flush=True); time.sleep(60)\n"
     )
     with serving(silent, http=False) as server:
         parent = subprocess.Popen(

@@ -35,8 +35,9 @@ class Origin:
 
     @property
     def advice(self) -> str:
-        """One line on where to get it, its terms, and its layout."""
-        return f"{self.name}: {self.homepage} ({self.terms}); expected: {self.layout}"
+        """One line on where to get it, its terms, its layout, and what it overlaps."""
+        shared = f"; shares pictures with {listed(self.overlaps)}" if self.overlaps else ""
+        return f"{self.name}: {self.homepage} ({self.terms}); expected: {self.layout}{shared}"
 
 
 def check_split(split: str, allowed: Sequence[str], *, what: str) -> None:

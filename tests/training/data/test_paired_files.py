@@ -145,8 +145,8 @@ def test_lapa_has_helens_ids(tmp_path: Path) -> None:
 
 
 def test_lapa_and_helen_say_that_they_share_pictures() -> None:
-    assert "helen" in lapa.ORIGIN.overlaps
-    assert "lapa" in helen.ORIGIN.overlaps
+    assert lapa.ORIGIN.advice.endswith("; shares pictures with helen")
+    assert helen.ORIGIN.advice.endswith("; shares pictures with lapa")
 
 
 @pytest.mark.parametrize("by_kind", [False, True])
