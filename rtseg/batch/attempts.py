@@ -5,8 +5,8 @@ with its node. Only the first is the file's fault, so they are counted apart:
 
 - killed for memory: after a pause, with more processors, so that fewer tasks share the node, in
   the end with a node to itself. Only what happens then counts.
-- died of something else: counts at once; the last try has a node to itself too, since the kernel
-  kills for memory without a word.
+- died of something else: counts at once; the last try has a node to itself too, since a worker
+  that the kernel kills for memory reports no reason.
 - its node died: counts towards a limit of its own.
 """
 

@@ -129,8 +129,8 @@ def _expanded(name: str, results: Path | None) -> Iterator[str | BadInput]:
     elif path.exists():
         yield str(path)
     elif _is_pattern(name):
-        found = map(Path, glob(str(path), recursive=True))  # noqa: PTH207  it may name folders
-        matches = sorted((file for file in found if file.is_file()), key=natural_order)
+        paths = map(Path, glob(str(path), recursive=True))  # noqa: PTH207  it may name folders
+        matches = sorted((file for file in paths if file.is_file()), key=natural_order)
         if not matches:
             yield BadInput(origin=name, message=f"{name}: the pattern matches no file")
         yield from map(str, matches)
