@@ -13,6 +13,7 @@ from rtseg.backends.openvino import OpenVinoBackend
 from rtseg.backends.parity import label_agreement, portrait_crops
 from rtseg.errors import BackendError, SettingError
 from rtseg.export import find_onnx
+from rtseg.export.onnx_file import LABELS, PROBABILITIES
 from rtseg.weights import default_checkpoint_path
 from tests.support.exported import tiny_crops, tiny_int8, tiny_onnx
 
@@ -102,6 +103,24 @@ def test_unquantised_layers_compute_in_fp32_on_any_processor(cache):
     with OpenVinoBackend(tiny_int8(), threads=1, cache=cache) as backend:
         compiled = backend._compiled.request.get_compiled_model()
         assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+
+
+@pytest.mark.parametrize("fine", [0, 8])
+def test_the_label_output_is_not_computed(cache, fine):
+    """Nobody reads it, and making it takes longer than the rest of a small network."""
+    exported = tiny_onnx("fp32", fine)
+    rows, columns = exported.model.input_height, exported.model.input_width
+    assert LABELS.encode() in exported.data
+    with OpenVinoBackend(exported, precision="fp32", threads=1, cache=cache) as backend:
+        compiled = backend._compiled.request.get_compiled_model()
+        assert [output.get_any_name() for output in compiled.outputs] == [PROBABILITIES]
+        steps = [step for step in compiled.get_runtime_model().get_ops() if step.get_output_size()]
+        kinds = {step.get_rt_info()["layerType"].astype(str) for step in steps}
+        shapes = [tuple(step.get_output_shape(0)) for step in steps]
+    assert "Softmax" in kinds
+    assert "TopK" not in kinds, "which looks for the largest class of every pixel"
+    upsampled = (1, len(exported.model.label_set), rows, columns)
+    assert upsampled not in shapes
 
 
 def test_int8_is_not_tried_without_its_instructions(cache, times, monkeypatch):

@@ -89,7 +89,6 @@ class TensorRtBackend(Backend):
         with self._lock:
             if not self._finalizer.alive:
                 raise BackendError("the tensorrt backend is closed; open a new one")
-            self._held.forget_errors()
             with self._held.device.current():
                 return infer_what_fits(
                     self, crops, run=self._run, make_room=self._held.close_batches
@@ -105,6 +104,8 @@ class TensorRtBackend(Backend):
     def _run(self, crops: Crops) -> ProbabilityBatch:
         """Run at most `max_batch` crops; the result is valid until the next call."""
         held, size = self._held, padded(len(crops))
+        # also after a larger batch that did not fit: a failure must have a reason of its own
+        held.forget_errors()
         # data of earlier calls beyond the crops is computed as well, and ignored
         held.buffers.crops[: len(crops)] = crops
         graphed = held.batches.get(size)

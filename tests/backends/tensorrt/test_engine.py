@@ -227,6 +227,21 @@ def test_memory_too_full_for_a_build_has_an_error_of_its_own(one_machine, folder
     assert not list(folder.glob("*.engine"))
 
 
+def test_the_last_error_of_a_larger_workspace_is_not_the_reason_of_a_smaller_ones_failure(
+    one_machine, caplog
+):
+    behaviour = one_machine.behaviour
+    behaviour.fits_mib = 200
+
+    def silently():
+        raise RuntimeError("an internal assertion")
+
+    behaviour.on_build = silently
+    with pytest.raises(BackendError, match="could not build the engine: an internal assertion"):
+        prepare_engine(tiny_onnx(), RECIPE)
+    assert caplog.text.count("trying 128 MiB") == 1
+
+
 def test_another_build_failure_is_not_reported_as_full_memory(one_machine):
     one_machine.behaviour.fits_mib = 0
     one_machine.behaviour.out_of_memory_message = "Internal error: assertion x failed"

@@ -101,10 +101,39 @@ def test_a_run_without_memory_is_distinguished_from_other_failures(one_machine):
         with pytest.raises(DeviceMemoryError, match="TensorRT failed to run"):
             backend.infer(tiny_crops(8))
         assert backend.max_batch == 1
-        # the error of an earlier call is not reported as the reason of a later one
-        one_machine.behaviour.execution_message = ""
-        with pytest.raises(BackendError, match="it gives no reason"):
+
+
+def test_the_last_error_of_an_earlier_call_is_not_the_reason_of_a_later_one(one_machine):
+    behaviour = one_machine.behaviour
+    behaviour.executes, behaviour.execution_message = False, "Error Code 1: Cuda Runtime (700)"
+    with opened() as backend:
+        with pytest.raises(BackendError, match=r"TensorRT failed to run: .*\(700\)"):
+            backend.infer(tiny_crops(1))
+        behaviour.execution_message = "Error Code 1: Cuda Runtime (719)"
+        with pytest.raises(BackendError, match=r"TensorRT failed to run: .*\(719\)"):
+            backend.infer(tiny_crops(1))
+        behaviour.execution_message = ""
+        with pytest.raises(BackendError, match="TensorRT failed to run: it gives no reason"):
+            backend.infer(tiny_crops(1))
+
+
+def test_the_last_error_of_a_larger_batch_is_not_the_reason_of_a_smaller_one(
+    one_machine, monkeypatch
+):
+    behaviour = one_machine.behaviour
+    behaviour.executes, behaviour.execution_message = False, "Cuda Runtime (out of memory)"
+    with opened() as backend:
+        make_room = backend._held.close_batches
+
+        def silenced():
+            behaviour.execution_message = ""
+            make_room()
+
+        monkeypatch.setattr(backend._held, "close_batches", silenced)
+        with pytest.raises(BackendError, match="it gives no reason") as caught:
             backend.infer(tiny_crops(8))
+        assert not isinstance(caught.value, DeviceMemoryError)
+        assert backend.max_batch == 4, "smaller batches are tried only while memory is full"
 
 
 def test_another_context_error_is_not_reported_as_full_memory(one_machine):
