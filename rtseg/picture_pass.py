@@ -22,6 +22,7 @@ from rtseg.frames import (
 from rtseg.geometry.crop import Crop, cut
 from rtseg.postprocess import leading_classes, paste
 from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop
+from rtseg.postprocess.even import evened
 from rtseg.postprocess.holes import filled
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
@@ -165,6 +166,7 @@ class PicturePass:
         probabilities = self.stream.smoothed(
             0, probabilities, picture=self.pictures[whole], crop=whole
         )
+        probabilities = evened(probabilities, stride=model.stride)
         labels = np.zeros((height, width), np.uint8)
         paste(labels, probabilities, whole, transparent=None)
         self.labelled.append(CropProbabilities(probabilities=probabilities, crop=whole, track_id=0))
@@ -193,6 +195,7 @@ class PicturePass:
             probabilities = stream.smoothed(
                 face.track_id, face.probabilities, picture=self.pictures[face.crop], crop=face.crop
             )
+            probabilities = evened(probabilities, stride=self.backend.model.stride)
             leaders = leading_classes(probabilities)
             probabilities, leaders = filled(probabilities, leaders, label_set)
             if face.foreign is not None and background is not None:
@@ -243,6 +246,7 @@ class PicturePass:
             steadied = stream.smoothed(
                 -face.track_id, probabilities, picture=self.pictures[crop], crop=crop
             )
+            steadied = evened(steadied, stride=self.backend.model.stride)
             others = [other.head for other in tracked if other is not face]
             beyond = beyond_crop(steadied, crop, face, label_set, others=others)
             looks[face.track_id] = WiderLook(
