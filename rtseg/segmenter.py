@@ -13,6 +13,7 @@ from rtseg.backends.base import Backend
 from rtseg.checkpoint import Checkpoint
 from rtseg.errors import ModelError, SettingError
 from rtseg.faces import FaceFinder, FaceFollower
+from rtseg.faces.changes import SearchedRegions
 from rtseg.faces.finder import SUGGESTED_SCORE, NetworkFinder
 from rtseg.faces.parsing_finder import ParsingFinder
 from rtseg.faces.schedule import Schedule
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 FinderChoice = FaceFinder | Backend | Checkpoint | Path | Literal["auto", "parsing"]
 """The choice of face finder; see `Segmenter`."""
 
+
+_LONGEST_PERIODS = 6
+"""Periods of `detect_every` after which a region is searched again even if nothing changes in it.
+"""
 
 _STILLS_TOGETHER = 4
 """Stills of a list processed at a time; each keeps the results of some twenty crops."""
@@ -242,6 +247,7 @@ class Segmenter:
         aspect = described.input_width / described.input_height
         looks, stretch = aspect, described.fit == "stretch"
         finder: FaceFinder
+        searched: SearchedRegions | None = None
         second: SecondFinder | None = None
         if self._finder is not None:
             finder = self._finder
@@ -251,6 +257,7 @@ class Segmenter:
                 min_score=min(self.faces.min_score, SUGGESTED_SCORE),
                 calibration=model.calibration,
             )
+            searched = SearchedRegions(longest=_LONGEST_PERIODS * self.faces.detect_every)
             second = SecondFinder(
                 ParsingFinder(described.label_set, aspect=aspect),
                 Schedule(every=2 * self.faces.detect_every, aspect=looks, stretch=stretch),
@@ -268,6 +275,7 @@ class Segmenter:
                 stretch=stretch,
                 fine=self.finder_backend is None,
             ),
+            searched=searched,
             second=second,
             aspect=aspect,
         )

@@ -16,6 +16,7 @@ from rtseg.geometry.crop import Crop, crop_around, crop_side
 from rtseg.labels import LabelSet
 
 _CORRECTIONS = 1  # further crops of a new face, at most, where the first one did not fit
+_HOPELESS = 0.1  # score below which no better crop has ever shown a face
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,6 +28,7 @@ class FaceCandidate:
         parsed: the face that the crop was made for.
         all_parsed: every face that the labels of the crop show.
         detection: what the tracker is given.
+        suggested: the finder's box that the crop was made for; None for a followed face.
     """
 
     crop: Crop
@@ -34,6 +36,7 @@ class FaceCandidate:
     parsed: ParsedFace
     all_parsed: list[ParsedFace]
     detection: FaceDetection
+    suggested: Box | None = None
 
     def with_whole_face(self, found: Box) -> FaceCandidate:
         """Extend the face's box to what is covered below it, according to a finder's box."""
@@ -105,7 +108,11 @@ class CandidateExaminer:
                 ):
                     continue
                 candidates[index] = candidate
-                if attempt < _CORRECTIONS and not fits(crop, candidate.parsed, aspect=self.aspect):
+                if (
+                    attempt < _CORRECTIONS
+                    and candidate.detection.score >= _HOPELESS
+                    and not fits(crop, candidate.parsed, aspect=self.aspect)
+                ):
                     roll = planned_roll(candidate.parsed.roll_degrees, crop)
                     side = crop_side(candidate.parsed.head, self.aspect)
                     anew = crop_around(*candidate.parsed.head.centre, side, self.aspect, roll)
@@ -127,6 +134,7 @@ class CandidateExaminer:
             parsed=parsed,
             all_parsed=all_parsed,
             detection=replace(parsed.detection(), score=score),
+            suggested=detection.box,
         )
         return candidate.with_whole_face(detection.box)
 

@@ -12,6 +12,7 @@ from typing import TypeGuard
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
 from rtseg.faces.candidates import CandidateExaminer, FaceCandidate
+from rtseg.faces.changes import SearchedRegions
 from rtseg.faces.confirmation import UNKNOWN_SCORE
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
@@ -68,6 +69,8 @@ class FaceFollower:
         settings: how often to search for faces, how many to follow, how long to hold lost ones.
         finder: finds new faces.
         schedule: which regions the finder searches, and when.
+        searched: leaves out what has not changed since it was searched, which is for finders whose
+            result depends on the picture alone; None searches whatever the schedule says.
         second: also searches streams with the labelling network; None for no second finder.
         aspect: width over height of the labelling network's input.
 
@@ -82,6 +85,7 @@ class FaceFollower:
         *,
         finder: FaceFinder,
         schedule: Schedule,
+        searched: SearchedRegions | None = None,
         second: SecondFinder | None = None,
         aspect: float = 1.0,
     ) -> None:
@@ -93,6 +97,7 @@ class FaceFollower:
         self.examine = CandidateExaminer(label_set, aspect=aspect)
         self.tracker = FaceTracker(max_faces=settings.max_faces, aspect=aspect)
         self._held = HeldRegions(seconds=settings.hold)
+        self.searched = searched
         self.reset()
 
     def reset(self) -> None:
@@ -103,6 +108,8 @@ class FaceFollower:
         if self.second is not None:
             self.second.reset()
         self._held.reset()
+        if self.searched is not None:
+            self.searched.reset()
         self._rejected = RejectedPlaces()
 
     @property
@@ -133,6 +140,8 @@ class FaceFollower:
         """
         self.tracker.forget(seconds=seconds)
         self._rejected.next_frame()
+        if self.searched is not None:
+            self.searched.next_frame(picture)
         tracks = self.tracker.tracks
         regions = [] if exhaustive else self._regions(picture, tracks)
         candidates = self._followed(tracks, infer_crops)
@@ -145,14 +154,23 @@ class FaceFollower:
         infer = infer_finder or infer_crops
         if exhaustive:
             candidates += self._in_still(picture, infer, infer_crops)
-        elif regions:
-            detections = self.finder(picture, infer, regions=regions, known=known_faces)
+        else:
+            detections = (
+                self.finder(picture, infer, regions=regions, known=known_faces) if regions else []
+            )
             candidates = [_with_whole_face(candidate, detections) for candidate in candidates]
             detections = [*detections, *_beside(candidates, known_faces)]
-            candidates += self._fresh(detections, known_faces, infer_crops)
+            fresh, is_settled = self._fresh(detections, known_faces, infer_crops)
+            candidates += fresh
+            if self.searched is not None:
+                self.searched.add(regions, is_settled=is_settled)
         owners = self.tracker.update(
             [candidate.detection for candidate in candidates], seconds=seconds
         )
+        for candidate, track in zip(candidates, owners, strict=True):
+            # a place such as the neck below a followed face, which led to that face again
+            if track is None and candidate.suggested is not None:
+                self._rejected.add(candidate.suggested)
         followed = [
             (candidate, track)
             for candidate, track in zip(candidates, owners, strict=True)
@@ -175,13 +193,19 @@ class FaceFollower:
 
     def _regions(self, picture: Image, tracks: Sequence[Track]) -> list[Crop]:
         height, width = picture.shape[:2]
-        if not tracks:
-            return self.schedule.searching(height, width)
         if self._is_full(tracks):
             return []
         if not all(track.is_present for track in tracks):
             return self.schedule.missing(height, width)
-        return self.schedule.following(height, width)
+        # changes inside the crops of followed faces need no search: those are labelled anyway
+        known = [track.crop.box for track in tracks if track.crop.is_upright]
+
+        def worth(region: Crop) -> bool:
+            return self.searched is None or self.searched.is_worth_searching(region, known=known)
+
+        if not tracks:
+            return self.schedule.searching(height, width, worth=worth)
+        return self.schedule.following(height, width, worth=worth)
 
     def _followed(self, tracks: Sequence[Track], infer_crops: InferCrops) -> list[FaceCandidate]:
         """Every face in the crops of the followed ones: each may be the followed face."""
@@ -229,20 +253,27 @@ class FaceFollower:
         detections: Sequence[FaceDetection],
         known_faces: Sequence[Box],
         infer_crops: InferCrops,
-    ) -> list[FaceCandidate]:
-        """Examine a finder's detections apart from the known faces; return the confirmed ones."""
+    ) -> tuple[list[FaceCandidate], bool]:
+        """Examine a finder's detections apart from the known faces.
+
+        Returns:
+            The confirmed ones, and whether nothing is left to be examined again soon.
+        """
         fresh = [
             detection
             for detection in detections
             if not is_one_of(detection.box, known_faces)
             and not self._rejected.is_left_alone(detection.box)
         ]
-        fresh = self._worth_examining_now(fresh)
-        candidates = self.examine(fresh, infer_crops)
-        for detection, candidate in zip(fresh, candidates, strict=True):
+        chosen = self._worth_examining_now(fresh)
+        is_settled = len(chosen) == len(fresh)
+        candidates = self.examine(chosen, infer_crops)
+        for detection, candidate in zip(chosen, candidates, strict=True):
             if not self._is_face(candidate):
-                self._rejected.add(detection.box, may_be_one=self._is_face(candidate, _MAY_BE_ONE))
-        return [candidate for candidate in candidates if self._is_face(candidate)]
+                may_be_one = self._is_face(candidate, _MAY_BE_ONE)
+                is_settled = is_settled and not may_be_one
+                self._rejected.add(detection.box, may_be_one=may_be_one)
+        return [candidate for candidate in candidates if self._is_face(candidate)], is_settled
 
     def _in_still(
         self, picture: Image, infer_finder: InferCrops, infer_crops: InferCrops
@@ -291,7 +322,11 @@ class FaceFollower:
         """
         chosen = [detection for detection in fresh if detection.score >= _WEAK][:_NEW_A_FRAME]
         weak = [detection for detection in fresh if detection.score < _WEAK]
-        if weak and len(chosen) < _NEW_A_FRAME and self._rejected.may_try_a_weak_place():
+        if (
+            weak
+            and len(chosen) < _NEW_A_FRAME
+            and self._rejected.may_try_a_weak_place(beside=bool(self.tracker.tracks))
+        ):
             chosen.append(min(weak, key=lambda detection: self._rejected.tries(detection.box)))
         return chosen
 

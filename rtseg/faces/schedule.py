@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rtseg.faces.base import FaceDetection
@@ -14,7 +14,7 @@ from rtseg.geometry.crop import Crop
 # evenly spread; then the parts searched per frame while nobody is followed, and while somebody is
 # missing. A search with a network that only finds faces costs a third.
 _PERIOD, _SEARCHING = 3, 1
-_CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 7, 3, 2
+_CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 4, 2, 2
 
 # A still is searched as a whole, then in this many tiles: around what may be a face, or else where
 # people usually are, in the upper part. Whole pictures of more extreme shapes show too little.
@@ -24,17 +24,27 @@ _LONG = 1.5  # times the aspect of the network's input
 # Rejected places are left alone for this many frames, then for twice as many, and so on; those
 # that may be faces after all always for the shortest time, as the next frames may show them better.
 _FRAMES, _FRAMES_MOST = 2, 45
-_FRAMES_BETWEEN_WEAK = 8
+# Between two weak places, while nobody is followed and while somebody is.
+_FRAMES_BETWEEN_WEAK, _FRAMES_BETWEEN_WEAK_BESIDE = 8, 16
 _REMEMBERED_FRAMES = 3 * _FRAMES_MOST
 
 
+IsWorthSearching = Callable[[Crop], bool]
+"""Whether a search of a region may find somebody new."""
+
+
+def _always(_region: Crop) -> bool:
+    return True
+
+
 class Schedule:
-    """Chooses the regions of one stream to search; depends only on the count of frames.
+    """Chooses the regions of one stream to search, by the count of frames and by what is worth it.
 
     While faces are followed, one region at a time: the whole picture every `every` frames, and
     parts of it in between (two fine tiles, so that all eight of a 16:9 frame are searched within
-    four periods; or without fine tiles, all six tiles). While nobody is followed, or somebody was
-    just lost, there is a region to search in every frame.
+    four periods; or without fine tiles, three of six tiles). While nobody is followed, or somebody
+    was just lost, there is a region to search in every frame. Regions that are not worth a search
+    are left out, and other parts take their turns.
 
     Args:
         every: frames between two searches of the whole picture while faces are followed.
@@ -55,7 +65,8 @@ class Schedule:
     def reset(self) -> None:
         """Start again: the next frame counts as the first."""
         self._frames = 0
-        self._turn = 0
+        self._tiles, self._fine_tiles = _Rotation(), _Rotation()
+        self._is_fine_next = False
         self._is_first = True
 
     def exhaustive(self, height: int, width: int) -> list[Crop]:
@@ -90,7 +101,9 @@ class Schedule:
             chosen.append(tile)
         return chosen
 
-    def searching(self, height: int, width: int) -> list[Crop]:
+    def searching(
+        self, height: int, width: int, *, worth: IsWorthSearching = _always
+    ) -> list[Crop]:
         """The regions to search while nobody is followed."""
         whole, tiles, fine = self._regions(height, width)
         self._frames = 0
@@ -98,24 +111,24 @@ class Schedule:
         if self._is_first:
             self._is_first = False
             return [whole, *tiles]
-        turns = [self._next_turn() for _ in range(min(self._searching, len(tiles)))]
-        return [
-            whole,
-            *(_at(tiles, turn) for turn in turns),
-            *([_at(fine, turns[0])] if fine else []),
-        ]
+        regions = [whole] if worth(whole) else []
+        regions += self._tiles.next_of(tiles, self._searching, worth=worth)
+        return regions + self._fine_tiles.next_of(fine, 1, worth=worth)
 
     def missing(self, height: int, width: int) -> list[Crop]:
         """The regions to search while one of the followed faces is lost."""
         whole, tiles, fine = self._regions(height, width)
         self._frames = 0
         if not fine:
-            turns = [self._next_turn() for _ in range(min(_CHEAP_MISSING, len(tiles)))]
-            return [whole, *(_at(tiles, turn) for turn in turns)]
-        turn = self._next_turn()
-        return [whole, _at(fine if turn % 2 else tiles, turn // 2)]
+            return [whole, *self._tiles.next_of(tiles, _CHEAP_MISSING)]
+        self._is_fine_next = not self._is_fine_next
+        if self._is_fine_next:
+            return [whole, *self._tiles.next_of(tiles, 1)]
+        return [whole, *self._fine_tiles.next_of(fine, 1)]
 
-    def following(self, height: int, width: int) -> list[Crop]:
+    def following(
+        self, height: int, width: int, *, worth: IsWorthSearching = _always
+    ) -> list[Crop]:
         """The regions to search while all followed faces are visible; mostly none."""
         before = self._frames * self._period // self.every
         self._frames += 1
@@ -127,26 +140,40 @@ class Schedule:
         if self._frames >= self.every:
             self._frames = 0
             count -= 1
-            looks = [whole]
-        return looks + [_at(fine or tiles, self._next_turn()) for _ in range(count)]
+            looks = [whole] if worth(whole) else []
+        rotation = self._fine_tiles if fine else self._tiles
+        return looks + rotation.next_of(fine or tiles, count, worth=worth)
 
     def _regions(self, height: int, width: int) -> Tiles:
         tiles = tile_picture(height, width, aspect=self.aspect, stretch=self.stretch)
         return tiles if self.fine else tiles._replace(fine=())
 
-    def _next_turn(self) -> int:
-        self._turn += 1
-        return self._turn - 1
+
+class _Rotation:
+    """Takes turns among tiles."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+
+    def next_of(
+        self, tiles: Sequence[Crop], count: int, *, worth: IsWorthSearching = _always
+    ) -> list[Crop]:
+        """The next tiles that are worth a search, each once, at most `count`."""
+        chosen: list[Crop] = []
+        for _ in tiles:
+            if len(chosen) == count:
+                break
+            tile = tiles[self._turn % len(tiles)]
+            self._turn += 1
+            if worth(tile):
+                chosen.append(tile)
+        return chosen
 
 
 def _is_inside(face: Box, tile: Crop) -> bool:
     """Whether a face's centre is in a tile."""
     (x, y), box = face.centre, tile.box
     return box.left <= x <= box.right and box.top <= y <= box.bottom
-
-
-def _at(crops: Sequence[Crop], turn: int) -> Crop:
-    return crops[turn % len(crops)]
 
 
 @dataclass(eq=False)
@@ -174,14 +201,17 @@ class RejectedPlaces:
             place.age += 1
         self._places = [place for place in self._places if place.age <= _REMEMBERED_FRAMES]
 
-    def may_try_a_weak_place(self) -> bool:
+    def may_try_a_weak_place(self, *, beside: bool) -> bool:
         """Whether a place that is probably no face may be examined in this frame.
 
         If so, the next one may be only a quarter of a second later, at 30 frames a second.
+
+        Args:
+            beside: whether faces are followed, which cost a crop each; then twice as much later.
         """
         if self._until_weak:
             return False
-        self._until_weak = _FRAMES_BETWEEN_WEAK
+        self._until_weak = _FRAMES_BETWEEN_WEAK_BESIDE if beside else _FRAMES_BETWEEN_WEAK
         return True
 
     def is_left_alone(self, head: Box) -> bool:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
+from rtseg.faces.changes import SearchedRegions
 from rtseg.faces.schedule import Schedule
 from rtseg.frames import Box, Image
+from rtseg.geometry.crop import Crop
+
+# Between two searches of a region, if it changes and if it does not.
+_LEAST_PERIODS, _LONGEST_PERIODS = 6, 12
 
 
 class SecondFinder:
@@ -14,7 +19,7 @@ class SecondFinder:
 
     The labelling network finds faces that the finder network was not trained for, such as half a
     face at the frame's edge or a bowed head, but costs three times as much. So it makes few
-    searches, one at a time.
+    searches, one at a time, and leaves a region in which it found nobody alone for a while.
 
     Args:
         finder: the finder that searches.
@@ -24,15 +29,28 @@ class SecondFinder:
     def __init__(self, finder: FaceFinder, schedule: Schedule) -> None:
         self.finder = finder
         self.schedule = schedule
+        self._searched = SearchedRegions(
+            least=_LEAST_PERIODS * schedule.every, longest=_LONGEST_PERIODS * schedule.every
+        )
 
     def reset(self) -> None:
         """Forget earlier pictures: the next one is unrelated to them."""
         self.finder.reset()
         self.schedule.reset()
+        self._searched.reset()
 
     def __call__(
         self, picture: Image, infer: InferCrops, *, known: Sequence[Box]
     ) -> list[FaceDetection]:
         """Search this picture's regions, mostly none, as a `FaceFinder` does."""
-        regions = self.schedule.following(*picture.shape[:2])
-        return self.finder(picture, infer, regions=regions, known=known) if regions else []
+        self._searched.next_frame(picture)
+
+        def worth(region: Crop) -> bool:
+            return self._searched.is_worth_searching(region, known=known)
+
+        regions = self.schedule.following(*picture.shape[:2], worth=worth)
+        if not regions:
+            return []
+        detections = self.finder(picture, infer, regions=regions, known=known)
+        self._searched.add(regions, is_settled=not detections)
+        return detections

@@ -45,6 +45,15 @@ class TestWeakPlacesOfAStream:
         assert max(looks) == 1
         assert sum(looks) == 6
 
+    def test_they_cost_half_as_much_beside_a_followed_face(self):
+        places = [seen_at(90 * x, 330, 0.1) for x in range(1, 7)]
+        stage = Stage(finder=Suggests(seen_at(320, 150, 0.9), *places), detect_every=1)
+        looks = []
+        for _ in range(49):
+            assert len(stage.show((320, 150, 150))) == 1
+            looks.append(stage.looks)
+        assert sum(looks[1:]) == 48 + 3
+
     def test_none_of_them_starves(self):
         # the first five, which are examined again soon, must not keep the last from its turn
         places = [seen_at(90 * x, 60, 0.25) for x in range(1, 6)]
@@ -62,3 +71,13 @@ class TestWeakPlacesOfAStream:
     def test_a_still_examines_all_of_them(self):
         suggests = Suggests(seen_at(120, 180, 0.2), seen_at(320, 180, 0.1), seen_at(520, 180, 0.25))
         assert len(Stage(finder=suggests).show_still((120, 180, 150), (520, 180, 150))) == 2
+
+
+def test_a_place_that_leads_to_a_followed_face_again_is_left_alone():
+    # the crop around the neck shows the face above it
+    stage = Stage(finder=Suggests(seen_at(320, 150, 0.9), seen_at(320, 290, 0.6)), detect_every=1)
+    looks = []
+    for _ in range(40):
+        assert len(stage.show((320, 150, 150))) == 1
+        looks.append(stage.looks)
+    assert looks.count(1) >= 34

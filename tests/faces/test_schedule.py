@@ -105,21 +105,31 @@ class TestOfACheapFinder:
         assert made.still(*SIZE) == made.exhaustive(*SIZE)
         assert made.closer(*SIZE, [found_at(100, 20, 0.1)]) == []
 
-    def test_there_are_seven_searches_a_period_one_of_the_whole_picture(self):
+    def test_there_are_four_searches_a_period_one_of_the_whole_picture(self):
         made = self.made()
         regions = [made.following(*SIZE) for _ in range(24)]
         assert max(len(frame) for frame in regions) == 1
-        assert sum(len(frame) for frame in regions) == 14
+        assert sum(len(frame) for frame in regions) == 8
         whole = made.exhaustive(*SIZE)[0]
         assert [index for index, frame in enumerate(regions) if frame == [whole]] == [11, 23]
-        assert len({crop for frame in regions[:12] for crop in frame}) == 7  # all in one period
+        assert len({crop for frame in regions for crop in frame}) == 7  # all in two periods
 
-    def test_without_followed_faces_everything_is_searched_in_two_frames(self):
+    def test_without_followed_faces_everything_is_searched_in_three_frames(self):
         made = self.made()
         made.searching(*SIZE)
-        regions = [made.searching(*SIZE) for _ in range(2)]
-        assert [len(frame) for frame in regions] == [4, 4]
+        regions = [made.searching(*SIZE) for _ in range(3)]
+        assert [len(frame) for frame in regions] == [3, 3, 3]
         assert {crop for frame in regions for crop in frame} == set(made.exhaustive(*SIZE))
+
+    def test_only_what_is_worth_it_is_searched_and_at_once(self):
+        made = self.made()
+        whole, *tiles = made.exhaustive(*SIZE)
+        regions = [made.following(*SIZE, worth=lambda tile: tile == tiles[4]) for _ in range(12)]
+        assert [crop for frame in regions for crop in frame] == [tiles[4]] * 3
+        made.searching(*SIZE)
+        assert made.searching(*SIZE, worth=lambda tile: tile == tiles[2]) == [tiles[2]]
+        assert made.searching(*SIZE, worth=lambda tile: tile == whole) == [whole]
+        assert made.searching(*SIZE, worth=lambda _: False) == []
 
     def test_while_a_face_is_missing_everything_is_searched_in_three_frames(self):
         made = self.made()
