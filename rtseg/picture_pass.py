@@ -257,7 +257,7 @@ class PicturePass:
                 seconds=stream.seconds,
             )
             self._paste_beyond(labels, face, beyond, crop)
-        stream.wider_looks.keep(looks)
+        stream.wider_looks.keep(looks, present=[face.track_id for face in tracked])
 
     def _paste_beyond(
         self, labels: LabelMap, face: TrackedFace, beyond: Probabilities | None, crop: Crop

@@ -2,12 +2,14 @@
 
 A wider crop costs as much as a followed face, and far from the face little changes from frame to
 frame. So its labels move along with the crop around the face, until that has moved far or the hair
-at its edge has changed, and in any case for a third of a second at most.
+at its edge has changed, and in any case for a third of a second at most, or for a second while the
+crop rests.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,10 +21,12 @@ from rtseg.geometry.crop import Crop, box_around
 from rtseg.labels import LabelSet
 from rtseg.postprocess.beyond_crop import at_the_edges
 
-_LONGEST_SECONDS = 0.34
+_LONGEST_SECONDS, _LONGEST_AT_REST = 0.34, 1.0
 _MOVED = 0.12  # of the crop's height
 _RESIZED = 1.1  # a crop this many times as high, or as low, shows the head at another size
-_CHANGED = 0.15  # of the cells at its edges where there was hair or neck, or is now
+# Of the cells at its edges where there was hair or neck, or is now; and of the cells of one edge,
+# because a few that come and go show no more than they did.
+_CHANGED, _CHANGED_OF_EDGE = 0.15, 0.06
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,9 +58,16 @@ class WiderLooks:
         """Forget everything: the next picture is unrelated to the last one."""
         self._looks.clear()
 
-    def keep(self, looks: dict[int, WiderLook]) -> None:
-        """Remember the looks of the last frame by track id, and forget all others."""
-        self._looks = looks
+    def keep(self, looks: dict[int, WiderLook], *, present: Iterable[int]) -> None:
+        """Remember looks for the next frames.
+
+        Args:
+            looks: this frame's, by track id.
+            present: all tracks in this frame. The looks of other tracks are forgotten; those of
+                tracks that needed none are kept, as what touches the edges comes and goes.
+        """
+        known = {**self._looks, **looks}
+        self._looks = {track_id: known[track_id] for track_id in present if track_id in known}
 
     def again(
         self, face: TrackedFace, label_set: LabelSet, *, seconds: float
@@ -69,9 +80,12 @@ class WiderLooks:
             seconds: the frame's time.
         """
         look = self._looks.get(face.track_id)
-        if look is None or not 0 <= seconds - look.seconds < _LONGEST_SECONDS:
+        if look is None:
             return None
         before, now = look.face_crop, face.crop
+        longest = _LONGEST_AT_REST if now == before else _LONGEST_SECONDS
+        if not 0 <= seconds - look.seconds < longest:
+            return None
         (x0, y0), (x1, y1) = before.box.centre, now.box.centre
         across, down = x1 - x0, y1 - y0
         if (
@@ -83,7 +97,7 @@ class WiderLooks:
         edges = at_the_edges(face.probabilities, label_set)
         changed = int(np.count_nonzero(edges != look.edges))
         touching = int(np.count_nonzero(edges | look.edges))
-        if changed > _CHANGED * max(1, touching):
+        if changed > max(_CHANGED * touching, _CHANGED_OF_EDGE * edges.size / 4):
             return None
         wide = look.crop.box
         x, y = wide.centre
