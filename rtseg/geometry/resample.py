@@ -97,17 +97,9 @@ def carried_over(values: Grid, was: Crop, now: Crop) -> tuple[Grid, npt.NDArray[
         float32 (rows, columns, channels), with edges replicated; and float32 (rows, columns), 1
         where a cell's centre is inside the old crop, else 0.
     """
-    rows, columns = values.shape[:2]
-    if was.is_upright and now.is_upright:
-        y, y_known = _carried_positions(
-            now.box.top, now.box.height, was.box.top, was.box.height, rows
-        )
-        x, x_known = _carried_positions(
-            now.box.left, now.box.width, was.box.left, was.box.width, columns
-        )
-        return interpolate(values, y, x), np.outer(y_known, x_known)
     import cv2
 
+    rows, columns = values.shape[:2]
     matrix_now = np.vstack((now.grid_from_frame(rows, columns), [0, 0, 1]))
     matrix = was.grid_from_frame(rows, columns) @ np.linalg.inv(matrix_now)
     moved = cv2.warpAffine(
@@ -117,22 +109,22 @@ def carried_over(values: Grid, was: Crop, now: Crop) -> tuple[Grid, npt.NDArray[
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    moved = moved.astype(np.float32, copy=False)
+    if was.is_upright and now.is_upright:
+        y_known = _is_known(now.box.top, now.box.height, was.box.top, was.box.height, rows)
+        x_known = _is_known(now.box.left, now.box.width, was.box.left, was.box.width, columns)
+        return moved, np.outer(y_known, x_known)
     x, y = np.meshgrid(np.arange(columns), np.arange(rows))
     old_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
     old_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
     is_known = (old_x >= -0.5) & (old_x <= columns - 0.5) & (old_y >= -0.5) & (old_y <= rows - 0.5)
-    return moved.astype(np.float32, copy=False), is_known.astype(np.float32)
+    return moved, is_known.astype(np.float32)
 
 
-def _carried_positions(
+def _is_known(
     now_start: float, now_extent: float, was_start: float, was_extent: float, cells: int
-) -> tuple[Positions, Positions]:
-    """Positions of the new cells' centres in the old grid along one axis, and which are inside."""
-    cell = now_extent / cells
-    # in units of new cells, which thus act as the "pixels" over the old grid
-    positions = grid_positions(
-        0, cells, origin=(was_start - now_start) / cell, extent=was_extent / cell, cells=cells
-    )
-    centres = now_start + (np.arange(cells) + 0.5) * cell
+) -> npt.NDArray[np.float32]:
+    """1 for the new cells whose centres are inside the old grid along one axis, else 0."""
+    centres = now_start + (np.arange(cells) + 0.5) * (now_extent / cells)
     is_known = (centres >= was_start) & (centres <= was_start + was_extent)
-    return positions, is_known.astype(np.float32)
+    return is_known.astype(np.float32)

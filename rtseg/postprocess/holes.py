@@ -95,17 +95,16 @@ def _spots(
     """
     import cv2
 
-    rows, columns = of_class.shape
-    count, names, stats, _ = cv2.connectedComponentsWithStats(
-        of_class.view(np.uint8), connectivity=4
-    )
-    left, top, width, height, area = stats.T
-    small = area <= largest * of_class.size
-    small &= (left > 0) & (top > 0) & (left + width < columns) & (top + height < rows)
+    columns = of_class.shape[1]
+    # without statistics it takes a third of the time
+    count, names = cv2.connectedComponents(of_class.view(np.uint8), connectivity=4)
+    flat = names.reshape(-1)
+    small = np.bincount(flat, minlength=count) <= largest * of_class.size
     small[0] = False
+    for edge in (names[0], names[-1], names[:, 0], names[:, -1]):
+        small[edge] = False
     if not small.any():
         return None
-    flat = names.reshape(-1)
     cells = np.flatnonzero(small[flat])
     # the cells around each spot, corners too, each once per spot, as spot * cells + cell
     around = (cells + _neighbours(columns)[:, None]).reshape(-1)

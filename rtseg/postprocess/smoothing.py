@@ -33,7 +33,7 @@ GAP_SECONDS = 0.5
 # the second on as moving.
 _STILL, _MOVED = 1.8, 3.5
 _LEAST_NOISE, _MOST_NOISE = 1.0, 4.0
-_QUIET_SHARE = 20  # percentile
+_QUIET_SHARE = 0.2
 _GATE_PIXELS = 4  # shortest side of a gate in picture pixels, to average out noise
 
 
@@ -146,7 +146,9 @@ def stillness(guide: Grid, past_guide: Grid) -> Weights:
     change = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
     # a border's probabilities extend into the neighbouring cells
     change = cv2.dilate(change, np.ones((3, 3), np.uint8))
-    noise = min(max(float(np.percentile(change, _QUIET_SHARE)), _LEAST_NOISE), _MOST_NOISE)
+    quiet = round(_QUIET_SHARE * (change.size - 1))
+    noise = float(np.partition(change, quiet, axis=None)[quiet])
+    noise = min(max(noise, _LEAST_NOISE), _MOST_NOISE)
     still: Weights = (_MOVED - change / noise) / (_MOVED - _STILL)
     return still.clip(0, 1, out=still)
 
@@ -172,7 +174,9 @@ class CutDetector:
 
     def reset(self) -> None:
         """Forget the last picture."""
-        self._past: npt.NDArray[np.int16] | None = None
+        self._past: npt.NDArray[np.uint8] | None = None
+        self._size = (0, 0)
+        self._places = np.empty(0, np.intp)
 
     def __call__(self, image: Image) -> bool:
         """Whether there was a cut between the last picture and this one; False for the first.
@@ -184,20 +188,30 @@ class CutDetector:
         Args:
             image: uint8 (height, width, 3).
         """
-        height, width = image.shape[:2]
-        y = np.linspace(0, height - 1, min(height, self._POINTS)).astype(np.intp)
-        x = np.linspace(0, width - 1, min(width, self._POINTS)).astype(np.intp)
-        points = image[y[:, None], x].reshape(-1, 3).astype(np.int16)
+        import cv2
+
+        points = self._points_of(image)
         past, self._past = self._past, points
         if past is None or past.shape != points.shape:
             return False
-        levels = float(np.abs(points - past).mean())
+        levels = cv2.norm(points, past, cv2.NORM_L1) / points.size
         # most frames end here
         if levels < self._LEVELS:
             return False
-        contrast = (_contrast(points) + _contrast(past)) / 2
-        change = np.abs(_histogram(points) - _histogram(past)).sum() / 2
+        now, then = points.astype(np.int16), past.astype(np.int16)
+        contrast = (_contrast(now) + _contrast(then)) / 2
+        change = np.abs(_histogram(now) - _histogram(then)).sum() / 2
         return bool(levels > self._CONTRASTS * contrast and change > self._HISTOGRAM)
+
+    def _points_of(self, image: Image) -> npt.NDArray[np.uint8]:
+        """The pixels of the coarse grid, uint8 (points, 3)."""
+        height, width = image.shape[:2]
+        if (height, width) != self._size:
+            y = np.linspace(0, height - 1, min(height, self._POINTS)).astype(np.intp)
+            x = np.linspace(0, width - 1, min(width, self._POINTS)).astype(np.intp)
+            self._size, self._places = (height, width), (y[:, None] * width + x).reshape(-1)
+        points: npt.NDArray[np.uint8] = image.reshape(-1, 3).take(self._places, axis=0)
+        return points
 
 
 def _contrast(points: npt.NDArray[np.int16]) -> float:
