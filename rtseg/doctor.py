@@ -50,9 +50,9 @@ class Finding:
 def examine() -> tuple[Finding, ...]:
     """Run all checks; a check that fails is itself a finding, never an error."""
     findings = []
-    for subject, look in _EXAMINATIONS.items():
+    for subject, examine_one in _EXAMINATIONS.items():
         try:
-            findings.append(look(subject))
+            findings.append(examine_one(subject))
         except Exception as error:  # noqa: BLE001 - the report must not stop here
             problem = " ".join(f"{type(error).__name__}: {error}".split())
             remedy = _REINSTALL.get(subject, "")

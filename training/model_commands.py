@@ -147,7 +147,7 @@ def skin_tones_command(checkpoint: Path, data: Path, split: str, device: str) ->
 @click.command("calibrate")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @DATA
-@click.option("--views", default=768, show_default=True, help="Composites that are looked at.")
+@click.option("--views", default=768, show_default=True, help="Number of composites to evaluate.")
 @click.option("--write", is_flag=True, help="Put the calibration into the checkpoint's header.")
 @click.option("--diagram", type=click.Path(path_type=Path), help="Draw a reliability diagram.")
 def calibrate_command(

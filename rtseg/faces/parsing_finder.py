@@ -92,9 +92,9 @@ class ParsingFinder:
         exhaustive: bool,
     ) -> list[Refined]:
         """The closer crops that show a face; the other places are remembered."""
-        looks = list(zip(fresh, self._refiner.at(fresh, infer), strict=True))
-        confirmed = [closer for _, closer in looks if _is_face(closer, *size)]
-        doubtful = [coarse for coarse, closer in looks if not _is_face(closer, *size)]
+        examined = list(zip(fresh, self._refiner.at(fresh, infer), strict=True))
+        confirmed = [closer for _, closer in examined if _is_face(closer, *size)]
+        doubtful = [coarse for coarse, closer in examined if not _is_face(closer, *size)]
         # every second time, and one at a time: few heads are on their side
         lying = [face for face in doubtful if exhaustive or self._rejected.tries(face.head) % 2]
         lying = lying if exhaustive else lying[:1]
