@@ -93,7 +93,11 @@ def _listed(what: str, lines: Sequence[str], *, at_most: int = 20) -> None:
 @click.option("--resume", is_flag=True, help="Resume from the folder's saved state.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
 @click.option(
-    "--option", "options", multiple=True, metavar="NAME=JSON", help="Change the network, width=16."
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=JSON",
+    help="Change an option of the network, such as width=16.",
 )
 @click.option(
     "--encoder-weights",
@@ -101,7 +105,7 @@ def _listed(what: str, lines: Sequence[str], *, at_most: int = 20) -> None:
     help="The encoder's initial weights [default: the recipe's].",
 )
 @click.option("--skip-broken", is_flag=True, help="Skip and count broken pictures.")
-@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+@click.option("--device", default="cpu", show_default=True, help="The PyTorch device.")
 @click.option(
     "--processes", default=1, show_default=True, help="Number of processes on this machine."
 )

@@ -33,7 +33,7 @@ DATA = click.option(
 @click.option("--recipe", help="The recipe for data and splits [default: the checkpoint's].")
 @click.option("--split", help="The split [default: the recipe's first].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+@click.option("--device", default="cpu", show_default=True, help="The PyTorch device.")
 @click.option("--write", is_flag=True, help="Write the metrics into the checkpoint's header.")
 def evaluate_command(
     checkpoint: Path,
@@ -93,7 +93,7 @@ def evaluate_command(
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON to this file."
 )
-@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+@click.option("--device", default="cpu", show_default=True, help="The PyTorch device.")
 def robustness_command(
     checkpoint: Path, data: Path, split: str, crops: int, json_path: Path | None, device: str
 ) -> None:
@@ -124,7 +124,7 @@ def robustness_command(
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @DATA
 @click.option("--split", type=click.Choice(["val", "report"]), default="val", show_default=True)
-@click.option("--device", default="cpu", show_default=True, help="A device of PyTorch.")
+@click.option("--device", default="cpu", show_default=True, help="The PyTorch device.")
 def skin_tones_command(checkpoint: Path, data: Path, split: str, device: str) -> None:
     """Evaluate a `face-parts` CHECKPOINT by skin tone, on CelebAMask-HQ and Helen* together."""
     from rtseg.checkpoint import read_checkpoint
@@ -227,10 +227,14 @@ def predict_command(checkpoint: Path, images: tuple[Path, ...], out: Path) -> No
     default=Path("docs/models.md"),
     show_default=True,
     metavar="FILE",
-    help="Whose measured tables are filled.",
+    help="The page whose tables of figures are filled in.",
 )
 @click.option("--no-tables", is_flag=True, help="Leave the documentation as it is.")
-@click.option("--report", is_flag=True, help="Open the report splits too: once, at the end.")
+@click.option(
+    "--report",
+    is_flag=True,
+    help="Also evaluate on the report splits; only once, for a finished model.",
+)
 def release_command(
     run: Path,
     data: Path,
