@@ -6,19 +6,18 @@ import re
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
 
-from rtseg import Segmenter, open_sink
+from rtseg import Segmenter, open_sink, settings, views
 from rtseg.checkpoint import ModelSpec
 from rtseg.effects import apply_effects, parse_effect, registry
 from rtseg.errors import SettingError
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import BDD_DRIVABLE, HELEN
 from rtseg.media.info import SourceInfo
-from rtseg.views.selection import choose
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 TRAINING = PAGE.with_name("training.md")
@@ -49,11 +48,24 @@ def test_each_addition_takes_ten_lines() -> None:
         assert max(map(len, lines)) <= 100, "ruff's limit"
 
 
-def test_a_view_can_be_added() -> None:
+def test_a_view_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    view, name, draw = defined("grey_elsewhere"), "grey-elsewhere", views._draw
+    # the two lines to change: its name, and its call
+    names = Literal[*get_args(settings.ViewName), name]  # type: ignore[valid-type]
+    monkeypatch.setattr(settings, "ViewName", names)
+
+    def draw_it_too(frame: Any, segmentation: Any, of: Any, chosen: Any, **options: Any) -> Any:
+        if of.view == name:
+            return view(frame.image, segmentation, chosen)
+        return draw(frame, segmentation, of, chosen, **options)
+
+    monkeypatch.setattr(views, "_draw", draw_it_too)
     labels = np.zeros((40, 60), np.uint8)
     labels[10:20, 10:30] = HELEN.skin[0]
     segmentation = Segmentation(labels=labels, label_set=HELEN)
-    picture = defined("grey_elsewhere")(IMAGE, segmentation, choose(HELEN, ("skin",)))
+    frame = Frame(image=IMAGE, index=0, pts=0, time_base=Fraction(1, 25))
+    chosen = settings.ViewSettings(view=name, classes=("skin",))  # type: ignore[arg-type]
+    picture = views.render(frame, segmentation, chosen)
     assert np.array_equal(picture[10:20, 10:30], IMAGE[10:20, 10:30])
     assert np.ptp(picture[25:], axis=2).max() == 0
 
