@@ -12,16 +12,14 @@ Faults that no test can notice stand in `mutants_justified.toml`, each with its 
     python -m tests.mutants                                  # 20 faults of every room
     python -m tests.mutants --room channel faces --count 40 --seed 2
     python -m tests.mutants --room channel --list            # shows the faults, runs nothing
-    python -m tests.mutants --minutes 8 --log faults.json    # in pieces: again goes on from the log
+    python -m tests.mutants --minutes 8 --log faults.json    # in pieces: run it again to go on
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import importlib
-import json
 import os
 import resource
 import shutil
@@ -32,9 +30,10 @@ import time
 import tomllib
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.fault_log import Log, Run, Unfinished
 from tests.support.faults import Mutant, choose, find_mutants
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -146,15 +145,6 @@ def copied(target: Path) -> Path:
     return target
 
 
-@dataclass(frozen=True)
-class Run:
-    """How a run of tests went: `passed`, `failed` or `out of time`, and what it took."""
-
-    outcome: str
-    seconds: float
-    processor_seconds: float
-
-
 def run_tests(root: Path, tests: Sequence[str], *, usual: Run | None = None) -> Run:
     """Run test files in a fork of this process.
 
@@ -219,61 +209,6 @@ def in_order(usual: Mapping[str, Run], module: str) -> list[str]:
         usual,
         key=lambda test: (Path(test).stem != f"test_{stem}", usual[test].processor_seconds),
     )
-
-
-@dataclass
-class Log:
-    """What is known of a checkout already, so that a long trial can be made in pieces.
-
-    Attributes:
-        path: the file that keeps it, or None.
-        checkout: a digest of the code and the tests. What was known of others is forgotten.
-        usual: the runs of test files without a fault.
-        tried: for each fault in words, the file of tests that noticed it and how, or None.
-        until: when to stop, on the monotonic clock.
-    """
-
-    path: Path | None
-    checkout: str
-    usual: dict[str, Run] = field(default_factory=dict)
-    tried: dict[str, str | None] = field(default_factory=dict)
-    until: float = float("inf")
-
-    @classmethod
-    def opened(cls, path: Path | None, root: Path, *, minutes: float | None) -> Log:
-        """Read the log of a copy of a checkout, or begin one."""
-        digest = hashlib.sha256()
-        for file in sorted(root.rglob("*.py")):
-            digest.update(file.read_bytes())
-        log = cls(path, digest.hexdigest())
-        if path is not None and path.exists():
-            content = json.loads(path.read_text("utf-8"))
-            if content["checkout"] == log.checkout:
-                log.usual = {test: Run(**run) for test, run in content["usual"].items()}
-                log.tried = content["tried"]
-        if minutes is not None:
-            log.until = time.monotonic() + 60 * minutes
-        return log
-
-    def save(self) -> None:
-        """Write the file, and leave the trial if its time is up.
-
-        Raises:
-            Unfinished: the time is up.
-        """
-        if self.path is not None:
-            content = {
-                "checkout": self.checkout,
-                "usual": {test: asdict(run) for test, run in self.usual.items()},
-                "tried": self.tried,
-            }
-            self.path.write_text(json.dumps(content, indent=1), "utf-8")
-        if time.monotonic() > self.until:
-            raise Unfinished
-
-
-class Unfinished(Exception):
-    """The time is up; the log says what was done."""
 
 
 def try_room(

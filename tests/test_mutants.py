@@ -7,7 +7,6 @@ pytest.importorskip("cosmic_ray")
 from tests.mutants import (
     ROOMS,
     ROOT,
-    Run,
     in_order,
     main,
     mutants_of,
@@ -15,6 +14,7 @@ from tests.mutants import (
     room_tests,
     run_tests,
 )
+from tests.support.fault_log import Log, Run, Unfinished
 from tests.support.faults import choose, find_mutants
 
 SOURCE = """
@@ -130,3 +130,19 @@ def test_listing_shows_the_lines_and_runs_nothing(capsys):
     for place, before, after in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
         assert place.startswith("rtseg/sources/timestamps.py:")
         assert before != after
+
+
+def test_a_log_goes_on_where_it_was_stopped_and_forgets_other_checkouts(tmp_path):
+    (tmp_path / "code").mkdir()
+    module, path = tmp_path / "code" / "module.py", tmp_path / "log.json"
+    module.write_text("a = 1\n")
+    log = Log.opened(path, module.parent, minutes=0)
+    log.usual["tests/test_it.py"] = Run("passed", 1.0, 0.5)
+    log.tried["a = 1  ->  a = 2"] = None
+    with pytest.raises(Unfinished):
+        log.save()
+    again = Log.opened(path, module.parent, minutes=None)
+    assert (again.usual, again.tried) == (log.usual, log.tried)
+    again.save()
+    module.write_text("a = 3\n")
+    assert not Log.opened(path, module.parent, minutes=None).tried
