@@ -54,14 +54,16 @@ class ExportedNetwork(nn.Module):
         self.network = create_model(checkpoint)
         self.stride = checkpoint.spec.stride
         shift, scale = input_scaling(checkpoint.spec.mean, checkpoint.spec.std)
-        self.register_buffer("mean", shift.view(1, 3, 1, 1))
-        self.register_buffer("scale", scale.view(1, 3, 1, 1))
+        self.register_buffer("mean", shift.view(1, 1, 1, 3))
+        self.register_buffer("scale", scale.view(1, 1, 1, 3))
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 (n, h, w, 3) -> float32 (n, h / stride, w / stride, classes), uint8 (n, h, w)."""
         # TensorRT supports uint8 only as input or output, converted directly from or to float.
-        pixels = crops.float().permute(0, 3, 1, 2)
-        logits: torch.Tensor = self.network((pixels - self.mean) * self.scale)
+        normalised = (crops.float() - self.mean) * self.scale
+        # Transposed last, next to the first convolution: processors compute it with channels last,
+        # and OpenVINO leaves out a transposition that a reordering would undo.
+        logits: torch.Tensor = self.network(normalised.permute(0, 3, 1, 2))
         # Classes last before the softmax, not after it: processors compute convolutions with
         # channels last, and OpenVINO would otherwise reorder the whole map twice.
         probabilities = functional.softmax(logits.permute(0, 2, 3, 1), dim=3)

@@ -83,6 +83,19 @@ def test_classes_come_last_before_the_softmax_not_after_it(shipped_export):
     assert makers[node.input[0]].op_type in ("Transpose", "Cast")
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_picture_is_transposed_after_it_is_normalised(precision):
+    # before, OpenVINO transposes it and then back again for the first convolution
+    graph = onnx.load_model_from_string(tiny_onnx(precision).data).graph
+    makers = {output: node for node in graph.node for output in node.output}
+    first = next(node for node in graph.node if node.op_type == "Conv")
+    steps, name = [], first.input[0]
+    while name != "crops":
+        steps.append(makers[name].op_type)
+        name = makers[name].input[0]
+    assert [step for step in steps if step != "Cast"] == ["Transpose", "Mul", "Sub"]
+
+
 def test_the_label_output_is_what_finish_makes(shipped_export, shipped_reference):
     _precision, data = shipped_export
     crops, _expected = shipped_reference
