@@ -21,8 +21,9 @@ below."""
 def with_faster_softmax(openvino: Any, model: Any, name: str) -> Any:
     """Return a model with one output, the probabilities, computed without OpenVINO's softmax.
 
-    Only the end of a model from `rtseg.export` is rewritten: a softmax of transposed logits, float32
-    (n, classes, h, w) -> (n, h, w, classes). A model that ends otherwise keeps its own steps.
+    Only the end of a model from `rtseg.export` is rewritten: a softmax of transposed logits,
+    float32 (n, classes, h, w) -> (n, h, w, classes). A model that ends otherwise keeps its own
+    steps.
 
     Args:
         openvino: the module.
