@@ -22,6 +22,8 @@ from rtseg.labels import LabelSet
 from rtseg.postprocess.beyond_crop import at_the_edges
 
 _LONGEST_SECONDS, _LONGEST_AT_REST = 0.34, 1.0
+_SHORTEST_SECONDS = 0.1  # until what touches the edges can have changed, rather than flickers
+_AFTER_NOTHING = 0.25  # until another look, whatever happens, if nothing went on beyond the crop
 _MOVED = 0.12  # of the crop's height
 _RESIZED = 1.1  # a crop this many times as high, or as low, shows the head at another size
 # Of the cells at its edges where there was hair or neck, or is now; and of the cells of one edge,
@@ -80,26 +82,36 @@ class WiderLooks:
             seconds: the frame's time.
         """
         look = self._looks.get(face.track_id)
-        if look is None:
+        if look is None or seconds < look.seconds:
             return None
+        age = seconds - look.seconds
+        if not self._still_applies(look, face, label_set, age=age):
+            return None
+        (x0, y0), (x1, y1) = look.face_crop.box.centre, face.crop.box.centre
+        wide = look.crop.box
+        x, y = wide.centre
+        moved = box_around(x + round(x1 - x0), y + round(y1 - y0), wide.width, wide.height)
+        return look, replace(look.crop, box=moved)
+
+    def _still_applies(
+        self, look: WiderLook, face: TrackedFace, label_set: LabelSet, *, age: float
+    ) -> bool:
+        """Whether a look that is `age` seconds old can be used for a face's present crop."""
         before, now = look.face_crop, face.crop
-        longest = _LONGEST_AT_REST if now == before else _LONGEST_SECONDS
-        if not 0 <= seconds - look.seconds < longest:
-            return None
+        if look.beyond is None and age < _AFTER_NOTHING:
+            return True
+        if age >= (_LONGEST_AT_REST if now == before else _LONGEST_SECONDS):
+            return False
         (x0, y0), (x1, y1) = before.box.centre, now.box.centre
-        across, down = x1 - x0, y1 - y0
         if (
             now.roll_degrees != before.roll_degrees
-            or math.hypot(across, down) > _MOVED * before.box.height
+            or math.hypot(x1 - x0, y1 - y0) > _MOVED * before.box.height
             or not 1 / _RESIZED < now.box.height / before.box.height < _RESIZED
         ):
-            return None
+            return False
+        if age < _SHORTEST_SECONDS:
+            return True
         edges = at_the_edges(face.probabilities, label_set)
         changed = int(np.count_nonzero(edges != look.edges))
         touching = int(np.count_nonzero(edges | look.edges))
-        if changed > max(_CHANGED * touching, _CHANGED_OF_EDGE * edges.size / 4):
-            return None
-        wide = look.crop.box
-        x, y = wide.centre
-        moved = box_around(x + round(across), y + round(down), wide.width, wide.height)
-        return look, replace(look.crop, box=moved)
+        return changed <= max(_CHANGED * touching, _CHANGED_OF_EDGE * edges.size / 4)
