@@ -165,7 +165,7 @@ def _serve_streams(
     streams_file = read()
     _tell(streams_file.problems)
     if not streams_file.definitions:
-        raise SettingError(f"{path}: no stream of it can be served")
+        raise SettingError(f"{path}: none of its streams can be served")
     over = StopFlag()
     with (
         open_backend_for(model) as backend,

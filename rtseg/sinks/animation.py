@@ -51,9 +51,9 @@ class AnimationSink(Sink):
         self._suffix = Path(output).suffix.lower()
         for name, value in (("crf", settings.crf), ("preset", settings.preset)):
             if value is not None:
-                raise SettingError(f"{name}: {self._suffix} takes none; omit it")
+                raise SettingError(f"`{name}`: {self._suffix} takes none; omit it")
         if settings.codec != "auto":
-            raise SettingError(f"codec: {self._suffix} has its own; omit it")
+            raise SettingError(f"`codec`: {self._suffix} has its own; omit it")
         self._part = PartialFile(output, overwrite=settings.overwrite)
         self._container: Any = None
         self._graph: Any = None

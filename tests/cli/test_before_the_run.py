@@ -95,7 +95,7 @@ def test_what_a_stream_cannot_have_is_named_before_a_model_is_opened(
     problem, nothing_left = result.err.splitlines()
     assert problem.startswith(f"error: {file}: [streams.door] ")
     assert words in problem
-    assert "no stream of it can be served" in nothing_left
+    assert "none of its streams can be served" in nothing_left
 
 
 def test_bench_keeps_existing_files(run: Run, tmp_path: Path) -> None:

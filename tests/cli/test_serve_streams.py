@@ -199,7 +199,7 @@ def test_ctrl_c_finishes_recordings_and_data(
     [
         (None, (), 2, "streams.toml: cannot be read"),
         ("[streams.a", (), 2, "streams.toml: is not TOML"),
-        ("[streams.a]\n", (), 2, "no stream of it can be served"),
+        ("[streams.a]\n", (), 2, "none of its streams can be served"),
         ("[streams.a]\nsource = 0\n", ("--max-visitors", "2"), 2, "--max-visitors: goes with"),
         ("[streams.a]\nsource = 0\n", ("--web", "host:port"), 2, "--web"),
     ],
