@@ -305,6 +305,18 @@ def test_transparency_is_allowed_where_an_output_holds_it(tmp_path: Path) -> Non
     assert not read(tmp_path, f'{text}outputs = "out/%06d.png"', label_set=HELEN).problems
 
 
+@pytest.mark.parametrize("name", ["door.mkv", "door.gif", "out/%06d.png", "door.m3u8"])
+def test_an_existing_recording_is_no_error_since_the_next_one_is_numbered(
+    tmp_path: Path, name: str
+) -> None:
+    existing = tmp_path / (name % 0 if "%" in name else name)
+    existing.parent.mkdir(exist_ok=True)
+    existing.write_bytes(b"earlier")
+    text = f'[streams.a]\nsource = 0\noutputs = ["{name}"]\n'
+    assert not read(tmp_path, text, label_set=HELEN).problems
+    assert existing.read_bytes() == b"earlier"
+
+
 def test_a_background_file_is_relative_to_the_file_of_streams(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
