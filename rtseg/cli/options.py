@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from rtseg.cli.values import Device, Place, Seconds, SpelledChoice
+from rtseg.effects import EFFECTS, parse_effect
 from rtseg.settings import Settings, ViewSettings
 
 Command = Callable[..., Any]
@@ -113,8 +114,6 @@ def with_effects(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(*, effect: tuple[str, ...], view: ViewSettings, **values: Any) -> Any:
-        from rtseg.effects import parse_effect
-
         for text in effect:  # before anything is opened
             parse_effect(text)
         source = click.get_current_context().get_parameter_source("view")
@@ -126,9 +125,16 @@ def with_effects(command: Command) -> Command:
         "--effect",
         metavar="NAME=VALUE",
         multiple=True,
-        help="Change the picture: lips, hair, brows=#rrggbb[:STRENGTH]; skin, teeth, eyes=0..1; "
-        "background=blur[:PIXELS], #rrggbb or FILE. Can be repeated.",
+        help=f"Change the picture: {_effects()}. Can be repeated.",
     )(wrapped)
+
+
+def _effects() -> str:
+    """The registered effects, those with the same kind of value together."""
+    names: dict[str, list[str]] = {}
+    for kind in EFFECTS.values():
+        names.setdefault(kind.value, []).append(kind.name)
+    return "; ".join(f"{', '.join(of_value)}={value}" for value, of_value in names.items())
 
 
 def _plain(hint: Any) -> Any:
