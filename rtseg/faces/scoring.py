@@ -98,7 +98,9 @@ class _Inside:
         for column, ids in enumerate(groups):
             member[list(ids), column] = 1.0
         sums = member.T @ probabilities[self.rows, self.columns].T
-        self._sums = dict(zip(groups, sums, strict=True))
+        self._sums: dict[tuple[int, ...], npt.NDArray[np.float32]] = dict(
+            zip(groups, sums, strict=True)
+        )
 
     def of(self, ids: tuple[int, ...]) -> npt.NDArray[np.float32]:
         """The probability of a group of classes in each cell, (cells,)."""
@@ -129,7 +131,7 @@ class _Places:
         if not ids:
             return None
         weights = self._inside.of(ids)
-        where = slice(None)
+        where: slice | npt.NDArray[np.intp] = slice(None)
         if self._least:
             where = np.flatnonzero(weights >= self._least)
             weights = weights[where]
