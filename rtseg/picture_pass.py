@@ -1,9 +1,14 @@
-"""Process one picture: its crops, its labels, and a stream's state between frames."""
+"""Process one picture: its crops, its labels, and a stream's state between frames.
+
+That happens in two halves: the networks run and the faces are followed, then the labels are made.
+In a stream, the second half of one frame may run on another thread beside the first half of the
+next, so neither touches the other's state.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,16 +34,30 @@ from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
 from rtseg.postprocess.wider_looks import WiderLook, WiderLooks
 from rtseg.timing import StageTimes
 
+Smoothers = dict[int, TrackSmoother]
+"""Smoothers by track id; 0 for a network that sees whole frames."""
+
+Finish = Callable[[], Segmentation]
+"""The second half of a picture's processing."""
+
 
 class StreamMemory:
-    """A stream's state between frames."""
+    """A stream's state between frames.
+
+    Attributes:
+        smoothers: of the labels; used by the second half only, everything else by the first.
+        wider_smoothers: of what wider crops show.
+        is_new: whether the frame has nothing to do with the last one.
+    """
 
     def __init__(self, follower: FaceFollower, smoothing: float) -> None:
         self.follower = follower
         self.smoothing = smoothing
-        self.smoothers: dict[int, TrackSmoother] = {}
+        self.smoothers: Smoothers = {}
+        self.wider_smoothers: Smoothers = {}
         self.wider_looks = WiderLooks()
         self.is_live = False
+        self.is_new = False
         self.seconds = 0.0
         self._cuts = CutDetector()
         self._size: tuple[int, ...] = ()
@@ -48,22 +67,12 @@ class StreamMemory:
         self.is_live = True
         self.seconds = float(frame.pts_seconds)
         is_cut = self._cuts(frame.image)
-        if frame.discontinuity or is_cut or frame.image.shape != self._size:
+        self.is_new = frame.discontinuity or is_cut or frame.image.shape != self._size
+        if self.is_new:
             self.follower.reset()
-            self.smoothers.clear()
+            self.wider_smoothers.clear()
             self.wider_looks.clear()
         self._size = frame.image.shape
-
-    def smoothed(
-        self, track_id: int, probabilities: Probabilities, *, picture: Image, crop: Crop
-    ) -> Probabilities:
-        """Smooth probabilities with the track's average."""
-        if self.smoothing == 0:
-            return probabilities
-        smoother = self.smoothers.get(track_id)
-        if smoother is None:
-            smoother = self.smoothers[track_id] = TrackSmoother(self.smoothing)
-        return smoother(probabilities, picture=picture, crop=crop, seconds=self.seconds)
 
 
 class Answers:
@@ -117,9 +126,11 @@ class PicturePass:
         self.stream = stream
         self.pictures: dict[Crop, Image] = {}
         self.labelled: list[CropProbabilities] = []
+        # the stream may have gone on when the second half begins
+        self.seconds, self.is_new = stream.seconds, stream.is_new
         self.infer_seconds = 0.0 if answers is None else answers.infer_seconds
         self.start = time.perf_counter() - self.infer_seconds
-        self.inferred_at = self.start
+        self.first_half_seconds = 0.0
 
     def infer_crops(self, crops: Sequence[Crop]) -> list[Probabilities]:
         """Run the model on crops of the picture; one map per crop."""
@@ -151,8 +162,8 @@ class PicturePass:
         self.infer_seconds += time.perf_counter() - before
         return pictures, list(maps)
 
-    def frame_view(self) -> Segmentation:
-        """Segment the whole picture at once."""
+    def frame_view(self) -> Finish:
+        """Run the network on the whole picture at once."""
         model = self.backend.model
         height, width = self.image.shape[:2]
         whole = tile_picture(
@@ -162,38 +173,51 @@ class PicturePass:
             stretch=model.fit == "stretch",
         ).whole
         (probabilities,) = self.infer_crops([whole])
-        self.inferred_at = time.perf_counter()
-        probabilities = self.stream.smoothed(
-            0, probabilities, picture=self.pictures[whole], crop=whole
-        )
+        self.first_half_seconds = time.perf_counter() - self.start
+        return lambda: self._finish_frame_view(probabilities, whole)
+
+    def _finish_frame_view(self, probabilities: Probabilities, whole: Crop) -> Segmentation:
+        model = self.backend.model
+        self._keep_smoothers([0])
+        probabilities = self._smoothed(self.stream.smoothers, 0, probabilities, whole)
         probabilities = evened(probabilities, stride=model.stride)
-        labels = np.zeros((height, width), np.uint8)
+        labels = np.zeros(self.image.shape[:2], np.uint8)
         paste(labels, probabilities, whole, transparent=None)
         self.labelled.append(CropProbabilities(probabilities=probabilities, crop=whole, track_id=0))
         return Segmentation(labels=labels, label_set=model.label_set)
 
-    def face_view(self) -> Segmentation:
-        """Segment the picture face by face."""
-        label_set = self.backend.model.label_set
-        height, width = self.image.shape[:2]
+    def face_view(self) -> Finish:
+        """Run the networks face by face, and follow the faces."""
         stream = self.stream
         tracked = stream.follower.step(
             self.image,
             self.infer_crops,
-            seconds=stream.seconds,
+            seconds=self.seconds,
             infer_finder=self.infer_finder,
             exhaustive=not stream.is_live,
         )
-        self.inferred_at = time.perf_counter()
-        present = {face.track_id for face in tracked}
-        for track_id in [known for known in stream.smoothers if abs(known) not in present]:
-            del stream.smoothers[track_id]
+        beyond = self._look_beyond_crops(tracked)
+        held = stream.follower.held
+        self.first_half_seconds = time.perf_counter() - self.start
+        return lambda: self._finish_face_view(tracked, beyond, held)
+
+    def _finish_face_view(
+        self,
+        tracked: Sequence[TrackedFace],
+        beyond: Sequence[CropProbabilities],
+        held: Sequence[Box],
+    ) -> Segmentation:
+        label_set = self.backend.model.label_set
+        height, width = self.image.shape[:2]
+        self._keep_smoothers([face.track_id for face in tracked])
         background = label_set.background
         labels = np.full((height, width), background or 0, np.uint8)
-        self._paste_beyond_crops(labels, tracked)
+        for part in beyond:  # the crops of faces are written over it
+            paste(labels, part.probabilities, part.crop, transparent=background)
+            self.labelled.append(part)
         for face in reversed(tracked):  # the largest last, so that it wins where faces overlap
-            probabilities = stream.smoothed(
-                face.track_id, face.probabilities, picture=self.pictures[face.crop], crop=face.crop
+            probabilities = self._smoothed(
+                self.stream.smoothers, face.track_id, face.probabilities, face.crop
             )
             probabilities = evened(probabilities, stride=self.backend.model.stride)
             leaders = leading_classes(probabilities)
@@ -209,22 +233,38 @@ class PicturePass:
                 )
             )
         faces = (_face(face, labels) for face in tracked)
+        boxes = (_inside(box, height, width) for box in held)
         return Segmentation(
             labels=labels,
             label_set=label_set,
             faces=tuple(face for face in faces if face is not None),
-            held=tuple(
-                inside
-                for inside in (_inside(box, height, width) for box in stream.follower.held)
-                if inside is not None
-            ),
+            held=tuple(box for box in boxes if box is not None),
         )
 
-    def _paste_beyond_crops(self, labels: LabelMap, tracked: Sequence[TrackedFace]) -> None:
-        """Write hair and neck beyond the crops of faces; their crops are written over it later."""
+    def _keep_smoothers(self, track_ids: Sequence[int]) -> None:
+        """Forget the smoothers of other tracks, or all of them in a new stream."""
+        smoothers = self.stream.smoothers
+        for track_id in [known for known in smoothers if self.is_new or known not in track_ids]:
+            del smoothers[track_id]
+
+    def _smoothed(
+        self, smoothers: Smoothers, track_id: int, probabilities: Probabilities, crop: Crop
+    ) -> Probabilities:
+        """Smooth probabilities with the track's average."""
+        strength = self.stream.smoothing
+        if strength == 0:
+            return probabilities
+        smoother = smoothers.get(track_id)
+        if smoother is None:
+            smoother = smoothers[track_id] = TrackSmoother(strength)
+        return smoother(probabilities, picture=self.pictures[crop], crop=crop, seconds=self.seconds)
+
+    def _look_beyond_crops(self, tracked: Sequence[TrackedFace]) -> list[CropProbabilities]:
+        """The hair and neck of faces beyond their crops."""
         label_set = self.backend.model.label_set
-        height, width = labels.shape
+        height, width = self.image.shape[:2]
         stream = self.stream
+        parts: list[CropProbabilities] = []
         wider: list[tuple[TrackedFace, Crop]] = []
         looks: dict[int, WiderLook] = {}
         for face in tracked:
@@ -233,19 +273,16 @@ class PicturePass:
                 continue
             again = None
             if stream.is_live:
-                again = stream.wider_looks.again(face, label_set, seconds=stream.seconds)
+                again = stream.wider_looks.again(face, label_set, seconds=self.seconds)
             if again is None:
                 wider.append((face, crop))
                 continue
             look, crop = again
             looks[face.track_id] = look
-            self._paste_beyond(labels, face, look.beyond, crop)
+            parts += _part(face, look.beyond, crop)
         maps = self.infer_crops([crop for _, crop in wider])
         for (face, crop), probabilities in zip(wider, maps, strict=True):
-            # with its own smoother; negative, since track ids count from 1
-            steadied = stream.smoothed(
-                -face.track_id, probabilities, picture=self.pictures[crop], crop=crop
-            )
+            steadied = self._smoothed(stream.wider_smoothers, face.track_id, probabilities, crop)
             steadied = evened(steadied, stride=self.backend.model.stride)
             others = [other.head for other in tracked if other is not face]
             beyond = beyond_crop(steadied, crop, face, label_set, others=others)
@@ -254,20 +291,14 @@ class PicturePass:
                 crop=crop,
                 face_crop=face.crop,
                 edges=at_the_edges(face.probabilities, label_set),
-                seconds=stream.seconds,
+                seconds=self.seconds,
             )
-            self._paste_beyond(labels, face, beyond, crop)
-        stream.wider_looks.keep(looks, present=[face.track_id for face in tracked])
-
-    def _paste_beyond(
-        self, labels: LabelMap, face: TrackedFace, beyond: Probabilities | None, crop: Crop
-    ) -> None:
-        if beyond is None:
-            return
-        paste(labels, beyond, crop, transparent=self.backend.model.label_set.background)
-        self.labelled.append(
-            CropProbabilities(probabilities=beyond, crop=crop, track_id=face.track_id)
-        )
+            parts += _part(face, beyond, crop)
+        present = [face.track_id for face in tracked]
+        stream.wider_looks.keep(looks, present=present)
+        for track_id in [known for known in stream.wider_smoothers if known not in present]:
+            del stream.wider_smoothers[track_id]
+        return parts
 
     def soft_masks(self, labels: LabelMap) -> SoftMasks:
         """The soft masks of this picture."""
@@ -275,12 +306,27 @@ class PicturePass:
             self.labelled, labels=labels, background=self.backend.model.label_set.background
         )
 
-    def report(self, times: StageTimes) -> None:
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that are kept between the two halves, besides the picture, and the labels'."""
+        crops = sum(picture.nbytes for picture in self.pictures.values())
+        model = self.backend.model
+        cells = (model.input_height // model.stride) * (model.input_width // model.stride)
+        maps = len(self.pictures) * cells * len(model.label_set) * 4
+        return crops + maps + self.image.shape[0] * self.image.shape[1]
+
+    def report(self, times: StageTimes, *, finish_seconds: float) -> None:
         """Record one sample for each stage."""
-        end = time.perf_counter()
-        times.add("prepare", self.inferred_at - self.start - self.infer_seconds)
+        times.add("prepare", self.first_half_seconds - self.infer_seconds)
         times.add("infer", self.infer_seconds)
-        times.add("finish", end - self.inferred_at)
+        times.add("finish", finish_seconds)
+
+
+def _part(face: TrackedFace, beyond: Probabilities | None, crop: Crop) -> list[CropProbabilities]:
+    """What a face shows beyond its crop; empty if nothing."""
+    if beyond is None:
+        return []
+    return [CropProbabilities(probabilities=beyond, crop=crop, track_id=face.track_id)]
 
 
 def _face(tracked: TrackedFace, labels: LabelMap) -> Face | None:

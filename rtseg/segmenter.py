@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from rtseg.picture_pass import Answers, AskedError, PicturePass, StreamMemory, a
 from rtseg.settings import BackendName, DeviceName, FaceSettings, Precision
 from rtseg.sources.pictures import Channels, as_image
 from rtseg.timing import StageTimes
+from rtseg.unfinished import Unfinished
 from rtseg.weights import finder_checkpoint_path
 
 if TYPE_CHECKING:
@@ -227,16 +229,42 @@ class Segmenter:
             results += [done[index] for index in range(len(together))]
         return results
 
+    def begin(self, frame: Frame) -> Unfinished:
+        """Run the networks on a stream's next frame, as a call does, but do not make labels yet.
+
+        Every frame must be finished, in the same order, which another thread can do meanwhile.
+
+        Args:
+            frame: as for a call.
+
+        Raises:
+            BackendError: as for a call.
+        """
+        self._stream.begin(frame)
+        return self._begin(frame.image, self._stream)
+
     def _segment(
         self, image: Image, stream: StreamMemory, answers: Answers | None = None
     ) -> Segmentation:
+        return self._begin(image, stream, answers).finish()
+
+    def _begin(
+        self, image: Image, stream: StreamMemory, answers: Answers | None = None
+    ) -> Unfinished:
         run = PicturePass(self.backend, self.finder_backend, image, stream, answers)
-        segmentation = run.frame_view() if self._sees_frames else run.face_view()
-        if self.soft:
-            segmentation = replace(segmentation, soft=run.soft_masks(segmentation.labels))
-        if self.times is not None:
-            run.report(self.times)
-        return segmentation
+        make_labels = run.frame_view() if self._sees_frames else run.face_view()
+        soft, times = self.soft, self.times
+
+        def finish() -> Segmentation:
+            start = time.perf_counter()
+            segmentation = make_labels()
+            if soft:
+                segmentation = replace(segmentation, soft=run.soft_masks(segmentation.labels))
+            if times is not None:
+                run.report(times, finish_seconds=time.perf_counter() - start)
+            return segmentation
+
+        return Unfinished(finish=finish, size_bytes=run.size_bytes)
 
     @property
     def _sees_frames(self) -> bool:

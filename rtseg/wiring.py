@@ -124,9 +124,11 @@ def wire(
             statistics=lambda: pipeline.statistics,
             effects=chained(effects, label_set),
         )
+    is_split = isinstance(segment, Segmenter) and not source.info.is_live
     pipeline = Pipeline(
         source=source,
-        segment=segment,
+        # of a live source every frame is smoothed, also those that are not shown
+        segment=segment.begin if is_split else segment,
         sink=sink,
         render=live or _unchanged,
         width=width,

@@ -282,3 +282,28 @@ def test_the_place_of_a_face_that_one_frame_misses_is_held(hold):
     assert place.bottom > face.box.bottom
     assert stream(frame(empty, 20)).held == (place,)
     assert stream(frame(empty, 40)).held == ()
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_frames_begun_ahead_are_finished_as_if_one_by_one(soft):
+    """What a later frame begins must not change what an earlier one has still to do."""
+
+    def frames():
+        for index in range(10):
+            image, _ = scene(360, 640, (300 + 3 * index, 180, 150), (560, 100, 120 + index))
+            yield frame(image, index, discontinuity=index == 4)
+        yield frame(np.ascontiguousarray(image[:340]), 10)
+        for index in range(11, 16):  # one of the faces has gone
+            yield frame(scene(360, 640, (330, 180, 150))[0], index)
+
+    one_by_one, ahead = segmenter(smoothing=1.0), segmenter(smoothing=1.0)
+    one_by_one.soft = ahead.soft = soft
+    expected = [one_by_one(each) for each in frames()]
+    unfinished = [ahead.begin(each) for each in frames()]
+    assert all(each.size_bytes > 360 * 640 for each in unfinished[:5])
+    for before, after in zip(expected, [each.finish() for each in unfinished], strict=True):
+        np.testing.assert_array_equal(before.labels, after.labels)
+        assert before.faces == after.faces
+        assert before.held == after.held
+        if soft:
+            np.testing.assert_array_equal(before.alpha("hair"), after.alpha("hair"))

@@ -1,7 +1,7 @@
 """Run a source through a segmenter into a sink. The only package with threads.
 
-    source -> channel -> segment -> channel -> render -> sink
-    `---- capture ----´  `- infer -´           `- the calling thread -´
+    source -> channel -> segment -> channel -> finish -> render -> sink
+    `---- capture ----´  `- infer -´           `-- the calling thread --´
 
 The calling thread alone decides when a run ends; the workers only record an error and close their
 channel. So the first error is chosen in one place, the sink is closed in one place, and a signal
@@ -29,6 +29,7 @@ from rtseg.sinks.base import Event, Outcome, Picture, Sink
 from rtseg.sources.base import Source
 from rtseg.system.threads import quick_thread_switches
 from rtseg.timing import StageTimes
+from rtseg.unfinished import Unfinished
 
 __all__ = ["EndedBy", "LiveStatistics", "Pipeline", "Progress", "RunSummary"]
 
@@ -63,19 +64,21 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, eq=False)
 class _Captured:
     """A frame, when it was captured, how many discontinuities the source has had up to it, and its
-    segmentation once there is one."""
+    segmentation, finished or not, once there is one."""
 
     frame: Frame
     captured_ns: int
     cuts: int
-    segmentation: Segmentation | None = None
+    segmentation: Segmentation | Unfinished | None = None
 
     @property
     def size_bytes(self) -> int:
         """Bytes in memory: the picture, the labels, and what else the segmentation keeps (soft
         masks, a copy of a still)."""
         size = self.frame.image.nbytes
-        if self.segmentation is not None:
+        if isinstance(self.segmentation, Unfinished):
+            size += self.segmentation.size_bytes
+        elif self.segmentation is not None:
             size += self.segmentation.labels.nbytes
             image = self.segmentation.image
             if image is not None and image is not self.frame.image:
@@ -95,7 +98,9 @@ class Pipeline:
     Args:
         source: the source of frames. If `source.info.is_live`, late frames are dropped (policy
             `newest`); otherwise every frame is written.
-        segment: the segmenter; called on one thread, in the order of the frames.
+        segment: the segmenter; called on one thread, in the order of the frames. What it leaves
+            unfinished is finished on the calling thread in the same order, so that the network can
+            go on meanwhile. Of a live source it must leave nothing, as frames may be dropped.
         sink: where results are written; used on the calling thread only.
         render: draws the view; None draws nothing, nor does a sink that wants no pixels.
         width, height: size of every rendered view in pixels.
@@ -116,7 +121,7 @@ class Pipeline:
         self,
         *,
         source: Source,
-        segment: Callable[[Frame], Segmentation],
+        segment: Callable[[Frame], Segmentation | Unfinished],
         sink: Sink,
         render: Callable[[Frame, Segmentation], Picture] | None,
         width: int,
@@ -333,6 +338,8 @@ class Pipeline:
     def _write(self, item: _Captured) -> None:
         frame, segmentation = item.frame, item.segmentation
         assert segmentation is not None
+        if isinstance(segmentation, Unfinished):
+            segmentation = segmentation.finish()
         picture = None
         if self._render is not None and self._sink.wants_pixels:
             with self._times.measure("render"):

@@ -12,6 +12,7 @@ from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
 from rtseg.sinks.base import Event
 from rtseg.testing import FakeSource
+from rtseg.unfinished import Unfinished
 from tests.support.pipelines import (
     OVERLAPS,
     FakeSink,
@@ -137,3 +138,41 @@ def test_the_output_is_open_before_the_run_is_reported_as_started(overlap: bool)
 
     pipeline(source, sink, overlap=overlap).run(on_start=on_start)
     assert states == [(["open fake 8x6"], None, [])]
+
+
+@OVERLAPS
+def test_what_the_segmenter_leaves_is_finished_in_order_on_the_calling_thread(
+    overlap: bool,
+) -> None:
+    whole = segmenter()
+    finished: list[tuple[int, str]] = []
+
+    def begin(frame: Frame) -> Unfinished:
+        def finish() -> Segmentation:
+            finished.append((frame.index, threading.current_thread().name))
+            return whole(frame)
+
+        return Unfinished(finish=finish, size_bytes=1000)
+
+    sink = FakeSink()
+    pipeline(FakeSource(20), sink, segment=begin, overlap=overlap).run()
+    here = threading.current_thread().name
+    assert finished == [(index, here) for index in range(20)]
+    assert sink.written == list(range(20))
+
+
+@OVERLAPS
+def test_a_failure_while_finishing_ends_the_run(overlap: bool) -> None:
+    def begin(frame: Frame) -> Unfinished:
+        def finish() -> Segmentation:
+            if frame.index == 3:
+                raise ArithmeticError("no labels")
+            return segmenter()(frame)
+
+        return Unfinished(finish=finish, size_bytes=1000)
+
+    sink = FakeSink()
+    with pytest.raises(ArithmeticError, match="no labels"):
+        pipeline(FakeSource(20), sink, segment=begin, overlap=overlap).run()
+    assert sink.written == [0, 1, 2]
+    assert not rtseg_threads()
