@@ -313,7 +313,7 @@ class PicturePass:
         model = self.backend.model
         cells = (model.input_height // model.stride) * (model.input_width // model.stride)
         maps = len(self.pictures) * cells * len(model.label_set) * 4
-        return crops + maps + self.image.shape[0] * self.image.shape[1]
+        return int(crops + maps + self.image.shape[0] * self.image.shape[1])
 
     def report(self, times: StageTimes, *, finish_seconds: float) -> None:
         """Record one sample for each stage."""

@@ -19,6 +19,7 @@ from rtseg.sinks.base import Event, Sink
 from rtseg.sinks.tee import TeeSink
 from rtseg.sources.base import Source
 from rtseg.timing import StageTimes
+from rtseg.unfinished import Unfinished
 from rtseg.views import check_view, rendered_size
 from rtseg.views.live import Effect as PictureEffect
 from rtseg.views.live import LiveView
@@ -124,11 +125,13 @@ def wire(
             statistics=lambda: pipeline.statistics,
             effects=chained(effects, label_set),
         )
-    is_split = isinstance(segment, Segmenter) and not source.info.is_live
+    first: Callable[[Frame], Segmentation | Unfinished] = segment
+    if isinstance(segment, Segmenter) and not source.info.is_live:
+        # of a live source every frame is smoothed, also those that are dropped later
+        first = segment.begin
     pipeline = Pipeline(
         source=source,
-        # of a live source every frame is smoothed, also those that are not shown
-        segment=segment.begin if is_split else segment,
+        segment=first,
         sink=sink,
         render=live or _unchanged,
         width=width,
