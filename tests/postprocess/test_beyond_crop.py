@@ -228,6 +228,7 @@ def test_what_a_wider_look_has_shown_moves_along_with_the_crop():
     assert looks.again(beside, HELEN, seconds=1.4) is None  # too long ago
     assert looks.again(face, HELEN, seconds=1.9) == (look, wide)  # it has not moved at all
     assert looks.again(face, HELEN, seconds=2.0) is None  # a whole second ago
+    assert looks.again(face, HELEN, seconds=1.0) == (look, wide)
     assert looks.again(face, HELEN, seconds=0.9) is None  # the stream went back
     # kept for a track that needed none in a frame, and forgotten with its track
     looks.keep({}, present=[1, 2])
