@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -55,12 +56,12 @@ def main() -> int:
 def measure(clip: Path, count: int) -> None:
     """Print the milliseconds of processor time that each step takes for a frame."""
     for threads in THREADS:
-        took, pictures = timed(lambda threads=threads: decoded(clip, count, threads=threads))
+        took, pictures = timed(partial(decoded, clip, count, threads=threads))
         say(f"decoding, {threads} threads", took / len(pictures))
     to_rgb = RgbConverter(pictures[0])
     images, times = [], []
     for picture in pictures:
-        took, image = timed(lambda picture=picture: to_rgb.convert(picture))
+        took, image = timed(partial(to_rgb.convert, picture))
         images.append(image)
         times.append(took)
     say("to RGB", statistics.median(times))
@@ -74,13 +75,13 @@ def measure(clip: Path, count: int) -> None:
     )
     frames, times = [], []
     for image in images:
-        took, frame = timed(lambda image=image: to_yuv.convert(image))
+        took, frame = timed(partial(to_yuv.convert, image))
         frames.append(frame)
         times.append(took)
     say("to 4:2:0", statistics.median(times))
     for preset in PRESETS:
         for threads in THREADS:
-            took, size = timed(lambda p=preset, t=threads: encoded(frames, preset=p, threads=t))
+            took, size = timed(partial(encoded, frames, preset=preset, threads=threads))
             say(
                 f"H.264 {preset}, {threads} threads",
                 took / len(frames),
