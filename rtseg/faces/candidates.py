@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rtseg.faces.base import FaceDetection, InferCrops
-from rtseg.faces.confirmation import face_probability
+from rtseg.faces.confirmation import face_probability, is_surely_turned
 from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
 from rtseg.faces.refine import fits
 from rtseg.faces.track import planned_roll
 from rtseg.faces.whole_face import covered_height, height_in_widths, lengthened, missing_height
 from rtseg.frames import Box, Probabilities
-from rtseg.geometry.crop import Crop, crop_around, crop_side
+from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 from rtseg.labels import LabelSet
 
 _CORRECTIONS = 1  # further crops of a new face, at most, where the first one did not fit
 _HOPELESS = 0.1  # score below which no better crop has ever shown a face
+
+TURNS = (75.0, -75.0)
+"""Degrees by which a crop is rotated against the finder's estimate, if that shows no face. Labels
+tolerate some 45 degrees either way. On composites, no face was found by rotating by 180 as well."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,32 +96,83 @@ class CandidateExaminer:
         Returns:
             One candidate per detection; None where the labels show no face.
         """
-        candidates: list[FaceCandidate | None] = [None] * len(detections)
-        again = [
+        plans = [
             (index, _crop_of(detection, self.aspect)) for index, detection in enumerate(detections)
         ]
+        return self._read(detections, plans, infer_crops)
+
+    def turned(
+        self,
+        detections: Sequence[FaceDetection],
+        infer_crops: InferCrops,
+        *,
+        by: Sequence[float] = TURNS,
+    ) -> list[FaceCandidate | None]:
+        """Read the labels of crops that are rotated otherwise than the detections say.
+
+        A finder is often wrong about the rotation of a head that lies on its side or is upside
+        down, and in a crop that is rotated wrongly, labels show nothing.
+
+        Args:
+            detections: as for a call.
+            infer_crops: as for a call.
+            by: degrees to rotate each crop by, clockwise; the crop that shows a face best counts.
+
+        Returns:
+            One candidate per detection; None where no crop clearly shows every part of a face.
+        """
+        plans = []
+        for index, detection in enumerate(detections):
+            crop = _crop_of(detection, self.aspect)
+            plans += [
+                (index, replace(crop, roll_degrees=wrapped(crop.roll_degrees + degrees)))
+                for degrees in by
+            ]
+        return self._read(detections, plans, infer_crops, is_turned=True)
+
+    def _read(
+        self,
+        detections: Sequence[FaceDetection],
+        plans: Sequence[tuple[int, Crop]],
+        infer_crops: InferCrops,
+        *,
+        is_turned: bool = False,
+    ) -> list[FaceCandidate | None]:
+        """Read the labels of crops, each of the detection with that index; the best of each."""
+        candidates: list[FaceCandidate | None] = [None] * len(detections)
+        again = list(plans)
         for attempt in range(1 + _CORRECTIONS):
             crops = [crop for _, crop in again]
             maps = infer_crops(crops) if crops else []
-            waiting, again = again, []
+            waiting, changed = again, set()
+            # a better fitting crop counts even if it is slightly less sure
+            slack = 0.05 if attempt else 0.0
             for (index, crop), probabilities in zip(waiting, maps, strict=True):
                 candidate = self._candidate(detections[index], crop, probabilities)
                 before = candidates[index]
                 if candidate is None or (
-                    before is not None and candidate.parsed.score < before.parsed.score - 0.05
+                    is_turned and not is_surely_turned(candidate.parsed, crop)
                 ):
                     continue
+                if before is not None and candidate.parsed.score < before.parsed.score - slack:
+                    continue
                 candidates[index] = candidate
-                if (
-                    attempt < _CORRECTIONS
-                    and candidate.detection.score >= _HOPELESS
-                    and not fits(crop, candidate.parsed, aspect=self.aspect)
+                changed.add(index)
+            again = []
+            for index in sorted(changed):
+                candidate = candidates[index]
+                assert candidate is not None
+                if candidate.detection.score >= _HOPELESS and not fits(
+                    candidate.crop, candidate.parsed, aspect=self.aspect
                 ):
-                    roll = planned_roll(candidate.parsed.roll_degrees, crop)
-                    side = crop_side(candidate.parsed.head, self.aspect)
-                    anew = crop_around(*candidate.parsed.head.centre, side, self.aspect, roll)
-                    again.append((index, anew))
+                    again.append((index, self._anew(candidate)))
         return candidates
+
+    def _anew(self, candidate: FaceCandidate) -> Crop:
+        """The crop around the face that a candidate's labels show."""
+        head = candidate.parsed.head
+        roll = planned_roll(candidate.parsed.roll_degrees, candidate.crop)
+        return crop_around(*head.centre, crop_side(head, self.aspect), self.aspect, roll)
 
     def _candidate(
         self, detection: FaceDetection, crop: Crop, probabilities: Probabilities

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from rtseg.faces.base import FaceDetection
 from rtseg.faces.parsed_faces import ParsedFace
 from rtseg.frames import Box
-from rtseg.geometry.crop import Crop
+from rtseg.geometry.crop import Crop, wrapped
 
 # The log-odds of a face, as a weighted sum of the log-odds of the finder's score and of the labels'
 # certainty, and the size: a logistic regression on candidates in validation views and in pictures
@@ -17,6 +18,8 @@ _FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.56, 1.94, 0.82, -3.90
 _LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and at most 1 minus this: never certain
 SMALL = 40.0
 """Face height in pixels below which a picture shows too little to be certain."""
+
+_REAL_FACE = 0.93  # how certain the labels are at least of most real faces in validation views
 
 UNKNOWN_SCORE = 0.5
 """Neutral finder score for candidates that no finder scored."""
@@ -32,6 +35,7 @@ _CERTAIN = 0.55
 _CONFIRMED_TURNED = 0.94  # stricter for what is a face only if the picture is rotated
 # A crop of fewer pixels than cells shows little: a logo may pass for a face in it.
 _CONFIRMED_TINY = 0.94
+_ARRANGED_DEGREES = 45.0  # from a crop's rotation: labels tolerate no more
 _CUT = 0.05  # a face this close to the frame's edge, relative to its height, is cut
 
 
@@ -74,6 +78,24 @@ def is_surely_a_face(parsed: ParsedFace, crop: Crop, *, height: int, width: int)
     return parsed.score >= least and (
         parsed.certain >= _CERTAIN or _is_cut_by(parsed.face, height, width)
     )
+
+
+def may_be_face(detection: FaceDetection, *, min_score: float) -> bool:
+    """Whether labels as certain as those of real faces would make a finder's detection one."""
+    return face_probability(detection.score, _REAL_FACE, height=detection.box.height) >= min_score
+
+
+def is_surely_turned(parsed: ParsedFace, crop: Crop) -> bool:
+    """Whether the labels of a crop show every part of a face clearly, and arranged as in the crop.
+
+    Asked where a crop is rotated otherwise than a finder says: of several such crops of something
+    that is no face, the labels of one are often fairly certain, but vague about its parts, or
+    their arrangement is not that of a face with this rotation.
+    """
+    roll = parsed.roll_degrees
+    if roll is None or abs(wrapped(roll - crop.roll_degrees)) > _ARRANGED_DEGREES:
+        return False
+    return parsed.parts >= 1 and parsed.certain >= _CERTAIN
 
 
 def _is_cut_by(face: Box, height: int, width: int) -> bool:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
-from rtseg.faces.candidates import CandidateExaminer, FaceCandidate
+from rtseg.faces.candidates import TURNS, CandidateExaminer, FaceCandidate
 from rtseg.faces.changes import SearchedRegions
-from rtseg.faces.confirmation import UNKNOWN_SCORE
+from rtseg.faces.confirmation import UNKNOWN_SCORE, may_be_face
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
 from rtseg.faces.overlap import is_one_of, is_same
@@ -21,6 +21,7 @@ from rtseg.faces.parsed_faces import distinct_parsed, faces_in_crop, nearest
 from rtseg.faces.schedule import RejectedPlaces, Schedule
 from rtseg.faces.scoring import Mask
 from rtseg.faces.second_finder import SecondFinder
+from rtseg.faces.still_search import StillSearch
 from rtseg.faces.track import Track
 from rtseg.faces.tracker import FaceTracker, outdoes_any_hair
 from rtseg.faces.turned_away import head_without_face
@@ -34,8 +35,6 @@ _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth exa
 _FOUND_AGAIN = 0.5  # score from which a finder's box tells how much of a followed face is covered
 _MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
 _WEAK = 0.3  # finder score below which a stream's candidates wait for each other
-# candidates beyond `max_faces` that are examined in a still, at most; in its parts as many again
-_DOUBTFUL = 8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +75,7 @@ class FaceFollower:
 
     Attributes:
         examine: reads the labels of crops around detections.
+        still: finds the faces of a still picture.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class FaceFollower:
         self.schedule = schedule
         self.second = second
         self.examine = CandidateExaminer(label_set, aspect=aspect)
+        self.still = StillSearch(finder, schedule, self.examine, settings)
         self.tracker = FaceTracker(max_faces=settings.max_faces, aspect=aspect)
         self._held = HeldRegions(seconds=settings.hold)
         self.searched = searched
@@ -153,7 +154,7 @@ class FaceFollower:
             known_faces += [candidate.parsed.face for candidate in confirmed]
         infer = infer_finder or infer_crops
         if exhaustive:
-            candidates += self._in_still(picture, infer, infer_crops)
+            candidates += self.still(picture, infer, infer_crops)
         else:
             detections = (
                 self.finder(picture, infer, regions=regions, known=known_faces) if regions else []
@@ -267,44 +268,34 @@ class FaceFollower:
         ]
         chosen = self._worth_examining_now(fresh)
         is_settled = len(chosen) == len(fresh)
-        candidates = self.examine(chosen, infer_crops)
+        candidates = self._examined_in_turn(chosen, infer_crops)
         for detection, candidate in zip(chosen, candidates, strict=True):
             if not self._is_face(candidate):
                 may_be_one = self._is_face(candidate, _MAY_BE_ONE)
-                is_settled = is_settled and not may_be_one
                 self._rejected.add(detection.box, may_be_one=may_be_one)
+                is_settled = is_settled and not (may_be_one or self._has_turns_left(detection))
         return [candidate for candidate in candidates if self._is_face(candidate)], is_settled
 
-    def _in_still(
-        self, picture: Image, infer_finder: InferCrops, infer_crops: InferCrops
-    ) -> list[FaceCandidate]:
-        """Find the faces of a still picture: in all of it, then more closely in parts of it."""
-        most = self.settings.max_faces + _DOUBTFUL
-        height, width = picture.shape[:2]
-        regions = self.schedule.still(height, width)
-        found = self.finder(picture, infer_finder, regions=regions)[:most]
-        candidates = self.examine(found, infer_crops)
-        confirmed = [candidate for candidate in candidates if self._is_face(candidate)]
-        doubtful = [
-            detection
-            for detection, candidate in zip(found, candidates, strict=True)
-            if not self._is_face(candidate)
-        ]
-        closer = self.schedule.closer(height, width, doubtful)
-        if not closer or len(confirmed) >= self.settings.max_faces:
-            return confirmed
-        known = [candidate.detection.box for candidate in confirmed]
-        again = [
-            detection
-            for detection in self.finder(picture, infer_finder, regions=closer, known=known)
-            if not is_one_of(detection.box, known)
-            and not any(
-                is_same(detection.box, before.box) and detection.score <= before.score
-                for before in doubtful
-            )
-        ]
-        candidates = self.examine(again[:_DOUBTFUL], infer_crops)
-        return confirmed + [candidate for candidate in candidates if self._is_face(candidate)]
+    def _examined_in_turn(
+        self, detections: Sequence[FaceDetection], infer_crops: InferCrops
+    ) -> list[FaceCandidate | None]:
+        """Examine detections; every second time that a place is tried, in a crop that is rotated
+        otherwise than the finder says."""
+        candidates: list[FaceCandidate | None] = []
+        for detection in detections:
+            tries = self._rejected.tries(detection.box)
+            if tries % 2 and may_be_face(detection, min_score=self.settings.min_score):
+                by = TURNS[tries // 2 % len(TURNS)]
+                candidates += self.examine.turned([detection], infer_crops, by=[by])
+            else:
+                candidates += self.examine([detection], infer_crops)
+        return candidates
+
+    def _has_turns_left(self, detection: FaceDetection) -> bool:
+        """Whether a place still has to be examined in crops that are rotated otherwise."""
+        return self._rejected.tries(detection.box) < 2 * len(TURNS) and may_be_face(
+            detection, min_score=self.settings.min_score
+        )
 
     def _is_face(
         self, candidate: FaceCandidate | None, share: float = 1.0
