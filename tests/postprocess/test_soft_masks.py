@@ -10,7 +10,7 @@ from rtseg.geometry.crop import Crop, box_around
 from rtseg.geometry.resample import grid_positions, interpolate
 from rtseg.labels import HELEN
 from rtseg.postprocess import paste
-from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
+from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks, _share
 from tests.support.painted import paint
 
 HEIGHT, WIDTH = 240, 320
@@ -62,6 +62,15 @@ def test_a_soft_mask_never_contradicts_the_labels(names, roll_degrees):
     assert mask[alpha > 0.5].all()
     assert (alpha[mask] >= 0.5).all()
     assert 0 <= alpha.min() <= alpha.max() <= 1 + 1e-5
+
+
+def test_a_group_larger_than_the_leading_class_has_half_of_a_cell_that_it_does_not_lead():
+    shares = np.full((4, 4, len(HELEN)), 0.0, np.float32)
+    skin, (upper, lower) = HELEN.skin[0], HELEN.lips
+    shares[:, :, [skin, upper, lower]] = 0.4, 0.3, 0.3
+    np.testing.assert_array_equal(_share(shares, (upper, lower)), np.full((4, 4), 0.5))
+    np.testing.assert_allclose(_share(shares, (upper,)), 0.3, atol=1e-6)
+    np.testing.assert_array_equal(_share(shares, (skin,)), np.full((4, 4), 0.5))
 
 
 @pytest.mark.parametrize("names", GROUPS)
