@@ -25,11 +25,11 @@ from rtseg.frames import (
     Segmentation,
 )
 from rtseg.labels import LabelSet
+from rtseg.pending import PendingSegmentation
 from rtseg.picture_pass import Answers, AskedError, PicturePass, StreamMemory, answer_all
 from rtseg.settings import BackendName, DeviceName, FaceSettings, Precision
 from rtseg.sources.pictures import Channels, as_image
 from rtseg.timing import StageTimes
-from rtseg.unfinished import Unfinished
 from rtseg.weights import finder_checkpoint_path
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class Segmenter:
             results += [done[index] for index in range(len(together))]
         return results
 
-    def begin(self, frame: Frame) -> Unfinished:
+    def begin(self, frame: Frame) -> PendingSegmentation:
         """Run the networks on a stream's next frame, as a call does, but do not make labels yet.
 
         Every frame must be finished, in the same order, which another thread can do meanwhile.
@@ -250,7 +250,7 @@ class Segmenter:
 
     def _begin(
         self, image: Image, stream: StreamMemory, answers: Answers | None = None
-    ) -> Unfinished:
+    ) -> PendingSegmentation:
         run = PicturePass(self.backend, self.finder_backend, image, stream, answers)
         make_labels = run.frame_view() if self._sees_frames else run.face_view()
         soft, times = self.soft, self.times
@@ -264,7 +264,7 @@ class Segmenter:
                 run.report(times, finish_seconds=time.perf_counter() - start)
             return segmentation
 
-        return Unfinished(finish=finish, size_bytes=run.size_bytes)
+        return PendingSegmentation(finish=finish, size_bytes=run.size_bytes)
 
     @property
     def _sees_frames(self) -> bool:

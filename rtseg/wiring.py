@@ -10,6 +10,7 @@ from rtseg.effects import Effect, EffectChain
 from rtseg.errors import SettingError
 from rtseg.frames import Frame, Picture, Segmentation
 from rtseg.labels import LabelSet
+from rtseg.pending import PendingSegmentation
 from rtseg.runtime.pipeline import Pipeline
 from rtseg.runtime.statistics import Progress, RunSummary
 from rtseg.runtime.turns import Turn
@@ -19,7 +20,6 @@ from rtseg.sinks.base import Event, Sink
 from rtseg.sinks.tee import TeeSink
 from rtseg.sources.base import Source
 from rtseg.timing import StageTimes
-from rtseg.unfinished import Unfinished
 from rtseg.views import check_view, rendered_size
 from rtseg.views.live import Effect as PictureEffect
 from rtseg.views.live import LiveView
@@ -125,7 +125,7 @@ def wire(
             statistics=lambda: pipeline.statistics,
             effects=chained(effects, label_set),
         )
-    first: Callable[[Frame], Segmentation | Unfinished] = segment
+    first: Callable[[Frame], Segmentation | PendingSegmentation] = segment
     if isinstance(segment, Segmenter) and not source.info.is_live:
         # of a live source every frame is smoothed, also those that are dropped later
         first = segment.begin

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 from rtseg.errors import SettingError, TruncatedError
 from rtseg.frames import Frame, Packet, Segmentation
+from rtseg.pending import PendingSegmentation
 from rtseg.runtime.channel import Channel, Nothing, StopFlag
 from rtseg.runtime.statistics import EndedBy, LiveStatistics, Progress, RunCounter, RunSummary
 from rtseg.runtime.turns import Turn
@@ -29,7 +30,6 @@ from rtseg.sinks.base import Event, Outcome, Picture, Sink
 from rtseg.sources.base import Source
 from rtseg.system.threads import quick_thread_switches
 from rtseg.timing import StageTimes
-from rtseg.unfinished import Unfinished
 
 __all__ = ["EndedBy", "LiveStatistics", "Pipeline", "Progress", "RunSummary"]
 
@@ -69,14 +69,14 @@ class _Captured:
     frame: Frame
     captured_ns: int
     cuts: int
-    segmentation: Segmentation | Unfinished | None = None
+    segmentation: Segmentation | PendingSegmentation | None = None
 
     @property
     def size_bytes(self) -> int:
         """Bytes in memory: the picture, the labels, and what else the segmentation keeps (soft
         masks, a copy of a still)."""
         size = self.frame.image.nbytes
-        if isinstance(self.segmentation, Unfinished):
+        if isinstance(self.segmentation, PendingSegmentation):
             size += self.segmentation.size_bytes
         elif self.segmentation is not None:
             size += self.segmentation.labels.nbytes
@@ -99,7 +99,7 @@ class Pipeline:
         source: the source of frames. If `source.info.is_live`, late frames are dropped (policy
             `newest`); otherwise every frame is written.
         segment: the segmenter; called on one thread, in the order of the frames. What it leaves
-            unfinished is finished on the calling thread in the same order, so that the network can
+            pending is finished on the calling thread in the same order, so that the network can
             go on meanwhile. Of a live source it must leave nothing, as frames may be dropped.
         sink: where results are written; used on the calling thread only.
         render: draws the view; None draws nothing, nor does a sink that wants no pixels.
@@ -121,7 +121,7 @@ class Pipeline:
         self,
         *,
         source: Source,
-        segment: Callable[[Frame], Segmentation | Unfinished],
+        segment: Callable[[Frame], Segmentation | PendingSegmentation],
         sink: Sink,
         render: Callable[[Frame, Segmentation], Picture] | None,
         width: int,
@@ -338,7 +338,7 @@ class Pipeline:
     def _write(self, item: _Captured) -> None:
         frame, segmentation = item.frame, item.segmentation
         assert segmentation is not None
-        if isinstance(segmentation, Unfinished):
+        if isinstance(segmentation, PendingSegmentation):
             segmentation = segmentation.finish()
         picture = None
         if self._render is not None and self._sink.wants_pixels:

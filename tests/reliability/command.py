@@ -20,7 +20,7 @@ import rtseg.segmenter
 from rtseg.cli import main
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
-from rtseg.unfinished import Unfinished
+from rtseg.pending import PendingSegmentation
 
 
 class StandInSegmenter:
@@ -42,9 +42,11 @@ class StandInSegmenter:
         sys.stderr.write(f"segmented {self._count}\n")
         return Segmentation(labels=labels, label_set=HELEN)
 
-    def begin(self, frame: Frame) -> Unfinished:
+    def begin(self, frame: Frame) -> PendingSegmentation:
         segmentation = self(frame)
-        return Unfinished(finish=lambda: segmentation, size_bytes=segmentation.labels.nbytes)
+        return PendingSegmentation(
+            finish=lambda: segmentation, size_bytes=segmentation.labels.nbytes
+        )
 
     def __enter__(self) -> StandInSegmenter:
         return self

@@ -10,9 +10,9 @@ import pytest
 
 from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
+from rtseg.pending import PendingSegmentation
 from rtseg.sinks.base import Event
 from rtseg.testing import FakeSource
-from rtseg.unfinished import Unfinished
 from tests.support.pipelines import (
     OVERLAPS,
     FakeSink,
@@ -147,12 +147,12 @@ def test_what_the_segmenter_leaves_is_finished_in_order_on_the_calling_thread(
     whole = segmenter()
     finished: list[tuple[int, str]] = []
 
-    def begin(frame: Frame) -> Unfinished:
+    def begin(frame: Frame) -> PendingSegmentation:
         def finish() -> Segmentation:
             finished.append((frame.index, threading.current_thread().name))
             return whole(frame)
 
-        return Unfinished(finish=finish, size_bytes=1000)
+        return PendingSegmentation(finish=finish, size_bytes=1000)
 
     sink = FakeSink()
     pipeline(FakeSource(20), sink, segment=begin, overlap=overlap).run()
@@ -163,13 +163,13 @@ def test_what_the_segmenter_leaves_is_finished_in_order_on_the_calling_thread(
 
 @OVERLAPS
 def test_a_failure_while_finishing_ends_the_run(overlap: bool) -> None:
-    def begin(frame: Frame) -> Unfinished:
+    def begin(frame: Frame) -> PendingSegmentation:
         def finish() -> Segmentation:
             if frame.index == 3:
                 raise ArithmeticError("no labels")
             return segmenter()(frame)
 
-        return Unfinished(finish=finish, size_bytes=1000)
+        return PendingSegmentation(finish=finish, size_bytes=1000)
 
     sink = FakeSink()
     with pytest.raises(ArithmeticError, match="no labels"):

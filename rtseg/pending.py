@@ -9,7 +9,7 @@ from rtseg.frames import Segmentation
 
 
 @dataclass(frozen=True, eq=False)
-class Unfinished:
+class PendingSegmentation:
     """What remains to be done for a frame, so that another thread can do it.
 
     Smoothing, upsampling and pasting take about a third as long as the networks, and the next frame
