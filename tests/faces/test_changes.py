@@ -123,3 +123,11 @@ def test_a_picture_of_another_size_and_a_new_stream_are_worth_it():
     made.reset()
     made.next_frame(noisy(0))
     assert made.is_worth_searching(LEFT)
+
+
+@pytest.mark.parametrize(("brighter", "is_change"), [(5, False), (6, True)])
+def test_a_change_is_a_difference_of_more_than_five_levels(brighter, is_change):
+    even = np.full((*SIZE, 3), 120, np.uint8)
+    made = searched(even)
+    made.next_frame(even + np.uint8(brighter))
+    assert made.is_worth_searching(LEFT) == is_change
