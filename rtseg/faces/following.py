@@ -160,7 +160,7 @@ class FaceFollower:
                 self.finder(picture, infer, regions=regions, known=known_faces) if regions else []
             )
             candidates = [_with_whole_face(candidate, detections) for candidate in candidates]
-            detections = [*detections, *_beside(candidates, known_faces)]
+            detections = [*detections, *faces_beside(candidates, known_faces)]
             fresh, is_settled = self._fresh(detections, known_faces, infer_crops)
             candidates += fresh
             if self.searched is not None:
@@ -378,7 +378,9 @@ def _with_whole_face(
     return candidate.with_whole_face(again[0].box)
 
 
-def _beside(candidates: Sequence[FaceCandidate], known_faces: Sequence[Box]) -> list[FaceDetection]:
+def faces_beside(
+    candidates: Sequence[FaceCandidate], known_faces: Sequence[Box]
+) -> list[FaceDetection]:
     """Other people's faces in the crops of followed ones, which the finder has not scored."""
     others = [
         candidate.parsed
