@@ -209,3 +209,14 @@ def test_a_rotated_crop_gives_the_heads_position_in_the_frame(roll):
     assert face.bounds.bottom == pytest.approx(y.max(), abs=4)
     if abs(roll) == 90:
         assert face.bounds.width == pytest.approx(face.head.height, abs=8)
+
+
+def test_eyes_that_lie_too_close_together_do_not_tell_the_roll():
+    """One eye of which a few cells are labelled as the other one."""
+    labels = np.zeros((64, 64), np.uint8)
+    paint(labels, 32, 32, 50)
+    labels[labels == 5] = 1
+    rows, columns = np.nonzero(labels == 4)
+    labels[rows.max() + 1, columns.min() : columns.max() + 1] = 5
+    (face,) = read(labels)
+    assert abs(face.roll_degrees) < 35

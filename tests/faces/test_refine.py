@@ -142,3 +142,14 @@ def test_of_an_upright_and_a_rotated_crop_the_one_that_shows_the_face_better_cou
     assert {crop.is_upright for crop in network.crops} == {True, False}
     assert refined.crop.is_upright is (doubtful == "rotated")
     assert refined.score > 0.8
+
+
+@pytest.mark.parametrize(("estimated", "first"), [(20.0, 0.0), (-20.0, 0.0), (45.0, 45.0)])
+def test_a_small_roll_estimated_from_afar_does_not_rotate_the_first_crop(
+    estimated: float, first: float
+) -> None:
+    network = Network(tilted(300, 180, 120, estimated)[0])
+    Refiner(HELEN, aspect=1.0).at(
+        [parsed(box_around(300, 180, 92, 118), roll_degrees=estimated)], network
+    )
+    assert network.crops[0].roll_degrees == first
