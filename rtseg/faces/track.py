@@ -61,7 +61,6 @@ class Track:
         bounds: as in `FaceDetection`, smoothed over time; what callers see.
         face: the upright rectangle around the face, smoothed as well.
         seen_face: the same as it was last found, without smoothing.
-        is_turned_away: whether only the head's hair was found in the last frame.
         crop: the crop in which to look for it next.
         score: the confidence that it is a face, 0..1.
         seen_seconds: when it was last found.
@@ -76,7 +75,6 @@ class Track:
     score: float
     seen_seconds: float
     is_present: bool = True
-    is_turned_away: bool = False
     proportion: float | None = None
     bounds: Box = field(init=False)
     face: Box = field(init=False)
@@ -106,7 +104,6 @@ class Track:
         head = detection.head or detection.box
         self.head, self.score = head, detection.score
         self.seen_seconds, self.is_present = seconds, True
-        self.is_turned_away = detection.is_turned_away
         self.proportion = detection.proportion or self.proportion
         self.bounds = self._steady_bounds(detection.bounds or head, step)
         self.seen_face = detection.box

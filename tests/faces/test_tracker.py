@@ -101,7 +101,7 @@ def test_a_visible_face_is_preferred_to_hair_turned_away():
     )
     assert ids(tracker.update([away, shown], seconds=STEP)) == [None, 1]
     assert ids(tracker.update([away], seconds=2 * STEP)) == [1]
-    assert tracker.tracks[0].is_turned_away
+    assert tracker.tracks[0].is_present
 
 
 def test_no_more_tracks_than_allowed_are_started():
