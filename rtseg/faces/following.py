@@ -334,7 +334,7 @@ class FaceFollower:
                 candidate.parsed,
                 heads=others,
                 beside=candidate.all_parsed,
-                rows=candidate.probabilities.shape[0],
+                probabilities=candidate.probabilities,
             )
             faces.append(
                 TrackedFace(

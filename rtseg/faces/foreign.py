@@ -9,6 +9,7 @@ import numpy as np
 from rtseg.faces.parsed_faces import ParsedFace
 from rtseg.faces.scoring import Mask
 from rtseg.faces.track import gap
+from rtseg.frames import Probabilities
 from rtseg.geometry.crop import Crop
 
 _BESIDE = 0.45  # heads this many head heights apart are different people's, not parts of one
@@ -20,7 +21,7 @@ def foreign_cells(
     *,
     heads: Iterable[Crop],
     beside: Sequence[ParsedFace],
-    rows: int,
+    probabilities: Probabilities,
 ) -> Mask | None:
     """The cells of a crop that belong to another person's head; None if none do.
 
@@ -29,7 +30,7 @@ def foreign_cells(
         parsed: the face that the crop was made for.
         heads: crops around the other followed heads, each with its rotation.
         beside: every face that the labels of the crop show.
-        rows: rows of the crop's map; the parsed cells may be coarser.
+        probabilities: the crop's map; the parsed cells may be coarser.
     """
     cells = np.zeros_like(parsed.cells)
     for head in heads:
@@ -40,7 +41,7 @@ def foreign_cells(
     cells &= ~parsed.cells
     if not cells.any():
         return None
-    block = rows // cells.shape[0]
+    block = probabilities.shape[0] // cells.shape[0]
     return cells.repeat(block, axis=0).repeat(block, axis=1)
 
 

@@ -122,3 +122,10 @@ def test_a_calibration_scales_and_shifts_the_logits():
     finder = NetworkFinder(min_score=0.5, calibration=(2.0, -1.0))
     picture = np.zeros((224, 384, 3), np.uint8)
     assert len(finder(picture, lambda crops: [maps], regions=[WHOLE])) == 1
+
+
+def test_the_classes_are_shown_in_shades_from_black_to_white():
+    shades = FACE_CENTRES.colours
+    assert shades[0] == (0, 0, 0)
+    assert shades[-1] == (255, 255, 255)
+    assert list(shades) == sorted(set(shades))

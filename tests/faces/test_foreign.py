@@ -29,7 +29,8 @@ MINE = parsed(4, 4, 12, 14)
 def foreign(
     *, heads: tuple[Crop, ...] = (), beside: tuple[Any, ...] = (), rows: int = CELLS
 ) -> Any:
-    return foreign_cells(CROP, MINE, heads=heads, beside=beside, rows=rows)
+    probabilities = np.zeros((rows, 2 * rows, 11), np.float32)
+    return foreign_cells(CROP, MINE, heads=heads, beside=beside, probabilities=probabilities)
 
 
 def test_without_others_nothing_is_foreign() -> None:

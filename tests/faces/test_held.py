@@ -22,8 +22,8 @@ def test_a_lost_face_is_held_enlarged_and_then_released():
     held = HeldRegions(seconds=1.0)
     assert update(held, track(1, 100), seconds=0.0) == ()
     (box,) = update(held, track(1, 100, present=False), seconds=0.1)
-    assert box.left < 100
-    assert box.right > 140
+    assert (box.left, box.right) == (96, 144)  # a fifth larger
+    assert (box.top, box.bottom) == (-6, 66)
     # the tracker forgets the face before its area is released
     assert update(held, seconds=0.9) == (box,)
     assert update(held, seconds=1.1) == ()
