@@ -31,7 +31,7 @@ from rtseg.postprocess.even import evened
 from rtseg.postprocess.holes import filled
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
-from rtseg.postprocess.wider_looks import WiderLook, WiderLooks
+from rtseg.postprocess.wider_crops import WiderCropCache, WiderCropResult
 from rtseg.timing import StageTimes
 
 Smoothers = dict[int, TrackSmoother]
@@ -55,7 +55,7 @@ class StreamMemory:
         self.smoothing = smoothing
         self.smoothers: Smoothers = {}
         self.wider_smoothers: Smoothers = {}
-        self.wider_looks = WiderLooks()
+        self.wider_crops = WiderCropCache()
         self.is_live = False
         self.is_new = False
         self.seconds = 0.0
@@ -71,7 +71,7 @@ class StreamMemory:
         if self.is_new:
             self.follower.reset()
             self.wider_smoothers.clear()
-            self.wider_looks.clear()
+            self.wider_crops.clear()
         self._size = frame.image.shape
 
 
@@ -196,7 +196,7 @@ class PicturePass:
             infer_finder=self.infer_finder,
             exhaustive=not stream.is_live,
         )
-        beyond = self._look_beyond_crops(tracked)
+        beyond = self._infer_beyond_crops(tracked)
         held = stream.follower.held
         self.first_half_seconds = time.perf_counter() - self.start
         return lambda: self._finish_face_view(tracked, beyond, held)
@@ -259,34 +259,34 @@ class PicturePass:
             smoother = smoothers[track_id] = TrackSmoother(strength)
         return smoother(probabilities, picture=self.pictures[crop], crop=crop, seconds=self.seconds)
 
-    def _look_beyond_crops(self, tracked: Sequence[TrackedFace]) -> list[CropProbabilities]:
+    def _infer_beyond_crops(self, tracked: Sequence[TrackedFace]) -> list[CropProbabilities]:
         """The hair and neck of faces beyond their crops."""
         label_set = self.backend.model.label_set
         height, width = self.image.shape[:2]
         stream = self.stream
         parts: list[CropProbabilities] = []
         wider: list[tuple[TrackedFace, Crop]] = []
-        looks: dict[int, WiderLook] = {}
+        results: dict[int, WiderCropResult] = {}
         for face in tracked:
             crop = wider_crop(face.probabilities, face.crop, label_set, height=height, width=width)
             if crop is None:
                 continue
-            again = None
+            cached = None
             if stream.is_live:
-                again = stream.wider_looks.again(face, label_set, seconds=self.seconds)
-            if again is None:
+                cached = stream.wider_crops.lookup(face, label_set, seconds=self.seconds)
+            if cached is None:
                 wider.append((face, crop))
                 continue
-            look, crop = again
-            looks[face.track_id] = look
-            parts += _part(face, look.beyond, crop)
+            result, crop = cached
+            results[face.track_id] = result
+            parts += _part(face, result.beyond, crop)
         maps = self.infer_crops([crop for _, crop in wider])
         for (face, crop), probabilities in zip(wider, maps, strict=True):
             steadied = self._smoothed(stream.wider_smoothers, face.track_id, probabilities, crop)
             steadied = evened(steadied, stride=self.backend.model.stride)
             others = [other.head for other in tracked if other is not face]
             beyond = beyond_crop(steadied, crop, face, label_set, others=others)
-            looks[face.track_id] = WiderLook(
+            results[face.track_id] = WiderCropResult(
                 beyond=beyond,
                 crop=crop,
                 face_crop=face.crop,
@@ -295,7 +295,7 @@ class PicturePass:
             )
             parts += _part(face, beyond, crop)
         present = [face.track_id for face in tracked]
-        stream.wider_looks.keep(looks, present=present)
+        stream.wider_crops.keep(results, present=present)
         for track_id in [known for known in stream.wider_smoothers if known not in present]:
             del stream.wider_smoothers[track_id]
         return parts

@@ -273,7 +273,7 @@ class Segmenter:
     def _new_follower(self) -> FaceFollower:
         described = self.backend.model
         aspect = described.input_width / described.input_height
-        looks, stretch = aspect, described.fit == "stretch"
+        search_aspect, stretch = aspect, described.fit == "stretch"
         finder: FaceFinder
         searched: SearchedRegions | None = None
         second: SecondFinder | None = None
@@ -288,9 +288,9 @@ class Segmenter:
             searched = SearchedRegions(longest=_LONGEST_PERIODS * self.faces.detect_every)
             second = SecondFinder(
                 ParsingFinder(described.label_set, aspect=aspect),
-                Schedule(every=2 * self.faces.detect_every, aspect=looks, stretch=stretch),
+                Schedule(every=2 * self.faces.detect_every, aspect=search_aspect, stretch=stretch),
             )
-            looks, stretch = model.input_width / model.input_height, model.fit == "stretch"
+            search_aspect, stretch = model.input_width / model.input_height, model.fit == "stretch"
         else:
             finder = ParsingFinder(described.label_set, aspect=aspect)
         return FaceFollower(
@@ -299,7 +299,7 @@ class Segmenter:
             finder=finder,
             schedule=Schedule(
                 every=self.faces.detect_every,
-                aspect=looks,
+                aspect=search_aspect,
                 stretch=stretch,
                 fine=self.finder_backend is None,
             ),

@@ -1,4 +1,4 @@
-"""Schedule where a stream is searched: where to look next, and what to leave alone for a while."""
+"""Schedule which regions of a stream to search next, and what to leave alone for a while."""
 
 from __future__ import annotations
 
@@ -136,13 +136,13 @@ class Schedule:
         if not count:
             return []
         whole, tiles, fine = self._regions(height, width)
-        looks = []
+        regions = []
         if self._frames >= self.every:
             self._frames = 0
             count -= 1
-            looks = [whole] if worth(whole) else []
+            regions = [whole] if worth(whole) else []
         rotation = self._fine_tiles if fine else self._tiles
-        return looks + rotation.next_of(fine or tiles, count, worth=worth)
+        return regions + rotation.next_of(fine or tiles, count, worth=worth)
 
     def _regions(self, height: int, width: int) -> Tiles:
         tiles = tile_picture(height, width, aspect=self.aspect, stretch=self.stretch)

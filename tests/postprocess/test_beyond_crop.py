@@ -11,7 +11,7 @@ from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, box_around, crop_around
 from rtseg.labels import FACE_PARTS, HELEN
 from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop
-from rtseg.postprocess.wider_looks import WiderLook, WiderLooks
+from rtseg.postprocess.wider_crops import WiderCropCache, WiderCropResult
 from rtseg.segmenter import Segmenter
 from rtseg.settings import FaceSettings
 from tests.support.painted import COLOURS, PaintedBackend, frame, paint
@@ -180,16 +180,16 @@ class Clip:
         return sum(self.backend.batches)
 
 
-def test_a_head_at_rest_gets_a_wider_look_once_a_second():
+def test_a_head_at_rest_gets_a_wider_crop_once_a_second():
     clip, labels = Clip(), long_haired()
-    for _ in range(5):  # the last look of these is with the final crop
+    for _ in range(5):  # the last wider crop of these is with the final crop
         clip.show(labels)
     crops = [clip.show(labels) for _ in range(63)]
     assert set(crops) == {1, 2}
     assert crops.count(2) == 2
 
 
-def test_what_a_wider_look_has_shown_serves_while_the_head_hardly_moves():
+def test_what_a_wider_crop_has_shown_serves_while_the_head_hardly_moves():
     clip = Clip()
     for _ in range(3):
         clip.show(long_haired())
@@ -197,24 +197,24 @@ def test_what_a_wider_look_has_shown_serves_while_the_head_hardly_moves():
     assert 2 in [clip.show(long_haired(x=320 + shift)) for shift in (10, 14, 18)]
 
 
-def test_what_a_wider_look_has_shown_moves_along_with_the_crop():
+def test_what_a_wider_crop_has_shown_moves_along_with_the_crop():
     crop = crop_around(320, 140, 160, 1.0)
     face = face_with(long_haired(), crop)
     wide = crop_around(320, 240, 320, 1.0)
-    look = WiderLook(
+    result = WiderCropResult(
         beyond=face.probabilities,
         crop=wide,
         face_crop=crop,
         edges=at_the_edges(face.probabilities, HELEN),
         seconds=1.0,
     )
-    looks = WiderLooks()
-    looks.keep({1: look}, present=[1])
-    same = looks.again(face, HELEN, seconds=1.1)
-    assert same == (look, wide)
+    cache = WiderCropCache()
+    cache.keep({1: result}, present=[1])
+    same = cache.lookup(face, HELEN, seconds=1.1)
+    assert same == (result, wide)
     beside = replace(face, crop=replace(crop, box=box_around(328, 136, 160, 160)))
-    assert looks.again(beside, HELEN, seconds=1.1) == (
-        look,
+    assert cache.lookup(beside, HELEN, seconds=1.1) == (
+        result,
         replace(wide, box=box_around(328, 236, 320, 320)),
     )
     far = replace(face, crop=replace(crop, box=box_around(345, 140, 160, 160)))
@@ -223,21 +223,21 @@ def test_what_a_wider_look_has_shown_moves_along_with_the_crop():
     cropped = replace(face, probabilities=np.roll(face.probabilities, 4, axis=1))
     other = replace(face, track_id=2)
     for changed in (far, near, turned, cropped, other):
-        assert looks.again(changed, HELEN, seconds=1.12) is None
-    assert looks.again(cropped, HELEN, seconds=1.05) is not None  # flicker at the edges
-    assert looks.again(beside, HELEN, seconds=1.4) is None  # too long ago
-    assert looks.again(face, HELEN, seconds=1.9) == (look, wide)  # it has not moved at all
-    assert looks.again(face, HELEN, seconds=2.0) is None  # a whole second ago
-    assert looks.again(face, HELEN, seconds=1.0) == (look, wide)
-    assert looks.again(face, HELEN, seconds=0.9) is None  # the stream went back
+        assert cache.lookup(changed, HELEN, seconds=1.12) is None
+    assert cache.lookup(cropped, HELEN, seconds=1.05) is not None  # flicker at the edges
+    assert cache.lookup(beside, HELEN, seconds=1.4) is None  # too long ago
+    assert cache.lookup(face, HELEN, seconds=1.9) == (result, wide)  # it has not moved at all
+    assert cache.lookup(face, HELEN, seconds=2.0) is None  # a whole second ago
+    assert cache.lookup(face, HELEN, seconds=1.0) == (result, wide)
+    assert cache.lookup(face, HELEN, seconds=0.9) is None  # the stream went back
     # kept for a track that needed none in a frame, and forgotten with its track
-    looks.keep({}, present=[1, 2])
-    assert looks.again(face, HELEN, seconds=1.1) == same
-    looks.keep({}, present=[2])
-    assert looks.again(face, HELEN, seconds=1.1) is None
-    looks.keep({1: look}, present=[1])
-    looks.clear()
-    assert looks.again(face, HELEN, seconds=1.1) is None
+    cache.keep({}, present=[1, 2])
+    assert cache.lookup(face, HELEN, seconds=1.1) == same
+    cache.keep({}, present=[2])
+    assert cache.lookup(face, HELEN, seconds=1.1) is None
+    cache.keep({1: result}, present=[1])
+    cache.clear()
+    assert cache.lookup(face, HELEN, seconds=1.1) is None
 
 
 def test_a_few_cells_that_come_and_go_at_the_edges_are_no_change():
@@ -248,25 +248,25 @@ def test_a_few_cells_that_come_and_go_at_the_edges_are_no_change():
     for count, is_kept in ((0, True), (int(0.06 * side), True), (side, False)):
         before = edges.copy()
         before[np.flatnonzero(~edges)[:count]] = True
-        looks = WiderLooks()
-        look = WiderLook(
+        cache = WiderCropCache()
+        result = WiderCropResult(
             beyond=face.probabilities, crop=crop, face_crop=crop, edges=before, seconds=1.0
         )
-        looks.keep({1: look}, present=[1])
-        assert (looks.again(face, HELEN, seconds=1.12) is not None) is is_kept
+        cache.keep({1: result}, present=[1])
+        assert (cache.lookup(face, HELEN, seconds=1.12) is not None) is is_kept
 
 
-def test_where_nothing_went_on_beyond_the_crop_the_next_wider_look_waits():
+def test_where_nothing_went_on_beyond_the_crop_the_next_wider_crop_waits():
     crop = crop_around(320, 140, 160, 1.0)
     face = face_with(long_haired(), crop)
     edges = at_the_edges(face.probabilities, HELEN)
     far = replace(face, crop=replace(crop, box=box_around(345, 140, 160, 160)))
     for beyond, is_kept in ((None, True), (face.probabilities, False)):
-        looks = WiderLooks()
-        look = WiderLook(beyond=beyond, crop=crop, face_crop=crop, edges=edges, seconds=1.0)
-        looks.keep({1: look}, present=[1])
-        assert (looks.again(far, HELEN, seconds=1.2) is not None) is is_kept
-        assert looks.again(far, HELEN, seconds=1.25) is None
+        cache = WiderCropCache()
+        result = WiderCropResult(beyond=beyond, crop=crop, face_crop=crop, edges=edges, seconds=1.0)
+        cache.keep({1: result}, present=[1])
+        assert (cache.lookup(far, HELEN, seconds=1.2) is not None) is is_kept
+        assert cache.lookup(far, HELEN, seconds=1.25) is None
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_where_nothing_went_on_beyond_the_crop_the_next_wider_look_waits():
         {"wide": 24},  # the hair at the crop's edge has changed
     ],
 )
-def test_a_change_asks_for_another_wider_look_at_once(change):
+def test_a_change_asks_for_another_wider_crop_at_once(change):
     clip = Clip()
     for _ in range(3):
         clip.show(long_haired())
@@ -284,7 +284,7 @@ def test_a_change_asks_for_another_wider_look_at_once(change):
     assert 2 in crops
 
 
-def test_a_wider_look_is_forgotten_after_a_cut():
+def test_a_wider_crop_is_forgotten_after_a_cut():
     clip = Clip()
     for _ in range(3):
         clip.show(long_haired())

@@ -23,7 +23,7 @@ from rtseg.postprocess.beyond_crop import at_the_edges
 
 _LONGEST_SECONDS, _LONGEST_AT_REST = 0.34, 1.0
 _SHORTEST_SECONDS = 0.1  # until what touches the edges can have changed, rather than flickers
-_AFTER_NOTHING = 0.25  # until another look, whatever happens, if nothing went on beyond the crop
+_AFTER_NOTHING = 0.25  # until another crop, whatever happens, if nothing went on beyond the face's
 _MOVED = 0.12  # of the crop's height
 _RESIZED = 1.1  # a crop this many times as high, or as low, shows the head at another size
 # Of the cells at its edges where there was hair or neck, or is now; and of the cells of one edge,
@@ -32,7 +32,7 @@ _CHANGED, _CHANGED_OF_EDGE = 0.15, 0.06
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class WiderLook:
+class WiderCropResult:
     """What a wider crop has shown beyond the crop around a face.
 
     Attributes:
@@ -50,55 +50,55 @@ class WiderLook:
     seconds: float
 
 
-class WiderLooks:
-    """The wider looks of one stream's tracks."""
+class WiderCropCache:
+    """The latest result of a wider crop for each track of one stream."""
 
     def __init__(self) -> None:
-        self._looks: dict[int, WiderLook] = {}
+        self._results: dict[int, WiderCropResult] = {}
 
     def clear(self) -> None:
         """Forget everything: the next picture is unrelated to the last one."""
-        self._looks.clear()
+        self._results.clear()
 
-    def keep(self, looks: dict[int, WiderLook], *, present: Iterable[int]) -> None:
-        """Remember looks for the next frames.
+    def keep(self, results: dict[int, WiderCropResult], *, present: Iterable[int]) -> None:
+        """Remember results for the next frames.
 
         Args:
-            looks: this frame's, by track id.
-            present: all tracks in this frame. The looks of other tracks are forgotten; those of
-                tracks that needed none are kept, as what touches the edges comes and goes.
+            results: this frame's, by track id.
+            present: all tracks in this frame. The results of other tracks are forgotten; those
+                of tracks that needed none are kept, as what touches the edges comes and goes.
         """
-        known = {**self._looks, **looks}
-        self._looks = {track_id: known[track_id] for track_id in present if track_id in known}
+        known = {**self._results, **results}
+        self._results = {track_id: known[track_id] for track_id in present if track_id in known}
 
-    def again(
+    def lookup(
         self, face: TrackedFace, label_set: LabelSet, *, seconds: float
-    ) -> tuple[WiderLook, Crop] | None:
-        """An earlier look that still applies to a face, and where its crop is now; else None.
+    ) -> tuple[WiderCropResult, Crop] | None:
+        """An earlier result that still applies to a face, and where its crop is now; else None.
 
         Args:
             face: the face in the present frame.
             label_set: identifies the ids of hair and neck.
             seconds: the frame's time.
         """
-        look = self._looks.get(face.track_id)
-        if look is None or seconds < look.seconds:
+        result = self._results.get(face.track_id)
+        if result is None or seconds < result.seconds:
             return None
-        age = seconds - look.seconds
-        if not self._still_applies(look, face, label_set, age=age):
+        age = seconds - result.seconds
+        if not self._still_applies(result, face, label_set, age=age):
             return None
-        (x0, y0), (x1, y1) = look.face_crop.box.centre, face.crop.box.centre
-        wide = look.crop.box
+        (x0, y0), (x1, y1) = result.face_crop.box.centre, face.crop.box.centre
+        wide = result.crop.box
         x, y = wide.centre
         moved = box_around(x + round(x1 - x0), y + round(y1 - y0), wide.width, wide.height)
-        return look, replace(look.crop, box=moved)
+        return result, replace(result.crop, box=moved)
 
     def _still_applies(
-        self, look: WiderLook, face: TrackedFace, label_set: LabelSet, *, age: float
+        self, result: WiderCropResult, face: TrackedFace, label_set: LabelSet, *, age: float
     ) -> bool:
-        """Whether a look that is `age` seconds old can be used for a face's present crop."""
-        before, now = look.face_crop, face.crop
-        if look.beyond is None and age < _AFTER_NOTHING:
+        """Whether a result that is `age` seconds old can be used for a face's present crop."""
+        before, now = result.face_crop, face.crop
+        if result.beyond is None and age < _AFTER_NOTHING:
             return True
         if age >= (_LONGEST_AT_REST if now == before else _LONGEST_SECONDS):
             return False
@@ -112,6 +112,6 @@ class WiderLooks:
         if age < _SHORTEST_SECONDS:
             return True
         edges = at_the_edges(face.probabilities, label_set)
-        changed = int(np.count_nonzero(edges != look.edges))
-        touching = int(np.count_nonzero(edges | look.edges))
+        changed = int(np.count_nonzero(edges != result.edges))
+        touching = int(np.count_nonzero(edges | result.edges))
         return changed <= max(_CHANGED * touching, _CHANGED_OF_EDGE * edges.size / 4)
