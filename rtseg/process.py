@@ -39,7 +39,6 @@ from rtseg.sources import open_source
 from rtseg.sources.base import Source
 from rtseg.system.threads import decoder_threads
 from rtseg.timing import StageTimes
-from rtseg.views import SOFT_VIEWS
 from rtseg.wiring import AnyEffect, Run, check_choices, wire
 
 Model = ModelSettings | Checkpoint | Path | str
@@ -183,7 +182,7 @@ def open_run(
         check_choices(label_set, view=view, effects=effects, alpha=alpha, has_alpha=has_alpha)
         if backend is None:
             backend = stack.enter_context(_open_backend(model))
-        soft = soft or bool(effects) or alpha is not None or view.view in SOFT_VIEWS
+        soft = soft or bool(effects) or alpha is not None or view.kind.uses_soft_masks
         segmenter = Segmenter(backend=backend, faces=faces, times=times, soft=soft)
         yield wire(
             source,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rtseg.errors import SettingError, listed
+from rtseg.view_registry import ViewKind, view_kind, views
 
 HardwareDecoding = Literal["off", "auto", "cuda"]
-ViewName = Literal[
-    "overlay", "mask", "side-by-side", "contour", "cutout", "blur", "pixelate", "none"
-]
+ViewName = str
+"""`overlay`, `mask`, … or another name in `rtseg.view_registry.views`."""
 DeviceName = str
 """`auto`, `cpu`, `cuda` (the first NVIDIA GPU), or `cuda:N`."""
 DeviceKind = Literal["auto", "cpu", "cuda"]
@@ -26,10 +26,6 @@ Codec = Literal[
 AudioChoice = Literal["auto", "copy", "transcode", "none"]
 SubtitleChoice = Literal["auto", "copy", "convert", "none"]
 MetadataChoice = Literal["auto", "keep", "drop"]
-
-HIDING_VIEWS: tuple[ViewName, ...] = ("blur", "pixelate")
-"""Views that hide people's identities."""
-
 
 SHORTEST_TOKEN = 12
 """The shortest token, in characters, that a user may choose."""
@@ -43,11 +39,26 @@ def setting(
     high: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    choices: Callable[[], Iterable[str]] | None = None,
 ) -> Any:
     """Make a dataclass field with help text and a range: `low` and `high` belong to it, `above` and
-    `below` do not."""
-    metadata = {"help": help_text, "low": low, "high": high, "above": above, "below": below}
+    `below` do not. `choices` returns the values of a field that is no `Literal`."""
+    bounds = {"low": low, "high": high, "above": above, "below": below}
+    metadata = {"help": help_text, "choices": choices, **bounds}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def choices_of(field: dataclasses.Field[Any], hint: Any) -> tuple[str, ...]:
+    """The values that a field of settings may have, if they can be listed; else none.
+
+    Args:
+        field: the field.
+        hint: its type, as from `get_type_hints`.
+    """
+    choices = field.metadata["choices"]
+    if choices is not None:
+        return tuple(choices())
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +74,9 @@ class Settings:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             name = f"`{field.name}`"
-            hint = hints[field.name]
-            if get_origin(hint) is Literal and value not in get_args(hint):
-                raise SettingError(
-                    f"{name}: {value!r} is unknown; allowed: {listed(get_args(hint))}"
-                )
+            choices = choices_of(field, hints[field.name])
+            if choices and value not in choices:
+                raise SettingError(f"{name}: {value!r} is unknown; allowed: {listed(choices)}")
             if value is None or isinstance(value, (str, bool, tuple, Path)):
                 continue
             if not _is_within(value, field.metadata):
@@ -174,7 +183,7 @@ class FaceSettings(Settings):
 class ViewSettings(Settings):
     """How the view is drawn."""
 
-    view: ViewName = setting("overlay", "the view to draw")
+    view: ViewName = setting("overlay", "the view to draw", choices=views)
     opacity: float = setting(0.55, "opacity of the colours over the picture", low=0.0, high=1.0)
     classes: tuple[str, ...] = setting(
         ("auto",),
@@ -191,6 +200,11 @@ class ViewSettings(Settings):
     )
     legend: bool = setting(False, "show the classes' names and colours in the picture")
     hud: bool = setting(False, "show FPS and latency in the picture")
+
+    @property
+    def kind(self) -> ViewKind:
+        """The view's properties."""
+        return view_kind(self.view)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,7 +299,9 @@ class EncodeSettings(Settings):
         """Resolve `metadata` auto: a view that hides people drops tags."""
         if self.metadata != "auto":
             return self
-        return dataclasses.replace(self, metadata="drop" if view in HIDING_VIEWS else "keep")
+        return dataclasses.replace(
+            self, metadata="drop" if view_kind(view).hides_people else "keep"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,6 @@ from rtseg.sources.base import Source
 from rtseg.system.machine import Machine, this_machine
 from rtseg.system.threads import NULL_MODEL, decoder_threads
 from rtseg.timing import STAGES, Percentiles, StageTimes
-from rtseg.views import SOFT_VIEWS
 from rtseg.wiring import check_choices, wire
 
 if TYPE_CHECKING:
@@ -196,7 +195,7 @@ def run_bench(
         from rtseg.backends import label_set_of
 
         check_choices(label_set_of(model.model), view=view, effects=effects)
-    soft = bool(effects) or view.view in SOFT_VIEWS
+    soft = bool(effects) or view.kind.uses_soft_masks
     times = StageTimes()
     with ExitStack() as stack:
         source = stack.enter_context(_open_source(settings, model))

@@ -97,7 +97,6 @@ def command(
     from rtseg.backends import label_set_of, open_backend_for
     from rtseg.segmenter import Segmenter
     from rtseg.sinks.images import write_picture
-    from rtseg.views import SOFT_VIEWS
     from rtseg.wiring import chained, check_choices
 
     set_up_logging(verbose=verbose, quiet=quiet)
@@ -121,7 +120,7 @@ def command(
     failures: list[tuple[Path, RtsegError]] = []
     write = partial(write_picture, overwrite=overwrite, inputs=file_ids(stills))
     with open_backend_for(model) as backend:
-        soft = bool(effects) or view.view in SOFT_VIEWS
+        soft = bool(effects) or view.kind.uses_soft_masks
         segmenter = Segmenter(backend=backend, faces=faces, soft=soft)
         changes = chained(effects, segmenter.label_set)
         for still in stills:

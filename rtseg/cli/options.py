@@ -7,14 +7,14 @@ import functools
 import re
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import click
 from click.core import ParameterSource
 
 from rtseg.cli.values import Device, Place, Seconds, SpelledChoice
 from rtseg.effects import EFFECTS, parse_effect
-from rtseg.settings import Settings, ViewSettings
+from rtseg.settings import Settings, ViewSettings, choices_of
 
 Command = Callable[..., Any]
 
@@ -97,10 +97,10 @@ def _option(field: dataclasses.Field[Any], hint: Any, default: Any) -> Callable[
         f"--{name}",
         field.name,
         default=default,
-        type=_parameter_type(field.name, hint),
+        type=_parameter_type(field, hint),
         help=help_text,
         show_default=default is not None,
-        metavar=None if get_origin(hint) is Literal else _metavar(hint),
+        metavar=None if choices_of(field, hint) else _metavar(hint),
     )
 
 
@@ -144,10 +144,11 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
-def _parameter_type(name: str, hint: Any) -> Any:
-    plain = _plain(hint)
-    if get_origin(plain) is Literal:
-        return SpelledChoice(get_args(plain), option=name)
+def _parameter_type(field: dataclasses.Field[Any], hint: Any) -> Any:
+    plain, name = _plain(hint), field.name
+    choices = choices_of(field, plain)
+    if choices:
+        return SpelledChoice(choices, option=name)
     if name in ("start", "end"):
         return Seconds()
     if name == "device":

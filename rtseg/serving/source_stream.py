@@ -29,7 +29,6 @@ from rtseg.sources import open_source
 from rtseg.sources.base import Source
 from rtseg.sources.reconnecting import ReconnectingSource
 from rtseg.timing import Percentiles
-from rtseg.views import SOFT_VIEWS
 from rtseg.wiring import Run, wire
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ class SourceStream:
             source = stack.enter_context(self._open_source())
             if self._over.is_set():  # it was stopped while it was being opened
                 return
-            soft = bool(definition.effects) or definition.view.view in SOFT_VIEWS
+            soft = bool(definition.effects) or definition.view.kind.uses_soft_masks
             segmenter = self._make_segmenter(definition.faces, soft=soft)
             stack.callback(segmenter.close)
             outputs = guarded_outputs(definition)

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from rtseg.errors import RtsegError, SettingError, listed
 from rtseg.labels import LabelSet
@@ -31,6 +31,7 @@ from rtseg.settings import (
     StreamSettings,
     ViewSettings,
     VirtualCameraSettings,
+    choices_of,
 )
 from rtseg.sources import SYNTHETIC, is_camera
 from rtseg.wiring import check_choices
@@ -206,10 +207,10 @@ def _placed_effect(effect: str, folder: Path) -> str:
     return effect
 
 
-def _settings() -> dict[str, tuple[str, Any]]:
-    """Each setting that a file may have: its group, and its type."""
+def _settings() -> dict[str, tuple[str, dataclasses.Field[Any], Any]]:
+    """Each setting that a file may have: its group, the field, and its type."""
     return {
-        field.name: (name, get_type_hints(group)[field.name])
+        field.name: (name, field, get_type_hints(group)[field.name])
         for name, group in _GROUPS.items()
         for field in dataclasses.fields(group)
         if field.name not in _LEFT_OUT
@@ -244,12 +245,12 @@ def _changed(groups: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, 
     changes: dict[str, dict[str, Any]] = {name: {} for name in groups}
     for written, value in fields.items():
         key = written.replace("-", "_")
-        name, hint_type = known[key]
-        changes[name][key] = _typed(written, value, hint_type)
+        name, field, hint = known[key]
+        changes[name][key] = _typed(written, value, field, hint)
     return {name: dataclasses.replace(group, **changes[name]) for name, group in groups.items()}
 
 
-def _typed(name: str, value: Any, hint: Any) -> Any:
+def _typed(name: str, value: Any, field: dataclasses.Field[Any], hint: Any) -> Any:
     """Convert a value from TOML to a setting's type.
 
     Raises:
@@ -265,9 +266,10 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
             raise SettingError(f"{name}: found {value!r}; allowed: a list of strings")
         return tuple(parts)
-    if get_origin(plain) is Literal:
+    choices = choices_of(field, plain)
+    if choices:
         if not isinstance(value, str):
-            raise SettingError(f"{name}: found {value!r}; allowed: {listed(get_args(plain))}")
+            raise SettingError(f"{name}: found {value!r}; allowed: {listed(choices)}")
         return value
     kinds: dict[Any, tuple[tuple[type, ...], str]] = {
         bool: ((bool,), "true or false"),

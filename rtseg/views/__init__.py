@@ -1,5 +1,11 @@
 """Views: pure functions that draw a frame and its segmentation as a picture.
 
+    from rtseg.views import register_view
+
+    @register_view("grey")
+    def grey(image, segmentation, chosen):
+        return image.mean(2, keepdims=True).astype("uint8").repeat(3, 2)
+
 They keep no state between frames and never modify the frame. Only the boxes that contain labels are
 processed, so a small face costs little.
 """
@@ -9,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rtseg.errors import SettingError
-from rtseg.frames import Frame, Picture, Segmentation
+from rtseg.frames import Frame, Image, Picture, Segmentation
 from rtseg.labels import LabelSet
 from rtseg.settings import ViewSettings
+from rtseg.view_registry import register_view
 from rtseg.views.colouring import mask, overlay, side_by_side
 from rtseg.views.contour import contour
 from rtseg.views.cutout import background_colour, cutout
@@ -20,13 +27,21 @@ from rtseg.views.legend import draw_legend
 from rtseg.views.privacy import blur, pixelate
 from rtseg.views.selection import Chosen, choose
 
-__all__ = ["SOFT_VIEWS", "check_view", "render", "rendered_size"]
+__all__ = ["check_view", "register_view", "render", "rendered_size"]
 
-SOFT_VIEWS = frozenset({"cutout", "blur"})
-"""Views that use soft masks for their edges if the segmentation has them."""
+register_view("overlay", shows_colours=True)(overlay)
+register_view("mask", shows_colours=True)(mask)
+register_view("side-by-side", shows_colours=True, is_wide=True)(side_by_side)
+register_view("contour", shows_colours=True)(contour)
+register_view("cutout", uses_soft_masks=True)(cutout)
+register_view("blur", uses_soft_masks=True, hides_people=True)(blur)
+register_view("pixelate", hides_people=True)(pixelate)
 
-COLOURED_VIEWS = frozenset({"overlay", "mask", "side-by-side", "contour"})
-"""Views that show the classes' colours, so that a legend is useful."""
+
+@register_view("none")
+def unchanged(image: Image, _segmentation: Segmentation, _chosen: Chosen) -> Picture:
+    """The picture itself."""
+    return image.copy()
 
 
 def render(
@@ -64,7 +79,7 @@ def render(
         )
     chosen = choose(segmentation.label_set, settings.classes)
     picture = _draw(frame, segmentation, settings, chosen, alpha=alpha)
-    if settings.legend and settings.view in COLOURED_VIEWS:
+    if settings.legend and settings.kind.shows_colours:
         draw_legend(picture, segmentation, chosen, hud=tuple(hud))
     if hud:
         draw_hud(picture, hud, frame_width=frame.width)
@@ -74,43 +89,17 @@ def render(
 def _draw(
     frame: Frame, segmentation: Segmentation, settings: ViewSettings, chosen: Chosen, *, alpha: bool
 ) -> Picture:
-    image = frame.image
-    match settings.view:
-        case "none":
-            return image.copy()
-        case "overlay":
-            return overlay(image, segmentation, chosen, opacity=settings.opacity)
-        case "mask":
-            return mask(image, segmentation, chosen)
-        case "side-by-side":
-            return side_by_side(image, segmentation, chosen, opacity=settings.opacity)
-        case "contour":
-            return contour(image, segmentation, chosen)
-        case "cutout":
-            colour = background_colour(settings.background, alpha=alpha)
-            return cutout(
-                image,
-                segmentation,
-                chosen,
-                colour=colour,
-                invert=settings.invert,
-                feather=settings.feather,
-            )
-        case "blur":
-            return blur(
-                image,
-                segmentation,
-                chosen,
-                invert=settings.invert,
-                feather=settings.feather,
-            )
-        case "pixelate":
-            return pixelate(image, segmentation, chosen, invert=settings.invert)
+    kind = settings.kind
+    options = {name: getattr(settings, name) for name in kind.options}
+    if "background" in options:
+        options["background"] = background_colour(settings.background, alpha=alpha)
+    picture: Picture = kind.draw(frame.image, segmentation, chosen, **options)
+    return picture
 
 
 def rendered_size(settings: ViewSettings, width: int, height: int) -> tuple[int, int]:
     """(width, height) of the view of a frame of `width` x `height` pixels."""
-    return (2 * width if settings.view == "side-by-side" else width), height
+    return (2 * width if settings.kind.is_wide else width), height
 
 
 def check_view(settings: ViewSettings, label_set: LabelSet, *, alpha: bool) -> None:

@@ -40,7 +40,7 @@ def cutout(
     segmentation: Segmentation,
     chosen: Chosen,
     *,
-    colour: Colour | None,
+    background: Colour | None,
     invert: bool,
     feather: float = 0.0,
 ) -> Picture:
@@ -51,10 +51,10 @@ def cutout(
     pixels are black, so that what was cut away is not in the file.
 
     Returns:
-        uint8 (height, width, 3) RGB, or (height, width, 4) RGBA if `colour` is None.
+        uint8 (height, width, 3) RGB, or (height, width, 4) RGBA if `background` is None.
     """
-    channels = 4 if colour is None else 3
-    behind = (*_BLACK, 0) if colour is None else colour
+    channels = 4 if background is None else 3
+    behind = (*_BLACK, 0) if background is None else background
     picture = np.zeros((*image.shape[:2], channels), np.uint8)
     if invert:
         picture[..., :3] = image

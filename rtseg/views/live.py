@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Protocol, get_args
+from typing import Protocol
 
 from rtseg.frames import Frame, Image, Picture, Segmentation
-from rtseg.settings import ViewName, ViewSettings
+from rtseg.settings import ViewSettings
+from rtseg.view_registry import views_of_equal_size
 from rtseg.views import render
 
 OPACITY_STEP = 0.1
@@ -97,8 +98,7 @@ class LiveView:
 
     def next_view(self) -> None:
         """Switch to the next view with the same picture size."""
-        wide = self.settings.view == "side-by-side"
-        names = [name for name in get_args(ViewName) if (name == "side-by-side") == wide]
+        names = views_of_equal_size(self.settings.view)
         place = names.index(self.settings.view)
         self._change(view=names[(place + 1) % len(names)])
 

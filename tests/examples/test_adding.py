@@ -6,14 +6,16 @@ import re
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal, get_args
+from typing import Any
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from rtseg import Segmenter, open_sink, settings, views
+from rtseg import Segmenter, ViewSettings, open_sink, render, view_registry
 from rtseg.checkpoint import ModelSpec
-from rtseg.cli.options import _effects
+from rtseg.cli.options import _effects, with_settings
 from rtseg.effects import apply_effects, parse_effect, registry
 from rtseg.errors import SettingError
 from rtseg.frames import Frame, Segmentation
@@ -50,23 +52,17 @@ def test_each_addition_takes_ten_lines() -> None:
 
 
 def test_a_view_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    view, name, draw = defined("grey_elsewhere"), "grey-elsewhere", views._draw
-    # the two lines to change: its name, and its call
-    names = Literal[*get_args(settings.ViewName), name]  # type: ignore[valid-type]
-    monkeypatch.setattr(settings, "ViewName", names)
-
-    def draw_it_too(frame: Any, segmentation: Any, of: Any, chosen: Any, **options: Any) -> Any:
-        if of.view == name:
-            return view(frame.image, segmentation, chosen)
-        return draw(frame, segmentation, of, chosen, **options)
-
-    monkeypatch.setattr(views, "_draw", draw_it_too)
+    monkeypatch.setitem(view_registry._views, "grey-elsewhere", None)  # removed again afterwards
+    assert defined("grey_elsewhere")
+    command = click.command(with_settings(view=ViewSettings)(lambda view: None))
+    shown = CliRunner().invoke(command, ["--help"]).output
+    assert "grey-elsewhere" in "".join(shown.split()), "the option's help"
     labels = np.zeros((40, 60), np.uint8)
     labels[10:20, 10:30] = HELEN.skin[0]
     segmentation = Segmentation(labels=labels, label_set=HELEN)
     frame = Frame(image=IMAGE, index=0, pts=0, time_base=Fraction(1, 25))
-    chosen = settings.ViewSettings(view=name, classes=("skin",))  # type: ignore[arg-type]
-    picture = views.render(frame, segmentation, chosen)
+    settings = ViewSettings(view="grey-elsewhere", classes=("skin",))
+    picture = render(frame, segmentation, settings)
     assert np.array_equal(picture[10:20, 10:30], IMAGE[10:20, 10:30])
     assert np.ptp(picture[25:], axis=2).max() == 0
 

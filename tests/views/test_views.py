@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 
+from rtseg import view_registry
 from rtseg.errors import SettingError
 from rtseg.frames import Box, Face, Segmentation
 from rtseg.labels import HELEN, LabelSet
-from rtseg.settings import ViewName, ViewSettings
-from rtseg.views import check_view, render, rendered_size
+from rtseg.settings import ViewSettings
+from rtseg.view_registry import views
+from rtseg.views import check_view, register_view, render, rendered_size
 from tests.views.drawn import around, inside, scene
 
-VIEWS = get_args(ViewName)
+VIEWS = tuple(views())
 SEEN = (1, 2, 3, 4, 5, 6, 10)  # the classes that have an inside at this size
 
 
@@ -349,3 +350,33 @@ def test_privacy_hides_the_area_of_a_recently_lost_face(view, heads):
     # whatever the chosen classes, since nobody knows what is there now
     only_eyes = render(frame, held, ViewSettings(view=view, classes=("eyes",)))
     assert detail(only_eyes, where) < 12
+
+
+def test_a_registered_view_gets_the_settings_that_it_asks_for(monkeypatch):
+    monkeypatch.setitem(view_registry._views, "dimmed", None)  # removed again afterwards
+
+    @register_view("dimmed", is_wide=True)
+    def dimmed(image, segmentation, chosen, *, opacity, background):
+        seen = opacity, background, chosen.names, segmentation.labels.shape
+        return {"image": image, "seen": seen}
+
+    frame, segmentation = scene()
+    settings = ViewSettings(view="dimmed", opacity=0.25, background="#010203", classes=("eyes",))
+    drawn = render(frame, segmentation, settings)
+    assert drawn["image"] is frame.image
+    assert drawn["seen"] == (0.25, (1, 2, 3), ("left-eye", "right-eye"), (360, 640))
+    assert rendered_size(settings, 40, 30) == (80, 30)
+    assert view_registry.views_of_equal_size("dimmed") == ["side-by-side", "dimmed"]
+
+
+def test_what_a_view_asks_for_must_be_a_setting():
+    for option in view_registry.OPTIONS:
+        assert option in ViewSettings.__dataclass_fields__
+    before = tuple(views())
+    with pytest.raises(SettingError, match="view dimmed: asks for gamma; allowed: opacity, "):
+        register_view("dimmed")(lambda image, segmentation, chosen, *, gamma: image)
+    with pytest.raises(SettingError, match="a view's name is 'A view'; allowed: lower-case"):
+        register_view("A view")
+    with pytest.raises(TypeError):
+        register_view("dimmed", is_tall=True)(lambda image, segmentation, chosen: image)
+    assert tuple(views()) == before

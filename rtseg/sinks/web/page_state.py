@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 from rtseg.errors import SettingError, listed
 from rtseg.labels import LabelSet
-from rtseg.settings import ViewName, ViewSettings
+from rtseg.settings import ViewSettings
 from rtseg.sinks.base import Event, Key, ViewChange
+from rtseg.view_registry import views_of_equal_size
 
 KEYS: tuple[Key, ...] = ("snapshot", "record", "pause", "hud")
 """The actions of the page's buttons; a page cannot end the run."""
@@ -55,11 +56,10 @@ def view_json(state: PageState, labels: LabelSet | None) -> dict[str, Any]:
     settings = state.settings
     if settings is None:
         return {}
-    is_wide = settings.view == "side-by-side"
     shown = _shown_ids(settings, labels)
     return {
         "view": settings.view,
-        "views": [name for name in get_args(ViewName) if (name == "side-by-side") == is_wide],
+        "views": views_of_equal_size(settings.view),
         "opacity": settings.opacity,
         "invert": settings.invert,
         "legend": settings.legend,
