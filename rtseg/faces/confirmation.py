@@ -12,10 +12,10 @@ from rtseg.geometry.crop import Crop, wrapped
 # The log-odds of a face, as a weighted sum of the log-odds of the finder's score and of the labels'
 # certainty, and the size: a logistic regression on candidates in validation views and in pictures
 # without a face (`python -m tests.benchmarks.faces.confirmation --portraits 300`; with every
-# portrait .68, 1.73, 1.08 and -4.05, which misses more composites). Labels are certain of real
-# faces (.93 to .98) and less so of animals' (.65 to .88), whatever parts they show. Unlike the
-# candidates of the fit, most in the world are no faces, so the shift is .8 lower than fitted.
-_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.56, 1.94, 0.82, -3.90
+# portrait it misses more composites). Labels are certain of real faces (.93 to .98) and less so of
+# animals' (.65 to .88), whatever parts they show. Unlike the candidates of the fit, most in the
+# world are no faces, so the shift is .8 lower than fitted.
+_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = 0.73, 1.94, 1.09, -4.42
 _LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and at most 1 minus this: never certain
 SMALL = 40.0
 """Face height in pixels below which a picture shows too little to be certain."""
