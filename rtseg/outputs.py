@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -70,6 +71,21 @@ def refuse_existing(outputs: Iterable[str | None], *, overwrite: bool) -> None:
     for output in filter(None, outputs):
         if not overwrite and Path(output).exists():
             raise OutputExistsError(f"{output} exists; --overwrite replaces it")
+
+
+def check_folder(folder: Path) -> None:
+    """Reject a folder for outputs that cannot be created or written, without creating it.
+
+    Raises:
+        SinkError: the message says why.
+    """
+    above = (folder, *folder.absolute().parents)
+    nearest = next(path for path in above if path.exists())
+    if not nearest.is_dir():
+        raise SinkError(f"{folder}: cannot be created: {nearest} is not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        what = "cannot be written" if nearest == folder else f"cannot be created in {nearest}"
+        raise SinkError(f"{folder}: {what}: permission denied")
 
 
 def write_output(option: str, path: str, data: bytes, *, overwrite: bool) -> None:

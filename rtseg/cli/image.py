@@ -24,6 +24,7 @@ from rtseg.errors import (
     listed,
 )
 from rtseg.media.urls import display_name, local_path
+from rtseg.outputs import check_folder
 from rtseg.settings import FaceSettings, ModelSettings, ViewSettings
 from rtseg.system.files import file_id, file_ids
 
@@ -283,12 +284,7 @@ class _Targets:
                     raise SettingError(f"{target} is an input itself; give another output folder")
                 if target.exists() and not overwrite:
                     raise OutputExistsError(f"{target} exists; --overwrite replaces it")
-                above = (target.parent, *target.parent.absolute().parents)
-                nearest = next(path for path in above if path.exists())
-                if not nearest.is_dir():
-                    raise SinkError(
-                        f"{target.parent}: cannot be created: {nearest} is not a folder"
-                    )
+                check_folder(target.parent)
 
 
 def _is_file(place: Path) -> bool:

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 from rtseg.destination import is_folder, video_destination
-from rtseg.errors import RtsegError, SettingError, SinkError
-from rtseg.labels import LabelSet
+from rtseg.errors import SinkError
 from rtseg.media.urls import local_path
 from rtseg.outputs import shown
 from rtseg.run_outputs import DataKind, data_destination, data_sink
@@ -18,7 +17,6 @@ from rtseg.sinks.base import Sink
 from rtseg.sinks.protocols import HLS_SUFFIX
 from rtseg.sources.listing import named_files
 from rtseg.system.files import unused_path
-from rtseg.wiring import check_choices
 
 
 def guarded_outputs(definition: StreamDefinition) -> list[GuardedOutput]:
@@ -29,36 +27,15 @@ def guarded_outputs(definition: StreamDefinition) -> list[GuardedOutput]:
     ]
 
 
-def check_stream(definition: StreamDefinition, label_set: LabelSet) -> None:
-    """Reject what the model or an output does not support, before either is opened.
-
-    Raises:
-        SettingError: a class, an effect or a background is unknown or not supported by the model;
-            or an output does not go with the codec, quality or preset.
-        SourceError: an effect's file cannot be read.
-    """
-    has_alpha = False
-    for output in definition.outputs:
-        if virtual_camera_of(output) is not None:
-            continue
-        try:
-            sink = _picture_sink(definition, _picture_place(definition, output))
-        except SettingError as error:
-            raise SettingError(f"`outputs`: {shown(output)}: {error}") from None
-        except RtsegError:  # this machine lacks something; the output is tried again later
-            continue
-        has_alpha |= sink.wants_pixels and sink.has_alpha
-    check_choices(label_set, view=definition.view, effects=definition.effects, has_alpha=has_alpha)
-
-
-def _picture_place(definition: StreamDefinition, output: str) -> str:
+def picture_place(definition: StreamDefinition, output: str) -> str:
     """The output, or in a folder the file named after the stream."""
     if not is_folder(output):
         return output
     return video_destination(output, source=definition.name, encode=definition.encode)
 
 
-def _picture_sink(definition: StreamDefinition, place: str) -> Sink:
+def picture_sink(definition: StreamDefinition, place: str) -> Sink:
+    """Make the sink for a place as from `picture_place`, closed."""
     return open_sink(
         place,
         settings=definition.encode.for_view(definition.view.view),
@@ -76,10 +53,10 @@ def _pictures(definition: StreamDefinition, output: str) -> GuardedOutput:
             from rtseg.sinks.virtual_camera import VirtualCameraSink
 
             return VirtualCameraSink(device[0], settings=definition.virtual)
-        place = _picture_place(definition, output)
+        place = picture_place(definition, output)
         if local_path(place) is not None and not place.endswith(HLS_SUFFIX):
             place = unused_output(place)
-        return _picture_sink(definition, place)
+        return picture_sink(definition, place)
 
     return GuardedOutput(definition.name, shown(output), make, with_streams=is_sent(output))
 

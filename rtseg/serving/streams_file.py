@@ -15,13 +15,14 @@ from rtseg.errors import RtsegError, SettingError, listed
 from rtseg.labels import LabelSet
 from rtseg.media.urls import local_path
 from rtseg.outputs import check_outputs
+from rtseg.serving.stream_checks import check_stream
 from rtseg.serving.stream_definition import (
     PATIENT,
     StreamDefinition,
     is_sent,
     virtual_camera_of,
 )
-from rtseg.serving.stream_outputs import check_stream, data_place
+from rtseg.serving.stream_outputs import data_place, picture_place
 from rtseg.settings import (
     CameraSettings,
     EncodeSettings,
@@ -91,7 +92,8 @@ def read_streams(
     Args:
         path: the file.
         view, faces: settings that neither a stream nor the top of the file has.
-        label_set: the model's, to check classes and effects; None leaves that to the run.
+        label_set: the model's, to check each stream before its run (see `check_stream`); None
+            leaves that to the run.
 
     Raises:
         SettingError: the file cannot be read, is not TOML, names no stream, or its top is invalid.
@@ -285,9 +287,10 @@ def _typed(name: str, value: Any, field: dataclasses.Field[Any], hint: Any) -> A
 
 
 def _placed_source(source: str, folder: Path) -> str:
-    if is_camera(source) or source.startswith(SYNTHETIC) or local_path(source) is None:
+    path = local_path(source)
+    if path is None or is_camera(source) or source.startswith(SYNTHETIC):
         return source
-    return str(folder / Path(source).expanduser())
+    return str(folder / path)
 
 
 def _placed_output(output: str, folder: Path) -> str:
@@ -303,10 +306,8 @@ def _check_against(definition: StreamDefinition, others: list[StreamDefinition])
     outputs: dict[str, str | None] = {}
     for one in every:
         for number, output in enumerate(one.outputs):
-            # a folder contains a file with each stream's own name
-            if not output.endswith("/") and not Path(output).is_dir():
-                suffix = f", {number + 1}" if number else ""
-                outputs[f"outputs of [{TABLE}.{one.name}]{suffix}"] = output
+            suffix = f", {number + 1}" if number else ""
+            outputs[f"outputs of [{TABLE}.{one.name}]{suffix}"] = picture_place(one, output)
         for kind, output in one.data.items():
             outputs[f"{_KEYS[kind]} of [{TABLE}.{one.name}]"] = data_place(one, kind, output)
     check_outputs([str(one.source) for one in every], outputs)

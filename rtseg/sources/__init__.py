@@ -54,6 +54,7 @@ def open_source(
         NoVideoError: it contains no pictures.
         SettingError: `synthetic:` is followed by something unknown.
     """
+    from rtseg.errors import SettingError
     from rtseg.media.urls import LIVE_SCHEMES, scheme_of
     from rtseg.settings import CameraSettings, ReadSettings
 
@@ -77,6 +78,8 @@ def open_source(
 
         return keep(open_camera) if reconnects else open_camera()
     if name.startswith(SYNTHETIC):
+        if name != SYNTHETIC:
+            raise SettingError(f"{name}: nothing may follow {SYNTHETIC}")
         from rtseg.sources.synthetic import MovingFaceSource
 
         return MovingFaceSource()

@@ -78,6 +78,7 @@ def test_what_a_model_lacks_is_named_before_it_is_opened(
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
+        ('outputs = ["streams.toml/a.mp4"]', "streams.toml is not a folder"),
         ('classes = ["nostril"]', "classes: unknown class 'nostril'; allowed: "),
         ('effects = ["glow=1"]', "effects: 'glow' is unknown; allowed: "),
         ('outputs = ["a.webm"]\ncodec = "hevc"', "codec: .webm cannot hold hevc"),

@@ -165,7 +165,7 @@ def test_a_terminated_server_finishes_its_files(
 def test_ctrl_c_finishes_recordings_and_data(
     serve: Callable[[str], Served], clip: Path, tmp_path: Path
 ) -> None:
-    """With one stream whose source is missing, and one output that nobody takes."""
+    """With a source that nobody sends, one that is missing, and one output that nobody takes."""
     served = serve(
         f"""
         [streams.a]
@@ -174,12 +174,18 @@ def test_ctrl_c_finishes_recordings_and_data(
         labels = "a.npz"
         json = "a.jsonl"
         [streams.b]
-        source = "missing.mp4"
+        source = "rtsp://127.0.0.1:{free_port()}/nobody"
         outputs = ["b.mp4"]
+        [streams.c]
+        source = "missing.mp4"
         """
     )
     served.wait(lambda: int(str(served.streams()["a"]["frames"])) > 10)
     assert served.streams()["b"]["state"] == "waiting"
+    assert served.streams()["c"]["state"] == "failed"
+    missing, *_ = served.said
+    assert "[streams.c] source: " in missing, "before anything else is opened"
+    assert "missing.mp4: no such file" in missing
     began = time.monotonic()
     assert served.end() == 0
     assert time.monotonic() - began < 15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import cv2
@@ -292,6 +293,83 @@ def test_what_the_model_or_an_output_lacks_is_named_without_opening_either(
     words = words.replace("TMP", str(tmp_path))
     assert words in problem(tmp_path, f'source = "0"\n{table}', label_set=HELEN_WITHOUT_TEETH)
     assert [path.name for path in tmp_path.iterdir()] == ["streams.toml"]
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("gone.mp4", "source: TMP/gone.mp4: no such file; check the path"),
+        ("gone/", "source: TMP/gone: no such file"),
+        ("gone/*.png", "source: TMP/gone/*.png: no file matches this pattern"),
+        ("file:///gone.mp4", "source: /gone.mp4: no such file"),
+        ("empty", "source: TMP/empty: no picture that can be read"),
+        ("notes.mp4", "source: notes.mp4: is not a video that FFmpeg can read"),
+        ("nothing.mp4", "source: nothing.mp4: is empty (0 bytes)"),
+        ("synthetic:car", "source: synthetic:car: nothing may follow synthetic:"),
+        ("s3://bucket/a", "source: s3://bucket/a: the protocol 's3' is unknown"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_named_before_the_run(
+    tmp_path: Path, source: str, words: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.mp4").write_text("no video at all\n" * 50)
+    (tmp_path / "nothing.mp4").touch()
+    words = words.replace("TMP", str(tmp_path))
+    assert words in problem(tmp_path, f'source = "{source}"', label_set=HELEN)
+
+
+@pytest.mark.parametrize(
+    "source", ["7", "/dev/video77", "rtsp://127.0.0.1:1/a", "http://127.0.0.1:1/", "-", "pipe"]
+)
+def test_a_source_that_may_come_later_is_no_error(tmp_path: Path, source: str) -> None:
+    if source == "pipe":
+        os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
+    text = f'[streams.a]\nsource = "{source}"\n'
+    assert not read(tmp_path, text, label_set=HELEN).problems
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ('outputs = ["file/a.mp4"]', "outputs: TMP/file: cannot be created: TMP/file is not a"),
+        ('outputs = ["file/new/"]', "outputs: TMP/file/new: cannot be created: TMP/file is not"),
+        ('outputs = ["locked/%06d.png"]', "outputs: TMP/locked: cannot be written: permission"),
+        (
+            'labels = "locked/new/ids/"',
+            "labels: TMP/locked/new: cannot be created in TMP/locked: p",
+        ),
+        ('json = "locked/a.jsonl"', "json: TMP/locked: cannot be written: permission denied"),
+        ('coco = "file/a.json"', "coco: TMP/file: cannot be created: TMP/file is not a folder"),
+    ],
+)
+def test_a_folder_that_cannot_hold_outputs_is_named_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, words: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "locked")  # root may
+    words = words.replace("TMP", str(tmp_path))
+    assert words in problem(tmp_path, f'source = "0"\n{output}', label_set=HELEN)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "locked", "streams.toml"]
+
+
+def test_a_file_named_as_another_stream_names_its_own_in_the_folder_is_refused(
+    tmp_path: Path,
+) -> None:
+    asked = read(
+        tmp_path,
+        """
+        [streams.a]
+        source = 0
+        outputs = ["rec/"]
+        [streams.b]
+        source = 1
+        outputs = ["rec/a.mkv"]
+        """,
+    )
+    assert [one.name for one in asked.definitions] == ["a"]
+    assert f"{tmp_path}/rec/a.mkv is also outputs of [streams.a]" in asked.problems["b"]
 
 
 def test_a_class_at_the_top_is_an_error_of_the_file(tmp_path: Path) -> None:

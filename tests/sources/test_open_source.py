@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtseg.errors import SourceError
+from rtseg.errors import SettingError, SourceError
 from rtseg.frames import Frame
 from rtseg.settings import ReadSettings
 from rtseg.sources import is_camera, is_images, open_source
@@ -44,6 +44,11 @@ def test_images_are_opened(tmp_path: Path) -> None:
 def test_the_synthetic_clip_is_opened() -> None:
     with open_source("synthetic:") as source:
         assert (source.info.width, source.info.height) == (1280, 720)
+
+
+def test_something_after_synthetic_is_refused() -> None:
+    with pytest.raises(SettingError, match="synthetic:car: nothing may follow synthetic:"):
+        open_source("synthetic:car")
 
 
 def test_cameras_and_images_are_recognised(tmp_path: Path) -> None:
