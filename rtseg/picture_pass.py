@@ -180,7 +180,7 @@ class PicturePass:
         model = self.backend.model
         self._keep_smoothers([0])
         probabilities = self._smoothed(self.stream.smoothers, 0, probabilities, whole)
-        probabilities = evened(probabilities, stride=model.stride)
+        probabilities = evened(probabilities, model)
         labels = np.zeros(self.image.shape[:2], np.uint8)
         paste(labels, probabilities, whole, transparent=None)
         self.labelled.append(CropProbabilities(probabilities=probabilities, crop=whole, track_id=0))
@@ -219,7 +219,7 @@ class PicturePass:
             probabilities = self._smoothed(
                 self.stream.smoothers, face.track_id, face.probabilities, face.crop
             )
-            probabilities = evened(probabilities, stride=self.backend.model.stride)
+            probabilities = evened(probabilities, self.backend.model)
             leaders = leading_classes(probabilities)
             probabilities, leaders = filled(probabilities, leaders, label_set)
             if face.foreign is not None and background is not None:
@@ -283,7 +283,7 @@ class PicturePass:
         maps = self.infer_crops([crop for _, crop in wider])
         for (face, crop), probabilities in zip(wider, maps, strict=True):
             steadied = self._smoothed(stream.wider_smoothers, face.track_id, probabilities, crop)
-            steadied = evened(steadied, stride=self.backend.model.stride)
+            steadied = evened(steadied, self.backend.model)
             others = [other.head for other in tracked if other is not face]
             beyond = beyond_crop(steadied, crop, face, label_set, others=others)
             results[face.track_id] = WiderCropResult(

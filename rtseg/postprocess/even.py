@@ -1,10 +1,10 @@
-"""Even out the fine pattern that a network leaves in a map at half its input's size.
+"""Even out the fine pattern that a network with a fine head leaves in its maps.
 
-Such a map is put together from four coarser ones, one for each quarter of a coarse cell (Shi et
-al., CVPR 2016), each computed with weights of its own. Where a network hesitates between two
-classes, the four disagree in the same way in every cell, which would show as teeth along a
-border, or as rows of dots. A binomial filter removes whatever alternates from one cell to the next
-and changes little else.
+Such a map, at half the input's size, is put together from four coarser ones, one for each quarter
+of a coarse cell (Shi et al., CVPR 2016), each computed with weights of its own. Where a network
+hesitates between two classes, the four disagree in the same way in every cell, which would show as
+teeth along a border, or as rows of dots. A binomial filter removes whatever alternates from one
+cell to the next and changes little else.
 
 On 72 validation portraits of CelebAMask-HQ and Helen*, it took away 80% of the cells that differ
 from both of their neighbours in a row or column, and raised the mean F1 of CelebAMask-HQ's classes
@@ -16,25 +16,33 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtseg.checkpoint import ModelSpec
 from rtseg.frames import Probabilities
 
-_INTERLEAVED_STRIDE = 2  # input pixels per cell of a map that is put together from four
+# The networks with `rtseg.models.pyramid`'s decoder, and their stride with its fine head. Others of
+# that stride compute each cell in the same way.
+_PYRAMIDS, _FINE_STRIDE = ("lite-pyramid", "residual-pyramid"), 2
 _BINOMIAL = np.array([0.25, 0.5, 0.25], np.float32)
 
 
-def evened(probabilities: Probabilities, *, stride: int) -> Probabilities:
+def is_interleaved(model: ModelSpec) -> bool:
+    """Whether a network's maps are put together from coarser ones, cell by cell."""
+    return model.architecture in _PYRAMIDS and model.stride == _FINE_STRIDE
+
+
+def evened(probabilities: Probabilities, model: ModelSpec) -> Probabilities:
     """Remove what alternates from cell to cell, if the map is put together from coarser ones.
 
     Args:
         probabilities: float32 (rows, columns, classes); not modified.
-        stride: the network's input pixels per cell.
+        model: the network that computed them.
 
     Returns:
-        float32 of the same shape; the same map if it is not of that kind.
+        float32 of the same shape; the same map unless `is_interleaved(model)`.
     """
     import cv2
 
-    if stride != _INTERLEAVED_STRIDE:
+    if not is_interleaved(model):
         return probabilities
     # reflected about the outermost cells, so that what alternates goes there too
     even: Probabilities = cv2.sepFilter2D(

@@ -6,13 +6,14 @@ import pytest
 
 from rtseg.labels import HELEN
 from rtseg.postprocess import leading_classes
-from rtseg.postprocess.even import evened
+from rtseg.postprocess.even import evened, is_interleaved
 from rtseg.segmenter import Segmenter
 from rtseg.settings import FaceSettings
-from tests.support.painted import COLOURS, PaintedBackend, frame, paint
+from tests.support.painted import COLOURS, PaintedBackend, frame, model, paint
 
 HAIR = HELEN.hair[0]
 CLASSES = 4
+FINE = model(architecture="lite-pyramid", stride=2)
 
 
 def quarters(rows, columns, *, by):
@@ -50,7 +51,7 @@ def alone(labels):
 def test_a_doubtful_border_becomes_a_straight_line(by):
     jagged = hesitating(by=by)
     assert alone(leading_classes(jagged)) > 50
-    leaders = leading_classes(evened(jagged, stride=2))
+    leaders = leading_classes(evened(jagged, FINE))
     assert alone(leaders) == 0
     borders = np.count_nonzero(leaders == 1, axis=1)
     assert np.ptp(borders) <= 1
@@ -63,20 +64,47 @@ def test_sure_labels_stay_where_they_are():
     labels[30:34, 20:44] = 2  # no wider than a lip
     sure = np.eye(CLASSES, dtype=np.float32)[labels]
     kept = sure.copy()
-    leaders = leading_classes(evened(sure, stride=2))
+    leaders = leading_classes(evened(sure, FINE))
     assert (sure == kept).all()
     assert np.count_nonzero(leaders != labels) <= 12
     assert (leaders[30:34, 21:43] == 2).all()
 
 
 def test_shares_still_sum_to_one():
-    assert np.allclose(evened(hesitating(), stride=2).sum(2), 1, atol=1e-5)
+    assert np.allclose(evened(hesitating(), FINE).sum(2), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("stride", [1, 4, 8])
-def test_other_maps_are_left_alone(stride):
+@pytest.mark.parametrize(
+    ("architecture", "stride"),
+    [
+        ("residual-pyramid", 4),  # without its fine head
+        ("lite-pyramid", 4),
+        ("unet", 1),
+        ("deeplab-cut", 4),
+        ("somebody's", 2),  # of the same size, but each cell is computed in the same way
+    ],
+)
+def test_other_maps_are_left_alone(architecture, stride):
     jagged = hesitating()
-    assert evened(jagged, stride=stride) is jagged
+    assert evened(jagged, model(architecture=architecture, stride=stride)) is jagged
+
+
+def test_every_network_with_a_fine_head_is_known():
+    torch = pytest.importorskip("torch")
+    from rtseg.models import ARCHITECTURES, build_model
+    from rtseg.models.pyramid import PyramidNet
+
+    pyramids = [
+        name
+        for name, make in ARCHITECTURES.items()
+        if isinstance(make, type) and issubclass(make, PyramidNet)
+    ]
+    assert pyramids
+    for name in pyramids:
+        for fine in (0, 8):
+            with torch.device("meta"):
+                net = build_model(name, classes=CLASSES, options={"fine": fine})
+            assert is_interleaved(model(architecture=name, stride=net.stride)) is bool(fine)
 
 
 class _Hesitant(PaintedBackend):
@@ -102,7 +130,8 @@ def test_hair_has_no_teeth_within_its_crop_and_beyond(streamed):
     cv2.rectangle(truth, (280, 120), (360, 430), HAIR, -1)
     paint(truth, 320, 120, 90)
     segmenter = Segmenter(
-        backend=_Hesitant(stride=2), faces=FaceSettings(smoothing=0.5 if streamed else 0.0)
+        backend=_Hesitant(architecture="lite-pyramid", stride=2),
+        faces=FaceSettings(smoothing=0.5 if streamed else 0.0),
     )
     picture = COLOURS[truth]
     if streamed:
