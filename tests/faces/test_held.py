@@ -44,3 +44,11 @@ def test_holding_can_be_disabled_and_reset():
     update(held, track(1, 100), seconds=0.0)
     held.reset()
     assert update(held, seconds=0.1) == ()
+
+
+def test_times_count_from_any_beginning():
+    held = HeldRegions(seconds=1.0)
+    update(held, track(1, 100), seconds=50.0)
+    assert len(update(held, seconds=50.5)) == 1
+    assert len(update(held, seconds=51.0)) == 1  # as long as it is said to be held
+    assert update(held, seconds=51.1) == ()

@@ -48,3 +48,17 @@ def test_large_and_small_faces_are_filtered_alike():
         assert large(100 * value, 1 / 30, unit=100.0) == pytest.approx(
             100 * small(value, 1 / 30, unit=1.0)
         )
+
+
+@pytest.mark.parametrize("fps", [15, 30, 120])
+def test_the_delay_of_a_steady_movement_falls_with_its_speed(fps):
+    """A low-pass filter's delay is 1 / (2 pi cutoff), and the cutoff rises by beta per speed, which is
+    measured from the delayed value to the new one.
+    """
+    for speed in (0.1, 0.5, 2.0):
+        follower = OneEuro(min_cutoff_hz=1.5, beta=12.0)
+        for index in range(4 * fps):
+            out = follower(5 * speed * index / fps, 1 / fps, unit=5.0)
+        delay = (4 * fps - 1) / fps - out / (5 * speed)
+        cutoff = 1.5 + 12.0 * speed * (1 + delay * fps)
+        assert delay == pytest.approx(1 / (2 * math.pi * cutoff), rel=0.02)

@@ -4,9 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from rtseg.faces.parsed_faces import faces_in_crop, parse_faces
+from rtseg.faces.parsed_faces import (
+    ParsedFace,
+    distinct_parsed,
+    faces_in_crop,
+    nearest,
+    parse_faces,
+)
 from rtseg.frames import Box
-from rtseg.geometry.crop import Crop, wrapped
+from rtseg.geometry.crop import Crop, box_around, wrapped
 from rtseg.labels import HELEN
 from tests.support.painted import PARTS, paint
 
@@ -220,3 +226,123 @@ def test_eyes_that_lie_too_close_together_do_not_tell_the_roll():
     labels[rows.max() + 1, columns.min() : columns.max() + 1] = 5
     (face,) = read(labels)
     assert abs(face.roll_degrees) < 35
+
+
+def edges(box):
+    return box.left, box.top, box.right, box.bottom
+
+
+def test_an_edge_is_where_the_probability_falls_to_one_half():
+    """Cells are as sure as a mean over their area; each edge has its own pair of values."""
+    sure = np.zeros((64, 64), np.float32)
+    sure[10:50, 19] = 0.3
+    sure[10:50, 44] = 0.4
+    sure[9, 20:44] = 0.2
+    sure[50, 20:44] = 0.1
+    sure[10:50, 20:44] = 0.95
+    sure[10:50, 20], sure[10:50, 43] = 0.9, 0.8
+    sure[10, 20:44], sure[49, 20:44] = 0.7, 0.6
+    values = np.zeros((64, 64, 11), np.float32)
+    values[..., 1], values[..., 0] = sure, 1 - sure
+    (face,) = parse_faces(values, Crop(box=REGION), HELEN, min_cells=20, bridge=0)
+    assert edges(face.head) == pytest.approx(
+        (
+            20.5 - (0.9 - 0.5) / (0.9 - 0.3),
+            10.5 - (0.7 - 0.5) / (0.7 - 0.2),
+            43.5 + (0.8 - 0.5) / (0.8 - 0.4),
+            49.5 + (0.6 - 0.5) / (0.6 - 0.1),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "is_cut"),
+    [
+        (slice(1, 63), slice(1, 63), False),
+        (slice(0, 63), slice(1, 63), True),
+        (slice(1, 64), slice(1, 63), True),
+        (slice(1, 63), slice(0, 63), True),
+        (slice(1, 63), slice(1, 64), True),
+    ],
+)
+def test_a_head_is_cut_by_any_edge_that_it_touches(rows, columns, is_cut):
+    labels = np.zeros((64, 64), np.uint8)
+    labels[rows, columns] = 1
+    (face,) = read(labels)
+    assert face.is_cut is is_cut
+    expected = columns.start, rows.start, columns.stop, rows.stop
+    assert edges(face.head) == pytest.approx(expected, abs=0.1)
+
+
+def test_the_bounds_of_a_rotated_head_include_all_of_its_cells():
+    labels = np.zeros((64, 64), np.uint8)
+    labels[10:50, 20:44] = 1
+    labels[10:16, 20:44] = 10
+    crop = Crop(box=Box(left=100, top=-50, right=356, bottom=206), roll_degrees=90)
+    (face,) = parse_faces(maps(labels), crop, HELEN, min_cells=20, bridge=1)
+    # 32 rows and columns to the middle (228, 78); downwards in the crop is to the left
+    assert edges(face.bounds) == pytest.approx(
+        (228 - 4 * 18, 78 - 4 * 12, 228 + 4 * 22, 78 + 4 * 12)
+    )
+    assert edges(face.face) == pytest.approx((228 - 4 * 18, 78 - 4 * 12, 228 + 4 * 16, 78 + 4 * 12))
+
+
+def test_hair_that_does_not_touch_a_face_is_not_its_own():
+    labels = np.zeros((64, 64), np.uint8)
+    labels[24:50, 20:44] = 1
+    labels[20:24, 20:44] = 10
+    labels[12:16, 20:44] = 10
+    (face,) = read(labels)
+    assert face.head.top == pytest.approx(20, abs=0.2)
+
+
+def test_faces_apart_in_one_crop_are_not_bridged():
+    labels = np.zeros((64, 64), np.uint8)
+    labels[20:44, 10:26] = labels[20:44, 34:50] = 1
+    assert len(faces_in_crop(maps(labels), Crop(box=REGION), HELEN)) == 2
+
+
+def face_at(x, *, sure=1.0, parts=1.0, is_cut=False, height=100.0):
+    box = box_around(x, 0, 80, height)
+    return ParsedFace(
+        head=box,
+        bounds=box,
+        face=box,
+        sure=sure,
+        parts=parts,
+        certain=1.0,
+        roll_degrees=0.0,
+        cells=np.ones((8, 8), bool),
+        is_cut=is_cut,
+    )
+
+
+def test_missing_parts_lower_the_score_but_leave_some_promise():
+    face = face_at(0, sure=0.8, parts=0.5)
+    assert face.score == pytest.approx(0.4)
+    assert face.promise == pytest.approx(0.8 * (0.4 + 0.3))
+    assert face_at(0, sure=0.8, parts=0.0).promise == pytest.approx(0.32)
+
+
+def test_of_one_face_in_several_places_whole_and_promising_ones_are_kept():
+    cut, whole = face_at(0, is_cut=True), face_at(4, sure=0.6)
+    better, other = face_at(8, sure=0.8), face_at(300, sure=0.7)
+    assert distinct_parsed([cut, whole, better, other]) == [better, other]
+    assert distinct_parsed([cut]) == [cut]
+
+
+def test_the_nearest_face_continues_a_head_and_of_two_as_near_the_surer_one():
+    head = box_around(0, 0, 80, 100)
+    near, far = face_at(10), face_at(-40)
+    assert nearest([far, near], head) is near
+    assert nearest([near, far], head) is near
+    unsure, sure = face_at(-20, sure=0.4), face_at(20, sure=0.9)
+    assert nearest([unsure, sure], head) is sure
+    assert nearest([sure, unsure], head) is sure
+    # one that is a little farther away but much surer
+    assert nearest([face_at(-16, sure=0.4), sure], head) is sure
+
+
+@pytest.mark.parametrize("other", [face_at(80), face_at(0, parts=0.0), face_at(-75, sure=0.5)])
+def test_what_is_far_away_or_no_face_continues_nothing(other):
+    assert nearest([other], box_around(0, 0, 80, 100)) is None

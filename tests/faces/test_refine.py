@@ -153,3 +153,33 @@ def test_a_small_roll_estimated_from_afar_does_not_rotate_the_first_crop(
         [parsed(box_around(300, 180, 92, 118), roll_degrees=estimated)], network
     )
     assert network.crops[0].roll_degrees == first
+
+
+def test_a_head_that_its_crop_cuts_at_the_left_extends_to_the_left_only() -> None:
+    cells = np.zeros((8, 8), bool)
+    cells[2:6, :3] = True
+    head = whole_head(parsed(is_cut=True, cells=cells), CROP)
+    assert head.left == HEAD.left - 0.5 * HEAD.width
+    assert (head.top, head.right, head.bottom) == (HEAD.top, HEAD.right, HEAD.bottom)
+
+
+@pytest.mark.parametrize(
+    ("roll", "fitting"), [(42.0, True), (50.0, True), (60.0, False), (-40.0, False), (0.0, False)]
+)
+def test_a_rotated_crop_fits_a_face_that_is_rotated_alike(roll: float, fitting: bool) -> None:
+    crop = replace(CROP, roll_degrees=40.0)
+    assert fits(crop, parsed(roll_degrees=roll), aspect=1.0) is fitting
+
+
+def test_a_crop_that_is_rotated_like_the_face_counts_even_if_it_is_slightly_less_sure() -> None:
+    network = Network(tilted(300, 180, 120, 45)[0])
+
+    def infer(crops: list[Crop]) -> list[np.ndarray]:
+        return [
+            one if crop.is_upright else (0.98 * one + 0.02 / one.shape[-1]).astype(np.float32)
+            for crop, one in zip(crops, network(crops), strict=True)
+        ]
+
+    (refined,) = Refiner(HELEN, aspect=1.0).at([parsed(box_around(300, 180, 110, 110))], infer)
+    assert not refined.crop.is_upright
+    assert 0.9 < refined.score < 0.99

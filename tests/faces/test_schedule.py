@@ -93,6 +93,11 @@ class TestOfACheapFinder:
         # once a tile shows a place, the next one goes elsewhere
         assert made.closer(*SIZE, [low, found_at(1180, 690, 0.2)]) == [tiles[5], tiles[0]]
 
+    def test_an_upright_still_is_not_a_very_long_one(self):
+        made = self.made()
+        assert made.still(1280, 720) == made.exhaustive(1280, 720)[:1]
+        assert len(made.closer(1280, 720, [])) == 2
+
     @pytest.mark.parametrize("size", [(400, 2000), (3000, 600)])
     def test_a_very_long_still_is_searched_in_every_tile_at_once(self, size):
         made = self.made()
@@ -187,3 +192,21 @@ def test_a_place_that_may_be_a_face_is_examined_again_soon():
     for _ in range(5):
         rejected.next_frame()
     assert not rejected.is_left_alone(HERE)
+
+
+@pytest.mark.parametrize(("beside", "frames"), [(False, 8), (True, 16)])
+def test_weak_places_take_turns_with_pauses(beside, frames):
+    rejected = RejectedPlaces()
+    tried = []
+    for _ in range(3 * frames):
+        tried.append(rejected.may_try_a_weak_place(beside=beside))
+        rejected.next_frame()
+    assert [index for index, one in enumerate(tried) if one] == [0, frames, 2 * frames]
+
+
+def test_a_missing_face_is_searched_in_large_tiles_first():
+    made = schedule()
+    for _ in range(2):
+        widths = [made.missing(*SIZE)[1].box.width for _ in range(3)]
+        assert widths == pytest.approx([720, 432, 720])
+        made.reset()

@@ -1,14 +1,16 @@
 """The box that callers see: steady on a still head, close to a moving one, never inverted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtseg.faces.base import FaceDetection
-from rtseg.faces.track import Track
+from rtseg.faces.track import Track, gap, may_be_same, planned_roll
 from rtseg.frames import Box
-from rtseg.geometry.crop import CROP_FACTOR, Crop
+from rtseg.geometry.crop import CROP_FACTOR, Crop, box_around, wrapped
 
 STEP = 1 / 30
 
@@ -84,3 +86,135 @@ def test_the_crop_of_a_still_head_stays_and_that_of_another_follows():
     for index in range(20):
         track.follow(detection(far), seconds=(index + 26) * STEP, aspect=1.0)
     assert track.crop.box.centre == pytest.approx((350, 170), abs=12)
+
+
+def made(head: Box, *, seconds: float = 0.0) -> Track:
+    return Track(track_id=1, head=head, crop=Crop(box=head), score=1.0, seen_seconds=seconds)
+
+
+HEAD = Box(left=100, top=100, right=200, bottom=240)
+
+
+def test_a_track_is_present_from_its_beginning_and_wherever_it_is_found() -> None:
+    track = made(HEAD)
+    assert track.is_present
+    track.is_present = False
+    track.follow(detection(HEAD), seconds=STEP, aspect=1.0)
+    assert track.is_present
+    assert track.seen_seconds == STEP
+
+
+def test_a_detection_without_head_or_bounds_is_followed_by_its_box() -> None:
+    track = made(HEAD)
+    box = Box(left=90, top=90, right=190, bottom=220)
+    track.follow(FaceDetection(box=box, score=1.0), seconds=STEP, aspect=1.0)
+    assert track.head == track.bounds == track.face == track.seen_face == box
+
+
+def test_head_bounds_and_face_are_kept_apart() -> None:
+    track = made(HEAD)
+    face, bounds = (
+        Box(left=110, top=140, right=190, bottom=230),
+        Box(left=80, top=90, right=220, bottom=240),
+    )
+    track.follow(
+        FaceDetection(box=face, head=HEAD, bounds=bounds, score=0.7), seconds=STEP, aspect=1.0
+    )
+    assert (track.head, track.bounds, track.face) == (HEAD, bounds, face)
+    assert track.score == 0.7
+
+
+def test_the_proportion_of_a_covered_face_is_remembered() -> None:
+    track = made(HEAD)
+    for proportion, known in ((None, None), (1.4, 1.4), (None, 1.4), (1.3, 1.3)):
+        track.follow(
+            FaceDetection(box=HEAD, score=1.0, proportion=proportion), seconds=STEP, aspect=1.0
+        )
+        assert track.proportion == known
+
+
+def test_without_a_later_time_a_usual_frame_is_assumed_to_have_passed() -> None:
+    usual, same = made(HEAD, seconds=5.0), made(HEAD, seconds=5.0)
+    for index, x in enumerate((0, 10, 30, 25, 60)):
+        box = Box(left=100 + x, top=100, right=200 + x, bottom=240)
+        usual.follow(detection(box), seconds=5.0 + (index + 1) / 30, aspect=1.0)
+        same.follow(detection(box), seconds=5.0, aspect=1.0)
+        assert same.bounds.xyxy == pytest.approx(usual.bounds.xyxy)
+
+
+def rolled(degrees: float) -> FaceDetection:
+    return FaceDetection(box=HEAD, head=HEAD, bounds=HEAD, score=1.0, roll_degrees=degrees)
+
+
+def test_the_crop_follows_a_head_that_turns_past_half_a_turn() -> None:
+    track = made(HEAD)
+    for index in range(90):
+        degrees = 3.0 * index
+        track.follow(rolled(wrapped(degrees)), seconds=(index + 1) * STEP, aspect=1.0)
+        assert abs(wrapped(track.crop.roll_degrees - degrees)) < 25
+    for index in range(90, 110):  # it stays like this, and its roll is not always known
+        still = rolled(wrapped(267)) if index % 2 else FaceDetection(box=HEAD, score=1.0)
+        track.follow(still, seconds=(index + 1) * STEP, aspect=1.0)
+    assert track.crop.roll_degrees == pytest.approx(-93, abs=6)
+
+
+def test_a_trembling_head_does_not_rotate_the_crop() -> None:
+    track = made(HEAD)
+    crops = set()
+    for index in range(60):
+        track.follow(rolled(40.0 + 2 * (-1) ** index), seconds=(index + 1) * STEP, aspect=1.0)
+        if index > 20:
+            crops.add(track.crop)
+    assert len(crops) == 1
+    assert crops.pop().roll_degrees == pytest.approx(40, abs=5)
+
+
+def test_slight_tilts_leave_a_crop_upright_and_larger_ones_do_not() -> None:
+    for degrees, is_upright in ((-13.0, True), (13.0, True), (-18.0, False), (18.0, False)):
+        track = made(HEAD)
+        for index in range(30):
+            track.follow(rolled(degrees), seconds=(index + 1) * STEP, aspect=1.0)
+        assert track.crop.is_upright is is_upright
+
+
+def test_the_next_rolls_of_crops_of_either_sign() -> None:
+    upright, left = Crop(box=HEAD), Crop(box=HEAD, roll_degrees=-40.0)
+    assert planned_roll(None, left) == -40
+    assert planned_roll(-37, left) == -40
+    assert planned_roll(37, left) == 37
+    assert planned_roll(-50, left) == -50
+    assert planned_roll(-14, upright) == 0
+    assert planned_roll(-14, left) == -14
+    assert planned_roll(-178, replace(left, roll_degrees=179.0)) == 179
+
+
+def test_the_gap_of_two_heads_is_in_heights_of_the_larger_one() -> None:
+    assert gap(HEAD, HEAD) == 0
+    for x, y in ((84, 0), (0, -84), (-84, 0)):
+        left, top = 100 + x, 100 + y
+        assert gap(HEAD, Box(left=left, top=top, right=left + 100, bottom=top + 140)) == (
+            pytest.approx(0.6)
+        )
+    small = Box(left=184, top=135, right=284, bottom=205)
+    assert gap(HEAD, small) == gap(small, HEAD) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(
+    ("x", "height", "expected"),
+    [
+        (0, 140, True),
+        (200, 140, True),
+        (220, 140, False),
+        (0, 270, True),
+        (0, 290, False),
+        (0, 75, True),
+        (0, 65, False),
+        (220, 290, False),
+        (300, 65, False),
+    ],
+)
+def test_a_lost_face_may_have_moved_and_changed_its_size_a_little(
+    x: float, height: float, expected: bool
+) -> None:
+    later = box_around(150 + x, 170, 100, height)
+    assert may_be_same(HEAD, later) is expected

@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtseg.faces.base import FaceDetection
-from rtseg.faces.tracker import ABSENCE_SECONDS, FaceTracker, outdoes_any_hair
+from rtseg.faces.tracker import (
+    ABSENCE_SECONDS,
+    KEPT_SCORE,
+    REGAINED_SCORE,
+    FaceTracker,
+    outdoes_any_hair,
+)
 from rtseg.geometry.crop import box_around
 
 STEP = 1 / 30
@@ -134,3 +140,51 @@ def test_a_face_that_has_not_moved_outdoes_hair_and_a_far_or_doubtful_one_does_n
     assert outdoes_any_hair(detection(104, track_id=1), track)
     assert not outdoes_any_hair(detection(104, track_id=1, score=0.2), track)
     assert not outdoes_any_hair(detection(150, track_id=1), track)
+
+
+def test_times_count_from_any_beginning():
+    tracker = FaceTracker(max_faces=4)
+    tracker.update([detection(100)], seconds=3600.0)
+    tracker.update([], seconds=3600.1)
+    assert len(tracker.tracks) == 1
+    assert ids(tracker.update([detection(120)], seconds=3600.4)) == [1]
+
+
+def test_a_picture_with_the_same_time_does_not_forget_a_lost_face():
+    tracker = begun(detection(100))
+    tracker.update([], seconds=0.0)
+    assert ids(tracker.update([detection(120)], seconds=0.0)) == [1]
+
+
+def test_of_two_faces_as_near_the_surer_one_continues_a_track():
+    for scores in ((0.5, 0.9), (0.9, 0.5)):
+        tracker = begun(detection(100))
+        faces = [
+            detection(x, track_id=1, score=score)
+            for x, score in zip((60, 140), scores, strict=True)
+        ]
+        owners = ids(tracker.update(faces, seconds=STEP))
+        assert owners == ([None, 1] if scores[1] > scores[0] else [1, None])
+
+
+def test_the_least_scores_of_a_followed_and_of_a_lost_face_suffice():
+    tracker = begun(detection(100))
+    kept = detection(100, track_id=1, score=KEPT_SCORE)
+    assert ids(tracker.update([kept], seconds=STEP)) == [1]
+    tracker.update([], seconds=2 * STEP)
+    regained = detection(100, track_id=1, score=REGAINED_SCORE)
+    assert ids(tracker.update([regained], seconds=3 * STEP)) == [1]
+
+
+def test_a_lost_face_continues_nearby_at_a_similar_size_only():
+    for x, size, expected in (
+        (220, 60, 1),  # 84 pixels are a head's height
+        (240, 60, 2),
+        (100, 110, 1),
+        (100, 130, 2),
+        (100, 35, 1),
+        (100, 25, 2),
+    ):
+        tracker = begun(detection(100))
+        tracker.update([], seconds=STEP)
+        assert ids(tracker.update([detection(x, size=size)], seconds=2 * STEP)) == [expected]

@@ -59,3 +59,24 @@ def test_a_known_proportion_tells_what_is_missing_later() -> None:
     assert missing_height(near, proportion, 90) == pytest.approx(0.0)
     near = box_around(300, 300, 35, 50)
     assert missing_height(near, proportion, 90) == pytest.approx(1.4 * 50 - 35)
+
+
+def test_a_face_that_is_rotated_by_half_a_right_angle_is_extended_along_its_own_direction() -> None:
+    whole = box_around(200, 200, 140, 140)
+    # labels end early: their centre is farther up, which is to the upper right
+    labelled = box_around(230, 170, 100, 100)
+    covered = covered_height(labelled, whole, 45)
+    assert covered == pytest.approx(70 - 50 + 30 * 2**0.5)
+    assert covered_height(box_around(230, 230, 100, 100), whole, 45) == 0  # aside
+    assert covered_height(box_around(170, 170, 100, 100), whole, 45) == 0
+
+
+def test_lengthening_follows_the_roll() -> None:
+    face, by = box_around(0, 0, 100, 100), 100 * 2**0.5
+    assert lengthened(face, by, 135).xyxy == pytest.approx((-150, -150, 50, 50))
+    assert lengthened(face, by, -45).xyxy == pytest.approx((-50, -50, 150, 150))
+
+
+def test_a_face_that_lacks_hardly_any_of_its_height_is_whole() -> None:
+    assert missing_height(box_around(0, 0, 100, 130), 1.4, 0) == 0
+    assert missing_height(box_around(0, 0, 100, 115), 1.4, 0) == pytest.approx(25)
