@@ -52,8 +52,8 @@ def test_large_and_small_faces_are_filtered_alike():
 
 @pytest.mark.parametrize("fps", [15, 30, 120])
 def test_the_delay_of_a_steady_movement_falls_with_its_speed(fps):
-    """A low-pass filter's delay is 1 / (2 pi cutoff), and the cutoff rises by beta per speed, which is
-    measured from the delayed value to the new one.
+    """A low-pass filter's delay is 1 / (2 pi cutoff), and the cutoff rises by beta per speed,
+    which is measured from the delayed value to the new one.
     """
     for speed in (0.1, 0.5, 2.0):
         follower = OneEuro(min_cutoff_hz=1.5, beta=12.0)
