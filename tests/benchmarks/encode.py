@@ -7,7 +7,6 @@ machine affects both; the result is the median of the pairs' ratios.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -19,7 +18,7 @@ from typing import Any
 import click
 
 from rtseg.system.machine import this_machine
-from tests.benchmarks.overlap import make_clip
+from tests.benchmarks.clips import clip_parser, given_or_made_clip
 
 AIM = 0.6
 
@@ -50,27 +49,19 @@ def bench(clip: Path, *options: str, frames: int, folder: Path) -> dict[str, Any
 
 def main() -> int:
     """Measure, and report whether the target is met."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--input", type=Path, help="a clip; the moving face at 1280x720 if not given"
-    )
-    parser.add_argument("--frames", type=int, default=300)
+    parser = clip_parser(__doc__, frames=300)
     parser.add_argument("--pairs", type=int, default=9)
     options = parser.parse_args()
 
     click.echo(this_machine().line())
     ratios = []
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        clip = options.input
-        if clip is None:
-            clip = folder / "clip.mp4"
-            make_clip(clip, width=1280, height=720, frames=options.frames + 40)
+    with (
+        TemporaryDirectory() as folder,
+        given_or_made_clip(options.input, frames=options.frames + 40) as clip,
+    ):
         for _ in range(options.pairs):
             with_network, without = (
-                bench(clip, *model, frames=options.frames, folder=folder)["frames_per_second"]
+                bench(clip, *model, frames=options.frames, folder=Path(folder))["frames_per_second"]
                 for model in ((), ("--model", "null"))
             )
             ratios.append(with_network / without)

@@ -6,7 +6,6 @@ encoded one step after the other; the encoder's presets take turns.
 
 from __future__ import annotations
 
-import argparse
 import io
 import statistics
 import sys
@@ -15,7 +14,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
@@ -25,7 +23,7 @@ import cv2
 from rtseg.sinks.yuv import YuvConverter
 from rtseg.sources.rgb import RgbConverter
 from rtseg.system.machine import this_machine
-from tests.benchmarks.overlap import make_clip
+from tests.benchmarks.clips import clip_parser, given_or_made_clip
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster")
 THREADS = (1, 2)
@@ -33,22 +31,10 @@ THREADS = (1, 2)
 
 def main() -> int:
     """Measure, and print one line for each step."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--input", type=Path, help="a clip; the moving face at 1280x720 if not given"
-    )
-    parser.add_argument("--frames", type=int, default=60)
-    options = parser.parse_args()
-
+    options = clip_parser(__doc__, frames=60).parse_args()
     click.echo(this_machine().line())
     cv2.setNumThreads(1)
-    with TemporaryDirectory() as name:
-        clip = options.input
-        if clip is None:
-            clip = Path(name) / "clip.mp4"
-            make_clip(clip, width=1280, height=720, frames=options.frames)
+    with given_or_made_clip(options.input, frames=options.frames) as clip:
         measure(clip, options.frames)
     return 0
 

@@ -18,37 +18,14 @@ from tempfile import TemporaryDirectory
 import click
 
 from rtseg.bench.pipeline import BenchReport, run_bench
-from rtseg.runtime.pipeline import Pipeline
-from rtseg.settings import BenchSettings, EncodeSettings, ModelSettings
+from rtseg.settings import BenchSettings, ModelSettings
 from rtseg.system.machine import this_machine
+from tests.benchmarks.clips import make_clip
 
 INFERENCE = ("prepare", "infer", "finish")
 PROMISED_RATIO = 1.4
 WARMUP = 10
 START_SIZE = (1280, 720)
-
-
-def make_clip(path: Path, *, width: int, height: int, frames: int) -> None:
-    """Encode the moving face."""
-    import numpy as np
-
-    from rtseg.frames import Frame, Segmentation
-    from rtseg.labels import HELEN
-    from rtseg.sinks import open_sink
-    from rtseg.sources.synthetic import MovingFaceSource
-
-    def segment(frame: Frame) -> Segmentation:
-        return Segmentation(labels=np.zeros((frame.height, frame.width), np.uint8), label_set=HELEN)
-
-    with MovingFaceSource(width=width, height=height, frame_count=frames) as source:
-        Pipeline(
-            source=source,
-            segment=segment,
-            sink=open_sink(str(path), settings=EncodeSettings(overwrite=True)),
-            render=lambda frame, _segmentation: frame.image,
-            width=width,
-            height=height,
-        ).run()
 
 
 def bench(clip: Path, *, frames: int, overlap: bool, model: str | None) -> BenchReport:

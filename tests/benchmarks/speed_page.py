@@ -35,7 +35,7 @@ import click
 from rtseg.bench.backends import CANDIDATES, bench_backends
 from rtseg.settings import BenchSettings, ModelSettings
 from rtseg.system.machine import this_machine
-from tests.benchmarks.overlap import make_clip
+from tests.benchmarks.clips import make_clip
 
 HERE = Path(__file__).parents[2]
 

@@ -26,7 +26,7 @@ def source_of(name: str) -> str:
     return Path(path).read_text("utf-8")
 
 
-WITH_OPTIONS = [name for name in MODULES if "ArgumentParser(" in source_of(name)]
+WITH_OPTIONS = [name for name in MODULES if ".parse_args(" in source_of(name)]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, name: str, *words: object) -> int:
@@ -93,7 +93,8 @@ def test_a_benchmark_that_needs_no_data_runs(
 
 
 def test_overlapping_stages_are_measured(tmp_path: Path) -> None:
-    from tests.benchmarks.overlap import bench, make_clip, shares
+    from tests.benchmarks.clips import make_clip
+    from tests.benchmarks.overlap import bench, shares
 
     clip = tmp_path / "clip.mp4"
     make_clip(clip, width=96, height=64, frames=14)
