@@ -55,13 +55,12 @@ def _apart(
     if count <= 2:
         return [joined]
     masks = [pieces == piece for piece in range(1, count)]
-    complete = []
-    for mask in masks:
-        left, top, right, bottom = cell_box(mask)
-        is_wide = right - left >= 0.5 * (bottom - top)
-        is_large = np.count_nonzero(mask) >= min_cells
-        if is_wide and is_large and score_face(probabilities, mask, label_set).parts == 1:
-            complete.append(mask)
+    # mostly only one is large enough, and need not be scored
+    complete = [mask for mask in masks if _may_be_complete(mask, min_cells=min_cells)]
+    if len(complete) > 1:
+        complete = [
+            mask for mask in complete if score_face(probabilities, mask, label_set).parts == 1
+        ]
     if len(complete) < 2:
         return [joined]
     boxes = [cell_box(mask) for mask in complete]
@@ -71,6 +70,14 @@ def _apart(
         apart = [float(_distance(box, rows, columns).min()) for box in boxes]
         faces[int(np.argmin(apart))] |= piece
     return faces
+
+
+def _may_be_complete(piece: Mask, *, min_cells: int) -> bool:
+    """Whether a piece is large and wide enough to be a face by itself."""
+    if np.count_nonzero(piece) < min_cells:
+        return False
+    left, top, right, bottom = cell_box(piece)
+    return right - left >= 0.5 * (bottom - top)
 
 
 def cell_box(mask: Mask) -> CellBox:

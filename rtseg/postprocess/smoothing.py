@@ -168,6 +168,7 @@ class CutDetector:
     _LEVELS = 10.0
     _CONTRASTS = 0.85
     _HISTOGRAM = 0.05
+    _JUMP = 1.5  # least change, relative to the change before; in a fast pan changes are alike
 
     def __init__(self) -> None:
         self.reset()
@@ -175,6 +176,7 @@ class CutDetector:
     def reset(self) -> None:
         """Forget the last picture."""
         self._past: npt.NDArray[np.uint8] | None = None
+        self._past_levels = 0.0
         self._size = (0, 0)
         self._places = np.empty(0, np.intp)
 
@@ -182,8 +184,9 @@ class CutDetector:
         """Whether there was a cut between the last picture and this one; False for the first.
 
         Two unrelated pictures differ both point by point, by more than their own contrast, and in
-        their colour histograms. A fast pan differs in the first way only, and a slow fade in
-        neither from one frame to the next.
+        their colour histograms. Frames of a fast pan differ in the first way, and where something
+        large leaves the picture, in the second; but those just before differ about as much. Frames
+        of a slow fade differ in neither.
 
         Args:
             image: uint8 (height, width, 3).
@@ -192,16 +195,21 @@ class CutDetector:
 
         points = self._points_of(image)
         past, self._past = self._past, points
+        past_levels, self._past_levels = self._past_levels, 0.0
         if past is None or past.shape != points.shape:
             return False
         levels = cv2.norm(points, past, cv2.NORM_L1) / points.size
+        self._past_levels = levels
         # most frames end here
-        if levels < self._LEVELS:
+        if levels < max(self._LEVELS, self._JUMP * past_levels):
             return False
         now, then = points.astype(np.int16), past.astype(np.int16)
         contrast = (_contrast(now) + _contrast(then)) / 2
         change = np.abs(_histogram(now) - _histogram(then)).sum() / 2
-        return bool(levels > self._CONTRASTS * contrast and change > self._HISTOGRAM)
+        is_cut = bool(levels > self._CONTRASTS * contrast and change > self._HISTOGRAM)
+        if is_cut:
+            self._past_levels = 0.0  # a shot of one frame ends with a cut as well
+        return is_cut
 
     def _points_of(self, image: Image) -> npt.NDArray[np.uint8]:
         """The pixels of the coarse grid, uint8 (points, 3)."""

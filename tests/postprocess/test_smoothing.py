@@ -295,6 +295,27 @@ class TestCuts:
         cuts = CutDetector()
         assert not any(cuts((picture() * (1 - i / 60)).astype(np.uint8)) for i in range(60))
 
+    def test_a_fast_pan_that_loses_its_subject_is_not_a_cut(self):
+        """Its colours change as much as in a cut, but it moved as fast before."""
+        rng = np.random.default_rng(0)
+        scene = np.full((90, 480, 3), 120, np.uint8)
+        scene[:, 160:] += rng.integers(0, 12, (90, 320, 3), np.uint8)
+        scene[:, :160] = (230, 60, 20)  # the subject, on the left
+        scene[20:70, 20:140] = (20, 60, 230)
+        cuts = CutDetector()
+        assert not any(cuts(scene[:, 40 * i : 40 * i + 160]) for i in range(9))
+
+    def test_a_shot_of_a_single_frame_begins_and_ends_with_a_cut(self):
+        cuts = CutDetector()
+        dark = picture() // 3
+        assert [cuts(shot) for shot in (picture(), dark, picture(), dark)] == [False] + 3 * [True]
+
+    def test_a_cut_after_motion_is_noticed(self):
+        cuts = CutDetector()
+        assert not any(cuts(picture(12 * i)) for i in range(5))
+        assert cuts(picture(60) // 3)
+        assert not any(cuts(picture(60 + 12 * i) // 3) for i in range(5))
+
     def test_a_jump_of_the_exposure_is_not_a_cut(self):
         """All colours change, but by less than the picture's own contrast."""
         cuts = CutDetector()
