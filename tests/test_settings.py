@@ -14,10 +14,10 @@ from rtseg.settings import (
     FaceSettings,
     ModelSettings,
     ReadSettings,
-    Settings,
     ViewSettings,
     thread_count,
 )
+from rtseg.validation import Settings
 
 GROUPS = [
     group

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rtseg.errors import SettingError, listed
-from rtseg.settings import Settings, setting
+from rtseg.validation import Settings, setting
 from training.augment.pictures import Augmentation, Sampling
 from training.optimizers import OptimizerName
 from training.schedules import Schedule

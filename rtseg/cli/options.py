@@ -14,7 +14,8 @@ from click.core import ParameterSource
 
 from rtseg.cli.values import Device, Place, Seconds, SpelledChoice
 from rtseg.effects import EFFECTS, parse_effect
-from rtseg.settings import Settings, ViewSettings, choices_of
+from rtseg.settings import ViewSettings
+from rtseg.validation import Settings, choices_of
 
 Command = Callable[..., Any]
 

@@ -28,13 +28,12 @@ from rtseg.settings import (
     EncodeSettings,
     FaceSettings,
     ReadSettings,
-    Settings,
     StreamSettings,
     ViewSettings,
     VirtualCameraSettings,
-    choices_of,
 )
 from rtseg.sources import SYNTHETIC, is_camera
+from rtseg.validation import Settings, choices_of
 from rtseg.wiring import check_choices
 
 TABLE = "streams"

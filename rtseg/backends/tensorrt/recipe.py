@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rtseg.backends.batching import BATCHES
 from rtseg.errors import SettingError, listed
 from rtseg.export.onnx_file import MAX_BATCH
-from rtseg.settings import Settings, setting
+from rtseg.validation import Settings, setting
 
 EnginePrecision = Literal["fp32", "fp16", "int8"]
 
