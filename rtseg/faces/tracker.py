@@ -65,9 +65,8 @@ class FaceTracker:
         owners: list[Track | None] = [None] * len(detections)
         for index, continued in self._continued(detections):
             owners[index] = continued
-        followed = {id(track) for track in owners if track is not None}
         for track in self._tracks:
-            track.is_present = id(track) in followed
+            track.is_present = False
         for detection, owner in zip(detections, owners, strict=True):
             if owner is not None:
                 owner.follow(detection, seconds=seconds, aspect=self.aspect)

@@ -12,7 +12,8 @@ from rtseg.faces.candidates import CandidateExaminer
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, box_around, cut
 from rtseg.labels import HELEN
-from tests.support.painted import PaintedBackend, blurred, scene
+from tests.faces.stage import tilted
+from tests.support.painted import COLOURS, PaintedBackend, blurred, scene
 
 
 class Network:
@@ -106,3 +107,62 @@ def test_a_covered_chin_is_included_where_the_finder_sees_it() -> None:
     assert whole is not None
     assert whole.detection.box == labelled
     assert whole.detection.proportion is None
+
+
+def test_a_detection_without_a_head_is_examined_around_its_box() -> None:
+    network = Network()
+    where = FaceDetection(box=FITTING.box, score=0.9)
+    (candidate,) = CandidateExaminer(HELEN, aspect=1.0)([where], network)
+    assert candidate is not None
+    assert candidate.parsed.head.centre == pytest.approx((300, 180), abs=3)
+    assert candidate.suggested == FITTING.box
+
+
+def test_a_worse_second_crop_of_one_face_does_not_keep_the_next_from_a_better_one() -> None:
+    network = Network()
+
+    def infer(crops: list[Crop]) -> list[np.ndarray]:
+        is_second = bool(network.crops)
+        maps = network(crops)
+        return [blurred(maps[0]), *maps[1:]] if is_second else maps
+
+    first, second = CandidateExaminer(HELEN, aspect=1.0)([OFF, OFF], infer)
+    assert len(network.crops) == 4
+    assert first is not None
+    assert second is not None
+    assert first.crop is network.crops[0]
+    assert second.crop is network.crops[3]
+
+
+def test_crops_rotated_otherwise_are_rotated_against_the_detections_own_roll() -> None:
+    network = Network()
+    examine = CandidateExaminer(HELEN, aspect=1.0)
+    assert examine.turned([NOBODY, detection(NOBODY.box, roll=-150.0)], network) == [None, None]
+    assert [crop.roll_degrees for crop in network.crops] == [75, -75, -75, 135]
+    network.crops.clear()
+    examine.turned([NOBODY], network, by=[-75.0])
+    assert [crop.roll_degrees for crop in network.crops] == [-75]
+
+
+@pytest.mark.parametrize("lies_at", [70.0, -80.0])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_face_in_a_rotated_crop_shows_every_part(lies_at: float, is_whole: bool) -> None:
+    network = Network()
+    labels = tilted(300, 180, 120, lies_at)[1]
+    if not is_whole:
+        labels[np.isin(labels, [6, 7, 8, 9])] = 1  # neither nose nor mouth
+    network.image = COLOURS[labels]
+    (candidate,) = CandidateExaminer(HELEN, aspect=1.0).turned([FITTING], network)
+    assert (candidate is not None) is is_whole
+    if candidate is not None:
+        assert candidate.crop.roll_degrees == pytest.approx(lies_at, abs=10)
+        assert candidate.roll_degrees == pytest.approx(lies_at, abs=5)
+
+
+def test_a_face_of_unknown_roll_is_taken_to_be_rotated_like_its_crop() -> None:
+    network = Network()
+    (candidate,) = CandidateExaminer(HELEN, aspect=1.0)([FITTING], network)
+    assert candidate is not None
+    unknown = replace(candidate.parsed, roll_degrees=None)
+    crop = replace(candidate.crop, roll_degrees=40.0)
+    assert replace(candidate, parsed=unknown, crop=crop).roll_degrees == 40

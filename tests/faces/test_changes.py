@@ -131,3 +131,31 @@ def test_a_change_is_a_difference_of_more_than_five_levels(brighter, is_change):
     made = searched(even)
     made.next_frame(even + np.uint8(brighter))
     assert made.is_worth_searching(LEFT) == is_change
+
+
+UPPER, LOWER = Crop(box=box_around(640, 180, 1280, 360)), Crop(box=box_around(640, 540, 1280, 360))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "changed"),
+    [
+        (300, 100, [LEFT, UPPER]),
+        (1000, 100, [RIGHT, UPPER]),
+        (300, 650, [LEFT, LOWER]),
+        (1000, 650, [RIGHT, LOWER]),
+    ],
+)
+def test_a_change_counts_in_the_regions_that_include_it(x, y, changed):
+    even = np.full((*SIZE, 3), 120, np.uint8)
+    made = SearchedRegions(longest=50)
+    made.next_frame(even)
+    regions = [LEFT, RIGHT, UPPER, LOWER]
+    made.add(regions, is_settled=True)
+    made.next_frame(with_square(even, x, y, 60))
+    assert [one for one in regions if made.is_worth_searching(one)] == changed
+    # beside it, other people's crops change nothing about that
+    for known in ([box_around(640, 360, 60, 60)], [box_around(-50, -50, 60, 60)]):
+        assert [one for one in regions if made.is_worth_searching(one, known=known)] == changed
+    assert not any(
+        made.is_worth_searching(one, known=[box_around(x, y, 120, 120)]) for one in regions
+    )

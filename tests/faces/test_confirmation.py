@@ -5,9 +5,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rtseg.faces.confirmation import UNKNOWN_SCORE, face_probability, is_surely_a_face
+from rtseg.faces.base import FaceDetection
+from rtseg.faces.confirmation import (
+    UNKNOWN_SCORE,
+    face_probability,
+    is_surely_a_face,
+    is_surely_turned,
+    may_be_face,
+)
 from rtseg.frames import Box
-from rtseg.geometry.crop import crop_around
+from rtseg.geometry.crop import box_around, crop_around
 
 
 @pytest.mark.parametrize(
@@ -66,3 +73,51 @@ def test_a_face_of_a_few_pixels_needs_more_evidence():
     likely = [probability(0.9, 0.9, height) for height in heights]
     assert likely == sorted(likely)
     assert likely[0] < likely[2] < likely[3] == likely[4]
+
+
+@pytest.mark.parametrize(
+    ("box", "accepted"),
+    [
+        (Box(left=20, top=20, right=280, bottom=180), False),  # all of it is in the frame
+        (Box(left=6, top=20, right=100, bottom=180), True),
+        (Box(left=200, top=20, right=294, bottom=180), True),
+        (Box(left=100, top=6, right=200, bottom=166), True),
+        (Box(left=100, top=34, right=200, bottom=194), True),
+        (Box(left=6, top=80, right=46, bottom=120), False),  # near the edge, but small
+        (Box(left=254, top=80, right=294, bottom=120), False),
+        (Box(left=100, top=154, right=130, bottom=194), False),
+        (Box(left=100, top=6, right=130, bottom=46), False),
+    ],
+)
+def test_parts_beyond_the_frame_need_not_be_certain(box, accepted):
+    parsed = SimpleNamespace(score=0.97, certain=0.4, cells=np.zeros((32, 32), bool), face=box)
+    crop = crop_around(150, 100, 200, 1.0)
+    assert is_surely_a_face(parsed, crop, height=200, width=300) is accepted  # type: ignore[arg-type]
+
+
+def turned(roll, *, parts=1.0, certain=0.9, crop_roll=75.0):
+    parsed = SimpleNamespace(roll_degrees=roll, parts=parts, certain=certain)
+    return is_surely_turned(parsed, crop_around(100, 100, 40, 1.0, crop_roll))  # type: ignore[arg-type]
+
+
+def test_in_a_rotated_crop_every_part_is_clear_and_arranged_like_the_crop():
+    assert turned(75)
+    assert turned(110)
+    assert turned(-75, crop_roll=-75.0)
+    assert turned(-170, crop_roll=160.0)
+    assert not turned(None)
+    assert not turned(20)
+    assert not turned(130)
+    assert not turned(-75)
+    assert not turned(75, parts=2 / 3)
+    assert not turned(75, certain=0.4)
+
+
+def test_what_clear_labels_could_not_make_a_face_is_not_worth_a_rotated_crop():
+    box = box_around(100, 100, 80, 100)
+    likely = face_probability(0.2, 0.93, height=100.0)
+    for least, worth_it in ((likely - 0.01, True), (likely + 0.01, False)):
+        assert may_be_face(FaceDetection(box=box, score=0.2), min_score=least) is worth_it
+    # the same score in a few pixels
+    tiny = FaceDetection(box=box_around(100, 100, 5, 6), score=0.2)
+    assert not may_be_face(tiny, min_score=likely - 0.01)

@@ -8,9 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtseg.faces.centres import FACE_CENTRES, GROUPS, STRIDE, expected
-from rtseg.faces.finder import NetworkFinder, read_centres
+from rtseg.faces.finder import (
+    NetworkFinder,
+    bounds_of,
+    calibrated,
+    head_around,
+    read_centres,
+)
 from rtseg.frames import Box
-from rtseg.geometry.crop import Crop
+from rtseg.geometry.crop import Crop, box_around
 
 ROWS, COLUMNS = 28, 48
 WHOLE = Crop(box=Box(left=0, top=0, right=COLUMNS * STRIDE, bottom=ROWS * STRIDE))
@@ -129,3 +135,60 @@ def test_the_classes_are_shown_in_shades_from_black_to_white():
     assert shades[0] == (0, 0, 0)
     assert shades[-1] == (255, 255, 255)
     assert list(shades) == sorted(set(shades))
+
+
+@pytest.mark.parametrize("stretch", [(8.0, 8.0), (4.0, 6.0)])
+def test_the_box_of_an_upright_face_has_its_width_and_height(stretch):
+    step_x, step_y = stretch  # pixels per cell
+    tile = Crop(box=Box(left=100, top=50, right=100 + COLUMNS * step_x, bottom=50 + ROWS * step_y))
+    maps = probabilities((200, 100, 60, 90, 0, 0.9))
+    (face,) = read_centres(maps, tile, min_score=0.5)
+    assert face.box.width == pytest.approx(60 * step_x / 8, rel=0.02)
+    assert face.box.height == pytest.approx(90 * step_y / 8, rel=0.02)
+    assert face.box.centre == pytest.approx((100 + 25 * step_x, 50 + 12.5 * step_y), abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("roll", "size"),
+    [(0, (60, 90)), (90, (90, 60)), (180, (60, 90)), (45, (76.5, 76.5)), (30, (68.7, 83.5))],
+)
+def test_a_rotated_face_is_bounded_as_an_ellipse(roll, size):
+    bounds = bounds_of(box_around(200, 100, 60, 90), roll)
+    assert (bounds.width, bounds.height) == pytest.approx(size, abs=0.1)
+    assert bounds.centre == pytest.approx((200, 100))
+
+
+@pytest.mark.parametrize(
+    ("roll", "moved"), [(0, (0, -12)), (90, (12, 0)), (180, (0, 12)), (-45, (-8.49, -8.49))]
+)
+def test_a_head_is_larger_than_its_face_and_its_middle_farther_up(roll, moved):
+    head = head_around(box_around(200, 100, 60, 100), roll)
+    assert (head.width, head.height) == pytest.approx((81, 145))
+    assert head.centre == pytest.approx((200 + moved[0], 100 + moved[1]), abs=0.01)
+
+
+def test_certain_cells_have_finite_scores():
+    scores = calibrated(np.array([0.0, 0.5, 1.0], np.float32), (1.0, 0.0))
+    assert scores == pytest.approx([0, 0.5, 1], abs=1e-5)
+    assert 0 < scores[0] < scores[2] < 1
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "is_kept"),
+    [
+        (2, 100, True),
+        (-2, 100, False),
+        (298, 100, True),
+        (302, 100, False),
+        (150, 2, True),
+        (150, -2, False),
+        (150, 198, True),
+        (150, 202, False),
+    ],
+)
+def test_a_face_counts_while_its_middle_is_in_the_picture(x, y, is_kept):
+    region = Crop(box=Box(left=-42, top=-12, right=342, bottom=212))
+    maps = probabilities((x + 42, y + 12, 30, 40, 0, 0.9))
+    finder = NetworkFinder(min_score=0.5)
+    picture = np.zeros((200, 300, 3), np.uint8)
+    assert len(finder(picture, lambda crops: [maps], regions=[region])) == is_kept

@@ -97,3 +97,36 @@ def test_nothing_is_requested_without_regions_to_search() -> None:
     network = Crowd()
     assert ParsingFinder(HELEN, aspect=1.0)(PICTURE, network, regions=[]) == []
     assert not any(network.calls)
+
+
+def test_what_is_tiny_in_its_picture_is_not_examined() -> None:
+    network = Crowd()
+    large = np.broadcast_to(np.uint8(0), (8 * SIZE, 8 * SIZE, 3))  # heads of 3.5% of its height
+    ParsingFinder(HELEN, aspect=1.0)(large, network, regions=[WHOLE])
+    assert not any(network.calls[1:])
+
+
+def test_every_second_time_a_place_is_examined_as_if_lying_on_its_side_too() -> None:
+    network = Crowd()
+    finder = ParsingFinder(HELEN, aspect=1.0)
+    known = [
+        Box(left=10 * x - 60, top=10 * y - 70, right=10 * x + 60, bottom=10 * y + 90)
+        for x, y in CENTRES[:8]
+    ]
+    rolls = []
+    for _ in range(30):
+        network.calls.clear()
+        finder(PICTURE, network, regions=[WHOLE], known=known)
+        closer = [round(crop.roll_degrees) for crops in network.calls[1:] for crop in crops]
+        rolls += [closer] if closer else []
+    assert rolls == [[0], [0, -75, 75], [0], [0, -75, 75]]
+
+
+def test_what_is_beside_the_picture_is_not_examined() -> None:
+    network = Crowd()
+    narrow, low = PICTURE[:, : SIZE // 2 + 100], PICTURE[: SIZE // 2 + 100]
+    for picture, axis in ((narrow, 0), (low, 1)):
+        network.calls.clear()
+        ParsingFinder(HELEN, aspect=1.0)(picture, network, regions=[WHOLE] * 4)
+        places = {near(cells) for cells in examined(network)}
+        assert places == {centre for centre in CENTRES if centre[axis] < 40}

@@ -1,5 +1,6 @@
 """The second finder, which occasionally searches for faces unknown to the first one."""
 
+import numpy as np
 import pytest
 
 from rtseg.faces.parsing_finder import ParsingFinder
@@ -87,3 +88,32 @@ def test_a_new_stream_starts_its_schedule_again():
     for _ in range(EVERY + 1):
         after = both.show((320, 180, 150))
     assert ids(after).isdisjoint(ids(before))
+
+
+class Recorder(Blind):
+    """Finds nothing, and records in which picture each region was searched."""
+
+    def __init__(self):
+        self.searched = {}
+        self.picture = 0
+
+    def __call__(self, picture, infer, *, regions, known=()):
+        for region in regions:
+            self.searched.setdefault(region, []).append(self.picture)
+        return []
+
+
+@pytest.mark.parametrize(("is_changing", "periods"), [(True, 6), (False, 12)])
+def test_a_region_without_anybody_is_left_alone_for_some_periods(is_changing, periods):
+    every = 4
+    recorder = Recorder()
+    finder = SecondFinder(recorder, Schedule(every=every, aspect=1.0, stretch=False, fine=False))
+    for recorder.picture in range(3 * periods * every):
+        grey = 37 * recorder.picture % 200 if is_changing else 0
+        assert finder(np.full((90, 160, 3), grey, np.uint8), None, known=[]) == []
+    assert recorder.searched
+    for pictures in recorder.searched.values():
+        between = np.diff(pictures)
+        assert len(between)
+        assert between.min() >= periods * every
+        assert between.max() <= (periods + 3) * every

@@ -44,3 +44,37 @@ def test_a_small_frame_is_not_cut_finer():
 def test_stretching_takes_the_frame_as_it_is():
     whole = tile_picture(720, 1280, aspect=1.0, stretch=True).whole.box
     assert whole == Box(left=0, top=0, right=1280, bottom=720)
+
+
+@pytest.mark.parametrize("aspect", [384 / 224, 1.0, 0.75])
+@pytest.mark.parametrize("size", [(720, 1280), (1280, 720), (1080, 1080), (300, 3000)])
+def test_every_region_has_the_shape_of_the_networks_input(aspect, size):
+    height, width = size
+    whole, tiles, fine = tile_picture(height, width, aspect=aspect, stretch=False)
+    for region in (whole, *tiles, *fine):
+        assert region.box.width / region.box.height == pytest.approx(aspect)
+    assert whole.box.centre == pytest.approx((width / 2, height / 2))
+    assert whole.box.height == pytest.approx(max(height, width / aspect))
+    # the others show faces larger
+    assert max(tile.box.height for tile in tiles) <= 0.8 * whole.box.height
+    assert all(tile.box.height < tiles[0].box.height for tile in fine)
+
+
+def test_a_picture_of_the_inputs_shape_has_tiles_of_three_fifths_of_it():
+    _, tiles, _ = tile_picture(720, 1280, aspect=384 / 224, stretch=False)
+    assert {tile.box.height for tile in tiles} == {432}
+    assert len(tiles) == 6
+    assert {tile.box.top for tile in tiles} == {0, 288}
+
+
+def test_tiles_that_are_larger_than_a_narrow_picture_are_centred_on_it():
+    _, tiles, _ = tile_picture(100, 3000, aspect=1.0, stretch=False)
+    assert {tile.box.centre[1] for tile in tiles} == {50}
+    assert {tile.box.height for tile in tiles} == {500}
+    _, tiles, _ = tile_picture(3000, 100, aspect=1.0, stretch=False)
+    assert {tile.box.centre[0] for tile in tiles} == {50}
+
+
+@pytest.mark.parametrize(("height", "is_finer"), [(255, False), (256, True)])
+def test_tiles_from_256_pixels_are_cut_finer(height, is_finer):
+    assert bool(tile_picture(height, 512, aspect=1.0, stretch=False).fine) is is_finer

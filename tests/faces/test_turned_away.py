@@ -97,3 +97,31 @@ def test_uncertain_hair_is_rejected() -> None:
 
 def test_a_label_set_without_hair_never_shows_one() -> None:
     assert look(np.ones((64, 64), np.uint8), label_set=BDD_DRIVABLE) is None
+
+
+def test_hair_counts_as_far_as_the_head_may_have_moved() -> None:
+    labels = hair()
+    labels[12:52] = HAIR  # a band across the crop
+    remains = look(labels)
+    assert remains is not None
+    assert (remains.head.left, remains.head.right) == pytest.approx((164 - 42, 164 + 42), abs=0.5)
+    labels = np.zeros((64, 64), np.uint8)
+    labels[:50, 17:47] = HAIR  # from the crop's upper edge
+    remains = look(labels)
+    assert remains is not None
+    assert (remains.head.top, remains.head.bottom) == pytest.approx((164 - 56, 200), abs=0.5)
+
+
+@pytest.mark.parametrize(("width", "remains"), [(8, False), (16, True)])
+def test_a_strand_of_hair_does_not_make_a_head(width: int, remains: bool) -> None:
+    labels = np.zeros((64, 64), np.uint8)
+    labels[12:52, 32 - width // 2 : 32 + width // 2] = HAIR  # as high as the head
+    assert (look(labels) is not None) is remains
+
+
+@pytest.mark.parametrize(("rows", "remains"), [(4, False), (12, True)])
+def test_a_fringe_does_not_make_skin_a_head(rows: int, remains: bool) -> None:
+    labels = np.zeros((64, 64), np.uint8)
+    labels[12:52, 17:47] = HELEN.skin[0]
+    labels[12 : 12 + rows, 17:47] = HAIR
+    assert (look(labels) is not None) is remains
