@@ -122,18 +122,18 @@ def test_only_eight_more_places_than_faces_are_examined_and_eight_in_parts(max_f
 def test_the_two_likeliest_doubtful_places_are_examined_rotated() -> None:
     lying = at(7)
     examiner = Examiner(at(0), lying=[lying])
-    first = [at(0, 0.9), at(1, 0.3), at(2, 1e-5)]
-    faces, _ = search(examiner, first, [at(7, 0.6), at(8, 0.5), at(1, 0.35, aside=3)])
+    first = [at(0, 0.98), at(1, 0.8), at(2, 1e-5)]
+    faces, _ = search(examiner, first, [at(7, 0.95), at(8, 0.9), at(1, 0.85, aside=3)])
     assert faces == [at(0).box, lying.box]
-    assert examiner.turned_places == [at(7, 0.6), at(8, 0.5)]
+    assert examiner.turned_places == [at(7, 0.95), at(8, 0.9)]
 
 
 def test_neither_faces_nor_the_hopeless_nor_one_place_twice_are_examined_rotated() -> None:
     examiner = Examiner(at(0))
-    beside = at(0, 0.6, aside=25)  # of the face, but its own crop shows none
-    first = [at(0, 0.9), beside, at(1, 0.3), at(1, 0.25, aside=3), at(2, 1e-5)]
+    beside = at(0, 0.95, aside=25)  # of the face, but its own crop shows none
+    first = [at(0, 0.98), beside, at(1, 0.9), at(1, 0.8, aside=3), at(2, 1e-5)]
     search(examiner, first)
-    assert examiner.turned_places == [at(1, 0.3)]
+    assert examiner.turned_places == [at(1, 0.9)]
 
 
 @pytest.mark.parametrize(("least", "count"), [(0.9, 1), (0.91, 0)])
