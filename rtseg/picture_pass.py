@@ -75,15 +75,15 @@ class StreamMemory:
         self._size = frame.image.shape
 
 
-class Answers:
+class KnownResults:
     """The network's results so far for the crops of one still."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[int, Crop], tuple[Image, Probabilities]] = {}
+        self.by_crop: dict[tuple[int, Crop], tuple[Image, Probabilities]] = {}
         self.infer_seconds = 0.0
 
 
-class AskedError(Exception):
+class ResultsNeededError(Exception):
     """A still needs the network's results for some crops before it can continue."""
 
     def __init__(self, backend: Backend, crops: Sequence[Crop], pictures: Crops) -> None:
@@ -93,19 +93,19 @@ class AskedError(Exception):
         self.pictures = pictures
 
 
-def answer_all(questions: Sequence[tuple[Answers, AskedError]]) -> None:
+def infer_needed(needed: Sequence[tuple[KnownResults, ResultsNeededError]]) -> None:
     """Run each network once on all the crops that were requested."""
-    backends = {id(request.backend): request.backend for _, request in questions}
+    backends = {id(request.backend): request.backend for _, request in needed}
     for key, backend in backends.items():
-        requests = [(answers, r) for answers, r in questions if r.backend is backend]
+        requests = [(results, r) for results, r in needed if r.backend is backend]
         before = time.perf_counter()
         maps = list(backend.infer(np.concatenate([r.pictures for _, r in requests])))
         seconds_per_crop = (time.perf_counter() - before) / len(maps)
-        for answers, request in requests:
-            answers.infer_seconds += seconds_per_crop * len(request.crops)
+        for results, request in requests:
+            results.infer_seconds += seconds_per_crop * len(request.crops)
             for crop, picture in zip(request.crops, request.pictures, strict=True):
                 # a copy, so that no result keeps the whole batch in memory
-                answers.known[key, crop] = picture, maps.pop(0).copy()
+                results.by_crop[key, crop] = picture, maps.pop(0).copy()
 
 
 class PicturePass:
@@ -117,9 +117,9 @@ class PicturePass:
         finder_backend: Backend | None,
         image: Image,
         stream: StreamMemory,
-        answers: Answers | None = None,
+        known: KnownResults | None = None,
     ) -> None:
-        self.answers = answers
+        self.known = known
         self.backend = backend
         self.finder_backend = finder_backend
         self.image = image
@@ -128,7 +128,7 @@ class PicturePass:
         self.labelled: list[CropProbabilities] = []
         # the stream may have gone on when the second half begins
         self.seconds, self.is_new = stream.seconds, stream.is_new
-        self.infer_seconds = 0.0 if answers is None else answers.infer_seconds
+        self.infer_seconds = 0.0 if known is None else known.infer_seconds
         self.start = time.perf_counter() - self.infer_seconds
         self.first_half_seconds = 0.0
 
@@ -145,10 +145,10 @@ class PicturePass:
         return self._infer(self.finder_backend, crops)[1]
 
     def _infer(self, backend: Backend, crops: Sequence[Crop]) -> tuple[Crops, list[Probabilities]]:
-        known = None if self.answers is None else self.answers.known
+        known = None if self.known is None else self.known.by_crop
         if known is not None and all((id(backend), crop) in known for crop in crops):
-            answers = [known[id(backend), crop] for crop in crops]
-            return np.array([picture for picture, _ in answers]), [map_ for _, map_ in answers]
+            results = [known[id(backend), crop] for crop in crops]
+            return np.array([picture for picture, _ in results]), [map_ for _, map_ in results]
         model = backend.model
         pictures: Crops = np.empty((len(crops), model.input_height, model.input_width, 3), np.uint8)
         for picture, crop in zip(pictures, crops, strict=True):
@@ -156,7 +156,7 @@ class PicturePass:
         if not len(crops):
             return pictures, []
         if known is not None:
-            raise AskedError(backend, crops, pictures)
+            raise ResultsNeededError(backend, crops, pictures)
         before = time.perf_counter()
         maps = backend.infer(pictures)
         self.infer_seconds += time.perf_counter() - before

@@ -26,7 +26,13 @@ from rtseg.frames import (
 )
 from rtseg.labels import LabelSet
 from rtseg.pending import PendingSegmentation
-from rtseg.picture_pass import Answers, AskedError, PicturePass, StreamMemory, answer_all
+from rtseg.picture_pass import (
+    KnownResults,
+    PicturePass,
+    ResultsNeededError,
+    StreamMemory,
+    infer_needed,
+)
 from rtseg.settings import BackendName, DeviceName, FaceSettings, Precision
 from rtseg.sources.pictures import Channels, as_image
 from rtseg.timing import StageTimes
@@ -213,19 +219,21 @@ class Segmenter:
         results: list[Segmentation] = []
         for first in range(0, len(images), _STILLS_TOGETHER):
             together = images[first : first + _STILLS_TOGETHER]
-            answers = [Answers() for _ in together]
+            known = [KnownResults() for _ in together]
             done: dict[int, Segmentation] = {}
             while len(done) < len(together):
-                questions: list[tuple[Answers, AskedError]] = []
-                for index, (image, known) in enumerate(zip(together, answers, strict=True)):
+                needed: list[tuple[KnownResults, ResultsNeededError]] = []
+                for index, (image, its_results) in enumerate(zip(together, known, strict=True)):
                     if index in done:
                         continue
                     try:
                         stream = StreamMemory(self._new_follower(), 0.0)
-                        done[index] = replace(self._segment(image, stream, known), image=image)
-                    except AskedError as asked:
-                        questions.append((known, asked))
-                answer_all(questions)
+                        done[index] = replace(
+                            self._segment(image, stream, its_results), image=image
+                        )
+                    except ResultsNeededError as request:
+                        needed.append((its_results, request))
+                infer_needed(needed)
             results += [done[index] for index in range(len(together))]
         return results
 
@@ -244,14 +252,14 @@ class Segmenter:
         return self._begin(frame.image, self._stream)
 
     def _segment(
-        self, image: Image, stream: StreamMemory, answers: Answers | None = None
+        self, image: Image, stream: StreamMemory, known: KnownResults | None = None
     ) -> Segmentation:
-        return self._begin(image, stream, answers).finish()
+        return self._begin(image, stream, known).finish()
 
     def _begin(
-        self, image: Image, stream: StreamMemory, answers: Answers | None = None
+        self, image: Image, stream: StreamMemory, known: KnownResults | None = None
     ) -> PendingSegmentation:
-        run = PicturePass(self.backend, self.finder_backend, image, stream, answers)
+        run = PicturePass(self.backend, self.finder_backend, image, stream, known)
         make_labels = run.frame_view() if self._sees_frames else run.face_view()
         soft, times = self.soft, self.times
 

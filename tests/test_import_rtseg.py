@@ -1,7 +1,9 @@
 """`import rtseg` and the light packages load none of the heavy libraries."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +58,13 @@ def test_the_names_of_the_api_exist():
 @pytest.mark.parametrize("name", sorted(rtseg.__all__))
 def test_every_public_name_can_be_loaded(name):
     assert getattr(rtseg, name) is not None
+
+
+def test_the_documentation_lists_every_public_name_and_no_other():
+    page = Path(__file__).parents[1] / "docs" / "python.md"
+    table = page.read_text("utf-8").split("## Every name")[1].split("##")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", "".join(rows))) == sorted(rtseg.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -19,12 +19,12 @@ LONGEST_WAIT_SECONDS = 0.0015
 _log = logging.getLogger("rtseg")
 
 
-class _Question:
+class _Request:
     """One stream's request: its crops, and their results."""
 
     def __init__(self, crops: Crops) -> None:
         self.crops = crops
-        self.answer: ProbabilityBatch | None = None
+        self.result: ProbabilityBatch | None = None
         self.error: Exception | None = None
         self.is_done = False
 
@@ -60,7 +60,7 @@ class SharedBackend(Backend):
         self._longest_wait_seconds = longest_wait_seconds
         self._arrival = threading.Condition()
         self._running = threading.Lock()
-        self._waiting: list[_Question] = []
+        self._waiting: list[_Request] = []
         self.batches = 0
         self.crops = 0
         self._describe()
@@ -74,10 +74,10 @@ class SharedBackend(Backend):
     def infer(self, crops: Crops) -> ProbabilityBatch:
         """See `Backend.infer`."""
         self.check_crops(crops)
-        lanes = self._side_by_side
-        if lanes is not None and self._expected() > 1:
+        side_by_side = self._side_by_side
+        if side_by_side is not None and self._expected() > 1:
             try:
-                answer = lanes.infer(crops)
+                result = side_by_side.infer(crops)
             except BackendError as error:
                 # the backend itself knows what to do when it fails
                 _log.debug("the network side by side: %s", error)
@@ -86,27 +86,27 @@ class SharedBackend(Backend):
                 with self._arrival:
                     self.batches += 1
                     self.crops += len(crops)
-                return answer
-        question = _Question(crops)
+                return result
+        request = _Request(crops)
         with self._arrival:
-            self._waiting.append(question)
+            self._waiting.append(request)
             self._arrival.notify()
         with self._running:
-            if not question.is_done:
+            if not request.is_done:
                 self._run(self._together())
-            while not question.is_done:  # more crops waited than one batch holds
+            while not request.is_done:  # more crops waited than one batch holds
                 self._run(self._together())
-        if question.error is not None:
-            raise question.error
-        assert question.answer is not None
-        return question.answer
+        if request.error is not None:
+            raise request.error
+        assert request.result is not None
+        return request.result
 
     def close(self) -> None:
         """Close what runs side by side; whoever opened the backend closes that."""
         if self._side_by_side is not None:
             self._side_by_side.close()
 
-    def _together(self) -> list[_Question]:
+    def _together(self) -> list[_Request]:
         """Remove the oldest requests, as many as fit into one batch."""
         deadline = time.monotonic() + self._longest_wait_seconds
         with self._arrival:
@@ -115,7 +115,7 @@ class SharedBackend(Backend):
                 if left <= 0:
                     break
                 self._arrival.wait(left)
-            chosen: list[_Question] = []
+            chosen: list[_Request] = []
             size = 0
             while self._waiting and (
                 not chosen or size + len(self._waiting[0].crops) <= self.max_batch
@@ -125,42 +125,42 @@ class SharedBackend(Backend):
         return chosen
 
     def _count(self) -> int:
-        return sum(len(question.crops) for question in self._waiting)
+        return sum(len(request.crops) for request in self._waiting)
 
-    def _run(self, questions: list[_Question]) -> None:
+    def _run(self, requests: list[_Request]) -> None:
         try:
-            if len(questions) > 1:
-                self._answer_together(questions)
-            for question in questions:
-                if not question.is_done:
-                    self._answer_alone(question)
+            if len(requests) > 1:
+                self._infer_together(requests)
+            for request in requests:
+                if not request.is_done:
+                    self._infer_alone(request)
         finally:
-            for question in questions:
-                if not question.is_done:  # interrupted by Ctrl-C: nobody may wait for ever
-                    question.error = BackendError("the network was interrupted")
-                    question.is_done = True
+            for request in requests:
+                if not request.is_done:  # interrupted by Ctrl-C: nobody may wait for ever
+                    request.error = BackendError("the network was interrupted")
+                    request.is_done = True
         with self._arrival:
             self.batches += 1
-            self.crops += sum(len(question.crops) for question in questions)
+            self.crops += sum(len(request.crops) for request in requests)
         self._describe()  # a backend that fell back is now another one
 
-    def _answer_together(self, questions: list[_Question]) -> None:
+    def _infer_together(self, requests: list[_Request]) -> None:
         try:
-            answers = self._backend.infer(np.concatenate([q.crops for q in questions]))
+            results = self._backend.infer(np.concatenate([request.crops for request in requests]))
         except Exception as error:  # noqa: BLE001  each request is run again by itself
-            _log.debug("a batch of %d streams failed: %s", len(questions), error)
+            _log.debug("a batch of %d streams failed: %s", len(requests), error)
             return
         first = 0
-        for question in questions:
-            last = first + len(question.crops)
+        for request in requests:
+            last = first + len(request.crops)
             # a copy, so that no stream keeps the others' results in memory
-            question.answer = answers[first:last].copy()
-            question.is_done = True
+            request.result = results[first:last].copy()
+            request.is_done = True
             first = last
 
-    def _answer_alone(self, question: _Question) -> None:
+    def _infer_alone(self, request: _Request) -> None:
         try:
-            question.answer = self._backend.infer(question.crops)
+            request.result = self._backend.infer(request.crops)
         except Exception as error:  # noqa: BLE001  raised again on the thread that asked
-            question.error = error
-        question.is_done = True
+            request.error = error
+        request.is_done = True

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rtseg.serving.wall import WallPage
     from rtseg.sinks.web import WebAddress
 
-_LOOK_EVERY_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 _FOR_VISITORS = ("max_visitors",)
 _FOR_STREAMS = ("max_viewers", "always")
@@ -141,7 +141,7 @@ def _serve_visitors(
                 if not quiet or page.token is None:
                     click.echo(f"live at {visitors.url}", err=True)
                 while not over.is_set():
-                    time.sleep(_LOOK_EVERY_SECONDS)
+                    time.sleep(_POLL_SECONDS)
         finally:
             visitors.close()
             streams.close()
@@ -183,7 +183,7 @@ def _serve_streams(
                 if not quiet or page.token is None:
                     click.echo(f"live at {wall.url}", err=True)
                 while not over.is_set():
-                    time.sleep(_LOOK_EVERY_SECONDS)
+                    time.sleep(_POLL_SECONDS)
                     if reload.take():
                         _read_again(path, read, server, wall, quiet=quiet)
         finally:
