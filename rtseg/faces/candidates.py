@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rtseg.faces.base import FaceDetection, InferCrops
-from rtseg.faces.confirmation import face_probability, is_surely_turned
+from rtseg.faces.confirmation import face_probability, is_as_rotated_as, is_surely_turned
+from rtseg.faces.overlap import is_same
 from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
 from rtseg.faces.refine import fits
 from rtseg.faces.track import planned_roll
@@ -16,6 +17,7 @@ from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 from rtseg.labels import LabelSet
 
 _CORRECTIONS = 1  # further crops of a new face, at most, where the first one did not fit
+_FOUND_AGAIN = 0.5  # score from which a finder's box tells how much of a known face is covered
 _HOPELESS = 0.1  # score below which no better crop has ever shown a face
 
 TURNS = (75.0, -75.0)
@@ -65,9 +67,29 @@ class FaceCandidate:
 
     @property
     def roll_degrees(self) -> float:
-        """The face's rotation; its crop's, if too little of the face is visible to tell."""
+        """The face's rotation; its crop's, if too little of the face is visible to tell.
+
+        Too little is visible as well where the labels say that the face lies otherwise than its
+        crop by more than labels tolerate: of a masked face, the few cells of a nose that should
+        not be there may be above the eyes.
+        """
         roll = self.parsed.roll_degrees
-        return self.crop.roll_degrees if roll is None else roll
+        return roll if is_as_rotated_as(self.crop, roll) else self.crop.roll_degrees
+
+
+def with_whole_face(candidate: FaceCandidate, detections: Sequence[FaceDetection]) -> FaceCandidate:
+    """A face with what is covered of it, where a finder has just found it once more.
+
+    Args:
+        candidate: the face.
+        detections: everything that the finder has found, the best of each face first.
+    """
+    if candidate.detection.is_turned_away:
+        return candidate
+    again = [face for face in detections if is_same(face.box, candidate.parsed.face)]
+    if not again or again[0].score < _FOUND_AGAIN:
+        return candidate
+    return candidate.with_whole_face(again[0].box)
 
 
 class CandidateExaminer:

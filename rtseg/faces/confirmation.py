@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 from rtseg.faces.base import FaceDetection
 from rtseg.faces.parsed_faces import ParsedFace
@@ -93,10 +94,21 @@ def is_surely_turned(parsed: ParsedFace, crop: Crop) -> bool:
     that is no face, the labels of one are often fairly certain, but vague about its parts, or
     their arrangement is not that of a face with this rotation.
     """
-    roll = parsed.roll_degrees
-    if roll is None or abs(wrapped(roll - crop.roll_degrees)) > _ARRANGED_DEGREES:
+    if not is_as_rotated_as(crop, parsed.roll_degrees):
         return False
     return parsed.parts >= 1 and parsed.certain >= _CERTAIN
+
+
+def is_as_rotated_as(crop: Crop, roll_degrees: float | None) -> TypeGuard[float]:
+    """Whether labels give a face a rotation that they can have read in a crop; not if it is None.
+
+    Args:
+        crop: the crop.
+        roll_degrees: the face's rotation in the picture, clockwise.
+    """
+    if roll_degrees is None:
+        return False
+    return abs(wrapped(roll_degrees - crop.roll_degrees)) <= _ARRANGED_DEGREES
 
 
 def _is_cut_by(face: Box, height: int, width: int) -> bool:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
-from rtseg.faces.candidates import TURNS, CandidateExaminer, FaceCandidate
+from rtseg.faces.candidates import TURNS, CandidateExaminer, FaceCandidate, with_whole_face
 from rtseg.faces.changes import SearchedRegions
 from rtseg.faces.confirmation import UNKNOWN_SCORE, may_be_face
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
-from rtseg.faces.overlap import is_one_of, is_same
+from rtseg.faces.overlap import is_one_of
 from rtseg.faces.parsed_faces import distinct_parsed, faces_in_crop, nearest
 from rtseg.faces.schedule import RejectedPlaces, Schedule
 from rtseg.faces.scoring import Mask
@@ -32,7 +32,6 @@ from rtseg.settings import FaceSettings
 
 _NEW_A_FRAME = 2  # at most this many new faces are examined in a frame of a stream
 _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth examining
-_FOUND_AGAIN = 0.5  # score from which a finder's box tells how much of a followed face is covered
 _MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
 _WEAK = 0.3  # finder score below which a stream's candidates wait for each other
 
@@ -159,7 +158,7 @@ class FaceFollower:
             detections = (
                 self.finder(picture, infer, regions=regions, known=known_faces) if regions else []
             )
-            candidates = [_with_whole_face(candidate, detections) for candidate in candidates]
+            candidates = [with_whole_face(candidate, detections) for candidate in candidates]
             detections = [*detections, *faces_beside(candidates, known_faces)]
             fresh, is_settled = self._fresh(detections, known_faces, infer_crops)
             candidates += fresh
@@ -364,18 +363,6 @@ def _expected(tracks: Sequence[Track], candidates: Sequence[FaceCandidate]) -> l
         if parsed is not None:
             continuing.append(parsed.face)
     return continuing
-
-
-def _with_whole_face(
-    candidate: FaceCandidate, detections: Sequence[FaceDetection]
-) -> FaceCandidate:
-    """A followed face with what is covered of it, where a finder has just found it as well."""
-    if candidate.detection.is_turned_away:
-        return candidate
-    again = [face for face in detections if is_same(face.box, candidate.parsed.face)]
-    if not again or again[0].score < _FOUND_AGAIN:
-        return candidate
-    return candidate.with_whole_face(again[0].box)
 
 
 def faces_beside(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
-from rtseg.faces.candidates import CandidateExaminer, FaceCandidate
+from rtseg.faces.candidates import CandidateExaminer, FaceCandidate, with_whole_face
 from rtseg.faces.confirmation import may_be_face
 from rtseg.faces.overlap import distinct, is_one_of, is_same
 from rtseg.faces.schedule import Schedule
@@ -64,9 +64,12 @@ class StillSearch:
         closer = self.schedule.closer(height, width, doubtful)
         if closer and len(confirmed) < self.settings.max_faces:
             known = [candidate.detection.box for candidate in confirmed]
+            found = self.finder(picture, infer_finder, regions=closer, known=known)
+            # a face that is larger in these regions has a better box in them
+            confirmed = [with_whole_face(candidate, found) for candidate in confirmed]
             again = [
                 detection
-                for detection in self.finder(picture, infer_finder, regions=closer, known=known)
+                for detection in found
                 if not is_one_of(detection.box, known)
                 and not any(
                     is_same(detection.box, before.box) and detection.score <= before.score

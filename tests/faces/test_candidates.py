@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtseg.faces.base import FaceDetection
-from rtseg.faces.candidates import CandidateExaminer
+from rtseg.faces.candidates import CandidateExaminer, with_whole_face
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, box_around, cut
 from rtseg.labels import HELEN
@@ -166,3 +166,50 @@ def test_a_face_of_unknown_roll_is_taken_to_be_rotated_like_its_crop() -> None:
     unknown = replace(candidate.parsed, roll_degrees=None)
     crop = replace(candidate.crop, roll_degrees=40.0)
     assert replace(candidate, parsed=unknown, crop=crop).roll_degrees == 40
+
+
+@pytest.mark.parametrize(
+    ("read", "crop_roll", "roll"),
+    [
+        (30.0, 0.0, 30.0),
+        (-30.0, 0.0, -30.0),
+        (140.0, 0.0, 0.0),  # labels that are rotated as much show nothing
+        (-140.0, 20.0, 20.0),
+        (None, 20.0, 20.0),
+    ],
+)
+def test_a_face_is_rotated_like_its_crop_where_its_labels_cannot_be_right(
+    read: float | None, crop_roll: float, roll: float
+) -> None:
+    (seen,) = CandidateExaminer(HELEN, aspect=1.0)([FITTING], Network())
+    assert seen is not None
+    candidate = replace(
+        seen,
+        crop=replace(seen.crop, roll_degrees=crop_roll),
+        parsed=replace(seen.parsed, roll_degrees=read),
+    )
+    assert candidate.roll_degrees == roll
+
+
+def test_a_mask_whose_labels_seem_upside_down_is_still_below_the_eyes() -> None:
+    (seen,) = CandidateExaminer(HELEN, aspect=1.0)([FITTING], Network())
+    assert seen is not None
+    face = seen.parsed.face
+    upper = replace(face, bottom=face.top + 0.5 * face.height)
+    odd = replace(seen, parsed=replace(seen.parsed, face=upper, roll_degrees=170.0))
+    assert odd.with_whole_face(face).detection.box.overlap(face) > 0.95
+
+
+def test_only_a_sure_box_of_the_same_face_says_what_is_covered() -> None:
+    (seen,) = CandidateExaminer(HELEN, aspect=1.0)([FITTING], Network())
+    assert seen is not None
+    face = seen.parsed.face
+    long = replace(face, bottom=face.bottom + 0.5 * face.height)
+    beside = NOBODY
+    sure, unsure = replace(FITTING, box=long, score=0.5), replace(FITTING, box=long, score=0.49)
+    assert with_whole_face(seen, [sure]).detection.box.overlap(long) > 0.95
+    assert with_whole_face(seen, [beside, sure]).detection.box.overlap(long) > 0.95
+    for detections in ([], [unsure], [beside], [unsure, sure]):
+        assert with_whole_face(seen, detections) is seen
+    away = replace(seen, detection=replace(seen.detection, is_turned_away=True))
+    assert with_whole_face(away, [sure]) is away

@@ -9,6 +9,7 @@ from rtseg.faces.base import FaceDetection
 from rtseg.faces.confirmation import (
     UNKNOWN_SCORE,
     face_probability,
+    is_as_rotated_as,
     is_surely_a_face,
     is_surely_turned,
     may_be_face,
@@ -121,3 +122,19 @@ def test_what_clear_labels_could_not_make_a_face_is_not_worth_a_rotated_crop():
     # the same score in a few pixels
     tiny = FaceDetection(box=box_around(100, 100, 5, 6), score=0.2)
     assert not may_be_face(tiny, min_score=likely - 0.01)
+
+
+@pytest.mark.parametrize(
+    ("crop_roll", "read", "possible"),
+    [
+        (0.0, 45.0, True),
+        (0.0, 46.0, False),
+        (0.0, -45.0, True),
+        (0.0, -46.0, False),
+        (170.0, -160.0, True),  # 30 degrees further round
+        (90.0, 0.0, False),
+        (0.0, None, False),
+    ],
+)
+def test_labels_read_rotations_near_that_of_their_crop_only(crop_roll, read, possible):
+    assert is_as_rotated_as(crop_around(100, 100, 40, 1.0, crop_roll), read) is possible

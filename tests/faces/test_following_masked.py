@@ -61,3 +61,22 @@ class TestMasked:
         for _ in range(12):
             (shown,) = stage.show(image=image)
         assert shown.face.bottom < face.top + 0.7 * face.height
+
+    def test_in_a_still_a_closer_search_tells_how_much_is_covered(self):
+        image, face = masked(320, 180, 150)
+        short = replace(face, bottom=face.top + 0.55 * face.height)
+
+        class Searches(Suggests):
+            """Sees the whole face only when it searches more closely."""
+
+            def __call__(self, picture, infer, *, regions, known=()):
+                box = short if len(self.found) == 0 else face
+                self.found.append(box)
+                return [FaceDetection(box=box, score=0.9)]
+
+        stage = Stage(finder=Searches())
+        stage.follower.schedule.fine, stage.follower.schedule.aspect = False, 16 / 9
+        stage.image = image
+        (shown,) = stage.follower.step(image, stage.infer_crops, seconds=0.0, exhaustive=True)
+        assert len(stage.follower.finder.found) == 2
+        assert shown.face.overlap(face) > 0.85
