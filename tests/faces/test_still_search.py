@@ -62,7 +62,11 @@ class Examiner:
     def _candidate(self, one: FaceDetection, real: Sequence[FaceDetection]) -> Any:
         if not any(one.box.overlap(other.box) > 0.5 for other in real):
             return SimpleNamespace(detection=FaceDetection(box=one.box, score=0.3))
-        return SimpleNamespace(detection=FaceDetection(box=one.box, score=0.9))
+        candidate = SimpleNamespace(
+            detection=FaceDetection(box=one.box, score=0.9), parsed=SimpleNamespace(face=one.box)
+        )
+        candidate.with_whole_face = lambda _found: candidate  # nothing is covered
+        return candidate
 
 
 def search(
