@@ -27,7 +27,7 @@ from rtseg.frames import (
 from rtseg.geometry.crop import Crop, cut
 from rtseg.postprocess import leading_classes, paste
 from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop
-from rtseg.postprocess.even import evened
+from rtseg.postprocess.checkerboard import remove_checkerboard
 from rtseg.postprocess.holes import filled
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
@@ -180,7 +180,7 @@ class PicturePass:
         model = self.backend.model
         self._keep_smoothers([0])
         probabilities = self._smoothed(self.stream.smoothers, 0, probabilities, whole)
-        probabilities = evened(probabilities, model)
+        probabilities = remove_checkerboard(probabilities, model)
         labels = np.zeros(self.image.shape[:2], np.uint8)
         paste(labels, probabilities, whole, transparent=None)
         self.labelled.append(CropProbabilities(probabilities=probabilities, crop=whole, track_id=0))
@@ -219,7 +219,7 @@ class PicturePass:
             probabilities = self._smoothed(
                 self.stream.smoothers, face.track_id, face.probabilities, face.crop
             )
-            probabilities = evened(probabilities, self.backend.model)
+            probabilities = remove_checkerboard(probabilities, self.backend.model)
             leaders = leading_classes(probabilities)
             probabilities, leaders = filled(probabilities, leaders, label_set)
             if face.foreign is not None and background is not None:
@@ -283,7 +283,7 @@ class PicturePass:
         maps = self.infer_crops([crop for _, crop in wider])
         for (face, crop), probabilities in zip(wider, maps, strict=True):
             steadied = self._smoothed(stream.wider_smoothers, face.track_id, probabilities, crop)
-            steadied = evened(steadied, self.backend.model)
+            steadied = remove_checkerboard(steadied, self.backend.model)
             others = [other.head for other in tracked if other is not face]
             beyond = beyond_crop(steadied, crop, face, label_set, others=others)
             results[face.track_id] = WiderCropResult(

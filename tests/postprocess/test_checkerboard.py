@@ -6,7 +6,7 @@ import pytest
 
 from rtseg.labels import HELEN
 from rtseg.postprocess import leading_classes
-from rtseg.postprocess.even import evened, is_interleaved
+from rtseg.postprocess.checkerboard import is_pixel_shuffled, remove_checkerboard
 from rtseg.segmenter import Segmenter
 from rtseg.settings import FaceSettings
 from tests.support.painted import COLOURS, PaintedBackend, frame, model, paint
@@ -51,7 +51,7 @@ def alone(labels):
 def test_a_doubtful_border_becomes_a_straight_line(by):
     jagged = hesitating(by=by)
     assert alone(leading_classes(jagged)) > 50
-    leaders = leading_classes(evened(jagged, FINE))
+    leaders = leading_classes(remove_checkerboard(jagged, FINE))
     assert alone(leaders) == 0
     borders = np.count_nonzero(leaders == 1, axis=1)
     assert np.ptp(borders) <= 1
@@ -64,14 +64,14 @@ def test_sure_labels_stay_where_they_are():
     labels[30:34, 20:44] = 2  # no wider than a lip
     sure = np.eye(CLASSES, dtype=np.float32)[labels]
     kept = sure.copy()
-    leaders = leading_classes(evened(sure, FINE))
+    leaders = leading_classes(remove_checkerboard(sure, FINE))
     assert (sure == kept).all()
     assert np.count_nonzero(leaders != labels) <= 12
     assert (leaders[30:34, 21:43] == 2).all()
 
 
 def test_shares_still_sum_to_one():
-    assert np.allclose(evened(hesitating(), FINE).sum(2), 1, atol=1e-5)
+    assert np.allclose(remove_checkerboard(hesitating(), FINE).sum(2), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_shares_still_sum_to_one():
 )
 def test_other_maps_are_left_alone(architecture, stride):
     jagged = hesitating()
-    assert evened(jagged, model(architecture=architecture, stride=stride)) is jagged
+    assert remove_checkerboard(jagged, model(architecture=architecture, stride=stride)) is jagged
 
 
 def test_every_network_with_a_fine_head_is_known():
@@ -104,7 +104,7 @@ def test_every_network_with_a_fine_head_is_known():
         for fine in (0, 8):
             with torch.device("meta"):
                 net = build_model(name, classes=CLASSES, options={"fine": fine})
-            assert is_interleaved(model(architecture=name, stride=net.stride)) is bool(fine)
+            assert is_pixel_shuffled(model(architecture=name, stride=net.stride)) is bool(fine)
 
 
 class _Hesitant(PaintedBackend):

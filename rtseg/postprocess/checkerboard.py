@@ -1,4 +1,4 @@
-"""Even out the fine pattern that a network with a fine head leaves in its maps.
+"""Remove the checkerboard pattern that a network with a fine head leaves in its maps.
 
 Such a map, at half the input's size, is put together from four coarser ones, one for each quarter
 of a coarse cell (Shi et al., CVPR 2016), each computed with weights of its own. Where a network
@@ -25,12 +25,12 @@ _PYRAMIDS, _FINE_STRIDE = ("lite-pyramid", "residual-pyramid"), 2
 _BINOMIAL = np.array([0.25, 0.5, 0.25], np.float32)
 
 
-def is_interleaved(model: ModelSpec) -> bool:
+def is_pixel_shuffled(model: ModelSpec) -> bool:
     """Whether a network's maps are put together from coarser ones, cell by cell."""
     return model.architecture in _PYRAMIDS and model.stride == _FINE_STRIDE
 
 
-def evened(probabilities: Probabilities, model: ModelSpec) -> Probabilities:
+def remove_checkerboard(probabilities: Probabilities, model: ModelSpec) -> Probabilities:
     """Remove what alternates from cell to cell, if the map is put together from coarser ones.
 
     Args:
@@ -38,11 +38,11 @@ def evened(probabilities: Probabilities, model: ModelSpec) -> Probabilities:
         model: the network that computed them.
 
     Returns:
-        float32 of the same shape; the same map unless `is_interleaved(model)`.
+        float32 of the same shape; the same map unless `is_pixel_shuffled(model)`.
     """
     import cv2
 
-    if not is_interleaved(model):
+    if not is_pixel_shuffled(model):
         return probabilities
     # reflected about the outermost cells, so that what alternates goes there too
     even: Probabilities = cv2.sepFilter2D(
