@@ -44,10 +44,10 @@ class FaceCandidate:
     detection: FaceDetection
     suggested: Box | None = None
 
-    def with_whole_face(self, found: Box) -> FaceCandidate:
+    def with_whole_face(self, finder_box: Box) -> FaceCandidate:
         """Extend the face's box to what is covered below it, according to a finder's box."""
         roll = self.roll_degrees
-        covered = covered_height(self.parsed.face, found, roll)
+        covered = covered_height(self.parsed.face, finder_box, roll)
         if not covered:
             return self
         whole = lengthened(self.parsed.face, covered, roll)
@@ -74,7 +74,9 @@ class FaceCandidate:
         not be there may be above the eyes.
         """
         roll = self.parsed.roll_degrees
-        return roll if is_as_rotated_as(self.crop, roll) else self.crop.roll_degrees
+        if roll is None or not is_as_rotated_as(self.crop, roll):
+            return self.crop.roll_degrees
+        return roll
 
 
 def with_whole_face(candidate: FaceCandidate, detections: Sequence[FaceDetection]) -> FaceCandidate:

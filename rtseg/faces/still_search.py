@@ -53,23 +53,23 @@ class StillSearch:
         most = self.settings.max_faces + _DOUBTFUL
         height, width = picture.shape[:2]
         regions = self.schedule.still(height, width)
-        found = self.finder(picture, infer_finder, regions=regions)[:most]
-        candidates = self.examine(found, infer_crops)
+        detections = self.finder(picture, infer_finder, regions=regions)[:most]
+        candidates = self.examine(detections, infer_crops)
         confirmed = [candidate for candidate in candidates if self._is_face(candidate)]
         doubtful = [
             detection
-            for detection, candidate in zip(found, candidates, strict=True)
+            for detection, candidate in zip(detections, candidates, strict=True)
             if not self._is_face(candidate)
         ]
         closer = self.schedule.closer(height, width, doubtful)
         if closer and len(confirmed) < self.settings.max_faces:
             known = [candidate.detection.box for candidate in confirmed]
-            found = self.finder(picture, infer_finder, regions=closer, known=known)
+            detections = self.finder(picture, infer_finder, regions=closer, known=known)
             # a face that is larger in these regions has a better box in them
-            confirmed = [with_whole_face(candidate, found) for candidate in confirmed]
+            confirmed = [with_whole_face(candidate, detections) for candidate in confirmed]
             again = [
                 detection
-                for detection in found
+                for detection in detections
                 if not is_one_of(detection.box, known)
                 and not any(
                     is_same(detection.box, before.box) and detection.score <= before.score

@@ -52,7 +52,7 @@ class Stage:
         return self.follower.step(self.image, self.infer_crops, seconds=0.0, exhaustive=True)
 
     @property
-    def looks(self):
+    def crop_count(self):
         """The number of crops processed for the last frame."""
         return sum(self.backend.batches)
 

@@ -99,7 +99,7 @@ def test_a_covered_chin_is_included_where_the_finder_sees_it() -> None:
     assert masked.parsed.face == labelled
     proportion = masked.detection.proportion
     assert proportion == pytest.approx(long.height / long.width, rel=0.05)
-    # in later frames, no finder looks; the proportion is all that is known
+    # in later frames, no finder runs; the proportion is all that is known
     assert seen.with_proportion(proportion).detection.box.overlap(long) > 0.95
     assert seen.with_proportion(None) is seen
     agreeing = replace(FITTING, box=labelled, head=head)

@@ -39,10 +39,10 @@ def test_the_crop_is_1_6_heads_high():
 def test_without_a_face_there_is_no_track_and_a_bounded_cost():
     stage = Stage()
     assert stage.show() == ()
-    assert stage.looks == 4  # the whole picture and three tiles, once
+    assert stage.crop_count == 4  # the whole picture and three tiles, once
     for _ in range(20):
         assert stage.show() == ()
-        assert stage.looks == 3  # the whole picture, a tile and a finer one
+        assert stage.crop_count == 3  # the whole picture, a tile and a finer one
 
 
 @pytest.mark.parametrize("parts", [(1,), (10,), (1, 10), (1, 4)])
@@ -54,7 +54,7 @@ def test_skin_without_a_face_in_it_is_no_face(parts):
     for _ in range(5):
         assert stage.show(image=COLOURS[labels]) == ()
     # once examined, it is left alone for a while
-    assert stage.looks == 3
+    assert stage.crop_count == 3
 
 
 def test_the_tiniest_patterns_are_not_faces():
@@ -96,7 +96,7 @@ def test_a_moving_face_is_followed_without_a_search():
     for index in range(1, 45):
         x, y = 100 + 10 * index, 180 + 40 * math.sin(index / 6)
         (face,) = stage.show((x, y, 120 - index))
-        assert stage.looks == 1
+        assert stage.crop_count == 1
         assert face.track_id == 1
         assert at(face) == pytest.approx((x, y), abs=5)
         # the head stays inside its crop

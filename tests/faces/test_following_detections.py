@@ -34,7 +34,7 @@ def test_a_still_with_many_doubtful_places_has_a_bounded_cost():
     stage = Stage(finder=Suggests(*places))
     assert stage.show_still() == ()
     # as many as can be followed plus eight, and two of them at two more rotations
-    assert stage.looks <= 12 + 2 * 2
+    assert stage.crop_count <= 12 + 2 * 2
 
 
 class TestWeakPlacesOfAStream:
@@ -43,21 +43,21 @@ class TestWeakPlacesOfAStream:
     def test_they_cost_a_fraction_of_a_crop_a_frame(self):
         places = [seen_at(90 * x, 90 * y, 0.1) for x in range(1, 7) for y in range(1, 4)]
         stage = Stage(finder=Suggests(*places))
-        looks = []
+        crop_counts = []
         for _ in range(48):
             assert stage.show() == ()
-            looks.append(stage.looks)
-        assert max(looks) == 1
-        assert sum(looks) == 6
+            crop_counts.append(stage.crop_count)
+        assert max(crop_counts) == 1
+        assert sum(crop_counts) == 6
 
     def test_they_cost_half_as_much_beside_a_followed_face(self):
         places = [seen_at(90 * x, 330, 0.1) for x in range(1, 7)]
         stage = Stage(finder=Suggests(seen_at(320, 150, 0.9), *places), detect_every=1)
-        looks = []
+        crop_counts = []
         for _ in range(49):
             assert len(stage.show((320, 150, 150))) == 1
-            looks.append(stage.looks)
-        assert sum(looks[1:]) == 48 + 3
+            crop_counts.append(stage.crop_count)
+        assert sum(crop_counts[1:]) == 48 + 3
 
     def test_none_of_them_starves(self):
         # the first five, which are examined again soon, must not keep the last from its turn
@@ -81,11 +81,11 @@ class TestWeakPlacesOfAStream:
 def test_a_place_that_leads_to_a_followed_face_again_is_left_alone():
     # the crop around the neck shows the face above it
     stage = Stage(finder=Suggests(seen_at(320, 150, 0.9), seen_at(320, 290, 0.6)), detect_every=1)
-    looks = []
+    crop_counts = []
     for _ in range(40):
         assert len(stage.show((320, 150, 150))) == 1
-        looks.append(stage.looks)
-    assert looks.count(1) >= 34
+        crop_counts.append(stage.crop_count)
+    assert crop_counts.count(1) >= 34
 
 
 class Sideways(Stage):
@@ -123,7 +123,7 @@ def test_a_stream_finds_a_head_on_its_side_within_a_second_at_one_crop_a_frame(l
         faces = stage.show(image=image)
         if faces:
             break
-        assert stage.looks <= 1
+        assert stage.crop_count <= 1
     (face,) = faces
     assert face.crop.roll_degrees == pytest.approx(lies_at, abs=10)
 

@@ -44,7 +44,7 @@ class TestRoll:
             degrees = 90 * math.sin(math.pi * index / 119)
             (face,) = stage.show(image=tilted(320, 180, 150, degrees)[0])
             assert face.track_id == 1
-            assert stage.looks == 1 or index == 0
+            assert stage.crop_count == 1 or index == 0
             rolls.append(face.crop.roll_degrees - degrees)
         assert np.abs(rolls).max() < 22
         assert face.crop.is_upright

@@ -18,14 +18,14 @@ def schedule(every=12):
     return Schedule(every=every, aspect=1.0, stretch=False)
 
 
-def looks(every, frames):
+def followed_regions(every, frames):
     made = schedule(every)
     return [made.following(*SIZE) for _ in range(frames)]
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5, 12, 30])
 def test_the_whole_picture_is_searched_once_a_period_and_parts_twice(every):
-    regions = looks(every, 4 * every)
+    regions = followed_regions(every, 4 * every)
     for period in range(4):
         in_period = [
             crop for frame in regions[period * every : (period + 1) * every] for crop in frame
@@ -36,11 +36,24 @@ def test_the_whole_picture_is_searched_once_a_period_and_parts_twice(every):
 
 
 def test_the_searches_are_spread_evenly():
-    assert [len(frame) for frame in looks(12, 24)] == 2 * [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert [len(frame) for frame in followed_regions(12, 24)] == 2 * [
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+        1,
+    ]
 
 
 def test_every_part_is_searched_within_two_seconds():
-    searched = [crop for frame in looks(12, 60) for crop in frame]
+    searched = [crop for frame in followed_regions(12, 60) for crop in frame]
     assert set(schedule().exhaustive(*SIZE)[4:]) <= set(searched)
 
 

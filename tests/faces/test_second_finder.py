@@ -48,13 +48,13 @@ def test_a_face_unknown_to_the_first_finder_is_followed_within_a_period():
 
 def test_it_searches_a_few_times_a_period_and_omits_known_faces():
     both = stage()
-    looks = []
+    crop_counts = []
     for _ in range(4 * EVERY):
         both.show((320, 180, 150))
-        looks.append(both.looks)
+        crop_counts.append(both.crop_count)
     # one is the followed face's own crop
-    assert sum(looks[2 * EVERY :]) <= 2 * EVERY * 1 + 2 * 3
-    assert max(looks[2 * EVERY :]) <= 2
+    assert sum(crop_counts[2 * EVERY :]) <= 2 * EVERY * 1 + 2 * 3
+    assert max(crop_counts[2 * EVERY :]) <= 2
 
 
 def test_it_does_not_search_when_no_more_faces_are_allowed():
@@ -63,7 +63,7 @@ def test_it_does_not_search_when_no_more_faces_are_allowed():
         both.show((200, 180, 150))
     for _ in range(2 * EVERY):
         assert len(both.show((200, 180, 150), (450, 180, 150))) == 1
-        assert both.looks == 1
+        assert both.crop_count == 1
 
 
 def test_stills_are_left_to_the_first_finder():

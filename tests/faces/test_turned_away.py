@@ -28,7 +28,7 @@ def track() -> Track:
     return made
 
 
-def look(
+def turned_away(
     labels: np.ndarray, *, sure: float = 0.9, label_set: LabelSet = HELEN
 ) -> ParsedFace | None:
     values = np.zeros((64, 64, len(label_set)), np.float32)
@@ -45,7 +45,7 @@ def hair(x: float = 32, y: float = 32, width: float = 15, height: float = 20) ->
 
 
 def test_the_back_of_a_head_stays_a_head_without_a_face() -> None:
-    remains = look(hair())
+    remains = turned_away(hair())
     assert remains is not None
     assert remains.parts == 0
     assert remains.roll_degrees is None
@@ -56,7 +56,7 @@ def test_the_back_of_a_head_stays_a_head_without_a_face() -> None:
 
 
 def test_the_face_moves_with_the_head() -> None:
-    remains = look(hair(34, 30))
+    remains = turned_away(hair(34, 30))
     assert remains is not None
     moved_x, moved_y = (
         now - before for now, before in zip(remains.head.centre, HEAD.centre, strict=True)
@@ -69,7 +69,7 @@ def test_the_face_moves_with_the_head() -> None:
 def test_other_hair_beside_it_does_not_enlarge_it() -> None:
     labels = hair()
     labels[10:16, 48:51] = HAIR
-    remains, alone = look(labels), look(hair())
+    remains, alone = turned_away(labels), turned_away(hair())
     assert remains is not None
     assert alone is not None
     assert remains.head.right == pytest.approx(alone.head.right, abs=0.5)
@@ -88,26 +88,26 @@ def test_other_hair_beside_it_does_not_enlarge_it() -> None:
     ids=["nothing", "small", "moved", "skin", "large"],
 )
 def test_other_shapes_are_rejected(labels: np.ndarray) -> None:
-    assert look(labels) is None
+    assert turned_away(labels) is None
 
 
 def test_uncertain_hair_is_rejected() -> None:
-    assert look(hair(), sure=0.55) is None
+    assert turned_away(hair(), sure=0.55) is None
 
 
 def test_a_label_set_without_hair_never_shows_one() -> None:
-    assert look(np.ones((64, 64), np.uint8), label_set=BDD_DRIVABLE) is None
+    assert turned_away(np.ones((64, 64), np.uint8), label_set=BDD_DRIVABLE) is None
 
 
 def test_hair_counts_as_far_as_the_head_may_have_moved() -> None:
     labels = hair()
     labels[12:52] = HAIR  # a band across the crop
-    remains = look(labels)
+    remains = turned_away(labels)
     assert remains is not None
     assert (remains.head.left, remains.head.right) == pytest.approx((164 - 42, 164 + 42), abs=0.5)
     labels = np.zeros((64, 64), np.uint8)
     labels[:50, 17:47] = HAIR  # from the crop's upper edge
-    remains = look(labels)
+    remains = turned_away(labels)
     assert remains is not None
     assert (remains.head.top, remains.head.bottom) == pytest.approx((164 - 56, 200), abs=0.5)
 
@@ -116,7 +116,7 @@ def test_hair_counts_as_far_as_the_head_may_have_moved() -> None:
 def test_a_strand_of_hair_does_not_make_a_head(width: int, remains: bool) -> None:
     labels = np.zeros((64, 64), np.uint8)
     labels[12:52, 32 - width // 2 : 32 + width // 2] = HAIR  # as high as the head
-    assert (look(labels) is not None) is remains
+    assert (turned_away(labels) is not None) is remains
 
 
 @pytest.mark.parametrize(("rows", "remains"), [(4, False), (12, True)])
@@ -124,4 +124,4 @@ def test_a_fringe_does_not_make_skin_a_head(rows: int, remains: bool) -> None:
     labels = np.zeros((64, 64), np.uint8)
     labels[12:52, 17:47] = HELEN.skin[0]
     labels[12 : 12 + rows, 17:47] = HAIR
-    assert (look(labels) is not None) is remains
+    assert (turned_away(labels) is not None) is remains

@@ -25,12 +25,12 @@ from tests.benchmarks.faces import (
     flicker,
     gain,
     hair,
-    looks,
+    searches,
     time_constant,
 )
 from tests.benchmarks.faces.report import Report
 
-NAMES = ("finding", "gain", "hair", "flicker", "cost", "looks", "clips")
+NAMES = ("finding", "gain", "hair", "flicker", "cost", "searches", "clips")
 
 
 def main() -> int:
@@ -89,7 +89,7 @@ def run(chosen: list[str], options: argparse.Namespace) -> list[Report]:
                 exactness.measure(backend, data, count=few),
             ],
             "cost": lambda: cost.measure(backend, data, count=count),
-            "looks": lambda: [looks.measure(backend, data, count=count)],
+            "searches": lambda: [searches.measure(backend, data, count=count)],
             "clips": lambda: clips.measure(backend, data, sheet=options.sheet),
         }
         reports = []

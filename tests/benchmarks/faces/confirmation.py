@@ -88,7 +88,7 @@ def _boxes(faces: Sequence[Any]) -> list[Box]:
     return [Box(left=a, top=b, right=c, bottom=d) for a, b, c, d in (face.box for face in faces)]
 
 
-class Looker:
+class CandidateSearch:
     """Runs both networks as a segmenter does for a still picture."""
 
     def __init__(self, finder: Path | None, model: str | None, *, threads: int) -> None:
@@ -140,11 +140,11 @@ class Looker:
         return infer
 
 
-def places_of(look: Looker, shown: Picture) -> Iterator[Place]:
+def places_of(search: CandidateSearch, shown: Picture) -> Iterator[Place]:
     """The candidates of a picture of which it is known whether they are faces; each face once."""
     kind, image, truths, uncertain, has_others = shown
     faces: set[int] = set()
-    for box, finder, labels, height in look(image):
+    for box, finder, labels, height in search(image):
         overlaps = [box.overlap(truth) for truth in truths]
         overlap = max(overlaps, default=0.0)
         near = max((box.overlap(other) for other in uncertain), default=0.0)
@@ -170,11 +170,11 @@ def main() -> int:
     parser.add_argument("--scenes", type=int, default=120, help="composites")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
-    look = Looker(options.finder, options.model, threads=options.threads)
+    search = CandidateSearch(options.finder, options.model, threads=options.threads)
     places = [
         place
         for shown in pictures(options.data, portraits=options.portraits, scenes=options.scenes)
-        for place in places_of(look, shown)
+        for place in places_of(search, shown)
     ]
     is_face = np.array([place.is_face for place in places])
     features = np.column_stack(

@@ -1,4 +1,4 @@
-"""The cost of a search for faces, and of a still with either finder: `--only looks`."""
+"""The cost of a search for faces, and of a still with either finder: `--only searches`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from rtseg.settings import FaceSettings
 from tests.benchmarks.faces.photos import composites
 from tests.benchmarks.faces.report import Cell, Report
 
-_LOOKS = 60
+_REPEATS = 60
 _MOST = 16  # faces
 _SHARE, _PICTURES = 0.12, 60  # of the frame's height; those with several faces count
 
 
-def look_seconds(backend: Backend) -> float:
-    """Median milliseconds of a network for one picture."""
+def network_seconds(backend: Backend) -> float:
+    """Median seconds of a network for one picture."""
     model = backend.model
     picture = np.full((1, model.input_height, model.input_width, 3), 96, np.uint8)
     taken = []
-    for _ in range(_LOOKS):
+    for _ in range(_REPEATS):
         before = time.perf_counter()
         backend.infer(picture)
         taken.append(time.perf_counter() - before)
-    return float(np.median(taken[_LOOKS // 4 :]))
+    return float(np.median(taken[_REPEATS // 4 :]))
 
 
 def measure(backend: Backend, data: Path, *, count: int) -> Report:
@@ -39,8 +39,11 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
         raise SystemExit("there is no finder network beside this backend")
     parsing = Segmenter(backend=backend, faces=settings, finder="parsing")
     rows: list[list[Cell]] = [
-        ["one look of the finder network, ms", f"{1e3 * look_seconds(network.finder_backend):.2f}"],
-        ["one crop of the labelling network, ms", f"{1e3 * look_seconds(backend):.2f}"],
+        [
+            "one search of the finder network, ms",
+            f"{1e3 * network_seconds(network.finder_backend):.2f}",
+        ],
+        ["one crop of the labelling network, ms", f"{1e3 * network_seconds(backend):.2f}"],
     ]
     stills = [
         (image, truths)
@@ -62,13 +65,13 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
     ratio = np.array(seconds["parsing"]) / np.array(seconds["network"])
     rows.append(["times as fast with the network, median", f"{float(np.median(ratio)):.2f}"])
     return Report(
-        name="looks",
+        name="searches",
         title="What finding costs",
         headings=("what", "p50"),
         rows=rows,
         notes=(
             f"{backend.name} {backend.precision}; {len(stills)} stills of 1280x720 with three "
-            f"faces or more, {_SHARE:.0%} of the height each, in turns. Aimed at: a look of 2.5 "
+            f"faces or more, {_SHARE:.0%} of the height each, in turns. Aimed at: a search of 2.5 "
             "ms, stills twice as fast.",
         ),
     )
