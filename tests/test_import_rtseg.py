@@ -67,6 +67,17 @@ def test_the_documentation_lists_every_public_name_and_no_other():
     assert sorted(re.findall(r"`(\w+)`", "".join(rows))) == sorted(rtseg.__all__)
 
 
+def test_the_architecture_page_names_every_package_and_module():
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
+    table = page.split("## The packages")[1].split("## Contracts")[0]
+    package = Path(rtseg.__file__).parent
+    modules = [path.name for path in package.glob("*.py") if not path.name.startswith("__")]
+    folders = [f"rtseg/{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    assert modules
+    assert folders
+    assert [name for name in (*modules, *folders) if f"{name}`" not in table] == []
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'segmentor'"):
         _ = rtseg.segmentor
