@@ -18,7 +18,9 @@ from rtseg.labels import LabelSet
 
 _CORRECTIONS = 1  # further crops of a new face, at most, where the first one did not fit
 _FOUND_AGAIN = 0.5  # score from which a finder's box tells how much of a known face is covered
-_HOPELESS = 0.1  # score below which no better crop has ever shown a face
+# Score below which no better crop is tried: on composites of 8% and 12% of the height, .04 finds
+# two more faces of 257 than .1, and none in 116 validation pictures without a face.
+_HOPELESS = 0.04
 
 TURNS = (75.0, -75.0)
 """Degrees by which a crop is rotated against the finder's estimate, if that shows no face. Labels
