@@ -28,6 +28,7 @@ from rtseg.geometry.crop import Crop, cut
 from rtseg.postprocess import leading_classes, paste
 from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop
 from rtseg.postprocess.checkerboard import remove_checkerboard
+from rtseg.postprocess.crop_edges import settled
 from rtseg.postprocess.holes import filled
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
@@ -36,6 +37,9 @@ from rtseg.timing import StageTimes
 
 Smoothers = dict[int, TrackSmoother]
 """Smoothers by track id; 0 for a network that sees whole frames."""
+
+WiderMaps = dict[int, tuple[Probabilities, Crop]]
+"""What wider crops show, all classes, and where they are; by track id."""
 
 Finish = Callable[[], Segmentation]
 """The second half of a picture's processing."""
@@ -196,15 +200,16 @@ class PicturePass:
             infer_finder=self.infer_finder,
             exhaustive=not stream.is_live,
         )
-        beyond = self._infer_beyond_crops(tracked)
+        beyond, wider = self._infer_beyond_crops(tracked)
         held = stream.follower.held
         self.first_half_seconds = time.perf_counter() - self.start
-        return lambda: self._finish_face_view(tracked, beyond, held)
+        return lambda: self._finish_face_view(tracked, beyond, wider, held)
 
     def _finish_face_view(
         self,
         tracked: Sequence[TrackedFace],
         beyond: Sequence[CropProbabilities],
+        wider: WiderMaps,
         held: Sequence[Box],
     ) -> Segmentation:
         label_set = self.backend.model.label_set
@@ -221,6 +226,18 @@ class PicturePass:
             )
             probabilities = remove_checkerboard(probabilities, self.backend.model)
             leaders = leading_classes(probabilities)
+            if face.track_id in wider:
+                wide, wide_crop = wider[face.track_id]
+                probabilities, leaders = settled(
+                    probabilities,
+                    leaders,
+                    face.crop,
+                    label_set,
+                    wide=wide,
+                    wide_crop=wide_crop,
+                    height=height,
+                    width=width,
+                )
             probabilities, leaders = filled(probabilities, leaders, label_set)
             if face.foreign is not None and background is not None:
                 probabilities, leaders = probabilities.copy(), leaders.copy()
@@ -259,12 +276,15 @@ class PicturePass:
             smoother = smoothers[track_id] = TrackSmoother(strength)
         return smoother(probabilities, picture=self.pictures[crop], crop=crop, seconds=self.seconds)
 
-    def _infer_beyond_crops(self, tracked: Sequence[TrackedFace]) -> list[CropProbabilities]:
-        """The hair and neck of faces beyond their crops."""
+    def _infer_beyond_crops(
+        self, tracked: Sequence[TrackedFace]
+    ) -> tuple[list[CropProbabilities], WiderMaps]:
+        """The hair and neck of faces beyond their crops, and everything the wider crops show."""
         label_set = self.backend.model.label_set
         height, width = self.image.shape[:2]
         stream = self.stream
         parts: list[CropProbabilities] = []
+        maps_by_track: WiderMaps = {}
         wider: list[tuple[TrackedFace, Crop]] = []
         results: dict[int, WiderCropResult] = {}
         for face in tracked:
@@ -279,6 +299,7 @@ class PicturePass:
                 continue
             result, crop = cached
             results[face.track_id] = result
+            maps_by_track[face.track_id] = result.probabilities, crop
             parts += _part(face, result.beyond, crop)
         maps = self.infer_crops([crop for _, crop in wider])
         for (face, crop), probabilities in zip(wider, maps, strict=True):
@@ -286,7 +307,9 @@ class PicturePass:
             steadied = remove_checkerboard(steadied, self.backend.model)
             others = [other.head for other in tracked if other is not face]
             beyond = beyond_crop(steadied, crop, face, label_set, others=others)
+            maps_by_track[face.track_id] = steadied, crop
             results[face.track_id] = WiderCropResult(
+                probabilities=steadied,
                 beyond=beyond,
                 crop=crop,
                 face_crop=face.crop,
@@ -298,7 +321,7 @@ class PicturePass:
         stream.wider_crops.keep(results, present=present)
         for track_id in [known for known in stream.wider_smoothers if known not in present]:
             del stream.wider_smoothers[track_id]
-        return parts
+        return parts, maps_by_track
 
     def soft_masks(self, labels: LabelMap) -> SoftMasks:
         """The soft masks of this picture."""

@@ -2,7 +2,7 @@
 
 Only hair and neck are taken from the wider crop, only where they are connected to the face's own at
 the edge of the face's crop, and only beyond that edge, since the tighter crop is more accurate
-inside.
+inside. (`crop_edges` is the exception.)
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _TOUCHING = 0.03  # share of an edge's cells that hair or neck must cover to con
 _WIDER = 2.0  # size of the wider crop, relative to the crop around the face
 _MOVED = 0.5  # shift towards the edges that they reach, relative to the crop's size
 _OVERLAP_CELLS = 1.0  # overlap of the two crops' labels, so that there is no seam
+_AGREED = 0.1  # least share of a patch's cells at the edge that the face's crop must see likewise
 _FRAME_CELLS = 1.0  # an edge this close to the picture's edge hides nothing
 
 
@@ -105,6 +106,7 @@ def beyond_crop(
         of_face = _of_face(face, ids, wide_crop, rows, columns)
         cells = led_by(leading_classes(wide), ids) & ~theirs
         goes_on = _connected(cells, of_face, inside) & ~deep
+        goes_on &= inside | _agreed(goes_on & ~inside, of_face, inside)
         if not (goes_on & ~inside).any():
             continue
         if beyond is None:
@@ -141,6 +143,25 @@ def _connected(cells: Mask, of_face: Mask, inside: Mask) -> Mask:
     together = np.unique(names[of_face & cells])
     connected: Mask = np.isin(names, together[together > 0])
     return connected
+
+
+def _agreed(beyond: Mask, of_face: Mask, inside: Mask) -> Mask:
+    """Those patches beyond the face's crop that it agrees with where they meet its edge.
+
+    A patch of hair or neck that it denies along the edge is likely a shirt's, and would
+    begin there in a straight line.
+    """
+    import cv2
+
+    count, names = cv2.connectedComponents(beyond.view(np.uint8), connectivity=8)
+    # the patch that each cell just inside the edge is beside
+    beside = cv2.dilate(names.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.intp)[inside]
+    meeting = np.bincount(beside, minlength=count)
+    agreeing = np.bincount(beside, weights=of_face[inside], minlength=count)
+    agreed = (meeting > 0) & (agreeing >= _AGREED * meeting)
+    agreed[0] = False
+    patches: Mask = agreed[names]
+    return patches
 
 
 def _of_face(

@@ -33,9 +33,10 @@ _CHANGED, _CHANGED_OF_EDGE = 0.15, 0.06
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WiderCropResult:
-    """What a wider crop has shown beyond the crop around a face.
+    """What a wider crop has shown, most of all beyond the crop around a face.
 
     Attributes:
+        probabilities: all of the wider crop's.
         beyond: the labels there, as from `beyond_crop`; None if nothing continues.
         crop: the wider crop.
         face_crop: the crop around the face at that time.
@@ -43,6 +44,7 @@ class WiderCropResult:
         seconds: the time.
     """
 
+    probabilities: Probabilities
     beyond: Probabilities | None
     crop: Crop
     face_crop: Crop

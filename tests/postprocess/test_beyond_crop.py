@@ -202,6 +202,7 @@ def test_what_a_wider_crop_has_shown_moves_along_with_the_crop():
     face = face_with(long_haired(), crop)
     wide = crop_around(320, 240, 320, 1.0)
     result = WiderCropResult(
+        probabilities=face.probabilities,
         beyond=face.probabilities,
         crop=wide,
         face_crop=crop,
@@ -250,7 +251,12 @@ def test_a_few_cells_that_come_and_go_at_the_edges_are_no_change():
         before[np.flatnonzero(~edges)[:count]] = True
         cache = WiderCropCache()
         result = WiderCropResult(
-            beyond=face.probabilities, crop=crop, face_crop=crop, edges=before, seconds=1.0
+            probabilities=face.probabilities,
+            beyond=face.probabilities,
+            crop=crop,
+            face_crop=crop,
+            edges=before,
+            seconds=1.0,
         )
         cache.keep({1: result}, present=[1])
         assert (cache.lookup(face, HELEN, seconds=1.12) is not None) is is_kept
@@ -263,7 +269,14 @@ def test_where_nothing_went_on_beyond_the_crop_the_next_wider_crop_waits():
     far = replace(face, crop=replace(crop, box=box_around(345, 140, 160, 160)))
     for beyond, is_kept in ((None, True), (face.probabilities, False)):
         cache = WiderCropCache()
-        result = WiderCropResult(beyond=beyond, crop=crop, face_crop=crop, edges=edges, seconds=1.0)
+        result = WiderCropResult(
+            probabilities=face.probabilities,
+            beyond=beyond,
+            crop=crop,
+            face_crop=crop,
+            edges=edges,
+            seconds=1.0,
+        )
         cache.keep({1: result}, present=[1])
         assert (cache.lookup(far, HELEN, seconds=1.2) is not None) is is_kept
         assert cache.lookup(far, HELEN, seconds=1.25) is None
@@ -319,3 +332,40 @@ def test_in_that_overlap_hair_counts_only_where_both_crops_see_it():
     assert (column[:16] == 1).all()
     assert (column[18:23] == 0).all()
     assert (column[24:] == 1).all()
+
+
+def test_hair_that_the_crop_around_the_face_denies_along_its_edge_does_not_begin_there():
+    labels = long_haired()
+    crop = crop_around(320, 140, 160, 1.0)
+    wide_crop = wider_crop(
+        face_with(labels, crop).probabilities, crop, HELEN, height=480, width=640
+    )
+    wide = face_with(labels, wide_crop).probabilities
+    low = labels.copy()
+    low[212:] = 0  # hair down to just above the lower edge, row 220
+    face = face_with(low, crop)
+    assert beyond_crop(wide, wide_crop, face_with(labels, crop), HELEN, others=[]) is not None
+    beyond = beyond_crop(wide, wide_crop, face, HELEN, others=[])
+    assert beyond is None
+    low[212:, 320:] = labels[212:, 320:]  # one half of it goes on
+    assert beyond_crop(wide, wide_crop, face_with(low, crop), HELEN, others=[]) is not None
+
+
+def test_the_crop_around_the_face_is_settled_with_a_new_and_with_an_earlier_wider_crop(monkeypatch):
+    calls = []
+
+    def settled(probabilities, leaders, crop, label_set, *, wide, wide_crop, height, width):
+        calls.append((wide, wide_crop, height, width))
+        nothing = np.zeros_like(probabilities)
+        nothing[..., 0] = 1
+        return nothing, np.zeros_like(leaders)
+
+    monkeypatch.setattr("rtseg.picture_pass.settled", settled)
+    segmenter = Clip().segmenter
+    for index in range(3):
+        labels = segmenter(frame(COLOURS[long_haired()], index)).labels
+        assert len(calls) == index + 1
+        assert not labels[120].any()
+    assert calls[2][0] is calls[1][0] or calls[1][0] is calls[0][0]
+    assert calls[0][2:] == (480, 640)
+    assert calls[0][1].box.height > 200

@@ -26,11 +26,12 @@ from tests.benchmarks.faces import (
     gain,
     hair,
     searches,
+    straight_edges,
     time_constant,
 )
 from tests.benchmarks.faces.report import Report
 
-NAMES = ("finding", "gain", "hair", "flicker", "cost", "searches", "clips")
+NAMES = ("finding", "gain", "hair", "edges", "flicker", "cost", "searches", "clips")
 
 
 def main() -> int:
@@ -82,6 +83,7 @@ def run(chosen: list[str], options: argparse.Namespace) -> list[Report]:
             "finding": lambda: finding.measure(backend, data, count=count),
             "gain": lambda: gain.measure(backend, data, count=count),
             "hair": lambda: [hair.measure(backend, data, count=count)],
+            "edges": lambda: [straight_edges.measure(backend, data, count=count)],
             "flicker": lambda: [
                 flicker.measure(backend, data, count=few),
                 blink.measure(backend, data, count=few),

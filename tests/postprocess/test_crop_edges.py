@@ -1,0 +1,109 @@
+"""A neck where the crop around a face ends."""
+
+import numpy as np
+import pytest
+
+from rtseg.geometry.crop import Crop, crop_around
+from rtseg.labels import FACE_PARTS, HELEN
+from rtseg.postprocess import leading_classes
+from rtseg.postprocess.crop_edges import settled
+
+SIZE, CELLS = 240, 48
+SKIN, HAIR, NECK, CLOTHES = FACE_PARTS.skin[0], FACE_PARTS.hair[0], FACE_PARTS.neck[0], 18
+FACE_CROP = crop_around(120, 80, 96, 1.0)  # rows and columns 32 to 128 and 72 to 168
+WIDE_CROP = crop_around(120, 100, 192, 1.0)
+
+
+def person(*, neck_to, neck=NECK, half_width=20):
+    """A face above a neck that ends in clothes."""
+    labels = np.zeros((SIZE, SIZE), np.uint8)
+    labels[100:, 30:210] = CLOTHES
+    labels[90:neck_to, 120 - half_width : 120 + half_width] = neck
+    labels[50:100, 95:145] = SKIN
+    return labels
+
+
+def shown(labels, crop, *, certainty=0.9):
+    """Probabilities of a crop that shows these labels, float32 (cells, cells, classes)."""
+    x, y = np.meshgrid((np.arange(CELLS) + 0.5) / CELLS, (np.arange(CELLS) + 0.5) / CELLS)
+    box = crop.box
+    x, y = crop.to_frame(box.left + x * box.width, box.top + y * box.height)
+    there = labels[
+        np.clip(np.floor(y).astype(int), 0, SIZE - 1), np.clip(np.floor(x).astype(int), 0, SIZE - 1)
+    ]
+    rest = (1 - certainty) / len(FACE_PARTS)
+    return (certainty * np.eye(len(FACE_PARTS))[there] + rest).astype(np.float32)
+
+
+def settle(tight, wide, *, crop=FACE_CROP, wide_crop=WIDE_CROP, label_set=FACE_PARTS, **changes):
+    size = {"height": SIZE, "width": SIZE} | changes
+    leaders = leading_classes(tight)
+    before = tight.copy(), leaders.copy()
+    result = settled(tight, leaders, crop, label_set, wide=wide, wide_crop=wide_crop, **size)
+    np.testing.assert_array_equal(tight, before[0])
+    np.testing.assert_array_equal(leaders, before[1])
+    np.testing.assert_array_equal(leading_classes(result[0]), result[1])
+    return result[1]
+
+
+@pytest.mark.parametrize("roll", [0.0, 30.0])
+def test_a_neck_that_only_the_closer_crop_sees_does_not_end_at_its_edge(roll):
+    crop, wide_crop = (
+        Crop(box=c.box, roll_degrees=roll) for c in (crop_around(120, 90, 96, 1.0), WIDE_CROP)
+    )
+    truth = person(neck_to=116)
+    tight, wide = shown(person(neck_to=SIZE), crop), shown(truth, wide_crop)
+    labels = settle(tight, wide, crop=crop, wide_crop=wide_crop)
+    expected = leading_classes(shown(truth, crop))
+    # the wider crop's cells are twice as large
+    assert (labels != expected).mean() < 0.02
+    assert (leading_classes(tight) != expected).mean() > 0.05
+
+
+def test_a_neck_that_both_crops_see_is_left_alone():
+    labels = person(neck_to=SIZE)
+    tight = shown(labels, FACE_CROP)
+    assert (settle(tight, shown(labels, WIDE_CROP)) == leading_classes(tight)).all()
+
+
+def test_borders_that_lie_a_little_differently_are_left_to_the_closer_crop():
+    tight = shown(person(neck_to=SIZE, half_width=20), FACE_CROP)
+    wide = shown(person(neck_to=SIZE, half_width=17), WIDE_CROP)
+    assert (settle(tight, wide) == leading_classes(tight)).all()
+
+
+def test_a_neck_that_does_not_reach_the_edge_is_left_to_the_closer_crop():
+    near, far = person(neck_to=120), person(neck_to=104)
+    near[90:, 150:160] = far[90:, 150:160] = NECK  # which goes on beyond the edge
+    tight, wide = shown(near, FACE_CROP), shown(far, WIDE_CROP)
+    assert (settle(tight, wide) == leading_classes(tight)).all()
+
+
+def test_neither_skin_nor_hair_replaces_what_the_closer_crop_sees():
+    tight = shown(person(neck_to=SIZE), FACE_CROP)
+    as_skin = settle(tight, shown(person(neck_to=SIZE, neck=SKIN), WIDE_CROP))
+    assert (as_skin == leading_classes(tight)).all()
+    hair = shown(person(neck_to=SIZE, neck=HAIR), FACE_CROP)
+    assert (settle(hair, shown(person(neck_to=104), WIDE_CROP)) == leading_classes(hair)).all()
+
+
+def test_an_edge_of_the_picture_is_none_of_the_crop():
+    tight = shown(person(neck_to=SIZE), FACE_CROP)
+    wide = shown(person(neck_to=104), WIDE_CROP)
+    # the picture ends with the crop
+    assert (settle(tight, wide, height=128) == leading_classes(tight)).all()
+    assert (settle(tight, wide) != leading_classes(tight)).any()
+
+
+def test_cells_outside_the_wider_crop_are_kept():
+    tight = shown(person(neck_to=SIZE), FACE_CROP)
+    aside = crop_around(120, 10, 192, 1.0)  # it ends at row 106
+    labels = settle(tight, shown(person(neck_to=104), aside), wide_crop=aside)
+    assert (labels == leading_classes(tight)).all()
+
+
+def test_a_label_set_without_a_neck_has_nothing_to_settle():
+    tight = shown(person(neck_to=SIZE), FACE_CROP)[..., : len(HELEN)]
+    tight = np.ascontiguousarray(tight)
+    labels = settle(tight, tight, label_set=HELEN)
+    assert (labels == leading_classes(tight)).all()
