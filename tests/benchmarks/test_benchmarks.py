@@ -59,6 +59,7 @@ def test_a_benchmark_explains_its_options(
         ("colours", (), r" *\d+\.\d  [a-z-]+, [a-z-]+"),
         ("tone_mapping", (64, 48), r"PQ 64x48: \d+ ms of one core a frame"),
         ("media", ("--frames", 3), r"H\.264 veryfast, 2 threads: \d+\.\d\d ms, \d+\.\d KiB"),
+        ("steps", ("--frames", 3), r"\| to 4:2:0 \| \d+\.\d\d \|"),
         ("batch", ("--files", 1, "--frames", 2, "--processes", 1), r"\| 1 \| \d+ \| \d+\.\d \|"),
         pytest.param(
             "effects",
