@@ -1,4 +1,4 @@
-"""Check outputs before a run: an output must not be an input or another output."""
+"""Check outputs before a run: none is an input or another output, and folders can be written."""
 
 from __future__ import annotations
 

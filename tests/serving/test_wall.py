@@ -147,6 +147,7 @@ def test_a_failed_stream_gives_the_reason_and_has_no_picture(
     assert now["typo"]["state"] == "failed"
     assert "viev" in str(now["typo"]["reason"])
     assert ask(wall, "/streams/lost/picture.jpg")[0] == 503
+    wait(lambda: ask(wall, "/streams/door/picture.jpg")[0] == 200)
     assert picture(wall, "door").shape == (240, 320, 3)
     lost.is_there.set()
     wait(lambda: stats(wall)["lost"]["state"] == "resting")
