@@ -1,0 +1,59 @@
+"""Remove arms and shoulders from the skin: it is the face's skin alone.
+
+A piece of skin that touches none of the face's parts (brows, eyes, nose, mouth) and reaches far
+below them is an arm, a shoulder or a chest. On 250 validation portraits of CelebAMask-HQ, that is
+said of one piece of nine cells in all, of 47 that touch no part: most are parts of a forehead or a
+cheek behind hair and glasses.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtseg.frames import LabelMap, Probabilities
+from rtseg.labels import LabelSet
+from rtseg.postprocess.leaders import leading_classes, led_by
+
+_FAR = 0.25  # below the parts, in heights of all parts together
+
+
+def without_stray_skin(
+    probabilities: Probabilities, leaders: LabelMap, label_set: LabelSet
+) -> tuple[Probabilities, LabelMap]:
+    """Label stray skin as background, neck or clothes, whichever is most likely.
+
+    Args:
+        probabilities: float32 (rows, columns, classes) of an upright face; not modified.
+        leaders: its leading classes, uint8 (rows, columns); not modified.
+        label_set: without background, skin or parts nothing is removed.
+
+    Returns:
+        The same map and leading classes if there is no stray skin, else copies.
+    """
+    import cv2
+
+    background = label_set.background
+    parts = led_by(leaders, (*label_set.brows, *label_set.eyes, *label_set.nose, *label_set.mouth))
+    if background is None or not parts.any():
+        return probabilities, leaders
+    rows = np.flatnonzero(parts.any(1))
+    lowest = rows[-1] + _FAR * (rows[-1] + 1 - rows[0])
+    skin = led_by(leaders, label_set.skin)
+    if not skin[int(lowest) + 1 :].any():
+        return probabilities, leaders
+    count, names = cv2.connectedComponents(skin.view(np.uint8), connectivity=8)
+    beside_parts = cv2.dilate(parts.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
+    is_stray = np.zeros(count, bool)
+    is_stray[names[int(lowest) + 1 :]] = True
+    is_stray[names[beside_parts]] = False
+    is_stray[0] = False
+    stray = is_stray[names]
+    if not stray.any():
+        return probabilities, leaders
+    probabilities, leaders = probabilities.copy(), leaders.copy()
+    cells = np.zeros((1, int(np.count_nonzero(stray)), len(label_set)), np.float32)
+    instead = [background, *label_set.neck, *label_set.clothes]
+    cells[0, :, instead] = probabilities[stray][:, instead].T
+    probabilities[stray] = cells[0]
+    leaders[stray] = leading_classes(cells)[0]
+    return probabilities, leaders
