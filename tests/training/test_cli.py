@@ -45,16 +45,17 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     middle = read_checkpoint(out / "face-parts-192" / "model.safetensors")
     large = read_checkpoint(out / "face-parts-256" / "model.safetensors")
     milder = read_checkpoint(out / "face-parts-256-milder" / "model.safetensors")
-    chain = [coarse.spec, middle.spec, large.spec, milder.spec, checkpoint.spec]
-    assert [spec.input_width for spec in chain] == [128, 192, 256, 256, 256]
+    more = read_checkpoint(out / "face-parts-256-again" / "model.safetensors")
+    chain = [coarse.spec, middle.spec, large.spec, milder.spec, more.spec, checkpoint.spec]
+    assert [spec.input_width for spec in chain] == [128, 192, 256, 256, 256, 256]
     for earlier, later in itertools.pairwise(chain):
         assert later.provenance["started_from"] == earlier.provenance
     assert coarse.spec.provenance["command"].startswith("python -m training fit face-parts-128")
 
     again = tmp_path / "again"
-    start = ("--set", f"start_from={out / milder.spec.provenance['recipe'] / 'model.safetensors'}")
+    start = ("--set", f"start_from={out / more.spec.provenance['recipe'] / 'model.safetensors'}")
     invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
-    assert not (again / "face-parts-256-milder").exists()
+    assert not (again / "face-parts-256-again").exists()
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")
