@@ -213,3 +213,13 @@ def test_only_a_sure_box_of_the_same_face_says_what_is_covered() -> None:
         assert with_whole_face(seen, detections) is seen
     away = replace(seen, detection=replace(seen.detection, is_turned_away=True))
     assert with_whole_face(away, [sure]) is away
+
+
+@pytest.mark.parametrize(("probability", "crops"), [(0.039, 1), (0.04, 2)])
+def test_a_better_crop_is_tried_for_what_may_still_be_a_face(
+    monkeypatch: pytest.MonkeyPatch, probability: float, crops: int
+) -> None:
+    monkeypatch.setattr("rtseg.faces.candidates.face_probability", lambda *_, **__: probability)
+    network = Network()
+    CandidateExaminer(HELEN, aspect=1.0)([OFF], network)
+    assert len(network.crops) == crops

@@ -26,6 +26,7 @@ from tests.benchmarks.faces.detectors import NAMES, Detector, detector
 from training.augment.busts import Bust
 from training.augment.face_scenes import FaceScenes, SceneSettings
 from training.data import face_busts
+from training.data.backgrounds import Backgrounds
 from training.data.face_busts import faceless
 
 busts = functools.lru_cache(maxsize=4)(face_busts.busts)
@@ -33,6 +34,9 @@ busts = functools.lru_cache(maxsize=4)(face_busts.busts)
 SHARES = (0.05, 0.08, 0.12, 0.2, 0.4, 0.8)
 TURNS = (0, 45, 90, 135, 180)
 HELD_OUT = ("val", "report")
+SHOWS_A_FACE = ("in_trimaran",)
+"""Pictures listed as face-free in which a face is seen after all: a sailor's, 12 pixels wide."""
+
 _HEIGHT, _WIDTH = 720, 1280
 _COMPOSITES, _TURNED = 40, 60  # views at each height, portraits at each rotation
 
@@ -209,8 +213,10 @@ def measure(
     if "faceless" in only:
         for split in HELD_OUT:
             wrong = Count()
-            for image in faceless(data, split):
-                wrong.add(bool(find(image)))
+            names = Backgrounds(root=data, split=split).names
+            for name, image in zip(names, faceless(data, split), strict=True):
+                if name not in SHOWS_A_FACE:
+                    wrong.add(bool(find(image)))
             result[f"no face ({split}): a face is seen in"] = str(wrong)
     return result
 
