@@ -117,7 +117,7 @@ def test_in_a_rotated_crop_every_part_is_clear_and_arranged_like_the_crop():
 def test_what_clear_labels_could_not_make_a_face_is_not_worth_a_rotated_crop():
     box = box_around(100, 100, 80, 100)
     likely = face_probability(0.2, 0.95, height=100.0)
-    for least, worth_it in ((likely - 0.01, True), (likely + 0.01, False)):
+    for least, worth_it in ((likely - 0.01, True), (likely, True), (likely + 0.01, False)):
         assert may_be_face(FaceDetection(box=box, score=0.2), min_score=least) is worth_it
     # the same score in a few pixels
     tiny = FaceDetection(box=box_around(100, 100, 5, 6), score=0.2)

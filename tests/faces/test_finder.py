@@ -192,3 +192,10 @@ def test_a_face_counts_while_its_middle_is_in_the_picture(x, y, is_kept):
     finder = NetworkFinder(min_score=0.5)
     picture = np.zeros((200, 300, 3), np.uint8)
     assert len(finder(picture, lambda crops: [maps], regions=[region])) == is_kept
+
+
+def test_a_detection_of_exactly_the_least_score_is_kept():
+    maps = probabilities((200, 100, 30, 40, 0, 0.7))
+    (face,) = read_centres(maps, WHOLE, min_score=0.5)
+    assert len(read_centres(maps, WHOLE, min_score=face.score)) == 1
+    assert read_centres(maps, WHOLE, min_score=face.score + 1e-6) == []
