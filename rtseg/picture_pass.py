@@ -32,6 +32,7 @@ from rtseg.postprocess.crop_edges import settled
 from rtseg.postprocess.holes import filled
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
+from rtseg.postprocess.stray_neck import without_stray_neck
 from rtseg.postprocess.stray_skin import without_stray_skin
 from rtseg.postprocess.wider_crops import WiderCropCache, WiderCropResult
 from rtseg.timing import StageTimes
@@ -241,6 +242,7 @@ class PicturePass:
                 )
             probabilities, leaders = filled(probabilities, leaders, label_set)
             probabilities, leaders = without_stray_skin(probabilities, leaders, label_set)
+            probabilities, leaders = without_stray_neck(probabilities, leaders, label_set)
             if face.foreign is not None and background is not None:
                 probabilities, leaders = probabilities.copy(), leaders.copy()
                 probabilities[face.foreign] = np.eye(len(label_set), dtype=np.float32)[background]
