@@ -112,15 +112,19 @@ def test_a_justified_fault_is_one_that_can_be_made():
     for module in {fault.module for fault in faults}:
         source = (ROOT / module).read_text("utf-8")
         lines = source.splitlines()
-        in_module = [fault for fault in faults if fault.module == module]
-        changes = {
-            mutant.change(source)
-            for mutant in find_mutants(source, module=module)
-            if lines[mutant.line - 1].strip() in {fault.before for fault in in_module}
-        }
-        for fault in in_module:
-            assert fault.reason
-            assert (fault.before, fault.after) in changes, fault
+        # each change costs a parse of the module; most entries are thresholds that are met exactly
+        mutants = sorted(
+            find_mutants(source, module=module),
+            key=lambda mutant: not mutant.operator.endswith(("_LtE", "_Lt", "_GtE", "_Gt")),
+        )
+        for fault in faults:
+            if fault.module == module:
+                assert fault.reason
+                assert any(
+                    mutant.change(source) == (fault.before, fault.after)
+                    for mutant in mutants
+                    if lines[mutant.line - 1].strip() == fault.before
+                ), fault
 
 
 def test_listing_shows_the_lines_and_runs_nothing(capsys):

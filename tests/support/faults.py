@@ -140,9 +140,10 @@ class _Places(Visitor):  # type: ignore[misc]
 def find_mutants(source: str, *, module: str) -> list[Mutant]:
     """List every fault that the operators could put into a module."""
     mutants = []
+    tree = get_ast(source)  # which listing the places leaves as it is
     for name, operator in OPERATORS.items():
         places = _Places(operator)
-        places.walk(get_ast(source))
+        places.walk(tree)
         mutants += [
             Mutant(module, name, occurrence, line)
             for occurrence, line in enumerate(places.lines)
