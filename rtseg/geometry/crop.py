@@ -17,6 +17,7 @@ CROP_FACTOR = 1.3
 LARGEST_SIDE = 8192.0
 """The largest crop in pixels, since a network that labels noise may report any size of head."""
 
+_WORTHWHILE = 0.95  # a crop that is not smaller than this, relative to another, shows no more
 _CROP_WIDTHS = 1.25  # smallest size, relative to the head's width
 _OUTSIDE = (PADDING, PADDING, PADDING)
 """RGB beyond the picture's edges, as in some of the training views."""
@@ -215,6 +216,23 @@ def crop_around(x: float, y: float, side: float, aspect: float, roll_degrees: fl
     left, top = round(x - width / 2), round(y - height / 2)
     box = Box(left=left, top=top, right=left + width, bottom=top + height)
     return Crop(box=box, roll_degrees=roll_degrees)
+
+
+def within_picture(crop: Crop, *, height: int, width: int, aspect: float) -> Crop | None:
+    """A smaller upright crop that shows as much of the picture; None if there is none.
+
+    Args:
+        crop: may extend beyond the picture's edges.
+        height, width: the picture's size in pixels.
+        aspect: width over height of the smaller crop.
+    """
+    box = crop.box
+    left, right = max(0.0, box.left), min(float(width), box.right)
+    top, bottom = max(0.0, box.top), min(float(height), box.bottom)
+    side = max(bottom - top, (right - left) / aspect)
+    if not crop.is_upright or not 0 < side <= _WORTHWHILE * box.height:
+        return None
+    return crop_around((left + right) / 2, (top + bottom) / 2, side + 4, aspect)
 
 
 def wrapped(degrees: float) -> float:

@@ -239,3 +239,19 @@ def test_a_crop_has_its_height_and_aspect_around_its_point(aspect):
 def test_no_crop_is_too_small():
     box = crop_around(20.0, 20.0, 0.5, 1.0).box
     assert (box.width, box.height) == (8, 8)
+
+
+def test_a_crop_within_the_picture_shows_as_much_of_it():
+    from rtseg.geometry.crop import within_picture
+
+    size = {"height": 288, "width": 288, "aspect": 1.0}
+    smaller = within_picture(crop_around(120, 147, 364, 1.0), **size)
+    assert smaller is not None
+    assert smaller.box.left <= 0 <= 288 <= smaller.box.right
+    assert smaller.box.top <= 0 <= 288 <= smaller.box.bottom
+    assert smaller.box.height <= 292
+    # inside, beyond one edge only, and rotated
+    assert within_picture(crop_around(144, 144, 200, 1.0), **size) is None
+    assert within_picture(crop_around(20, 144, 200, 1.0), **size) is None
+    assert within_picture(crop_around(120, 147, 364, 1.0, 20.0), **size) is None
+    assert within_picture(crop_around(900, 900, 100, 1.0), **size) is None
