@@ -116,3 +116,9 @@ def test_parts_that_lie_close_together_do_not_tell_the_roll() -> None:
     eyes = (EYE, 12.5, 12.5), (OTHER_EYE, 24.5, 12.5)
     assert score(*eyes, (LIP, 20.5, 16.5)).roll_degrees is None
     assert score(*eyes, (LIP, 20.5, 18.5)).roll_degrees is not None
+
+
+def test_beside_a_single_eye_the_brows_tell_the_middle() -> None:
+    brows = (BROW, 12.5, 8.5), (3, 24.5, 8.5)
+    face = score(*brows, (EYE, 12.5, 12.5), (LIP, 18.5, 26.5))
+    assert face.roll_degrees == pytest.approx(0, abs=1)
