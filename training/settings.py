@@ -96,6 +96,12 @@ class FitSettings(Settings):
     )
     save_minutes: float = setting(4.0, "minutes between two saved states", low=0)
     start_from: Path | None = setting(None, "a checkpoint with the initial weights")
+    start_share: float = setting(
+        0.0,
+        "share of the weights that the run started from in the mean that it ends with",
+        low=0,
+        below=1,
+    )
 
     def __post_init__(self) -> None:
         from training.losses.named import parse_loss

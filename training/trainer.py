@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import itertools
 import json
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from rtseg.checkpoint import read_spec, write_checkpoint
-from rtseg.errors import SinkError, SourceError
+from rtseg.errors import SettingError, SinkError, SourceError
 from training.data.base import Dataset
 from training.distributed import Group
 from training.evaluation.metrics import Matrix, f1_table, iou_of, mean_of, pixel_counts
@@ -131,6 +132,7 @@ class _Run:
         self.data = data
         self.validation: Dataset = recipe.evaluation(data, recipe.splits[0])
         self.state: RunState = fresh_state(recipe, settings, device=group.device)
+        self.start = self._initial_weights()
         if state_path.exists():
             self.state.load(state_path, settings)
         self.per_epoch = max(1, self.learned_from.pictures // settings.batch)
@@ -159,12 +161,36 @@ class _Run:
                 self._tell_step(losses, rate=rate, total=total)
                 losses.clear()
             if state.step % (settings.evaluate_every * self.per_epoch) == 0:
-                self.measure("evaluation")
+                self.measure("evaluation", state.average.module)
             if time.monotonic() - saved_at > 60 * settings.save_minutes:
                 saved_at = time.monotonic()
                 self._save()
         self._save()
-        self.measure("end")
+        self.measure("end", self._result())
+
+    def _initial_weights(self) -> dict[str, torch.Tensor]:
+        """The weights to be mixed into the result, if any, before training changes them."""
+        if not self.settings.start_share:
+            return {}
+        if self.settings.start_from is None:
+            raise SettingError("`start_share` needs weights to start from; set `start_from` too")
+        return {name: value.clone() for name, value in self.state.model.state_dict().items()}
+
+    def _result(self) -> nn.Module:
+        """The averaged network, or its mean with the network that the run started from.
+
+        The mean of the weights before and after a further run is often better than either
+        (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+        """
+        average: nn.Module = self.state.average.module
+        if not self.start:
+            return average
+        result = copy.deepcopy(average)
+        weights = result.state_dict()
+        for name, start in self.start.items():
+            if weights[name].is_floating_point():
+                weights[name].lerp_(start, self.settings.start_share)
+        return result
 
     def _save(self) -> None:
         if self.group.leads:
@@ -218,14 +244,12 @@ class _Run:
                 file.write(json.dumps(event) + "\n")
             self.report(event)
 
-    def measure(self, name: str) -> None:
-        """Evaluate the averaged weights, and write the checkpoint if they are to be kept."""
+    def measure(self, name: str, model: nn.Module) -> None:
+        """Evaluate a network, and write it as the checkpoint if it is to be kept."""
         if self.recipe.figures is not None:
-            self._measure_figures(name)
+            self._measure_figures(name, model)
             return
-        matrix = self.group.summed(
-            measured(self.recipe, self.state.average.module, self.group.part(self.validation))
-        )
+        matrix = self.group.summed(measured(self.recipe, model, self.group.part(self.validation)))
         label_set = self.recipe.spec.label_set
         mean_iou = mean_of([iou_of(matrix, [i]) for i in range(len(label_set))])
         self.tell(
@@ -241,13 +265,13 @@ class _Run:
         is_kept = self.settings.keep == "last" or mean_iou > self.state.best
         self.state.best = max(self.state.best, mean_iou)
         if self.group.leads and is_kept:
-            self._write(accuracy_of(self.recipe, matrix))
+            self._write(model, accuracy_of(self.recipe, matrix))
 
-    def _measure_figures(self, name: str) -> None:
+    def _measure_figures(self, name: str, model: nn.Module) -> None:
         """Like `measure`, with the recipe's own metrics; every process measures everything."""
         recipe, state = self.recipe, self.state
         assert recipe.figures is not None
-        figures = dict(recipe.figures(state.average.module, self.data, recipe.splits[0]))
+        figures = dict(recipe.figures(model, self.data, recipe.splits[0]))
         self.tell(
             {
                 "event": name,
@@ -261,11 +285,11 @@ class _Run:
         is_kept = self.settings.keep == "last" or figures["mean"] > state.best
         state.best = max(state.best, float(figures["mean"]))
         if self.group.leads and is_kept:
-            self._write({"split": recipe.splits[0], **figures})
+            self._write(model, {"split": recipe.splits[0], **figures})
 
-    def _write(self, accuracy: Mapping[str, Any]) -> None:
+    def _write(self, model: nn.Module, accuracy: Mapping[str, Any]) -> None:
         recipe = self.recipe
-        weights = self.state.average.module.state_dict()
+        weights = model.state_dict()
         tensors = {name: value.cpu().numpy() for name, value in weights.items()}
         provenance: dict[str, Any] = {
             "recipe": recipe.name,

@@ -194,6 +194,34 @@ def test_a_run_can_start_from_a_checkpoint(tmp_path: Path):
     np.testing.assert_allclose(start, end, atol=1e-6)
 
 
+def test_a_run_can_end_with_the_mean_of_its_start_and_end(tmp_path: Path):
+    first = run(tmp_path / "first", epochs=1)
+    second = run(tmp_path / "end", epochs=1, start_from=first)
+    third = run(tmp_path / "mean", epochs=1, start_from=first, start_share=0.25)
+    start, end, mean = (read_checkpoint(path).tensors for path in (first, second, third))
+    moved = 0.0
+    for name, value in start.items():
+        before, after = value.astype(np.float32), end[name].astype(np.float32)
+        expected = 0.25 * before + 0.75 * after
+        np.testing.assert_allclose(mean[name].astype(np.float32), expected, rtol=2e-3, atol=2e-3)
+        moved = max(moved, float(np.abs(before - after).max()))
+    assert moved > 0.05
+
+
+def test_a_resumed_run_ends_with_the_same_mean(tmp_path: Path):
+    first = run(tmp_path / "first", epochs=1)
+    out = tmp_path / "mean"
+    before = read_checkpoint(run(out, epochs=1, start_from=first, start_share=0.25))
+    after = read_checkpoint(run(out, epochs=1, start_from=first, start_share=0.25, resume=True))
+    for name, value in before.tensors.items():
+        np.testing.assert_array_equal(after.tensors[name], value)
+
+
+def test_a_mean_with_the_start_needs_weights_to_start_from(tmp_path: Path):
+    with pytest.raises(SettingError, match="set `start_from` too"):
+        run(tmp_path, epochs=1, start_share=0.25)
+
+
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path):
     first = run(tmp_path / "first", epochs=1)
     wider = RECIPE.with_spec(options={**RECIPE.spec.options, "stem": 16})
