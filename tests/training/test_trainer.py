@@ -201,6 +201,8 @@ def test_a_run_can_end_with_the_mean_of_its_start_and_end(tmp_path: Path):
     start, end, mean = (read_checkpoint(path).tensors for path in (first, second, third))
     moved = 0.0
     for name, value in start.items():
+        if value.dtype != np.float16:
+            continue  # a counter of batches
         before, after = value.astype(np.float32), end[name].astype(np.float32)
         expected = 0.25 * before + 0.75 * after
         np.testing.assert_allclose(mean[name].astype(np.float32), expected, rtol=2e-3, atol=2e-3)
