@@ -136,3 +136,17 @@ def test_what_shows_only_some_parts_is_no_face_on_its_side():
     stage = Sideways(finder=Suggests(seen_at(320, 180, 0.9)))
     stage.image = COLOURS[labels]
     assert stage.follower.step(stage.image, stage.infer_crops, seconds=0.0, exhaustive=True) == ()
+
+
+def test_a_place_is_examined_upright_and_rotated_either_way_in_turns():
+    stage = Stage(finder=Suggests(seen_at(320, 180, 0.9)))
+    rolls = []
+
+    def recorded(crops):
+        rolls.extend(crop.roll_degrees for crop in crops)
+        return stage.infer_crops(crops)
+
+    stage.image = np.zeros((360, 640, 3), np.uint8)
+    for index in range(120):
+        assert stage.follower.step(stage.image, recorded, seconds=index / 30) == ()
+    assert rolls == [0, 75, 0, -75, 0, 75, 0]

@@ -122,3 +122,8 @@ def test_beside_a_single_eye_the_brows_tell_the_middle() -> None:
     brows = (BROW, 12.5, 8.5), (3, 24.5, 8.5)
     face = score(*brows, (EYE, 12.5, 12.5), (LIP, 18.5, 26.5))
     assert face.roll_degrees == pytest.approx(0, abs=1)
+
+
+def test_tilted_eyes_above_a_mouth_count_half() -> None:
+    face = score((EYE, 12.5, 10.5), (OTHER_EYE, 24.5, 14.5), (LIP, 18.5, 26.5))
+    assert face.roll_degrees == pytest.approx(18.4 / 2, abs=0.5)

@@ -188,3 +188,12 @@ def test_a_lost_face_continues_nearby_at_a_similar_size_only():
         tracker = begun(detection(100))
         tracker.update([], seconds=STEP)
         assert ids(tracker.update([detection(x, size=size)], seconds=2 * STEP)) == [expected]
+
+
+def test_detections_are_assigned_in_any_order():
+    tracker = begun(detection(100), detection(300))
+    new, again = detection(500, size=50), detection(101, size=59)  # the second is a track's face
+    owners = tracker.update(
+        [again, new, detection(300, track_id=2), detection(100, track_id=1)], seconds=STEP
+    )
+    assert ids(owners) == [None, 3, 2, 1]
