@@ -300,6 +300,8 @@ class _Run:
         }
         if self.settings.start_from is not None:
             provenance["started_from"] = dict(read_spec(self.settings.start_from).provenance)
+        if self.start:
+            provenance["start_share"] = self.settings.start_share
         if self.state.loaded:
             provenance["encoder"] = self.state.loaded
         if self.broken:

@@ -327,7 +327,7 @@ RECIPE = dataclasses.replace(
     AGAIN,
     name="face-parts",
     summary="the shipped model: 19 classes, 3.2 M parameters, at 256x256",
-    settings=dataclasses.replace(AGAIN.settings, seed=3),
+    settings=dataclasses.replace(AGAIN.settings, seed=3, start_share=0.4),
     training=partial(training, size=256, helen_share=HELEN_SHARE, early=PLAIN, late=PLAIN),
     first=AGAIN,
     rare=("earring", "necklace"),
