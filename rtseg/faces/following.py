@@ -259,14 +259,16 @@ class FaceFollower:
         Returns:
             The confirmed ones, and whether nothing is left to be examined again soon.
         """
-        fresh = [
-            detection
-            for detection in detections
-            if not is_one_of(detection.box, known_faces)
-            and not self._rejected.is_left_alone(detection.box)
+        unknown = [
+            detection for detection in detections if not is_one_of(detection.box, known_faces)
         ]
+        left_alone = [
+            detection for detection in unknown if self._rejected.is_left_alone(detection.box)
+        ]
+        fresh = [detection for detection in unknown if detection not in left_alone]
         chosen = self._worth_examining_now(fresh)
-        is_settled = len(chosen) == len(fresh)
+        # where nothing changes, it is searched again only for places that are to be examined again
+        is_settled = len(chosen) == len(fresh) and not any(map(self._has_turns_left, left_alone))
         candidates = self._examined_in_turn(chosen, infer_crops)
         for detection, candidate in zip(chosen, candidates, strict=True):
             if not self._is_face(candidate):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rtseg.faces.candidates import TURNS
 from rtseg.faces.changes import SearchedRegions
 from tests.faces.stage import Stage, Suggests, at, seen_at
 
@@ -63,6 +64,16 @@ def test_where_a_place_may_be_a_face_it_is_searched_again_beside_a_followed_one(
         stage = watched(seen_at(160, 180, 0.9), place, detect_every=6)
         counts[score] = searches(stage, 30, (160, 180, 150))
     assert sum(counts[1e-4]) < sum(counts[0.9])
+
+
+def test_what_may_be_a_face_on_its_side_is_examined_in_all_turns_though_nothing_changes():
+    stage = watched(seen_at(320, 180, 0.9))
+    examined = 0
+    for _ in range(LONGEST):
+        stage.show()
+        examined += stage.crop_count
+    assert examined == 2 * len(TURNS)
+    assert searches(stage, LONGEST - 10)[-1] == 0  # then it is left to whatever changes
 
 
 def test_weak_places_that_wait_for_each_other_are_in_doubt():
