@@ -16,15 +16,7 @@ import numpy as np
 from rtseg.backends.base import Backend, Crops
 from rtseg.faces import FaceFollower, TrackedFace
 from rtseg.faces.tiles import tile_picture
-from rtseg.frames import (
-    Box,
-    Face,
-    Frame,
-    Image,
-    LabelMap,
-    Probabilities,
-    Segmentation,
-)
+from rtseg.frames import Box, Face, Frame, Image, LabelMap, Probabilities, Segmentation
 from rtseg.geometry.crop import Crop, cut, within_picture
 from rtseg.postprocess import leading_classes, paste
 from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop

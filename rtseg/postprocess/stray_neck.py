@@ -10,7 +10,7 @@ import numpy as np
 
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.labels import LabelSet
-from rtseg.postprocess.leaders import leading_classes, led_by
+from rtseg.postprocess.leaders import led_by, limited
 
 _LEAST_OUTSIDE = 0.9  # share of clothes and background around a patch
 
@@ -45,12 +45,4 @@ def without_stray_neck(
     is_stray = around_outside >= _LEAST_OUTSIDE * around
     is_stray[1 + np.argmax(np.bincount(names.reshape(-1))[1:])] = False
     is_stray[0] = False
-    stray = is_stray[names]
-    if not stray.any():
-        return probabilities, leaders
-    probabilities, leaders = probabilities.copy(), leaders.copy()
-    cells = np.zeros((1, int(np.count_nonzero(stray)), len(label_set)), np.float32)
-    cells[0, :, outside] = probabilities[stray][:, outside].T
-    probabilities[stray] = cells[0]
-    leaders[stray] = leading_classes(cells)[0]
-    return probabilities, leaders
+    return limited(probabilities, leaders, is_stray[names], outside)

@@ -12,7 +12,7 @@ import numpy as np
 
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.labels import LabelSet
-from rtseg.postprocess.leaders import leading_classes, led_by
+from rtseg.postprocess.leaders import led_by, limited
 
 _FAR = 0.25  # below the parts, in heights of all parts together
 
@@ -47,13 +47,5 @@ def without_stray_skin(
     is_stray[names[int(lowest) + 1 :]] = True
     is_stray[names[beside_parts]] = False
     is_stray[0] = False
-    stray = is_stray[names]
-    if not stray.any():
-        return probabilities, leaders
-    probabilities, leaders = probabilities.copy(), leaders.copy()
-    cells = np.zeros((1, int(np.count_nonzero(stray)), len(label_set)), np.float32)
     instead = [background, *label_set.neck, *label_set.clothes]
-    cells[0, :, instead] = probabilities[stray][:, instead].T
-    probabilities[stray] = cells[0]
-    leaders[stray] = leading_classes(cells)[0]
-    return probabilities, leaders
+    return limited(probabilities, leaders, is_stray[names], instead)
