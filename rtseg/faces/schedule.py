@@ -69,6 +69,10 @@ class Schedule:
         self._is_fine_next = False
         self._is_first = True
 
+    def whole(self, height: int, width: int) -> Crop:
+        """The whole picture as one region."""
+        return self._regions(height, width).whole
+
     def exhaustive(self, height: int, width: int) -> list[Crop]:
         """Every region."""
         whole, tiles, fine = self._regions(height, width)

@@ -117,3 +117,22 @@ def test_a_region_without_anybody_is_left_alone_for_some_periods(is_changing, pe
         assert len(between)
         assert between.min() >= periods * every
         assert between.max() <= (periods + 3) * every
+
+
+def test_the_whole_of_the_second_picture_is_searched_and_again_in_its_turn():
+    recorder = Recorder()
+    schedule = Schedule(every=EVERY, aspect=1.0, stretch=False)
+    finder = SecondFinder(recorder, schedule)
+    picture = np.zeros((90, 160, 3), np.uint8)
+    for _ in range(2):  # two streams
+        recorder.searched.clear()
+        for recorder.picture in range(1, EVERY + 1):
+            finder(picture, None, known=[])
+        assert recorder.searched[schedule.whole(90, 160)] == [2, EVERY]
+        finder.reset()
+
+
+def test_a_face_unknown_to_the_first_finder_is_found_in_the_second_picture():
+    both = stage()
+    assert both.show((320, 180, 150)) == ()
+    assert len(both.show((320, 180, 150))) == 1
