@@ -137,7 +137,7 @@ class StageTimes:
 
 
 class RateMeter:
-    """Measures events per second over a sliding window.
+    """Measures events per second over a sliding window, or by the last two where they are rarer.
 
     Args:
         window_seconds: length of the window.
@@ -160,14 +160,21 @@ class RateMeter:
 
     @property
     def per_second(self) -> float:
-        """The rate over the window; 0 with fewer than two events."""
+        """The rate over the window; 0 with fewer than two events.
+
+        Without two events in the window it is that of the last interval, or of the time since the
+        last event if that is longer: slow work has a rate too, and that of halted work falls.
+        """
         with self._lock:
             self._forget()
             if len(self._ticks) < 2 or self._ticks[-1] <= self._ticks[0]:
                 return 0.0
-            return (len(self._ticks) - 1) / (self._ticks[-1] - self._ticks[0])
+            seconds = self._ticks[-1] - self._ticks[0]
+            if seconds > self._window or self._ticks[-1] < self._clock() - self._window:
+                return 1 / max(seconds, self._clock() - self._ticks[-1])
+            return (len(self._ticks) - 1) / seconds
 
     def _forget(self) -> None:
         oldest = self._clock() - self._window
-        while self._ticks and self._ticks[0] < oldest:
+        while len(self._ticks) > 2 and self._ticks[0] < oldest:
             self._ticks.popleft()

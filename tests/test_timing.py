@@ -86,7 +86,7 @@ def test_the_rate_covers_the_window() -> None:
     assert rate.per_second == pytest.approx(25.0), "what lies before the window does not count"
 
 
-def test_the_rate_falls_to_zero_without_events() -> None:
+def test_the_rate_falls_without_events() -> None:
     clock = Clock()
     rate = RateMeter(2.0, clock=clock)
     assert rate.per_second == 0
@@ -94,8 +94,21 @@ def test_the_rate_falls_to_zero_without_events() -> None:
         clock.now += 0.1
         rate.tick()
     assert rate.per_second == pytest.approx(10)
-    clock.now += 3
-    assert rate.per_second == 0
+    clock.now += 4
+    assert rate.per_second == pytest.approx(1 / 4)
+    clock.now += 996
+    assert rate.per_second == pytest.approx(1 / 1000)
+
+
+@pytest.mark.parametrize("seconds", [1.5, 2.5, 30.0])
+def test_slow_events_have_a_rate(seconds: float) -> None:
+    clock = Clock()
+    rate = RateMeter(2.0, clock=clock)
+    for _ in range(4):
+        clock.now += seconds
+        rate.tick()
+        clock.now += 0.01
+    assert rate.per_second == pytest.approx(1 / seconds, rel=0.02)
 
 
 def test_the_rate_of_simultaneous_events_is_finite() -> None:

