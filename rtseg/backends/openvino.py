@@ -17,7 +17,7 @@ import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch, check_file_precision
 from rtseg.backends.fastest import Speeds, fastest_in_turns, remembered_speeds, trial
-from rtseg.backends.openvino_graph import with_faster_softmax
+from rtseg.backends.openvino_graph import with_faster_softmax, with_whole_pixel_shuffles
 from rtseg.backends.side_by_side import SideBySideBackend
 from rtseg.errors import BackendError, SettingError, listed
 from rtseg.export.onnx_file import INPUT, PROBABILITIES, OnnxModel
@@ -194,6 +194,7 @@ class _Compiled:
             model = with_faster_softmax(openvino, read, PROBABILITIES)
         else:
             model = openvino.Model([read.output(PROBABILITIES)], read.get_parameters(), "rtseg")
+        model = with_whole_pixel_shuffles(openvino, model)
         shape = (1, exported.model.input_height, exported.model.input_width, 3)
         model.reshape({INPUT: list(shape)})
         if exported.precision == "int8":
