@@ -2,7 +2,8 @@
 
 That happens in two halves: the networks run and the faces are followed, then the labels are made.
 In a stream, the second half of one frame may run on another thread beside the first half of the
-next, so neither touches the other's state.
+next, so the second keeps no state between frames. Probabilities are smoothed in the first, before
+faces are read from them: a box is as steady as the labels in it.
 """
 
 from __future__ import annotations
@@ -44,9 +45,8 @@ class StreamMemory:
     """A stream's state between frames.
 
     Attributes:
-        smoothers: of the labels; used by the second half only, everything else by the first.
+        smoothers: of the labels.
         wider_smoothers: of what wider crops show.
-        is_new: whether the frame has nothing to do with the last one.
     """
 
     def __init__(self, follower: FaceFollower, smoothing: float) -> None:
@@ -56,7 +56,6 @@ class StreamMemory:
         self.wider_smoothers: Smoothers = {}
         self.wider_crops = WiderCropCache()
         self.is_live = False
-        self.is_new = False
         self.seconds = 0.0
         self._cuts = CutDetector()
         self._size: tuple[int, ...] = ()
@@ -66,9 +65,9 @@ class StreamMemory:
         self.is_live = True
         self.seconds = float(frame.pts_seconds)
         is_cut = self._cuts(frame.image)
-        self.is_new = frame.discontinuity or is_cut or frame.image.shape != self._size
-        if self.is_new:
+        if frame.discontinuity or is_cut or frame.image.shape != self._size:
             self.follower.reset()
+            self.smoothers.clear()
             self.wider_smoothers.clear()
             self.wider_crops.clear()
         self._size = frame.image.shape
@@ -126,7 +125,7 @@ class PicturePass:
         self.pictures: dict[Crop, Image] = {}
         self.labelled: list[CropProbabilities] = []
         # the stream may have gone on when the second half begins
-        self.seconds, self.is_new = stream.seconds, stream.is_new
+        self.seconds = stream.seconds
         self.infer_seconds = 0.0 if known is None else known.infer_seconds
         self.start = time.perf_counter() - self.infer_seconds
         self.first_half_seconds = 0.0
@@ -172,13 +171,12 @@ class PicturePass:
             stretch=model.fit == "stretch",
         ).whole
         (probabilities,) = self.infer_crops([whole])
+        probabilities = self._smoothed(self.stream.smoothers, 0, probabilities, whole)
         self.first_half_seconds = time.perf_counter() - self.start
         return lambda: self._finish_frame_view(probabilities, whole)
 
     def _finish_frame_view(self, probabilities: Probabilities, whole: Crop) -> Segmentation:
         model = self.backend.model
-        self._keep_smoothers([0])
-        probabilities = self._smoothed(self.stream.smoothers, 0, probabilities, whole)
         probabilities = remove_checkerboard(probabilities, model)
         labels = np.zeros(self.image.shape[:2], np.uint8)
         paste(labels, probabilities, whole, transparent=None)
@@ -193,8 +191,12 @@ class PicturePass:
             self.infer_crops,
             seconds=self.seconds,
             infer_finder=self.infer_finder,
+            smooth=self._smoothed_face,
             exhaustive=not stream.is_live,
         )
+        present = [face.track_id for face in tracked]
+        for track_id in [known for known in stream.smoothers if known not in present]:
+            del stream.smoothers[track_id]
         if not stream.is_live:
             tracked = self._in_closer_crops(tracked)
         beyond, wider = self._infer_beyond_crops(tracked)
@@ -211,17 +213,13 @@ class PicturePass:
     ) -> Segmentation:
         label_set = self.backend.model.label_set
         height, width = self.image.shape[:2]
-        self._keep_smoothers([face.track_id for face in tracked])
         background = label_set.background
         labels = np.full((height, width), background or 0, np.uint8)
         for part in beyond:  # the crops of faces are written over it
             paste(labels, part.probabilities, part.crop, transparent=background)
             self.labelled.append(part)
         for face in reversed(tracked):  # the largest last, so that it wins where faces overlap
-            probabilities = self._smoothed(
-                self.stream.smoothers, face.track_id, face.probabilities, face.crop
-            )
-            probabilities = remove_checkerboard(probabilities, self.backend.model)
+            probabilities = remove_checkerboard(face.probabilities, self.backend.model)
             leaders = leading_classes(probabilities)
             if face.track_id in wider:
                 wide, wide_crop = wider[face.track_id]
@@ -257,11 +255,11 @@ class PicturePass:
             held=tuple(box for box in boxes if box is not None),
         )
 
-    def _keep_smoothers(self, track_ids: Sequence[int]) -> None:
-        """Forget the smoothers of other tracks, or all of them in a new stream."""
-        smoothers = self.stream.smoothers
-        for track_id in [known for known in smoothers if self.is_new or known not in track_ids]:
-            del smoothers[track_id]
+    def _smoothed_face(
+        self, track_id: int, probabilities: Probabilities, crop: Crop
+    ) -> Probabilities:
+        """Smooth the probabilities of a followed face."""
+        return self._smoothed(self.stream.smoothers, track_id, probabilities, crop)
 
     def _smoothed(
         self, smoothers: Smoothers, track_id: int, probabilities: Probabilities, crop: Crop

@@ -138,27 +138,48 @@ def test_smoothing_of_zero_is_exactly_none():
     assert differs
 
 
+class Doubting(PaintedBackend):
+    """As sure of hair as of background, by turns."""
+
+    def infer(self, crops):
+        out = super().infer(crops)
+        rng = np.random.default_rng(len(self.batches))
+        doubt = rng.uniform(0.2, 0.7, (*out.shape[:3], 1)).astype(np.float32)
+        hair = out[..., 10:] * doubt
+        out[..., :1] += hair
+        out[..., 10:] -= hair
+        return out
+
+
+def of_a_still_face(smoothing, *, frames):
+    backend = Doubting(input_height=128, input_width=128)
+    stream = Segmenter(backend=backend, faces=FaceSettings(smoothing=smoothing))
+    image, _ = scene(180, 320, (160, 90, 140))
+    return stream, [stream(frame(image, index)) for index in range(frames)]
+
+
 def test_smoothing_steadies_a_still_face():
-    class Doubting(PaintedBackend):
-        """As sure of hair as of background, by turns."""
-
-        def infer(self, crops):
-            out = super().infer(crops)
-            rng = np.random.default_rng(len(self.batches))
-            doubt = rng.uniform(0.2, 0.7, (*out.shape[:3], 1)).astype(np.float32)
-            hair = out[..., 10:] * doubt
-            out[..., :1] += hair
-            out[..., 10:] -= hair
-            return out
-
     def changes(smoothing):
-        backend = Doubting(input_height=128, input_width=128)
-        stream = Segmenter(backend=backend, faces=FaceSettings(smoothing=smoothing))
-        image, _ = scene(180, 320, (160, 90, 140))
-        labels = [stream(frame(image, index)).labels for index in range(25)]
+        labels = [result.labels for result in of_a_still_face(smoothing, frames=25)[1]]
         return np.mean([(old != new).mean() for old, new in itertools.pairwise(labels[10:])])
 
     assert changes(0.5) < 0.4 * changes(0.0)
+
+
+def test_smoothing_steadies_the_box_as_well_as_the_labels():
+    """A face is read from the smoothed labels; reading it from others, boxes would tremble."""
+
+    def trembling(smoothing):
+        heads = []
+        stream = of_a_still_face(smoothing, frames=10)[0]
+        image, _ = scene(180, 320, (160, 90, 140))
+        for index in range(10, 40):
+            stream(frame(image, index))
+            (track,) = stream._stream.follower.tracker.tracks
+            heads.append(track.head.xyxy)
+        return float(np.std(heads, axis=0).max())
+
+    assert trembling(0.5) < 0.4 * trembling(0.0)
 
 
 @pytest.mark.parametrize("how", ["flag", "cut", "size", "reset"])

@@ -52,13 +52,12 @@ class TestWholeFrames:
     def test_a_break_is_one_for_frames_that_are_finished_later(self):
         stream = Segmenter(backend=self.backend(), faces=FaceSettings(smoothing=1.0))
         image = COLOURS[np.full((64, 128), 1, np.uint8)]
-        unfinished = [
-            stream.begin(frame(image, index, discontinuity=index == 3)) for index in range(5)
-        ]
-        smoothers = []
+        unfinished, smoothers = [], []
+        for index in range(5):
+            unfinished.append(stream.begin(frame(image, index, discontinuity=index == 3)))
+            smoothers.append(stream._stream.smoothers[0])
         for each in unfinished:
             each.finish()
-            smoothers.append(stream._stream.smoothers[0])
         first, *_, last = smoothers
         assert smoothers == [first, first, first, last, last]
         assert first is not last

@@ -6,7 +6,7 @@ same input gives the same faces every time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
@@ -34,6 +34,13 @@ _NEW_A_FRAME = 2  # at most this many new faces are examined in a frame of a str
 _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth examining
 _MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
 _WEAK = 0.3  # finder score below which a stream's candidates wait for each other
+
+SmoothProbabilities = Callable[[int, Probabilities, Crop], Probabilities]
+"""Averages what the crop of a track (by its id) shows over time."""
+
+
+def _as_they_are(_track_id: int, probabilities: Probabilities, _crop: Crop) -> Probabilities:
+    return probabilities
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,6 +131,7 @@ class FaceFollower:
         *,
         seconds: float,
         infer_finder: InferCrops | None = None,
+        smooth: SmoothProbabilities | None = None,
         exhaustive: bool = False,
     ) -> tuple[TrackedFace, ...]:
         """Find and follow the faces in the next picture.
@@ -133,6 +141,7 @@ class FaceFollower:
             infer_crops: runs the labelling network on parts of it.
             seconds: the picture's time; a lost face keeps its id for half a second.
             infer_finder: runs the finder's network; the same one if not given.
+            smooth: averages the labels of a followed face over time, once per frame.
             exhaustive: search the whole of it at once, as for a still picture.
 
         Returns:
@@ -144,7 +153,7 @@ class FaceFollower:
             self.searched.next_frame(picture)
         tracks = self.tracker.tracks
         regions = [] if exhaustive else self._regions(picture, tracks)
-        candidates = self._followed(tracks, infer_crops)
+        candidates = self._followed(tracks, infer_crops, smooth or _as_they_are)
         known_faces = _expected(tracks, candidates)
         if self.second is not None and not exhaustive and not self._is_full(tracks):
             detections = self.second(picture, infer_crops, known=known_faces)
@@ -179,7 +188,7 @@ class FaceFollower:
         self._held.update(
             [track.bounds for _, track in followed], self.tracker.tracks, seconds=seconds
         )
-        return self._faces(followed)
+        return self._faces(followed, smooth or _as_they_are)
 
     def _confirmed_again(
         self, detections: Sequence[FaceDetection], infer_crops: InferCrops
@@ -207,13 +216,16 @@ class FaceFollower:
             return self.schedule.searching(height, width, worth=worth)
         return self.schedule.following(height, width, worth=worth)
 
-    def _followed(self, tracks: Sequence[Track], infer_crops: InferCrops) -> list[FaceCandidate]:
+    def _followed(
+        self, tracks: Sequence[Track], infer_crops: InferCrops, smooth: SmoothProbabilities
+    ) -> list[FaceCandidate]:
         """Every face in the crops of the followed ones: each may be the followed face."""
         crops = [track.crop for track in tracks]
         candidates: list[FaceCandidate] = []
-        for track, crop, probabilities in zip(
+        for track, crop, inferred in zip(
             tracks, crops, infer_crops(crops) if crops else [], strict=True
         ):
+            probabilities = smooth(track.track_id, inferred, crop)
             all_parsed = faces_in_crop(probabilities, crop, self.label_set)
             of_track = [
                 FaceCandidate(
@@ -322,7 +334,9 @@ class FaceFollower:
             chosen.append(min(weak, key=lambda detection: self._rejected.tries(detection.box)))
         return chosen
 
-    def _faces(self, followed: Sequence[tuple[FaceCandidate, Track]]) -> tuple[TrackedFace, ...]:
+    def _faces(
+        self, followed: Sequence[tuple[FaceCandidate, Track]], smooth: SmoothProbabilities
+    ) -> tuple[TrackedFace, ...]:
         faces = []
         for candidate, track in followed:
             others = [
@@ -337,6 +351,9 @@ class FaceFollower:
                 beside=candidate.all_parsed,
                 probabilities=candidate.probabilities,
             )
+            probabilities = candidate.probabilities
+            if candidate.detection.track_id is None:  # not in the track's own crop
+                probabilities = smooth(track.track_id, probabilities, candidate.crop)
             faces.append(
                 TrackedFace(
                     track_id=track.track_id,
@@ -344,7 +361,7 @@ class FaceFollower:
                     face=track.face,
                     score=candidate.detection.score,
                     crop=candidate.crop,
-                    probabilities=candidate.probabilities,
+                    probabilities=probabilities,
                     foreign=foreign,
                 )
             )

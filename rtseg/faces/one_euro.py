@@ -35,12 +35,13 @@ class OneEuro:
             self._value = value
             return value
         speed = (value - self._value) / (unit * step_seconds)
-        self._speed += _share(self.speed_cutoff_hz, step_seconds) * (speed - self._speed)
+        self._speed += low_pass_share(self.speed_cutoff_hz, step_seconds) * (speed - self._speed)
         cutoff = self.min_cutoff_hz + self.beta * abs(self._speed)
-        self._value += _share(cutoff, step_seconds) * (value - self._value)
+        self._value += low_pass_share(cutoff, step_seconds) * (value - self._value)
         return self._value
 
 
-def _share(cutoff_hz: float, step_seconds: float) -> float:
+def low_pass_share(cutoff_hz: float, step_seconds: float) -> float:
+    """The weight of a new value in a low-pass filter of first order, 0..1."""
     turns = 2 * math.pi * cutoff_hz * step_seconds
     return turns / (turns + 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rtseg.faces.base import FaceDetection
 from rtseg.faces.one_euro import OneEuro
+from rtseg.faces.steady_box import BoxSpeed, SteadyBox
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 
@@ -17,8 +18,10 @@ _STILL_ROLL = 5.0  # degrees
 _TURNS_AT_DEGREES, _UPRIGHT_BELOW_DEGREES = 15.0, 9.0
 _ROLL_UNIT_DEGREES = 60.0  # the unit of the filter's speeds: a head laid on the shoulder
 _USUAL_STEP_SECONDS = 1 / 30
-# For each edge of the box that callers see: a lock of hair that comes and goes moves one of them.
-_BOX_CUTOFF_HZ, _BOX_BETA = 1.0, 6.0
+# A face that moves or grows by less, relative to its crop's side, rests. That is less than a crop
+# ignores, so that a head that moves is always noticed by its face.
+_FACE_RESTS, _FACE_KEEPS_SIZE = 0.5 * _STILL_CENTRE, 0.5 * _STILL_SIDE
+_SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.25, 2.0
 
 
 def planned_roll(roll_degrees: float | None, crop: Crop) -> float:
@@ -32,23 +35,28 @@ def planned_roll(roll_degrees: float | None, crop: Crop) -> float:
     return roll_degrees
 
 
-class SteadyBox:
-    """A box whose four edges are filtered separately."""
+class _Patience:
+    """How long a crop waits before it follows what the labels say of hair, while the face rests.
+
+    The labels depend on the crop a little. If a smaller crop shows more hair, and a larger one
+    less, the crop would change for ever; so the wait is twice as long each time.
+    """
 
     def __init__(self) -> None:
-        self._edges = tuple(OneEuro(min_cutoff_hz=_BOX_CUTOFF_HZ, beta=_BOX_BETA) for _ in range(4))
+        self._longest = self._waited = 0.0
 
-    def __call__(self, box: Box, step_seconds: float) -> Box:
-        """Filter the box that follows the last one after a time step."""
-        unit = max(1.0, box.height)
-        edges = (box.left, box.top, box.right, box.bottom)
-        left, top, right, bottom = (
-            edge(value, step_seconds, unit=unit)
-            for edge, value in zip(self._edges, edges, strict=True)
-        )
-        if right <= left or bottom <= top:  # it overshot by more than its size
-            return box
-        return Box(left=left, top=top, right=right, bottom=bottom)
+    def begin_again(self) -> None:
+        """Count from the next frame on."""
+        self._waited = 0.0
+
+    def is_over(self, step_seconds: float) -> bool:
+        """Whether the crop has waited long enough, after another time step."""
+        self._waited += step_seconds
+        if self._waited < self._longest:
+            return False
+        self._longest = min(max(_SHORTEST_WAIT_SECONDS, 2 * self._longest), _LONGEST_WAIT_SECONDS)
+        self._waited = 0.0
+        return True
 
 
 @dataclass(eq=False)
@@ -79,8 +87,11 @@ class Track:
     bounds: Box = field(init=False)
     face: Box = field(init=False)
     seen_face: Box = field(init=False)
-    _steady_bounds: SteadyBox = field(default_factory=lambda: SteadyBox())
-    _steady_face: SteadyBox = field(default_factory=lambda: SteadyBox())
+    _speed: BoxSpeed = field(default_factory=BoxSpeed)
+    _steady_bounds: SteadyBox = field(default_factory=SteadyBox)
+    _steady_face: SteadyBox = field(default_factory=SteadyBox)
+    _patience: _Patience = field(default_factory=_Patience)
+    _cropped_face: Box | None = None
     _x: OneEuro = field(default_factory=OneEuro)
     _y: OneEuro = field(default_factory=OneEuro)
     _log_side: OneEuro = field(default_factory=OneEuro)
@@ -105,9 +116,10 @@ class Track:
         self.head, self.score = head, detection.score
         self.seen_seconds, self.is_present = seconds, True
         self.proportion = detection.proportion or self.proportion
-        self.bounds = self._steady_bounds(detection.bounds or head, step)
+        speed = self._speed(detection.box, step)
+        self.bounds = self._steady_bounds(detection.bounds or head, step, speed=speed)
         self.seen_face = detection.box
-        self.face = self._steady_face(detection.box, step)
+        self.face = self._steady_face(detection.box, step, speed=speed)
         x, y = head.centre
         side = crop_side(head, aspect)
         unit = self.crop.box.height
@@ -117,12 +129,23 @@ class Track:
         roll = planned_roll(self._smooth_roll(detection.roll_degrees, step), self.crop)
         was_x, was_y = self.crop.box.centre
         moved = max(abs(x - was_x), abs(y - was_y)) / unit
-        if (
-            moved > _STILL_CENTRE
-            or abs(side / unit - 1) > _STILL_SIDE
-            or roll != self.crop.roll_degrees
-        ):
+        is_turned = roll != self.crop.roll_degrees
+        if not is_turned and moved <= _STILL_CENTRE and abs(side / unit - 1) <= _STILL_SIDE:
+            self._patience.begin_again()
+        elif is_turned or self._face_has_moved() or self._patience.is_over(step):
             self.crop = crop_around(x, y, side, aspect, roll)
+            self._cropped_face = self.face
+
+    def _face_has_moved(self) -> bool:
+        """Whether the face moved or changed its size since the crop last did."""
+        before, unit = self._cropped_face, self.crop.box.height
+        if before is None:
+            return True
+        (x0, y0), (x1, y1) = before.centre, self.face.centre
+        size = max(abs(self.face.width - before.width), abs(self.face.height - before.height))
+        return max(abs(x1 - x0), abs(y1 - y0)) > _FACE_RESTS * unit or (
+            size > _FACE_KEEPS_SIZE * unit
+        )
 
     def _smooth_roll(self, roll_degrees: float | None, step_seconds: float) -> float | None:
         """Filter an angle, continuing beyond half a turn; None if it was never known."""

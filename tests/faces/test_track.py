@@ -1,5 +1,6 @@
 """The box that callers see: steady on a still head, close to a moving one, never inverted."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -218,3 +219,92 @@ def test_a_lost_face_may_have_moved_and_changed_its_size_a_little(
 ) -> None:
     later = box_around(150 + x, 170, 100, height)
     assert may_be_same(HEAD, later) is expected
+
+
+def followed_crops(heads: Callable[[int, Crop], tuple[Box, Box]], *, frames: int) -> list[Crop]:
+    """The crop after each frame, given the (face, head) that each crop shows."""
+    track = made(HEAD)
+    crops = []
+    for index in range(frames):
+        face, head = heads(index, track.crop)
+        track.follow(
+            FaceDetection(box=face, head=head, bounds=head, score=1.0, roll_degrees=0.0),
+            seconds=(index + 1) * STEP,
+            aspect=1.0,
+        )
+        crops.append(track.crop)
+    return crops
+
+
+FACE = Box(left=110, top=130, right=190, bottom=230)
+
+
+def test_a_crop_that_shows_less_hair_the_larger_it_is_soon_stays_as_it_is() -> None:
+    shorter = Box(left=100, top=100, right=200, bottom=215)
+
+    def heads(_index: int, crop: Crop) -> tuple[Box, Box]:
+        return FACE, shorter if crop.box.height > 165 else HEAD
+
+    crops = followed_crops(heads, frames=600)  # twenty seconds
+    changed = [index for index in range(1, 600) if crops[index] != crops[index - 1]]
+    assert 2 <= len(changed) <= 14
+    assert sum(index >= 300 for index in changed) <= 5
+
+
+def test_a_crop_follows_hair_that_has_really_changed() -> None:
+    """Such as when a hat is taken off, while the face keeps still."""
+    taller = Box(left=90, top=40, right=210, bottom=240)
+
+    def heads(index: int, _crop: Crop) -> tuple[Box, Box]:
+        return FACE, taller if index // 90 % 2 else HEAD
+
+    crops = followed_crops(heads, frames=360)
+    for index, head in ((89, HEAD), (179, taller), (269, HEAD), (359, taller)):
+        assert crops[index].box.height == pytest.approx(CROP_FACTOR * head.height, rel=0.12)
+
+
+def test_a_crop_that_has_waited_often_still_follows_hair_within_seconds() -> None:
+    shorter = Box(left=100, top=100, right=200, bottom=215)
+    taller = Box(left=90, top=40, right=210, bottom=240)
+
+    def heads(index: int, crop: Crop) -> tuple[Box, Box]:
+        if index >= 600:
+            return FACE, taller
+        return FACE, shorter if crop.box.height > 165 else HEAD
+
+    crops = followed_crops(heads, frames=675)
+    assert crops[-1].box.height == pytest.approx(CROP_FACTOR * 200, rel=0.12)
+
+
+@pytest.mark.parametrize("way", [(1, 0), (0, -1), (-0.7, 0.7)])
+def test_a_crop_that_has_waited_for_hair_does_not_wait_for_the_face(way: tuple[float, float]):
+    shorter = Box(left=100, top=100, right=200, bottom=215)
+
+    def heads(index: int, crop: Crop) -> tuple[Box, Box]:
+        head = shorter if crop.box.height > 165 else HEAD
+        by = max(0, index - 300)
+        return shifted(FACE, by, way), shifted(head, by, way)
+
+    crops = followed_crops(heads, frames=360)
+    for index in range(300, 360):
+        x, y = crops[index].box.centre
+        centre = (150 + way[0] * (index - 300), 164 + way[1] * (index - 300))
+        assert max(abs(x - centre[0]), abs(y - centre[1])) < 0.12 * crops[index].box.height
+
+
+def test_a_crop_that_has_waited_for_hair_does_not_wait_for_a_face_that_grows() -> None:
+    def heads(index: int, crop: Crop) -> tuple[Box, Box]:
+        head = Box(left=100, top=100, right=200, bottom=215 if crop.box.height > 165 else 240)
+        return (FACE, head) if index < 300 else (scaled(FACE), scaled(head))
+
+    crops = followed_crops(heads, frames=330)
+    assert crops[-1].box.height == pytest.approx(CROP_FACTOR * 1.6 * 115, rel=0.12)
+
+
+def shifted(box: Box, by: float, way: tuple[float, float]) -> Box:
+    x, y = by * way[0], by * way[1]
+    return Box(left=box.left + x, top=box.top + y, right=box.right + x, bottom=box.bottom + y)
+
+
+def scaled(box: Box) -> Box:
+    return box_around(*box.centre, 1.6 * box.width, 1.6 * box.height)

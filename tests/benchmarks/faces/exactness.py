@@ -39,6 +39,7 @@ def measure(backend: Backend, data: Path, *, count: int) -> Report:
             segmentation = off(frame)
             expected = forgetful(frame).labels
             forgetful._stream.smoothers.clear()
+            forgetful._stream.wider_smoothers.clear()
             differing += int(np.count_nonzero(segmentation.labels != expected))
             frames += 1
             if index >= _WARM_UP:
