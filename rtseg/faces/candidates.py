@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rtseg.faces.base import FaceDetection, InferCrops
 from rtseg.faces.confirmation import face_probability, is_as_rotated_as, is_surely_turned
-from rtseg.faces.overlap import is_same
+from rtseg.faces.overlap import is_one_of, is_same
 from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
 from rtseg.faces.refine import fits
 from rtseg.faces.track import planned_roll
@@ -112,12 +112,16 @@ class CandidateExaminer:
         self,
         detections: Sequence[FaceDetection],
         infer_crops: InferCrops,
+        *,
+        known: Sequence[Box] = (),
     ) -> list[FaceCandidate | None]:
         """Read the labels of a crop around each detection, and of a better one if it does not fit.
 
         Args:
             detections: where a face may be.
             infer_crops: runs the labelling network.
+            known: faces that are labelled anyway, and need no better crop if the first one shows
+                one of them, as it does around the neck or a hand below a followed face.
 
         Returns:
             One candidate per detection; None where the labels show no face.
@@ -125,7 +129,7 @@ class CandidateExaminer:
         plans = [
             (index, _crop_of(detection, self.aspect)) for index, detection in enumerate(detections)
         ]
-        return self._read(detections, plans, infer_crops)
+        return self._read(detections, plans, infer_crops, known=known)
 
     def turned(
         self,
@@ -133,6 +137,7 @@ class CandidateExaminer:
         infer_crops: InferCrops,
         *,
         by: Sequence[float] = TURNS,
+        known: Sequence[Box] = (),
     ) -> list[FaceCandidate | None]:
         """Read the labels of crops that are rotated otherwise than the detections say.
 
@@ -143,6 +148,7 @@ class CandidateExaminer:
             detections: as for a call.
             infer_crops: as for a call.
             by: degrees to rotate each crop by, clockwise; the crop that shows a face best counts.
+            known: as for a call.
 
         Returns:
             One candidate per detection; None where no crop clearly shows every part of a face.
@@ -154,7 +160,7 @@ class CandidateExaminer:
                 (index, replace(crop, roll_degrees=wrapped(crop.roll_degrees + degrees)))
                 for degrees in by
             ]
-        return self._read(detections, plans, infer_crops, is_turned=True)
+        return self._read(detections, plans, infer_crops, known=known, is_turned=True)
 
     def _read(
         self,
@@ -162,6 +168,7 @@ class CandidateExaminer:
         plans: Sequence[tuple[int, Crop]],
         infer_crops: InferCrops,
         *,
+        known: Sequence[Box],
         is_turned: bool = False,
     ) -> list[FaceCandidate | None]:
         """Read the labels of crops, each of the detection with that index; the best of each."""
@@ -188,8 +195,10 @@ class CandidateExaminer:
             for index in sorted(changed):
                 candidate = candidates[index]
                 assert candidate is not None
-                if candidate.detection.score >= _HOPELESS and not fits(
-                    candidate.crop, candidate.parsed, aspect=self.aspect
+                if (
+                    candidate.detection.score >= _HOPELESS
+                    and not fits(candidate.crop, candidate.parsed, aspect=self.aspect)
+                    and not is_one_of(candidate.parsed.face, known)
                 ):
                     again.append((index, self._anew(candidate)))
         return candidates

@@ -281,7 +281,7 @@ class FaceFollower:
         chosen = self._worth_examining_now(fresh)
         # where nothing changes, it is searched again only for places that are to be examined again
         is_settled = len(chosen) == len(fresh) and not any(map(self._has_turns_left, left_alone))
-        candidates = self._examined_in_turn(chosen, infer_crops)
+        candidates = self._examined_in_turn(chosen, infer_crops, known=known_faces)
         for detection, candidate in zip(chosen, candidates, strict=True):
             if not self._is_face(candidate):
                 may_be_one = self._is_face(candidate, _MAY_BE_ONE)
@@ -290,7 +290,7 @@ class FaceFollower:
         return [candidate for candidate in candidates if self._is_face(candidate)], is_settled
 
     def _examined_in_turn(
-        self, detections: Sequence[FaceDetection], infer_crops: InferCrops
+        self, detections: Sequence[FaceDetection], infer_crops: InferCrops, *, known: Sequence[Box]
     ) -> list[FaceCandidate | None]:
         """Examine detections; every second time that a place is tried, in a crop that is rotated
         otherwise than the finder says."""
@@ -299,9 +299,9 @@ class FaceFollower:
             tries = self._rejected.tries(detection.box)
             if tries % 2 and may_be_face(detection, min_score=self.settings.min_score):
                 by = TURNS[tries // 2 % len(TURNS)]
-                candidates += self.examine.turned([detection], infer_crops, by=[by])
+                candidates += self.examine.turned([detection], infer_crops, by=[by], known=known)
             else:
-                candidates += self.examine([detection], infer_crops)
+                candidates += self.examine([detection], infer_crops, known=known)
         return candidates
 
     def _has_turns_left(self, detection: FaceDetection) -> bool:

@@ -56,6 +56,17 @@ def test_only_a_face_that_does_not_fit_its_crop_gets_another(
         assert candidate.detection.track_id is None
 
 
+def test_a_crop_that_shows_a_followed_face_again_gets_no_better_one() -> None:
+    network = Network()
+    examine = CandidateExaminer(HELEN, aspect=1.0)
+    (candidate,) = examine([OFF], network, known=[FITTING.box])
+    assert len(network.crops) == 1
+    assert candidate is not None
+    assert candidate.suggested == OFF.box
+    examine([OFF], network, known=[NOBODY.box])
+    assert len(network.crops) == 3
+
+
 @pytest.mark.parametrize("doubtful", [0, 1])
 def test_of_two_crops_the_one_that_shows_the_face_better_counts(doubtful: int) -> None:
     network = Network()
