@@ -12,12 +12,11 @@ from rtseg.frames import Segmentation
 class PendingSegmentation:
     """What remains to be done for a frame, so that another thread can do it.
 
-    Smoothing, upsampling and pasting take about a third as long as the networks, and the next frame
-    does not depend on them: its crops follow from what the networks see.
+    Upsampling and pasting take about a third as long as the networks, and the next frame does not
+    depend on them. A frame that is dropped in between needs no labels.
 
     Attributes:
-        finish: makes the segmentation. To be called once for every frame, in the order of frames,
-            by one thread at a time.
+        finish: makes the segmentation. To be called at most once.
         size_bytes: bytes in memory that are kept for it, besides the frame.
     """
 

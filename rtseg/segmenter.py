@@ -240,7 +240,7 @@ class Segmenter:
     def begin(self, frame: Frame) -> PendingSegmentation:
         """Run the networks on a stream's next frame, as a call does, but do not make labels yet.
 
-        Every frame must be finished, in the same order, which another thread can do meanwhile.
+        Another thread can finish it meanwhile. A frame that nobody needs may be left unfinished.
 
         Args:
             frame: as for a call.

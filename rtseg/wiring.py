@@ -126,8 +126,7 @@ def wire(
             effects=chained(effects, label_set),
         )
     first: Callable[[Frame], Segmentation | PendingSegmentation] = segment
-    if isinstance(segment, Segmenter) and not source.info.is_live:
-        # of a live source every frame is smoothed, also those that are dropped later
+    if isinstance(segment, Segmenter):
         first = segment.begin
     pipeline = Pipeline(
         source=source,

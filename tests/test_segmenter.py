@@ -305,6 +305,16 @@ def test_the_place_of_a_face_that_one_frame_misses_is_held(hold):
     assert stream(frame(empty, 40)).held == ()
 
 
+def test_frames_that_nobody_needs_may_be_left_unfinished():
+    """As those are that a live run drops before they are shown."""
+    every, third = segmenter(smoothing=1.0), segmenter(smoothing=1.0)
+    for index in range(12):
+        image, _ = scene(360, 640, (300 + 3 * index, 180, 150))
+        expected, begun = every(frame(image, index)), third.begin(frame(image, index))
+        if index % 3 == 2:
+            np.testing.assert_array_equal(begun.finish().labels, expected.labels)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 def test_frames_begun_ahead_are_finished_as_if_one_by_one(soft):
     """What a later frame begins must not change what an earlier one has still to do."""

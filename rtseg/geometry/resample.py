@@ -86,26 +86,33 @@ def _neighbours(positions: Positions, cells: int) -> tuple[npt.NDArray[np.intp],
     return low, positions - low.astype(np.float32)
 
 
-def carried_over(values: Grid, was: Crop, now: Crop) -> tuple[Grid, npt.NDArray[np.float32]]:
+def carried_over(
+    values: Grid, was: Crop, now: Crop, *, window: tuple[slice, slice] | None = None
+) -> tuple[Grid, npt.NDArray[np.float32]]:
     """Resample one crop's values at the cells of another crop with the same grid size.
 
     Args:
         values: float32 (rows, columns, channels).
         was, now: the crop of the values, and the crop to resample for.
+        window: the rows and columns of the result that are needed; by default all.
 
     Returns:
-        float32 (rows, columns, channels), with edges replicated; and float32 (rows, columns), 1
-        where a cell's centre is inside the old crop, else 0.
+        float32 (rows, columns, channels) of the window, with edges replicated; and float32 (rows,
+        columns), 1 where a cell's centre is inside the old crop, else 0.
     """
     import cv2
 
     rows, columns = values.shape[:2]
+    window = window or (slice(rows), slice(columns))
+    new_rows, new_columns = np.arange(rows)[window[0]], np.arange(columns)[window[1]]
     matrix_now = np.vstack((now.grid_from_frame(rows, columns), [0, 0, 1]))
     matrix = was.grid_from_frame(rows, columns) @ np.linalg.inv(matrix_now)
+    from_window = matrix.copy()
+    from_window[:, 2] += matrix[:, :2] @ (new_columns[0], new_rows[0])
     moved = cv2.warpAffine(
         values,
-        matrix,
-        (columns, rows),
+        from_window,
+        (len(new_columns), len(new_rows)),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
@@ -113,8 +120,8 @@ def carried_over(values: Grid, was: Crop, now: Crop) -> tuple[Grid, npt.NDArray[
     if was.is_upright and now.is_upright:
         y_known = _is_known(now.box.top, now.box.height, was.box.top, was.box.height, rows)
         x_known = _is_known(now.box.left, now.box.width, was.box.left, was.box.width, columns)
-        return moved, np.outer(y_known, x_known)
-    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+        return moved, np.outer(y_known[window[0]], x_known[window[1]])
+    x, y = np.meshgrid(new_columns, new_rows)
     old_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
     old_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
     is_known = (old_x >= -0.5) & (old_x <= columns - 0.5) & (old_y >= -0.5) & (old_y <= rows - 0.5)

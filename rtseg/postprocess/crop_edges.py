@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rtseg.faces.components import cell_box
 from rtseg.faces.scoring import Mask
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.geometry.crop import Crop
@@ -60,16 +61,18 @@ def settled(
     neck = led_by(leaders, label_set.neck)
     if not (neck & at_edge).any():
         return probabilities, leaders
-    carried, known = carried_over(wide, wide_crop, crop)
+    left, top, right, bottom = cell_box(neck)
+    there = (slice(top, bottom), slice(left, right))  # nothing else is looked at
+    carried, known = carried_over(wide, wide_crop, crop, window=there)
     carried_leaders = np.zeros_like(leaders)
-    carried_leaders[neck] = leading_classes(carried[neck][None])[0]
+    carried_leaders[neck] = leading_classes(carried[neck[there]][None])[0]
     doubted = neck & led_by(carried_leaders, (background, *label_set.hair, *label_set.clothes))
-    doubted &= known > 0
+    doubted[there] &= known > 0
     where = _connected_to(at_edge, _without_strips(doubted))
     if not where.any():
         return probabilities, leaders
     probabilities, leaders = probabilities.copy(), leaders.copy()
-    probabilities[where] = carried[where]
+    probabilities[where] = carried[where[there]]
     leaders[where] = carried_leaders[where]
     return probabilities, leaders
 
@@ -99,6 +102,8 @@ def _edges_inside(crop: Crop, rows: int, columns: int, *, height: int, width: in
     box = crop.box
     cell_x, cell_y = box.width / columns, box.height / rows
     margin = max(cell_x, cell_y)
+    x_middles = box.left + (np.arange(columns) + 0.5) * cell_x
+    y_middles = box.top + (np.arange(rows) + 0.5) * cell_y
     inside: Mask = np.zeros((rows, columns), bool)
     edges: Sequence[tuple[slice | int, slice | int]] = (
         (0, slice(None)),
@@ -106,10 +111,9 @@ def _edges_inside(crop: Crop, rows: int, columns: int, *, height: int, width: in
         (slice(None), 0),
         (slice(None), -1),
     )
-    row, column = np.mgrid[:rows, :columns]
-    for edge in edges:
-        x, y = crop.to_frame(
-            box.left + (column[edge] + 0.5) * cell_x, box.top + (row[edge] + 0.5) * cell_y
+    for row, column in edges:
+        x, y = crop.to_frame(x_middles[column], y_middles[row])
+        inside[row, column] = (
+            (x > margin) & (x < width - margin) & (y > margin) & (y < height - margin)
         )
-        inside[edge] = (x > margin) & (x < width - margin) & (y > margin) & (y < height - margin)
     return inside

@@ -99,8 +99,8 @@ class Pipeline:
         source: the source of frames. If `source.info.is_live`, late frames are dropped (policy
             `newest`); otherwise every frame is written.
         segment: the segmenter; called on one thread, in the order of the frames. What it leaves
-            pending is finished on the calling thread in the same order, so that the network can
-            go on meanwhile. Of a live source it must leave nothing, as frames may be dropped.
+            pending is finished on the calling thread, so that the network can go on meanwhile;
+            of frames that are dropped in between it never is.
         sink: where results are written; used on the calling thread only.
         render: draws the view; None draws nothing, nor does a sink that wants no pixels.
         width, height: size of every rendered view in pixels.

@@ -39,6 +39,19 @@ def test_values_keep_their_position_in_the_frame(was_roll, now_roll):
     )
 
 
+@pytest.mark.parametrize(("was_roll", "now_roll"), [(0, 0), (20, -35)])
+def test_a_window_of_the_result_is_what_the_whole_shows_there(was_roll, now_roll):
+    values = np.random.default_rng(0).random((CELLS, CELLS, 3), np.float32)
+    was = Crop(box=box_around(200, 150, 256, 256), roll_degrees=was_roll)
+    now = Crop(box=box_around(290, 146, 240, 240), roll_degrees=now_roll)
+    whole, known = carried_over(values, was, now)
+    there = np.s_[5:17, 3:31]
+    part, known_there = carried_over(values, was, now, window=there)
+    np.testing.assert_allclose(part, whole[there], atol=0.05)  # OpenCV rounds to 32nds of a cell
+    np.testing.assert_array_equal(known_there, known[there])
+    assert 0 < known_there.mean() < 1
+
+
 def test_many_channels_are_interpolated_at_once():
     values = np.random.default_rng(0).random((CELLS, CELLS, 21), np.float32)
     was = Crop(box=box_around(0, 0, 64, 64), roll_degrees=90)

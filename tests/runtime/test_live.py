@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from rtseg.frames import Frame, Packet, Segmentation
+from rtseg.pending import PendingSegmentation
 from rtseg.runtime.pipeline import POLL_SECONDS
 from rtseg.sinks.base import Event
 from rtseg.testing import FakeSource
@@ -206,3 +207,22 @@ def test_only_the_first_frame_after_a_pause_is_a_discontinuity() -> None:
     pipeline(FakeSource(6, is_live=True), sink, overlap=False).run()
     marks = [(frame.index, frame.discontinuity) for frame in sink.frames]
     assert marks == [(0, False), (1, False), (4, True), (5, False)]
+
+
+def test_a_live_run_makes_no_labels_for_frames_that_it_drops() -> None:
+    begun: list[int] = []
+    finished: list[int] = []
+    whole = segmenter()
+
+    def begin(frame: Frame) -> PendingSegmentation:
+        def finish() -> Segmentation:
+            finished.append(frame.index)
+            return whole(frame)
+
+        begun.append(frame.index)
+        return PendingSegmentation(finish=finish, size_bytes=1000)
+
+    sink = FakeSink(seconds=0.02)
+    pipeline(FakeSource(60, is_live=True, interval=0.002), sink, segment=begin).run()
+    assert finished == sink.written
+    assert len(finished) < len(begun)
