@@ -9,8 +9,6 @@ judge changes against the picture's noise, several of its cells share a gate.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +21,10 @@ Weights = npt.NDArray[np.float32]
 """The weight of the past for each cell, 0..1: float32 (rows, columns)."""
 
 LONGEST_SECONDS = 0.3
-"""Time constant of the average at strength 1, in seconds."""
+"""Time constant at strength 1 of the average of what has just changed, in seconds."""
+
+LONGEST_AT_REST = 4.0
+"""Time constant of the average of what has long been at rest, relative to that."""
 
 GAP_SECONDS = 0.5
 """A frame more than this many seconds ago is not used."""
@@ -41,8 +42,8 @@ class TrackSmoother:
     """Averages the probability maps of one track (or of the whole frame) over time.
 
     Args:
-        strength: 0..1; the time constant is `strength * LONGEST_SECONDS`, and 0 returns maps
-            unchanged.
+        strength: 0..1; the time constant is `strength * LONGEST_SECONDS`, up to `LONGEST_AT_REST`
+            times that where nothing has changed for long. 0 returns maps unchanged.
 
     Raises:
         SettingError: the strength is out of range.
@@ -58,6 +59,7 @@ class TrackSmoother:
         """Forget everything."""
         self._past: Probabilities | None = None
         self._past_guide: Grid | None = None
+        self._past_rest: Weights | None = None
         self._past_crop: Crop | None = None
         self._past_seconds = 0.0
 
@@ -77,31 +79,48 @@ class TrackSmoother:
             return probabilities
         guide = _guide(picture, *probabilities.shape[:2])
         past, past_guide, past_crop = self._past, self._past_guide, self._past_crop
+        past_rest = self._past_rest
         step = seconds - self._past_seconds
-        smoothed = probabilities
+        smoothed, rest = probabilities, np.zeros(guide.shape[:2], np.float32)
         if (
             past is not None
             and past_guide is not None
+            and past_rest is not None
             and past_crop is not None
             and past.shape == probabilities.shape
             and past_guide.shape == guide.shape
             and 0 < step <= GAP_SECONDS
         ):
-            share = math.exp(-step / (self.strength * LONGEST_SECONDS))
+            known: Weights | None = None
             if past_crop != crop:
                 past, known = carried_over(past, past_crop, crop)
-                past_guide, guide_known = carried_over(past_guide, past_crop, crop)
+                with_rest = np.dstack((past_guide, past_rest))
+                with_rest, guide_known = carried_over(with_rest, past_crop, crop)
+                past_guide, past_rest = with_rest[..., :3], with_rest[..., 3]
                 # interpolation removed its finest detail, so compare both without it
-                still = stillness(_softened(guide), _softened(past_guide))
-                weight = share * still * guide_known
-                smoothed = _averaged(probabilities, past, _spread(weight, past.shape) * known)
+                still = stillness(_softened(guide), _softened(past_guide)) * guide_known
             else:
-                weight = share * stillness(guide, past_guide)
-                smoothed = _averaged(probabilities, past, _spread(weight, past.shape))
+                still = stillness(guide, past_guide)
+            rest = (past_rest + np.float32(step)) * still
+            weight = still * self._share_of_past(rest, step)
+            of_past = _spread(weight, past.shape)
+            if known is not None:
+                of_past = of_past * known
+            smoothed = _averaged(probabilities, past, of_past)
             guide = _averaged(guide, past_guide, weight)
-        self._past, self._past_guide = smoothed, guide
+        self._past, self._past_guide, self._past_rest = smoothed, guide, rest
         self._past_crop, self._past_seconds = crop, seconds
         return smoothed
+
+    def _share_of_past(self, rest: Weights, step: float) -> Weights:
+        """The weight of the past after a step, given each gate's seconds at rest.
+
+        The average covers about half of the time since the last change, within limits.
+        """
+        shortest = self.strength * LONGEST_SECONDS
+        constants = np.clip(rest / 2, shortest, LONGEST_AT_REST * shortest)
+        shares: Weights = np.exp(-step / constants)
+        return shares
 
 
 def _guide(picture: Image, rows: int, columns: int) -> Grid:

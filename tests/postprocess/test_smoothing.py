@@ -9,7 +9,13 @@ import pytest
 from rtseg.errors import SettingError
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop
-from rtseg.postprocess.smoothing import LONGEST_SECONDS, CutDetector, TrackSmoother, stillness
+from rtseg.postprocess.smoothing import (
+    LONGEST_AT_REST,
+    LONGEST_SECONDS,
+    CutDetector,
+    TrackSmoother,
+    stillness,
+)
 from rtseg.settings import FaceSettings
 
 BOX = Crop(box=Box(left=0, top=0, right=256, bottom=256))
@@ -167,13 +173,68 @@ def test_slow_movement_leaves_no_trail(pixels):
 @pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
 @pytest.mark.parametrize("fps", [15, 30, 60])
 def test_the_time_constant_does_not_depend_on_the_frame_rate(strength, fps):
+    """It is short at first, and grows once a cell has been at rest for twice as long."""
     smoother = TrackSmoother(strength)
     smoother(maps(0.0), picture=picture(), crop=BOX, seconds=0.0)
     tau = strength * LONGEST_SECONDS
-    for index in range(1, fps):
+    for index in range(1, int(2 * tau * fps) + 1):
         out = smoother(maps(1.0), picture=picture(), crop=BOX, seconds=index / fps)
         expected = 1 - math.exp(-index / fps / tau)
         assert out[..., 1].mean() == pytest.approx(expected, rel=0.02)
+
+
+def rested(strength, fps, *, crop=BOX):
+    """A smoother of a picture without any change for longer than its average reaches, all 0."""
+    smoother = TrackSmoother(strength)
+    frames = math.ceil(3 * LONGEST_AT_REST * strength * LONGEST_SECONDS * fps)
+    for index in range(frames):
+        smoother(maps(0.0), picture=picture(), crop=crop, seconds=index / fps)
+    return smoother, frames
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("fps", [15, 30, 60])
+def test_what_has_long_been_at_rest_is_averaged_for_longer(strength, fps):
+    smoother, frames = rested(strength, fps)
+    tau = LONGEST_AT_REST * strength * LONGEST_SECONDS
+    for index in range(1, 6):
+        seconds = (frames - 1 + index) / fps
+        out = smoother(maps(1.0), picture=picture(), crop=BOX, seconds=seconds)
+        expected = 1 - math.exp(-index / fps / tau)
+        assert out[..., 1].mean() == pytest.approx(expected, rel=0.02)
+
+
+def test_after_a_change_the_average_is_short_again():
+    smoother, frames = rested(0.5, 30)
+    changed = picture()
+    changed[:, :128] = 255 - changed[:, :128]
+    out = smoother(maps(1.0), picture=changed, crop=BOX, seconds=frames / 30)
+    left, right = out[:, : CELLS // 2 - 2, 1], out[:, CELLS // 2 + 2 :, 1]
+    assert left.min() == pytest.approx(1)
+    assert right.max() < 0.1
+    for index in range(1, 4):
+        out = smoother(maps(0.0), picture=changed, crop=BOX, seconds=(frames + index) / 30)
+    expected = math.exp(-3 / 30 / (0.5 * LONGEST_SECONDS))
+    assert out[:, : CELLS // 2 - 2, 1].mean() == pytest.approx(expected, rel=0.02)
+
+
+def test_a_crop_that_moves_leaves_what_is_at_rest_at_rest():
+    smoother, frames = rested(0.5, 30)
+    shift = 16  # pixels, whole cells
+    moved = Crop(
+        box=Box(
+            left=BOX.box.left + shift,
+            top=BOX.box.top,
+            right=BOX.box.right + shift,
+            bottom=BOX.box.bottom,
+        )
+    )
+    view = picture(-shift)
+    out = smoother(maps(1.0), picture=view, crop=moved, seconds=frames / 30)
+    inside = out[4:-4, 4 : CELLS - 8, 1]
+    expected = 1 - math.exp(-1 / 30 / (LONGEST_AT_REST * 0.5 * LONGEST_SECONDS))
+    assert np.median(inside) == pytest.approx(expected, rel=0.05)
+    assert out[4:-4, -2:, 1].min() == pytest.approx(1), "the new part has no past"
 
 
 def test_a_slow_change_has_the_same_time_constant_at_any_frame_rate():
@@ -200,7 +261,7 @@ def test_a_slow_change_has_the_same_time_constant_at_any_frame_rate():
 
     constants = [fitted(fps) for fps in (15, 30, 60)]
     assert max(constants) < 1.1 * min(constants)
-    assert constants[0] == pytest.approx(0.5 * LONGEST_SECONDS, rel=0.1)
+    assert 0.5 * LONGEST_SECONDS < constants[0] < 0.5 * LONGEST_SECONDS * LONGEST_AT_REST
 
 
 def test_a_crop_that_moves_over_a_still_picture_is_aligned():

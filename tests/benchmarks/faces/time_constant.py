@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rtseg.checkpoint import read_spec
 from rtseg.frames import Box
 from rtseg.geometry.crop import CROP_FACTOR, Crop
-from rtseg.postprocess.smoothing import LONGEST_SECONDS, TrackSmoother
+from rtseg.postprocess.smoothing import LONGEST_AT_REST, LONGEST_SECONDS, TrackSmoother
 from rtseg.settings import FaceSettings
 from rtseg.weights import default_checkpoint_path
 from tests.benchmarks.faces.report import Cell, Report, percent
@@ -54,7 +54,8 @@ def measure(data: Path, *, count: int) -> Report:
         headings=("picture", *(f"{fps} fps" for fps in RATES), "spread"),
         rows=rows,
         notes=(
-            f"Nominal: {1000 * strength * LONGEST_SECONDS:.0f} ms; noise {USUAL_NOISE:.0f}. "
+            f"Nominal: {1000 * strength * LONGEST_SECONDS:.0f} ms after a change, up to "
+            f"{LONGEST_AT_REST:.0f} times that after a long rest; noise {USUAL_NOISE:.0f}. "
             "Aimed at: a spread of at most 10%.",
         ),
     )
