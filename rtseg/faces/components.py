@@ -86,6 +86,22 @@ def cell_box(mask: Mask) -> CellBox:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
+def connected_to(seeds: Mask, cells: Mask, *, connectivity: int) -> Mask:
+    """Those cells that are connected to a seed among them.
+
+    Args:
+        seeds, cells: bool (rows, columns).
+        connectivity: 4, or 8 if cells are connected by their corners too.
+    """
+    import cv2
+
+    count, names = cv2.connectedComponents(cells.view(np.uint8), connectivity=connectivity)
+    is_connected = np.zeros(count, np.bool_)
+    is_connected[names[seeds & cells]] = True
+    connected: Mask = is_connected.take(names)
+    return connected
+
+
 def hair_of(
     index: int,
     face: Mask,

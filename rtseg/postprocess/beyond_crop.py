@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from rtseg.faces import TrackedFace
+from rtseg.faces.components import connected_to
 from rtseg.faces.scoring import Mask
 from rtseg.frames import Box, Probabilities
 from rtseg.geometry.crop import Crop, box_around, crop_around
@@ -138,11 +139,7 @@ def _connected(cells: Mask, of_face: Mask, inside: Mask) -> Mask:
 
     # inside the crop around the face, they count only where that crop agrees
     grown = cv2.dilate(of_face.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
-    cells = cells & (~inside | grown)
-    _, names = cv2.connectedComponents(cells.view(np.uint8), connectivity=8)
-    together = np.unique(names[of_face & cells])
-    connected: Mask = np.isin(names, together[together > 0])
-    return connected
+    return connected_to(of_face, cells & (~inside | grown), connectivity=8)
 
 
 def _agreed(beyond: Mask, of_face: Mask, inside: Mask) -> Mask:

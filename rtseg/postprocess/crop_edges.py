@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rtseg.faces.components import cell_box
+from rtseg.faces.components import cell_box, connected_to
 from rtseg.faces.scoring import Mask
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.geometry.crop import Crop
@@ -68,7 +68,7 @@ def settled(
     carried_leaders[neck] = leading_classes(carried[neck[there]][None])[0]
     doubted = neck & led_by(carried_leaders, (background, *label_set.hair, *label_set.clothes))
     doubted[there] &= known > 0
-    where = _connected_to(at_edge, _without_strips(doubted))
+    where = connected_to(at_edge, _without_strips(doubted), connectivity=4)
     if not where.any():
         return probabilities, leaders
     probabilities, leaders = probabilities.copy(), leaders.copy()
@@ -85,16 +85,6 @@ def _without_strips(cells: Mask) -> Mask:
     kernel = np.ones((side, side), np.uint8)
     opened = cv2.morphologyEx(cells.view(np.uint8), cv2.MORPH_OPEN, kernel)
     return np.asarray(opened, np.uint8).view(bool)
-
-
-def _connected_to(seeds: Mask, cells: Mask) -> Mask:
-    """Those cells that are connected to a seed among them."""
-    import cv2
-
-    _, names = cv2.connectedComponents(cells.view(np.uint8), connectivity=4)
-    touching = np.unique(names[seeds & cells])
-    connected: Mask = np.isin(names, touching[touching > 0])
-    return connected
 
 
 def _edges_inside(crop: Crop, rows: int, columns: int, *, height: int, width: int) -> Mask:

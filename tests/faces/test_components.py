@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtseg.faces.components import CellBox, face_masks, hair_of
+from rtseg.faces.components import CellBox, connected_to, face_masks, hair_of
 from rtseg.labels import HELEN
 from tests.support.painted import PARTS, paint
 
@@ -121,3 +121,15 @@ def test_hair_apart_from_a_face_is_not_its_own() -> None:
     heads[5:14, 8:14], heads[8:14, 16:18] = 1, 2
     own = hair_of(0, face > 0, hair > 0, heads, [(8, 8, 14, 14)])
     np.testing.assert_array_equal(own, (hair > 0) & (heads == 1))
+
+
+@pytest.mark.parametrize(("connectivity", "pieces"), [(4, "a"), (8, "ab")])
+def test_cells_are_connected_to_a_seed_along_sides_or_also_corners(
+    connectivity: int, pieces: str
+) -> None:
+    picture = np.array([list("aa..s"), list("aa..."), list("..bbb"), list("....."), list("ccc..")])
+    seeds = np.zeros(picture.shape, bool)
+    seeds[0, 0] = seeds[0, 4] = True  # the second one is not among the cells
+    cells = np.isin(picture, list("abc"))
+    connected = connected_to(seeds, cells, connectivity=connectivity)
+    np.testing.assert_array_equal(connected, np.isin(picture, list(pieces)))
