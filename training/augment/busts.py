@@ -35,6 +35,7 @@ class Bust:
         has_body: whether the mask extends to the picture's lower edge.
         can_be_cut_out: whether the mask covers at least the whole head.
         shows_others: whether the picture shows or may show other, unlabelled faces.
+        is_turned: whether the face is known to be in profile or half turned away.
     """
 
     levels: tuple[Cutout, ...]
@@ -44,6 +45,7 @@ class Bust:
     has_body: bool
     can_be_cut_out: bool
     shows_others: bool
+    is_turned: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,6 +60,7 @@ def bust_of(
     person: Mask | None,
     eyes: Sequence[tuple[float, float]] = (),
     shows_others: bool = False,
+    is_turned: bool = False,
 ) -> Bust | None:
     """Make a bust; None if hardly any face is visible.
 
@@ -66,7 +69,7 @@ def bust_of(
         face: mask of the face, from forehead to chin and ear to ear.
         person: mask of face, hair and everything that belongs to them; None if unknown.
         eyes: the centres (x, y) of both eyes, the one on the left first, if both are visible.
-        shows_others: see `Bust`.
+        shows_others, is_turned: see `Bust`.
     """
     if np.count_nonzero(face) < _LEAST_FACE:
         return None
@@ -100,6 +103,7 @@ def bust_of(
         has_body=bool(covers[-1].mean() > 0.4 * 255),
         can_be_cut_out=person is not None,
         shows_others=shows_others,
+        is_turned=is_turned,
     )
 
 

@@ -14,7 +14,10 @@ from training.augment import transforms
 from training.augment.busts import Bust, Points, middle_of, upright_size
 from training.augment.face_maps import PlacedFace
 
-_VISIBLE, _UNCERTAIN = 0.38, 0.08  # least visible shares of a face that counts, and of one that may
+LEAST_VISIBLE = 0.38
+"""The least visible share of a face that must be found, unless told otherwise."""
+
+_UNCERTAIN = 0.08  # least visible share of a face that may be found
 _LEAST_SIZE = 5.0  # pixels; smaller faces are neither required nor penalised
 
 
@@ -140,7 +143,7 @@ def soft_edges(cover: npt.NDArray[np.uint8], softness: float) -> npt.NDArray[np.
 
 
 def placed_faces(
-    canvas: Canvas, *, left: int, top: int
+    canvas: Canvas, *, left: int, top: int, least_visible: float = LEAST_VISIBLE
 ) -> tuple[list[PlacedFace], list[PlacedFace]]:
     """The faces that must be found, and those that may be."""
     height, width = canvas.owners.shape
@@ -170,7 +173,7 @@ def placed_faces(
             visible=visible,
             box=(x0 + left, y0 + top, x1 + left, y1 + top),
         )
-        counts = visible >= _VISIBLE and face.size >= _LEAST_SIZE
+        counts = visible >= least_visible and face.size >= _LEAST_SIZE
         (faces if counts else uncertain).append(face)
     return faces, uncertain
 

@@ -15,8 +15,11 @@ from rtseg.frames import Image
 from rtseg.geometry.fit import PADDING
 from training.augment import drawing, transforms
 from training.augment.busts import Bust, middle_of
+from training.augment.face_arrangements import Placement, arranged_people
+from training.augment.face_clutter import occlude, printed_mask
 from training.augment.face_maps import PlacedFace, TargetMap, target_map
 from training.augment.face_pasting import (
+    LEAST_VISIBLE,
     Canvas,
     degraded,
     oval_mask,
@@ -41,6 +44,11 @@ class SceneSettings:
         upside: share of faces with an arbitrary rotation.
         masked: share of faces that wear a drawn mask or scarf.
         degraded: share of views that are dark, blurred, noisy or compressed.
+        touching, at_edge, passing: shares of views of people that show heads touching or hiding
+            each other, faces half outside the frame, and small faces, mostly turned.
+        lookalikes: share of views, with people or without, that also show something that a finder
+            takes for a face.
+        least_visible: least visible share of a face that must be found.
     """
 
     height: int = 224
@@ -52,6 +60,11 @@ class SceneSettings:
     upside: float = 0.24
     masked: float = 0.07
     degraded: float = 0.5
+    touching: float = 0.0
+    at_edge: float = 0.0
+    passing: float = 0.0
+    lookalikes: float = 0.0
+    least_visible: float = LEAST_VISIBLE
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,12 +76,16 @@ class FaceScenes:
         backgrounds: face-free pictures.
         settings: the composition of views.
         seed: seed of the whole sequence.
+        turned: people in profile or half turned away, for the views that prefer them.
+        lookalikes: what a finder takes for a face, with its place as that of a person's face.
     """
 
     busts: Sequence[tuple[Sequence[Bust], float]]
     backgrounds: Sequence[Image]
     settings: SceneSettings
     seed: int = 0
+    turned: Sequence[Bust] = ()
+    lookalikes: Sequence[Bust] = ()
 
     def __getitem__(self, index: int) -> tuple[Image, TargetMap]:
         image, faces, uncertain = self.scene(index)
@@ -90,6 +107,8 @@ class FaceScenes:
             owners=np.zeros((height, width), np.uint8),
             faces=[],
         )
+        if self.lookalikes and rng.random() < settings.lookalikes:
+            self._lookalike(canvas, rng, fills=kind <= settings.empty)
         if kind > settings.empty + settings.whole:
             self._people(canvas, rng)
         elif kind > settings.empty:
@@ -102,7 +121,9 @@ class FaceScenes:
         top, left = (settings.height - height) // 2, (settings.width - width) // 2
         view = np.full((settings.height, settings.width, 3), PADDING, np.uint8)
         view[top : top + height, left : left + width] = image
-        faces, uncertain = placed_faces(canvas, left=left, top=top)
+        faces, uncertain = placed_faces(
+            canvas, left=left, top=top, least_visible=settings.least_visible
+        )
         return view, faces, uncertain
 
     def background(self, rng: np.random.Generator, *, height: int, width: int) -> Image:
@@ -137,9 +158,29 @@ class FaceScenes:
             return float(rng.uniform(-180, 180))
         return float(rng.normal(0, 35 if chance < 0.45 else 9))
 
+    def _person(self, rng: np.random.Generator, placement: Placement) -> Bust:
+        if placement.turned and self.turned:
+            return self.turned[int(rng.integers(len(self.turned)))]
+        return self.any_bust(rng)
+
     def _people(self, canvas: Canvas, rng: np.random.Generator) -> None:
         settings = self.settings
         height, width = canvas.image.shape[:2]
+        arranged = arranged_people(
+            rng,
+            touching=settings.touching,
+            at_edge=settings.at_edge,
+            passing=settings.passing,
+            size=(height, width),
+        )
+        for one in arranged:
+            bust = self._person(rng, one)
+            style = "" if not bust.can_be_cut_out else "cut" if bust.has_body else "head"
+            self.paste(
+                canvas, rng, bust, x=one.x, y=one.y, tall=one.tall, roll=one.roll, style=style
+            )
+        if arranged:
+            return
         count = int(rng.choice([1, 2, 3, 4, 8, 14], p=[0.4, 0.22, 0.13, 0.1, 0.1, 0.05]))
         largest = settings.largest if count < 4 else settings.largest / count
         low, high = math.log(settings.smallest), math.log(max(largest, 2 * settings.smallest))
@@ -168,6 +209,23 @@ class FaceScenes:
             placed.append((x, y, tall))
             self.paste(canvas, rng, self.any_bust(rng), x=x, y=y, tall=tall, roll=self._roll(rng))
 
+    def _lookalike(self, canvas: Canvas, rng: np.random.Generator, *, fills: bool) -> None:
+        """Paste what a finder takes for a face, with its whole picture if it fills the frame."""
+        height, width = canvas.image.shape[:2]
+        thing = self.lookalikes[int(rng.integers(len(self.lookalikes)))]
+        tall = height * math.exp(rng.uniform(math.log(0.06), math.log(0.9 if fills else 0.4)))
+        self.paste(
+            canvas,
+            rng,
+            thing,
+            x=rng.uniform(0.1, 0.9) * width,
+            y=rng.uniform(0.1, 0.9) * height,
+            tall=tall,
+            roll=self._roll(rng),
+            style="photo" if fills else "oval",
+            is_face=False,
+        )
+
     def _photo(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """Show one picture as it is: filling the frame, or surrounded by its own repeated edges."""
         height, width = canvas.image.shape[:2]
@@ -192,8 +250,9 @@ class FaceScenes:
         tall: float,
         roll: float,
         style: str = "",
+        is_face: bool = True,
     ) -> None:
-        """Paste a person whose face is `tall` pixels high."""
+        """Paste a person whose face is `tall` pixels high, or what looks like one."""
         _rows, _columns = bust.shape
         scale = tall / bust.face_height
         mirrored = rng.random() < 0.5
@@ -236,7 +295,7 @@ class FaceScenes:
             cover = soft_edges(cover, tall * float(rng.choice([0.02, 0.1, 0.25])))
         if rng.random() < 0.35:
             layer = transforms.colour_shift(np.ascontiguousarray(layer), rng, gamma=1.5)
-        if rng.random() < self.settings.masked:
+        if is_face and rng.random() < self.settings.masked:
             layer = np.ascontiguousarray(layer)
             wear_mask(layer, region, outline, rolled, rng)
         if rng.random() < 0.08:  # back light
@@ -246,10 +305,13 @@ class FaceScenes:
         share = (cover.astype(np.float32) / 255)[..., None]
         under = canvas.image[part].astype(np.float32)
         canvas.image[part] = under + (layer - under) * share + 0.5
+        if not is_face:
+            canvas.owners[part][cover > 127] = 0
+            return
         canvas.faces.append((outline, rolled))
         canvas.owners[part][cover > 127] = len(canvas.faces)
         if rng.random() < 0.14:
-            self._occlude(canvas, rng, x=x, y=y, tall=tall)
+            occlude(canvas, rng, x=x, y=y, tall=tall)
 
     def _body(
         self,
@@ -307,28 +369,6 @@ class FaceScenes:
         canvas.image[shown] = cloth[shown]
         canvas.owners[shown] = 0
 
-    def _occlude(
-        self, canvas: Canvas, rng: np.random.Generator, *, x: float, y: float, tall: float
-    ) -> None:
-        """Paint a hand or an object in front of a face or beside it."""
-        height, width = canvas.owners.shape
-        side = max(height, width)
-        angle, away = rng.uniform(0, 2 * math.pi), tall * rng.uniform(0.15, 0.6)
-        place = (x + math.cos(angle) * away, y + math.sin(angle) * away)
-        if rng.random() < 0.6:
-            cover = drawing.hand_mask(
-                side, rng, centre=place, palm=max(1.5, tall * rng.uniform(0.12, 0.3))
-            )
-            layer = drawing.texture(side, rng, colour=drawing.skin_colour(rng))
-        else:
-            cover = drawing.shape_mask(
-                side, rng, centre=place, radius=max(1.5, tall * rng.uniform(0.1, 0.35))
-            )
-            layer = drawing.texture(side, rng, colour=rng.uniform(0, 255, 3))
-        cover, layer = cover[:height, :width], layer[:height, :width]
-        drawing.blend(canvas.image, layer, cover)
-        canvas.owners[cover > 0.5] = 0
-
     def _clutter(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """Paint hands, bodies without a head, cloth: skin-coloured things without a face."""
         height, width = canvas.owners.shape
@@ -340,7 +380,7 @@ class FaceScenes:
             layer = drawing.texture(side, rng, colour=drawing.skin_colour(rng))[:height, :width]
             drawing.blend(canvas.image, layer, cover)
         if rng.random() < 0.4:
-            self._printed(canvas, rng)
+            printed_mask(canvas, rng)
         if rng.random() < 0.5:
             size = rng.uniform(0.1, 0.8) * height
             x, y = rng.uniform(0, width), rng.uniform(0, height)
@@ -348,14 +388,3 @@ class FaceScenes:
             linear = np.eye(2) * size / bust.face_height
             offset = np.array([x, y]) - linear @ np.array(middle_of(bust.outline, 0.0))
             self._body(canvas, rng, bust, linear, offset, style="head")
-
-    def _printed(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Paint a drawn mask, as on shirts and walls, which does not count as a face."""
-        height, width = canvas.owners.shape
-        side = max(height, width)
-        square = np.zeros((side, side, 3), np.uint8)
-        square[:height, :width] = canvas.image
-        place = (rng.uniform(0, width), rng.uniform(0, height))
-        drawn = drawing.draw_mask(square, rng, centre=place, height=rng.uniform(0.06, 0.5) * height)
-        canvas.image[:] = square[:height, :width]
-        canvas.owners[drawn[:height, :width] > 0.5] = 0

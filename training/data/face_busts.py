@@ -6,11 +6,13 @@ labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from rtseg.frames import Image
 from rtseg.labels import FASSEG
@@ -23,18 +25,57 @@ from training.data.helen import Helen
 from training.data.listed import open_celebamask
 from training.data.masked_faces import MaskedFaces
 
+_TURNED = 0.16
+"""How far, in widths of the face, the middle of both eyes is from the face's in a turned one."""
+
+_TURNED_DEGREES = 30
+_LENS = 3  # CelebAMask-HQ's id of glasses
+_LEAST_GLASSES = 300  # pixels of a picture of 288x288
+
 _LONGEST_BACKGROUND = 640  # pixels per side: views need no more
 
 
 def celebamask_bust(sample: Sample) -> Bust | None:
     """A bust of CelebAMask-HQ: ears and glasses are part of the face."""
     labels = sample.labels
+    face = (labels >= 1) & (labels <= 12)
+    eyes = eye_middles(labels, 4, 5)
     return bust_of(
         sample.image,
-        face=(labels >= 1) & (labels <= 12),
+        face=face,
         person=(labels >= 1) & (labels <= 18),
-        eyes=eye_middles(labels, 4, 5),
+        eyes=eyes,
+        is_turned=_is_turned(face, eyes),
     )
+
+
+def _is_turned(face: npt.NDArray[np.bool_], eyes: Sequence[tuple[float, float]]) -> bool:
+    columns = np.nonzero(face)[1]
+    if len(eyes) < 2 or not len(columns):
+        return False
+    middle = (eyes[0][0] + eyes[1][0]) / 2
+    off = abs(middle - (columns.min() + columns.max()) / 2)
+    return bool(off > _TURNED * np.ptp(columns))
+
+
+def sunglasses(data: Path, split: str) -> list[Bust]:
+    """People of CelebAMask-HQ who wear glasses, with dark lenses; each in two shades."""
+    people: list[Bust] = []
+    for index, sample in enumerate(samples_of(open_celebamask(data, split))):
+        glasses = sample.labels == _LENS
+        if np.count_nonzero(glasses) < _LEAST_GLASSES:
+            continue
+        rng = np.random.default_rng(index)
+        for shade in (rng.uniform(0.05, 0.2), rng.uniform(0.2, 0.45)):
+            bust = celebamask_bust(replace(sample, image=_darkened(sample.image, glasses, shade)))
+            if bust is not None:
+                people.append(bust)
+    return people
+
+
+def _darkened(image: Image, glasses: npt.NDArray[np.bool_], shade: float) -> Image:
+    cover = cv2.GaussianBlur(glasses.astype(np.float32), (0, 0), 0.8)[..., None]
+    return (image * (1 - cover * (1 - shade))).astype(np.uint8)
 
 
 def helen_bust(sample: Sample, *, shows_others: bool) -> Bust | None:
@@ -60,7 +101,8 @@ def fasseg_bust(sample: Sample) -> Bust | None:
         return None
     face = np.isin(labels, FASSEG.face)
     face[min(height, round(chin)) :] = False
-    return bust_of(image, face=face, person=(labels >= 1) & (labels <= 5))
+    turned = abs(int(sample.name.partition("/")[0])) >= _TURNED_DEGREES
+    return bust_of(image, face=face, person=(labels >= 1) & (labels <= 5), is_turned=turned)
 
 
 def masked_bust(sample: Sample) -> Bust | None:

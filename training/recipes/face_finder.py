@@ -9,19 +9,28 @@ from typing import Any
 
 from torch import nn
 
-from rtseg.checkpoint import ModelSpec
+from rtseg.checkpoint import ModelSpec, read_checkpoint
 from rtseg.faces.centres import FACE_CENTRES, STRIDE
 from training.augment.face_scenes import FaceScenes, SceneSettings
 from training.data.backgrounds import Backgrounds
 from training.data.check import Pictures
-from training.data.face_busts import busts, faceless
+from training.data.face_busts import busts, faceless, sunglasses
 from training.data.fasseg import Fasseg
 from training.data.helen import Helen
 from training.data.listed import open_celebamask
+from training.data.lookalikes import lookalikes
 from training.data.masked_faces import MaskedFaces
 from training.evaluation.face_finding import measure_finding
 from training.recipes.base import Recipe, TrainingData
 from training.settings import FitSettings
+
+SCENES = SceneSettings(
+    empty=0.2, touching=0.14, at_edge=0.12, passing=0.16, lookalikes=0.25, least_visible=0.3
+)
+"""The composition of training views; `figures` are measured on easier ones, the default."""
+
+SUNGLASSES = 0.06
+"""How often a person with sunglasses is drawn; the other kinds' shares add up to 1."""
 
 
 def training(data: Path, settings: FitSettings) -> TrainingData:
@@ -29,9 +38,17 @@ def training(data: Path, settings: FitSettings) -> TrainingData:
     people = busts(data, "train")
     pictures = faceless(data, "train")
     number = sum(len(kind) for kind, _ in people)
+    turned = [bust for kind, _ in people for bust in kind if bust.is_turned]
+    hard = lookalikes(read_checkpoint(settings.start_from), pictures) if settings.start_from else []
+    wearing = sunglasses(data, "train")
     return TrainingData(
         views=FaceScenes(
-            busts=people, backgrounds=pictures, settings=SceneSettings(), seed=settings.seed
+            busts=[*people, (wearing, SUNGLASSES)] if wearing else people,
+            backgrounds=pictures,
+            settings=SCENES,
+            seed=settings.seed,
+            turned=turned,
+            lookalikes=hard,
         ),
         pictures=number,
         description=(
