@@ -75,7 +75,8 @@ def sunglasses(data: Path, split: str) -> list[Bust]:
 
 def _darkened(image: Image, glasses: npt.NDArray[np.bool_], shade: float) -> Image:
     cover = cv2.GaussianBlur(glasses.astype(np.float32), (0, 0), 0.8)[..., None]
-    return (image * (1 - cover * (1 - shade))).astype(np.uint8)
+    darkened: Image = (image * (1 - cover * (1 - shade))).astype(np.uint8)
+    return darkened
 
 
 def helen_bust(sample: Sample, *, shows_others: bool) -> Bust | None:

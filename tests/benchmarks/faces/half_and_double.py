@@ -29,14 +29,19 @@ from tests.benchmarks.faces.photos import busts, composites, photo_of
 from training.data.face_busts import faceless
 
 HIT = 0.5
-FRAMES = 10
+FRAMES = 12
 _PORTRAITS, _FACELESS = 3, 12  # portraits of each data set; pictures without a face
-_COMPOSITES = ((0.08, 4), (0.12, 3))
+_COMPOSITES = ((0.08, 4), (0.12, 3))  # of stills: faces' heights, views
+_PANNED = ((0.08, 5), (0.12, 1))  # of streams
+_EMPTY_STREAMS, _LEAST_SIDE = 4, 300  # pictures without a face, and their shorter side
 _TURNED = (0, 45, 90)
 _STEP = 5  # pixels between two frames of a stream
 _MARGIN = 60  # pixels around a stream's window
 
-_PARSING = {
+Thresholds = dict[str, tuple[str, ...]]
+"""Names of constants by their module in `rtseg.faces`."""
+
+_PARSING: Thresholds = {
     "parsing_finder": ("_SEEN", "_MOST", "_MOST_EXHAUSTIVE", "_MIN_HEAD", "_EXHAUSTIVE_REGIONS"),
     "refine": (
         *("_ROLL_OFF_DEGREES", "_ROLL_FROM_AFAR_DEGREES", "_SIDEWAYS_DEGREES"),
@@ -45,14 +50,14 @@ _PARSING = {
     "scoring": ("_CLEAR", "_LEAST_REACH", "_LEAST_DOWN", "_LEAST_EYE_GAP", "_LEAST_CELLS"),
     "tiles": ("_FINE_SHARE",),
 }
-_STILLS = {
+_STILLS: Thresholds = {
     "tiles": ("_STEP",),
     "whole_face": ("_COVERED", "_AGREES"),
     "candidates": ("_CORRECTIONS", "_FOUND_AGAIN"),
     "still_search": ("_DOUBTFUL", "_TURNED"),
     "scoring": ("_CLEAR", "_LEAST_DOWN", "_LEAST_EYE_GAP"),
 }
-_STREAMS = {"following": ("_NEW_A_FRAME", "_SUGGESTED", "_MAY_BE_ONE", "_WEAK")}
+_STREAMS: Thresholds = {"following": ("_NEW_A_FRAME", "_SUGGESTED", "_MAY_BE_ONE", "_WEAK")}
 
 Shown = tuple[Image, list[Box]]
 """A picture and its faces; an empty list if it shows none."""
@@ -96,6 +101,15 @@ def stills(data: Path) -> list[Shown]:
     nobody = faceless(data, "val")
     shown += [(image, []) for image in nobody[:: max(1, len(nobody) // _FACELESS)]]
     return shown
+
+
+def panned_over(data: Path) -> list[Shown]:
+    """Composites of several people, and pictures without a face, all of `val`."""
+    shown: list[Shown] = []
+    for share, count in _PANNED:
+        shown += composites(data, share, count=count)
+    nobody = [one for one in faceless(data, "val")[::7] if min(one.shape[:2]) >= _LEAST_SIDE]
+    return shown + [(image, []) for image in nobody[:_EMPTY_STREAMS]]
 
 
 def stream(picture: Shown) -> Iterator[tuple[Frame, list[Box]]]:
@@ -173,14 +187,13 @@ def main() -> None:
     parser.add_argument("--match", default="", help="rows whose name contains this")
     options = parser.parse_args()
     shown = stills(options.data)
-    several = [one for one in shown if len(one[1]) > 1 and one[0].shape[0] == 720]
-    empty = [one for one in shown if not one[1] and min(one[0].shape[:2]) >= 300][:3]
+    panned = panned_over(options.data)
     with open_backend("openvino", precision="fp32", threads=1) as opened:
         backend = Metered(opened)
-        kinds: dict[str, tuple[dict[str, tuple[str, ...]], Callable[[], Tally]]] = {
+        kinds: dict[str, tuple[Thresholds, Callable[[], Tally]]] = {
             "parsing": (_PARSING, lambda: of_stills(backend, shown, finder="parsing")),
             "stills": (_STILLS, lambda: of_stills(backend, shown, finder="auto")),
-            "streams": (_STREAMS, lambda: of_streams(backend, several[:4] + empty)),
+            "streams": (_STREAMS, lambda: of_streams(backend, panned)),
         }
         for kind in options.only.split(","):
             thresholds, measure = kinds[kind]
