@@ -92,8 +92,8 @@ def _edges_inside(crop: Crop, rows: int, columns: int, *, height: int, width: in
     box = crop.box
     cell_x, cell_y = box.width / columns, box.height / rows
     margin = max(cell_x, cell_y)
-    x_middles = box.left + (np.arange(columns) + 0.5) * cell_x
-    y_middles = box.top + (np.arange(rows) + 0.5) * cell_y
+    x_middles = box.left + (np.arange(columns, dtype=np.float64) + 0.5) * cell_x
+    y_middles = box.top + (np.arange(rows, dtype=np.float64) + 0.5) * cell_y
     inside: Mask = np.zeros((rows, columns), bool)
     edges: Sequence[tuple[slice | int, slice | int]] = (
         (0, slice(None)),
