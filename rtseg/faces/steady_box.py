@@ -22,7 +22,7 @@ class BoxSpeed:
 
     def __init__(self) -> None:
         self._past: tuple[float, ...] | None = None
-        self._speeds = (0.0,) * 4
+        self._speeds: tuple[float, ...] = (0.0,) * 4
 
     def __call__(self, box: Box, step_seconds: float) -> float:
         """The speed, in heights of the box a second, after a time step (positive)."""
