@@ -16,6 +16,7 @@ from training.data.backgrounds import Backgrounds
 from training.data.check import Pictures
 from training.data.face_busts import busts, faceless, sunglasses
 from training.data.fasseg import Fasseg
+from training.data.figaro_faces import figaro_backs, figaro_busts
 from training.data.helen import Helen
 from training.data.listed import open_celebamask
 from training.data.lookalikes import lookalikes
@@ -32,11 +33,16 @@ SCENES = SceneSettings(
 SUNGLASSES = 0.06
 """How often a person with sunglasses is drawn; the other kinds' shares add up to 1."""
 
+ASIDE = 0.16
+"""How often a face of Figaro-1k is drawn, which looks aside or down."""
+
 
 def training(data: Path, settings: FitSettings) -> TrainingData:
     """Training views of every data set's train names."""
     people = busts(data, "train")
-    pictures = faceless(data, "train")
+    aside = figaro_busts(data)
+    people = [*people, (aside, ASIDE)] if aside else people
+    pictures = [*faceless(data, "train"), *figaro_backs(data)]
     number = sum(len(kind) for kind, _ in people)
     turned = [bust for kind, _ in people for bust in kind if bust.is_turned]
     hard = lookalikes(read_checkpoint(settings.start_from), pictures) if settings.start_from else []
@@ -52,8 +58,8 @@ def training(data: Path, settings: FitSettings) -> TrainingData:
         ),
         pictures=number,
         description=(
-            f"views of {number} people of CelebAMask-HQ, Helen*, MFSD and FASSEG V3, and of "
-            f"{len(pictures)} face-free pictures, by the train lists of each"
+            f"views of {number} people of CelebAMask-HQ, Helen*, MFSD, FASSEG V3 and Figaro-1k, "
+            f"and of {len(pictures)} face-free pictures, by the train lists of each"
         ),
     )
 
