@@ -18,7 +18,7 @@ from training.data.face_busts import busts, faceless, sunglasses
 from training.data.fasseg import Fasseg
 from training.data.figaro_faces import figaro_backs, figaro_busts
 from training.data.helen import Helen
-from training.data.listed import open_celebamask
+from training.data.listed import open_celebamask, open_figaro
 from training.data.lookalikes import lookalikes
 from training.data.masked_faces import MaskedFaces
 from training.evaluation.face_finding import measure_finding
@@ -101,6 +101,7 @@ def downloads(data: Path) -> dict[str, Pictures]:
         pictures[f"celebamask-{split}"] = open_celebamask(data, split)
         pictures[f"helen-{split}"] = Helen(root=data, split=split)
         pictures[f"masked-faces-{split}"] = MaskedFaces(root=data, split=split)
+        pictures[f"figaro-{split}"] = open_figaro(data, split)
         pictures[f"fasseg-v3-{split}"] = Fasseg(root=data, version="v3", split=split)
         pictures[f"backgrounds-{split}"] = Backgrounds(root=data, split=split)
     return pictures
@@ -118,7 +119,8 @@ RECIPE = Recipe(
         view="finder",
         terms=(
             "Non-commercial research and education only, as the data that they learned from: "
-            "CelebAMask-HQ (non-commercial research and education), Helen*, FASSEG, MFSD. The code "
+            "CelebAMask-HQ (non-commercial research and education), Helen*, FASSEG, MFSD, Figaro-1k "
+            "(for research). The code "
             "that made them is Apache-2.0: train on other data with the same command for weights "
             "under other terms."
         ),
