@@ -119,10 +119,9 @@ RECIPE = Recipe(
         view="finder",
         terms=(
             "Non-commercial research and education only, as the data that they learned from: "
-            "CelebAMask-HQ (non-commercial research and education), Helen*, FASSEG, MFSD, Figaro-1k "
-            "(for research). The code "
-            "that made them is Apache-2.0: train on other data with the same command for weights "
-            "under other terms."
+            "CelebAMask-HQ (non-commercial research and education), Helen*, FASSEG, MFSD, "
+            "Figaro-1k (for research). The code that made them is Apache-2.0: train on other data "
+            "with the same command for weights under other terms."
         ),
         fit="letterbox",
     ),

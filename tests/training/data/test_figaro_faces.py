@@ -25,7 +25,12 @@ def test_the_lists_are_of_train_names_and_exclude_each_other() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["Frame00001 1 2 3", "Frame00001 1 2 3 four", "Frame00001 30 20 10 40", "Frame00001 1 9 3 4 5 6"],
+    [
+        "Frame00001 1 2 3",
+        "Frame00001 1 2 3 four",
+        "Frame00001 30 20 10 40",
+        "Frame00001 1 9 3 4 5 6",
+    ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "profiles.txt"
