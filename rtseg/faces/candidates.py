@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rtseg.faces.base import FaceDetection, InferCrops
-from rtseg.faces.confirmation import face_probability, is_as_rotated_as, is_surely_turned
+from rtseg.faces.confirmation import face_probability, is_as_rotated_as, is_clearly_arranged
 from rtseg.faces.overlap import is_one_of, is_same
 from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
 from rtseg.faces.refine import fits
 from rtseg.faces.track import planned_roll
-from rtseg.faces.whole_face import covered_height, height_in_widths, lengthened, missing_height
+from rtseg.faces.whole_face import (
+    covered_height,
+    height_in_widths,
+    lengthened,
+    missing_height,
+    no_further,
+)
 from rtseg.frames import Box, Probabilities
 from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
 from rtseg.labels import LabelSet
@@ -56,8 +62,15 @@ class FaceCandidate:
         proportion = height_in_widths(whole, roll)
         return replace(self, detection=replace(self.detection, box=whole, proportion=proportion))
 
-    def with_proportion(self, proportion: float | None) -> FaceCandidate:
-        """Extend the face's box to its known height in widths; None leaves it as labelled."""
+    def with_proportion(
+        self, proportion: float | None, *, within: Box | None = None
+    ) -> FaceCandidate:
+        """Extend the face's box to its known height in widths.
+
+        Args:
+            proportion: that height; None leaves the box as labelled.
+            within: where the finder saw the face; its box is not extended beyond that.
+        """
         if proportion is None:
             return self
         roll = self.roll_degrees
@@ -65,6 +78,8 @@ class FaceCandidate:
         if not missing:
             return self
         whole = lengthened(self.parsed.face, missing, roll)
+        if within is not None:
+            whole = no_further(whole, self.parsed.face, within)
         return replace(self, detection=replace(self.detection, box=whole))
 
     @property
@@ -113,6 +128,7 @@ class CandidateExaminer:
         detections: Sequence[FaceDetection],
         infer_crops: InferCrops,
         *,
+        beside: Sequence[Box] = (),
         known: Sequence[Box] = (),
     ) -> list[FaceCandidate | None]:
         """Read the labels of a crop around each detection, and of a better one if it does not fit.
@@ -120,6 +136,7 @@ class CandidateExaminer:
         Args:
             detections: where a face may be.
             infer_crops: runs the labelling network.
+            beside: the boxes of other faces, whose labels may touch those of the detections.
             known: faces that are labelled anyway, and need no better crop if the first one shows
                 one of them, as it does around the neck or a hand below a followed face.
 
@@ -129,13 +146,14 @@ class CandidateExaminer:
         plans = [
             (index, _crop_of(detection, self.aspect)) for index, detection in enumerate(detections)
         ]
-        return self._read(detections, plans, infer_crops, known=known)
+        return self._read(detections, plans, infer_crops, known=known, beside=beside)
 
     def turned(
         self,
         detections: Sequence[FaceDetection],
         infer_crops: InferCrops,
         *,
+        beside: Sequence[Box] = (),
         by: Sequence[float] = TURNS,
         known: Sequence[Box] = (),
     ) -> list[FaceCandidate | None]:
@@ -145,8 +163,7 @@ class CandidateExaminer:
         down, and in a crop that is rotated wrongly, labels show nothing.
 
         Args:
-            detections: as for a call.
-            infer_crops: as for a call.
+            detections, infer_crops, beside: as for a call.
             by: degrees to rotate each crop by, clockwise; the crop that shows a face best counts.
             known: as for a call.
 
@@ -160,7 +177,9 @@ class CandidateExaminer:
                 (index, replace(crop, roll_degrees=wrapped(crop.roll_degrees + degrees)))
                 for degrees in by
             ]
-        return self._read(detections, plans, infer_crops, known=known, is_turned=True)
+        return self._read(
+            detections, plans, infer_crops, known=known, beside=beside, is_turned=True
+        )
 
     def _read(
         self,
@@ -169,6 +188,7 @@ class CandidateExaminer:
         infer_crops: InferCrops,
         *,
         known: Sequence[Box],
+        beside: Sequence[Box],
         is_turned: bool = False,
     ) -> list[FaceCandidate | None]:
         """Read the labels of crops, each of the detection with that index; the best of each."""
@@ -181,10 +201,10 @@ class CandidateExaminer:
             # a better fitting crop counts even if it is slightly less sure
             slack = 0.05 if attempt else 0.0
             for (index, crop), probabilities in zip(waiting, maps, strict=True):
-                candidate = self._candidate(detections[index], crop, probabilities)
+                candidate = self._candidate(detections[index], crop, probabilities, beside)
                 before = candidates[index]
                 if candidate is None or (
-                    is_turned and not is_surely_turned(candidate.parsed, crop)
+                    is_turned and not is_clearly_arranged(candidate.parsed, crop)
                 ):
                     continue
                 if before is not None and candidate.parsed.score < before.parsed.score - slack:
@@ -210,10 +230,17 @@ class CandidateExaminer:
         return crop_around(*head.centre, crop_side(head, self.aspect), self.aspect, roll)
 
     def _candidate(
-        self, detection: FaceDetection, crop: Crop, probabilities: Probabilities
+        self,
+        detection: FaceDetection,
+        crop: Crop,
+        probabilities: Probabilities,
+        beside: Sequence[Box],
     ) -> FaceCandidate | None:
         """A detection with what the labels of its crop show; None where they show no face."""
-        all_parsed = faces_in_crop(probabilities, crop, self.label_set)
+        others = [box for box in beside if not is_same(box, detection.box)]
+        all_parsed = faces_in_crop(
+            probabilities, crop, self.label_set, boxes=others, doubtful=detection.box
+        )
         parsed = nearest(all_parsed, detection.head or detection.box)
         if parsed is None:
             return None

@@ -14,8 +14,8 @@ from rtseg.labels import LabelSet
 _HEAD_HEIGHTS = 1.9  # hair counts up to this many face heights; longer hair, see
 # `rtseg.postprocess.beyond_crop`, must not make the crop so large that the face in it is small
 
-CellBox = tuple[int, int, int, int]
-"""(left, top, right, bottom) in whole cells, right and bottom exclusive."""
+CellBox = tuple[float, float, float, float]
+"""(left, top, right, bottom) in cells, right and bottom exclusive."""
 
 
 def face_masks(
@@ -56,7 +56,7 @@ def _apart(
         return [joined]
     masks = [pieces == piece for piece in range(1, count)]
     # mostly only one is large enough, and need not be scored
-    complete = [mask for mask in masks if _may_be_complete(mask, min_cells=min_cells)]
+    complete = [mask for mask in masks if may_be_complete(mask, min_cells=min_cells)]
     if len(complete) > 1:
         complete = [
             mask for mask in complete if score_face(probabilities, mask, label_set).parts == 1
@@ -72,7 +72,7 @@ def _apart(
     return faces
 
 
-def _may_be_complete(piece: Mask, *, min_cells: int) -> bool:
+def may_be_complete(piece: Mask, *, min_cells: int) -> bool:
     """Whether a piece is large and wide enough to be a face by itself."""
     if np.count_nonzero(piece) < min_cells:
         return False
@@ -80,7 +80,7 @@ def _may_be_complete(piece: Mask, *, min_cells: int) -> bool:
     return right - left >= 0.5 * (bottom - top)
 
 
-def cell_box(mask: Mask) -> CellBox:
+def cell_box(mask: Mask) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) in whole cells, right and bottom exclusive."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
@@ -102,29 +102,30 @@ def connected_to(seeds: Mask, cells: Mask, *, connectivity: int) -> Mask:
     return connected
 
 
+def contains_centre(box: CellBox, other: CellBox) -> bool:
+    """Whether the centre of another box is inside a box."""
+    x, y = (other[0] + other[2]) / 2, (other[1] + other[3]) / 2
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+
 def hair_of(
-    index: int,
-    face: Mask,
-    hair: Mask,
-    heads: npt.NDArray[np.int32],
-    boxes: Sequence[CellBox],
+    face: Mask, hair: Mask, heads: npt.NDArray[np.int32], rivals: Sequence[CellBox]
 ) -> Mask:
-    """The hair connected to a face and nearer to it than to any other face."""
+    """The hair connected to a face and nearer to it than to any rival, another face."""
     together = np.zeros(int(heads.max()) + 1, np.bool_)
     together[heads[face]] = True
     hair_of_face: Mask = hair & together.take(heads)
     if not hair_of_face.any():
         return hair_of_face
-    left, top, right, bottom = boxes[index]
+    box = left, top, right, bottom = cell_box(face)
     reach = round((_HEAD_HEIGHTS - 1) * (bottom - top)) + 2
     hair_of_face[: max(0, top - reach)] = False
     hair_of_face[bottom + reach :] = False
     hair_of_face[:, : max(0, left - reach)] = False
     hair_of_face[:, right + reach :] = False
-    rivals = [box for other, box in enumerate(boxes) if other != index]
     if rivals:
         rows, columns = np.nonzero(hair_of_face)
-        distance = _distance(boxes[index], rows, columns)
+        distance = _distance(box, rows, columns)
         for rival in rivals:
             farther = distance > _distance(rival, rows, columns)
             hair_of_face[rows[farther], columns[farther]] = False

@@ -87,7 +87,7 @@ def may_be_face(detection: FaceDetection, *, min_score: float) -> bool:
     return face_probability(detection.score, _REAL_FACE, height=detection.box.height) >= min_score
 
 
-def is_surely_turned(parsed: ParsedFace, crop: Crop) -> bool:
+def is_clearly_arranged(parsed: ParsedFace, crop: Crop) -> bool:
     """Whether the labels of a crop show every part of a face clearly, and arranged as in the crop.
 
     Asked where a crop is rotated otherwise than a finder says: of several such crops of something

@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
+from rtseg.faces.anchors import Anchors
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
 from rtseg.faces.candidates import TURNS, CandidateExaminer, FaceCandidate, with_whole_face
 from rtseg.faces.changes import SearchedRegions
-from rtseg.faces.confirmation import UNKNOWN_SCORE, may_be_face
+from rtseg.faces.confirmation import is_clearly_arranged, may_be_face
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
+from rtseg.faces.neighbours import faces_beside, faces_that_continue
 from rtseg.faces.overlap import is_one_of
-from rtseg.faces.parsed_faces import distinct_parsed, faces_in_crop, nearest
+from rtseg.faces.parsed_faces import faces_in_crop
 from rtseg.faces.schedule import RejectedPlaces, Schedule
 from rtseg.faces.scoring import Mask
 from rtseg.faces.second_finder import SecondFinder
@@ -31,7 +33,6 @@ from rtseg.labels import LabelSet
 from rtseg.settings import FaceSettings
 
 _NEW_A_FRAME = 2  # at most this many new faces are examined in a frame of a stream
-_SUGGESTED = 0.3  # promise from which a face beside a followed one is worth examining
 _MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
 _WEAK = 0.3  # finder score below which a stream's candidates wait for each other
 
@@ -118,6 +119,7 @@ class FaceFollower:
         if self.searched is not None:
             self.searched.reset()
         self._rejected = RejectedPlaces()
+        self._anchors = Anchors()
 
     @property
     def held(self) -> tuple[Box, ...]:
@@ -154,21 +156,21 @@ class FaceFollower:
         tracks = self.tracker.tracks
         regions = [] if exhaustive else self._regions(picture, tracks)
         candidates = self._followed(tracks, infer_crops, smooth or _as_they_are)
-        known_faces = _expected(tracks, candidates)
+        known_faces = faces_that_continue(tracks, candidates)
         if self.second is not None and not exhaustive and not self._is_full(tracks):
             detections = self.second(picture, infer_crops, known=known_faces)
             confirmed = self._confirmed_again(detections, infer_crops)
             candidates += confirmed
             known_faces += [candidate.parsed.face for candidate in confirmed]
         infer = infer_finder or infer_crops
+        seen: Sequence[FaceDetection] = []
         if exhaustive:
             candidates += self.still(picture, infer, infer_crops)
         else:
-            detections = (
-                self.finder(picture, infer, regions=regions, known=known_faces) if regions else []
-            )
-            candidates = [with_whole_face(candidate, detections) for candidate in candidates]
-            detections = [*detections, *faces_beside(candidates, known_faces)]
+            if regions:
+                seen = self.finder(picture, infer, regions=regions, known=known_faces)
+            candidates = [with_whole_face(candidate, seen) for candidate in candidates]
+            detections = [*seen, *faces_beside(candidates, known_faces)]
             fresh, is_settled = self._fresh(detections, known_faces, infer_crops)
             candidates += fresh
             if self.searched is not None:
@@ -185,6 +187,8 @@ class FaceFollower:
             for candidate, track in zip(candidates, owners, strict=True)
             if track is not None
         ]
+        labelled = {track.track_id: candidate.parsed.face for candidate, track in followed}
+        self._anchors.update(labelled, seen, seconds=seconds)
         self._held.update(
             [track.bounds for _, track in followed], self.tracker.tracks, seconds=seconds
         )
@@ -194,7 +198,9 @@ class FaceFollower:
         self, detections: Sequence[FaceDetection], infer_crops: InferCrops
     ) -> list[FaceCandidate]:
         """Those of the second finder's detections whose own crops show a face again."""
-        candidates = self.examine(detections[:_NEW_A_FRAME], infer_crops)
+        candidates = self.examine(
+            detections[:_NEW_A_FRAME], infer_crops, beside=self._anchors.boxes
+        )
         return [candidate for candidate in candidates if self._is_face(candidate)]
 
     def _is_full(self, tracks: Sequence[Track]) -> bool:
@@ -226,7 +232,9 @@ class FaceFollower:
             tracks, crops, infer_crops(crops) if crops else [], strict=True
         ):
             probabilities = smooth(track.track_id, inferred, crop)
-            all_parsed = faces_in_crop(probabilities, crop, self.label_set)
+            all_parsed = faces_in_crop(
+                probabilities, crop, self.label_set, boxes=self._anchors.boxes
+            )
             of_track = [
                 FaceCandidate(
                     crop=crop,
@@ -234,7 +242,7 @@ class FaceFollower:
                     parsed=parsed,
                     all_parsed=all_parsed,
                     detection=parsed.detection(track_id=track.track_id),
-                ).with_proportion(track.proportion)
+                ).with_proportion(track.proportion, within=self._anchors.of(track.track_id))
                 for parsed in all_parsed
             ]
             candidates += of_track
@@ -285,7 +293,12 @@ class FaceFollower:
         for detection, candidate in zip(chosen, candidates, strict=True):
             if not self._is_face(candidate):
                 may_be_one = self._is_face(candidate, _MAY_BE_ONE)
-                self._rejected.add(detection.box, may_be_one=may_be_one)
+                self._rejected.add(
+                    detection.box,
+                    may_be_one=may_be_one,
+                    is_arranged=candidate is not None
+                    and is_clearly_arranged(candidate.parsed, candidate.crop),
+                )
                 is_settled = is_settled and not (may_be_one or self._has_turns_left(detection))
         return [candidate for candidate in candidates if self._is_face(candidate)], is_settled
 
@@ -293,15 +306,23 @@ class FaceFollower:
         self, detections: Sequence[FaceDetection], infer_crops: InferCrops, *, known: Sequence[Box]
     ) -> list[FaceCandidate | None]:
         """Examine detections; every second time that a place is tried, in a crop that is rotated
-        otherwise than the finder says."""
+        otherwise than the finder says, unless the last one showed all that a face has in its place.
+        """
         candidates: list[FaceCandidate | None] = []
+        beside = self._anchors.boxes
         for detection in detections:
             tries = self._rejected.tries(detection.box)
-            if tries % 2 and may_be_face(detection, min_score=self.settings.min_score):
+            if (
+                tries % 2
+                and may_be_face(detection, min_score=self.settings.min_score)
+                and not self._rejected.is_arranged(detection.box)
+            ):
                 by = TURNS[tries // 2 % len(TURNS)]
-                candidates += self.examine.turned([detection], infer_crops, by=[by], known=known)
+                candidates += self.examine.turned(
+                    [detection], infer_crops, by=[by], known=known, beside=beside
+                )
             else:
-                candidates += self.examine([detection], infer_crops, known=known)
+                candidates += self.examine([detection], infer_crops, known=known, beside=beside)
         return candidates
 
     def _has_turns_left(self, detection: FaceDetection) -> bool:
@@ -366,33 +387,3 @@ class FaceFollower:
                 )
             )
         return tuple(sorted(faces, key=lambda face: (-face.head.area, face.track_id)))
-
-
-def _expected(tracks: Sequence[Track], candidates: Sequence[FaceCandidate]) -> list[Box]:
-    """The face boxes that continue tracks, one each: all others in their crops may be new."""
-    continuing = []
-    for track in tracks:
-        of_track = [
-            candidate.parsed
-            for candidate in candidates
-            if candidate.detection.track_id == track.track_id
-            and not candidate.detection.is_turned_away
-        ]
-        parsed = nearest(of_track, track.head)
-        if parsed is not None:
-            continuing.append(parsed.face)
-    return continuing
-
-
-def faces_beside(
-    candidates: Sequence[FaceCandidate], known_faces: Sequence[Box]
-) -> list[FaceDetection]:
-    """Other people's faces in the crops of followed ones, which the finder has not scored."""
-    others = [
-        candidate.parsed
-        for candidate in candidates
-        if not candidate.detection.is_turned_away
-        and candidate.parsed.promise >= _SUGGESTED
-        and not is_one_of(candidate.parsed.face, known_faces)
-    ]
-    return [replace(parsed.detection(), score=UNKNOWN_SCORE) for parsed in distinct_parsed(others)]

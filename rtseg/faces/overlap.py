@@ -18,12 +18,14 @@ def is_one_of(face: Box, others: Iterable[Box]) -> bool:
 
 def is_same(first: Box, second: Box) -> bool:
     """Whether two boxes enclose the same face: they overlap, or one contains the other."""
-    if first.overlap(second) > _SAME:
-        return True
-    small, large = sorted((first, second), key=lambda box: box.area)
-    width = min(small.right, large.right) - max(small.left, large.left)
-    height = min(small.bottom, large.bottom) - max(small.top, large.top)
-    return max(0.0, width) * max(0.0, height) > _INSIDE * small.area
+    return first.overlap(second) > _SAME or shared_part(first, second) > _INSIDE
+
+
+def shared_part(first: Box, second: Box) -> float:
+    """The share of the smaller box that is inside the larger one, 0..1."""
+    width = min(first.right, second.right) - max(first.left, second.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    return max(0.0, width) * max(0.0, height) / min(first.area, second.area)
 
 
 def distinct(detections: Iterable[FaceDetection]) -> list[FaceDetection]:

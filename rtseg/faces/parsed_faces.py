@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.faces.base import FaceDetection
-from rtseg.faces.components import cell_box, face_masks, hair_of
+from rtseg.faces.components import CellBox, cell_box, contains_centre, face_masks, hair_of
 from rtseg.faces.overlap import is_one_of
 from rtseg.faces.scoring import Mask, score_face
+from rtseg.faces.separation import cells_of, separated
 from rtseg.faces.track import gap
 from rtseg.frames import Box, Probabilities
 from rtseg.geometry.crop import Crop, box_around, wrapped
@@ -73,7 +74,12 @@ class ParsedFace:
 
 
 def faces_in_crop(
-    probabilities: Probabilities, crop: Crop, label_set: LabelSet
+    probabilities: Probabilities,
+    crop: Crop,
+    label_set: LabelSet,
+    *,
+    boxes: Sequence[Box] = (),
+    doubtful: Box | None = None,
 ) -> list[ParsedFace]:
     """Parse the faces in the crop around one face, largest first.
 
@@ -81,6 +87,7 @@ def faces_in_crop(
         probabilities: of the crop, float32 (rows, columns, classes).
         crop: the crop's position.
         label_set: must say which ids make up a face.
+        boxes, doubtful: as for `parse_faces`.
     """
     read = readable(probabilities)
     rows, columns = read.shape[:2]
@@ -90,6 +97,8 @@ def faces_in_crop(
         label_set,
         min_cells=max(MIN_COARSE_CELLS, round(_MIN_CROP_SHARE * rows * columns)),
         bridge=max(1, rows // 32),
+        boxes=boxes,
+        doubtful=doubtful,
     )
 
 
@@ -103,7 +112,14 @@ def readable(probabilities: Probabilities) -> Probabilities:
 
 
 def parse_faces(
-    probabilities: Probabilities, region: Crop, label_set: LabelSet, *, min_cells: int, bridge: int
+    probabilities: Probabilities,
+    region: Crop,
+    label_set: LabelSet,
+    *,
+    min_cells: int,
+    bridge: int,
+    boxes: Sequence[Box] = (),
+    doubtful: Box | None = None,
 ) -> list[ParsedFace]:
     """Parse the faces in a probability map, largest first.
 
@@ -114,6 +130,7 @@ def parse_faces(
         min_cells: the fewest cells of a face.
         bridge: gaps in a face (a finger, a strand of hair) of up to twice this many cells do not
             split it.
+        boxes, doubtful: where a finder saw faces; see `separated`.
     """
     import cv2
 
@@ -123,15 +140,28 @@ def parse_faces(
     kinds[[*label_set.face]] = 1
     kind = kinds[leaders]
     faces = face_masks(kind == 1, probabilities, label_set, min_cells=min_cells, bridge=bridge)
+    faces = separated(
+        faces,
+        probabilities,
+        region,
+        label_set,
+        boxes=boxes,
+        doubtful=doubtful,
+        min_cells=min_cells,
+    )
     if not faces:
         return []
     _, heads = cv2.connectedComponents((kind > 0).view(np.uint8), connectivity=8)
-    boxes = [cell_box(face_cells) for face_cells in faces]
+    cell_boxes = [cell_box(face_cells) for face_cells in faces]
+    seen = [cells_of(region, box, *kind.shape) for box in boxes]
     head_sure = _summed(probabilities, label_set.head)
     parsed = []
     for index, face_cells in enumerate(faces):
         judged = score_face(probabilities, face_cells, label_set)
-        cells = face_cells | hair_of(index, face_cells, kind == 2, heads, boxes)
+        others: list[CellBox] = [*cell_boxes[:index], *cell_boxes[index + 1 :]]
+        # so does a face that a finder saw, but that is labelled as the hair of this one
+        others += [box for box in seen if not contains_centre(cell_boxes[index], box)]
+        cells = face_cells | hair_of(face_cells, kind == 2, heads, others)
         head = _frame_box(cells, head_sure, region)
         turned = judged.roll_degrees
         parsed.append(

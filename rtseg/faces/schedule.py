@@ -185,6 +185,7 @@ class _Place:
     head: Box
     frames: int
     tries: int
+    is_arranged: bool
     age: int = 0
 
     def is_about(self, head: Box) -> bool:
@@ -226,12 +227,18 @@ class RejectedPlaces:
         """How often a closer crop has shown no face there."""
         return max((place.tries for place in self._places if place.is_about(head)), default=0)
 
-    def add(self, head: Box, *, may_be_one: bool = False) -> None:
+    def is_arranged(self, head: Box) -> bool:
+        """Whether a closer crop has last shown every part of a face there, as in an upright one."""
+        return any(place.is_arranged for place in self._places if place.is_about(head))
+
+    def add(self, head: Box, *, may_be_one: bool = False, is_arranged: bool = False) -> None:
         """Leave a place alone for a while, longer each time that it was no face.
 
         Args:
             head: the place.
             may_be_one: whether it may be a face after all.
+            is_arranged: whether the closer crop shows every part of a face, arranged as in a crop
+                with the right rotation.
         """
         before = [place for place in self._places if place.is_about(head)]
         frames = _FRAMES
@@ -239,4 +246,4 @@ class RejectedPlaces:
             frames = min(max((2 * place.frames for place in before), default=_FRAMES), _FRAMES_MOST)
         tries = self.tries(head) + 1
         self._places = [place for place in self._places if place not in before]
-        self._places.append(_Place(head=head, frames=frames, tries=tries))
+        self._places.append(_Place(head=head, frames=frames, tries=tries, is_arranged=is_arranged))

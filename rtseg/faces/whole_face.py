@@ -65,6 +65,16 @@ def lengthened(face: Box, by: float, roll_degrees: float) -> Box:
     )
 
 
+def no_further(face: Box, labelled: Box, limit: Box) -> Box:
+    """A lengthened face whose edges go beyond the labelled one's no further than a limit's."""
+    return Box(
+        left=min(labelled.left, max(face.left, limit.left)),
+        top=min(labelled.top, max(face.top, limit.top)),
+        right=max(labelled.right, min(face.right, limit.right)),
+        bottom=max(labelled.bottom, min(face.bottom, limit.bottom)),
+    )
+
+
 def _axes(roll_degrees: float) -> tuple[tuple[float, float], tuple[float, float]]:
     """Unit vectors down a rotated face, and across it."""
     cosine, sine = math.cos(math.radians(roll_degrees)), math.sin(math.radians(roll_degrees))

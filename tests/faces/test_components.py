@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtseg.faces.components import CellBox, connected_to, face_masks, hair_of
+from rtseg.faces.components import connected_to, face_masks, hair_of
 from rtseg.labels import HELEN
 from tests.support.painted import PARTS, paint
 
@@ -73,14 +73,17 @@ def test_what_a_finger_cuts_off_one_of_two_faces_stays_with_the_nearer_one() -> 
         np.testing.assert_array_equal(mask[:, columns], labels[:, columns] > 0)
 
 
-def hair_around(index: int, *boxes: CellBox, size: tuple[int, int] = (80, 80)) -> np.ndarray:
+def hair_around(
+    index: int, *boxes: tuple[int, int, int, int], size: tuple[int, int] = (80, 80)
+) -> np.ndarray:
     """The hair of one of several faces, in a picture full of hair around them."""
     faces = []
     for left, top, right, bottom in boxes:
         faces.append(np.zeros(size, bool))
         faces[-1][top:bottom, left:right] = True
     hair = ~np.any(faces, axis=0)
-    return hair_of(index, faces[index], hair, np.ones(size, np.int32), boxes)
+    rivals = [*boxes[:index], *boxes[index + 1 :]]
+    return hair_of(faces[index], hair, np.ones(size, np.int32), rivals)
 
 
 def test_hair_counts_up_to_nine_tenths_of_the_faces_height_around_it() -> None:
@@ -119,7 +122,7 @@ def test_hair_apart_from_a_face_is_not_its_own() -> None:
     face[8:14, 8:14] = 1
     hair[5:8, 8:14] = hair[8:14, 16:18] = 1
     heads[5:14, 8:14], heads[8:14, 16:18] = 1, 2
-    own = hair_of(0, face > 0, hair > 0, heads, [(8, 8, 14, 14)])
+    own = hair_of(face > 0, hair > 0, heads, [])
     np.testing.assert_array_equal(own, (hair > 0) & (heads == 1))
 
 

@@ -10,8 +10,8 @@ from rtseg.faces.confirmation import (
     UNKNOWN_SCORE,
     face_probability,
     is_as_rotated_as,
+    is_clearly_arranged,
     is_surely_a_face,
-    is_surely_turned,
     may_be_face,
 )
 from rtseg.frames import Box
@@ -98,7 +98,7 @@ def test_parts_beyond_the_frame_need_not_be_certain(box, accepted):
 
 def turned(roll, *, parts=1.0, certain=0.9, crop_roll=75.0):
     parsed = SimpleNamespace(roll_degrees=roll, parts=parts, certain=certain)
-    return is_surely_turned(parsed, crop_around(100, 100, 40, 1.0, crop_roll))  # type: ignore[arg-type]
+    return is_clearly_arranged(parsed, crop_around(100, 100, 40, 1.0, crop_roll))  # type: ignore[arg-type]
 
 
 def test_in_a_rotated_crop_every_part_is_clear_and_arranged_like_the_crop():

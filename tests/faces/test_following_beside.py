@@ -7,7 +7,7 @@ import pytest
 
 from rtseg.faces.candidates import FaceCandidate
 from rtseg.faces.confirmation import UNKNOWN_SCORE
-from rtseg.faces.following import faces_beside
+from rtseg.faces.neighbours import faces_beside
 from rtseg.faces.parsed_faces import ParsedFace
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, box_around

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from rtseg.geometry.crop import wrapped
+from rtseg.labels import HELEN
 from tests.faces.stage import Stage, Suggests, at, seen_at, tilted
-from tests.support.painted import COLOURS, paint
+from tests.support.painted import COLOURS, paint, scene
 
 
 def test_a_weak_candidate_is_accepted_if_the_labels_confirm_it():
@@ -150,3 +151,21 @@ def test_a_place_is_examined_upright_and_rotated_either_way_in_turns():
     for index in range(120):
         assert stage.follower.step(stage.image, recorded, seconds=index / 30) == ()
     assert rolls == [0, 75, 0, -75, 0, 75, 0]
+
+
+def test_what_shows_an_arranged_face_is_examined_as_the_finder_says_every_time():
+    stage = Stage(finder=Suggests(seen_at(320, 180, 1.0)), min_score=0.99)
+    rolls = []
+
+    def unsure(crops):
+        rolls.extend(crop.roll_degrees for crop in crops)
+        maps = [0.7 * probabilities for probabilities in stage.infer_crops(crops)]
+        for probabilities in maps:
+            probabilities[..., HELEN.background] += 0.3
+        return maps
+
+    stage.image = scene(360, 640, (320, 180, 150))[0]
+    for index in range(20):
+        assert stage.follower.step(stage.image, unsure, seconds=index / 30) == ()
+    assert len(rolls) >= 3
+    assert set(rolls) == {0}

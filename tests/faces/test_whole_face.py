@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from rtseg.faces.whole_face import covered_height, height_in_widths, lengthened, missing_height
+from rtseg.faces.whole_face import (
+    covered_height,
+    height_in_widths,
+    lengthened,
+    missing_height,
+    no_further,
+)
 from rtseg.frames import Box
 from rtseg.geometry.crop import box_around
 
@@ -80,3 +86,11 @@ def test_lengthening_follows_the_roll() -> None:
 def test_a_face_that_lacks_hardly_any_of_its_height_is_whole() -> None:
     assert missing_height(box_around(0, 0, 100, 130), 1.4, 0) == 0
     assert missing_height(box_around(0, 0, 100, 115), 1.4, 0) == pytest.approx(25)
+
+
+def test_a_face_is_lengthened_no_further_than_the_finder_saw_it() -> None:
+    lengthened_face = lengthened(UPPER, 200, 0)
+    assert no_further(lengthened_face, UPPER, WHOLE) == Box(left=102, top=98, right=198, bottom=240)
+    # what is labelled counts, wherever the finder's box ends
+    short = Box(left=110, top=110, right=190, bottom=150)
+    assert no_further(lengthened_face, UPPER, short) == UPPER

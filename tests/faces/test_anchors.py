@@ -1,0 +1,126 @@
+"""The finder's boxes move with the faces that are followed, and not with what labels grow over."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtseg.faces.anchors import Anchors
+from rtseg.faces.base import FaceDetection
+from rtseg.frames import Box
+from rtseg.geometry.crop import box_around
+
+FACE = box_around(300, 200, 100, 130)
+
+
+def seen(box: Box, score: float = 0.9) -> FaceDetection:
+    return FaceDetection(box=box, score=score)
+
+
+def anchored(labelled: Box = FACE) -> Anchors:
+    anchors = Anchors()
+    anchors.update({1: labelled}, [seen(FACE)], seconds=0.0)
+    return anchors
+
+
+def test_a_followed_face_is_anchored_where_the_finder_saw_it() -> None:
+    anchors = anchored(box_around(305, 205, 110, 140))
+    assert anchors.of(1) == FACE
+    assert anchors.boxes == [FACE]
+    assert anchors.of(2) is None
+
+
+@pytest.mark.parametrize(
+    "detection",
+    [
+        seen(FACE, 0.2),  # probably no face
+        seen(box_around(300, 200, 60, 80)),  # the labels are much larger
+        seen(box_around(390, 200, 100, 130)),  # beside it
+    ],
+)
+def test_what_disagrees_is_no_anchor(detection: FaceDetection) -> None:
+    anchors = Anchors()
+    anchors.update({1: FACE}, [detection], seconds=0.0)
+    assert anchors.of(1) is None
+
+
+def test_an_anchor_moves_and_grows_with_the_labels() -> None:
+    anchors = anchored()
+    anchors.update({1: box_around(306, 195, 100, 130)}, [], seconds=0.1)
+    assert anchors.of(1) == box_around(306, 195, 100, 130)
+    anchors.update({1: box_around(306, 195, 104, 135.2)}, [], seconds=0.2)
+    box = anchors.of(1)
+    assert box is not None
+    assert (box.width, box.height) == (pytest.approx(104), pytest.approx(135.2))
+
+
+def test_an_anchor_stays_when_labels_grow_over_something_else() -> None:
+    anchors = anchored()
+    for index in range(1, 20):
+        grown = Box(left=250 - 10 * index, top=135, right=350, bottom=265 + 12 * index)
+        anchors.update({1: grown}, [], seconds=index / 30)
+    assert anchors.of(1) == FACE
+
+
+def test_the_next_sighting_counts_half() -> None:
+    anchors = anchored()
+    anchors.update({1: FACE}, [seen(box_around(320, 200, 100, 130))], seconds=0.1)
+    assert anchors.of(1) == box_around(310, 200, 100, 130)
+
+
+def test_an_anchor_is_forgotten_when_the_finder_no_longer_sees_it_or_the_face_is_lost() -> None:
+    anchors = anchored()
+    anchors.update({1: FACE}, [], seconds=2.9)
+    assert anchors.of(1) == FACE
+    anchors.update({1: FACE}, [], seconds=3.1)
+    assert anchors.of(1) is None
+    anchors = anchored()
+    anchors.update({}, [], seconds=0.1)
+    assert anchors.boxes == []
+
+
+def test_faces_that_are_not_followed_are_remembered_for_a_moment() -> None:
+    other = box_around(500, 200, 100, 130)
+    anchors = Anchors()
+    anchors.update({1: FACE}, [seen(FACE), seen(other)], seconds=0.0)
+    assert anchors.boxes == [FACE, other]
+    moved = box_around(510, 200, 100, 130)
+    anchors.update({1: FACE}, [seen(moved)], seconds=0.3)
+    assert anchors.boxes == [FACE, moved]
+    anchors.update({1: FACE}, [], seconds=0.7)
+    assert anchors.boxes == [FACE, moved]
+    anchors.update({1: FACE}, [], seconds=0.9)
+    assert anchors.boxes == [FACE]
+
+
+def test_a_box_within_the_labels_of_a_face_without_anchor_divides_nothing() -> None:
+    anchors = Anchors()
+    anchors.update({1: box_around(300, 200, 300, 200)}, [seen(FACE)], seconds=0.0)
+    assert anchors.boxes == []
+
+
+def test_faces_of_which_one_is_in_front_of_the_other_are_not_divided() -> None:
+    anchors = Anchors()
+    other = box_around(410, 200, 100, 130)
+    anchors.update({1: FACE, 2: other}, [seen(FACE), seen(other)], seconds=0.0)
+    assert anchors.boxes == [FACE, other]
+    for index, expected in enumerate([2, 2, 0, 0, 0], start=1):
+        moved = box_around(410 - 10 * index, 200, 100, 130)
+        anchors.update({1: FACE, 2: moved}, [], seconds=index / 30)
+        assert len(anchors.boxes) == expected
+    # one that is not followed yields
+    anchors = Anchors()
+    anchors.update({1: FACE}, [seen(FACE), seen(box_around(370, 200, 100, 130))], seconds=0.0)
+    assert anchors.boxes == [FACE]
+
+
+def test_an_edge_that_is_cut_off_does_not_hold_a_moving_face_back() -> None:
+    anchors = anchored()
+    box = Box(left=245, top=135, right=350, bottom=265)
+    anchors.update({1: box}, [], seconds=0.0)
+    for index in range(1, 6):
+        # the left edge stays at the limit of what the anchor allows, the right one moves
+        box = Box(left=245, top=135, right=350 - 10 * index, bottom=265)
+        anchors.update({1: box}, [], seconds=index / 30)
+    moved = anchors.of(1)
+    assert moved is not None
+    assert moved.centre[0] < 295
