@@ -28,7 +28,7 @@ def test_every_recipe_is_listed_and_shown():
     assert "research" in shown
 
 
-@pytest.mark.timeout(400)  # six short trainings
+@pytest.mark.timeout(400)  # seven short trainings
 def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     out = tmp_path / "run"
     sets = ["epochs=1", "batch=2", "workers=0", "precision=fp32", "encoder_weights=none"]
@@ -46,16 +46,17 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     large = read_checkpoint(out / "face-parts-256" / "model.safetensors")
     milder = read_checkpoint(out / "face-parts-256-milder" / "model.safetensors")
     more = read_checkpoint(out / "face-parts-256-again" / "model.safetensors")
-    chain = [coarse.spec, middle.spec, large.spec, milder.spec, more.spec, checkpoint.spec]
-    assert [spec.input_width for spec in chain] == [128, 192, 256, 256, 256, 256]
+    plain = read_checkpoint(out / "face-parts-256-plain" / "model.safetensors")
+    chain = [coarse, middle, large, milder, more, plain, checkpoint]
+    assert [run.spec.input_width for run in chain] == [128, 192, 256, 256, 256, 256, 256]
     for earlier, later in itertools.pairwise(chain):
-        assert later.provenance["started_from"] == earlier.provenance
+        assert later.spec.provenance["started_from"] == earlier.spec.provenance
     assert coarse.spec.provenance["command"].startswith("python -m training fit face-parts-128")
 
     again = tmp_path / "again"
-    start = ("--set", f"start_from={out / more.spec.provenance['recipe'] / 'model.safetensors'}")
+    start = ("--set", f"start_from={out / plain.spec.provenance['recipe'] / 'model.safetensors'}")
     invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
-    assert not (again / "face-parts-256-again").exists()
+    assert not (again / "face-parts-256-plain").exists()
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")

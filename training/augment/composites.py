@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rtseg.errors import SettingError
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
 from training.augment import drawing, transforms
 from training.augment.canvas import ViewPainter
 from training.augment.heads import Head, portrait
+from training.augment.necklaces import with_necklace
 from training.augment.scene_settings import SceneSettings
 from training.losses.functions import Sets, members
 
@@ -67,11 +69,24 @@ class Composer:
         return transforms.flip(image, labels, self.flipped, shift=round(2 * label_offset))
 
     def any_head(self, rng: np.random.Generator) -> Head:
-        """Draw a random head."""
+        """Draw a random head, now and then with a necklace painted on."""
         if self.shares is None:
-            return self.heads[int(rng.integers(len(self.heads)))]
-        place = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], "right")
-        return self.heads[min(int(place), len(self.heads) - 1)]
+            head = self.heads[int(rng.integers(len(self.heads)))]
+        else:
+            place = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], "right")
+            head = self.heads[min(int(place), len(self.heads) - 1)]
+        if self.settings.necklaces and rng.random() < self.settings.necklaces:
+            labels = self.label_set
+            if not {"necklace", "neck"} <= set(labels.names):
+                raise SettingError(f"label set {labels.name!r} has no necklaces to draw")
+            head = with_necklace(
+                head,
+                rng,
+                neck=labels.neck,
+                clothes=labels.clothes,
+                to=labels.names.index("necklace"),
+            )
+        return head
 
     @functools.cached_property
     def _cumulative(self) -> npt.NDArray[np.float64]:

@@ -29,6 +29,7 @@ class SceneSettings:
         smallest_head, largest_head: heights of heads in a composite, in pixels.
         sharp: share of transformed pictures with cubic interpolation; others are bilinear.
         occluded: share of views with something painted in front of a face.
+        necklaces: share of heads that get a drawn necklace if they wear none.
         photometric: changes of colour.
     """
 
@@ -49,6 +50,7 @@ class SceneSettings:
     smallest_head: float = 12.0
     largest_head: float = 200.0
     occluded: float = 0.25
+    necklaces: float = 0.0
     photometric: transforms.PhotometricSettings = field(
         default_factory=transforms.PhotometricSettings
     )

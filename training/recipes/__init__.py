@@ -20,6 +20,8 @@ RECIPES: dict[str, Recipe] = {
         face_parts.RECIPE,
         face_parts.MIDDLE,
         face_parts.LARGE,
+        face_parts.PLAINER,
+        face_parts.AGAIN,
         face_parts.MILDER,
         face_parts.SMALL,
         face_finder.RECIPE,
