@@ -39,7 +39,12 @@ _Points = npt.NDArray[np.float64]
 
 
 def with_necklace(
-    head: Head, rng: np.random.Generator, *, neck: tuple[int, ...], clothes: tuple[int, ...], to: int
+    head: Head,
+    rng: np.random.Generator,
+    *,
+    neck: tuple[int, ...],
+    clothes: tuple[int, ...],
+    to: int,
 ) -> Head:
     """The head with a drawn necklace, or the same one if too little of its neck is seen.
 
