@@ -296,8 +296,11 @@ class FaceFollower:
                 self._rejected.add(
                     detection.box,
                     may_be_one=may_be_one,
-                    is_arranged=candidate is not None
-                    and is_clearly_arranged(candidate.parsed, candidate.crop),
+                    rotation_fits=may_be_one
+                    or (
+                        candidate is not None
+                        and is_clearly_arranged(candidate.parsed, candidate.crop)
+                    ),
                 )
                 is_settled = is_settled and not (may_be_one or self._has_turns_left(detection))
         return [candidate for candidate in candidates if self._is_face(candidate)], is_settled
@@ -306,7 +309,7 @@ class FaceFollower:
         self, detections: Sequence[FaceDetection], infer_crops: InferCrops, *, known: Sequence[Box]
     ) -> list[FaceCandidate | None]:
         """Examine detections; every second time that a place is tried, in a crop that is rotated
-        otherwise than the finder says, unless the last one showed all that a face has in its place.
+        otherwise than the finder says, unless the last crop's rotation fits.
         """
         candidates: list[FaceCandidate | None] = []
         beside = self._anchors.boxes
@@ -315,7 +318,7 @@ class FaceFollower:
             if (
                 tries % 2
                 and may_be_face(detection, min_score=self.settings.min_score)
-                and not self._rejected.is_arranged(detection.box)
+                and not self._rejected.rotation_fits(detection.box)
             ):
                 by = TURNS[tries // 2 % len(TURNS)]
                 candidates += self.examine.turned(

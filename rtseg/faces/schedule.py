@@ -185,7 +185,7 @@ class _Place:
     head: Box
     frames: int
     tries: int
-    is_arranged: bool
+    rotation_fits: bool
     age: int = 0
 
     def is_about(self, head: Box) -> bool:
@@ -227,18 +227,18 @@ class RejectedPlaces:
         """How often a closer crop has shown no face there."""
         return max((place.tries for place in self._places if place.is_about(head)), default=0)
 
-    def is_arranged(self, head: Box) -> bool:
-        """Whether a closer crop has last shown every part of a face there, as in an upright one."""
-        return any(place.is_arranged for place in self._places if place.is_about(head))
+    def rotation_fits(self, head: Box) -> bool:
+        """Whether the last closer crop there was rotated as a face in it would be."""
+        return any(place.rotation_fits for place in self._places if place.is_about(head))
 
-    def add(self, head: Box, *, may_be_one: bool = False, is_arranged: bool = False) -> None:
+    def add(self, head: Box, *, may_be_one: bool = False, rotation_fits: bool = False) -> None:
         """Leave a place alone for a while, longer each time that it was no face.
 
         Args:
             head: the place.
             may_be_one: whether it may be a face after all.
-            is_arranged: whether the closer crop shows every part of a face, arranged as in a crop
-                with the right rotation.
+            rotation_fits: whether the closer crop may show a face, or shows every part of one,
+                arranged as in a crop with the right rotation.
         """
         before = [place for place in self._places if place.is_about(head)]
         frames = _FRAMES
@@ -246,4 +246,6 @@ class RejectedPlaces:
             frames = min(max((2 * place.frames for place in before), default=_FRAMES), _FRAMES_MOST)
         tries = self.tries(head) + 1
         self._places = [place for place in self._places if place not in before]
-        self._places.append(_Place(head=head, frames=frames, tries=tries, is_arranged=is_arranged))
+        self._places.append(
+            _Place(head=head, frames=frames, tries=tries, rotation_fits=rotation_fits)
+        )
