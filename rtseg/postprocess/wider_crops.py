@@ -25,6 +25,7 @@ _LONGEST_SECONDS, _LONGEST_AT_REST = 0.34, 1.0
 _SHORTEST_SECONDS = 0.1  # until what touches the edges can have changed, rather than flickers
 _AFTER_NOTHING = 0.25  # until another crop, whatever happens, if nothing went on beyond the face's
 _MOVED = 0.12  # of the crop's height
+_JUMPED = 0.04  # of the crop's height: the head may have moved before its crop does
 _RESIZED = 1.1  # a crop this many times as high, or as low, shows the head at another size
 # Of the cells at its edges where there was hair or neck, or is now; and of the cells of one edge,
 # because a few that come and go show no more than they did.
@@ -105,13 +106,14 @@ class WiderCropCache:
         if age >= (_LONGEST_AT_REST if now == before else _LONGEST_SECONDS):
             return False
         (x0, y0), (x1, y1) = before.box.centre, now.box.centre
+        moved = math.hypot(x1 - x0, y1 - y0) / before.box.height
         if (
             now.roll_degrees != before.roll_degrees
-            or math.hypot(x1 - x0, y1 - y0) > _MOVED * before.box.height
+            or moved > _MOVED
             or not 1 / _RESIZED < now.box.height / before.box.height < _RESIZED
         ):
             return False
-        if age < _SHORTEST_SECONDS:
+        if age < _SHORTEST_SECONDS and moved <= _JUMPED:
             return True
         edges = at_the_edges(face.probabilities, label_set)
         changed = int(np.count_nonzero(edges != result.edges))
