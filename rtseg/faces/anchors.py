@@ -22,6 +22,9 @@ _AGREES = 0.5
 # For how long an anchor is kept without being seen again, as an unchanged picture is searched less
 # often; and the box of a face that is not followed, which does not move along.
 _KEPT_SECONDS, _KEPT_UNKNOWN_SECONDS = 3.0, 0.5
+# How far, in its own sizes, an anchor follows its face without being seen again. A face that moves
+# fast would leave its box behind: its own labels would then be cut off.
+_FARTHEST = 0.5
 _TOUCHES = 0.15  # most of the smaller of two boxes that is inside the other if heads only touch
 _MOST_STEP, _MOST_GROWTH = 0.3, 0.05  # of its size, that an anchor follows its face in a picture
 _BEYOND = 0.025  # of its size; labels that reach farther beyond a box may have grown over something
@@ -29,11 +32,18 @@ _BEYOND = 0.025  # of its size; labels that reach farther beyond a box may have 
 
 @dataclass(frozen=True, kw_only=True)
 class _Anchor:
-    """A finder's box, when it was seen, and the box of the labels in the last picture."""
+    """A finder's box now and when it was seen, and the box of the labels in the last picture."""
 
     box: Box
+    seen: Box
     seconds: float
     labelled: Box
+
+    @property
+    def moved(self) -> float:
+        """How far the box has moved since it was seen, in its own sizes."""
+        (x0, y0), (x1, y1) = self.seen.centre, self.box.centre
+        return max(abs(x1 - x0) / self.box.width, abs(y1 - y0) / self.box.height)
 
 
 class Anchors:
@@ -86,8 +96,12 @@ class Anchors:
             if seen is not None and seen.overlap(expected) >= _AGREES:
                 # half of each, as a finder's boxes differ from search to search
                 box = seen if anchor is None else _mean(seen, anchor.box)
-                anchor = _Anchor(box=box, seconds=seconds, labelled=face)
-            if anchor is not None and 0 <= seconds - anchor.seconds <= _KEPT_SECONDS:
+                anchor = _Anchor(box=box, seen=box, seconds=seconds, labelled=face)
+            if (
+                anchor is not None
+                and 0 <= seconds - anchor.seconds <= _KEPT_SECONDS
+                and anchor.moved <= _FARTHEST
+            ):
                 self._anchors[track_id] = anchor
         # a face whose labels and finder's box disagree is followed by its labels alone
         known = [self.of(track_id) or face for track_id, face in labelled.items()]

@@ -124,3 +124,15 @@ def test_an_edge_that_is_cut_off_does_not_hold_a_moving_face_back() -> None:
     moved = anchors.of(1)
     assert moved is not None
     assert moved.centre[0] < 295
+
+
+def test_a_box_is_not_carried_farther_than_half_its_size_without_being_seen_again() -> None:
+    anchors = anchored()
+    kept = []
+    for index in range(1, 8):
+        moved = box_around(300 + 12 * index, 200, 100, 130)
+        anchors.update({1: moved}, [], seconds=index / 30)
+        kept.append(anchors.of(1) is not None)
+    assert kept == [True] * 4 + [False] * 3
+    anchors.update({1: moved}, [seen(moved)], seconds=0.5)
+    assert anchors.of(1) == moved
