@@ -17,13 +17,13 @@ from rtseg import Segmenter
 from rtseg.backends import open_backend
 from rtseg.backends.base import Backend
 from rtseg.frames import LabelMap
-from rtseg.settings import FaceSettings
+from rtseg.settings import FaceSettings, Precision
 from tests.benchmarks.faces.flicker import FRAMES, Tally
 from tests.benchmarks.faces.metered import Remembering
 from tests.benchmarks.faces.report import Cell, Report, percent
 from tests.benchmarks.faces.streams import USUAL_NOISE, still_head
 
-PRECISIONS = ("fp32", "bf16", "int8")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
 _WARM_UP = 10
 
 
@@ -36,8 +36,8 @@ class Agreement:
     def add(self, labels: LabelMap, reference: LabelMap) -> None:
         """Add one frame; pixels that neither labels are left out."""
         either = (labels > 0) | (reference > 0)
-        equal = np.count_nonzero((labels == reference) & either)
-        self.frames.append(equal / max(1, np.count_nonzero(either)))
+        equal = int(np.count_nonzero((labels == reference) & either))
+        self.frames.append(equal / max(1, int(np.count_nonzero(either))))
 
 
 def _row(backends: dict[str, Backend], data: Path, *, speed: int, count: int) -> list[list[Cell]]:
