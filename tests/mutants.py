@@ -61,7 +61,8 @@ ROOMS = {
         ("rtseg/postprocess",), ("tests/postprocess",), without=("rtseg/postprocess/smoothing.py",)
     ),
     "smoothing": Room(
-        ("rtseg/postprocess/smoothing.py",), ("tests/postprocess/test_smoothing.py",)
+        ("rtseg/postprocess/smoothing.py",),
+        ("tests/postprocess/test_smoothing.py", "tests/postprocess/test_cuts.py"),
     ),
     "sinks": Room(
         (

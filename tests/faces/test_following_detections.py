@@ -153,39 +153,32 @@ def test_a_place_is_examined_upright_and_rotated_either_way_in_turns():
     assert rolls == [0, 75, 0, -75, 0, 75, 0]
 
 
+def rolls_of_unsure_crops(stage, *, certainty):
+    """The rotations of the crops in twenty frames, with labels less certain than painted."""
+    rolls = []
+
+    def unsure(crops):
+        rolls.extend(crop.roll_degrees for crop in crops)
+        maps = [certainty * probabilities for probabilities in stage.infer_crops(crops)]
+        for probabilities in maps:
+            probabilities[..., HELEN.background] += 1 - certainty
+        return maps
+
+    for index in range(20):
+        assert stage.follower.step(stage.image, unsure, seconds=index / 30) == ()
+    assert len(rolls) >= 3
+    return set(rolls)
+
+
 def test_what_may_be_a_face_is_not_rotated_although_parts_are_missing():
     stage = Stage(finder=Suggests(seen_at(320, 180, 0.9)))
     labels = np.zeros((360, 640), np.uint8)
     paint(labels, 320, 180, 150, parts=(1, 4, 10))  # one eye
     stage.image = COLOURS[labels]
-    rolls = []
-
-    def unsure(crops):
-        rolls.extend(crop.roll_degrees for crop in crops)
-        maps = [0.8 * probabilities for probabilities in stage.infer_crops(crops)]
-        for probabilities in maps:
-            probabilities[..., HELEN.background] += 0.2
-        return maps
-
-    for index in range(20):
-        assert stage.follower.step(stage.image, unsure, seconds=index / 30) == ()
-    assert len(rolls) >= 3
-    assert set(rolls) == {0}
+    assert rolls_of_unsure_crops(stage, certainty=0.8) == {0}
 
 
 def test_what_shows_an_arranged_face_is_examined_as_the_finder_says_every_time():
     stage = Stage(finder=Suggests(seen_at(320, 180, 1.0)), min_score=0.99)
-    rolls = []
-
-    def unsure(crops):
-        rolls.extend(crop.roll_degrees for crop in crops)
-        maps = [0.7 * probabilities for probabilities in stage.infer_crops(crops)]
-        for probabilities in maps:
-            probabilities[..., HELEN.background] += 0.3
-        return maps
-
     stage.image = scene(360, 640, (320, 180, 150))[0]
-    for index in range(20):
-        assert stage.follower.step(stage.image, unsure, seconds=index / 30) == ()
-    assert len(rolls) >= 3
-    assert set(rolls) == {0}
+    assert rolls_of_unsure_crops(stage, certainty=0.7) == {0}

@@ -12,22 +12,14 @@ from rtseg.geometry.crop import Crop
 from rtseg.postprocess.smoothing import (
     LONGEST_AT_REST,
     LONGEST_SECONDS,
-    CutDetector,
     TrackSmoother,
     stillness,
 )
 from rtseg.settings import FaceSettings
+from tests.postprocess.patterns import picture
 
 BOX = Crop(box=Box(left=0, top=0, right=256, bottom=256))
 CELLS = 32
-
-
-def picture(shift=0.0, *, size=256, noise=0.0, seed=0):
-    """A soft diagonal pattern, moved to the right by `shift` pixels, with sensor noise."""
-    rows, columns = np.mgrid[:size, :size]
-    wave = 120 + 70 * np.sin((columns - shift) / 9) * np.cos(rows / 13)
-    grain = np.random.default_rng(seed).normal(0, noise, (size, size)) if noise else 0
-    return np.repeat((wave + grain).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def maps(values):
@@ -328,75 +320,6 @@ def test_stillness_separates_noise_from_motion():
 
     assert stillness(guide(0, 5, 1), guide(0, 5, 2)).mean() > 0.95
     assert stillness(guide(0, 5, 1), guide(8, 5, 2)).mean() < 0.3
-
-
-class TestCuts:
-    def test_a_cut_is_noticed_once(self):
-        cuts = CutDetector()
-        dark = picture() // 3
-        assert not cuts(picture())
-        assert not cuts(picture(2))
-        assert cuts(dark)
-        assert not cuts(dark)
-
-    def test_a_cut_between_dark_pictures_is_noticed(self):
-        """Most of both is black: shares of colours say little, the places much."""
-        left, right = np.zeros((90, 160, 3), np.uint8), np.zeros((90, 160, 3), np.uint8)
-        left[20:70, 10:60] = 150
-        right[30:90, 90:150] = (90, 60, 50)
-        cuts = CutDetector()
-        assert not cuts(left)
-        assert cuts(right)
-
-    def test_noise_motion_and_slow_fades_are_not_cuts(self):
-        cuts = CutDetector()
-        assert not any(cuts(picture(3 * i, noise=8, seed=i)) for i in range(20))
-        cuts = CutDetector()
-        assert not any(cuts(picture(12 * i)) for i in range(20))
-        cuts = CutDetector()
-        assert not any(cuts((picture() * (1 - i / 60)).astype(np.uint8)) for i in range(60))
-
-    def test_a_fast_pan_that_loses_its_subject_is_not_a_cut(self):
-        """Its colours change as much as in a cut, but it moved as fast before."""
-        rng = np.random.default_rng(0)
-        scene = np.full((90, 480, 3), 120, np.uint8)
-        scene[:, 160:] += rng.integers(0, 12, (90, 320, 3), np.uint8)
-        scene[:, :160] = (230, 60, 20)  # the subject, on the left
-        scene[20:70, 20:140] = (20, 60, 230)
-        cuts = CutDetector()
-        assert not any(cuts(scene[:, 40 * i : 40 * i + 160]) for i in range(9))
-
-    def test_a_shot_of_a_single_frame_begins_and_ends_with_a_cut(self):
-        cuts = CutDetector()
-        dark = picture() // 3
-        assert [cuts(shot) for shot in (picture(), dark, picture(), dark)] == [False] + 3 * [True]
-
-    def test_a_cut_after_motion_is_noticed(self):
-        cuts = CutDetector()
-        assert not any(cuts(picture(12 * i)) for i in range(5))
-        assert cuts(picture(60) // 3)
-        assert not any(cuts(picture(60 + 12 * i) // 3) for i in range(5))
-
-    def test_a_jump_of_the_exposure_is_not_a_cut(self):
-        """All colours change, but by less than the picture's own contrast."""
-        cuts = CutDetector()
-        assert not cuts(picture())
-        assert not cuts(picture() + np.uint8(15))
-
-    @pytest.mark.parametrize("axis", [0, 1])
-    def test_a_small_picture_is_compared_up_to_its_edge(self, axis):
-        cuts = CutDetector()
-        before = np.zeros((2, 64, 3), np.uint8) if axis == 0 else np.zeros((64, 2, 3), np.uint8)
-        after = before.copy()
-        after[(np.s_[-1], np.s_[:])[:: 1 if axis == 0 else -1]] = 255
-        assert not cuts(before)
-        assert cuts(after)
-
-    def test_another_size_is_not_compared(self):
-        cuts = CutDetector()
-        cuts(picture())
-        assert not cuts(picture(size=20) // 3)
-        assert not cuts(np.zeros((1, 1, 3), np.uint8))
 
 
 def test_content_new_in_the_crop_is_compared_only_with_itself():
