@@ -47,16 +47,18 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     milder = read_checkpoint(out / "face-parts-256-milder" / "model.safetensors")
     more = read_checkpoint(out / "face-parts-256-again" / "model.safetensors")
     plain = read_checkpoint(out / "face-parts-256-plain" / "model.safetensors")
-    chain = [coarse, middle, large, milder, more, plain, checkpoint]
-    assert [run.spec.input_width for run in chain] == [128, 192, 256, 256, 256, 256, 256]
+    necklaces = read_checkpoint(out / "face-parts-256-necklaces" / "model.safetensors")
+    chain = [coarse, middle, large, milder, more, plain, necklaces, checkpoint]
+    assert [run.spec.input_width for run in chain] == [128, 192, *[256] * 6]
     for earlier, later in itertools.pairwise(chain):
         assert later.spec.provenance["started_from"] == earlier.spec.provenance
     assert coarse.spec.provenance["command"].startswith("python -m training fit face-parts-128")
 
     again = tmp_path / "again"
-    start = ("--set", f"start_from={out / plain.spec.provenance['recipe'] / 'model.safetensors'}")
+    earlier = out / necklaces.spec.provenance["recipe"] / "model.safetensors"
+    start = ("--set", f"start_from={earlier}")
     invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
-    assert not (again / "face-parts-256-plain").exists()
+    assert not (again / "face-parts-256-necklaces").exists()
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")

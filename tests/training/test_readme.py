@@ -55,6 +55,7 @@ def test_every_published_recipe_is_in_the_table() -> None:
             "face-parts",
             "face-parts-256",
             "face-parts-256-plain",
+            "face-parts-256-necklaces",
             "face-parts-256-again",
             "face-parts-256-milder",
             "face-parts-192",

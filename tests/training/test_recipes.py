@@ -15,7 +15,7 @@ from training.recipes import RECIPES, recipe_of
 
 OURS = (
     *("face-parts", "face-parts-256-plain", "face-parts-256-again", "face-parts-256-milder"),
-    "face-parts-256",
+    *("face-parts-256", "face-parts-256-necklaces"),
     *("face-parts-192", "face-parts-128"),
     *("fasseg-fcn-both", "face-finder"),
     *("celebamask-deeplab-labels", "cihp-deeplabv3plus-official"),

@@ -16,6 +16,8 @@ from rtseg.frames import Image, LabelMap
 from rtseg.labels import LabelSet
 from training.augment import drawing, transforms
 from training.augment.canvas import ViewPainter
+from training.augment.clothing import with_dyed_clothes
+from training.augment.earrings import with_earrings
 from training.augment.heads import Head, portrait
 from training.augment.necklaces import with_necklace
 from training.augment.scene_settings import SceneSettings
@@ -69,24 +71,31 @@ class Composer:
         return transforms.flip(image, labels, self.flipped, shift=round(2 * label_offset))
 
     def any_head(self, rng: np.random.Generator) -> Head:
-        """Draw a random head, now and then with a necklace painted on."""
+        """Draw a random head, now and then in other clothes or with jewellery painted on."""
         if self.shares is None:
             head = self.heads[int(rng.integers(len(self.heads)))]
         else:
             place = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], "right")
             head = self.heads[min(int(place), len(self.heads) - 1)]
-        if self.settings.necklaces and rng.random() < self.settings.necklaces:
-            labels = self.label_set
-            if not {"necklace", "neck"} <= set(labels.names):
-                raise SettingError(f"label set {labels.name!r} has no necklaces to draw")
+        return self._dressed(head, rng)
+
+    def _dressed(self, head: Head, rng: np.random.Generator) -> Head:
+        settings, labels = self.settings, self.label_set
+        if settings.dyed and rng.random() < settings.dyed:
+            head = with_dyed_clothes(head, rng, clothes=labels.clothes, hair=labels.hair)
+        if settings.necklaces and rng.random() < settings.necklaces:
             head = with_necklace(
-                head,
-                rng,
-                neck=labels.neck,
-                clothes=labels.clothes,
-                to=labels.names.index("necklace"),
+                head, rng, neck=labels.neck, clothes=labels.clothes, to=self._of("necklace")
             )
+        if settings.earrings and rng.random() < settings.earrings:
+            before = (0, *labels.hair, *labels.neck, *labels.clothes, *labels.skin)
+            head = with_earrings(head, rng, ears=labels.ears, covers=before, to=self._of("earring"))
         return head
+
+    def _of(self, name: str) -> int:
+        if name not in self.label_set.names:
+            raise SettingError(f"label set {self.label_set.name!r} has no {name}s to draw")
+        return self.label_set.names.index(name)
 
     @functools.cached_property
     def _cumulative(self) -> npt.NDArray[np.float64]:

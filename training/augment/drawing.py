@@ -32,6 +32,22 @@ def blend(canvas: Image, layer: Image, mask: Mask) -> None:
     canvas[part] = under + (layer[part] - under) * share + 0.5
 
 
+def made_smaller(
+    layer: Image, opacity: npt.NDArray[np.uint8], size: tuple[int, int], strength: float
+) -> tuple[Image, Mask]:
+    """Make a layer that was drawn on black at several times its size smaller.
+
+    Args:
+        layer, opacity: as drawn; colours count only where the opacity is 255.
+        size: (width, height) in pixels.
+        strength: the opacity of what is covered wholly, 0..1.
+    """
+    share = cv2.resize(opacity, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    sums = cv2.resize(layer.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    colours: Image = (sums / np.maximum(share, 1e-3)[:, :, None]).clip(0, 255).astype(np.uint8)
+    return colours, share * np.float32(strength)
+
+
 def texture(size: int, rng: np.random.Generator, *, colour: npt.NDArray[np.float64]) -> Image:
     """Draw cloth, wall or skin: a colour with soft shading, grain, and sometimes stripes."""
     coarse = rng.standard_normal((int(rng.integers(2, 9)),) * 2).astype(np.float32)

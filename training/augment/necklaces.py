@@ -77,6 +77,15 @@ def with_necklace(
     )
 
 
+def metal(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Draw the colour of a piece of jewellery, RGB: a metal mostly, sometimes any."""
+    if rng.random() < 0.15:
+        base = rng.uniform(0, 255, 3)
+    else:
+        base = np.array(_MATERIALS[int(rng.integers(len(_MATERIALS)))])
+    return base * rng.uniform(0.55, 1.1)
+
+
 def _curve(is_neck: npt.NDArray[np.bool_], rng: np.random.Generator) -> _Points | None:
     """Points (n, 2) in pixels along a necklace from one side of the neck to the other."""
     rows = np.flatnonzero(is_neck.any(1))
@@ -104,11 +113,7 @@ def _draw(
     unit = _FINE * width / 256  # sizes below are those in a picture of 256 pixels
     opacity = np.zeros((height * _FINE, width * _FINE), np.uint8)
     layer = np.zeros((height * _FINE, width * _FINE, 3), np.uint8)
-    if rng.random() < 0.15:
-        base = rng.uniform(0, 255, 3)
-    else:
-        base = np.array(_MATERIALS[int(rng.integers(len(_MATERIALS)))])
-    base = base * rng.uniform(0.55, 1.1)
+    base = metal(rng)
 
     def paint(light: float) -> tuple[float, ...]:
         return tuple(float(value) for value in (base * light).clip(0, 255))
@@ -147,8 +152,4 @@ def _draw(
         lowest = curve[int(curve[:, 1].argmax())]
         radius = unit * rng.uniform(2, 8)
         dot(lowest + np.array([0, radius / _FINE]), radius, rng.uniform(0.6, 1.3))
-    small = (width, height)
-    share = cv2.resize(opacity, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    sums = cv2.resize(layer.astype(np.float32), small, interpolation=cv2.INTER_AREA)
-    colours = sums / np.maximum(share, 1e-3)[:, :, None]
-    return colours.clip(0, 255).astype(np.uint8), share * np.float32(rng.uniform(0.75, 1.0))
+    return drawing.made_smaller(layer, opacity, (width, height), rng.uniform(0.75, 1.0))

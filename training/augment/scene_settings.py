@@ -29,7 +29,8 @@ class SceneSettings:
         smallest_head, largest_head: heights of heads in a composite, in pixels.
         sharp: share of transformed pictures with cubic interpolation; others are bilinear.
         occluded: share of views with something painted in front of a face.
-        necklaces: share of heads that get a drawn necklace if they wear none.
+        necklaces, earrings: shares of heads that get drawn ones if they wear none.
+        dyed: share of heads whose clothes get another colour.
         photometric: changes of colour.
     """
 
@@ -51,6 +52,8 @@ class SceneSettings:
     largest_head: float = 200.0
     occluded: float = 0.25
     necklaces: float = 0.0
+    earrings: float = 0.0
+    dyed: float = 0.0
     photometric: transforms.PhotometricSettings = field(
         default_factory=transforms.PhotometricSettings
     )

@@ -20,6 +20,7 @@ RECIPES: dict[str, Recipe] = {
         face_parts.RECIPE,
         face_parts.MIDDLE,
         face_parts.LARGE,
+        face_parts.WITH_NECKLACES,
         face_parts.PLAINER,
         face_parts.AGAIN,
         face_parts.MILDER,

@@ -1,6 +1,6 @@
 """`face-parts`: the shipped model. Nineteen classes, faces of any size on any picture.
 
-The last of seven runs at growing size: 128, 192, and five at 256. Each starts from the weights of
+The last of eight runs at growing size: 128, 192, and six at 256. Each starts from the weights of
 the previous one. Small pictures teach the same parts in a quarter of the time, and a network that
 was trained at one size alone is far worse at another.
 """
@@ -81,7 +81,11 @@ PLAIN = dataclasses.replace(LAST, as_is=0.5, composites=0.16, negatives=0.11, ro
 """The sixth run's views: more of both again."""
 
 ADORNED = dataclasses.replace(PLAIN, necklaces=0.12)
-"""The last run's views: with drawn necklaces too."""
+"""The seventh run's views: with drawn necklaces too."""
+
+DRESSED = dataclasses.replace(ADORNED, necklaces=0.18, earrings=0.1, dyed=0.1)
+"""The last run's views: more necklaces, drawn earrings, and clothes in other colours, most often
+that of the hair."""
 
 LATE_FROM = 0.5
 """The share of a run after which its views are the milder ones."""
@@ -90,8 +94,8 @@ RARE = {"hat": 2.0, "glasses": 1.5, "earring": 1.5, "necklace": 8.0}
 """How many more times a picture is drawn that shows enough of a rare class."""
 
 LAST_RARE = RARE | {"necklace": 3.0}
-"""The same in the last run, which draws necklaces on other pictures: it need not show the few real
-ones so often that the network knows them by heart."""
+"""The same in the last two runs, which draw necklaces on other pictures: they need not show the few
+real ones so often that the network knows them by heart."""
 
 RARE_PIXELS = 40
 
@@ -311,7 +315,7 @@ LARGE = dataclasses.replace(
 MILDER = dataclasses.replace(
     LARGE,
     name="face-parts-256-milder",
-    summary="face-parts before its last three runs: the fourth, at 256x256 with milder views",
+    summary="face-parts before its last four runs: the fourth, at 256x256 with milder views",
     settings=dataclasses.replace(
         LARGE.settings,
         epochs=6,
@@ -327,7 +331,7 @@ MILDER = dataclasses.replace(
 AGAIN = dataclasses.replace(
     MILDER,
     name="face-parts-256-again",
-    summary="face-parts before its last two runs: the fifth, the fourth's views again",
+    summary="face-parts before its last three runs: the fifth, the fourth's views again",
     settings=dataclasses.replace(MILDER.settings, epochs=8, seed=2),
     first=MILDER,
 )
@@ -335,16 +339,16 @@ AGAIN = dataclasses.replace(
 PLAINER = dataclasses.replace(
     AGAIN,
     name="face-parts-256-plain",
-    summary="face-parts before its last run: the sixth, with more pictures as they are",
+    summary="face-parts before its last two runs: the sixth, with more pictures as they are",
     settings=dataclasses.replace(AGAIN.settings, seed=3, start_share=0.4),
     training=partial(training, size=256, helen_share=HELEN_SHARE, early=PLAIN, late=PLAIN),
     first=AGAIN,
 )
 
-RECIPE = dataclasses.replace(
+WITH_NECKLACES = dataclasses.replace(
     PLAINER,
-    name="face-parts",
-    summary="the shipped model: 19 classes, 3.2 M parameters, at 256x256",
+    name="face-parts-256-necklaces",
+    summary="face-parts before its last run: the seventh, with drawn necklaces",
     settings=dataclasses.replace(PLAINER.settings, seed=4),
     training=partial(
         training,
@@ -355,6 +359,22 @@ RECIPE = dataclasses.replace(
         rare=MappingProxyType(LAST_RARE),
     ),
     first=PLAINER,
+)
+
+RECIPE = dataclasses.replace(
+    WITH_NECKLACES,
+    name="face-parts",
+    summary="the shipped model: 19 classes, 3.2 M parameters, at 256x256",
+    settings=dataclasses.replace(WITH_NECKLACES.settings, seed=5),
+    training=partial(
+        training,
+        size=256,
+        helen_share=HELEN_SHARE,
+        early=DRESSED,
+        late=DRESSED,
+        rare=MappingProxyType(LAST_RARE),
+    ),
+    first=WITH_NECKLACES,
     rare=("earring", "necklace"),
     # dark hair on a dark ground is a hat too easily otherwise
     oversampled={"hat": 1 + RARE["hat"]},
