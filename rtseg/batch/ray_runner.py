@@ -6,6 +6,7 @@ Tries are counted here, since Ray's own retries never end for a worker that is k
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from rtseg import __version__
 from rtseg.batch.attempts import Attempt, Death
 from rtseg.batch.base import WAIT_SECONDS, Runner
 from rtseg.batch.results import TaskResult, given_up
@@ -26,6 +28,10 @@ AHEAD = 4
 
 ANSWER_SECONDS = 10.0
 """How long a cluster may take to accept a connection."""
+
+CONNECTION_PAUSES = (2.0, 8.0)
+"""Seconds before each further try to connect to a cluster that answered and then gave up: its
+client server starts a process for each client, which can die or come late on a busy machine."""
 
 _log = logging.getLogger("rtseg")
 
@@ -91,6 +97,7 @@ class RayRunner(Runner):
                         try:
                             result = replace(ray.get(reference), attempts=attempt.number)
                         except ray.exceptions.RayError as error:
+                            self._check_installed(error)
                             following = attempt.after(
                                 self._death(error), tries=self.tries, largest=largest
                             )
@@ -104,16 +111,16 @@ class RayRunner(Runner):
                     ray.cancel(reference, force=True)
 
     def _connect(self) -> None:
-        # a cluster that exists has its dashboard or not
-        options = {"include_dashboard": False} if self.address is None else {}
         try:
             self._check_reachable()
-            self._ray.init(
-                address=self.address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,  # its notes would stand between ours
-                **options,
-            )
+            for pause in CONNECTION_PAUSES:
+                try:
+                    self._init()
+                    return
+                except ConnectionAbortedError:
+                    self._ray.shutdown()  # what is left of the try
+                    time.sleep(pause)
+            self._init()
         except ImportError as error:
             raise SettingError(
                 f"`on` {self.address}: needs Ray's client ({error}); pip install 'rtseg[ray]'"
@@ -121,8 +128,18 @@ class RayRunner(Runner):
         except (ConnectionError, OSError, ValueError, RuntimeError) as error:
             raise BackendError(
                 f"the Ray cluster {self.address or 'of this machine'} cannot be reached: "
-                f"{' '.join(str(error).split())[:200]}"
+                f"{_reason(error)}"
             ) from None
+
+    def _init(self) -> None:
+        # a cluster that exists has its dashboard or not
+        options = {"include_dashboard": False} if self.address is None else {}
+        self._ray.init(
+            address=self.address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,  # its notes would stand between ours
+            **options,
+        )
 
     def _check_reachable(self) -> None:
         """Raise OSError if nobody answers at the address; Ray would try for minutes."""
@@ -131,6 +148,15 @@ class RayRunner(Runner):
         host, _, port = self.address.removeprefix("ray://").rstrip("/").rpartition(":")
         if host and port.isdigit():
             socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+
+    def _check_installed(self, error: Exception) -> None:
+        """Raise BackendError if a node lacks this package: no file is to blame, all would fail."""
+        missing = re.search(r"No module named '(rtseg[\w.]*)'", str(error))
+        if missing:
+            raise BackendError(
+                f"the Ray cluster {self.address or 'of this machine'}: a node cannot import "
+                f"{missing[1]}; install rtseg {__version__} in its Python environment too"
+            ) from None
 
     def _node_sizes(self) -> list[int]:
         """The processors of each node."""
@@ -162,3 +188,11 @@ class RayRunner(Runner):
         if isinstance(error, (exceptions.NodeDiedError, exceptions.LocalRayletDiedError)):
             return "node"
         return "crash"
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line; of a traceback from elsewhere, what it ends with."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith("Traceback ") for line in lines):
+        lines = lines[-1:]
+    return " ".join(" ".join(lines).split())[:200]

@@ -224,6 +224,64 @@ def test_a_cluster_that_does_not_answer_is_one_line(
     assert "\n" not in str(it.value)
 
 
+FAILED_START = """Initialization failure from server:
+Traceback (most recent call last):
+  File "proxier.py", line 772, in Datapath
+    raise RuntimeError(
+RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err for detailed logs.
+"""
+
+
+@pytest.mark.parametrize("failures", [0, 2, 3])
+def test_a_client_server_that_did_not_start_is_asked_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """Thrice in all; then its own last words are said, not where it said them."""
+    tries: list[str] = []
+
+    def init(**_options: object) -> None:
+        tries.append("init")
+        if tries.count("init") <= failures:
+            raise ConnectionAbortedError(FAILED_START)
+
+    monkeypatch.setattr(cluster, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster, "init", init, raising=False)
+    monkeypatch.setattr(cluster, "shutdown", lambda: tries.append("shutdown"), raising=False)
+    monkeypatch.setattr("rtseg.batch.ray_runner.CONNECTION_PAUSES", (0.01, 0.01))
+    tasks = plan_tasks(["a.mp4"], folder="out", settings=BatchSettings())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        results = RayRunner(address, threads=1, tries=1).results(tasks)
+        if failures < 3:
+            assert [result.status for result in results] == ["done"]
+            # once more at the end, to leave the cluster
+            assert tries == [*["init", "shutdown"] * failures, "init", "shutdown"]
+            return
+        with pytest.raises(
+            BackendError, match="cannot be reached: RuntimeError: Starting Ray"
+        ) as it:
+            list(results)
+    assert "\n" not in str(it.value)
+    assert "Traceback" not in str(it.value)
+    assert tries.count("init") == 3
+
+
+def test_nodes_without_this_package_end_the_run_with_one_line(cluster: Cluster) -> None:
+    """Their files are not given up one by one, as if the files had ended the workers."""
+
+    class Missing(RayError):
+        def __init__(self) -> None:
+            super().__init__(
+                "System error: No module named 'rtseg'\ntraceback: Traceback (most ..."
+            )
+
+    cluster.script = {"clip-1": [Missing]}
+    with pytest.raises(BackendError, match="a node cannot import rtseg; install rtseg") as it:
+        run(4)
+    assert "\n" not in str(it.value)
+    assert cluster.cancelled == ["clip-2", "clip-3"]
+
+
 def test_a_missing_client_of_ray_is_one_line(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
