@@ -213,7 +213,7 @@ class FaceScenes:
         """Paste what a finder takes for a face, with its whole picture if it fills the frame."""
         height, width = canvas.image.shape[:2]
         thing = self.lookalikes[int(rng.integers(len(self.lookalikes)))]
-        tall = height * math.exp(rng.uniform(math.log(0.06), math.log(0.9 if fills else 0.4)))
+        tall = height * math.exp(rng.uniform(math.log(0.06), math.log(1.1 if fills else 0.55)))
         self.paste(
             canvas,
             rng,

@@ -12,11 +12,12 @@ from torch import nn
 from rtseg.checkpoint import ModelSpec, read_checkpoint
 from rtseg.faces.centres import FACE_CENTRES, STRIDE
 from training.augment.face_scenes import FaceScenes, SceneSettings
+from training.data.animal_heads import animal_heads
 from training.data.backgrounds import Backgrounds
 from training.data.check import Pictures
 from training.data.face_busts import busts, faceless, sunglasses
 from training.data.fasseg import Fasseg
-from training.data.figaro_faces import figaro_backs, figaro_busts
+from training.data.figaro_faces import figaro_backs, figaro_faces, figaro_profiles
 from training.data.helen import Helen
 from training.data.listed import open_celebamask, open_figaro
 from training.data.lookalikes import lookalikes
@@ -26,23 +27,31 @@ from training.recipes.base import Recipe, TrainingData
 from training.settings import FitSettings
 
 SCENES = SceneSettings(
-    empty=0.2, touching=0.14, at_edge=0.12, passing=0.16, lookalikes=0.25, least_visible=0.3
+    empty=0.2, touching=0.14, at_edge=0.12, passing=0.16, lookalikes=0.32, least_visible=0.3
 )
 """The composition of training views; `figures` are measured on easier ones, the default."""
 
 SUNGLASSES = 0.06
 """How often a person with sunglasses is drawn; the other kinds' shares add up to 1."""
 
-ASIDE = 0.16
-"""How often a face of Figaro-1k is drawn, which looks aside or down."""
+ASIDE = 0.17
+"""How often a face of Figaro-1k is drawn that looks aside or down."""
+
+OTHERS = 0.07
+"""How often another of its faces is drawn."""
+
+HEADS = 3
+"""How many times as often each listed animal's head is drawn as each place that a finder takes for
+a face."""
 
 
 def training(data: Path, settings: FitSettings) -> TrainingData:
     """Training views of every data set's train names."""
     people = busts(data, "train")
-    aside = figaro_busts(data)
-    people = [*people, (aside, ASIDE)] if aside else people
-    pictures = [*faceless(data, "train"), *figaro_backs(data)]
+    figaro = ((figaro_profiles(data), ASIDE), (figaro_faces(data), OTHERS))
+    people += [(kind, share) for kind, share in figaro if kind]
+    objects, backs = faceless(data, "train"), figaro_backs(data)
+    pictures = [*objects, *backs]
     number = sum(len(kind) for kind, _ in people)
     turned = [bust for kind, _ in people for bust in kind if bust.is_turned]
     hard = lookalikes(read_checkpoint(settings.start_from), pictures) if settings.start_from else []
@@ -50,11 +59,11 @@ def training(data: Path, settings: FitSettings) -> TrainingData:
     return TrainingData(
         views=FaceScenes(
             busts=[*people, (wearing, SUNGLASSES)] if wearing else people,
-            backgrounds=pictures,
+            backgrounds=[*objects, *objects, *backs],
             settings=SCENES,
             seed=settings.seed,
             turned=turned,
-            lookalikes=hard,
+            lookalikes=[*hard, *animal_heads(data) * HEADS],
         ),
         pictures=number,
         description=(
