@@ -10,7 +10,7 @@ import numpy as np
 
 from rtseg.errors import SourceError
 from training.augment.busts import Points
-from training.data.base import SPLITS
+from training.data import base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ class PercentBox:
         return np.column_stack([x, y])
 
 
-def read_percent_boxes(name: str, *, folder: Path = SPLITS) -> dict[str, list[PercentBox]]:
-    """Read the boxes of a list by picture.
+def read_percent_boxes(name: str, *, folder: Path | None = None) -> dict[str, list[PercentBox]]:
+    """Read the boxes of a list by picture, from `splits` unless another folder is given.
 
     Each line is a picture's name, its left, top, right and bottom in percent, and its roll in
     degrees where it has one; a picture with several boxes has several lines.
@@ -45,7 +45,7 @@ def read_percent_boxes(name: str, *, folder: Path = SPLITS) -> dict[str, list[Pe
     Raises:
         SourceError: the list cannot be read, or a line is not a name and four or five numbers.
     """
-    path = folder / f"{name}.txt"
+    path = (folder or base.SPLITS) / f"{name}.txt"
     try:
         lines = path.read_text("utf-8").splitlines()
     except OSError as error:

@@ -25,7 +25,7 @@ RECIPES: dict[str, Recipe] = {
         face_parts.AGAIN,
         face_parts.MILDER,
         face_parts.SMALL,
-        face_finder.RECIPE,
+        *face_finder.RUNS,
         helen_unet.RECIPE,
         fasseg_fcn.RECIPE,
         fasseg_fcn.BOTH,

@@ -1,7 +1,12 @@
-"""`face-finder`: the network that finds faces in pictures of any content."""
+"""`face-finder`: the network that finds faces in pictures of any content.
+
+The last of six runs that each start from the weights of the one before. The first four learn from
+people who look at the camera, the last two from harder views and from Figaro-1k's faces as well.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,10 +31,16 @@ from training.evaluation.face_finding import measure_finding
 from training.recipes.base import Recipe, TrainingData
 from training.settings import FitSettings
 
-SCENES = SceneSettings(
-    empty=0.2, touching=0.14, at_edge=0.12, passing=0.16, lookalikes=0.32, least_visible=0.3
+PLAIN = SceneSettings()
+"""The composition of the first four runs' views, on which `figures` are measured too."""
+
+ARRANGED = SceneSettings(
+    empty=0.2, touching=0.14, at_edge=0.12, passing=0.16, lookalikes=0.25, least_visible=0.3
 )
-"""The composition of training views; `figures` are measured on easier ones, the default."""
+"""The fifth run's views: heads that touch, or that the frame cuts, passers-by and lookalikes."""
+
+ANIMALS = dataclasses.replace(ARRANGED, lookalikes=0.32)
+"""The last run's views: more lookalikes, heads of animals among them."""
 
 SUNGLASSES = 0.06
 """How often a person with sunglasses is drawn; the other kinds' shares add up to 1."""
@@ -44,26 +55,57 @@ HEADS = 3
 """How many times as often each listed animal's head is drawn as each place that a finder takes for
 a face."""
 
+SPLITS = ("val", "report")
 
-def training(data: Path, settings: FitSettings) -> TrainingData:
-    """Training views of every data set's train names."""
+
+def plain_training(data: Path, settings: FitSettings) -> TrainingData:
+    """Views of the people of four data sets, on face-free pictures or in their own."""
     people = busts(data, "train")
-    figaro = ((figaro_profiles(data), ASIDE), (figaro_faces(data), OTHERS))
-    people += [(kind, share) for kind, share in figaro if kind]
-    objects, backs = faceless(data, "train"), figaro_backs(data)
-    pictures = [*objects, *backs]
+    pictures = faceless(data, "train")
+    number = sum(len(kind) for kind, _ in people)
+    return TrainingData(
+        views=FaceScenes(busts=people, backgrounds=pictures, settings=PLAIN, seed=settings.seed),
+        pictures=number,
+        description=(
+            f"views of {number} people of CelebAMask-HQ, Helen*, MFSD and FASSEG V3, and of "
+            f"{len(pictures)} face-free pictures, by the train lists of each"
+        ),
+    )
+
+
+def training(
+    data: Path, settings: FitSettings, *, scenes: SceneSettings, others: float, heads: int
+) -> TrainingData:
+    """The same with Figaro-1k's faces, sunglasses and lookalikes, in harder arrangements.
+
+    Args:
+        data: the data folder.
+        settings: of the run; what the finder takes for faces is searched with `start_from`.
+        scenes: the composition of views.
+        others: how often a face of Figaro-1k is drawn that does not look aside; 0 for none.
+        heads: how many times each listed animal's head is among the lookalikes; 0 for none.
+    """
+    people = busts(data, "train")
+    people.append((figaro_profiles(data), ASIDE))
+    if others:
+        people.append((figaro_faces(data), others))
     number = sum(len(kind) for kind, _ in people)
     turned = [bust for kind, _ in people for bust in kind if bust.is_turned]
+    people.append((sunglasses(data, "train"), SUNGLASSES))
+    objects, backs = faceless(data, "train"), figaro_backs(data)
+    pictures = [*objects, *backs]
     hard = lookalikes(read_checkpoint(settings.start_from), pictures) if settings.start_from else []
-    wearing = sunglasses(data, "train")
+    if heads:
+        hard += animal_heads(data) * heads
     return TrainingData(
         views=FaceScenes(
-            busts=[*people, (wearing, SUNGLASSES)] if wearing else people,
+            busts=[(kind, share) for kind, share in people if kind],
+            # heads from behind are a third of the pictures, which is more than enough
             backgrounds=[*objects, *objects, *backs],
-            settings=SCENES,
+            settings=scenes,
             seed=settings.seed,
             turned=turned,
-            lookalikes=[*hard, *animal_heads(data) * HEADS],
+            lookalikes=hard,
         ),
         pictures=number,
         description=(
@@ -78,7 +120,7 @@ def _held_out(data: Path, split: str) -> FaceScenes:
     return FaceScenes(
         busts=busts(data, split),
         backgrounds=faceless(data, split),
-        settings=SceneSettings(),
+        settings=PLAIN,
         seed=1_000_000,
     )
 
@@ -86,7 +128,7 @@ def _held_out(data: Path, split: str) -> FaceScenes:
 def figures(model: nn.Module, data: Path, split: str) -> Mapping[str, Any]:
     """Measure recall and false faces on 384 views of held-out people and pictures, at score .5."""
     finding = measure_finding(
-        model, _held_out(data, split), count=384, mean=RECIPE.spec.mean, std=RECIPE.spec.std
+        model, _held_out(data, split), count=384, mean=FIRST.spec.mean, std=FIRST.spec.std
     )
     values = finding.figures(0.5)
     recalls = [
@@ -116,9 +158,9 @@ def downloads(data: Path) -> dict[str, Pictures]:
     return pictures
 
 
-RECIPE = Recipe(
-    name="face-finder",
-    summary="finds faces: 0.44 M parameters, 0.22 GMAC at 384x224",
+FIRST = Recipe(
+    name="face-finder-first",
+    summary="face-finder before its last five runs: the first, from random weights",
     spec=ModelSpec(
         architecture="face-finder",
         label_set=FACE_CENTRES,
@@ -135,7 +177,7 @@ RECIPE = Recipe(
         fit="letterbox",
     ),
     settings=FitSettings(
-        epochs=40,
+        epochs=15,
         batch=32,
         learning_rate=3e-3,
         weight_decay=0.02,
@@ -144,11 +186,68 @@ RECIPE = Recipe(
         loss_step=1,
         workers=0,
         threads=1,
-        evaluate_every=4,
+        evaluate_every=5,
     ),
-    training=training,
+    training=plain_training,
     evaluation=evaluation,
     downloads=downloads,
-    splits=("val", "report"),
+    splits=SPLITS,
     figures=figures,
 )
+
+SECOND = dataclasses.replace(
+    FIRST,
+    name="face-finder-second",
+    summary="face-finder before its last four runs: the second, other views of the same kind",
+    settings=dataclasses.replace(
+        FIRST.settings,
+        epochs=10,
+        learning_rate=2.2e-3,
+        warm_up=0.04,
+        seed=4,  # each run shows other views
+    ),
+    first=FIRST,
+)
+
+THIRD = dataclasses.replace(
+    SECOND,
+    name="face-finder-third",
+    summary="face-finder before its last three runs: the third, longer",
+    settings=dataclasses.replace(SECOND.settings, epochs=16, evaluate_every=8, seed=5),
+    first=SECOND,
+)
+
+FOURTH = dataclasses.replace(
+    THIRD,
+    name="face-finder-fourth",
+    summary="face-finder before its last two runs: the fourth, the mean of it and the third",
+    settings=dataclasses.replace(
+        THIRD.settings, epochs=12, evaluate_every=6, seed=6, start_share=0.5
+    ),
+    first=THIRD,
+)
+
+FIFTH = dataclasses.replace(
+    FOURTH,
+    name="face-finder-fifth",
+    summary="face-finder before its last run: the fifth, with harder views and profiles",
+    settings=dataclasses.replace(
+        FOURTH.settings, epochs=10, learning_rate=2e-3, evaluate_every=5, seed=7, start_share=0.0
+    ),
+    training=functools.partial(training, scenes=ARRANGED, others=0.0, heads=0),
+    first=FOURTH,
+)
+
+RECIPE = dataclasses.replace(
+    FIFTH,
+    name="face-finder",
+    summary="finds faces: 0.44 M parameters, 0.22 GMAC at 384x224",
+    settings=dataclasses.replace(
+        FIFTH.settings, epochs=6, learning_rate=1.6e-3, evaluate_every=6, seed=8
+    ),
+    training=functools.partial(training, scenes=ANIMALS, others=OTHERS, heads=HEADS),
+    first=FIFTH,
+)
+
+RUNS = (RECIPE, FIFTH, FOURTH, THIRD, SECOND, FIRST)
+"""The recipe and those of the runs before it."""

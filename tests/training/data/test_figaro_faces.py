@@ -1,52 +1,32 @@
-"""Faces of Figaro-1k: the list of them, and how a box becomes a face."""
+"""Faces of Figaro-1k: the lists of them, and how a box becomes a face."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rtseg.errors import SourceError
 from training.augment.busts import middle_of
 from training.data.base import read_split
-from training.data.figaro_faces import profile_bust, read_profiles
+from training.data.figaro_faces import box_bust
+from training.data.percent_boxes import PercentBox, read_percent_boxes
 
 
 def test_the_lists_are_of_train_names_and_exclude_each_other() -> None:
     train = set(read_split("figaro-train"))
-    profiles, backs = set(read_profiles()), set(read_split("figaro-backs"))
-    assert len(profiles) > 80
-    assert len(backs) > 150
-    assert profiles <= train
-    assert backs <= train
-    assert not profiles & backs
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Frame00001 1 2 3",
-        "Frame00001 1 2 3 four",
-        "Frame00001 30 20 10 40",
-        "Frame00001 1 9 3 4 5 6",
-    ],
-)
-def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "profiles.txt"
-    path.write_text(f"Frame00002 10 20 30 40 -90\n{line}\n")
-    with pytest.raises(SourceError, match=r"profiles\.txt: line 2 .*Frame00001"):
-        read_profiles(path)
-
-
-def test_a_missing_list_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"none\.txt: cannot be read"):
-        read_profiles(tmp_path / "none.txt")
+    profiles = set(read_percent_boxes("figaro-profiles"))
+    faces = set(read_percent_boxes("figaro-faces"))
+    backs = set(read_split("figaro-backs"))
+    assert len(profiles) > 120
+    assert len(faces) > 180
+    assert len(backs) > 240
+    assert profiles | faces | backs <= train
+    assert len(profiles) + len(faces) + len(backs) == len(profiles | faces | backs)
 
 
 def test_a_box_in_percent_becomes_a_face() -> None:
     image = np.zeros((400, 200, 3), np.uint8)
-    bust = profile_bust(image, (10.0, 25.0, 60.0, 75.0, -20.0))
+    place = PercentBox(left=10, top=25, right=60, bottom=75, roll_degrees=-20)
+    bust = box_bust(image, place, is_turned=True)
     assert bust is not None
     assert bust.is_turned
     assert bust.roll_degrees == -20
@@ -57,7 +37,14 @@ def test_a_box_in_percent_becomes_a_face() -> None:
 
 
 def test_a_face_that_the_picture_cuts_keeps_its_size() -> None:
-    bust = profile_bust(np.zeros((200, 200, 3), np.uint8), (50.0, 50.0, 110.0, 130.0, 0.0))
+    place = PercentBox(left=50, top=50, right=110, bottom=130)
+    bust = box_bust(np.zeros((200, 200, 3), np.uint8), place, is_turned=False)
     assert bust is not None
+    assert not bust.is_turned
     assert bust.face_height == pytest.approx(160)
     assert middle_of(bust.outline, 0.0) == pytest.approx((160, 180), abs=1)
+
+
+def test_a_face_that_is_not_in_the_picture_is_none() -> None:
+    place = PercentBox(left=120, top=10, right=160, bottom=60)
+    assert box_bust(np.zeros((200, 200, 3), np.uint8), place, is_turned=False) is None
