@@ -1,9 +1,10 @@
 """Measure finding faces in photos, and false faces: `python -m tests.benchmarks.faces.photos`.
 
 Columns: portraits not used in training (one labelled face per photo), profiles, portraits rotated
-by 45 degrees and more, composites by face height, a collage of small portraits, and face-free
-pictures. A hit overlaps the true face box (forehead to chin, ear to ear) by half; MediaPipe's boxes
-begin lower, at the brows, so `--hit` may be lowered for it.
+by 45 degrees and more, photos of Figaro-1k (faces whose boxes were drawn by eye, and heads from
+behind), composites by face height, a collage of small portraits, and face-free pictures. A hit
+overlaps the true face box (forehead to chin, ear to ear) by half; MediaPipe's boxes begin lower, at
+the brows, so `--hit` may be lowered for it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from training.augment.busts import Bust
 from training.augment.face_scenes import FaceScenes, SceneSettings
 from training.data import face_busts
 from training.data.backgrounds import Backgrounds
+from training.data.base import read_split
 from training.data.face_busts import faceless
+from training.data.listed import open_figaro
+from training.data.percent_boxes import read_percent_boxes
 
 busts = functools.lru_cache(maxsize=4)(face_busts.busts)
 
@@ -99,6 +103,30 @@ def photo_of(bust: Bust, degrees: float = 0.0) -> Photo:
         truth=Box(left=left, top=top, right=right, bottom=bottom),
         roll_degrees=bust.roll_degrees + degrees,
     )
+
+
+def figaro(data: Path) -> Iterator[tuple[Image, Box | None]]:
+    """Validation photos of Figaro-1k with one face, and its box, and with a head from behind.
+
+    A third of the faces look aside or down, or are cut by the picture's edge.
+    """
+    boxes = read_percent_boxes("figaro-val-faces")
+    backs = set(read_split("figaro-val-backs"))
+    pictures = open_figaro(data, "val")
+    for sample in (pictures[index] for index in range(len(pictures))):
+        height, width = sample.image.shape[:2]
+        if sample.name in backs:
+            yield sample.image, None
+        for place in boxes.get(sample.name, ()):
+            yield (
+                sample.image,
+                Box(
+                    left=max(0, place.left) * width / 100,
+                    top=max(0, place.top) * height / 100,
+                    right=min(100, place.right) * width / 100,
+                    bottom=min(100, place.bottom) * height / 100,
+                ),
+            )
 
 
 def collage(people: Sequence[Bust], *, columns: int = 6, rows: int = 4) -> tuple[Image, list[Box]]:
@@ -193,6 +221,16 @@ def measure(
                 assert photo.truth is not None
                 hits.add(find_face(photo.image, photo.truth)[0])
             result[f"turned by {turn}: found"] = str(hits)
+    if "figaro" in only:
+        missed, wrong = Count(), Count()
+        for image, truth in list(figaro(data))[:count]:
+            boxes = find(image)
+            if truth is None:
+                wrong.add(bool(boxes))
+            else:
+                missed.add(not any(box.overlap(truth) >= hit for box in boxes))
+        result["Figaro-1k: not found"] = str(missed)
+        result["heads from behind: a face is seen in"] = str(wrong)
     if "composites" in only:
         for share in SHARES:
             hits = Count()
@@ -221,7 +259,7 @@ def measure(
     return result
 
 
-COLUMNS = ("portraits", "turned", "composites", "collage", "faceless")
+COLUMNS = ("portraits", "turned", "figaro", "composites", "collage", "faceless")
 
 
 def main() -> int:

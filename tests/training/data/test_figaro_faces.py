@@ -48,3 +48,11 @@ def test_a_face_that_the_picture_cuts_keeps_its_size() -> None:
 def test_a_face_that_is_not_in_the_picture_is_none() -> None:
     place = PercentBox(left=120, top=10, right=160, bottom=60)
     assert box_bust(np.zeros((200, 200, 3), np.uint8), place, is_turned=False) is None
+
+
+def test_the_lists_to_measure_on_are_of_val_names() -> None:
+    faces, backs = set(read_percent_boxes("figaro-val-faces")), set(read_split("figaro-val-backs"))
+    assert len(faces) > 25
+    assert len(backs) > 20
+    assert faces | backs <= set(read_split("figaro-val"))
+    assert not faces & backs
