@@ -19,6 +19,7 @@ _LEAST_SCORE = 0.3  # of a finder's detection that is believed; below, it is pro
 # Least overlap of a finder's box and the labels for it to become the face's anchor: `REACH` in
 # `separation` is such that no label is cut off from a box that overlaps it by as much.
 _AGREES = 0.5
+_DISAGREES = 0.35  # overlap below which labels are probably of something else, or of a part
 # For how long an anchor is kept without being seen again, as an unchanged picture is searched less
 # often; and the box of a face that is not followed, which does not move along.
 _KEPT_SECONDS, _KEPT_UNKNOWN_SECONDS = 3.0, 0.5
@@ -72,6 +73,11 @@ class Anchors:
         """The box of a followed face; None if the finder has not seen it lately."""
         anchor = self._anchors.get(track_id)
         return anchor.box if anchor is not None else None
+
+    def disagrees(self, track_id: int, face: Box) -> bool:
+        """Whether the labels of a followed face show hardly what the finder saw of it."""
+        anchor = self._anchors.get(track_id)
+        return anchor is not None and anchor.box.overlap(face) < _DISAGREES
 
     def update(
         self, labelled: Mapping[int, Box], detections: Sequence[FaceDetection], *, seconds: float

@@ -43,6 +43,7 @@ class FaceCandidate:
         all_parsed: every face that the labels of the crop show.
         detection: what the tracker is given.
         suggested: the finder's box that the crop was made for; None for a followed face.
+        best_score: the highest score of all crops that were made for it; None if this is the first.
     """
 
     crop: Crop
@@ -51,6 +52,12 @@ class FaceCandidate:
     all_parsed: list[ParsedFace]
     detection: FaceDetection
     suggested: Box | None = None
+    best_score: float | None = None
+
+    @property
+    def likeliest(self) -> float:
+        """The probability of a face according to the crop that shows one best."""
+        return max(self.detection.score, self.best_score or 0.0)
 
     def with_whole_face(self, finder_box: Box) -> FaceCandidate:
         """Extend the face's box to what is covered below it, according to a finder's box."""
@@ -209,6 +216,8 @@ class CandidateExaminer:
                     continue
                 if before is not None and candidate.parsed.score < before.parsed.score - slack:
                     continue
+                if before is not None:
+                    candidate = replace(candidate, best_score=before.likeliest)
                 candidates[index] = candidate
                 changed.add(index)
             again = []

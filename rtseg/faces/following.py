@@ -6,21 +6,21 @@ same input gives the same faces every time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeGuard
 
 from rtseg.faces.anchors import Anchors
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
-from rtseg.faces.candidates import TURNS, CandidateExaminer, FaceCandidate, with_whole_face
+from rtseg.faces.candidates import CandidateExaminer, FaceCandidate, with_whole_face
 from rtseg.faces.changes import SearchedRegions
-from rtseg.faces.confirmation import is_clearly_arranged, may_be_face
+from rtseg.faces.confirmation import is_as_rotated_as
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
-from rtseg.faces.neighbours import faces_beside, faces_that_continue
-from rtseg.faces.overlap import is_one_of
-from rtseg.faces.parsed_faces import faces_in_crop
-from rtseg.faces.schedule import RejectedPlaces, Schedule
+from rtseg.faces.neighbours import continuing_faces, faces_beside
+from rtseg.faces.newcomers import Newcomers
+from rtseg.faces.overlap import is_one_of, is_same
+from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop
+from rtseg.faces.schedule import Schedule
 from rtseg.faces.scoring import Mask
 from rtseg.faces.second_finder import SecondFinder
 from rtseg.faces.still_search import StillSearch
@@ -32,12 +32,36 @@ from rtseg.geometry.crop import Crop
 from rtseg.labels import LabelSet
 from rtseg.settings import FaceSettings
 
-_NEW_A_FRAME = 2  # at most this many new faces are examined in a frame of a stream
-_MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
-_WEAK = 0.3  # finder score below which a stream's candidates wait for each other
+_CLEAR_PARTS = 0.3  # least certainty of its parts for the rotation of a face to be followed
+_MOST_CLOSER = 2  # places at most that are searched more closely in a frame
 
 SmoothProbabilities = Callable[[int, Probabilities, Crop], Probabilities]
 """Averages what the crop of a track (by its id) shows over time."""
+
+
+def _as_read_in(crop: Crop, detection: FaceDetection, parsed: ParsedFace) -> FaceDetection:
+    """A followed face without the rotation that its crop cannot have shown.
+
+    Vague parts may be anywhere in a face; a crop that turned after them would show ever less.
+    """
+    if parsed.certain >= _CLEAR_PARTS and is_as_rotated_as(crop, detection.roll_degrees):
+        return detection
+    return replace(detection, roll_degrees=None)
+
+
+def _without_hair_of(
+    faces: Sequence[FaceCandidate],
+    unsure: Mapping[int, Box],
+    candidates: Sequence[FaceCandidate],
+) -> list[FaceCandidate]:
+    """All candidates but the hair of heads whose faces a finder has just seen where they were."""
+    seen = [candidate.detection.box for candidate in faces]
+    seen_again = {track_id for track_id, place in unsure.items() if is_one_of(place, seen)}
+    return [
+        candidate
+        for candidate in candidates
+        if not candidate.detection.is_turned_away or candidate.detection.track_id not in seen_again
+    ]
 
 
 def _as_they_are(_track_id: int, probabilities: Probabilities, _crop: Crop) -> Probabilities:
@@ -106,6 +130,7 @@ class FaceFollower:
         self.tracker = FaceTracker(max_faces=settings.max_faces, aspect=aspect)
         self._held = HeldRegions(seconds=settings.hold)
         self.searched = searched
+        self.newcomers = Newcomers(self.examine, min_score=settings.min_score)
         self.reset()
 
     def reset(self) -> None:
@@ -118,7 +143,7 @@ class FaceFollower:
         self._held.reset()
         if self.searched is not None:
             self.searched.reset()
-        self._rejected = RejectedPlaces()
+        self.newcomers.reset()
         self._anchors = Anchors()
 
     @property
@@ -150,58 +175,82 @@ class FaceFollower:
             The faces in the picture, largest first.
         """
         self.tracker.forget(seconds=seconds)
-        self._rejected.next_frame()
+        self.newcomers.next_frame()
         if self.searched is not None:
             self.searched.next_frame(picture)
         tracks = self.tracker.tracks
         regions = [] if exhaustive else self._regions(picture, tracks)
         candidates = self._followed(tracks, infer_crops, smooth or _as_they_are)
-        known_faces = faces_that_continue(tracks, candidates)
-        if self.second is not None and not exhaustive and not self._is_full(tracks):
-            detections = self.second(picture, infer_crops, known=known_faces)
-            confirmed = self._confirmed_again(detections, infer_crops)
-            candidates += confirmed
-            known_faces += [candidate.parsed.face for candidate in confirmed]
+        continuing = continuing_faces(tracks, candidates)
         infer = infer_finder or infer_crops
+
+        def look_closer(place: Box) -> float:
+            again = self.finder(picture, infer, regions=[self.schedule.around(place)])
+            return max((face.score for face in again if is_same(face.box, place)), default=0.0)
+
+        confirmed_faces: list[Box] = []
+        if self.second is not None and not exhaustive and not self._is_full(tracks):
+            detections = self.second(picture, infer_crops, known=list(continuing.values()))
+            confirmed = self.newcomers.confirmed_again(
+                detections,
+                infer_crops,
+                beside=self._anchors.boxes,
+                look_closer=None if self.schedule.fine else look_closer,
+            )
+            candidates += confirmed
+            confirmed_faces = [candidate.parsed.face for candidate in confirmed]
+        known_faces = [*continuing.values(), *confirmed_faces]
         seen: Sequence[FaceDetection] = []
         if exhaustive:
             candidates += self.still(picture, infer, infer_crops)
         else:
-            if regions:
-                seen = self.finder(picture, infer, regions=regions, known=known_faces)
+            unsure = self._unsure(tracks, continuing)
+            places = self._closer(list(unsure.values()), tracks)
+            if regions or places:
+                closer = [self.schedule.around(place) for place in places]
+                seen = self.finder(picture, infer, regions=[*regions, *closer], known=known_faces)
+            self.newcomers.searched_closely(places, seen)
+            candidates = self.newcomers.kept(candidates, seen, unsure=unsure)
+            known_faces = list(continuing_faces(tracks, candidates).values()) + confirmed_faces
             candidates = [with_whole_face(candidate, seen) for candidate in candidates]
-            detections = [*seen, *faces_beside(candidates, known_faces)]
-            fresh, is_settled = self._fresh(detections, known_faces, infer_crops)
-            candidates += fresh
+            searched = [*places, *(face.box for face in seen)]
+            unseen = faces_beside(candidates, [*known_faces, *searched])
+            fresh, is_settled = self.newcomers.confirmed(
+                [*seen, *unseen],
+                infer_crops,
+                known=known_faces,
+                lost=[place for track_id, place in unsure.items() if track_id not in continuing],
+                beside=self._anchors.boxes,
+                is_anyone_followed=bool(tracks),
+                look_closer=None if self.schedule.fine else look_closer,
+            )
+            candidates = [*_without_hair_of(fresh, unsure, candidates), *fresh]
             if self.searched is not None:
                 self.searched.add(regions, is_settled=is_settled)
+        before = {track.track_id: track.seen_face for track in tracks}
         owners = self.tracker.update(
             [candidate.detection for candidate in candidates], seconds=seconds
         )
         for candidate, track in zip(candidates, owners, strict=True):
             # a place such as the neck below a followed face, which led to that face again
             if track is None and candidate.suggested is not None:
-                self._rejected.add(candidate.suggested)
+                self.newcomers.reject(candidate.suggested)
         followed = [
             (candidate, track)
             for candidate, track in zip(candidates, owners, strict=True)
             if track is not None
         ]
+        for candidate, track in followed:
+            if track.track_id in continuing and not candidate.detection.is_turned_away:
+                face = candidate.parsed.face
+                self.newcomers.evidence.move(before[track.track_id], face)
+                self.newcomers.seen_again(face, candidate.parsed.sure, seen)
         labelled = {track.track_id: candidate.parsed.face for candidate, track in followed}
         self._anchors.update(labelled, seen, seconds=seconds)
         self._held.update(
             [track.bounds for _, track in followed], self.tracker.tracks, seconds=seconds
         )
         return self._faces(followed, smooth or _as_they_are)
-
-    def _confirmed_again(
-        self, detections: Sequence[FaceDetection], infer_crops: InferCrops
-    ) -> list[FaceCandidate]:
-        """Those of the second finder's detections whose own crops show a face again."""
-        candidates = self.examine(
-            detections[:_NEW_A_FRAME], infer_crops, beside=self._anchors.boxes
-        )
-        return [candidate for candidate in candidates if self._is_face(candidate)]
 
     def _is_full(self, tracks: Sequence[Track]) -> bool:
         return sum(track.is_present for track in tracks) >= self.settings.max_faces
@@ -222,6 +271,29 @@ class FaceFollower:
             return self.schedule.searching(height, width, worth=worth)
         return self.schedule.following(height, width, worth=worth)
 
+    def _unsure(self, tracks: Sequence[Track], continuing: Mapping[int, Box]) -> dict[int, Box]:
+        """Where to look for the faces, by track id, that their crops do not show well enough.
+
+        Those are the lost ones, and those of which the labels show another part than the finder
+        last did, or a small one: a crop that followed that would show ever less.
+        """
+        return {
+            track.track_id: self._anchors.of(track.track_id) or track.seen_face
+            for track in tracks
+            if track.track_id not in continuing
+            or self._anchors.disagrees(track.track_id, continuing[track.track_id])
+        }
+
+    def _closer(self, unsure: Sequence[Box], tracks: Sequence[Track]) -> list[Box]:
+        """The places to search closely: faces in doubt, and what may be one after all.
+
+        There are none for a finder that searches with the network that labels faces: crops around
+        such places show it the same.
+        """
+        if self.schedule.fine or self._is_full(tracks):
+            return []
+        return [*unsure, *self.newcomers.evidence.due()][:_MOST_CLOSER]
+
     def _followed(
         self, tracks: Sequence[Track], infer_crops: InferCrops, smooth: SmoothProbabilities
     ) -> list[FaceCandidate]:
@@ -241,7 +313,7 @@ class FaceFollower:
                     probabilities=probabilities,
                     parsed=parsed,
                     all_parsed=all_parsed,
-                    detection=parsed.detection(track_id=track.track_id),
+                    detection=_as_read_in(crop, parsed.detection(track_id=track.track_id), parsed),
                 ).with_proportion(track.proportion, within=self._anchors.of(track.track_id))
                 for parsed in all_parsed
             ]
@@ -267,96 +339,6 @@ class FaceFollower:
                     )
                 )
         return candidates
-
-    def _fresh(
-        self,
-        detections: Sequence[FaceDetection],
-        known_faces: Sequence[Box],
-        infer_crops: InferCrops,
-    ) -> tuple[list[FaceCandidate], bool]:
-        """Examine a finder's detections apart from the known faces.
-
-        Returns:
-            The confirmed ones, and whether nothing is left to be examined again soon.
-        """
-        unknown = [
-            detection for detection in detections if not is_one_of(detection.box, known_faces)
-        ]
-        left_alone = [
-            detection for detection in unknown if self._rejected.is_left_alone(detection.box)
-        ]
-        fresh = [detection for detection in unknown if detection not in left_alone]
-        chosen = self._worth_examining_now(fresh)
-        # where nothing changes, it is searched again only for places that are to be examined again
-        is_settled = len(chosen) == len(fresh) and not any(map(self._has_turns_left, left_alone))
-        candidates = self._examined_in_turn(chosen, infer_crops, known=known_faces)
-        for detection, candidate in zip(chosen, candidates, strict=True):
-            if not self._is_face(candidate):
-                may_be_one = self._is_face(candidate, _MAY_BE_ONE)
-                self._rejected.add(
-                    detection.box,
-                    may_be_one=may_be_one,
-                    rotation_fits=may_be_one
-                    or (
-                        candidate is not None
-                        and is_clearly_arranged(candidate.parsed, candidate.crop)
-                    ),
-                )
-                is_settled = is_settled and not (may_be_one or self._has_turns_left(detection))
-        return [candidate for candidate in candidates if self._is_face(candidate)], is_settled
-
-    def _examined_in_turn(
-        self, detections: Sequence[FaceDetection], infer_crops: InferCrops, *, known: Sequence[Box]
-    ) -> list[FaceCandidate | None]:
-        """Examine detections; every second time that a place is tried, in a crop that is rotated
-        otherwise than the finder says, unless the last crop's rotation fits.
-        """
-        candidates: list[FaceCandidate | None] = []
-        beside = self._anchors.boxes
-        for detection in detections:
-            tries = self._rejected.tries(detection.box)
-            if (
-                tries % 2
-                and may_be_face(detection, min_score=self.settings.min_score)
-                and not self._rejected.rotation_fits(detection.box)
-            ):
-                by = TURNS[tries // 2 % len(TURNS)]
-                candidates += self.examine.turned(
-                    [detection], infer_crops, by=[by], known=known, beside=beside
-                )
-            else:
-                candidates += self.examine([detection], infer_crops, known=known, beside=beside)
-        return candidates
-
-    def _has_turns_left(self, detection: FaceDetection) -> bool:
-        """Whether a place still has to be examined in crops that are rotated otherwise."""
-        return self._rejected.tries(detection.box) < 2 * len(TURNS) and may_be_face(
-            detection, min_score=self.settings.min_score
-        )
-
-    def _is_face(
-        self, candidate: FaceCandidate | None, share: float = 1.0
-    ) -> TypeGuard[FaceCandidate]:
-        """Whether a candidate reaches the least score, or a share of it."""
-        return (
-            candidate is not None and candidate.detection.score >= share * self.settings.min_score
-        )
-
-    def _worth_examining_now(self, fresh: Sequence[FaceDetection]) -> list[FaceDetection]:
-        """Choose a frame's detections: strong ones at once, a weak one every few frames.
-
-        A finder suggests weak places in nearly every picture, and each one costs as much as a
-        followed face. Those that were examined least often come first, so that none starves.
-        """
-        chosen = [detection for detection in fresh if detection.score >= _WEAK][:_NEW_A_FRAME]
-        weak = [detection for detection in fresh if detection.score < _WEAK]
-        if (
-            weak
-            and len(chosen) < _NEW_A_FRAME
-            and self._rejected.may_try_a_weak_place(beside=bool(self.tracker.tracks))
-        ):
-            chosen.append(min(weak, key=lambda detection: self._rejected.tries(detection.box)))
-        return chosen
 
     def _faces(
         self, followed: Sequence[tuple[FaceCandidate, Track]], smooth: SmoothProbabilities

@@ -9,26 +9,35 @@ from rtseg.faces.base import FaceDetection
 from rtseg.faces.candidates import FaceCandidate
 from rtseg.faces.confirmation import UNKNOWN_SCORE
 from rtseg.faces.overlap import is_one_of
-from rtseg.faces.parsed_faces import distinct_parsed, nearest
-from rtseg.faces.track import Track
+from rtseg.faces.parsed_faces import distinct_parsed
+from rtseg.faces.track import Track, gap
+from rtseg.faces.tracker import KEPT_SCORE, NEAR, REGAINED_SCORE
 from rtseg.frames import Box
 
 _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth examining
 
 
-def faces_that_continue(tracks: Sequence[Track], candidates: Sequence[FaceCandidate]) -> list[Box]:
-    """The face boxes that continue tracks, one each: all others in their crops may be new."""
-    continuing = []
+def continuing_faces(
+    tracks: Sequence[Track], candidates: Sequence[FaceCandidate]
+) -> dict[int, Box]:
+    """The face boxes that continue tracks, by track id: all others in their crops may be new.
+
+    So may a face that its track's crop does not show well enough: a finder may see it better. The
+    nearest pairs come first, and no face continues two tracks.
+    """
+    pairs = []
     for track in tracks:
-        of_track = [
-            candidate.parsed
-            for candidate in candidates
-            if candidate.detection.track_id == track.track_id
-            and not candidate.detection.is_turned_away
-        ]
-        parsed = nearest(of_track, track.head)
-        if parsed is not None:
-            continuing.append(parsed.face)
+        least = KEPT_SCORE if track.is_present else REGAINED_SCORE
+        for candidate in candidates:
+            detection, parsed = candidate.detection, candidate.parsed
+            if detection.track_id == track.track_id and not detection.is_turned_away:
+                apart = gap(parsed.head, track.head)
+                if apart < NEAR and detection.score >= least:
+                    pairs.append((apart - 0.3 * detection.score, track.track_id, parsed.face))
+    continuing: dict[int, Box] = {}
+    for _, track_id, face in sorted(pairs, key=lambda pair: pair[:2]):
+        if track_id not in continuing and not is_one_of(face, continuing.values()):
+            continuing[track_id] = face
     return continuing
 
 

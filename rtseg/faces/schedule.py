@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rtseg.faces.base import FaceDetection
 from rtseg.faces.tiles import Tiles, tile_picture
 from rtseg.frames import Box
-from rtseg.geometry.crop import Crop
+from rtseg.geometry.crop import Crop, box_around
 
 # Searches per period while faces are followed, one of the whole picture, the others of parts,
 # evenly spread; then the parts searched per frame while nobody is followed, and while somebody is
@@ -27,6 +28,9 @@ _FRAMES, _FRAMES_MOST = 2, 45
 # Between two weak places, while nobody is followed and while somebody is.
 _FRAMES_BETWEEN_WEAK, _FRAMES_BETWEEN_WEAK_BESIDE = 8, 16
 _REMEMBERED_FRAMES = 3 * _FRAMES_MOST
+
+# Height of the region around a place that may be a face, in sizes of the place.
+_AROUND = 3.5
 
 
 IsWorthSearching = Callable[[Crop], bool]
@@ -77,6 +81,11 @@ class Schedule:
         """Every region."""
         whole, tiles, fine = self._regions(height, width)
         return [whole, *tiles, *fine]
+
+    def around(self, face: Box) -> Crop:
+        """A region in which a face is large: other things that resemble one resemble it less."""
+        side = _AROUND * math.sqrt(face.area)
+        return Crop(box=box_around(*face.centre, side * self.aspect, side))
 
     def still(self, height: int, width: int) -> list[Crop]:
         """The regions of a still picture to search first: every one without a network for it."""

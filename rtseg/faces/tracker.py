@@ -18,7 +18,9 @@ REGAINED_SCORE = 0.6
 ABSENCE_SECONDS = 0.5
 """For this long a lost face keeps its id."""
 
-_NEAR = 0.7  # farthest move between pictures, in heights of the head
+NEAR = 0.7
+"""The farthest that a face moves between pictures, in heights of the head."""
+
 _AWAY_COSTS = 0.5  # penalty, in the same unit, of hair without a face against a visible face
 
 
@@ -83,7 +85,7 @@ class FaceTracker:
                 continue
             apart = gap(detection.head or detection.box, track.head)
             least = KEPT_SCORE if track.is_present else REGAINED_SCORE
-            if apart < _NEAR and detection.score >= least:
+            if apart < NEAR and detection.score >= least:
                 cost = _cost(apart, detection.score) + _AWAY_COSTS * detection.is_turned_away
                 pairs.append((cost, index, track))
         pairs.sort(key=lambda pair: (pair[0], pair[2].track_id))

@@ -19,7 +19,17 @@ FPS = 30
 class Stage:
     """Follows faces in painted pictures, frame after frame."""
 
-    def __init__(self, *, height=360, width=640, input_side=128, stride=4, finder=None, **options):
+    def __init__(
+        self,
+        *,
+        height=360,
+        width=640,
+        input_side=128,
+        stride=4,
+        finder=None,
+        fine=True,
+        **options,
+    ):
         self.size = height, width
         self.input_shape = (input_side, input_side, 3)
         self.backend = PaintedBackend(
@@ -30,7 +40,7 @@ class Stage:
             HELEN,
             settings,
             finder=finder or ParsingFinder(HELEN, aspect=1.0),
-            schedule=Schedule(every=settings.detect_every, aspect=1.0, stretch=False),
+            schedule=Schedule(every=settings.detect_every, aspect=1.0, stretch=False, fine=fine),
         )
         self.index = 0
 

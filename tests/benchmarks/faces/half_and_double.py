@@ -57,7 +57,11 @@ _STILLS: Thresholds = {
     "still_search": ("_DOUBTFUL", "_TURNED"),
     "scoring": ("_CLEAR", "_LEAST_DOWN", "_LEAST_EYE_GAP"),
 }
-_STREAMS: Thresholds = {"following": ("_NEW_A_FRAME", "_SUGGESTED", "_MAY_BE_ONE", "_WEAK")}
+_STREAMS: Thresholds = {
+    "neighbours": ("_SUGGESTED",),
+    "newcomers": ("NEW_A_FRAME", "_MAY_BE_ONE", "_WEAK"),
+    "evidence": ("_CORRELATION", "_PRIOR", "_HALF_FRAMES", "_PROMISING"),
+}
 
 Shown = tuple[Image, list[Box]]
 """A picture and its faces; an empty list if it shows none."""

@@ -1,0 +1,219 @@
+"""Faces of which one look shows too little are found, and kept, by several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from rtseg.faces.base import FaceDetection
+from rtseg.faces.candidates import FaceCandidate
+from rtseg.faces.neighbours import continuing_faces
+from rtseg.faces.track import Track
+from rtseg.frames import Box
+from rtseg.geometry.crop import Crop, box_around
+from rtseg.labels import HELEN
+from tests.faces.stage import Stage, Suggests, ids, seen_at
+from tests.faces.test_following_beside import candidate
+from tests.support.painted import COLOURS, PARTS, paint
+
+SECOND = 30
+CENTRE = (320, 180)
+TALL = 150
+BALD = tuple(part for part in PARTS if part != 10)
+
+
+class Unsure(Stage):
+    """A stage whose labels are less certain than painted."""
+
+    certainty = 1.0
+
+    def infer_crops(self, crops):
+        maps = super().infer_crops(crops)
+        for probabilities in maps:
+            probabilities *= self.certainty
+            probabilities[..., HELEN.background] += 1 - self.certainty
+        return maps
+
+
+class Closer(Suggests):
+    """A finder that scores what it sees from close by otherwise than from afar."""
+
+    def __init__(self, *detections: FaceDetection, closer: float) -> None:
+        super().__init__(*detections)
+        self.closer = closer
+        self.looks: list[Crop] = []
+
+    def __call__(self, picture, infer, *, regions, known=()):
+        close = [
+            region
+            for region in regions
+            if any(is_around(region, detection.box) for detection in self.found)
+        ]
+        self.looks += close
+        if not close or len(close) < len(regions):
+            return self.found
+        return [replace(detection, score=self.closer) for detection in self.found if self.closer]
+
+
+def watched(finder: Suggests, *, certainty: float = 1.0, **options) -> Unsure:
+    stage = Unsure(finder=finder, fine=False, **options)
+    stage.certainty = certainty
+    return stage
+
+
+def face_shown(*parts: int, x: float = CENTRE[0], y: float = CENTRE[1]) -> np.ndarray:
+    labels = np.zeros((360, 640), np.uint8)
+    paint(labels, x, y, TALL, parts=parts or tuple(PARTS))
+    return COLOURS[labels]
+
+
+def test_what_every_look_finds_likely_is_found_within_a_second() -> None:
+    stage = watched(Closer(seen_at(*CENTRE, 0.85), closer=0.85), certainty=0.82)
+    counts = [len(stage.show((*CENTRE, TALL))) for _ in range(SECOND)]
+    assert counts[0] == 0  # one look alone says 0.4
+    assert counts[-1] == 1
+
+
+def test_what_every_look_finds_unlikely_is_never_found() -> None:
+    stage = watched(Closer(seen_at(*CENTRE, 0.7), closer=0.7), certainty=0.75)
+    assert not any(stage.show((*CENTRE, TALL)) for _ in range(4 * SECOND))
+
+
+def test_what_is_no_face_from_close_by_is_not_taken_for_one() -> None:
+    from_afar = seen_at(*CENTRE, 0.95)
+    stage = watched(Closer(from_afar, closer=0.95), certainty=0.85)
+    assert len(stage.show((*CENTRE, TALL))) == 1
+    stage = watched(Closer(from_afar, closer=0.0), certainty=0.85)
+    assert stage.show((*CENTRE, TALL)) == ()
+
+
+def test_a_face_that_is_certain_needs_no_closer_look() -> None:
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.95)
+    stage = watched(finder)
+    for _ in range(SECOND):
+        stage.show((*CENTRE, TALL))
+    box = finder.found[0].box
+    around = stage.follower.schedule.around(box)
+    assert around not in finder.looks
+
+
+def test_a_promising_place_is_looked_at_again_although_its_turn_has_not_come() -> None:
+    near, far = seen_at(160, 180, 0.95), seen_at(480, 180, 0.6)
+    finder = Closer(near, far, closer=0.6)
+    stage = watched(finder, detect_every=60)
+    stage.show((160, 180, TALL))
+    stage.follower.newcomers.evidence.weigh(far.box, 0.4)
+    finder.looks.clear()
+    for _ in range(5):
+        stage.show((160, 180, TALL))
+    assert any(is_around(look, far.box) for look in finder.looks)
+
+
+def is_around(region: Crop, box: Box) -> bool:
+    return region.box.centre == pytest.approx(box.centre)
+
+
+def followed(finder: Suggests, *, parts: Sequence[int] = BALD) -> Unsure:
+    """A stage that has followed a bald head for a while."""
+    stage = watched(finder, detect_every=6)
+    for _ in range(20):
+        faces = stage.show(image=face_shown(*parts))
+    assert ids(faces) == {1}
+    return stage
+
+
+def test_a_followed_face_with_vague_labels_is_kept_where_the_finder_sees_it() -> None:
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.95)
+    stage = followed(finder)
+    stage.certainty = 0.7
+    for _ in range(SECOND):  # without eyes and mouth the labels' own score is too low
+        faces = stage.show(image=face_shown(1, 6))
+        assert ids(faces) == {1}
+
+
+def test_it_is_lost_where_the_finder_sees_nothing() -> None:
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.95)
+    stage = followed(finder)
+    stage.certainty = 0.7
+    finder.found = []
+    for _ in range(4):
+        faces = stage.show(image=face_shown(1, 6))
+    assert faces == ()
+
+
+def test_a_face_that_left_is_not_kept_by_what_was_known_of_it() -> None:
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.95)
+    stage = followed(finder)
+    for _ in range(SECOND):
+        faces = stage.show()
+    assert faces == ()
+
+
+def test_the_crop_does_not_shrink_to_a_part_of_the_face() -> None:
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.95)
+    stage = followed(finder)
+    whole = stage.show(image=face_shown(*BALD))[0]
+    labels = np.zeros((360, 640), np.uint8)
+    paint(labels, *CENTRE, TALL, parts=BALD)
+    labels[:190] = 0  # only the mouth and the chin are labelled
+    for _ in range(10):
+        (face,) = stage.show(image=COLOURS[labels])
+        assert face.crop.box.height > 0.7 * whole.crop.box.height
+
+
+def test_a_crop_does_not_turn_by_what_it_cannot_have_shown() -> None:
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.95)
+    stage = followed(finder)
+    labels = np.zeros((360, 640), np.uint8)
+    paint(labels, *CENTRE, TALL, parts=(2, 3, 4, 5, 6, 7, 8, 9))
+    matrix = cv2.getRotationMatrix2D((CENTRE[0], CENTRE[1] + 0.14 * TALL), -85, 1)
+    lying = cv2.warpAffine(labels, matrix, (640, 360), flags=cv2.INTER_NEAREST)
+    shown = np.zeros((360, 640), np.uint8)
+    paint(shown, *CENTRE, TALL, parts=(1,))
+    shown[lying > 0] = lying[lying > 0]
+    for _ in range(10):
+        (face,) = stage.show(image=COLOURS[shown])
+        assert face.crop.is_upright
+
+
+def track(track_id: int, face: Box, *, is_present: bool = True) -> Track:
+    return Track(
+        track_id=track_id,
+        head=face,
+        crop=Crop(box=box_around(360, 300, 200, 200)),
+        score=0.9,
+        seen_seconds=0.0,
+        is_present=is_present,
+    )
+
+
+def shown_to(track_id: int, face: Box, *, sure: float) -> FaceCandidate:
+    shown = candidate(face, sure=sure)
+    return replace(shown, detection=replace(shown.detection, track_id=track_id))
+
+
+FACE, BESIDE = box_around(300, 300, 80, 100), box_around(390, 300, 80, 100)
+
+
+@pytest.mark.parametrize(
+    ("is_present", "sure", "continues"),
+    [(True, 0.4, True), (True, 0.2, False), (False, 0.7, True), (False, 0.4, False)],
+)
+def test_a_face_continues_its_track_only_if_the_tracker_would_accept_it(
+    is_present: bool, sure: float, continues: bool
+) -> None:
+    shown = [shown_to(1, FACE, sure=sure)]
+    expected = {1: FACE} if continues else {}
+    assert continuing_faces([track(1, FACE, is_present=is_present)], shown) == expected
+
+
+def test_a_neighbours_face_does_not_continue_a_lost_track() -> None:
+    tracks = [track(1, FACE), track(2, box_around(370, 300, 80, 100), is_present=False)]
+    shown = [shown_to(1, FACE, sure=0.9), shown_to(2, FACE, sure=0.9)]
+    assert continuing_faces(tracks, shown) == {1: FACE}
+    shown.append(shown_to(2, BESIDE, sure=0.9))
+    assert continuing_faces(tracks, shown) == {1: FACE, 2: BESIDE}
