@@ -19,7 +19,7 @@ from rtseg.faces import FaceFollower, TrackedFace
 from rtseg.faces.tiles import tile_picture
 from rtseg.frames import Box, Face, Frame, Image, LabelMap, Probabilities, Segmentation
 from rtseg.geometry.crop import Crop, cut, within_picture
-from rtseg.postprocess import leading_classes, paste
+from rtseg.postprocess import LabelsOnce, leading_classes, paste
 from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop
 from rtseg.postprocess.checkerboard import remove_checkerboard
 from rtseg.postprocess.crop_edges import settled
@@ -36,6 +36,9 @@ Smoothers = dict[int, TrackSmoother]
 
 WiderMaps = dict[int, tuple[Probabilities, Crop]]
 """What wider crops show, all classes, and where they are; by track id."""
+
+Beyond = tuple[CropProbabilities, LabelsOnce]
+"""What a wider crop shows beyond the crop around a face, and its labels."""
 
 Finish = Callable[[], Segmentation]
 """The second half of a picture's processing."""
@@ -207,7 +210,7 @@ class PicturePass:
     def _finish_face_view(
         self,
         tracked: Sequence[TrackedFace],
-        beyond: Sequence[CropProbabilities],
+        beyond: Sequence[Beyond],
         wider: WiderMaps,
         held: Sequence[Box],
     ) -> Segmentation:
@@ -215,8 +218,8 @@ class PicturePass:
         height, width = self.image.shape[:2]
         background = label_set.background
         labels = np.full((height, width), background or 0, np.uint8)
-        for part in beyond:  # the crops of faces are written over it
-            paste(labels, part.probabilities, part.crop, transparent=background)
+        for part, labels_beyond in beyond:  # the crops of faces are written over it
+            labels_beyond.paste(labels, part.crop, transparent=background)
             self.labelled.append(part)
         for face in reversed(tracked):  # the largest last, so that it wins where faces overlap
             probabilities = remove_checkerboard(face.probabilities, self.backend.model)
@@ -295,14 +298,12 @@ class PicturePass:
             for face in tracked
         )
 
-    def _infer_beyond_crops(
-        self, tracked: Sequence[TrackedFace]
-    ) -> tuple[list[CropProbabilities], WiderMaps]:
+    def _infer_beyond_crops(self, tracked: Sequence[TrackedFace]) -> tuple[list[Beyond], WiderMaps]:
         """The hair and neck of faces beyond their crops, and everything the wider crops show."""
         label_set = self.backend.model.label_set
         height, width = self.image.shape[:2]
         stream = self.stream
-        parts: list[CropProbabilities] = []
+        parts: list[Beyond] = []
         maps_by_track: WiderMaps = {}
         wider: list[tuple[TrackedFace, Crop]] = []
         results: dict[int, WiderCropResult] = {}
@@ -319,7 +320,7 @@ class PicturePass:
             result, crop = cached
             results[face.track_id] = result
             maps_by_track[face.track_id] = result.probabilities, crop
-            parts += _part(face, result.beyond, crop)
+            parts += _part(face, result, crop)
         maps = self.infer_crops([crop for _, crop in wider])
         for (face, crop), probabilities in zip(wider, maps, strict=True):
             steadied = self._smoothed(stream.wider_smoothers, face.track_id, probabilities, crop)
@@ -335,7 +336,7 @@ class PicturePass:
                 edges=at_the_edges(face.probabilities, label_set),
                 seconds=self.seconds,
             )
-            parts += _part(face, beyond, crop)
+            parts += _part(face, results[face.track_id], crop)
         present = [face.track_id for face in tracked]
         stream.wider_crops.keep(results, present=present)
         for track_id in [known for known in stream.wider_smoothers if known not in present]:
@@ -364,11 +365,12 @@ class PicturePass:
         times.add("finish", finish_seconds)
 
 
-def _part(face: TrackedFace, beyond: Probabilities | None, crop: Crop) -> list[CropProbabilities]:
+def _part(face: TrackedFace, result: WiderCropResult, crop: Crop) -> list[Beyond]:
     """What a face shows beyond its crop; empty if nothing."""
-    if beyond is None:
+    if result.beyond is None or result.labels_beyond is None:
         return []
-    return [CropProbabilities(probabilities=beyond, crop=crop, track_id=face.track_id)]
+    part = CropProbabilities(probabilities=result.beyond, crop=crop, track_id=face.track_id)
+    return [(part, result.labels_beyond)]
 
 
 def _face(tracked: TrackedFace, labels: LabelMap) -> Face | None:

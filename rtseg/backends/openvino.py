@@ -17,7 +17,11 @@ import numpy as np
 
 from rtseg.backends.base import Backend, Crops, ProbabilityBatch, check_file_precision
 from rtseg.backends.fastest import Speeds, fastest_in_turns, remembered_speeds, trial
-from rtseg.backends.openvino_graph import with_faster_softmax, with_whole_pixel_shuffles
+from rtseg.backends.openvino_graph import (
+    with_faster_softmax,
+    with_normalised_rows,
+    with_whole_pixel_shuffles,
+)
 from rtseg.backends.side_by_side import SideBySideBackend
 from rtseg.errors import BackendError, SettingError, listed
 from rtseg.export.onnx_file import INPUT, PROBABILITIES, OnnxModel
@@ -197,6 +201,7 @@ class _Compiled:
         model = with_whole_pixel_shuffles(openvino, model)
         shape = (1, exported.model.input_height, exported.model.input_width, 3)
         model.reshape({INPUT: list(shape)})
+        model = with_normalised_rows(openvino, model)
         if exported.precision == "int8":
             # bf16 between the quantised convolutions would save 4% and cost as much agreement with
             # FP32 again as rounding to eight bits does

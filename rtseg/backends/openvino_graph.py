@@ -8,6 +8,9 @@ A pixel shuffle (Shi et al., CVPR 2016) makes four pixels of neighbouring channe
 four. With channels last, as processors compute, it moves single numbers. If the convolution before
 it computes its channels in another order, first those of the upper left pixels, the shuffle moves
 whole pixels.
+
+Normalising a crop channel by channel, OpenVINO computes three numbers at a time, those of a pixel.
+With constants for a whole row it computes as many as fit a register: 0.03 instead of 0.12 ms.
 """
 
 from __future__ import annotations
@@ -49,6 +52,42 @@ def with_faster_softmax(openvino: Any, model: Any, name: str) -> Any:
         output = ops.transpose(ops.divide(powers, total), order).output(0)
         output.get_tensor().set_names({name})
     return openvino.Model([output], model.get_parameters(), "rtseg")
+
+
+def with_normalised_rows(openvino: Any, model: Any) -> Any:
+    """Return a model that normalises its crops row by row, with exactly the same results.
+
+    Only a model from `rtseg.export` of fixed sizes is rewritten: one whose uint8 (n, h, w, 3)
+    crops are converted to floats, from which each channel's mean is subtracted and which are then
+    multiplied by a number for each channel, before anything else reads them.
+
+    Args:
+        openvino: the module.
+        model: an `openvino.Model`, which is changed.
+    """
+    ops = openvino.opset13
+    (crops,) = model.inputs
+    values, constants = crops, []
+    for kind in ("Convert", "Subtract", "Multiply"):
+        readers = _readers(values)
+        if len(readers) != 1 or readers[0].get_type_name() != kind:
+            return model
+        values = readers[0].output(0)
+        if kind != "Convert":
+            constant = readers[0].input_value(1).get_node()
+            if constant.get_type_name() != "Constant" or constant.data.shape != (1, 1, 1, 3):
+                return model
+            constants.append(constant.data)
+    shape = values.get_partial_shape()
+    if shape.is_dynamic or values.get_element_type() != openvino.Type.f32:
+        return model
+    count, height, width, channels = shape.to_shape()
+    mean, scale = (ops.constant(np.tile(data.reshape(3), width)) for data in constants)
+    rows = ops.reshape(crops, [count, height, width * channels], special_zero=False)
+    normalised = ops.multiply(ops.subtract(ops.convert(rows, "f32"), mean), scale)
+    pixels = ops.reshape(normalised, [count, height, width, channels], special_zero=False)
+    values.replace(pixels.output(0))
+    return model
 
 
 def with_whole_pixel_shuffles(openvino: Any, model: Any) -> Any:

@@ -11,18 +11,29 @@ points. Bicubic interpolation was 0.3 points worse than bilinear.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from rtseg.errors import SettingError
 from rtseg.faces.scoring import Mask
-from rtseg.frames import LabelMap, Probabilities
+from rtseg.frames import LabelMap, Probabilities, Region
 from rtseg.geometry.crop import Crop
 from rtseg.geometry.resample import grid_positions
 from rtseg.postprocess.leaders import leading_classes, led_by
 from rtseg.postprocess.upsample import labels_at
 from rtseg.postprocess.upsample_rotated import OUTSIDE, turned_labels
 
-__all__ = ["labels_at", "leading_classes", "led_by", "paste", "whole_labels"]
+__all__ = [
+    "LabelsOnce",
+    "PlacedLabels",
+    "labels_at",
+    "leading_classes",
+    "led_by",
+    "paste",
+    "placed",
+    "whole_labels",
+]
 
 
 def whole_labels(probabilities: Probabilities, *, height: int, width: int) -> LabelMap:
@@ -46,6 +57,88 @@ def whole_labels(probabilities: Probabilities, *, height: int, width: int) -> La
     return labels_at(probabilities, rows, columns)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlacedLabels:
+    """One crop's labels at their place in a frame.
+
+    Attributes:
+        region: the rectangle of the frame that they cover.
+        labels: uint8 (height, width) of that rectangle.
+        where: which of them to write, bool (height, width); None for all.
+    """
+
+    region: Region
+    labels: LabelMap
+    where: Mask | None
+
+    def write(self, labels: LabelMap) -> None:
+        """Write them into the frame's labels, uint8 (height, width), in place."""
+        target = labels[self.region]
+        if self.where is None:
+            target[...] = self.labels
+        else:
+            _write(target, self.labels, self.where)
+
+
+def placed(
+    probabilities: Probabilities,
+    crop: Crop,
+    *,
+    height: int,
+    width: int,
+    transparent: int | None,
+    leaders: LabelMap | None = None,
+) -> PlacedLabels | None:
+    """Compute one crop's labels for a frame.
+
+    Args:
+        probabilities: float32 (rows, columns, classes) of the crop.
+        crop: its position; parts beyond the frame's edges are ignored.
+        height, width: the frame's size in pixels.
+        transparent: an id that is not written (the background), or None.
+        leaders: the probabilities' leading classes, if already known.
+
+    Returns:
+        The labels; None if the crop shows nothing of the frame.
+
+    Raises:
+        SettingError: the probabilities have the wrong shape.
+    """
+    _check(probabilities)
+    # the pixels whose centres are inside
+    bounds = crop.bounds
+    left, right = _inside(bounds.left, bounds.right, width)
+    top, bottom = _inside(bounds.top, bounds.bottom, height)
+    if right <= left or bottom <= top:
+        return None
+    where: Mask | None = None
+    if crop.is_upright:
+        box, (rows, columns, _) = crop.box, probabilities.shape
+        labels = labels_at(
+            probabilities,
+            grid_positions(top, bottom - top, origin=box.top, extent=box.height, cells=rows),
+            grid_positions(left, right - left, origin=box.left, extent=box.width, cells=columns),
+            leaders=leaders,
+        )
+        if transparent is not None:
+            where = labels != transparent
+    else:
+        labels = turned_labels(
+            probabilities,
+            crop,
+            left=left,
+            top=top,
+            width=right - left,
+            height=bottom - top,
+            leaders=leaders,
+        )
+        where = labels != OUTSIDE
+        if transparent is not None:
+            where &= labels != transparent
+    region = (slice(top, bottom), slice(left, right))
+    return PlacedLabels(region=region, labels=labels, where=where)
+
+
 def paste(
     labels: LabelMap,
     probabilities: Probabilities,
@@ -58,49 +151,47 @@ def paste(
 
     Args:
         labels: uint8 (height, width) of the frame.
-        probabilities: float32 (rows, columns, classes) of the crop.
-        crop: its position; parts beyond the frame's edges are ignored.
-        transparent: an id that is not written (the background), or None.
-        leaders: the probabilities' leading classes, if already known.
+        probabilities, crop, transparent, leaders: as for `placed`.
 
     Raises:
         SettingError: the probabilities have the wrong shape.
     """
-    _check(probabilities)
     height, width = labels.shape
-    # the pixels whose centres are inside
-    bounds = crop.bounds
-    left, right = _inside(bounds.left, bounds.right, width)
-    top, bottom = _inside(bounds.top, bounds.bottom, height)
-    if right <= left or bottom <= top:
-        return
-    target = labels[top:bottom, left:right]
-    if not crop.is_upright:
-        labels_there = turned_labels(
-            probabilities,
-            crop,
-            left=left,
-            top=top,
-            width=right - left,
-            height=bottom - top,
-            leaders=leaders,
-        )
-        write = labels_there != OUTSIDE
-        if transparent is not None:
-            write &= labels_there != transparent
-        _write(target, labels_there, write)
-        return
-    box, (rows, columns, _) = crop.box, probabilities.shape
-    labels_there = labels_at(
-        probabilities,
-        grid_positions(top, bottom - top, origin=box.top, extent=box.height, cells=rows),
-        grid_positions(left, right - left, origin=box.left, extent=box.width, cells=columns),
-        leaders=leaders,
+    there = placed(
+        probabilities, crop, height=height, width=width, transparent=transparent, leaders=leaders
     )
-    if transparent is None:
-        target[...] = labels_there
-    else:
-        _write(target, labels_there, labels_there != transparent)
+    if there is not None:
+        there.write(labels)
+
+
+class LabelsOnce:
+    """One map's labels for a frame, computed again only where its crop has moved.
+
+    Of use for a map that serves several frames, while its crop rests.
+
+    Args:
+        probabilities: float32 (rows, columns, classes); must not be modified afterwards.
+    """
+
+    def __init__(self, probabilities: Probabilities) -> None:
+        self._probabilities = probabilities
+        self._last: tuple[object, PlacedLabels | None] | None = None
+
+    def paste(self, labels: LabelMap, crop: Crop, *, transparent: int | None) -> None:
+        """Write the labels into a frame's; see `paste`."""
+        height, width = labels.shape
+        key = (crop, height, width, transparent)
+        last = self._last
+        if last is None or last[0] != key:
+            last = (
+                key,
+                placed(
+                    self._probabilities, crop, height=height, width=width, transparent=transparent
+                ),
+            )
+            self._last = last
+        if last[1] is not None:
+            last[1].write(labels)
 
 
 def _write(target: LabelMap, labels: LabelMap, where: Mask) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from rtseg.faces.scoring import Mask
 from rtseg.frames import Probabilities
 from rtseg.geometry.crop import Crop, box_around
 from rtseg.labels import LabelSet
+from rtseg.postprocess import LabelsOnce
 from rtseg.postprocess.beyond_crop import at_the_edges
 
 _LONGEST_SECONDS, _LONGEST_AT_REST = 0.34, 1.0
@@ -51,6 +53,11 @@ class WiderCropResult:
     face_crop: Crop
     edges: Mask
     seconds: float
+
+    @cached_property
+    def labels_beyond(self) -> LabelsOnce | None:
+        """What continues beyond the face's crop, as labels, which stay the same while it rests."""
+        return None if self.beyond is None else LabelsOnce(self.beyond)
 
 
 class WiderCropCache:

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from rtseg.backends.openvino_graph import with_faster_softmax, with_whole_pixel_shuffles
-from rtseg.export.onnx_file import PROBABILITIES
+from rtseg.backends.openvino_graph import (
+    with_faster_softmax,
+    with_normalised_rows,
+    with_whole_pixel_shuffles,
+)
+from rtseg.export.onnx_file import INPUT, PROBABILITIES
 from tests.support.exported import tiny_crops, tiny_int8, tiny_onnx
 
 pytest.importorskip("openvino")
@@ -127,3 +131,69 @@ def test_channels_are_reordered_only_where_nothing_else_reads_them(kind, mode):
     results = openvino.Core().compile_model(model, "CPU")(picture)
     for index in range(len(expected)):
         np.testing.assert_allclose(results[index], expected[index], rtol=0.02, atol=0.02)
+
+
+def whole_rows(model):
+    """The shapes of the numbers by which a model's values are multiplied first."""
+    first = next(node for node in model.get_ordered_ops() if node.get_type_name() == "Multiply")
+    return tuple(first.input(1).get_shape())
+
+
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "int8"])
+def test_crops_normalised_row_by_row_are_the_same_bit_for_bit(kind):
+    import openvino
+
+    core = openvino.Core()
+    exported = tiny_int8(8) if kind == "int8" else tiny_onnx(kind, 8)
+    crops = tiny_crops(1)
+    results, shapes = [], []
+    for faster in (False, True):
+        model = core.read_model(exported.data)
+        model.reshape({INPUT: list(crops.shape)})
+        if faster:
+            model = with_normalised_rows(openvino, model)
+        shapes.append(whole_rows(model))
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        results.append(compiled(crops)[compiled.output(PROBABILITIES)])
+    assert shapes == [(1, 1, 1, 3), (3 * crops.shape[2],)]
+    assert (results[0] == results[1]).all()
+
+
+def small_beginning(openvino, *, size=3, mean=(1, 1, 1, 3), second_reader=False, order="-*"):
+    """A model that normalises one crop of 2 x `size` pixels."""
+    ops, numbers = openvino.opset13, np.random.default_rng(0)
+    crops = ops.parameter([1, 2, size, 3], np.uint8)
+    values = pixels = ops.convert(crops, "f32")
+    for sign in order:
+        other = ops.constant(numbers.uniform(1, 2, mean).astype(np.float32))
+        values = ops.subtract(values, other) if sign == "-" else ops.multiply(values, other)
+    outputs = [values, ops.exp(pixels)] if second_reader else [values]
+    return openvino.Model(outputs, [crops], "small")
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_rewritten"),
+    [
+        ({}, True),
+        ({"second_reader": True}, False),
+        ({"mean": (1, 1, 1, 1)}, False),
+        ({"mean": (1, 1, 3, 3)}, False),
+        ({"size": -1}, False),
+        ({"order": "*-"}, False),
+        ({"order": "**"}, False),
+    ],
+)
+def test_only_what_normalises_channels_is_done_row_by_row(kind, is_rewritten):
+    import openvino
+
+    crops = np.random.default_rng(1).integers(0, 256, (1, 2, 3, 3), np.uint8)
+    plain = small_beginning(openvino, **kind)
+    shape = whole_rows(plain)
+    model = with_normalised_rows(openvino, small_beginning(openvino, **kind))
+    assert (whole_rows(model) == (9,)) is is_rewritten
+    assert is_rewritten or whole_rows(model) == shape
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    expected = openvino.Core().compile_model(plain, "CPU", options)(crops)
+    results = openvino.Core().compile_model(model, "CPU", options)(crops)
+    for index in range(len(expected)):
+        np.testing.assert_allclose(results[index], expected[index], rtol=1e-5)

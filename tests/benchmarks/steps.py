@@ -24,6 +24,7 @@ from rtseg import picture_pass
 from rtseg.backends.openvino import OpenVinoBackend
 from rtseg.bench.pipeline import run_bench
 from rtseg.faces import FaceFollower
+from rtseg.postprocess import LabelsOnce
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.runtime.statistics import RunCounter
 from rtseg.settings import BenchSettings, ModelSettings
@@ -51,7 +52,9 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("labels", picture_pass, "remove_checkerboard"),
     ("labels", picture_pass, "leading_classes"),
     ("labels", picture_pass, "filled"),
+    ("labels", picture_pass, "settled"),
     ("labels", picture_pass, "paste"),
+    ("labels", LabelsOnce, "paste"),
     ("drawing", LiveView, "__call__"),
     ("to 4:2:0", YuvConverter, "convert"),
     ("encoding", VideoSink, "_encode"),

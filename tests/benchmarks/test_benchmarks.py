@@ -57,6 +57,7 @@ def test_a_benchmark_explains_its_options(
     ("name", "words", "line"),
     [
         ("colours", (), r" *\d+\.\d  [a-z-]+, [a-z-]+"),
+        ("layers", ("--calls", 2), r"\| Convolution \S+ \| \d+ \| \d+\.\d\d .*"),
         ("tone_mapping", (64, 48), r"PQ 64x48: \d+ ms of one core a frame"),
         ("media", ("--frames", 3), r"H\.264 veryfast, 2 threads: \d+\.\d\d ms, \d+\.\d KiB"),
         ("steps", ("--frames", 3), r"\| to 4:2:0 \| \d+\.\d\d \|"),

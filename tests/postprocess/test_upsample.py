@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rtseg.errors import SettingError
 from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, box_around
-from rtseg.postprocess import paste, whole_labels
+from rtseg.postprocess import LabelsOnce, paste, whole_labels
 
 
 def probabilities(seed, rows, columns, classes, sharpness):
@@ -255,3 +255,35 @@ class TestTurned:
                 crop = Crop(box=box_around(x, y, 10, 10), roll_degrees=20)
                 paste(labels, values, crop, transparent=None)
         assert (labels == 7).all()
+
+
+@pytest.mark.parametrize("roll", [0.0, 30.0])
+def test_labels_made_once_are_those_made_each_time(roll):
+    """A crop at rest, moved, beyond the frame's edges, outside it, and in frames of other sizes."""
+    values = probabilities(4, 16, 16, 3, 3.0)
+    once = LabelsOnce(values)
+    places = [(20, 10), (20, 10), (21, 10), (-30, -20), (-30, -20), (500, 10), (20, 10)]
+    for (left, top), size in [*((place, (100, 120)) for place in places), ((20, 10), (90, 60))]:
+        box = Box(left=left, top=top, right=left + 64, bottom=top + 64)
+        crop = Crop(box=box, roll_degrees=roll)
+        for transparent in (0, 1, None):
+            expected = np.full(size, 9, np.uint8)
+            paste(expected, values, crop, transparent=transparent)
+            labels = np.full(size, 9, np.uint8)
+            once.paste(labels, crop, transparent=transparent)
+            assert (labels == expected).all()
+
+
+def test_labels_of_a_crop_at_rest_are_computed_once(monkeypatch):
+    made = []
+    monkeypatch.setattr("rtseg.postprocess.labels_at", lambda *_, **__: made.append(1) or ONES)
+    once = LabelsOnce(np.full((4, 4, 2), 0.5, np.float32))
+    crop = Crop(box=Box(left=2, top=2, right=10, bottom=10))
+    for crop_now, count in ((crop, 1), (crop, 1), (crop.moved(1, 0), 2), (crop.moved(1, 0), 2)):
+        labels = np.zeros((20, 20), np.uint8)
+        once.paste(labels, crop_now, transparent=0)
+        assert len(made) == count
+        assert labels.sum() == 64
+
+
+ONES = np.ones((8, 8), np.uint8)
