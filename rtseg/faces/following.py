@@ -205,7 +205,7 @@ class FaceFollower:
             candidates += self.still(picture, infer, infer_crops)
         else:
             unsure = self._unsure(tracks, continuing)
-            places = self._closer(list(unsure.values()), tracks)
+            places = self._closer(list(unsure.values()), tracks, known=list(continuing.values()))
             if regions or places:
                 closer = [self.schedule.around(place) for place in places]
                 seen = self.finder(picture, infer, regions=[*regions, *closer], known=known_faces)
@@ -284,15 +284,19 @@ class FaceFollower:
             or self._anchors.disagrees(track.track_id, continuing[track.track_id])
         }
 
-    def _closer(self, unsure: Sequence[Box], tracks: Sequence[Track]) -> list[Box]:
+    def _closer(
+        self, unsure: Sequence[Box], tracks: Sequence[Track], *, known: Sequence[Box]
+    ) -> list[Box]:
         """The places to search closely: faces in doubt, and what may be one after all.
 
-        There are none for a finder that searches with the network that labels faces: crops around
-        such places show it the same.
+        Not the faces that are plainly visible, as there is nothing to find out about them. There
+        are none for a finder that searches with the network that labels faces: crops around such
+        places show it the same.
         """
         if self.schedule.fine or self._is_full(tracks):
             return []
-        return [*unsure, *self.newcomers.evidence.due()][:_MOST_CLOSER]
+        due = [place for place in self.newcomers.evidence.due() if not is_one_of(place, known)]
+        return [*unsure, *due][:_MOST_CLOSER]
 
     def _followed(
         self, tracks: Sequence[Track], infer_crops: InferCrops, smooth: SmoothProbabilities

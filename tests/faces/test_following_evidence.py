@@ -217,3 +217,19 @@ def test_a_neighbours_face_does_not_continue_a_lost_track() -> None:
     assert continuing_faces(tracks, shown) == {1: FACE}
     shown.append(shown_to(2, BESIDE, sure=0.9))
     assert continuing_faces(tracks, shown) == {1: FACE, 2: BESIDE}
+
+
+def test_a_face_that_is_plainly_visible_is_not_searched_closely() -> None:
+    searched: list[Crop] = []
+
+    class Recorded(Suggests):
+        def __call__(self, picture, infer, *, regions, known=()):
+            searched.extend(regions)
+            return self.found
+
+    stage = watched(Recorded(seen_at(*CENTRE, 0.95)))
+    for _ in range(2 * SECOND):
+        assert len(stage.show((*CENTRE, TALL))) == 1
+    usual = stage.follower.schedule.exhaustive(*stage.size)
+    assert searched
+    assert all(region in usual for region in searched)
