@@ -43,6 +43,14 @@ def test_what_disagrees_is_no_anchor(detection: FaceDetection) -> None:
     assert anchors.of(1) is None
 
 
+def test_labels_of_a_small_part_of_a_face_disagree_with_its_anchor() -> None:
+    anchors = anchored()
+    assert not anchors.disagrees(1, box_around(300, 200, 80, 100))
+    assert anchors.disagrees(1, box_around(300, 250, 80, 40))
+    assert anchors.disagrees(1, box_around(390, 200, 100, 130))
+    assert not anchors.disagrees(2, box_around(390, 200, 100, 130))  # never seen by the finder
+
+
 def test_an_anchor_moves_and_grows_with_the_labels() -> None:
     anchors = anchored()
     anchors.update({1: box_around(306, 195, 100, 130)}, [], seconds=0.1)

@@ -81,6 +81,25 @@ def test_of_two_crops_the_one_that_shows_the_face_better_counts(doubtful: int) -
     assert candidate.crop is network.crops[1 - doubtful]
 
 
+@pytest.mark.parametrize("less_sure", [0, 1])
+def test_the_likeliest_of_two_crops_is_remembered(less_sure: int) -> None:
+    network = Network()
+
+    def infer(crops: list[Crop]) -> list[np.ndarray]:
+        call = len(network.crops)
+        maps = network(crops)
+        for probabilities in maps:
+            if call == less_sure:
+                probabilities *= 0.96
+                probabilities[..., 0] += 0.04
+        return maps
+
+    (candidate,) = CandidateExaminer(HELEN, aspect=1.0)([OFF], infer)
+    assert candidate is not None
+    assert candidate.crop is network.crops[1]
+    assert (candidate.likeliest > candidate.detection.score) is (less_sure == 1)
+
+
 def test_each_detection_has_its_answer_in_order() -> None:
     network = Network()
     answers = CandidateExaminer(HELEN, aspect=1.0)([NOBODY, OFF, NOBODY, FITTING], network)

@@ -1,0 +1,127 @@
+"""Which places of a stream are confirmed, and which followed faces are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from rtseg.faces.base import FaceDetection
+from rtseg.faces.candidates import CandidateExaminer, FaceCandidate
+from rtseg.faces.newcomers import Newcomers
+from rtseg.frames import Box
+from rtseg.geometry.crop import box_around
+from tests.faces.test_following_beside import candidate
+
+FACE, ELSEWHERE = box_around(300, 300, 80, 100), box_around(600, 300, 80, 100)
+HEAD = box_around(300, 280, 110, 150)
+
+
+class Shows:
+    """An examiner whose crops show the same at every place."""
+
+    def __init__(self, score: float | None, *, best_score: float | None = None) -> None:
+        self.score, self.best_score = score, best_score
+
+    def __call__(
+        self, detections: Sequence[FaceDetection], *_args: Any, **_options: Any
+    ) -> list[FaceCandidate | None]:
+        if self.score is None:
+            return [None] * len(detections)
+        found: list[FaceCandidate | None] = []
+        for detection in detections:
+            shown = candidate(detection.box, sure=0.9)
+            scored = replace(shown.detection, score=self.score)
+            found.append(replace(shown, detection=scored, best_score=self.best_score))
+        return found
+
+    turned = __call__
+
+
+def newcomers(score: float | None = None, *, best_score: float | None = None) -> Newcomers:
+    examine = cast(CandidateExaminer, Shows(score, best_score=best_score))
+    return Newcomers(examine, min_score=0.5)
+
+
+def seen(box: Box = FACE, *, score: float = 0.9) -> FaceDetection:
+    return FaceDetection(box=box, score=score, head=HEAD)
+
+
+def confirmed(made: Newcomers, *, lost: Sequence[Box] = ()) -> list[FaceCandidate]:
+    faces, _ = made.confirmed(
+        [seen()],
+        lambda crops: [],
+        known=[],
+        lost=lost,
+        beside=[],
+        is_anyone_followed=bool(lost),
+    )
+    return faces
+
+
+def vague(track_id: int, box: Box = FACE) -> FaceCandidate:
+    """What a followed face's crop shows if its parts are hardly visible."""
+    shown = candidate(box, sure=0.78, parts=0.33)
+    return replace(shown, detection=replace(shown.detection, track_id=track_id))
+
+
+def test_a_new_place_is_confirmed_from_the_least_score_on() -> None:
+    assert confirmed(newcomers(0.45)) == []
+    (face,) = confirmed(newcomers(0.55))
+    assert face.detection.score == pytest.approx(0.55)
+
+
+def test_where_a_face_was_just_lost_less_will_do() -> None:
+    assert len(confirmed(newcomers(0.45), lost=[FACE])) == 1
+    assert confirmed(newcomers(0.45), lost=[ELSEWHERE]) == []
+    assert confirmed(newcomers(0.2), lost=[FACE]) == []
+
+
+def test_the_crop_that_shows_a_face_best_counts() -> None:
+    assert len(confirmed(newcomers(0.3, best_score=0.6))) == 1
+    assert confirmed(newcomers(0.3, best_score=0.4)) == []
+
+
+def test_a_followed_face_is_kept_where_the_finder_sees_it() -> None:
+    (kept,) = newcomers().kept([vague(1)], [seen()], unsure={1: FACE})
+    assert vague(1).detection.score < 0.3 <= kept.detection.score
+    assert kept.detection.head == HEAD
+    assert kept.detection.track_id == 1
+
+
+@pytest.mark.parametrize(
+    ("detections", "unsure"),
+    [
+        ([], {1: FACE}),  # the finder sees nothing
+        ([seen(ELSEWHERE)], {1: FACE}),  # or something else
+        ([seen(score=0.1)], {1: FACE}),  # or hardly anything
+        ([seen()], {2: FACE}),  # another face is in doubt
+    ],
+)
+def test_otherwise_it_is_as_its_labels_say(
+    detections: list[FaceDetection], unsure: dict[int, Box]
+) -> None:
+    shown = [vague(1)]
+    assert newcomers().kept(shown, detections, unsure=unsure) == shown
+
+
+def test_what_a_finder_and_the_labels_saw_of_a_followed_face_counts_later() -> None:
+    made = newcomers()
+    for _ in range(3):
+        made.seen_again(FACE, 0.95, [seen(ELSEWHERE), seen()])
+    assert made.evidence.weigh(FACE, 0.3) > 0.5
+    made = newcomers()
+    made.seen_again(FACE, 0.95, [seen(ELSEWHERE)])
+    assert made.evidence.weigh(FACE, 0.3) == pytest.approx(0.3)
+
+
+def test_it_counts_against_a_place_if_the_finder_sees_nothing_from_close_by() -> None:
+    made = newcomers()
+    made.evidence.weigh(FACE, 0.4)
+    made.searched_closely([FACE], [seen()])
+    assert made.evidence.is_promising(FACE)
+    for _ in range(3):
+        made.searched_closely([FACE], [seen(ELSEWHERE)])
+    assert not made.evidence.is_promising(FACE)
