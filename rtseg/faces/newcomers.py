@@ -111,7 +111,10 @@ class Newcomers:
         for detection in chosen:
             candidate, is_turned = self._examined(detection, infer_crops, known, lost, beside)
             face = candidate
-            if candidate is not None or not is_turned:
+            if candidate is not None and is_one_of(candidate.parsed.face, known):
+                # a neck or a hand that leads to a known face again says nothing of another one
+                face = candidate if candidate.detection.score >= self.min_score else None
+            elif candidate is not None or not is_turned:
                 least = KEPT_SCORE if is_one_of(detection.box, lost) else self.min_score
                 face = self._weighed(detection, candidate, look_closer, least=least)
             if face is not None:

@@ -266,7 +266,11 @@ def test_a_neighbours_face_does_not_continue_a_lost_track() -> None:
     assert continuing_faces(tracks, shown) == {1: FACE, 2: BESIDE}
 
 
-def test_a_face_that_is_plainly_visible_is_not_searched_closely() -> None:
+@pytest.mark.parametrize("beside", [(), (seen_at(CENTRE[0], CENTRE[1] + 60, 0.6),)])
+def test_nothing_is_searched_closely_beside_a_plainly_visible_face(
+    beside: tuple[FaceDetection, ...],
+) -> None:
+    """Neither the face itself nor the neck below it, whose crop shows the same face again."""
     searched: list[Crop] = []
 
     class Recorded(Suggests):
@@ -274,9 +278,12 @@ def test_a_face_that_is_plainly_visible_is_not_searched_closely() -> None:
             searched.extend(regions)
             return self.found
 
-    stage = watched(Recorded(seen_at(*CENTRE, 0.95)))
-    for _ in range(2 * SECOND):
+    finder = Recorded(seen_at(*CENTRE, 0.95))
+    stage = watched(finder)
+    for index in range(2 * SECOND):
         assert len(stage.show((*CENTRE, TALL))) == 1
+        if index == 1:
+            finder.found += beside
     usual = stage.follower.schedule.exhaustive(*stage.size)
     assert searched
     assert all(region in usual for region in searched)
