@@ -55,7 +55,7 @@ def _without_hair_of(
     candidates: Sequence[FaceCandidate],
 ) -> list[FaceCandidate]:
     """All candidates but the hair of heads whose faces a finder has just seen where they were."""
-    seen = [candidate.detection.box for candidate in faces]
+    seen = [candidate.suggested or candidate.detection.box for candidate in faces]
     seen_again = {track_id for track_id, place in unsure.items() if is_one_of(place, seen)}
     return [
         candidate
