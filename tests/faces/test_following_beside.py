@@ -37,7 +37,7 @@ def candidate(face: Box, *, sure: float, parts: float = 1.0) -> FaceCandidate:
     )
 
 
-def test_another_face_is_worth_examining_and_unscored():
+def test_another_face_is_worth_examining_and_unscored() -> None:
     (found,) = faces_beside([candidate(OTHER, sure=0.9)], [FOLLOWED])
     assert found.box == OTHER
     assert found.score == UNKNOWN_SCORE
@@ -51,5 +51,5 @@ def test_another_face_is_worth_examining_and_unscored():
         candidate(FOLLOWED, sure=0.9),  # the followed face itself
     ],
 )
-def test_other_places_are_not(shown: FaceCandidate):
+def test_other_places_are_not(shown: FaceCandidate) -> None:
     assert faces_beside([shown], [FOLLOWED]) == []
