@@ -59,6 +59,12 @@ class FaceCandidate:
         """The probability of a face according to the crop that shows one best."""
         return max(self.detection.score, self.best_score or 0.0)
 
+    def probability(self, finder_score: float, *, trust: float = 0.0) -> float:
+        """The probability of a face with another finder score; see `face_probability`."""
+        return face_probability(
+            finder_score, self.parsed.sure, height=self.parsed.face.height, trust=trust
+        )
+
     def with_whole_face(self, finder_box: Box) -> FaceCandidate:
         """Extend the face's box to what is covered below it, according to a finder's box."""
         roll = self.roll_degrees

@@ -13,12 +13,13 @@ from rtseg.faces.anchors import Anchors
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
 from rtseg.faces.candidates import CandidateExaminer, FaceCandidate, with_whole_face
 from rtseg.faces.changes import SearchedRegions
+from rtseg.faces.closer_looks import CloserLooks
 from rtseg.faces.confirmation import is_as_rotated_as
 from rtseg.faces.foreign import foreign_cells
 from rtseg.faces.held import HeldRegions
 from rtseg.faces.neighbours import continuing_faces, faces_beside
 from rtseg.faces.newcomers import Newcomers
-from rtseg.faces.overlap import is_one_of, is_same
+from rtseg.faces.overlap import is_one_of
 from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop
 from rtseg.faces.schedule import Schedule
 from rtseg.faces.scoring import Mask
@@ -127,6 +128,7 @@ class FaceFollower:
         self.second = second
         self.examine = CandidateExaminer(label_set, aspect=aspect)
         self.still = StillSearch(finder, schedule, self.examine, settings)
+        self.closer_looks = CloserLooks(finder, schedule)
         self.tracker = FaceTracker(max_faces=settings.max_faces, aspect=aspect)
         self._held = HeldRegions(seconds=settings.hold)
         self.searched = searched
@@ -185,8 +187,7 @@ class FaceFollower:
         infer = infer_finder or infer_crops
 
         def look_closer(place: Box) -> float:
-            again = self.finder(picture, infer, regions=[self.schedule.around(place)])
-            return max((face.score for face in again if is_same(face.box, place)), default=0.0)
+            return self.closer_looks(picture, infer, [place])[0]
 
         confirmed_faces: list[Box] = []
         if self.second is not None and not exhaustive and not self._is_full(tracks):

@@ -212,10 +212,7 @@ class Newcomers:
         if candidate is None:
             return None
         if look_closer is not None and _DOUBTFUL[0] <= look <= _DOUBTFUL[1]:
-            parsed = candidate.parsed
-            look = face_probability(
-                look_closer(detection.box), parsed.sure, height=parsed.face.height
-            )
+            look = candidate.probability(look_closer(detection.box))
             score = self.evidence.weigh(detection.box, look)
         if score < least:
             return None

@@ -29,8 +29,8 @@ _FRAMES, _FRAMES_MOST = 2, 45
 _FRAMES_BETWEEN_WEAK, _FRAMES_BETWEEN_WEAK_BESIDE = 8, 16
 _REMEMBERED_FRAMES = 3 * _FRAMES_MOST
 
-# Height of the region around a place that may be a face, in sizes of the place.
-_AROUND = 3.5
+AROUND = 3.5
+"""Height of the region around a place that may be a face, in sizes of the place."""
 
 
 IsWorthSearching = Callable[[Crop], bool]
@@ -82,9 +82,14 @@ class Schedule:
         whole, tiles, fine = self._regions(height, width)
         return [whole, *tiles, *fine]
 
-    def around(self, face: Box) -> Crop:
-        """A region in which a face is large: other things that resemble one resemble it less."""
-        side = _AROUND * math.sqrt(face.area)
+    def around(self, face: Box, *, sizes: float = AROUND) -> Crop:
+        """A region in which a face is large: other things that resemble one resemble it less.
+
+        Args:
+            face: a box in pixels.
+            sizes: height of the region, in sizes of the face.
+        """
+        side = sizes * math.sqrt(face.area)
         return Crop(box=box_around(*face.centre, side * self.aspect, side))
 
     def still(self, height: int, width: int) -> list[Crop]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeGuard
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
 from rtseg.faces.candidates import CandidateExaminer, FaceCandidate, with_whole_face
+from rtseg.faces.closer_looks import CloserLooks
 from rtseg.faces.confirmation import may_be_face
 from rtseg.faces.overlap import distinct, is_one_of, is_same
 from rtseg.faces.schedule import Schedule
@@ -14,8 +16,17 @@ from rtseg.frames import Image
 from rtseg.settings import FaceSettings
 
 # candidates beyond `max_faces` that are examined, at most; in parts of the picture as many again
-_DOUBTFUL = 8
+_MORE = 8
 _TURNED = 2  # of all, the likeliest that are also examined in crops that are rotated otherwise
+
+# Probabilities between which a place is looked at closely, height of the region around it in sizes
+# of the place, and how much of the caution that one look needs (log-odds) this one does not. Where
+# that region is more than so much of the whole picture, the first look was as close already.
+_LARGE = 0.8
+_DOUBTFUL, _SIZES, _TRUST = (0.15, 0.85), 3.0, 0.3
+
+Examined = tuple[FaceDetection, FaceCandidate | None]
+"""A finder's detection, and what the labels show there."""
 
 
 class StillSearch:
@@ -39,6 +50,7 @@ class StillSearch:
         self.schedule = schedule
         self.examine = examine
         self.settings = settings
+        self.closer_looks = CloserLooks(finder, schedule, sizes=_SIZES)
 
     def __call__(
         self, picture: Image, infer_finder: InferCrops, infer_crops: InferCrops
@@ -50,23 +62,22 @@ class StillSearch:
             infer_finder: runs the finder's network on parts of it.
             infer_crops: runs the labelling network on parts of it.
         """
-        most = self.settings.max_faces + _DOUBTFUL
+        most = self.settings.max_faces + _MORE
         height, width = picture.shape[:2]
         regions = self.schedule.still(height, width)
-        detections = self.finder(picture, infer_finder, regions=regions)[:most]
-        candidates = self.examine(detections, infer_crops)
-        confirmed = [candidate for candidate in candidates if self._is_face(candidate)]
-        doubtful = [
-            detection
-            for detection, candidate in zip(detections, candidates, strict=True)
-            if not self._is_face(candidate)
-        ]
+        examined = self._examined(
+            self.finder(picture, infer_finder, regions=regions)[:most], infer_crops
+        )
+        confirmed, doubtful = self._divided(examined)
         closer = self.schedule.closer(height, width, doubtful)
         if closer and len(confirmed) < self.settings.max_faces:
             known = [candidate.detection.box for candidate in confirmed]
             detections = self.finder(picture, infer_finder, regions=closer, known=known)
             # a face that is larger in these regions has a better box in them
-            confirmed = [with_whole_face(candidate, detections) for candidate in confirmed]
+            examined = [
+                (detection, None if shown is None else with_whole_face(shown, detections))
+                for detection, shown in examined
+            ]
             again = [
                 detection
                 for detection in detections
@@ -75,23 +86,65 @@ class StillSearch:
                     is_same(detection.box, before.box) and detection.score <= before.score
                     for before in doubtful
                 )
-            ][:_DOUBTFUL]
-            candidates = self.examine(again, infer_crops)
-            confirmed += [candidate for candidate in candidates if self._is_face(candidate)]
-            doubtful += [
-                detection
-                for detection, candidate in zip(again, candidates, strict=True)
-                if not self._is_face(candidate)
-            ]
-        return confirmed + self._turned(doubtful, confirmed, infer_crops)
+            ][:_MORE]
+            examined += self._examined(again, infer_crops)
+        confirmed, doubtful = self._divided(self._looked_at(examined, picture, infer_finder))
+        turned = self._turned(doubtful, confirmed, infer_crops)
+        return confirmed + self._divided(self._looked_at(turned, picture, infer_finder))[0]
+
+    def _examined(
+        self, detections: Sequence[FaceDetection], infer_crops: InferCrops
+    ) -> list[Examined]:
+        return list(zip(detections, self.examine(detections, infer_crops), strict=True))
+
+    def _divided(
+        self, examined: Sequence[Examined]
+    ) -> tuple[list[FaceCandidate], list[FaceDetection]]:
+        """The confirmed faces, and the detections that are none."""
+        confirmed = [shown for _, shown in examined if self._is_face(shown)]
+        return confirmed, [detection for detection, shown in examined if not self._is_face(shown)]
+
+    def _looked_at(
+        self, examined: Sequence[Examined], picture: Image, infer_finder: InferCrops
+    ) -> list[Examined]:
+        """The same, with the doubtful ones scored by what a finder sees there from close by.
+
+        Not where the face is too large in the picture for a closer look, nor where the labels show
+        a face that is certain, to which another detection has led, nor for a finder that searches
+        with the network that labels faces: crops around such places show it the same.
+        """
+        looked_at = list(examined)
+        if self.schedule.fine:
+            return looked_at
+        most = _LARGE * self.schedule.whole(*picture.shape[:2]).box.height
+        certain = [
+            shown.parsed.face
+            for _, shown in examined
+            if shown is not None and shown.likeliest > _DOUBTFUL[1]
+        ]
+        doubtful = [
+            (index, detection, shown)
+            for index, (detection, shown) in enumerate(examined)
+            if shown is not None
+            and _DOUBTFUL[0] <= shown.likeliest <= _DOUBTFUL[1]
+            and not is_one_of(shown.parsed.face, certain)
+            and self.schedule.around(detection.box, sizes=_SIZES).box.height < most
+        ]
+        places = [detection.box for _, detection, _ in doubtful]
+        scores = self.closer_looks(picture, infer_finder, places)
+        for (index, detection, shown), finder_score in zip(doubtful, scores, strict=True):
+            score = shown.probability(finder_score, trust=_TRUST)
+            scored = replace(shown, detection=replace(shown.detection, score=score))
+            looked_at[index] = detection, scored
+        return looked_at
 
     def _turned(
         self,
         doubtful: Sequence[FaceDetection],
         confirmed: Sequence[FaceCandidate],
         infer_crops: InferCrops,
-    ) -> list[FaceCandidate]:
-        """The faces among the likeliest of the doubtful places, in crops rotated otherwise."""
+    ) -> list[Examined]:
+        """The likeliest of the doubtful places, in crops rotated otherwise."""
         known = [candidate.detection.box for candidate in confirmed]
         worth_it = [
             detection
@@ -99,8 +152,7 @@ class StillSearch:
             if may_be_face(detection, min_score=self.settings.min_score)
             and not is_one_of(detection.box, known)
         ][:_TURNED]
-        turned = self.examine.turned(worth_it, infer_crops)
-        return [candidate for candidate in turned if self._is_face(candidate)]
+        return list(zip(worth_it, self.examine.turned(worth_it, infer_crops), strict=True))
 
     def _is_face(self, candidate: FaceCandidate | None) -> TypeGuard[FaceCandidate]:
         return candidate is not None and candidate.detection.score >= self.settings.min_score

@@ -1,5 +1,6 @@
 """The evidence that is required before something is called a face."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,3 +139,9 @@ def test_what_clear_labels_could_not_make_a_face_is_not_worth_a_rotated_crop():
 )
 def test_labels_read_rotations_near_that_of_their_crop_only(crop_roll, read, possible):
     assert is_as_rotated_as(crop_around(100, 100, 40, 1.0, crop_roll), read) is possible
+
+
+def test_a_look_that_deserves_more_trust_says_more() -> None:
+    once = face_probability(0.5, 0.9, height=100)
+    closely = face_probability(0.5, 0.9, height=100, trust=0.3)
+    assert math.log(closely / (1 - closely)) - math.log(once / (1 - once)) == pytest.approx(0.3)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rtseg.faces.base import FaceDetection
+from rtseg.faces.candidates import FaceCandidate
+from rtseg.faces.closer_looks import CloserLooks
 from rtseg.faces.schedule import Schedule
 from rtseg.faces.still_search import StillSearch
 from rtseg.frames import Box
-from rtseg.geometry.crop import box_around
+from rtseg.geometry.crop import Crop, box_around
 from rtseg.settings import FaceSettings
+from tests.faces.test_following_beside import candidate
 
 PICTURE = np.zeros((720, 1280, 3), np.uint8)
+SURE, NONE = 0.9, 0.05
+"""Probabilities of what is no doubtful place."""
 
 
 def at(place: int, score: float = 0.2, *, aside: float = 0.0) -> FaceDetection:
@@ -26,16 +31,31 @@ def at(place: int, score: float = 0.2, *, aside: float = 0.0) -> FaceDetection:
 
 
 class Finder:
-    """Finds the given faces: first in the whole picture, then in parts of it."""
+    """Finds the given faces: first in the whole picture, then in parts of it, then from close by.
 
-    def __init__(self, first: Sequence[FaceDetection], closer: Sequence[FaceDetection]) -> None:
+    Attributes:
+        known: the known faces of the first two searches.
+        looks: the regions of each search from close by.
+    """
+
+    def __init__(
+        self,
+        first: Sequence[FaceDetection],
+        closer: Sequence[FaceDetection],
+        from_close_by: Sequence[FaceDetection],
+    ) -> None:
         self.results = [list(first), list(closer)]
+        self.from_close_by = list(from_close_by)
         self.known: list[Sequence[Box]] = []
+        self.looks: list[list[Crop]] = []
 
     def __call__(
-        self, picture: Any, infer: Any, *, regions: Any, known: Sequence[Box] = ()
+        self, picture: Any, infer: Any, *, regions: Sequence[Crop], known: Sequence[Box] = ()
     ) -> list[FaceDetection]:
         assert regions
+        if regions[0].box.height < 300:  # smaller than any part of the picture
+            self.looks.append(list(regions))
+            return self.from_close_by
         self.known.append(known)
         return self.results[len(self.known) - 1]
 
@@ -44,29 +64,46 @@ class Finder:
 
 
 class Examiner:
-    """Confirms what is at some places: those of the first at once, the others if rotated."""
+    """Confirms what is at some places: those of the first at once, the others if rotated.
 
-    def __init__(self, *upright: FaceDetection, lying: Sequence[FaceDetection] = ()) -> None:
-        self.upright, self.lying = upright, lying
+    Args:
+        upright, lying: the places.
+        scores: the probabilities that crops give other places.
+        leads_to: where the labels show a face in the crops around other places.
+    """
+
+    def __init__(
+        self,
+        *upright: FaceDetection,
+        lying: Sequence[FaceDetection] = (),
+        scores: Sequence[tuple[FaceDetection, float]] = (),
+        leads_to: Box | None = None,
+    ) -> None:
+        self.upright, self.lying, self.scores = upright, lying, scores
+        self.leads_to = leads_to
         self.examined: list[FaceDetection] = []
         self.turned_places: list[FaceDetection] = []
 
-    def __call__(self, detections: Sequence[FaceDetection], _infer: Any) -> list[Any]:
+    def __call__(
+        self, detections: Sequence[FaceDetection], _infer: Any
+    ) -> list[FaceCandidate | None]:
         self.examined += detections
         return [self._candidate(one, self.upright) for one in detections]
 
-    def turned(self, detections: Sequence[FaceDetection], _infer: Any) -> list[Any]:
+    def turned(
+        self, detections: Sequence[FaceDetection], _infer: Any
+    ) -> list[FaceCandidate | None]:
         self.turned_places += detections
         return [self._candidate(one, self.lying) for one in detections]
 
-    def _candidate(self, one: FaceDetection, real: Sequence[FaceDetection]) -> Any:
-        if not any(one.box.overlap(other.box) > 0.5 for other in real):
-            return SimpleNamespace(detection=FaceDetection(box=one.box, score=0.3))
-        candidate = SimpleNamespace(
-            detection=FaceDetection(box=one.box, score=0.9), parsed=SimpleNamespace(face=one.box)
-        )
-        candidate.with_whole_face = lambda _found: candidate  # nothing is covered
-        return candidate
+    def _candidate(self, one: FaceDetection, real: Sequence[FaceDetection]) -> FaceCandidate:
+        score, box = NONE, self.leads_to or one.box
+        for other, probability in [*self.scores, *((face, SURE) for face in real)]:
+            if one.box.overlap(other.box) > 0.5:
+                score = probability
+                box = one.box if probability == SURE else box
+        shown = candidate(box, sure=0.9)
+        return replace(shown, detection=replace(shown.detection, score=score))
 
 
 def search(
@@ -74,11 +111,12 @@ def search(
     first: Sequence[FaceDetection],
     closer: Sequence[FaceDetection] = (),
     *,
+    from_close_by: Sequence[FaceDetection] = (),
     max_faces: int = 4,
     min_score: float = 0.5,
     fine: bool = False,
 ) -> tuple[list[Box], Finder]:
-    finder = Finder(first, closer)
+    finder = Finder(first, closer, from_close_by)
     schedule = Schedule(every=12, aspect=384 / 224, stretch=False, fine=fine)
     settings = FaceSettings(max_faces=max_faces, min_score=min_score)
     still = StillSearch(finder, schedule, examiner, settings)  # type: ignore[arg-type]
@@ -144,3 +182,75 @@ def test_neither_faces_nor_the_hopeless_nor_one_place_twice_are_examined_rotated
 def test_the_least_score_of_a_face_suffices(least: float, count: int) -> None:
     faces, _ = search(Examiner(at(0)), [at(0)], min_score=least)
     assert len(faces) == count
+
+
+@pytest.mark.parametrize(
+    ("score", "from_close_by", "is_face"),
+    [
+        (0.7, [], False),  # nothing is there from close by
+        (0.7, [at(0, 0.02)], False),
+        (0.7, [at(0, 0.9)], True),
+        (0.2, [at(0, 0.99)], True),
+        (0.2, [at(0, 0.3)], False),
+        (0.2, [at(5, 0.99)], False),  # it sees something else
+    ],
+)
+def test_what_a_doubtful_place_is_from_close_by_decides(
+    score: float, from_close_by: Sequence[FaceDetection], is_face: bool
+) -> None:
+    examiner = Examiner(scores=[(at(0), score)])
+    faces, _ = search(examiner, [at(0)], from_close_by=from_close_by)
+    assert faces == ([at(0).box] if is_face else [])
+
+
+def test_all_doubtful_places_are_looked_at_in_one_search_with_the_faces_large() -> None:
+    examiner = Examiner(scores=[(at(0), 0.6), (at(3), 0.3), (at(5), 0.7)])
+    _, finder = search(examiner, [at(0), at(3), at(4)], [at(5)])
+    (look,) = finder.looks
+    assert [region.box.centre for region in look] == [
+        pytest.approx(place.box.centre) for place in (at(0), at(3), at(5))
+    ]
+    assert {round(region.box.height) for region in look} == {208}  # three times their size
+
+
+@pytest.mark.parametrize("probability", [0.87, 0.13])
+def test_what_is_certain_is_not_looked_at_again(probability: float) -> None:
+    _, finder = search(Examiner(scores=[(at(0), probability)]), [at(0)])
+    assert finder.looks == []
+
+
+def test_a_place_that_leads_to_a_certain_face_is_not_looked_at_again() -> None:
+    scores = [(at(3), 0.4)]
+    assert search(Examiner(at(0), scores=scores), [at(0), at(3)])[1].looks != []
+    examiner = Examiner(at(0), scores=scores, leads_to=at(0).box)
+    assert search(examiner, [at(0), at(3)])[1].looks == []
+
+
+def test_a_finder_that_is_the_labelling_network_is_not_asked_again() -> None:
+    faces, finder = search(Examiner(scores=[(at(0), 0.7)]), [at(0)], fine=True)
+    assert faces == [at(0).box]
+    assert finder.looks == []
+
+
+def test_what_is_no_face_from_close_by_is_examined_rotated() -> None:
+    examiner = Examiner(lying=[at(0)], scores=[(at(1), 0.7)])
+    faces, _ = search(examiner, [at(0, 0.9), at(1, 0.9)])
+    assert faces == [at(0).box]
+    assert examiner.turned_places == [at(0, 0.9), at(1, 0.9)]
+
+
+@pytest.mark.parametrize(("size", "is_looked_at"), [(180, True), (200, False)])
+def test_what_is_large_in_the_picture_cannot_be_seen_more_closely(
+    size: int, is_looked_at: bool
+) -> None:
+    large = FaceDetection(box=box_around(600, 300, size, size), score=0.5)
+    with pytest.MonkeyPatch.context() as patched:
+        searched: list[Sequence[Box]] = []
+
+        def look(_self: Any, _picture: Any, _infer: Any, places: Sequence[Box]) -> list[float]:
+            searched.append(places)
+            return [0.9] * len(places)
+
+        patched.setattr(CloserLooks, "__call__", look)
+        search(Examiner(scores=[(large, 0.7)]), [large])
+    assert (large.box in searched[0]) == is_looked_at

@@ -54,7 +54,7 @@ _STILLS: Thresholds = {
     "tiles": ("_STEP",),
     "whole_face": ("_COVERED", "_AGREES"),
     "candidates": ("_CORRECTIONS", "_FOUND_AGAIN"),
-    "still_search": ("_DOUBTFUL", "_TURNED"),
+    "still_search": ("_MORE", "_TURNED", "_SIZES"),
     "scoring": ("_CLEAR", "_LEAST_DOWN", "_LEAST_EYE_GAP"),
 }
 _STREAMS: Thresholds = {
