@@ -91,6 +91,16 @@ def test_a_followed_face_is_kept_where_the_finder_sees_it() -> None:
     assert kept.detection.track_id == 1
 
 
+@pytest.mark.parametrize(("score", "stays"), [(0.9, True), (0.5, False)])
+def test_it_stays_for_as_long_as_the_finder_is_certain(score: float, stays: bool) -> None:
+    """However little its labels show: many vague looks alone would count against it."""
+    made = newcomers()
+    shown = [replace(vague(1), parsed=replace(vague(1).parsed, sure=0.5))]
+    for _ in range(30):
+        (kept,) = made.kept(shown, [seen(score=score)], unsure={1: FACE})
+    assert (kept.detection.score >= 0.3) == stays
+
+
 @pytest.mark.parametrize(
     ("detections", "unsure"),
     [
