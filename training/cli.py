@@ -170,10 +170,11 @@ def fit_command(
 
 
 def _typed(recipe: str, changes: Sequence[str], options: Sequence[str]) -> str:
-    """The command to repeat a run, without its folders."""
+    """The command to repeat a run, without the folders of this machine."""
     words = ["python", "-m", "training", "fit", recipe, "--data", "DIR", "--out", "RUN"]
     for change in changes:
-        words += ["--set", change]
+        name, _, value = change.partition("=")
+        words += ["--set", f"{name}={Path(value).name}" if Path(value).is_absolute() else change]
     for option in options:
         words += ["--option", option]
     return shlex.join(words)

@@ -59,6 +59,9 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     start = ("--set", f"start_from={earlier}")
     invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
     assert not (again / "face-parts-256-necklaces").exists()
+    header = read_checkpoint(again / "model.safetensors").spec.header()
+    assert "start_from=model.safetensors" in header["provenance"]["command"]
+    assert str(tmp_path) not in json.dumps(header)
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 
     words = ("evaluate", model, "--data", toy_data, "--json", "--write")
