@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from rtseg.system.nvidia import find_gpus, nvidia_driver_problem
 
 NOT_HERE = 77
 """A step's exit code if it does not apply to this machine; its last line gives the reason."""
+
+SECONDS = "RTSEG_GPU_CHECK_SECONDS"
+"""The variable with a step's time limit."""
 
 _TAIL_LINES = 40
 
@@ -62,9 +65,9 @@ class Result:
     output: str
 
 
-def _own(name: str, what: str, *, seconds: float) -> Step:
-    """Make a step from a function of `tests.gpu_check.steps`."""
-    command = (sys.executable, "-m", "tests.gpu_check.steps", name.replace("-", "_"))
+def _own(name: str, what: str, *, seconds: float, module: str = "steps") -> Step:
+    """Make a step from a function of one of this package's modules."""
+    command = (sys.executable, "-m", f"tests.gpu_check.{module}", name.replace("-", "_"))
     return Step(name=name, what=what, command=command, seconds=seconds)
 
 
@@ -88,6 +91,13 @@ STEPS = (
         ),
         seconds=120,
         needs_gpu=False,
+    ),
+    _own(
+        "driver",
+        "the TensorRT backend's device code on the real driver, with a stand-in for the engine; by "
+        "cuda-bindings, and by PyCUDA where it is installed",
+        seconds=400,
+        module="device_code",
     ),
     _own("build", "the shipped engines are built, timed, verified and inspected", seconds=900),
     _own(
@@ -114,7 +124,12 @@ STEPS = (
     _own("parity", "labels beside FP32 on the processor, by backend and precision", seconds=300),
     _own("faces", "faces a second by backend, precision and batch", seconds=300),
     _own("encode", "videos encoded and decoded by the GPU", seconds=180),
-    _own("sanitizer", "compute-sanitizer's memcheck over a short run", seconds=600),
+    _own(
+        "sanitizer",
+        "compute-sanitizer's memcheck over short runs",
+        seconds=1000,
+        module="device_code",
+    ),
 )
 
 
@@ -126,7 +141,7 @@ def run_step(step: Step, *, environment: dict[str, str]) -> Result:
             step.command,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**environment, SECONDS: str(step.seconds)},
             start_new_session=True,
         )
         code: int | None
@@ -202,7 +217,11 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
     parser = argparse.ArgumentParser(prog="python -m tests.gpu_check", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("gpu-check"))
     parser.add_argument("--only", action="append", choices=[step.name for step in steps])
+    parser.add_argument(
+        "--at-most", type=float, default=float("inf"), metavar="SECONDS", help="for each step"
+    )
     chosen = parser.parse_args(arguments)
+    steps = [replace(step, seconds=min(step.seconds, chosen.at_most)) for step in steps]
     problem = nvidia_driver_problem()
     if problem is None:
         gpus = find_gpus()

@@ -31,7 +31,7 @@ def tiny_checkpoint(fine: int = 0) -> Checkpoint:
 
     from rtseg.models import build_model
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         options = {**OPTIONS, "fine": fine} if fine else OPTIONS
         network = build_model("residual-pyramid", classes=len(HELEN), options=options)

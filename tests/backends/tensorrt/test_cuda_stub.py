@@ -16,12 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.tensorrt import driver_process
 from tests.support.cuda_stub.build import compiler, header_folder, library
 from tests.support.exported import tiny_onnx
 
-ROOT = Path(__file__).parents[3]
-# one process each, because the last two leave theirs unusable
-RUNS = ("close threads dropped memory beside devices", "left_open", "sticky")
+ALL = (*driver_process.RUNS, "failures devices")
 PYCUDA = ("pycuda", "pytools", "platformdirs", "mako", "siphash24", "markupsafe")
 
 pytestmark = pytest.mark.skipif(
@@ -38,30 +37,14 @@ def stub(tmp_path_factory):
 def run(names, tmp_path, stub, *, cuda, packages=""):
     model = tmp_path / "tiny.onnx"
     model.write_bytes(tiny_onnx().data)
-    runs = names.split()
-    module = "tests.backends.tensorrt.cuda_stub_runs"
-    environment = {
-        **os.environ,
-        "LD_LIBRARY_PATH": str(stub),
-        "PYTHONPATH": os.pathsep.join(filter(None, [packages, str(ROOT)])),
-        "RTSEG_CUDA": cuda,
-    }
-    process = subprocess.run(
-        [sys.executable, "-m", module, str(model), str(tmp_path / "engines"), *runs],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
+    path = os.pathsep.join(filter(None, [packages, str(driver_process.ROOT)]))
+    environment = {"LD_LIBRARY_PATH": str(stub), "PYTHONPATH": path}
+    driver_process.run(
+        names, model=model, folder=tmp_path, cuda=cuda, seconds=100, environment=environment
     )
-    said = f"{process.stdout}\n{process.stderr}"
-    assert process.returncode == 0, said
-    assert process.stdout.split() == runs, said
-    assert "context stack" not in said
-    assert "clean-up" not in said or names == "sticky", "PyCUDA could not give something back"
 
 
-@pytest.mark.parametrize("names", RUNS)
+@pytest.mark.parametrize("names", ALL)
 def test_through_cuda_bindings(names, tmp_path, stub):
     if find_spec("cuda") is None or find_spec("cuda.bindings") is None:
         pytest.skip("cuda-bindings is not installed")
@@ -97,6 +80,6 @@ def pycuda(stub, tmp_path_factory):
 @pytest.mark.builder
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sysconfig.get_config_var("Py_GIL_DISABLED") == 1, reason="PyCUDA needs the GIL")
-@pytest.mark.parametrize("names", RUNS)
+@pytest.mark.parametrize("names", ALL)
 def test_through_pycuda(names, tmp_path, stub, pycuda):
     run(names, tmp_path, stub, cuda="pycuda", packages=str(pycuda))

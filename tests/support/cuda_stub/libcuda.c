@@ -470,6 +470,15 @@ CUresult CUDAAPI cuMemGetInfo(size_t *available, size_t *total) {
   return CUDA_SUCCESS;
 }
 
+CUresult CUDAAPI cuPointerGetAttribute(void *value, CUpointer_attribute attribute,
+                                       CUdeviceptr address) {
+  int on_host = is_inside((char *)address, 1, 1);
+  if (attribute != CU_POINTER_ATTRIBUTE_MEMORY_TYPE) return CUDA_ERROR_NOT_SUPPORTED;
+  if (!on_host && !is_inside((char *)address, 1, 0)) return CUDA_ERROR_INVALID_VALUE;
+  *(unsigned *)value = on_host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+  return CUDA_SUCCESS;
+}
+
 static CUresult copy(void *to, const void *from, size_t size, CUstream stream, int to_device) {
   const char *device = to_device ? to : from, *host = to_device ? from : to;
   if (!is_inside(device, size, 0)) {

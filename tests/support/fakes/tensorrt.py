@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from rtseg.export.onnx_file import INPUT, PROBABILITIES, parse_onnx
-from tests.support.fakes.tensorrt_behaviour import Behaviour, HostMemory, probabilities_of
+from tests.support.fakes.tensorrt_behaviour import Behaviour, HostMemory, Kernel
 
 
 def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
@@ -360,19 +360,18 @@ def make_tensorrt(version: str, behaviour: Behaviour) -> ModuleType:
             if behaviour.execution_message:
                 self._engine.logger.log(Severity.ERROR, behaviour.execution_message)
             if behaviour.executes:
-                behaviour.memory.enqueue(stream_handle, self._execute)
+                assert set(self._addresses) == {INPUT, PROBABILITIES}
+                kernel = Kernel(
+                    behaviour=behaviour,
+                    workspace=self._memory,
+                    crops=self._addresses[INPUT],
+                    probabilities=self._addresses[PROBABILITIES],
+                    shape=self._shape,
+                    stride=self._plan["stride"],
+                    classes=self._plan["classes"],
+                )
+                behaviour.memory.enqueue(stream_handle, kernel)
             return behaviour.executes
-
-        def _execute(self) -> None:
-            assert set(self._addresses) == {INPUT, PROBABILITIES}
-            behaviour.executed_batches.append(self._shape[0])
-            memory = behaviour.memory
-            assert self._memory in memory.blocks
-            crops = memory.read(self._addresses[INPUT], self._shape)
-            probabilities = probabilities_of(
-                crops, stride=self._plan["stride"], classes=self._plan["classes"]
-            )
-            memory.write(self._addresses[PROBABILITIES], probabilities)
 
         def __del__(self) -> None:
             behaviour.events.append("context")

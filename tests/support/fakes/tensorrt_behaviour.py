@@ -39,7 +39,7 @@ class Behaviour:
     no_context_message: str = ""
     is_capturable: bool = True
     bytes_per_crop: int = 1 << 16  # device memory that a context needs per batch size
-    memory: Any = None  # the fake device memory of tests.support.fakes.cuda
+    memory: Any = None  # the device's, of tests.support.fakes.cuda or tests.support.cuda_machine
 
 
 def probabilities_of(crops: np.ndarray, *, stride: int, classes: int) -> np.ndarray:
@@ -50,6 +50,29 @@ def probabilities_of(crops: np.ndarray, *, stride: int, classes: int) -> np.ndar
     logits = means[..., np.arange(classes) % 3] * (1 + np.arange(classes))
     exponentials = np.exp(logits - logits.max(-1, keepdims=True))
     return (exponentials / exponentials.sum(-1, keepdims=True)).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """What running an engine puts on a stream: the `probabilities_of` crops at one address, written
+    to another. A fake device calls it; on a real one, a compiled kernel does the same.
+    """
+
+    behaviour: Behaviour
+    workspace: int | None
+    crops: int
+    probabilities: int
+    shape: tuple[int, ...]
+    stride: int
+    classes: int
+
+    def __call__(self) -> None:
+        self.behaviour.executed_batches.append(self.shape[0])
+        memory = self.behaviour.memory
+        assert self.workspace in memory.blocks
+        crops = memory.read(self.crops, self.shape)
+        results = probabilities_of(crops, stride=self.stride, classes=self.classes)
+        memory.write(self.probabilities, results)
 
 
 class HostMemory(bytes):
