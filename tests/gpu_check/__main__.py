@@ -1,4 +1,5 @@
-"""Run every step of the check on a GPU, and write `gpu-check.json` and `gpu-check.md`.
+"""Run every step of the check on a GPU, and write `gpu-check.json` and `gpu-check.md`, beside each
+step's whole output.
 
 A step that fails, hangs or crashes does not prevent the others: each has its own process, which is
 killed with its children when its time is up. The exit code is 0 if all steps passed or do not apply
@@ -15,7 +16,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -133,10 +133,10 @@ STEPS = (
 )
 
 
-def run_step(step: Step, *, environment: dict[str, str]) -> Result:
-    """Run one step within its time limit."""
+def run_step(step: Step, *, environment: dict[str, str], log: Path) -> Result:
+    """Run one step within its time limit; its whole output goes to a file."""
     start = time.monotonic()
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+    with log.open("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(
             step.command,
             stdout=output,
@@ -243,7 +243,7 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
             continue
         sys.stdout.write(f"{step.name}: {step.what} (at most {step.seconds:.0f} s) …\n")
         sys.stdout.flush()
-        result = run_step(step, environment=environment)
+        result = run_step(step, environment=environment, log=chosen.output / f"{step.name}.log")
         sys.stdout.write(f"  {result.outcome} in {result.seconds} s\n")
         results.append(result)
         # after each step, so that results survive if the machine goes away

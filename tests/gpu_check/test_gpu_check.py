@@ -54,6 +54,7 @@ def test_each_step_runs_whatever_the_results_before_it(gpu, tmp_path):
         "figures": "passed",
     }
     assert written["steps"][3]["figures"] == [{"faces": 1, "ms": 2.5}]
+    assert (tmp_path / "figures.log").read_text().startswith("noise\n")
     text = (tmp_path / "gpu-check.md").read_text()
     assert "| faces | ms |" in text
     assert "| 1 | 2.5 |" in text
@@ -70,6 +71,9 @@ def test_a_step_that_does_not_apply_is_not_a_failure(gpu, tmp_path, capsys):
     )
     only = ["-o", str(tmp_path), "--only", "absent"]
     assert main([*only, "--only", "works"], steps=steps) == 0
+    slow = python("slow", "import time; time.sleep(60)")
+    assert main(["-o", str(tmp_path), "--at-most", "0.5"], steps=(slow,)) == 1
+    assert "timed out" in (tmp_path / "gpu-check.md").read_text()
     # … but a GPU on which nothing ran was not checked
     assert main(only, steps=steps) == 1
     assert "error: nothing ran on the GPU: too old a driver" in capsys.readouterr().err
