@@ -24,6 +24,7 @@ from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop
 from rtseg.faces.schedule import Schedule
 from rtseg.faces.scoring import Mask
 from rtseg.faces.second_finder import SecondFinder
+from rtseg.faces.seen_only import seen_only
 from rtseg.faces.still_search import StillSearch
 from rtseg.faces.track import Track
 from rtseg.faces.tracker import FaceTracker, outdoes_any_hair
@@ -147,6 +148,7 @@ class FaceFollower:
             self.searched.reset()
         self.newcomers.reset()
         self._anchors = Anchors()
+        self._only_seen: set[int] = set()  # tracks of which the last labels showed nothing
 
     @property
     def held(self) -> tuple[Box, ...]:
@@ -182,7 +184,7 @@ class FaceFollower:
             self.searched.next_frame(picture)
         tracks = self.tracker.tracks
         regions = [] if exhaustive else self._regions(picture, tracks)
-        candidates = self._followed(tracks, infer_crops, smooth or _as_they_are)
+        candidates, maps = self._followed(tracks, infer_crops, smooth or _as_they_are)
         continuing = continuing_faces(tracks, candidates)
         infer = infer_finder or infer_crops
 
@@ -220,12 +222,20 @@ class FaceFollower:
                 [*seen, *unseen],
                 infer_crops,
                 known=known_faces,
-                lost=[place for track_id, place in unsure.items() if track_id not in continuing],
+                # what a finder alone sees is examined as any other place, not in every frame
+                lost=[
+                    place
+                    for track_id, place in unsure.items()
+                    if track_id not in continuing and track_id not in self._only_seen
+                ],
                 beside=self._anchors.boxes,
                 is_anyone_followed=bool(tracks),
                 look_closer=None if self.schedule.fine else look_closer,
             )
             candidates = [*_without_hair_of(fresh, unsure, candidates), *fresh]
+            unlabelled = seen_only(tracks, candidates, seen, unsure=unsure, maps=maps)
+            self._only_seen = {face.detection.track_id or 0 for face in unlabelled}
+            candidates += unlabelled
             if self.searched is not None:
                 self.searched.add(regions, is_settled=is_settled)
         before = {track.track_id: track.seen_face for track in tracks}
@@ -301,14 +311,16 @@ class FaceFollower:
 
     def _followed(
         self, tracks: Sequence[Track], infer_crops: InferCrops, smooth: SmoothProbabilities
-    ) -> list[FaceCandidate]:
-        """Every face in the crops of the followed ones: each may be the followed face."""
+    ) -> tuple[list[FaceCandidate], dict[int, Probabilities]]:
+        """Every face in the crops of the followed ones, each of which may be the followed face, and
+        the maps of these crops by track id."""
         crops = [track.crop for track in tracks]
         candidates: list[FaceCandidate] = []
+        maps: dict[int, Probabilities] = {}
         for track, crop, inferred in zip(
             tracks, crops, infer_crops(crops) if crops else [], strict=True
         ):
-            probabilities = smooth(track.track_id, inferred, crop)
+            probabilities = maps[track.track_id] = smooth(track.track_id, inferred, crop)
             all_parsed = faces_in_crop(
                 probabilities, crop, self.label_set, boxes=self._anchors.boxes
             )
@@ -343,7 +355,7 @@ class FaceFollower:
                         detection=away,
                     )
                 )
-        return candidates
+        return candidates, maps
 
     def _faces(
         self, followed: Sequence[tuple[FaceCandidate, Track]], smooth: SmoothProbabilities

@@ -11,6 +11,7 @@ from rtseg.faces.confirmation import face_probability, is_clearly_arranged, may_
 from rtseg.faces.evidence import Evidence
 from rtseg.faces.overlap import is_one_of, is_same
 from rtseg.faces.schedule import RejectedPlaces
+from rtseg.faces.seen_only import CLEARLY_SEEN
 from rtseg.faces.tracker import KEPT_SCORE
 from rtseg.frames import Box
 
@@ -22,7 +23,6 @@ LookCloser = Callable[[Box], float]
 
 _DOUBTFUL = 0.15, 0.9  # probabilities between which a place is searched more closely at once
 _MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
-_CLEARLY_SEEN = 0.7  # finder score from which a followed face stays, whatever its labels show
 _WEAK = 0.3  # finder score below which a stream's candidates wait for each other
 
 
@@ -176,7 +176,7 @@ class Newcomers:
             parsed = kept[index].parsed
             look = face_probability(seen.score, parsed.sure, height=seen.box.height)
             score = max(parsed.score, self.evidence.weigh(seen.box, look))
-            if seen.score >= _CLEARLY_SEEN:
+            if seen.score >= CLEARLY_SEEN:
                 score = max(score, KEPT_SCORE)
             if score >= KEPT_SCORE:
                 detection = replace(

@@ -162,8 +162,9 @@ def test_it_is_lost_where_the_finder_sees_nothing() -> None:
 
 
 def test_a_face_that_left_is_not_kept_by_what_was_known_of_it() -> None:
-    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.95)
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.5)
     stage = followed(finder)
+    finder.found = [seen_at(*CENTRE, 0.5)]
     for _ in range(SECOND):
         faces = stage.show()
     assert faces == ()
@@ -287,3 +288,34 @@ def test_nothing_is_searched_closely_beside_a_plainly_visible_face(
     usual = stage.follower.schedule.exhaustive(*stage.size)
     assert searched
     assert all(region in usual for region in searched)
+
+
+def shown_by_nothing(stage: Unsure, frames: int) -> list[set[int]]:
+    """The ids in frames in whose place of a face not one cell is labelled."""
+    return [ids(stage.show()) for _ in range(frames)]
+
+
+def test_a_followed_face_of_which_labels_show_nothing_stays_while_the_finder_is_certain() -> None:
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.8)
+    stage = followed(finder)
+    assert shown_by_nothing(stage, SECOND) == [{1}] * SECOND
+    (face,) = stage.show(image=face_shown(*BALD))  # and shows its parts again when labels do
+    assert face.track_id == 1
+    assert face.score > 0.6
+
+
+@pytest.mark.parametrize("score", [0.02, 0.6])
+def test_it_is_lost_where_the_finder_is_not_certain_either(score: float) -> None:
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.95)
+    stage = followed(finder)
+    finder.found, finder.closer = [seen_at(*CENTRE, score)], score
+    assert shown_by_nothing(stage, 3)[-1] == set()
+
+
+def test_a_lost_face_is_not_found_again_without_labels() -> None:
+    finder = Closer(seen_at(*CENTRE, 0.95), closer=0.95)
+    stage = followed(finder)
+    seen, finder.found = finder.found, []
+    assert shown_by_nothing(stage, 2)[-1] == set()
+    finder.found = seen
+    assert not any(shown_by_nothing(stage, SECOND))

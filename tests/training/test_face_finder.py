@@ -60,8 +60,15 @@ def test_the_fifth_sees_faces_that_look_aside_too(listed_data: Path) -> None:
     assert not views.lookalikes
 
 
-def test_the_last_sees_other_faces_and_heads_of_animals(listed_data: Path) -> None:
-    views = views_of("face-finder", listed_data)
+@pytest.mark.parametrize("run", ["face-finder-sixth", "face-finder"])
+def test_the_last_two_see_other_faces_and_heads_of_animals(run: str, listed_data: Path) -> None:
+    views = views_of(run, listed_data)
     others = [people for people, share in views.busts if share == face_finder.OTHERS]
     assert [bust.roll_degrees for bust in others[0]] == [15]
     assert len(views.lookalikes) == HEADS
+
+
+def test_only_the_last_sees_pictures_that_fade(listed_data: Path) -> None:
+    shares = {one.name: views_of(one.name, listed_data).settings.faded for one in RUNS}
+    assert shares.pop("face-finder") > 0
+    assert not any(shares.values())

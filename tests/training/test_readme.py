@@ -64,6 +64,7 @@ def test_every_published_recipe_is_in_the_table() -> None:
             "cihp-deeplabv3plus-official",
             "celebamask-deeplab-labels",
             "face-finder",
+            "face-finder-sixth",
             "face-finder-fifth",
             "face-finder-fourth",
             "face-finder-third",

@@ -18,8 +18,8 @@ OURS = (
     *("face-parts-256", "face-parts-256-necklaces"),
     *("face-parts-192", "face-parts-128"),
     "fasseg-fcn-both",
-    *("face-finder", "face-finder-fifth", "face-finder-fourth", "face-finder-third"),
-    *("face-finder-second", "face-finder-first"),
+    *("face-finder", "face-finder-sixth", "face-finder-fifth", "face-finder-fourth"),
+    *("face-finder-third", "face-finder-second", "face-finder-first"),
     *("celebamask-deeplab-labels", "cihp-deeplabv3plus-official"),
 )
 PUBLISHED = [name for name in RECIPES if name not in OURS]

@@ -32,16 +32,22 @@ def arranged_people(
     touching: float,
     at_edge: float,
     passing: float,
+    coming: float = 0.0,
     size: tuple[int, int],
 ) -> list[Placement]:
     """The people of a hard arrangement; none in most views.
 
     Args:
         rng: draws which one, and its people; not used if all shares are 0.
-        touching, at_edge, passing: how often each arrangement is drawn.
+        touching, at_edge, passing, coming: how often each arrangement is drawn.
         size: (height, width) of the frame in pixels.
     """
-    kinds = ((touching, touching_heads), (at_edge, cut_by_edge), (passing, passers_by))
+    kinds = (
+        (touching, touching_heads),
+        (at_edge, cut_by_edge),
+        (passing, passers_by),
+        (coming, coming_people),
+    )
     if not any(share for share, _ in kinds):
         return []
     chance = rng.random()
@@ -121,3 +127,29 @@ def passers_by(rng: np.random.Generator, *, height: int, width: int) -> list[Pla
             )
         )
     return sorted(people, key=lambda one: one.tall)
+
+
+def coming_people(rng: np.random.Generator, *, height: int, width: int) -> list[Placement]:
+    """Two to four people who come towards the camera, the outer one often cut by a side edge."""
+    row = rng.uniform(0.1, 0.55) * height
+    share = math.exp(rng.uniform(math.log(0.05), math.log(0.12)))
+    count = int(rng.integers(2, 5))
+    talls = [share * height * math.exp(rng.normal(0, 0.12)) for _ in range(count)]
+    places = [rng.uniform(0.05, 0.95) * width for _ in range(count)]
+    if rng.random() < 0.6:
+        inside = rng.uniform(-0.05, 0.45) * 0.75 * talls[0]  # of its centre from the edge
+        places[0] = inside if rng.random() < 0.5 else width - inside
+    people: list[Placement] = []
+    for x, tall in zip(places, talls, strict=True):
+        if any(abs(x - other.x) < 0.8 * (tall + other.tall) / 2 for other in people):
+            continue
+        people.append(
+            Placement(
+                x=x,
+                y=row + tall * rng.normal(0, 0.5),
+                tall=tall,
+                roll=rng.normal(0, 10),
+                turned=rng.random() < 0.3,
+            )
+        )
+    return people

@@ -17,6 +17,7 @@ from training.augment import drawing, transforms
 from training.augment.busts import Bust, middle_of
 from training.augment.face_arrangements import Placement, arranged_people
 from training.augment.face_clutter import occlude, printed_mask
+from training.augment.face_light import faded, overexposed
 from training.augment.face_maps import PlacedFace, TargetMap, target_map
 from training.augment.face_pasting import (
     LEAST_VISIBLE,
@@ -44,8 +45,10 @@ class SceneSettings:
         upside: share of faces with an arbitrary rotation.
         masked: share of faces that wear a drawn mask or scarf.
         degraded: share of views that are dark, blurred, noisy or compressed.
-        touching, at_edge, passing: shares of views of people that show heads touching or hiding
-            each other, faces half outside the frame, and small faces, mostly turned.
+        touching, at_edge, passing, coming: shares of views of people that show heads touching or
+            hiding each other, faces half outside the frame, small faces, mostly turned, and
+            faces of 5 to 12% of the frame's height, some cut by its sides.
+        faded, overexposed: shares of views with little contrast left, and with glaring backgrounds.
         lookalikes: share of views, with people or without, that also show something that a finder
             takes for a face.
         least_visible: least visible share of a face that must be found.
@@ -63,6 +66,9 @@ class SceneSettings:
     touching: float = 0.0
     at_edge: float = 0.0
     passing: float = 0.0
+    coming: float = 0.0
+    faded: float = 0.0
+    overexposed: float = 0.0
     lookalikes: float = 0.0
     least_visible: float = LEAST_VISIBLE
 
@@ -89,8 +95,7 @@ class FaceScenes:
 
     def __getitem__(self, index: int) -> tuple[Image, TargetMap]:
         image, faces, uncertain = self.scene(index)
-        height, width = image.shape[:2]
-        return image, target_map(faces, uncertain, height=height, width=width)
+        return image, target_map(faces, uncertain, height=image.shape[0], width=image.shape[1])
 
     def scene(self, index: int) -> tuple[Image, list[PlacedFace], list[PlacedFace]]:
         """Make a view; return it with the faces that must be found, and those that may be."""
@@ -107,6 +112,8 @@ class FaceScenes:
             owners=np.zeros((height, width), np.uint8),
             faces=[],
         )
+        if settings.overexposed and rng.random() < settings.overexposed:
+            canvas.image = overexposed(canvas.image, rng)
         if self.lookalikes and rng.random() < settings.lookalikes:
             self._lookalike(canvas, rng, fills=kind <= settings.empty)
         if kind > settings.empty + settings.whole:
@@ -118,6 +125,8 @@ class FaceScenes:
         image = canvas.image
         if rng.random() < settings.degraded:
             image = degraded(image, rng)
+        if settings.faded and rng.random() < settings.faded:
+            image = faded(image, rng)
         top, left = (settings.height - height) // 2, (settings.width - width) // 2
         view = np.full((settings.height, settings.width, 3), PADDING, np.uint8)
         view[top : top + height, left : left + width] = image
@@ -171,6 +180,7 @@ class FaceScenes:
             touching=settings.touching,
             at_edge=settings.at_edge,
             passing=settings.passing,
+            coming=settings.coming,
             size=(height, width),
         )
         for one in arranged:

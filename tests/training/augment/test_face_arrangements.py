@@ -9,6 +9,7 @@ import pytest
 from tests.training.augment.test_face_scenes import GREEN, painted_bust, scenes
 from training.augment.face_arrangements import (
     arranged_people,
+    coming_people,
     cut_by_edge,
     passers_by,
     touching_heads,
@@ -51,6 +52,24 @@ def test_passers_by_are_small_and_beside_each_other(seed):
     left_to_right = sorted(people, key=lambda one: one.x)
     for one, other in itertools.pairwise(left_to_right):
         assert other.x - one.x >= 0.39 * (one.tall + other.tall)
+
+
+def test_people_who_come_closer_are_5_to_12_percent_high_and_often_cut_by_a_side():
+    at_a_side = 0
+    for seed in range(60):
+        people = coming_people(np.random.default_rng(seed), **SIZE)
+        assert people
+        assert all(0.035 < one.tall / SIZE["height"] < 0.17 for one in people)
+        beside = min(min(one.x, SIZE["width"] - one.x) / one.tall for one in people)
+        at_a_side += beside < FACE_WIDTH / 2
+    assert 20 <= at_a_side <= 50
+
+
+def test_they_are_in_the_views_that_ask_for_them():
+    made = scenes(coming=1.0, upside=0)
+    tall = [face.height / SIZE["height"] for index in range(12) for face in made.scene(index)[1]]
+    assert len(tall) >= 12
+    assert max(tall) < 0.2
 
 
 def test_without_hard_arrangements_no_random_number_is_drawn():
