@@ -230,6 +230,7 @@ class FaceFollower:
                 ],
                 beside=self._anchors.boxes,
                 is_anyone_followed=bool(tracks),
+                has_room=not self._is_full(tracks),
                 look_closer=None if self.schedule.fine else look_closer,
             )
             candidates = [*_without_hair_of(fresh, unsure, candidates), *fresh]

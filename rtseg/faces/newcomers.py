@@ -15,8 +15,9 @@ from rtseg.faces.seen_only import CLEARLY_SEEN
 from rtseg.faces.tracker import KEPT_SCORE
 from rtseg.frames import Box
 
-NEW_A_FRAME = 2
-"""At most this many new faces are examined in a frame of a stream."""
+NEW_A_FRAME, NEW_AT_FIRST = 2, 8
+"""At most this many new faces are examined in a frame of a stream, and in its first one; the others
+wait for the next frames."""
 
 LookCloser = Callable[[Box], float]
 """The finder's score of a place in a region in which it is large, 0..1; 0 if it finds nothing."""
@@ -24,6 +25,7 @@ LookCloser = Callable[[Box], float]
 _DOUBTFUL = 0.15, 0.9  # probabilities between which a place is searched more closely at once
 _MAY_BE_ONE = 0.3  # of the least score: what scores as much is soon examined again
 _WEAK = 0.3  # finder score below which a stream's candidates wait for each other
+_WAITING_FRAMES = 8  # for as long a place that was found waits to be examined; then it may be gone
 
 
 class Newcomers:
@@ -46,11 +48,16 @@ class Newcomers:
         """Forget every place: the next picture is unrelated to the last one."""
         self.evidence = Evidence()
         self._rejected = RejectedPlaces()
+        self._waiting: list[tuple[FaceDetection, int]] = []
+        self._is_first = True
 
     def next_frame(self) -> None:
         """Advance by one frame."""
         self.evidence.next_frame()
         self._rejected.next_frame()
+        self._waiting = [
+            (detection, frames - 1) for detection, frames in self._waiting if frames > 1
+        ]
 
     def reject(self, place: Box) -> None:
         """Leave a place alone, as it led to a face that is known already."""
@@ -82,6 +89,7 @@ class Newcomers:
         lost: Sequence[Box],
         beside: Sequence[Box],
         is_anyone_followed: bool,
+        has_room: bool = True,
         look_closer: LookCloser | None = None,
     ) -> tuple[list[FaceCandidate], bool]:
         """Examine a finder's detections apart from the known faces.
@@ -93,12 +101,19 @@ class Newcomers:
             lost: where faces were followed that are not seen any more, which are examined at once.
             beside: the boxes of other faces, whose labels may touch those of the detections.
             is_anyone_followed: whether faces are followed, which cost a crop each.
+            has_room: whether more faces may be followed; if not, what waits is forgotten.
             look_closer: has the finder look at a place once more, in a region around it.
 
         Returns:
             The confirmed ones, and whether nothing is left to be examined again soon.
         """
-        unknown = [detection for detection in detections if not is_one_of(detection.box, known)]
+        boxes = [detection.box for detection in detections]
+        waiting = [one for one, _ in self._waiting if has_room and not is_one_of(one.box, boxes)]
+        unknown = [
+            detection
+            for detection in [*detections, *waiting]
+            if not is_one_of(detection.box, known)
+        ]
         left_alone = [
             detection
             for detection in unknown
@@ -106,6 +121,7 @@ class Newcomers:
         ]
         fresh = [detection for detection in unknown if detection not in left_alone]
         chosen = self._worth_examining_now(fresh, lost, is_anyone_followed=is_anyone_followed)
+        self._keep_waiting(fresh, chosen)
         # where nothing changes, it is searched again only for places that are to be examined again
         is_settled = len(chosen) == len(fresh) and not any(map(self._has_turns_left, left_alone))
         candidates = []
@@ -269,10 +285,11 @@ class Newcomers:
         strong: list[FaceDetection] = []
         weak: list[FaceDetection] = []
         for detection in fresh:
-            is_strong = detection.score >= _WEAK or self.evidence.is_promising(detection.box)
-            (strong if is_strong or is_one_of(detection.box, lost) else weak).append(detection)
+            is_strong = self._is_strong(detection) or is_one_of(detection.box, lost)
+            (strong if is_strong else weak).append(detection)
         strong.sort(key=lambda detection: not is_one_of(detection.box, lost))
-        chosen = strong[:NEW_A_FRAME]
+        chosen = strong[: NEW_AT_FIRST if self._is_first else NEW_A_FRAME]
+        self._is_first = False
         if (
             weak
             and len(chosen) < NEW_A_FRAME
@@ -280,3 +297,17 @@ class Newcomers:
         ):
             chosen.append(min(weak, key=lambda detection: self._rejected.tries(detection.box)))
         return chosen
+
+    def _is_strong(self, detection: FaceDetection) -> bool:
+        return detection.score >= _WEAK or self.evidence.is_promising(detection.box)
+
+    def _keep_waiting(
+        self, fresh: Sequence[FaceDetection], chosen: Sequence[FaceDetection]
+    ) -> None:
+        """Have the strong ones that are not examined now wait: their tile's turn may be far off."""
+        frames = dict(self._waiting)
+        self._waiting = [
+            (detection, frames.get(detection, _WAITING_FRAMES))
+            for detection in fresh
+            if detection not in chosen and self._is_strong(detection)
+        ]

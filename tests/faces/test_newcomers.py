@@ -10,7 +10,7 @@ import pytest
 
 from rtseg.faces.base import FaceDetection
 from rtseg.faces.candidates import CandidateExaminer, FaceCandidate
-from rtseg.faces.newcomers import Newcomers
+from rtseg.faces.newcomers import NEW_A_FRAME, NEW_AT_FIRST, Newcomers
 from rtseg.frames import Box
 from rtseg.geometry.crop import box_around
 from tests.faces.test_following_beside import candidate
@@ -24,10 +24,12 @@ class Shows:
 
     def __init__(self, score: float | None, *, best_score: float | None = None) -> None:
         self.score, self.best_score = score, best_score
+        self.places: list[Box] = []
 
     def __call__(
         self, detections: Sequence[FaceDetection], *_args: Any, **_options: Any
     ) -> list[FaceCandidate | None]:
+        self.places += [detection.box for detection in detections]
         if self.score is None:
             return [None] * len(detections)
         found: list[FaceCandidate | None] = []
@@ -135,3 +137,87 @@ def test_it_counts_against_a_place_if_the_finder_sees_nothing_from_close_by() ->
     for _ in range(3):
         made.searched_closely([FACE], [seen(ELSEWHERE)])
     assert not made.evidence.is_promising(FACE)
+
+
+class Crowd:
+    """Many faces beside each other, which a finder sees in the first frame alone.
+
+    Args:
+        score: of the finder.
+        found: whether the finder sees them in the first frame; else it sees nobody.
+    """
+
+    def __init__(self, *, score: float = 0.9, found: bool = True) -> None:
+        self.shows = Shows(0.9)
+        self.made = Newcomers(cast(CandidateExaminer, self.shows), min_score=0.5)
+        self.faces = [
+            seen(box_around(100 * index, 300, 60, 80), score=score) for index in range(14)
+        ]
+        self.known: list[Box] = []
+        self.examined: list[int] = []
+        self.step(self.faces if found else [])
+
+    def step(self, detections: Sequence[FaceDetection] = (), *, has_room: bool = True) -> None:
+        before = len(self.shows.places)
+        self.made.next_frame()
+        faces, _ = self.made.confirmed(
+            detections,
+            lambda crops: [],
+            known=self.known,
+            lost=[],
+            beside=[],
+            is_anyone_followed=bool(self.known),
+            has_room=has_room,
+        )
+        self.known += [face.parsed.face for face in faces]
+        self.examined.append(len(self.shows.places) - before)
+
+
+def test_the_first_frame_shows_many_faces_and_the_others_wait_for_the_next_frames() -> None:
+    crowd = Crowd()
+    for _ in range(4):
+        crowd.step()
+    assert crowd.examined == [NEW_AT_FIRST, NEW_A_FRAME, NEW_A_FRAME, NEW_A_FRAME, 0]
+    assert crowd.known == [face.box for face in crowd.faces]
+
+
+def test_they_wait_for_so_long_only_as_they_are_where_they_were_seen() -> None:
+    crowd = Crowd(found=False)
+    crowd.made.next_frame()
+    crowd.step(crowd.faces + [seen(box_around(100 * index, 600, 60, 80)) for index in range(14)])
+    for _ in range(20):
+        crowd.step()
+    assert crowd.examined[:2] == [0, NEW_A_FRAME]
+    assert NEW_A_FRAME < sum(crowd.examined) < 28
+    assert crowd.examined[-1] == 0
+
+
+def test_what_waits_is_forgotten_where_no_more_faces_are_followed() -> None:
+    crowd = Crowd()
+    crowd.step(has_room=False)
+    crowd.step()
+    assert crowd.examined[1:] == [0, 0]
+
+
+def test_what_is_probably_no_face_does_not_wait() -> None:
+    crowd = Crowd(score=0.1)
+    crowd.step()
+    assert crowd.examined == [1, 0]
+
+
+def test_what_waits_is_where_it_was_seen_last() -> None:
+    crowd = Crowd()
+    waiting = crowd.faces[NEW_AT_FIRST]
+    moved = replace(waiting, box=box_around(waiting.box.centre[0] + 5, 302, 60, 80))
+    crowd.step([moved])
+    assert moved.box in crowd.known
+    assert waiting.box not in crowd.known
+
+
+def test_after_a_cut_nobody_waits() -> None:
+    crowd = Crowd()
+    crowd.made.reset()
+    crowd.step()
+    assert crowd.examined[1] == 0
+    crowd.step(crowd.faces)
+    assert crowd.examined[2] == NEW_A_FRAME
