@@ -121,7 +121,7 @@ class Newcomers:
         ]
         fresh = [detection for detection in unknown if detection not in left_alone]
         chosen = self._worth_examining_now(fresh, lost, is_anyone_followed=is_anyone_followed)
-        self._keep_waiting(fresh, chosen)
+        self._keep_waiting([detection for detection in fresh if detection not in chosen])
         # where nothing changes, it is searched again only for places that are to be examined again
         is_settled = len(chosen) == len(fresh) and not any(map(self._has_turns_left, left_alone))
         candidates = []
@@ -301,13 +301,11 @@ class Newcomers:
     def _is_strong(self, detection: FaceDetection) -> bool:
         return detection.score >= _WEAK or self.evidence.is_promising(detection.box)
 
-    def _keep_waiting(
-        self, fresh: Sequence[FaceDetection], chosen: Sequence[FaceDetection]
-    ) -> None:
-        """Have the strong ones that are not examined now wait: their tile's turn may be far off."""
+    def _keep_waiting(self, others: Sequence[FaceDetection]) -> None:
+        """Have strong places wait to be examined, as their tile's next turn may be far off."""
         frames = dict(self._waiting)
         self._waiting = [
             (detection, frames.get(detection, _WAITING_FRAMES))
-            for detection in fresh
-            if detection not in chosen and self._is_strong(detection)
+            for detection in others
+            if self._is_strong(detection)
         ]

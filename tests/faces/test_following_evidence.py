@@ -299,6 +299,7 @@ def test_a_followed_face_of_which_labels_show_nothing_stays_while_the_finder_is_
     finder = Closer(seen_at(*CENTRE, 0.95), closer=0.8)
     stage = followed(finder)
     assert shown_by_nothing(stage, SECOND) == [{1}] * SECOND
+    assert stage.crop_count == 1  # its place is not examined in every frame
     (face,) = stage.show(image=face_shown(*BALD))  # and shows its parts again when labels do
     assert face.track_id == 1
     assert face.score > 0.6

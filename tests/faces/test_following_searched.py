@@ -107,3 +107,12 @@ def test_a_face_beside_as_many_as_are_followed_is_not_searched():
     stage = watched(seen_at(200, 180, 0.9), max_faces=2, detect_every=1)
     stage.show((200, 180, 150))
     assert sum(searches(stage, 3, (200, 180, 150))) > 0
+
+
+def test_nobody_waits_beside_as_many_as_are_followed():
+    places = [seen_at(60 + 52 * index, 60, 0.9) for index in range(10)]
+    stage = Stage(finder=Suggests(seen_at(200, 250, 0.9), *places), max_faces=1)
+    stage.show((200, 250, 150))
+    assert stage.crop_count > 4
+    stage.show((200, 250, 150))
+    assert stage.crop_count == 1

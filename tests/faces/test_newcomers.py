@@ -201,8 +201,18 @@ def test_what_waits_is_forgotten_where_no_more_faces_are_followed() -> None:
 
 def test_what_is_probably_no_face_does_not_wait() -> None:
     crowd = Crowd(score=0.1)
-    crowd.step()
-    assert crowd.examined == [1, 0]
+    for _ in range(20):
+        crowd.step()
+    assert sum(crowd.examined) == 1
+
+
+def test_what_was_examined_waits_no_more() -> None:
+    crowd = Crowd(found=False)
+    crowd.shows.score = None
+    crowd.step(crowd.faces)
+    for _ in range(20):
+        crowd.step()
+    assert sum(crowd.examined) == len(set(crowd.shows.places)) == len(crowd.faces)
 
 
 def test_what_waits_is_where_it_was_seen_last() -> None:
