@@ -149,6 +149,7 @@ class FaceFollower:
         self.newcomers.reset()
         self._anchors = Anchors()
         self._only_seen: set[int] = set()  # tracks of which the last labels showed nothing
+        self._is_first = True
 
     @property
     def held(self) -> tuple[Box, ...]:
@@ -184,6 +185,10 @@ class FaceFollower:
             self.searched.next_frame(picture)
         tracks = self.tracker.tracks
         regions = [] if exhaustive else self._regions(picture, tracks)
+        # everybody is found at once who can be, as the schedule then searches everywhere; finders
+        # that search with the network that labels faces would take too long
+        is_first = self._is_first and not exhaustive and not self.schedule.fine
+        self._is_first = False
         candidates, maps = self._followed(tracks, infer_crops, smooth or _as_they_are)
         continuing = continuing_faces(tracks, candidates)
         infer = infer_finder or infer_crops
@@ -204,8 +209,11 @@ class FaceFollower:
             confirmed_faces = [candidate.parsed.face for candidate in confirmed]
         known_faces = [*continuing.values(), *confirmed_faces]
         seen: Sequence[FaceDetection] = []
-        if exhaustive:
-            candidates += self.still(picture, infer, infer_crops)
+        if exhaustive or is_first:
+            still = self.still(picture, infer, infer_crops, regions=regions)
+            candidates += still.confirmed
+            seen = still.found
+            self.newcomers.remember(still.examined)
         else:
             unsure = self._unsure(tracks, continuing)
             places = self._closer(list(unsure.values()), tracks, known=list(continuing.values()))
@@ -258,7 +266,7 @@ class FaceFollower:
                 self.newcomers.evidence.move(before[track.track_id], face)
                 self.newcomers.seen_again(face, candidate.parsed.sure, seen)
         labelled = {track.track_id: candidate.parsed.face for candidate, track in followed}
-        self._anchors.update(labelled, seen, seconds=seconds)
+        self._anchors.update(labelled, [] if exhaustive else seen, seconds=seconds)
         self._held.update(
             [track.bounds for _, track in followed], self.tracker.tracks, seconds=seconds
         )

@@ -12,12 +12,12 @@ from rtseg.faces.evidence import Evidence
 from rtseg.faces.overlap import is_one_of, is_same
 from rtseg.faces.schedule import RejectedPlaces
 from rtseg.faces.seen_only import CLEARLY_SEEN
+from rtseg.faces.still_search import Examined
 from rtseg.faces.tracker import KEPT_SCORE
 from rtseg.frames import Box
 
-NEW_A_FRAME, NEW_AT_FIRST = 2, 8
-"""At most this many new faces are examined in a frame of a stream, and in its first one; the others
-wait for the next frames."""
+NEW_A_FRAME = 2
+"""At most this many new faces are examined in a frame of a stream; others wait for the next one."""
 
 LookCloser = Callable[[Box], float]
 """The finder's score of a place in a region in which it is large, 0..1; 0 if it finds nothing."""
@@ -49,7 +49,6 @@ class Newcomers:
         self.evidence = Evidence()
         self._rejected = RejectedPlaces()
         self._waiting: list[tuple[FaceDetection, int]] = []
-        self._is_first = True
 
     def next_frame(self) -> None:
         """Advance by one frame."""
@@ -62,6 +61,12 @@ class Newcomers:
     def reject(self, place: Box) -> None:
         """Leave a place alone, as it led to a face that is known already."""
         self._rejected.add(place)
+
+    def remember(self, examined: Sequence[Examined]) -> None:
+        """Count what examined places show, for the next looks at them."""
+        for detection, candidate in examined:
+            if candidate is not None:
+                self.evidence.weigh(detection.box, candidate.likeliest)
 
     def confirmed_again(
         self,
@@ -288,8 +293,7 @@ class Newcomers:
             is_strong = self._is_strong(detection) or is_one_of(detection.box, lost)
             (strong if is_strong else weak).append(detection)
         strong.sort(key=lambda detection: not is_one_of(detection.box, lost))
-        chosen = strong[: NEW_AT_FIRST if self._is_first else NEW_A_FRAME]
-        self._is_first = False
+        chosen = strong[:NEW_A_FRAME]
         if (
             weak
             and len(chosen) < NEW_A_FRAME

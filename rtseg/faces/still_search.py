@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
@@ -13,6 +13,7 @@ from rtseg.faces.confirmation import may_be_face
 from rtseg.faces.overlap import distinct, is_one_of, is_same
 from rtseg.faces.schedule import Schedule
 from rtseg.frames import Image
+from rtseg.geometry.crop import Crop
 from rtseg.settings import FaceSettings
 
 # candidates beyond `max_faces` that are examined, at most; in parts of the picture as many again
@@ -27,6 +28,21 @@ _DOUBTFUL, _SIZES, _TRUST = (0.15, 0.85), 3.0, 0.3
 
 Examined = tuple[FaceDetection, FaceCandidate | None]
 """A finder's detection, and what the labels show there."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StillFaces:
+    """What is known about the faces of a still picture.
+
+    Attributes:
+        confirmed: the faces.
+        found: everything that the finder has found at first.
+        examined: what came of the places that were examined, but in crops rotated otherwise.
+    """
+
+    confirmed: list[FaceCandidate]
+    found: list[FaceDetection]
+    examined: list[Examined]
 
 
 class StillSearch:
@@ -53,23 +69,30 @@ class StillSearch:
         self.closer_looks = CloserLooks(finder, schedule, sizes=_SIZES)
 
     def __call__(
-        self, picture: Image, infer_finder: InferCrops, infer_crops: InferCrops
-    ) -> list[FaceCandidate]:
-        """The confirmed faces.
+        self,
+        picture: Image,
+        infer_finder: InferCrops,
+        infer_crops: InferCrops,
+        *,
+        regions: Sequence[Crop] = (),
+    ) -> StillFaces:
+        """Search a picture.
 
         Args:
             picture: RGB uint8 (height, width, 3).
             infer_finder: runs the finder's network on parts of it.
             infer_crops: runs the labelling network on parts of it.
+            regions: the parts to search, all at once; else those of the schedule, one after the
+                other.
         """
         most = self.settings.max_faces + _MORE
         height, width = picture.shape[:2]
-        regions = self.schedule.still(height, width)
-        examined = self._examined(
-            self.finder(picture, infer_finder, regions=regions)[:most], infer_crops
+        found = self.finder(
+            picture, infer_finder, regions=regions or self.schedule.still(height, width)
         )
+        examined = self._examined(found[:most], infer_crops)
         confirmed, doubtful = self._divided(examined)
-        closer = self.schedule.closer(height, width, doubtful)
+        closer = [] if regions else self.schedule.closer(height, width, doubtful)
         if closer and len(confirmed) < self.settings.max_faces:
             known = [candidate.detection.box for candidate in confirmed]
             detections = self.finder(picture, infer_finder, regions=closer, known=known)
@@ -88,9 +111,11 @@ class StillSearch:
                 )
             ][:_MORE]
             examined += self._examined(again, infer_crops)
-        confirmed, doubtful = self._divided(self._looked_at(examined, picture, infer_finder))
+        looked_at = self._looked_at(examined, picture, infer_finder)
+        confirmed, doubtful = self._divided(looked_at)
         turned = self._turned(doubtful, confirmed, infer_crops)
-        return confirmed + self._divided(self._looked_at(turned, picture, infer_finder))[0]
+        confirmed += self._divided(self._looked_at(turned, picture, infer_finder))[0]
+        return StillFaces(confirmed=confirmed, found=found, examined=looked_at)
 
     def _examined(
         self, detections: Sequence[FaceDetection], infer_crops: InferCrops

@@ -320,3 +320,21 @@ def test_a_lost_face_is_not_found_again_without_labels() -> None:
     assert shown_by_nothing(stage, 2)[-1] == set()
     finder.found = seen
     assert not any(shown_by_nothing(stage, SECOND))
+
+
+def test_the_first_frame_shows_everybody_at_once_as_a_still_picture_does() -> None:
+    heads = [(110 + 140 * index, 180, 100) for index in range(4)]
+    finder = Suggests(*(seen_at(x, y, 0.95) for x, y, _ in heads))
+    stage = watched(finder)
+    assert ids(stage.show(*heads)) == {1, 2, 3, 4}
+    stage.follower.reset()  # so does the first after a cut
+    assert len(stage.show(*heads)) == 4
+    nobody = watched(finder)
+    nobody.show()
+    assert len(nobody.show(*heads)) < 4
+
+
+def test_a_finder_that_is_the_labelling_network_takes_its_time() -> None:
+    heads = [(110 + 140 * index, 180, 100) for index in range(4)]
+    stage = Stage(finder=Suggests(*(seen_at(x, y, 0.95) for x, y, _ in heads)), fine=True)
+    assert len(stage.show(*heads)) == 2

@@ -88,15 +88,15 @@ def test_a_confirmed_face_leaves_nothing_in_doubt():
     assert sum(counts[16:]) == 0
 
 
-def test_strong_places_are_examined_at_once_in_the_first_frame_then_two_in_a_frame():
+def test_of_three_strong_places_and_a_weak_one_two_are_examined_in_a_frame():
     strong = [seen_at(150 * x, 180, 0.9) for x in range(1, 4)]
     stage = Stage(finder=Suggests(*strong, seen_at(320, 60, 0.1)))
     crop_counts = []
     for _ in range(6):
         assert stage.show() == ()
         crop_counts.append(stage.crop_count)
-    assert crop_counts[0] == 3
-    assert max(crop_counts[1:]) == 2
+    assert crop_counts[0] == 2
+    assert max(crop_counts) == 2
 
 
 def test_a_face_beside_as_many_as_are_followed_is_not_searched():
@@ -113,6 +113,6 @@ def test_nobody_waits_beside_as_many_as_are_followed():
     places = [seen_at(60 + 52 * index, 60, 0.9) for index in range(10)]
     stage = Stage(finder=Suggests(seen_at(200, 250, 0.9), *places), max_faces=1)
     stage.show((200, 250, 150))
-    assert stage.crop_count > 4
+    assert stage.crop_count > 1
     stage.show((200, 250, 150))
     assert stage.crop_count == 1

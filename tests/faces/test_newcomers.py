@@ -10,7 +10,7 @@ import pytest
 
 from rtseg.faces.base import FaceDetection
 from rtseg.faces.candidates import CandidateExaminer, FaceCandidate
-from rtseg.faces.newcomers import NEW_A_FRAME, NEW_AT_FIRST, Newcomers
+from rtseg.faces.newcomers import NEW_A_FRAME, Newcomers
 from rtseg.frames import Box
 from rtseg.geometry.crop import box_around
 from tests.faces.test_following_beside import candidate
@@ -140,7 +140,7 @@ def test_it_counts_against_a_place_if_the_finder_sees_nothing_from_close_by() ->
 
 
 class Crowd:
-    """Many faces beside each other, which a finder sees in the first frame alone.
+    """Fourteen faces beside each other, which a finder sees in the first frame alone.
 
     Args:
         score: of the finder.
@@ -173,17 +173,16 @@ class Crowd:
         self.examined.append(len(self.shows.places) - before)
 
 
-def test_the_first_frame_shows_many_faces_and_the_others_wait_for_the_next_frames() -> None:
+def test_two_are_examined_in_a_frame_and_the_others_wait_for_the_next_frames() -> None:
     crowd = Crowd()
-    for _ in range(4):
+    for _ in range(7):
         crowd.step()
-    assert crowd.examined == [NEW_AT_FIRST, NEW_A_FRAME, NEW_A_FRAME, NEW_A_FRAME, 0]
+    assert crowd.examined == [NEW_A_FRAME] * 7 + [0]
     assert crowd.known == [face.box for face in crowd.faces]
 
 
 def test_they_wait_for_so_long_only_as_they_are_where_they_were_seen() -> None:
     crowd = Crowd(found=False)
-    crowd.made.next_frame()
     crowd.step(crowd.faces + [seen(box_around(100 * index, 600, 60, 80)) for index in range(14)])
     for _ in range(20):
         crowd.step()
@@ -217,7 +216,7 @@ def test_what_was_examined_waits_no_more() -> None:
 
 def test_what_waits_is_where_it_was_seen_last() -> None:
     crowd = Crowd()
-    waiting = crowd.faces[NEW_AT_FIRST]
+    waiting = crowd.faces[NEW_A_FRAME]
     moved = replace(waiting, box=box_around(waiting.box.centre[0] + 5, 302, 60, 80))
     crowd.step([moved])
     assert moved.box in crowd.known
@@ -231,3 +230,13 @@ def test_after_a_cut_nobody_waits() -> None:
     assert crowd.examined[1] == 0
     crowd.step(crowd.faces)
     assert crowd.examined[2] == NEW_A_FRAME
+
+
+def test_what_was_examined_in_the_first_frame_counts_for_later_looks() -> None:
+    made = newcomers()
+    shown = candidate(FACE, sure=0.9)
+    doubtful = replace(shown, detection=replace(shown.detection, score=0.4))
+    made.remember([(seen(), doubtful), (seen(ELSEWHERE), None)])
+    assert made.evidence.is_promising(FACE)
+    assert not made.evidence.is_promising(ELSEWHERE)
+    assert made.evidence.weigh(ELSEWHERE, 0.4) == pytest.approx(0.4)

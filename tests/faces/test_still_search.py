@@ -121,7 +121,9 @@ def search(
     settings = FaceSettings(max_faces=max_faces, min_score=min_score)
     still = StillSearch(finder, schedule, examiner, settings)  # type: ignore[arg-type]
     infer: Any = None
-    return [face.detection.box for face in still(PICTURE, infer, infer)], finder
+    result = still(PICTURE, infer, infer)
+    assert result.found == list(first)
+    return [face.detection.box for face in result.confirmed], finder
 
 
 def test_faces_of_the_whole_picture_and_of_parts_of_it_are_found() -> None:

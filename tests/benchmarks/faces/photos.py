@@ -42,7 +42,7 @@ SHOWS_A_FACE = ("in_trimaran",)
 """Pictures listed as face-free in which a face is seen after all: a sailor's, 12 pixels wide."""
 
 _HEIGHT, _WIDTH = 720, 1280
-_COMPOSITES, _TURNED = 40, 60  # views at each height, portraits at each rotation
+COMPOSITES, _TURNED = 40, 60  # views at each height, portraits at each rotation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -234,7 +234,7 @@ def measure(
     if "composites" in only:
         for share in SHARES:
             hits = Count()
-            for image, truths in composites(data, share, count=max(1, min(count, _COMPOSITES))):
+            for image, truths in composites(data, share, count=max(1, min(count, COMPOSITES))):
                 boxes = find(image)
                 for truth in truths:
                     hits.add(any(box.overlap(truth) >= hit for box in boxes))
