@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rtseg.backends import open_backend, open_beside
-from rtseg.faces.confirmation import smallness
+from rtseg.faces.confirmation import IN_USE, smallness
 from rtseg.faces.finder import NetworkFinder
 from rtseg.faces.following import FaceFollower
 from rtseg.faces.schedule import Schedule
@@ -160,6 +161,24 @@ def places_of(search: CandidateSearch, shown: Picture) -> Iterator[Place]:
         yield Place(finder=finder, labels=labels, height=height, is_face=is_face, kind=kind)
 
 
+def _table(
+    likely: npt.NDArray[np.float64], is_face: npt.NDArray[np.bool_], kinds: npt.NDArray[np.str_]
+) -> str:
+    """How often a rule is right, by threshold."""
+    lines = [
+        "| threshold | faces missed | false: nobody | portrait | composite |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for least in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        taken = likely >= least
+        false = " | ".join(
+            str(int((taken & ~is_face & (kinds == kind)).sum()))
+            for kind in ("nobody", "portrait", "composite")
+        )
+        lines.append(f"| {least} | {int((~taken & is_face).sum())} | {false} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     """Collect candidates, fit and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.faces.confirmation")
@@ -186,24 +205,14 @@ def main() -> int:
     )
     weights = fit_logistic(features, is_face)
     weights[-1] -= CAUTION
-    likely = 1 / (1 + np.exp(-(features @ weights[:-1] + weights[-1])))
-    sys.stdout.write(
-        f"{len(places)} places, {int(is_face.sum())} faces\n"
-        "weights: "
-        f"finder {weights[0]:.2f}, labels {weights[1]:.2f}, size {weights[2]:.2f}, "
-        f"shift {weights[3]:.2f}\n\n"
-        "| threshold | faces missed | false: nobody | portrait | composite |\n"
-        "| --- | --- | --- | --- | --- |\n"
-    )
+    sys.stdout.write(f"{len(places)} places, {int(is_face.sum())} faces\n")
     kinds = np.array([place.kind for place in places])
-    for least in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
-        taken = likely >= least
-        false = [
-            int((taken & ~is_face & (kinds == kind)).sum())
-            for kind in ("nobody", "portrait", "composite")
-        ]
-        missed = int((~taken & is_face).sum())
-        sys.stdout.write(f"| {least} | {missed} | {false[0]} | {false[1]} | {false[2]} |\n")
+    for name, rule in (("fitted", weights), ("in use", np.array(IN_USE))):
+        likely = 1 / (1 + np.exp(-(features @ rule[:-1] + rule[-1])))
+        sys.stdout.write(
+            f"\n{name}: finder {rule[0]:.2f}, labels {rule[1]:.2f}, size {rule[2]:.2f}, "
+            f"shift {rule[3]:.2f}\n\n{_table(likely, is_face, kinds)}"
+        )
     return 0
 
 
