@@ -74,6 +74,7 @@ def _key_times(source: str, *, after: Fraction, until: float | None) -> list[Fra
     """
     import av
 
+    from rtseg.media.rational import exact
     from rtseg.media.streams import choose_video, duration_seconds
     from rtseg.settings import ReadSettings
     from rtseg.sources.container import open_container
@@ -85,16 +86,17 @@ def _key_times(source: str, *, after: Fraction, until: float | None) -> list[Fra
         if duration is not None and duration <= after:
             return []
         flags = container.format.flags
-        if flags & (NO_TIMESTAMPS | TIMESTAMPS_JUMP) or video.time_base is None:
+        tick = exact(video.time_base)
+        if flags & (NO_TIMESTAMPS | TIMESTAMPS_JUMP) or tick is None:
             _log.warning("%s: is not split: its clock may jump", shown(source))
             return []
         times: list[Fraction] = []
         try:
-            container.seek(int(after / video.time_base), stream=video)
+            container.seek(int(after / tick), stream=video)
             for packet in container.demux(video):
                 if packet.pts is None or not packet.is_keyframe:
                     continue
-                time = packet.pts * video.time_base
+                time = packet.pts * tick
                 if until is not None and time >= until:
                     break
                 if time >= after:

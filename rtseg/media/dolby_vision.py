@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
+
+from rtseg.media.side_data import side_data
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -95,19 +97,16 @@ class DolbyVision:
     @classmethod
     def _of_picture(cls, picture: VideoFrame) -> Self | None:
         """Read what FFmpeg's decoder attached to the picture (AVDOVIMetadata)."""
-        side_data: Any = picture.side_data
-        for item in side_data:
-            if item.type.name != "DOVI_METADATA":
-                continue
-            data = bytes(item)
-            (header,) = struct.unpack_from("@N", data)
-            if header + 11 > len(data):
-                return None
-            kind, is_full_range = data[header + 4], data[header + 10]
-            if kind == 0:
-                return cls(profile=5 if is_full_range else 4, base=0 if is_full_range else 2)
-            return cls(profile=8, base=1)
-        return None
+        data = side_data(picture, "DOVI_METADATA")
+        if data is None:
+            return None
+        (header,) = struct.unpack_from("@N", data)
+        if header + 11 > len(data):
+            return None
+        kind, is_full_range = data[header + 4], data[header + 10]
+        if kind == 0:
+            return cls(profile=5 if is_full_range else 4, base=0 if is_full_range else 2)
+        return cls(profile=8, base=1)
 
 
 def _header(path: Path) -> bytes:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from rtseg.frames import Image
+from rtseg.media.side_data import side_data
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
-
-_MATRIX = "DISPLAYMATRIX"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +29,7 @@ class Orientation:
 
         The matrix is ISO/IEC 14496-12's: x' = a x + c y, y' = b x + d y, y downwards.
         """
-        side_data: Any = (
-            picture.side_data
-        )  # typed as a dictionary, but iterating it yields its values
-        matrix = next((bytes(data) for data in side_data if data.type.name == _MATRIX), None)
+        matrix = side_data(picture, "DISPLAYMATRIX")
         if matrix is None:
             return cls()
         a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])

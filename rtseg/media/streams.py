@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.errors import NoVideoError, SourceError
 from rtseg.media.info import Chapter, StreamInfo
+from rtseg.media.rational import exact
+from rtseg.media.tags import readable
 
 if TYPE_CHECKING:
     from av.container.input import InputContainer
@@ -81,7 +83,7 @@ def stream_info(stream: Any, first_packets: Sequence[object] = ()) -> StreamInfo
         index=stream.index,
         kind=stream.type,
         codec="unknown" if context is None else context.codec.canonical_name,
-        language=stream.metadata.get("language"),
+        language=readable(stream.metadata).get("language"),
         template=stream,
         first_packets=tuple(first_packets),
     )
@@ -99,9 +101,9 @@ def start_seconds(stream: Any, first_packets: Sequence[Any] = ()) -> Fraction | 
 
 def frame_rate(video: VideoStream) -> Fraction | None:
     """The nominal frames per second; None if the stated rate makes no sense."""
-    for rate in (video.average_rate, video.guessed_rate):
+    for rate in (exact(video.average_rate), exact(video.guessed_rate)):
         if rate is not None and 0 < rate <= 1000:
-            return Fraction(rate)
+            return rate
     return None
 
 
@@ -141,13 +143,13 @@ def chapters_within(
     """
     chapters_inside = []
     for entry in container.chapters():
-        tick = entry["time_base"] or Fraction(1)
+        tick = exact(entry["time_base"]) or Fraction(1)
         first, last = entry["start"] * tick, entry["end"] * tick
         first = max(first, zero if start is None else start)
         if end is not None:
             last = min(last, end)
         if first < last:
-            title = entry["metadata"].get("title", "")
+            title = readable(entry["metadata"]).get("title", "")
             chapters_inside.append(
                 Chapter(start_seconds=first - zero, end_seconds=last - zero, title=title)
             )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtseg.frames import Image
+from rtseg.media.side_data import side_data
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -84,14 +85,14 @@ def stated_peak_nits(picture: VideoFrame) -> float | None:
     """The peak luminance of a picture's mastering display; None if not stated."""
     import struct
 
-    side_data: Any = picture.side_data
-    for data in side_data:
-        if data.type.name == "MASTERING_DISPLAY_METADATA" and data.buffer_size >= 88:
-            numerator, denominator, _, has_luminance = struct.unpack_from("=4i", bytes(data), 72)
-            if has_luminance and denominator > 0:
-                nits = numerator / denominator
-                return nits if SDR_NITS < nits <= 10_000 else None
-    return None
+    data = side_data(picture, "MASTERING_DISPLAY_METADATA")
+    if data is None or len(data) < 88:
+        return None
+    numerator, denominator, _, has_luminance = struct.unpack_from("=4i", data, 72)
+    if not has_luminance or denominator <= 0:
+        return None
+    nits: float = numerator / denominator
+    return nits if SDR_NITS < nits <= 10_000 else None
 
 
 class ToneMapper:

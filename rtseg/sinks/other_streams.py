@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rtseg.errors import SinkError, listed
 from rtseg.frames import Packet
 from rtseg.media.info import StreamInfo
+from rtseg.media.rational import exact
 from rtseg.settings import EncodeSettings
 from rtseg.sinks.copied_stream import CopiedStream
 from rtseg.sinks.subtitle_conversion import USUAL_SUBTITLES, SubtitleConverter, is_text
@@ -234,19 +235,19 @@ class OtherStreams:
 
     def _ensure_increasing_times(self, index: int, writer: _Writer, packet: Any) -> None:
         """Ensure increasing decoding times, without which the muxer would abort the file."""
-        tick = writer.stream.time_base or packet.time_base
+        packet_tick = Fraction(packet.time_base)
+        tick = exact(writer.stream.time_base) or packet_tick
         following = self._next_dts.get(index)
         if packet.dts is None:
-            seconds = packet.pts * packet.time_base if packet.pts is not None else Fraction(0)
-            first = round(seconds / packet.time_base)
-            packet.dts = first if following is None else -(-following * tick // packet.time_base)
+            first = 0 if packet.pts is None else packet.pts
+            packet.dts = first if following is None else -(-following * tick // packet_tick)
             packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
-        dts = round(packet.dts * packet.time_base / tick)
+        dts = round(packet.dts * packet_tick / tick)
         if following is not None and dts < following:
             # one tick is inaudible
-            packet.dts += -(-(following - dts) * tick // packet.time_base)
+            packet.dts += -(-(following - dts) * tick // packet_tick)
             packet.pts = None if packet.pts is None else max(packet.pts, packet.dts)
-            dts = round(packet.dts * packet.time_base / tick)
+            dts = round(packet.dts * packet_tick / tick)
         self._next_dts[index] = dts + 1
 
 

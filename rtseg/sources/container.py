@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rtseg.errors import LostError, SourceError
 from rtseg.media.hardware import hardware_decoder
+from rtseg.media.tags import lenient_tags
 from rtseg.media.truncation import is_cut_short
 from rtseg.media.urls import LIVE_SCHEMES, STANDARD_INPUT, local_path, scheme_of
 from rtseg.sources.standard_input import StandardInput
@@ -95,9 +96,9 @@ def open_container(
             file,
             "r",
             container_options=options,
-            metadata_errors="replace",
             timeout=(settings.timeout, silence_seconds or settings.timeout),
             hwaccel=hardware_decoder(settings.hardware_decoding, name=name),
+            **lenient_tags(),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         # A live input that hangs up or sends garbage may not be ready yet.

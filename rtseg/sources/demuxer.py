@@ -116,7 +116,14 @@ class Demuxer:
     @property
     def is_endless(self) -> bool:
         """Whether a download never ends, like a camera's series of JPEGs."""
-        return self._container.format.name == "mpjpeg" or self._container.size < 0
+        return self._container.format.name == "mpjpeg" or not self._has_size
+
+    @property
+    def _has_size(self) -> bool:
+        """Whether the input states how many bytes it has."""
+        # PyAV 18 has a negative error number where it does not, later ones have None
+        size: int | None = self._container.size
+        return size is not None and size >= 0
 
     def look_ahead(self) -> None:
         """Read ahead until every audio stream has delivered a packet, within bounds.
@@ -230,7 +237,7 @@ class Demuxer:
         except av.error.ExitError:
             raise self._silence() from None
         except (av.error.FFmpegError, OSError) as error:
-            hung_up = getattr(error, "errno", None) == errno.EIO and self._container.size < 0
+            hung_up = getattr(error, "errno", None) == errno.EIO and not self._has_size
             raise InterruptedReadError(reason(error), may_be_the_end=hung_up) from None
 
     def _note_end(self, packet: av.Packet[Any]) -> None:

@@ -16,6 +16,7 @@ from rtseg.errors import LostError, NoVideoError, SourceError, TruncatedError
 from rtseg.frames import Frame, Packet
 from rtseg.media.colour_check import colour_problem
 from rtseg.media.info import SourceInfo, StreamKind
+from rtseg.media.rational import exact
 from rtseg.media.streams import (
     chapters_within,
     duration_seconds,
@@ -23,6 +24,7 @@ from rtseg.media.streams import (
     stated_length,
     stream_info,
 )
+from rtseg.media.tags import readable
 from rtseg.media.truncation import is_cut_short
 from rtseg.media.urls import LIVE_SCHEMES, STANDARD_INPUT, display_name, local_path, scheme_of
 from rtseg.settings import ReadSettings
@@ -195,7 +197,7 @@ class VideoSource(Source):
                 "%s: has no timestamps; each picture gets the time at which it arrives", self._name
             )
         else:
-            self._time_base = self._video.time_base or Fraction(1, 1_000_000)
+            self._time_base = exact(self._video.time_base) or Fraction(1, 1_000_000)
             self._demuxer.look_ahead()
         self._others = Passthrough(
             self._demuxer.others,
@@ -221,7 +223,7 @@ class VideoSource(Source):
             return False
         # Without an index to seek by, everything before is decoded and dropped instead.
         with suppress(av.error.FFmpegError):
-            tick = self._video.time_base or Fraction(1, 1_000_000)
+            tick = exact(self._video.time_base) or Fraction(1, 1_000_000)
             container.seek(int(before / tick), stream=self._video)
         return True
 
@@ -352,7 +354,7 @@ class VideoSource(Source):
         if problem:
             _log.warning("%s: %s; its colours will only be approximate", self._name, problem)
         converter = RgbConverter(picture)
-        aspect = video.sample_aspect_ratio or Fraction(1)
+        aspect = exact(video.sample_aspect_ratio) or Fraction(1)
         if converter.orientation.transposed:
             aspect = 1 / aspect
         self._last_size = (picture.width, picture.height)
@@ -374,7 +376,7 @@ class VideoSource(Source):
                 stream_info(stream, self._demuxer.first_packets[index])
                 for index, stream in self._demuxer.others.items()
             ),
-            metadata=dict(container.metadata),
+            metadata=readable(container.metadata),
             read_files=self._read_files,
         )
         return converter
