@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,8 @@ SECONDS = "RTSEG_GPU_CHECK_SECONDS"
 """The variable with a step's time limit."""
 
 _TAIL_LINES = 40
+
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A step's result: `passed`, `failed`, `timed out`, `not here`, or `skipped` without a GPU."""
+    """A step's result: `passed`, `failed`, `timed out`, `not here`, or `skipped` without a GPU.
+
+    `missing` are the modules that a failed step did not find.
+    """
 
     name: str
     what: str
@@ -63,6 +69,7 @@ class Result:
     seconds: float
     figures: Any
     output: str
+    missing: tuple[str, ...] = ()
 
 
 def _own(name: str, what: str, *, seconds: float, module: str = "steps") -> Step:
@@ -108,7 +115,7 @@ STEPS = (
     _own(
         "life-cycle",
         "opened, called and closed on three threads, over and over, with memory flat",
-        seconds=300,
+        seconds=400,
     ),
     _own(
         "capture",
@@ -122,12 +129,12 @@ STEPS = (
         seconds=900,
     ),
     _own("parity", "labels beside FP32 on the processor, by backend and precision", seconds=300),
-    _own("faces", "faces a second by backend, precision and batch", seconds=300),
-    _own("encode", "videos encoded and decoded by the GPU", seconds=180),
+    _own("faces", "faces a second by backend, precision and batch", seconds=480),
+    _own("encode", "videos encoded and decoded by the GPU", seconds=300),
     _own(
         "sanitizer",
         "compute-sanitizer's memcheck over short runs",
-        seconds=1000,
+        seconds=880,
         module="device_code",
     ),
 )
@@ -141,7 +148,8 @@ def run_step(step: Step, *, environment: dict[str, str], log: Path) -> Result:
             step.command,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**environment, SECONDS: str(step.seconds)},
+            # unbuffered, so that the log of a step that is killed is complete
+            env={**environment, SECONDS: str(step.seconds), "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
         code: int | None
@@ -155,7 +163,8 @@ def run_step(step: Step, *, environment: dict[str, str], log: Path) -> Result:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         output.seek(0)
-        lines = output.read().splitlines()
+        text = output.read()
+    lines = text.splitlines()
     outcome = {0: "passed", NOT_HERE: "not here", None: "timed out"}.get(code, "failed")
     figures = None
     with contextlib.suppress(ValueError, IndexError):
@@ -171,6 +180,7 @@ def run_step(step: Step, *, environment: dict[str, str], log: Path) -> Result:
         seconds=round(time.monotonic() - start, 1),
         figures=figures,
         output="\n".join(lines[-_TAIL_LINES:]),
+        missing=tuple(sorted(set(_MISSING.findall(text)))) if outcome == "failed" else (),
     )
 
 
@@ -178,7 +188,11 @@ def report(results: Sequence[Result], *, machine: str) -> str:
     """Format the results as Markdown."""
     lines = [f"# GPU check on {machine}", "", "| step | what | outcome | seconds |"]
     lines.append("| --- | --- | --- | --- |")
-    lines += [f"| {one.name} | {one.what} | {one.outcome} | {one.seconds} |" for one in results]
+    for one in results:
+        outcome = one.outcome
+        if one.missing:
+            outcome += f" (not installed: {', '.join(one.missing)})"
+        lines.append(f"| {one.name} | {one.what} | {outcome} | {one.seconds} |")
     for one in results:
         lines += ["", f"## {one.name}: {one.outcome}", ""]
         if isinstance(one.figures, list) and one.figures and one.name != "doctor":
@@ -245,6 +259,10 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
         sys.stdout.flush()
         result = run_step(step, environment=environment, log=chosen.output / f"{step.name}.log")
         sys.stdout.write(f"  {result.outcome} in {result.seconds} s\n")
+        if result.missing:
+            sys.stdout.write(
+                f"  not installed: {', '.join(result.missing)}; pip install -e '.[test]'\n"
+            )
         results.append(result)
         # after each step, so that results survive if the machine goes away
         write(results, machine=machine, folder=chosen.output)

@@ -79,6 +79,24 @@ def test_a_step_that_does_not_apply_is_not_a_failure(gpu, tmp_path, capsys):
     assert "error: nothing ran on the GPU: too old a driver" in capsys.readouterr().err
 
 
+def test_a_missing_package_is_named(gpu, tmp_path, capsys):
+    steps = (
+        python("encode", "import no_such_package.part"),
+        python("tests", "print(\"could not import 'openvino'\"); raise SystemExit(1)"),
+    )
+    assert main(["-o", str(tmp_path)], steps=steps) == 1
+    text = (tmp_path / "gpu-check.md").read_text()
+    assert "| encode | encode | failed (not installed: no_such_package) |" in text
+    assert "| tests | tests | failed |" in text
+    assert "  not installed: no_such_package; pip install -e '.[test]'\n" in capsys.readouterr().out
+
+
+def test_the_log_of_a_step_that_times_out_is_complete(gpu, tmp_path):
+    step = python("slow", "print('one face: 1 ms'); import time; time.sleep(60)", seconds=3.0)
+    assert main(["-o", str(tmp_path)], steps=(step,)) == 1
+    assert "one face: 1 ms" in (tmp_path / "gpu-check.md").read_text()
+
+
 def test_every_step_has_a_name_and_a_time_limit():
     assert sum(step.seconds for step in STEPS) <= 90 * 60
     for step in STEPS:
@@ -118,8 +136,29 @@ def test_a_missing_backend_does_not_hide_the_results_of_others(monkeypatch, caps
         steps.life_cycle()
     assert not ended.value.code
     first, second = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert first == {"backend": "torch", "MiB after two rounds": 5, "MiB in the end": 5, "grown": 0}
+    assert first == {
+        "backend": "torch",
+        "rounds": steps.ROUNDS,
+        "MiB after three rounds": 5,
+        "MiB in the end": 5,
+        "grown": 0,
+    }
     assert "neither TensorRT" in second["not here"]
+
+
+def test_a_life_cycle_is_cut_short_rather_than_out_of_time(monkeypatch, capsys):
+    backend = open_backend("torch", model=tiny_checkpoint(), device="cpu", precision="fp32")
+    monkeypatch.setattr(backend, "close", lambda: None)
+    monkeypatch.setattr(steps, "opened", lambda _name, _precision: backend)
+    used = iter([9 << 20, 7 << 20, *[5 << 20] * 3, 9 << 20, 7 << 20, 5 << 20, *[20 << 20] * 2])
+    monkeypatch.setattr(steps, "_memory_used", lambda: next(used))
+    monkeypatch.setenv(gpu_check.SECONDS, "0")
+    with pytest.raises(SystemExit) as ended:
+        steps.life_cycle()
+    flat, grown = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert flat["rounds"] == grown["rounds"] == steps.LEAST_ROUNDS
+    assert (flat["grown"], grown["grown"]) == (0, 15)
+    assert ended.value.code
 
 
 @pytest.mark.parametrize("is_old_driver", [False, True])
