@@ -184,6 +184,8 @@ def open_run(
             backend = stack.enter_context(_open_backend(model))
         soft = soft or bool(effects) or alpha is not None or view.kind.uses_soft_masks
         segmenter = Segmenter(backend=backend, faces=faces, times=times, soft=soft)
+        if source.info.is_live:
+            segmenter.warm_up()
         yield wire(
             source,
             segmenter,
@@ -316,6 +318,8 @@ def stream(
         if backend is None:
             backend = stack.enter_context(_open_backend(model))
         opened, segmenter = source, Segmenter(backend=backend, faces=faces, soft=soft)
+        if opened.info.is_live:
+            segmenter.warm_up()
 
         def make_pipeline(sink: Sink) -> Pipeline:
             return wire(opened, segmenter, [sink], view=None).pipeline

@@ -316,6 +316,18 @@ class Segmenter:
             aspect=aspect,
         )
 
+    def warm_up(self) -> None:
+        """Prepare the networks for every batch size now, if they run on a GPU.
+
+        Otherwise the first frame with two faces waits for that, and the first with more than two.
+
+        Raises:
+            BackendError: as for a call.
+        """
+        for backend in (self.backend, self.finder_backend):
+            if backend is not None and backend.device.startswith("cuda"):
+                backend.warm_up()
+
     def reset(self) -> None:
         """Forget the stream, so that the next frame counts as the first."""
         self._stream = StreamMemory(self._new_follower(), self.faces.smoothing)

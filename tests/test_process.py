@@ -22,6 +22,7 @@ from rtseg.sources.synthetic import MovingFaceSource
 from rtseg.wiring import wire
 from tests.support.clips import MakeClip, read_frames
 from tests.support.exported import tiny_checkpoint
+from tests.support.painted import PaintedOnGpu
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,21 @@ def test_a_failing_segmenter_ends_a_stream(
         pytest.raises(ZeroDivisionError, match="a bug in the network"),
     ):
         list(stream(source, backend=backend))
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_networks_on_a_gpu_are_prepared_before_a_live_source_is_read(
+    make_clip: MakeClip, is_live: bool
+) -> None:
+    clip = make_clip()
+    backend = PaintedOnGpu()
+    with open_run(clip, MemorySink(), backend=backend, real_time=is_live):
+        assert backend.warm_ups == is_live
+        assert not backend.batches
+    frames = stream(clip, backend=backend, real_time=is_live)
+    next(frames)
+    frames.close()
+    assert backend.warm_ups == 2 * is_live
 
 
 def test_a_run_names_its_outputs(make_clip: MakeClip, tmp_path: Path, backend: Backend) -> None:

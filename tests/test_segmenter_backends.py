@@ -10,7 +10,7 @@ from rtseg.labels import HELEN, LabelSet
 from rtseg.segmenter import Segmenter
 from rtseg.settings import FaceSettings
 from rtseg.timing import StageTimes
-from tests.support.painted import COLOURS, PaintedBackend, frame, scene
+from tests.support.painted import COLOURS, PaintedBackend, PaintedOnGpu, frame, scene
 from tests.support.segmented import agreement, segmenter
 
 
@@ -119,6 +119,15 @@ def test_a_segmenter_closes_the_backend_that_it_made(tmp_path):
     made.close()
     with pytest.raises(BackendError, match="closed"):
         made(np.zeros((40, 60, 3), np.uint8))
+
+
+def test_networks_are_prepared_where_they_run_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(PaintedBackend, "warm_up", lambda _self: pytest.fail("on a processor"))
+    backend, finder = PaintedOnGpu(), PaintedOnGpu(view="finder")
+    Segmenter(backend=backend, finder=finder).warm_up()
+    Segmenter(backend=PaintedBackend(), finder=finder).warm_up()
+    Segmenter(backend=backend, finder="parsing").warm_up()
+    assert (backend.warm_ups, finder.warm_ups) == (2, 2)
 
 
 def test_model_and_backend_together_are_refused():

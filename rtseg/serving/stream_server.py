@@ -77,6 +77,8 @@ class StreamServer:
         is_gpu = backend.device.startswith("cuda")
         usual = GPU_STREAMS_AT_ONCE if is_gpu else thread_count(0) + 1
         self.turns = Turns(at_once or usual)
+        if is_gpu:
+            backend.warm_up()
         self._stack = ExitStack()
         self.backend = self._share(backend)
         self._faces = faces or FaceSettings()
@@ -105,6 +107,8 @@ class StreamServer:
         if finder is None:
             return None
         self._stack.enter_context(finder)
+        if finder.device.startswith("cuda"):
+            finder.warm_up()
         return self._share(finder)
 
     @property

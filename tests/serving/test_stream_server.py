@@ -13,7 +13,7 @@ from rtseg.errors import SourceError
 from rtseg.frames import Frame, Picture
 from rtseg.serving.stream_server import ServerFullError, StreamServer
 from tests.serving.served import wait
-from tests.support.painted import PaintedBackend, frame, scene
+from tests.support.painted import PaintedBackend, PaintedOnGpu, frame, scene
 
 
 @pytest.fixture
@@ -152,3 +152,11 @@ def test_a_removed_stream_is_not_served(server: StreamServer) -> None:
     server.put(stream, lambda: picture_of(0))
     time.sleep(0.1)
     assert not got
+
+
+def test_networks_on_a_gpu_are_prepared_before_any_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, finder = PaintedOnGpu(), PaintedOnGpu(view="finder")
+    monkeypatch.setattr("rtseg.serving.stream_server.open_beside", lambda *_: finder)
+    with StreamServer(backend):
+        assert (backend.warm_ups, finder.warm_ups) == (1, 1)
+    assert finder.is_closed

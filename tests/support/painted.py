@@ -117,3 +117,16 @@ class PaintedBackend(Backend):
 
     def close(self):
         self.is_closed = True
+
+
+class PaintedOnGpu(PaintedBackend):
+    """Claims to run on a GPU, and counts how often it is prepared."""
+
+    device = "cuda:0 (NVIDIA Fake)"
+
+    def __init__(self, **changes):
+        super().__init__(**changes)
+        self.warm_ups = 0
+
+    def warm_up(self):
+        self.warm_ups += 1

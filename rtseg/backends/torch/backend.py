@@ -14,7 +14,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -99,6 +99,7 @@ class TorchBackend(Backend):
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         self.uses_cuda_graphs = cuda_graphs and kind == "cuda"
         self._graphed: dict[int, GraphedBatch] = {}
+        self._announced: set[int] = set()
         # from here on the network holds the weights
         self.model = checkpoint.spec
         network = fold_batch_norms(create_model(checkpoint))
@@ -191,8 +192,22 @@ class TorchBackend(Backend):
         if self._device.type == "cpu":
             super().warm_up()
             return
+        with self._lock:
+            self._announce(BATCHES)
         for batch in BATCHES:
             self.infer(self._empty_crops(batch))
+
+    def _announce(self, batches: Iterable[int]) -> None:
+        """Say that the first runs of batch sizes take a while: measured, four seconds each, in
+        which cuDNN plans the convolutions."""
+        news = [batch for batch in batches if batch not in self._announced]
+        if not news:
+            return
+        self._announced.update(news)
+        network = "the finder's network" if self.model.view == "finder" else "the network"
+        _log.info(
+            "preparing %s on %s for batches of %s: some seconds", network, self.device, listed(news)
+        )
 
     def _attempt(self, network: nn.Module, crops: Crops) -> ProbabilityBatch:
         """Like `_run`, but raise rtseg's errors."""
@@ -237,6 +252,7 @@ class TorchBackend(Backend):
         graphed = self._graphed.get(batch)
         if graphed is not None:
             return graphed
+        self._announce((batch,))
         graphed = GraphedBatch(
             lambda pixels: self._compute(network, pixels),
             batch=batch,

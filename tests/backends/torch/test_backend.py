@@ -296,6 +296,24 @@ def test_fp32_on_a_gpu_avoids_tf32_and_random_kernels():
     assert torch.backends.cudnn.allow_tf32 == before[1]
 
 
+def test_the_first_runs_of_batch_sizes_on_a_gpu_are_announced_once(fresh, monkeypatch, caplog):
+    sizes = []
+    monkeypatch.setattr("rtseg.backends.torch.backend.GraphedBatch", lambda *_, **__: object())
+    monkeypatch.setattr(fresh, "_stream", None, raising=False)
+    monkeypatch.setattr(fresh, "_device", SimpleNamespace(type="cuda"))
+    monkeypatch.setattr(fresh, "device", "cuda:0 (NVIDIA Fake)")
+    monkeypatch.setattr(fresh, "infer", lambda crops: sizes.append(len(crops)))
+    caplog.set_level("INFO", "rtseg")
+    assert fresh._graphed_batch(None, 2) is fresh._graphed_batch(None, 2)
+    said = "preparing the network on cuda:0 (NVIDIA Fake) for batches of"
+    assert caplog.messages == [f"{said} 2: some seconds"]
+    caplog.clear()
+    fresh.warm_up()
+    fresh.warm_up()
+    assert caplog.messages == [f"{said} 1, 4, 8: some seconds"]
+    assert sizes == [1, 2, 4, 8] * 2
+
+
 def test_the_stream_waits_for_the_weights(monkeypatch, checkpoint):
     """The default stream copies the weights to the device, unseen by our own stream."""
     events, real = [], torch.tensor
