@@ -28,18 +28,17 @@ def describe_container(container: OutputContainer, info: SourceInfo, *, keep_tag
     if keep_tags:
         container.metadata.update({key: info.metadata[key] for key in _content_tags(info)})
     if info.chapters:
-        container.set_chapters(
-            [
-                {
-                    "id": number,
-                    "start": round(chapter.start_seconds / _TICK),
-                    "end": round(chapter.end_seconds / _TICK),
-                    "time_base": _TICK,
-                    "metadata": {"title": chapter.title} if chapter.title else {},
-                }
-                for number, chapter in enumerate(info.chapters, start=1)
-            ]
-        )
+        chapters: list[Any] = [
+            {
+                "id": number,
+                "start": round(chapter.start_seconds / _TICK),
+                "end": round(chapter.end_seconds / _TICK),
+                "time_base": _TICK,
+                "metadata": {"title": chapter.title} if chapter.title else {},
+            }
+            for number, chapter in enumerate(info.chapters, start=1)
+        ]
+        container.set_chapters(chapters)
 
 
 def log_dropped_tags(info: SourceInfo, *, output: str) -> None:
