@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
 from rtseg.faces.base import FaceDetection
 from rtseg.faces.candidates import FaceCandidate
 from rtseg.faces.neighbours import continuing_faces
-from rtseg.faces.overlap import is_one_of, is_same
+from rtseg.faces.overlap import is_one_of
 from rtseg.faces.parsed_faces import ParsedFace, readable
-from rtseg.faces.track import Track
-from rtseg.faces.tracker import KEPT_SCORE
-from rtseg.frames import Box, Probabilities
+from rtseg.faces.track import Track, gap
+from rtseg.faces.tracker import KEPT_SCORE, NEAR
+from rtseg.frames import Probabilities
 
 CLEARLY_SEEN = 0.7
 """Finder score from which a followed face stays, whatever its labels show."""
@@ -24,7 +24,7 @@ def seen_only(
     candidates: Sequence[FaceCandidate],
     detections: Sequence[FaceDetection],
     *,
-    unsure: Mapping[int, Box],
+    unsure: Container[int],
     maps: Mapping[int, Probabilities],
 ) -> list[FaceCandidate]:
     """Candidates for the faces that would be lost, where a finder clearly sees them.
@@ -35,7 +35,7 @@ def seen_only(
         tracks: the followed faces.
         candidates: what the crops around them and around new places show.
         detections: what a finder has found in the same picture, the best of each face first.
-        unsure: where the faces are that the labels do not show well enough, by track id.
+        unsure: the tracks of faces that the labels do not show well enough.
         maps: what the labelling network makes of the followed faces' crops, by track id.
     """
     continuing = continuing_faces(tracks, candidates)
@@ -53,9 +53,17 @@ def seen_only(
         name = track.track_id
         if not track.is_present or name in continuing or name in away or name not in unsure:
             continue
-        seen = next((face for face in detections if is_same(face.box, unsure[name])), None)
-        if seen is None or seen.score < CLEARLY_SEEN or is_one_of(seen.box, known):
+        # as far as the tracker follows labels: before they showed nothing, they may have led astray
+        near = [
+            face
+            for face in detections
+            if face.score >= CLEARLY_SEEN
+            and gap(face.head or face.box, track.head) < NEAR
+            and not is_one_of(face.box, known)
+        ]
+        if not near:
             continue
+        seen = min(near, key=lambda face: gap(face.head or face.box, track.head))
         known.append(seen.box)
         beside = [one.parsed for one in candidates if one.detection.track_id == name]
         found.append(_unlabelled(track, seen, maps[name], beside))

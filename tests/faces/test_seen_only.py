@@ -16,7 +16,7 @@ from rtseg.frames import Box
 from rtseg.geometry.crop import Crop, box_around
 from tests.faces.test_following_beside import candidate
 
-FACE, BESIDE = box_around(300, 300, 80, 100), box_around(440, 300, 80, 100)
+FACE, BESIDE = box_around(300, 300, 80, 100), box_around(460, 300, 80, 100)
 HEAD = box_around(300, 285, 110, 150)
 MAPS = {1: np.zeros((64, 64, 11), np.float32)}
 
@@ -33,7 +33,8 @@ def track(*, is_present: bool = True) -> Track:
 
 
 def seen(score: float = 0.9, box: Box = FACE) -> FaceDetection:
-    return FaceDetection(box=box, score=score, head=HEAD)
+    x, y = box.centre
+    return FaceDetection(box=box, score=score, head=box_around(x, y - 15, 110, 150))
 
 
 def kept(
@@ -46,7 +47,7 @@ def kept(
         [track(is_present=is_present)],
         candidates,
         detections,
-        unsure={1: FACE} if is_unsure else {},
+        unsure={1} if is_unsure else {},
         maps=MAPS,
     )
 
@@ -65,6 +66,13 @@ def test_the_face_is_where_the_finder_sees_it_with_nothing_labelled() -> None:
     assert face.crop == track().crop
     assert face.probabilities is MAPS[1]
     assert not face.parsed.cells.any()
+
+
+def test_it_is_as_far_away_as_labels_may_have_led_but_no_farther() -> None:
+    astray, nearer = box_around(380, 300, 80, 100), box_around(250, 300, 80, 100)
+    assert [face.detection.box for face in kept(seen(box=astray))] == [astray]
+    (face,) = kept(seen(0.99, astray), seen(0.8, nearer))
+    assert face.detection.box == nearer
 
 
 @pytest.mark.parametrize(
@@ -94,9 +102,7 @@ def test_neither_is_a_face_that_was_lost_before_or_that_is_not_in_doubt() -> Non
 )
 def test_nor_one_that_something_else_shows(other: FaceCandidate) -> None:
     second = replace_id(track(), 2)
-    found = seen_only(
-        [track(), second], [other], [seen()], unsure={1: FACE}, maps=MAPS | {2: MAPS[1]}
-    )
+    found = seen_only([track(), second], [other], [seen()], unsure={1}, maps=MAPS | {2: MAPS[1]})
     assert found == []
 
 
