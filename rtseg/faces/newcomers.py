@@ -66,7 +66,7 @@ class Newcomers:
         """Count what examined places show, for the next looks at them."""
         for detection, candidate in examined:
             if candidate is not None:
-                self.evidence.weigh(detection.box, candidate.likeliest)
+                self.evidence.weigh(detection.box, candidate.detection.score)
 
     def confirmed_again(
         self,
