@@ -7,7 +7,6 @@ small hoops, the same pair on both ears.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import cv2
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.augment import drawing
-from training.augment.heads import Head
+from training.augment.heads import Head, worn
 from training.augment.necklaces import metal
 
 _FINE = 4
@@ -54,15 +53,7 @@ def with_earrings(
     colour, opacity = _pair(lobes, (height, width), rng)
     lies_on = np.isin(head.labels, (*ears, *covers))
     opacity = np.where(lies_on, opacity, 0).astype(np.float32)
-    image = head.image.copy()
-    drawing.blend(image, colour, opacity)
-    shown = opacity > _SHOWN
-    return dataclasses.replace(
-        head,
-        image=image,
-        labels=np.where(shown, np.uint8(to), head.labels),
-        composed=np.where(shown & (head.composed == head.labels), np.uint8(to), head.composed),
-    )
+    return worn(head, colour, opacity, to=to, shown=_SHOWN)
 
 
 def _lobe(is_ear: npt.NDArray[np.bool_]) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from rtseg.frames import Image, LabelMap
 from rtseg.labels import IGNORED, LabelSet
+from training.augment import drawing
 from training.data.base import Sample
 from training.losses.functions import Sets, members
 
@@ -91,6 +93,26 @@ def head_of(
         label_offset=sample.label_offset,
         sets=sample.sets,
         whole_bust=bool(np.isin(labels, (*label_set.neck, *label_set.clothes)).any()),
+    )
+
+
+def worn(head: Head, layer: Image, opacity: drawing.Mask, *, to: int, shown: float) -> Head:
+    """The head with something painted over it that becomes a class of its own.
+
+    Args:
+        head: stays as it is.
+        layer, opacity: what is painted, as in `drawing.blend`.
+        to: the id that it gets.
+        shown: the opacity from which a pixel gets it.
+    """
+    image = head.image.copy()
+    drawing.blend(image, layer, opacity)
+    covered = opacity > shown
+    return dataclasses.replace(
+        head,
+        image=image,
+        labels=np.where(covered, np.uint8(to), head.labels),
+        composed=np.where(covered & (head.composed == head.labels), np.uint8(to), head.composed),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.augment import drawing
-from training.augment.heads import Head
+from training.augment.heads import Head, worn
 
 _FINE = 4
 """Necklaces are drawn at this many times the picture's size and made smaller: a chain is one to
@@ -62,19 +62,11 @@ def with_necklace(
     colour, opacity = _draw(curve, (height, width), rng)
     lies_on = is_neck | np.isin(head.labels, clothes)
     opacity = np.where(lies_on, opacity, 0).astype(np.float32)
-    image = head.image.copy()
     if rng.random() < 0.6:  # its shadow on the skin
         shadow = cv2.GaussianBlur(np.roll(opacity, 1, axis=0), (0, 0), 1.0)
         shadow = np.where(lies_on, shadow, 0)[:, :, None] * rng.uniform(0.1, 0.4)
-        image = (image * (1 - shadow)).astype(np.uint8)
-    drawing.blend(image, colour, opacity)
-    shown = opacity > _SHOWN
-    return dataclasses.replace(
-        head,
-        image=image,
-        labels=np.where(shown, np.uint8(to), head.labels),
-        composed=np.where(shown & (head.composed == head.labels), np.uint8(to), head.composed),
-    )
+        head = dataclasses.replace(head, image=(head.image * (1 - shadow)).astype(np.uint8))
+    return worn(head, colour, opacity, to=to, shown=_SHOWN)
 
 
 def metal(rng: np.random.Generator) -> npt.NDArray[np.float64]:
