@@ -49,9 +49,7 @@ def with_dyed_clothes(
     dyed = goal.astype(np.float32) + folds * np.float32(rng.uniform(0.2, 0.9))
     layer = head.image.copy()
     layer[worn] = dyed.clip(0, 255).astype(np.uint8)
-    edges = cv2.GaussianBlur(worn.astype(np.float32), (0, 0), 0.7)
-    # the inside alone: what is beside the clothes keeps its colour
-    opacity = np.where(worn, edges, 0).astype(np.float32)
     image = head.image.copy()
-    drawing.blend(image, layer, opacity)
+    # what is beside the clothes is the same in both
+    drawing.blend(image, layer, cv2.GaussianBlur(worn.astype(np.float32), (0, 0), 0.7))
     return dataclasses.replace(head, image=image)

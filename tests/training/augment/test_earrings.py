@@ -7,16 +7,16 @@ import pytest
 
 from rtseg.errors import SettingError
 from rtseg.frames import Image
-from rtseg.labels import FACE_PARTS, HELEN
+from rtseg.labels import FACE_PARTS, HELEN, IGNORED
 from training.augment.earrings import with_earrings
 from training.augment.heads import Head, head_of
 from training.augment.scene_settings import SceneSettings
 from training.augment.scenes import FaceViews
 from training.data.base import Sample
 
-SKIN, HAIR, NOSE, LEFT, RIGHT, EARRING = (
+SKIN, HAIR, NOSE, LEFT, RIGHT, EARRING, CLOTHES = (
     FACE_PARTS.names.index(name)
-    for name in ("skin", "hair", "nose", "left-ear", "right-ear", "earring")
+    for name in ("skin", "hair", "nose", "left-ear", "right-ear", "earring", "clothes")
 )
 COVERS = (0, SKIN, HAIR)
 
@@ -74,6 +74,45 @@ def test_everything_else_stays_as_it_is() -> None:
         assert np.array_equal(drawn.image[kept], head.image[kept])
     assert np.array_equal(head.image, before[0])
     assert np.array_equal(head.labels, before[1])
+
+
+def relabelled(head: Head, rows: slice, columns: slice, to: int) -> Head:
+    labels = head.labels.copy()
+    labels[rows, columns] = to
+    again = head_of(Sample(name="one", image=head.image, labels=labels), FACE_PARTS)
+    assert again is not None
+    return again
+
+
+def test_what_lies_before_an_ear_covers_the_earring_too() -> None:
+    """A hand that is labelled as clothes, say."""
+    head = relabelled(portrait(), slice(151, 256), slice(0, 80), CLOTHES)
+    for seed in range(20):
+        drawn = adorned(head, seed)
+        covered = head.labels == CLOTHES
+        assert (drawn.labels[covered] == CLOTHES).all()
+        assert np.array_equal(drawn.image[covered], head.image[covered])
+
+
+def test_it_hangs_at_the_lowest_part_of_a_slanted_ear() -> None:
+    head = portrait(ears=())
+    for row in range(40):  # from column 40 at the top to 79 at the lobe
+        head = relabelled(head, slice(110 + row, 111 + row), slice(30 + row, 41 + row), LEFT)
+    for seed in range(10):
+        columns = np.nonzero(adorned(head, seed).labels == EARRING)[1]
+        assert abs(columns.mean() - 73) < 5
+
+
+def test_the_ignored_heads_of_others_stay_ignored() -> None:
+    whole = portrait()
+    others = np.zeros(whole.labels.shape, bool)
+    others[130:, :128] = True
+    sample = Sample(name="one", image=whole.image, labels=whole.labels)
+    head = head_of(sample, FACE_PARTS, others=others)
+    assert head is not None
+    drawn = adorned(head, 0)
+    assert (drawn.labels[others] == EARRING).any()
+    assert (drawn.composed[others] == IGNORED).all()
 
 
 def test_one_ear_one_earring() -> None:
