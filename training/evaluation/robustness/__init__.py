@@ -1,7 +1,8 @@
 """`python -m training robustness`: evaluate a face-part model under conditions not in Helen*.
 
-Four tables: degraded pictures, faces of any size in a frame, no face, and profiles. Everything uses
-fixed seeds, heads of the requested split, and backgrounds and people that are not used in training.
+Five tables: degraded pictures, faces of any size in a frame, no face, profiles, and what is seen
+below chins. Everything uses fixed seeds, heads of the requested split, and backgrounds and people
+that are not used in training.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from training.data.listed import open_celebamask
 from training.data.measured_helen import measured_helen
 from training.evaluation.markdown import share, table
 from training.evaluation.predictor import Labeller
+from training.evaluation.robustness.chins import ChinScore, measure_chins
 from training.evaluation.robustness.composites import HEIGHT as HEIGHT
 from training.evaluation.robustness.composites import WIDTH as WIDTH
 from training.evaluation.robustness.composites import FaceViewScore, measure_face_view
@@ -47,6 +49,7 @@ class Robustness:
     face_view: tuple[FaceViewScore, ...]
     no_face: tuple[NoFaceScore, ...]
     profiles: tuple[ProfileScore, ...]
+    chins: ChinScore | None = None
 
     def plain(self) -> dict[str, Any]:
         """Convert to JSON values; NaN becomes null."""
@@ -54,7 +57,7 @@ class Robustness:
         return plain
 
     def markdown(self) -> str:
-        """Format the four tables; values that miss their target are bold."""
+        """Format the tables; values that miss their target are bold."""
         return "\n".join(
             (
                 _corruption_table(self.corruptions, of="Helen*"),
@@ -66,6 +69,7 @@ class Robustness:
                 _face_view_table(self.face_view),
                 _no_face_table(self.no_face),
                 _profile_table(self.profiles),
+                *([_chin_table(self.chins)] if self.chins else []),
             )
         )
 
@@ -79,7 +83,7 @@ def measure(
     crops: int = COUNT,
     say: Callable[[str], None] = lambda line: None,
 ) -> Robustness:
-    """Measure all four tables.
+    """Measure all tables.
 
     Args:
         label: the network.
@@ -93,7 +97,8 @@ def measure(
         SettingError: the network's classes are not supported.
         SourceError: data is missing.
     """
-    helen: Dataset = Helen(root=data, split=split)
+    photos_with_chins = Helen(root=data, split=split)
+    helen: Dataset = photos_with_chins
     celebamask: Dataset | None = None
     if label_set.names == FACE_PARTS.names:
         helen = measured_helen(data, split)
@@ -115,6 +120,10 @@ def measure(
     no_face = tuple(measure_no_face(label, backgrounds, label_set, count=crops))
     say("profiles")
     profiles = tuple(measure_profiles(label, label_set, photos))
+    chins = None
+    if label_set.neck:
+        say("chins")
+        chins = measure_chins(label, label_set, photos_with_chins)
     return Robustness(
         split=split,
         corruptions=corruptions,
@@ -122,6 +131,7 @@ def measure(
         face_view=face_view,
         no_face=no_face,
         profiles=profiles,
+        chins=chins,
     )
 
 
@@ -197,6 +207,15 @@ def _profile_table(scores: Sequence[ProfileScore]) -> str:
     ]
     title = "F1 in FASSEG's classes by yaw, photos of people kept from training:\n\n"
     return title + table(["yaw", "photos", *COUNTED, "mean"], rows)
+
+
+def _chin_table(score: ChinScore) -> str:
+    title = (
+        f"Pixels right below the chins of {score.pictures} pictures of Helen*, whose labels know "
+        "no neck (hardly any of them is background):\n\n"
+    )
+    row = [share(value, digits=3) for value in (score.neck, score.other, score.background)]
+    return title + table(["neck", "hair, clothes and others", "background"], [row])
 
 
 def _marked(text: str, *, missed: bool) -> str:
