@@ -49,6 +49,11 @@ class Group:
         """Whether this is the process that writes."""
         return self.rank == 0
 
+    @property
+    def on_cuda(self) -> bool:
+        """Whether this process trains on an NVIDIA GPU."""
+        return torch.device(self.device).type == "cuda"
+
     def share(self, indices: Sequence[int]) -> Sequence[int]:
         """This process's equal share of a step's views."""
         each = len(indices) // self.size

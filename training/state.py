@@ -127,10 +127,14 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
     def follow(averaged: Tensors, current: Tensors, count: torch.Tensor | int) -> None:
         steps = int(count)
         share = 1 - min(decay, (1 + steps) / (10 + steps))
-        for old, new in zip(averaged, current, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, share)
-            else:
+        pairs = list(zip(averaged, current, strict=True))
+        moving = [pair for pair in pairs if pair[0].is_floating_point()]
+        if moving:
+            # all at once, because hundreds of single calls take longer than a step on a GPU
+            old_values, new_values = zip(*moving, strict=True)
+            torch._foreach_lerp_(old_values, new_values, share)
+        for old, new in pairs:
+            if not old.is_floating_point():
                 old.copy_(new)
 
     average = AveragedModel(model, multi_avg_fn=torch.no_grad()(follow), use_buffers=True)

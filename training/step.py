@@ -56,7 +56,7 @@ class Stepper:
         state.model.train()
         if settings.freeze_encoder:
             freeze(encoder_of(state.model))
-        if settings.precision == "bf16" and torch.device(group.device).type == "cpu":
+        if settings.precision == "bf16" and not group.on_cuda:
             compute_depthwise_gradients_in_fp32(state.model)
         self.wrapped = group.wrapped(state.model)
 
@@ -87,7 +87,7 @@ class Stepper:
 
     def _backward(self, part: Part, *, share: float) -> float:
         recipe, settings, device = self.recipe, self.settings, self.group.device
-        images, targets = part[0].to(device), part[1].to(device)
+        images, targets = (each.to(device, non_blocking=True) for each in part)
         inputs = normalised(images, mean=recipe.spec.mean, std=recipe.spec.std)
         kind = torch.float16 if settings.precision == "fp16" else torch.bfloat16
         with torch.autocast(

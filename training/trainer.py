@@ -347,5 +347,6 @@ def _batches(
         batch_sampler=shares,
         num_workers=settings.workers,
         prefetch_factor=6 if settings.workers else None,
+        pin_memory=group.on_cuda,
     )
     yield from loader

@@ -53,6 +53,7 @@ def test_every_published_recipe_is_in_the_table() -> None:
     for name in RECIPES:
         assert f"`{name}`" in TEXT or name in (
             "face-parts",
+            "face-parts-next-from-sets",
             "face-parts-256",
             "face-parts-256-plain",
             "face-parts-256-necklaces",

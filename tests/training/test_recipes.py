@@ -17,6 +17,7 @@ OURS = (
     *("face-parts", "face-parts-256-plain", "face-parts-256-again", "face-parts-256-milder"),
     *("face-parts-256", "face-parts-256-necklaces"),
     *("face-parts-192", "face-parts-128"),
+    *("face-parts-next", "face-parts-next-from-sets"),
     "fasseg-fcn-both",
     *("face-finder", "face-finder-sixth", "face-finder-fifth", "face-finder-fourth"),
     *("face-finder-third", "face-finder-second", "face-finder-first"),

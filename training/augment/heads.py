@@ -14,7 +14,7 @@ from rtseg.frames import Image, LabelMap
 from rtseg.labels import IGNORED, LabelSet
 from training.augment import drawing
 from training.data.base import Sample
-from training.losses.functions import Sets, members
+from training.losses.functions import Sets, looked_up, members
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,13 +69,13 @@ def head_of(
     `others` marks the unlabelled heads, bool (height, width).
     """
     image, labels = sample.image, sample.labels
-    face = members(label_set.face, sample.sets)[labels]
-    if face.sum() < 64:
+    face = looked_up(labels, members(label_set.face, sample.sets))
+    if np.count_nonzero(face) < 64:
         return None
     x, y, width, height = cv2.boundingRect(face.astype(np.uint8))
-    head = members(label_set.head, sample.sets)[labels]
+    head = looked_up(labels, members(label_set.head, sample.sets))
     left, top, head_width, head_height = cv2.boundingRect(head.astype(np.uint8))
-    skin = image[np.isin(labels, label_set.skin)]
+    skin = image[looked_up(labels, members(label_set.skin))]
     if not skin.size:
         skin = image[face]
     colour = np.median(skin, axis=0) if skin.size else np.array([180.0, 140.0, 120.0])
@@ -92,7 +92,7 @@ def head_of(
         skin=colour,
         label_offset=sample.label_offset,
         sets=sample.sets,
-        whole_bust=bool(np.isin(labels, (*label_set.neck, *label_set.clothes)).any()),
+        whole_bust=bool(looked_up(labels, members((*label_set.neck, *label_set.clothes))).any()),
     )
 
 

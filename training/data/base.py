@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -58,9 +61,20 @@ class Dataset(Protocol):
 
 
 def samples_of(dataset: Dataset) -> Iterator[Sample]:
-    """Yield every sample in order."""
-    for index in range(len(dataset)):
-        yield dataset[index]
+    """Yield every sample in order; the next few are being decoded on all cores meanwhile."""
+    workers = os.cpu_count() or 1
+    ahead: deque[Future[Sample]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for index in range(len(dataset)):
+                ahead.append(pool.submit(dataset.__getitem__, index))
+                if len(ahead) > 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
 
 
 def read_split(name: str) -> tuple[str, ...]:

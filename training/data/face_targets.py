@@ -15,11 +15,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rtseg.frames import LabelMap
 from rtseg.labels import CELEBAMASK, FACE_PARTS, LabelSet
 from training.data.base import Dataset, Sample
 from training.data.helen import LABEL_OFFSET
-from training.losses.functions import FIRST_SET, Sets
+from training.losses.functions import FIRST_SET, Sets, looked_up
 
 _ID = {name: index for index, name in enumerate(FACE_PARTS.names)}
 
@@ -131,7 +130,7 @@ _FROM_MASKED = _table(
 
 
 def _mapped(sample: Sample, table: npt.NDArray[np.uint8]) -> Sample:
-    labels: LabelMap = table[sample.labels]
+    labels = looked_up(sample.labels, table)
     return dataclasses.replace(sample, labels=labels, sets=SETS)
 
 

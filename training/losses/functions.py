@@ -8,12 +8,15 @@ the whole set.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from rtseg.frames import LabelMap
 from rtseg.labels import IGNORED
 
 FIRST_SET = 200
@@ -30,6 +33,12 @@ def members(ids: Iterable[int], sets: Sets = ()) -> npt.NDArray[np.bool_]:
     for place, allowed in enumerate(sets):
         table[FIRST_SET + place] = chosen.issuperset(allowed)
     return table
+
+
+def looked_up(labels: LabelMap, table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`table[labels]` for a table of 256 bytes, ten times as fast as NumPy's indexing."""
+    found: npt.NDArray[Any] = cv2.LUT(labels, table.view(np.uint8)).view(table.dtype)
+    return found
 
 
 def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, *, sets: Sets = ()) -> torch.Tensor:

@@ -18,6 +18,8 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         face_parts.RECIPE,
+        face_parts.NEXT,
+        face_parts.NEXT_FROM_SETS,
         face_parts.MIDDLE,
         face_parts.LARGE,
         face_parts.WITH_NECKLACES,

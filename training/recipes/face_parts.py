@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from rtseg.checkpoint import ModelSpec
+from rtseg.checkpoint import ModelSpec, read_checkpoint
 from rtseg.errors import SettingError, listed
 from rtseg.labels import FACE_PARTS, HELEN
 from training.augment.scene_settings import SceneSettings
@@ -43,6 +43,7 @@ from training.data.listed import open_celebamask, open_figaro
 from training.data.masked_faces import TERMS as MASKED_TERMS
 from training.data.masked_faces import MaskedFaces
 from training.data.measured_helen import measured_helen
+from training.data.resolved_sets import resolved
 from training.recipes.base import Recipe, TrainingData
 from training.settings import FitSettings
 
@@ -147,8 +148,22 @@ def training(
     early: SceneSettings = EARLY,
     late: SceneSettings = LATE,
     rare: Mapping[str, float] = MappingProxyType(RARE),
+    late_from: float = LATE_FROM,
+    resolve: bool = False,
 ) -> TrainingData:
-    """Every train name of every data set, each in the classes that it tells apart."""
+    """Every train name of every data set, each in the classes that it tells apart.
+
+    Args:
+        data: the data folder.
+        settings: of the run.
+        size: side of the views in pixels.
+        helen_share: how many times as often a picture of Helen* is drawn.
+        early, late: the composition of views, and that from `late_from` of the run on.
+        rare: how many more times a picture with a rare class is drawn.
+        late_from: share of the run.
+        resolve: whether the network that the run starts from decides which class of a set the
+            pixels of Helen* and FASSEG show.
+    """
     glasses = frozenset(read_split("helen-glasses"))
     celeba = [from_celebamask(sample) for sample in samples_of(open_celebamask(data, "train"))]
     helen_samples = list(samples_of(Helen(root=data, split="train")))
@@ -166,6 +181,10 @@ def training(
         for sample in samples_of(Fasseg(root=data, version=version, split="train"))
     ]
     partial_samples = [from_fasseg(sample, HELEN_SETS) for sample in profiles]
+    if resolve and settings.start_from is not None:
+        network = read_checkpoint(settings.start_from)
+        helen = list(resolved(helen, network))
+        partial_samples = list(resolved(partial_samples, network))
     cut_out: list[np.ndarray | None] = [sample.labels != 0 for sample in profiles]
     partial_samples += [from_figaro(sample) for sample in samples_of(open_figaro(data, "train"))]
     masked = MaskedFaces(root=data, split="train")
@@ -190,7 +209,7 @@ def training(
         flipped_sets=FLIPPED_SETS,
     )
     per_epoch = len(samples) // settings.batch * settings.batch
-    views = views.settled(_at(late, size), at=round(LATE_FROM * settings.epochs) * per_epoch)
+    views = views.settled(_at(late, size), at=round(late_from * settings.epochs) * per_epoch)
     return TrainingData(
         views=views,
         pictures=len(samples),
@@ -379,3 +398,56 @@ RECIPE = dataclasses.replace(
     # dark hair on a dark ground is a hat too easily otherwise
     oversampled={"hat": 1 + RARE["hat"]},
 )
+
+NEXT_FROM_SETS = dataclasses.replace(
+    RECIPE.with_input(256, 256),
+    name="face-parts-next-from-sets",
+    summary="face-parts-next before its second run: one long run from ImageNet's weights, on a GPU",
+    settings=dataclasses.replace(
+        SMALL.settings,
+        epochs=101,
+        batch=96,
+        weight_decay=0.05,
+        warm_up=0.05,
+        loss=LARGE.settings.loss,
+        evaluate_every=25,
+    ),
+    training=partial(
+        training,
+        size=256,
+        helen_share=HELEN_SHARE,
+        early=dataclasses.replace(EARLY, necklaces=0.12, earrings=0.1, dyed=0.1),
+        late=DRESSED,
+        rare=MappingProxyType(LAST_RARE),
+        late_from=0.3,
+    ),
+    first=None,
+    rare=(),
+    oversampled={},
+)
+
+NEXT = dataclasses.replace(
+    NEXT_FROM_SETS,
+    name="face-parts-next",
+    summary="the successor of face-parts, not shipped yet: two runs instead of eight",
+    settings=dataclasses.replace(
+        NEXT_FROM_SETS.settings,
+        epochs=3,
+        batch=16,
+        learning_rate=6e-4,
+        encoder_weights="none",
+        evaluate_every=1,
+        seed=1,  # the same seed would show the first run's views again
+    ),
+    training=partial(
+        training,
+        size=256,
+        helen_share=HELEN_SHARE,
+        early=DRESSED,
+        late=DRESSED,
+        rare=MappingProxyType(LAST_RARE),
+        resolve=True,
+    ),
+    first=NEXT_FROM_SETS,
+)
+"""Its first run's open questions answered; see docs/training.md for what holds it back."""

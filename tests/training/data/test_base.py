@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,14 @@ from rtseg.labels import FASSEG, HELEN
 from tests.training.conftest import draw_face, write_png
 from training.data import base
 from training.data.backgrounds import Backgrounds
-from training.data.base import read_image, read_labels, read_split, resize_labels
+from training.data.base import (
+    Sample,
+    read_image,
+    read_labels,
+    read_split,
+    resize_labels,
+    samples_of,
+)
 from training.data.fasseg import HELEN_SETS, Fasseg, as_helen, nearest_colour
 from training.data.helen import Helen
 from training.losses.functions import FIRST_SET
@@ -145,3 +154,44 @@ def test_fasseg_is_converted_to_sets_of_helen(toy_data: Path):
 def test_an_image_reads_as_rgb(tmp_path: Path):
     write_png(tmp_path / "red.png", np.full((2, 3, 3), (255, 0, 0), np.uint8))
     np.testing.assert_array_equal(read_image(tmp_path / "red.png")[0, 0], (255, 0, 0))
+
+
+class _Slow:
+    """Samples of which the first ones take longest; `reading` counts how many are being read."""
+
+    label_set = HELEN
+    names = tuple(str(index) for index in range(40))
+
+    def __init__(self, broken: int = -1) -> None:
+        self.broken = broken
+        self.read: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        time.sleep(0.02 if index % 7 == 0 else 0.0)
+        self.read.append(index)
+        if index == self.broken:
+            raise SourceError(f"{index} is broken")
+        return Sample(
+            name=self.names[index],
+            image=np.zeros((2, 2, 3), np.uint8),
+            labels=np.zeros((2, 2), np.uint8),
+        )
+
+
+def test_samples_come_in_order_and_not_all_at_once():
+    slow = _Slow()
+    samples = samples_of(slow)
+    first = next(samples)
+    assert first.name == "0"
+    assert len(slow.read) <= 2 * (os.cpu_count() or 1) + 1
+    assert [sample.name for sample in samples] == list(slow.names[1:])
+
+
+def test_the_samples_before_a_broken_one_come_first():
+    samples = samples_of(_Slow(broken=9))
+    assert [next(samples).name for _ in range(9)] == list(_Slow.names[:9])
+    with pytest.raises(SourceError, match="9 is broken"):
+        next(samples)

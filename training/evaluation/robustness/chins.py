@@ -80,4 +80,5 @@ def _band(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         if inside.size:
             start = int(inside.max()) + 1 + _GAP
             band[start : start + reach, column] = True
-    return band & (labels == HELEN.background)
+    below: npt.NDArray[np.bool_] = band & (labels == HELEN.background)
+    return below
