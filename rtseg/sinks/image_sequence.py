@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rtseg.errors import OutputExistsError, SettingError, SinkError, listed
+from rtseg.errors import OutputExistsError, RtsegError, SettingError, SinkError, listed
 from rtseg.sinks.disk_space import DiskSpace, cannot_write, check_is_path
 from rtseg.sinks.partial_file import locked_output
 from rtseg.system.files import FileId, create_part, file_id, release_lock, write_whole
@@ -84,18 +84,26 @@ class ImageSequence:
         self._inputs = inputs
         if self.folder.exists() and not self.folder.is_dir():
             raise SinkError(f"{self.folder}: is a file; a folder is needed there")
-        for path in self._in_the_way():
-            self._refuse_input(path)
-            if not self._overwrite:
-                raise OutputExistsError(f"{path} exists; `overwrite` replaces it")
+        self._refuse_existing()
         self._made_folder = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             create_part(self.folder / "probe", keeps_suffix=False).unlink()
             self._lock = locked_output(self.folder / self._pattern, overwrite=self._overwrite)
+            self._refuse_existing()  # the run that had the lock may just have finished
+            self._place.check()
         except OSError as error:
+            self.settle()
             raise cannot_write(self.folder, error) from None
-        self._place.check()
+        except RtsegError:
+            self.settle()
+            raise
+
+    def _refuse_existing(self) -> None:
+        for path in self._in_the_way():
+            self._refuse_input(path)
+            if not self._overwrite:
+                raise OutputExistsError(f"{path} exists; `overwrite` replaces it")
 
     def _in_the_way(self) -> list[Path]:
         """Existing files whose names this output might use, in order."""

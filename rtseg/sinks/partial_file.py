@@ -72,20 +72,23 @@ class PartialFile:
         if self.final.is_dir():
             raise SinkError(f"{self.final}: is a folder; a file's name is needed")
         self._refuse_input()
-        if self.final.exists() and not self._overwrite:
-            raise OutputExistsError(f"{self.final} exists; `overwrite` replaces it")
+        self._refuse_existing()
         if self.final.exists() and not self.final.is_file():
             raise SinkError(f"{self.final}: is a device or a pipe; a file's name is needed")
         try:
             self.final.parent.mkdir(parents=True, exist_ok=True)
             self._place.check()
             self._lock = locked_output(self.final, overwrite=self._overwrite)
+            self._refuse_existing()  # the run that had the lock may just have finished it
             if self._lock is not None:
                 log_earlier_parts(self.final)
             self.path = create_part(self.final)
         except OSError as error:
             self._release()
             raise cannot_write(self.final, error) from None
+        except OutputExistsError:
+            self._release()
+            raise
         self._claimed = True
 
     def check(self) -> None:
@@ -118,6 +121,10 @@ class PartialFile:
             raise cannot_write(self.final, error) from None
         finally:
             self._release()
+
+    def _refuse_existing(self) -> None:
+        if self.final.exists() and not self._overwrite:
+            raise OutputExistsError(f"{self.final} exists; `overwrite` replaces it")
 
     def _refuse_input(self) -> None:
         if file_id(self.final) in self._inputs:

@@ -12,7 +12,7 @@ from rtseg.frames import Frame, Segmentation
 from rtseg.labels import HELEN
 from rtseg.media.info import SourceInfo
 from rtseg.settings import EncodeSettings
-from rtseg.sinks import Sink, open_sink
+from rtseg.sinks import Sink, open_sink, partial_file
 from rtseg.sinks.json_lines import JsonLinesSink
 from rtseg.sinks.labels.images import open_labels_sink
 from rtseg.system import files
@@ -151,6 +151,33 @@ def test_of_two_writers_with_overwrite_the_last_to_finish_wins(tmp_path: Path, k
         assert len(path.read_text().splitlines()) == 1 + 9
     elif kind != "labels.npz":
         assert len(frame_times(path)) == 9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_output_that_another_run_finishes_just_before_the_lock_is_refused(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, path = make_sink(kind, tmp_path, overwrite=False)
+    second, _ = make_sink(kind, tmp_path, overwrite=False)
+    first.open(INFO, width=64, height=48)
+
+    def lock_once_it_is_free(target: Path) -> object:
+        write_some(first, 0, 5)
+        first.close("finished")
+        return files.try_lock(target)
+
+    monkeypatch.setattr(partial_file, "try_lock", lock_once_it_is_free)
+    with pytest.raises(OutputExistsError, match="exists"):
+        second.open(INFO, width=64, height=48)
+    second.close("failed")
+    monkeypatch.undo()
+    assert path.exists()
+    assert not parts_of(path)
+    for written in path.parent.iterdir():
+        written.unlink()
+    third, _ = make_sink(kind, tmp_path, overwrite=False)
+    third.open(INFO, width=64, height=48)  # the refused run has let go of the lock
+    third.close("failed")
 
 
 @posix
