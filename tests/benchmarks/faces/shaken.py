@@ -104,6 +104,7 @@ def follow(
     stream: Iterator[tuple[Frame, list[Box]]],
     *,
     doubtful: Sequence[Box] = (),
+    finder: Path | None = None,
 ) -> None:
     """Follow the faces of a stream, and add what was seen to a tally.
 
@@ -112,8 +113,11 @@ def follow(
         tally: is added to.
         stream: frames with their faces.
         doubtful: where faces are hidden so far that they need not be found, but may be.
+        finder: a finder's checkpoint; the shipped one if None.
     """
-    segmenter = Segmenter(backend=backend, faces=FaceSettings(max_faces=16))
+    segmenter = Segmenter(
+        backend=backend, faces=FaceSettings(max_faces=16), finder=finder or "auto"
+    )
     backend.restart()
     seen: dict[int, list[int]] = {}
     false: set[int | None] = set()
@@ -144,6 +148,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--finder", type=Path, help="a finder's checkpoint; the shipped one")
     parser.add_argument("--scenes", type=int, default=24, help="composites of each kind of stream")
     parser.add_argument("--empty", type=int, default=1000, help="pictures without a face, at most")
     parser.add_argument("--frames", type=int, default=60)
@@ -174,11 +179,12 @@ def main() -> None:
                     for some in (faces, hidden)
                 )
                 stream = shaken(image, boxes, frames=options.frames, seed=seed, kind=kind)
-                follow(backend, tally, stream, doubtful=doubtful)
+                follow(backend, tally, stream, doubtful=doubtful, finder=options.finder)
             click.echo(tally.row(kind))
         tally = Tally()
         for index, image in enumerate(nobody[: options.empty]):
-            follow(backend, tally, shaken(image, [], frames=options.frames, seed=index))
+            stream = shaken(image, [], frames=options.frames, seed=index)
+            follow(backend, tally, stream, finder=options.finder)
         if options.empty:
             click.echo(tally.row("nobody"))
 
