@@ -40,6 +40,8 @@ def show_command(recipe: str) -> None:
     click.echo(f"  {'classes':16} {', '.join(chosen.spec.label_set.names)}")
     if chosen.first is not None:
         click.echo(f"  {'starts from':16} {chosen.first.name}")
+    if chosen.answers is not None:
+        click.echo(f"  {'answers from':16} {chosen.answers.name}")
     click.echo("settings:")
     for field in dataclasses.fields(chosen.settings):
         value = getattr(chosen.settings, field.name)
@@ -124,7 +126,8 @@ def fit_command(
     """Train RECIPE, writing OUT/model.safetensors and a report of the run.
 
     A recipe that starts from another recipe's weights runs that first, in OUT/ITS-NAME, unless
-    `--set start_from=MODEL` is given; changed settings apply to all of them.
+    `--set start_from=MODEL` is given, and likewise one whose network decides what its pictures
+    show, unless `--set answers_from=MODEL` is; other changed settings apply to all of them.
 
     Under torchrun (`torchrun --nproc-per-node 4 -m training fit ...`) the same command trains in
     several processes, on one machine or several.
@@ -138,32 +141,16 @@ def fit_command(
     if processes > 1:
         launch(processes, _without_processes(sys.argv[1:]))
         return
-    from training.fit_command import fit_and_report
+    from training.fit_command import fit_chain
 
     with joined(device) as group:
-        if settings.start_from is None:
-            before: Path | None = None
-            for earlier in chosen.before():
-                folder = out / earlier.name
-                fit_and_report(
-                    earlier,
-                    data=data,
-                    out=folder,
-                    settings=dataclasses.replace(
-                        earlier.settings.changed(changes), start_from=before
-                    ),
-                    command=_typed(earlier.name, changes, ()),
-                    resume=resume,
-                    group=group,
-                )
-                before = folder / "model.safetensors"
-            settings = dataclasses.replace(settings, start_from=before)
-        fit_and_report(
+        fit_chain(
             chosen,
             data=data,
             out=out,
             settings=settings,
-            command=_typed(recipe, changes, options),
+            changes=changes,
+            command=lambda one: _typed(one.name, changes, options if one is chosen else ()),
             resume=resume,
             group=group,
         )

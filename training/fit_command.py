@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,68 @@ from training.evaluation.run_report import write_report
 from training.events import Progress, TensorBoardLog
 from training.recipes.base import Recipe
 from training.settings import FitSettings
-from training.trainer import fit
+from training.trainer import MODEL_FILE, fit
+
+
+def fit_chain(
+    recipe: Recipe,
+    *,
+    data: Path,
+    out: Path,
+    settings: FitSettings,
+    changes: Sequence[str],
+    command: Callable[[Recipe], str],
+    resume: bool,
+    group: Group,
+) -> None:
+    """Train a recipe, and before it, in folders below `out`, those whose networks it needs.
+
+    Args:
+        recipe: the one whose model goes into `out`.
+        data: the data folder.
+        out: the run's folder.
+        settings: of that recipe. What is given as `start_from` or `answers_from` is not trained.
+        changes: `name=value` texts, for the others' settings; these two are left out.
+        command: the command that repeats a recipe's run.
+        resume: go on from saved states.
+        group: of processes.
+    """
+    shared = [change for change in changes if _name_of(change) not in _NETWORKS]
+    trained: dict[str, Path] = {}
+
+    def prepared(needed: Recipe | None) -> Path | None:
+        if needed is None:
+            return None
+        if needed.name not in trained:
+            folder = out / needed.name
+            train(needed, folder, needed.settings.changed(shared))
+            trained[needed.name] = folder / MODEL_FILE
+        return trained[needed.name]
+
+    def train(one: Recipe, folder: Path, settings: FitSettings) -> None:
+        settings = dataclasses.replace(
+            settings,
+            start_from=settings.start_from or prepared(one.first),
+            answers_from=settings.answers_from or prepared(one.answers),
+        )
+        fit_and_report(
+            one,
+            data=data,
+            out=folder,
+            settings=settings,
+            command=command(one),
+            resume=resume,
+            group=group,
+        )
+
+    train(recipe, out, settings)
+
+
+_NETWORKS = ("start_from", "answers_from")
+
+
+def _name_of(change: str) -> str:
+    return change.partition("=")[0].strip().replace("-", "_")
 
 
 def fit_and_report(

@@ -96,6 +96,9 @@ class FitSettings(Settings):
     )
     save_minutes: float = setting(4.0, "minutes between two saved states", low=0)
     start_from: Path | None = setting(None, "a checkpoint with the initial weights")
+    answers_from: Path | None = setting(
+        None, "a checkpoint that decides which class of a set pixels show, if the recipe asks"
+    )
     start_share: float = setting(
         0.0,
         "share of the weights that the run started from in the mean that it ends with",

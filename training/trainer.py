@@ -298,8 +298,13 @@ class _Run:
             "command": self.command,
             "epochs": round(self.state.step / self.per_epoch, 2),
         }
-        if self.settings.start_from is not None:
-            provenance["started_from"] = dict(read_spec(self.settings.start_from).provenance)
+        networks = {
+            "started_from": self.settings.start_from,
+            "answers_from": self.settings.answers_from,
+        }
+        provenance |= {
+            name: dict(read_spec(path).provenance) for name, path in networks.items() if path
+        }
         if self.start:
             provenance["start_share"] = self.settings.start_share
         if self.state.loaded:

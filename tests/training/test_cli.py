@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 
@@ -14,6 +13,10 @@ from click.testing import CliRunner, Result
 from rtseg.checkpoint import read_checkpoint
 from rtseg.errors import RtsegError, SettingError
 from training.cli import main
+from training.recipes import face_parts, face_parts_answers
+
+BEFORE = (*face_parts.RUNS[1:], *face_parts_answers.RUNS)
+"""The runs that `face-parts` needs."""
 
 
 def invoke(*words: object) -> Result:
@@ -28,7 +31,7 @@ def test_every_recipe_is_listed_and_shown():
     assert "research" in shown
 
 
-@pytest.mark.timeout(400)  # seven short trainings
+@pytest.mark.timeout(400)  # twelve short trainings
 def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     out = tmp_path / "run"
     sets = ["epochs=1", "batch=2", "workers=0", "precision=fp32", "encoder_weights=none"]
@@ -40,27 +43,31 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     assert checkpoint.spec.provenance["command"].startswith("python -m training fit face-parts")
     assert str(toy_data) not in json.dumps(checkpoint.spec.header())
     assert checkpoint.spec.view == "face"
-    # it starts from other recipes' weights, trained just before
-    coarse = read_checkpoint(out / "face-parts-128" / "model.safetensors")
-    middle = read_checkpoint(out / "face-parts-192" / "model.safetensors")
-    large = read_checkpoint(out / "face-parts-256" / "model.safetensors")
-    milder = read_checkpoint(out / "face-parts-256-milder" / "model.safetensors")
-    more = read_checkpoint(out / "face-parts-256-again" / "model.safetensors")
-    plain = read_checkpoint(out / "face-parts-256-plain" / "model.safetensors")
-    necklaces = read_checkpoint(out / "face-parts-256-necklaces" / "model.safetensors")
-    chain = [coarse, middle, large, milder, more, plain, necklaces, checkpoint]
-    assert [run.spec.input_width for run in chain] == [128, 192, *[256] * 6]
-    for earlier, later in itertools.pairwise(chain):
-        assert later.spec.provenance["started_from"] == earlier.spec.provenance
-    assert coarse.spec.provenance["command"].startswith("python -m training fit face-parts-128")
+    # it starts from other recipes' weights, and learns another one's answers, trained just before
+    runs = {one.name: read_checkpoint(out / one.name / "model.safetensors") for one in BEFORE}
+    runs["face-parts"] = checkpoint
+    for one in (*face_parts.RUNS, *face_parts_answers.RUNS):
+        provenance = runs[one.name].spec.provenance
+        for key, needed in (("started_from", one.first), ("answers_from", one.answers)):
+            before = None if needed is None else runs[needed.name].spec.provenance
+            assert provenance.get(key) == before
+        assert provenance["command"].startswith(f"python -m training fit {one.name} ")
+    assert runs["face-parts-128"].spec.input_width == 128
 
     again = tmp_path / "again"
-    earlier = out / necklaces.spec.provenance["recipe"] / "model.safetensors"
-    start = ("--set", f"start_from={earlier}")
-    invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *start)
-    assert not (again / "face-parts-256-necklaces").exists()
+    start, answers = (
+        f"{name}={out / folder / 'model.safetensors'}"
+        for name, folder in (
+            ("start_from", "face-parts-partly-answered"),
+            ("answers_from", "face-parts-answers"),
+        )
+    )
+    given = ("--set", start, "--set", answers)
+    invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *given)
+    assert not [path for path in again.iterdir() if path.name.startswith("face-parts")]
     header = read_checkpoint(again / "model.safetensors").spec.header()
     assert "start_from=model.safetensors" in header["provenance"]["command"]
+    assert "answers_from=model.safetensors" in header["provenance"]["command"]
     assert str(tmp_path) not in json.dumps(header)
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 

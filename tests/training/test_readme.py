@@ -14,7 +14,7 @@ import training
 from rtseg.checkpoint import read_checkpoint
 from rtseg.labels import LabelSet, built_in
 from tests.training.data.files import blocks, picture, write
-from training.recipes import RECIPES
+from training.recipes import RECIPES, face_finder, face_parts, face_parts_answers
 from training.recipes.base import Recipe
 from training.settings import FitSettings
 from training.studies import STUDIES
@@ -52,25 +52,10 @@ def test_the_documented_example_trains(tmp_path: Path, monkeypatch: pytest.Monke
 def test_every_published_recipe_is_in_the_table() -> None:
     for name in RECIPES:
         assert f"`{name}`" in TEXT or name in (
-            "face-parts",
-            "face-parts-next-from-sets",
-            "face-parts-256",
-            "face-parts-256-plain",
-            "face-parts-256-necklaces",
-            "face-parts-256-again",
-            "face-parts-256-milder",
-            "face-parts-192",
-            "face-parts-128",
+            *(run.name for run in (*face_parts.RUNS, *face_parts_answers.RUNS, *face_finder.RUNS)),
             "fasseg-fcn-both",
             "cihp-deeplabv3plus-official",
             "celebamask-deeplab-labels",
-            "face-finder",
-            "face-finder-sixth",
-            "face-finder-fifth",
-            "face-finder-fourth",
-            "face-finder-third",
-            "face-finder-second",
-            "face-finder-first",
         ), name
 
 

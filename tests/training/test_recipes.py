@@ -11,16 +11,17 @@ import torch
 from rtseg.errors import SettingError
 from rtseg.models import build_model
 from training.evaluation.report import scores
-from training.recipes import RECIPES, recipe_of
+from training.recipes import (
+    RECIPES,
+    face_finder,
+    face_parts,
+    face_parts_answers,
+    recipe_of,
+)
 
 OURS = (
-    *("face-parts", "face-parts-256-plain", "face-parts-256-again", "face-parts-256-milder"),
-    *("face-parts-256", "face-parts-256-necklaces"),
-    *("face-parts-192", "face-parts-128"),
-    *("face-parts-next", "face-parts-next-from-sets"),
+    *(run.name for run in (*face_parts.RUNS, *face_parts_answers.RUNS, *face_finder.RUNS)),
     "fasseg-fcn-both",
-    *("face-finder", "face-finder-sixth", "face-finder-fifth", "face-finder-fourth"),
-    *("face-finder-third", "face-finder-second", "face-finder-first"),
     *("celebamask-deeplab-labels", "cihp-deeplabv3plus-official"),
 )
 PUBLISHED = [name for name in RECIPES if name not in OURS]

@@ -9,6 +9,7 @@ from training.recipes import (
     cihp_deeplabv3plus,
     face_finder,
     face_parts,
+    face_parts_answers,
     fasseg_fcn,
     helen_unet,
 )
@@ -17,16 +18,8 @@ from training.recipes.base import Recipe
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        face_parts.RECIPE,
-        face_parts.NEXT,
-        face_parts.NEXT_FROM_SETS,
-        face_parts.MIDDLE,
-        face_parts.LARGE,
-        face_parts.WITH_NECKLACES,
-        face_parts.PLAINER,
-        face_parts.AGAIN,
-        face_parts.MILDER,
-        face_parts.SMALL,
+        *face_parts.RUNS,
+        *face_parts_answers.RUNS,
         *face_finder.RUNS,
         helen_unet.RECIPE,
         fasseg_fcn.RECIPE,

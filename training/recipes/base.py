@@ -64,6 +64,8 @@ class Recipe:
         published: a metric's name -> the value that the source published.
         notes: choices made where the source's code and text differ, and why.
         first: the recipe whose weights this one starts from, unless `start_from` is set.
+        answers: the recipe whose network decides which class of a set pixels show, unless
+            `answers_from` is set.
         rare: names of classes whose logits get a bias at the release, so that their F1 is largest
             (`training.evaluation.class_bias`).
         oversampled: classes whose pictures training draws so many times as often as the data has
@@ -85,15 +87,10 @@ class Recipe:
     published: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     first: Recipe | None = None
+    answers: Recipe | None = None
     rare: tuple[str, ...] = ()
     oversampled: Mapping[str, float] = field(default_factory=dict)
     figures: Callable[[nn.Module, Path, str], Mapping[str, Any]] | None = None
-
-    def before(self) -> list[Recipe]:
-        """The recipes to run before this one, in order; each starts from the last one's weights."""
-        if self.first is None:
-            return []
-        return [*self.first.before(), self.first]
 
     def with_spec(self, **changes: Any) -> Recipe:
         """Return the recipe with some fields of its specification changed."""
