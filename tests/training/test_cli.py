@@ -116,6 +116,15 @@ def test_wrong_arguments_are_typed_errors(words: tuple[str, ...], message: str):
         invoke(*words)
 
 
-def test_missing_data_is_a_typed_error(tmp_path: Path):
-    with pytest.raises(RtsegError, match="holds no extra/images; get celebamask-labels"):
-        invoke("fit", "face-parts", "--data", tmp_path / "none", "--out", tmp_path / "out")
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [(".", "holds no extra/images; get celebamask-labels"), ("none", "none: no such folder")],
+)
+def test_missing_data_is_a_typed_error(tmp_path: Path, folder: str, message: str):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    with pytest.raises(RtsegError, match=message):
+        invoke("check", "face-parts", "--data", data / folder)
+    with pytest.raises(RtsegError, match=message):
+        given = ("--set", "start_from=x", "--set", "answers_from=x")  # no other run before it
+        invoke("fit", "face-parts", "--data", data / folder, "--out", out, *given)

@@ -52,6 +52,8 @@ def find_root(data: Path, *, inside: Sequence[str], needs: Sequence[str], advice
     Raises:
         SourceError: there is none; the message says what is missing and where to get it.
     """
+    if not data.is_dir():
+        raise SourceError(f"{data}: no such folder; --data takes the folder of the data sets")
     for candidate in (*(data / name for name in inside), data):
         if all((candidate / need).exists() for need in needs):
             return candidate
