@@ -125,7 +125,7 @@ def test_faulty_files_are_named(root: Path) -> None:
     with pytest.raises(SourceError, match="published-train"):
         CelebAMask(root=root, split="train")
     with pytest.raises(SourceError, match=r"github\.com/switchablenorms"):
-        CelebAMask(root=root / "nothing", split="train")
+        CelebAMask(root=masks, split="train")
 
 
 def test_files_of_unknown_parts_are_reported(root: Path) -> None:
