@@ -85,7 +85,8 @@ def fit(
         The checkpoint's path.
 
     Raises:
-        SettingError: the settings do not fit the saved state.
+        SettingError: the settings do not fit the saved state, or name no network that answers the
+            recipe's open questions.
         SinkError: `out` contains a run already and `resume` is False.
         SourceError: data is missing or broken.
     """
@@ -120,6 +121,11 @@ class _Run:
     ) -> None:
         self.recipe, self.settings, self.out, self.command = recipe, settings, out, command
         self.report, self.group = report, group
+        if recipe.answers is not None and settings.answers_from is None:
+            raise SettingError(
+                f"`answers_from`: {recipe.name} needs a trained network that decides which class "
+                f"of a set pixels show, such as that of {recipe.answers.name}; none was given"
+            )
         state_path = out / STATE_FILE
         if state_path.exists() and not resume:
             raise SinkError(f"{out}: holds a run already; use --resume, or another folder")

@@ -125,6 +125,6 @@ def test_missing_data_is_a_typed_error(tmp_path: Path, folder: str, message: str
     data.mkdir()
     with pytest.raises(RtsegError, match=message):
         invoke("check", "face-parts", "--data", data / folder)
+    given = ("--set", "start_from=x", "--set", "answers_from=x")  # no other run before it
     with pytest.raises(RtsegError, match=message):
-        given = ("--set", "start_from=x", "--set", "answers_from=x")  # no other run before it
         invoke("fit", "face-parts", "--data", data / folder, "--out", out, *given)

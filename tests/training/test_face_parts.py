@@ -19,6 +19,7 @@ from training.losses.functions import FIRST_SET
 from training.recipes import face_parts_data
 from training.recipes.face_parts import PARTLY_ANSWERED, RECIPE, RUNS
 from training.recipes.face_parts_data import ANSWERED, training
+from training.trainer import fit
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def open_questions(data: Path, network: Path, answered: tuple[str, ...]) -> set[str]:
+def open_questions(data: Path, network: Path | None, answered: tuple[str, ...]) -> set[str]:
     """The names of the pictures that are shown with an open question."""
     settings = dataclasses.replace(RECIPE.settings, epochs=2, batch=2, answers_from=network)
     with patch.object(face_parts_data, "FaceViews", wraps=FaceViews) as made:
@@ -78,9 +79,17 @@ def test_only_the_named_data_sets_are_answered(
     assert set(asked) == names
 
 
-def test_answers_need_a_network(toy_data: Path) -> None:
-    with pytest.raises(SettingError, match="--set answers_from=MODEL"):
-        training(toy_data, RECIPE.settings, size=64, answered=ANSWERED)
+def test_without_a_network_that_answers_questions_stay_open(
+    toy_data: Path, asked: list[str]
+) -> None:
+    assert open_questions(toy_data, None, ANSWERED) == open_questions(toy_data, None, ())
+    assert not asked
+
+
+def test_a_run_needs_a_network_that_answers(toy_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="`answers_from`: face-parts needs a trained network"):
+        fit(RECIPE, data=toy_data, out=tmp_path, settings=RECIPE.settings, command="")
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_every_run_that_asks_has_a_recipe_that_answers() -> None:

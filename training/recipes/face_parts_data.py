@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from rtseg.checkpoint import Checkpoint, read_checkpoint
+from rtseg.checkpoint import read_checkpoint
 from rtseg.errors import SettingError, listed
 from rtseg.labels import FACE_PARTS, HELEN
 from training.augment.scene_settings import SceneSettings
@@ -156,10 +156,7 @@ def training(
         later_from: share of the run.
         rare: how many more times a picture with a rare class is drawn.
         answered: data sets (of `ANSWERED`) whose pixels get one of the classes that their set
-            allows, by the network of the setting `answers_from`.
-
-    Raises:
-        SettingError: there are data sets to answer for, but no network that answers.
+            allows, by the network of the setting `answers_from`; without one, sets stay.
     """
     glasses = frozenset(read_split("helen-glasses"))
     celeba = [from_celebamask(sample) for sample in samples_of(open_celebamask(data, "train"))]
@@ -183,8 +180,8 @@ def training(
         "figaro": [from_figaro(sample) for sample in samples_of(open_figaro(data, "train"))],
         "masked-faces": [from_masked(sample) for sample in samples_of(masked)],
     }
-    if answered:
-        network = _answering(settings)
+    if answered and settings.answers_from is not None:
+        network = read_checkpoint(settings.answers_from)
         if "helen" in answered:
             helen = list(resolved(helen, network))
         partly |= {
@@ -227,15 +224,6 @@ def training(
             f"({len(read_split('masked-faces-train'))})"
         ),
     )
-
-
-def _answering(settings: FitSettings) -> Checkpoint:
-    if settings.answers_from is None:
-        raise SettingError(
-            "some data sets leave open which class their pixels show; name a trained network that "
-            "decides: --set answers_from=MODEL"
-        )
-    return read_checkpoint(settings.answers_from)
 
 
 def evaluation(data: Path, split: str) -> Dataset:
