@@ -257,7 +257,9 @@ RECIPE = dataclasses.replace(
     SIXTH,
     name="face-finder",
     summary="finds faces: 0.44 M parameters, 0.22 GMAC at 384x224",
-    settings=dataclasses.replace(SIXTH.settings, epochs=13, evaluate_every=3, seed=9),
+    settings=dataclasses.replace(
+        SIXTH.settings, epochs=13, evaluate_every=3, seed=9, start_share=0.625
+    ),
     training=functools.partial(training, scenes=FADED, others=OTHERS, heads=HEADS),
     first=SIXTH,
 )
