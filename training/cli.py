@@ -42,6 +42,8 @@ def show_command(recipe: str) -> None:
         click.echo(f"  {'starts from':16} {chosen.first.name}")
     if chosen.answers is not None:
         click.echo(f"  {'answers from':16} {chosen.answers.name}")
+    if chosen.teachers:
+        click.echo(f"  {'teachers':16} {', '.join(one.name for one in chosen.teachers)}")
     click.echo("settings:")
     for field in dataclasses.fields(chosen.settings):
         value = getattr(chosen.settings, field.name)
@@ -126,8 +128,9 @@ def fit_command(
     """Train RECIPE, writing OUT/model.safetensors and a report of the run.
 
     A recipe that starts from another recipe's weights runs that first, in OUT/ITS-NAME, unless
-    `--set start_from=MODEL` is given, and likewise one whose network decides what its pictures
-    show, unless `--set answers_from=MODEL` is; other changed settings apply to all of them.
+    `--set start_from=MODEL` is given, and likewise those whose networks decide what its pictures
+    show, unless `--set answers_from=MODEL` is, and those whose opinion it learns, unless `--set
+    teachers_from=MODEL,MODEL` is; other changed settings apply to all of them.
 
     Under torchrun (`torchrun --nproc-per-node 4 -m training fit ...`) the same command trains in
     several processes, on one machine or several.
@@ -160,8 +163,9 @@ def _typed(recipe: str, changes: Sequence[str], options: Sequence[str]) -> str:
     """The command to repeat a run, without the folders of this machine."""
     words = ["python", "-m", "training", "fit", recipe, "--data", "DIR", "--out", "RUN"]
     for change in changes:
-        name, _, value = change.partition("=")
-        words += ["--set", f"{name}={Path(value).name}" if Path(value).is_absolute() else change]
+        name, _, values = change.partition("=")
+        named = [Path(one).name if Path(one).is_absolute() else one for one in values.split(",")]
+        words += ["--set", f"{name}={','.join(named)}"]
     for option in options:
         words += ["--option", option]
     return shlex.join(words)

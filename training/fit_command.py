@@ -35,8 +35,9 @@ def fit_chain(
         recipe: the one whose model goes into `out`.
         data: the data folder.
         out: the run's folder.
-        settings: of that recipe. What is given as `start_from` or `answers_from` is not trained.
-        changes: `name=value` texts, for the others' settings; these two are left out.
+        settings: of that recipe. What is given as `start_from`, `answers_from` or `teachers_from`
+            is not trained.
+        changes: `name=value` texts, for the others' settings; these three are left out.
         command: the command that repeats a recipe's run.
         resume: go on from saved states.
         group: of processes.
@@ -44,9 +45,7 @@ def fit_chain(
     shared = [change for change in changes if _name_of(change) not in _NETWORKS]
     trained: dict[str, Path] = {}
 
-    def prepared(needed: Recipe | None) -> Path | None:
-        if needed is None:
-            return None
+    def prepared(needed: Recipe) -> Path:
         if needed.name not in trained:
             folder = out / needed.name
             train(needed, folder, needed.settings.changed(shared))
@@ -56,8 +55,9 @@ def fit_chain(
     def train(one: Recipe, folder: Path, settings: FitSettings) -> None:
         settings = dataclasses.replace(
             settings,
-            start_from=settings.start_from or prepared(one.first),
-            answers_from=settings.answers_from or prepared(one.answers),
+            start_from=settings.start_from or (one.first and prepared(one.first)),
+            answers_from=settings.answers_from or (one.answers and prepared(one.answers)),
+            teachers_from=settings.teachers_from or tuple(map(prepared, one.teachers)),
         )
         fit_and_report(
             one,
@@ -72,7 +72,7 @@ def fit_chain(
     train(recipe, out, settings)
 
 
-_NETWORKS = ("start_from", "answers_from")
+_NETWORKS = ("start_from", "answers_from", "teachers_from")
 
 
 def _name_of(change: str) -> str:

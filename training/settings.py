@@ -99,6 +99,10 @@ class FitSettings(Settings):
     answers_from: Path | None = setting(
         None, "a checkpoint that decides which class of a set pixels show, if the recipe asks"
     )
+    teachers_from: tuple[Path, ...] = setting(
+        (), "checkpoints whose mean opinion is learnt besides the labels, see training.teachers"
+    )
+    teaching: float = setting(1.0, "weight of that opinion in the loss", low=0)
     start_share: float = setting(
         0.0,
         "share of the weights that the run started from in the mean that it ends with",
@@ -138,7 +142,7 @@ class FitSettings(Settings):
 
     def plain(self) -> dict[str, Any]:
         """The settings as JSON values."""
-        values = dataclasses.asdict(self)
+        values = dataclasses.asdict(self) | {"teachers_from": [*map(str, self.teachers_from)]}
         return {
             name: str(value) if isinstance(value, Path) else value for name, value in values.items()
         }
@@ -159,6 +163,8 @@ def _parse(name: str, text: str, kind: Any) -> Any:
             return tuple(float(part) for part in text.split(",") if part.strip())
         except ValueError:
             raise SettingError(f"{name} takes numbers and commas; found {text!r}") from None
+    if kind == tuple[Path, ...]:
+        return tuple(Path(part) for part in text.split(",") if part and part != "none")
     if kind == Path | None:
         return Path(text) if text and text != "none" else None
     return text

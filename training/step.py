@@ -13,13 +13,14 @@ from rtseg.labels import IGNORED
 from rtseg.models.normalisation import normalised
 from training.depthwise import compute_depthwise_gradients_in_fp32
 from training.distributed import Group
-from training.losses.functions import upsample_at
+from training.losses.functions import distillation, upsample_at
 from training.losses.named import Loss
 from training.optimizers import encoder_of, freeze
 from training.recipes.base import Recipe
 from training.schedules import make_scheduler
 from training.settings import FitSettings
 from training.state import RunState
+from training.teachers import Teachers
 
 Part = tuple[torch.Tensor, torch.Tensor]
 """uint8 images (batch, height, width, 3) and uint8 labels (batch, height, width)."""
@@ -35,6 +36,9 @@ class Stepper:
         loss: computed from logits at full size.
         group: the processes that share each step.
         total, per_epoch: number of steps in the run and in an epoch.
+
+    Raises:
+        SettingError: a teacher does not fit the network.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Stepper:
         if settings.precision == "bf16" and not group.on_cuda:
             compute_depthwise_gradients_in_fp32(state.model)
         self.wrapped = group.wrapped(state.model)
+        self.teachers = Teachers(settings.teachers_from, spec=recipe.spec, device=group.device)
 
     def __call__(self, parts: Sequence[Part]) -> tuple[float, float]:
         """Train on a step's parts; return the loss and the learning rate."""
@@ -93,12 +98,17 @@ class Stepper:
         with torch.autocast(
             torch.device(device).type, dtype=kind, enabled=settings.precision != "fp32"
         ):
+            opinion = self.teachers(inputs, step=self.state.step)
             outputs = self.wrapped(inputs)
         if isinstance(outputs, tuple):
+            logits = outputs[0]
             main, auxiliary = (self._of(logits, targets) for logits in outputs)
             loss = (1 - settings.auxiliary) * main + settings.auxiliary * auxiliary
         else:
-            loss = self._of(outputs, targets)
+            logits = outputs
+            loss = self._of(logits, targets)
+        if opinion is not None:
+            loss = loss + settings.teaching * distillation(logits.float(), opinion)
         if not torch.isfinite(loss):
             raise RtsegError(
                 f"the loss is {float(loss.detach())} at step {self.state.step}: lower the learning "

@@ -311,6 +311,9 @@ class _Run:
         provenance |= {
             name: dict(read_spec(path).provenance) for name, path in networks.items() if path
         }
+        if self.settings.teachers_from:
+            teachers = [dict(read_spec(path).provenance) for path in self.settings.teachers_from]
+            provenance["teachers_from"] = teachers
         if self.start:
             provenance["start_share"] = self.settings.start_share
         if self.state.loaded:

@@ -31,7 +31,7 @@ def test_every_recipe_is_listed_and_shown():
     assert "research" in shown
 
 
-@pytest.mark.timeout(400)  # twelve short trainings
+@pytest.mark.timeout(400)  # thirteen short trainings
 def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     out = tmp_path / "run"
     sets = ["epochs=1", "batch=2", "workers=0", "precision=fp32", "encoder_weights=none"]
@@ -51,6 +51,8 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
         for key, needed in (("started_from", one.first), ("answers_from", one.answers)):
             before = None if needed is None else runs[needed.name].spec.provenance
             assert provenance.get(key) == before
+        taught = [runs[needed.name].spec.provenance for needed in one.teachers]
+        assert provenance.get("teachers_from", []) == taught
         assert provenance["command"].startswith(f"python -m training fit {one.name} ")
     assert runs["face-parts-128"].spec.input_width == 128
 
@@ -58,16 +60,21 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     start, answers = (
         f"{name}={out / folder / 'model.safetensors'}"
         for name, folder in (
-            ("start_from", "face-parts-partly-answered"),
+            ("start_from", "face-parts-all-answered"),
             ("answers_from", "face-parts-answers"),
         )
     )
-    given = ("--set", start, "--set", answers)
+    taught = ",".join(
+        str(out / one.name / "model.safetensors") for one in face_parts.RECIPE.teachers
+    )
+    given = ("--set", start, "--set", answers, "--set", f"teachers_from={taught}")
     invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *given)
     assert not [path for path in again.iterdir() if path.name.startswith("face-parts")]
     header = read_checkpoint(again / "model.safetensors").spec.header()
     assert "start_from=model.safetensors" in header["provenance"]["command"]
     assert "answers_from=model.safetensors" in header["provenance"]["command"]
+    typed = "teachers_from=model.safetensors,model.safetensors,model.safetensors"
+    assert typed in header["provenance"]["command"]
     assert str(tmp_path) not in json.dumps(header)
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
 
@@ -125,6 +132,7 @@ def test_missing_data_is_a_typed_error(tmp_path: Path, folder: str, message: str
     data.mkdir()
     with pytest.raises(RtsegError, match=message):
         invoke("check", "face-parts", "--data", data / folder)
-    given = ("--set", "start_from=x", "--set", "answers_from=x")  # no other run before it
+    needed = ("start_from=x", "answers_from=x", "teachers_from=x")  # no other run before it
+    given = [word for text in needed for word in ("--set", text)]
     with pytest.raises(RtsegError, match=message):
         invoke("fit", "face-parts", "--data", data / folder, "--out", out, *given)

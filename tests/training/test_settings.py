@@ -20,6 +20,10 @@ def test_texts_become_typed_settings():
     assert changed.start_from == Path("a/b.safetensors")
     assert changed.changed(["start_from=none"]).start_from is None
     assert changed.batch == FitSettings().batch
+    taught = changed.changed(["teachers_from=a/b.safetensors,c.safetensors"])
+    assert taught.teachers_from == (Path("a/b.safetensors"), Path("c.safetensors"))
+    assert taught.plain()["teachers_from"] == ["a/b.safetensors", "c.safetensors"]
+    assert taught.changed(["teachers_from=none"]).teachers_from == ()
 
 
 @pytest.mark.parametrize(

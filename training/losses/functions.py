@@ -112,6 +112,16 @@ def region_dice(
     return total / max(1, len(regions))
 
 
+def distillation(logits: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of the network's probabilities and its teachers', over all pixels.
+
+    Args:
+        logits: of the network, float32 (batch, classes, height, width).
+        probabilities: of its teachers, same shape.
+    """
+    return -(probabilities * functional.log_softmax(logits, dim=1)).sum(1).mean()
+
+
 def upsample_at(
     logits: torch.Tensor, *, stride: int, step: int, phase: tuple[int, int]
 ) -> torch.Tensor:

@@ -66,6 +66,8 @@ class Recipe:
         first: the recipe whose weights this one starts from, unless `start_from` is set.
         answers: the recipe whose network decides which class of a set pixels show, unless
             `answers_from` is set.
+        teachers: the recipes whose networks' opinion is learnt besides the labels, unless
+            `teachers_from` is set.
         rare: names of classes whose logits get a bias at the release, so that their F1 is largest
             (`training.evaluation.class_bias`).
         oversampled: classes whose pictures training draws so many times as often as the data has
@@ -88,6 +90,7 @@ class Recipe:
     notes: tuple[str, ...] = ()
     first: Recipe | None = None
     answers: Recipe | None = None
+    teachers: tuple[Recipe, ...] = ()
     rare: tuple[str, ...] = ()
     oversampled: Mapping[str, float] = field(default_factory=dict)
     figures: Callable[[nn.Module, Path, str], Mapping[str, Any]] | None = None

@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training.losses.functions import FIRST_SET, cross_entropy, soft_dice, upsample_at
+from training.losses.functions import (
+    FIRST_SET,
+    cross_entropy,
+    distillation,
+    soft_dice,
+    upsample_at,
+)
 
 
 def logits_of(*probabilities: tuple[float, ...]) -> torch.Tensor:
@@ -54,6 +60,16 @@ def test_dice_ignores_absent_classes_and_sets():
     targets = torch.tensor([[[0, FIRST_SET]]])
     expected = 1 - (2 * 0.8 + 1) / (0.8 + 1 + 1)
     assert soft_dice(logits, targets).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_distillation_is_the_cross_entropy_of_two_opinions():
+    logits = torch.tensor([[[[0.0, 1.0]], [[0.0, -1.0]]]], requires_grad=True)
+    theirs = torch.tensor([[[[0.75, 0.5]], [[0.25, 0.5]]]])
+    expected = (math.log(2) + math.log(1 + math.exp(-2)) + 1) / 2
+    loss = distillation(logits, theirs)
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    torch.testing.assert_close(gradient, (logits.softmax(1) - theirs) / 2)
 
 
 @pytest.mark.parametrize("phase", [(0, 0), (1, 0), (0, 1), (1, 1)])
