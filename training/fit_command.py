@@ -55,8 +55,8 @@ def fit_chain(
     def train(one: Recipe, folder: Path, settings: FitSettings) -> None:
         settings = dataclasses.replace(
             settings,
-            start_from=settings.start_from or (one.first and prepared(one.first)),
-            answers_from=settings.answers_from or (one.answers and prepared(one.answers)),
+            start_from=settings.start_from or (prepared(one.first) if one.first else None),
+            answers_from=settings.answers_from or (prepared(one.answers) if one.answers else None),
             teachers_from=settings.teachers_from or tuple(map(prepared, one.teachers)),
         )
         fit_and_report(
