@@ -79,13 +79,19 @@ class Tracker(Protocol):
         """The tracks of visible faces, and of those lost so recently that they keep their ids."""
 
     def update(
-        self, detections: Sequence[FaceDetection], *, seconds: float
+        self,
+        detections: Sequence[FaceDetection],
+        *,
+        seconds: float,
+        occupied: Sequence[Box] = (),
     ) -> Sequence[Track | None]:
         """Assign a picture's detections to tracks; None for a detection without a track.
 
         Args:
             detections: with their heads; no track gets two, and no two tracks get the same face.
             seconds: the picture's time.
+            occupied: where a finder sees faces, sure enough to be followed or not: one that was
+                lost there is not somewhere else.
         """
 
     def reset(self) -> None:

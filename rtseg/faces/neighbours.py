@@ -11,19 +11,28 @@ from rtseg.faces.confirmation import UNKNOWN_SCORE
 from rtseg.faces.overlap import is_one_of
 from rtseg.faces.parsed_faces import distinct_parsed
 from rtseg.faces.track import Track, gap
-from rtseg.faces.tracker import KEPT_SCORE, NEAR, REGAINED_SCORE
+from rtseg.faces.tracker import KEPT_SCORE, NEAR, REGAINED_SCORE, is_somebody_else
 from rtseg.frames import Box
 
 _SUGGESTED = 0.3  # promise from which a face beside a followed one is worth examining
 
 
 def continuing_faces(
-    tracks: Sequence[Track], candidates: Sequence[FaceCandidate]
+    tracks: Sequence[Track],
+    candidates: Sequence[FaceCandidate],
+    *,
+    occupied: Sequence[Box] = (),
 ) -> dict[int, Box]:
     """The face boxes that continue tracks, by track id: all others in their crops may be new.
 
-    So may a face that its track's crop does not show well enough: a finder may see it better. The
-    nearest pairs come first, and no face continues two tracks.
+    So may a face that its track's crop does not show well enough: a finder may see it better. As
+    in `FaceTracker`, the tracks that were seen last and the nearest pairs come first, and no face
+    continues two tracks.
+
+    Args:
+        tracks: the followed faces.
+        candidates: what the crops around them and around new places show.
+        occupied: as for `Tracker.update`, as far as that is known already.
     """
     pairs = []
     for track in tracks:
@@ -31,11 +40,14 @@ def continuing_faces(
         for candidate in candidates:
             detection, parsed = candidate.detection, candidate.parsed
             if detection.track_id == track.track_id and not detection.is_turned_away:
+                if not track.is_present and is_somebody_else(track, detection, occupied):
+                    continue
                 apart = gap(parsed.head, track.head)
                 if apart < NEAR and detection.score >= least:
-                    pairs.append((apart - 0.3 * detection.score, track.track_id, parsed.face))
+                    cost = apart - 0.3 * detection.score
+                    pairs.append((-track.seen_seconds, cost, track.track_id, parsed.face))
     continuing: dict[int, Box] = {}
-    for _, track_id, face in sorted(pairs, key=lambda pair: pair[:2]):
+    for _, _, track_id, face in sorted(pairs, key=lambda pair: pair[:3]):
         if track_id not in continuing and not is_one_of(face, continuing.values()):
             continuing[track_id] = face
     return continuing

@@ -197,3 +197,48 @@ def test_detections_are_assigned_in_any_order():
         [again, new, detection(300, track_id=2), detection(100, track_id=1)], seconds=STEP
     )
     assert ids(owners) == [None, 3, 2, 1]
+
+
+def test_a_lost_track_does_not_take_the_face_of_one_that_was_seen_since():
+    tracker = begun(detection(100), detection(160))
+    tracker.update([detection(160, track_id=2)], seconds=STEP)  # the first is lost
+    # both crops show the face of the second where the first one was, as it has moved there
+    shown = [detection(130, track_id=1), detection(130, track_id=2, score=0.5)]
+    assert ids(tracker.update(shown, seconds=2 * STEP)) == [None, 2]
+
+
+def test_a_lost_face_is_not_elsewhere_while_it_is_seen_where_it_was():
+    for own in (None, 1):
+        for place, expected in ((100, [None if own else 2]), (400, [1])):
+            tracker = begun(detection(100))
+            tracker.update([], seconds=STEP)
+            beside = detection(145, track_id=own)
+            owners = tracker.update(
+                [beside], seconds=2 * STEP, occupied=[detection(place).box, beside.box]
+            )
+            assert ids(owners) == expected
+
+
+def test_a_lost_face_that_is_seen_where_it_was_is_found_there():
+    tracker = begun(detection(100))
+    tracker.update([], seconds=STEP)
+    seen = [detection(100).box, detection(150).box]
+    owners = tracker.update([detection(150), detection(102)], seconds=2 * STEP, occupied=seen)
+    assert ids(owners) == [2, 1]
+
+
+def test_of_two_lost_faces_each_is_found_where_it_is_nearest():
+    tracker = begun(detection(100, size=60), detection(200, size=60))
+    tracker.update([], seconds=STEP)
+    # the larger one is nearest to the place that the smaller one is at
+    owners = tracker.update([detection(128, size=64), detection(104)], seconds=2 * STEP)
+    assert ids(owners) == [2, 1]
+
+
+def test_where_two_faces_were_lost_the_last_one_is_found():
+    tracker = begun(detection(100), detection(190))
+    tracker.update([detection(160, track_id=2)], seconds=STEP)
+    tracker.update([detection(130, track_id=2)], seconds=2 * STEP)
+    tracker.update([detection(110, track_id=2)], seconds=3 * STEP)
+    tracker.update([], seconds=4 * STEP)
+    assert ids(tracker.update([detection(100)], seconds=5 * STEP)) == [2]
