@@ -7,11 +7,11 @@ network sees two centres in two heads that touch, so its boxes keep them apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rtseg.faces.base import FaceDetection
-from rtseg.faces.overlap import is_one_of, shared_part
+from rtseg.faces.overlap import is_one_of, is_part, shared_part
 from rtseg.frames import Box
 from rtseg.geometry.crop import box_around
 
@@ -19,7 +19,6 @@ _LEAST_SCORE = 0.3  # of a finder's detection that is believed; below, it is pro
 # Least overlap of a finder's box and the labels for it to become the face's anchor: `REACH` in
 # `separation` is such that no label is cut off from a box that overlaps it by as much.
 _AGREES = 0.5
-_DISAGREES = 0.35  # overlap below which labels are probably of something else, or of a part
 # For how long an anchor is kept without being seen again, as an unchanged picture is searched less
 # often; and the box of a face that is not followed, which does not move along.
 _KEPT_SECONDS, _KEPT_UNKNOWN_SECONDS = 3.0, 0.5
@@ -75,12 +74,24 @@ class Anchors:
         return anchor.box if anchor is not None else None
 
     def disagrees(self, track_id: int, face: Box) -> bool:
-        """Whether the labels of a followed face show hardly what the finder saw of it."""
+        """Whether the labels of a followed face show hardly what the finder saw of it, or most of
+        another one as well."""
         anchor = self._anchors.get(track_id)
-        return anchor is not None and anchor.box.overlap(face) < _DISAGREES
+        if anchor is None:
+            return False
+        return is_part(face, anchor.box) or any(
+            shared_part(other.box, face) >= _AGREES and not is_one_of(other.box, [anchor.box])
+            for name, other in self._anchors.items()
+            if name != track_id
+        )
 
     def update(
-        self, labelled: Mapping[int, Box], detections: Sequence[FaceDetection], *, seconds: float
+        self,
+        labelled: Mapping[int, Box],
+        detections: Sequence[FaceDetection],
+        *,
+        seconds: float,
+        turned_away: Container[int] = (),
     ) -> None:
         """Take over what the finder saw in this picture, and move the other boxes along.
 
@@ -89,12 +100,18 @@ class Anchors:
                 labels, by track id.
             detections: everything that the finder has found in this picture.
             seconds: the picture's time.
+            turned_away: those of which the labels show hair alone, which may be somebody else's and
+                moves otherwise than the face did: where that was seen, it is looked for.
         """
-        strong = [face.box for face in detections if face.score >= _LEAST_SCORE]
+        strong = believed(detections)
         before, self._anchors = self._anchors, {}
         for track_id, face in labelled.items():
             anchor = before.get(track_id)
-            if anchor is not None:
+            if track_id in turned_away:
+                if anchor is None or shared_part(anchor.box, face) < _AGREES:
+                    continue
+                face = anchor.labelled
+            elif anchor is not None:
                 moved = _followed(anchor.box, anchor.labelled, face)
                 anchor = replace(anchor, box=moved, labelled=face)
             expected = face if anchor is None else anchor.box
@@ -118,6 +135,11 @@ class Anchors:
             and all(box.overlap(seen) < _AGREES for seen in strong)
         ]
         self._unknown = [(box, then) for box, then in unknown if not is_one_of(box, known)]
+
+
+def believed(detections: Sequence[FaceDetection]) -> list[Box]:
+    """The boxes of those of a finder's detections that are probably faces."""
+    return [face.box for face in detections if face.score >= _LEAST_SCORE]
 
 
 def _is_free(box: Box, others: Sequence[Box]) -> bool:
@@ -150,9 +172,14 @@ def _shift(first: float, second: float, beyond: tuple[float, float], *, size: fl
     most = _MOST_STEP * size
     if first * second > 0 or max(beyond) <= _BEYOND * size:
         return _common(first, second, most=most)
-    # an edge that is cut off, or that grows over something else, says nothing; the other one does
-    trusted = first if beyond[0] < beyond[1] else second
-    return max(-most, min(most, trusted)) if min(beyond) <= _BEYOND * size else 0.0
+    if min(beyond) > _BEYOND * size:
+        return 0.0
+    # an edge that is cut off, or that grows over something else, says nothing; the other one does,
+    # unless it comes out from inside the box, where labels showed a part of the face alone
+    outwards = _BEYOND * size
+    if beyond[0] < beyond[1]:
+        return max(-outwards, min(most, first))
+    return max(-most, min(outwards, second))
 
 
 def _common(first: float, second: float, *, most: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rtseg.faces.anchors import Anchors
+from rtseg.faces.anchors import Anchors, believed
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
 from rtseg.faces.candidates import CandidateExaminer, FaceCandidate, with_whole_face
 from rtseg.faces.changes import SearchedRegions
@@ -24,7 +24,7 @@ from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop
 from rtseg.faces.schedule import Schedule
 from rtseg.faces.scoring import Mask
 from rtseg.faces.second_finder import SecondFinder
-from rtseg.faces.seen_only import seen_only
+from rtseg.faces.seen_only import seen_only, without_hair_of
 from rtseg.faces.still_search import StillSearch
 from rtseg.faces.track import Track
 from rtseg.faces.tracker import FaceTracker, outdoes_any_hair
@@ -49,21 +49,6 @@ def _as_read_in(crop: Crop, detection: FaceDetection, parsed: ParsedFace) -> Fac
     if parsed.certain >= _CLEAR_PARTS and is_as_rotated_as(crop, detection.roll_degrees):
         return detection
     return replace(detection, roll_degrees=None)
-
-
-def _without_hair_of(
-    faces: Sequence[FaceCandidate],
-    unsure: Mapping[int, Box],
-    candidates: Sequence[FaceCandidate],
-) -> list[FaceCandidate]:
-    """All candidates but the hair of heads whose faces a finder has just seen where they were."""
-    seen = [candidate.suggested or candidate.detection.box for candidate in faces]
-    seen_again = {track_id for track_id, place in unsure.items() if is_one_of(place, seen)}
-    return [
-        candidate
-        for candidate in candidates
-        if not candidate.detection.is_turned_away or candidate.detection.track_id not in seen_again
-    ]
 
 
 def _as_they_are(_track_id: int, probabilities: Probabilities, _crop: Crop) -> Probabilities:
@@ -222,7 +207,8 @@ class FaceFollower:
                 seen = self.finder(picture, infer, regions=[*regions, *closer], known=known_faces)
             self.newcomers.searched_closely(places, seen)
             candidates = self.newcomers.kept(candidates, seen, unsure=unsure)
-            known_faces = list(continuing_faces(tracks, candidates).values()) + confirmed_faces
+            continued = continuing_faces(tracks, candidates, occupied=believed(seen))
+            known_faces = [*continued.values(), *confirmed_faces]
             candidates = [with_whole_face(candidate, seen) for candidate in candidates]
             searched = [*places, *(face.box for face in seen)]
             unseen = faces_beside(candidates, [*known_faces, *searched])
@@ -241,15 +227,15 @@ class FaceFollower:
                 has_room=not self._is_full(tracks),
                 look_closer=None if self.schedule.fine else look_closer,
             )
-            candidates = [*_without_hair_of(fresh, unsure, candidates), *fresh]
+            candidates = [*without_hair_of(fresh, unsure, candidates), *fresh]
             unlabelled = seen_only(tracks, candidates, seen, unsure=unsure, maps=maps)
             self._only_seen = {face.detection.track_id or 0 for face in unlabelled}
-            candidates += unlabelled
+            candidates = [*without_hair_of(unlabelled, unsure, candidates), *unlabelled]
             if self.searched is not None:
                 self.searched.add(regions, is_settled=is_settled)
         before = {track.track_id: track.seen_face for track in tracks}
         owners = self.tracker.update(
-            [candidate.detection for candidate in candidates], seconds=seconds
+            [one.detection for one in candidates], seconds=seconds, occupied=believed(seen)
         )
         for candidate, track in zip(candidates, owners, strict=True):
             # a place such as the neck below a followed face, which led to that face again
@@ -266,10 +252,11 @@ class FaceFollower:
                 self.newcomers.evidence.move(before[track.track_id], face)
                 self.newcomers.seen_again(face, candidate.parsed.sure, seen)
         labelled = {track.track_id: candidate.parsed.face for candidate, track in followed}
-        self._anchors.update(labelled, [] if exhaustive else seen, seconds=seconds)
-        self._held.update(
-            [track.bounds for _, track in followed], self.tracker.tracks, seconds=seconds
-        )
+        away = {track.track_id for one, track in followed if one.detection.is_turned_away}
+        sightings = [] if exhaustive else seen
+        self._anchors.update(labelled, sightings, seconds=seconds, turned_away=away)
+        bounds = [track.bounds for _, track in followed]
+        self._held.update(bounds, self.tracker.tracks, seconds=seconds)
         return self._faces(followed, smooth or _as_they_are)
 
     def _is_full(self, tracks: Sequence[Track]) -> bool:

@@ -9,7 +9,7 @@ from rtseg.faces.base import FaceDetection, InferCrops
 from rtseg.faces.candidates import TURNS, CandidateExaminer, FaceCandidate
 from rtseg.faces.confirmation import face_probability, is_clearly_arranged, may_be_face
 from rtseg.faces.evidence import Evidence
-from rtseg.faces.overlap import is_one_of, is_same
+from rtseg.faces.overlap import is_one_of, is_part, is_same
 from rtseg.faces.schedule import RejectedPlaces
 from rtseg.faces.seen_only import CLEARLY_SEEN
 from rtseg.faces.still_search import Examined
@@ -140,6 +140,8 @@ class Newcomers:
                 least = KEPT_SCORE if is_one_of(detection.box, lost) else self.min_score
                 face = self._weighed(detection, candidate, look_closer, least=least)
             if face is not None:
+                if is_one_of(detection.box, lost) and is_part(face.parsed.face, detection.box):
+                    face = _where_seen(face, detection, score=face.detection.score)
                 candidates.append(face)
                 continue
             may_be_one = (
@@ -177,8 +179,9 @@ class Newcomers:
             unsure: where the faces are that the labels do not show well enough, by track id.
 
         Returns:
-            All candidates. Those for which the labels or all looks at their places speak have that
-            score, and their heads where the finder sees them.
+            The candidates. Those for which the labels or all looks at their places speak have that
+            score, and are where the finder sees them. What else the crop of a face shows that the
+            finder clearly sees is somebody or something else, and has no score.
         """
         kept = list(candidates)
         for track_id, place in unsure.items():
@@ -187,10 +190,11 @@ class Newcomers:
                 index
                 for index, candidate in enumerate(kept)
                 if seen is not None
-                and candidate.detection.track_id == track_id
-                and not candidate.detection.is_turned_away
+                and _is_shown_to(candidate, track_id)
                 and is_same(candidate.parsed.face, seen.box)
             ]
+            if seen is not None and not own and seen.score >= CLEARLY_SEEN:
+                kept = [_not_followed(one) if _is_shown_to(one, track_id) else one for one in kept]
             if seen is None or not own:
                 continue
             index = max(own, key=lambda index: kept[index].parsed.face.overlap(seen.box))
@@ -200,10 +204,7 @@ class Newcomers:
             if seen.score >= CLEARLY_SEEN:
                 score = max(score, KEPT_SCORE)
             if score >= KEPT_SCORE:
-                detection = replace(
-                    kept[index].detection, score=score, box=seen.box, head=seen.head, bounds=None
-                )
-                kept[index] = replace(kept[index], detection=detection)
+                kept[index] = _where_seen(kept[index], seen, score=score)
         return kept
 
     def seen_again(
@@ -313,3 +314,20 @@ class Newcomers:
             for detection in others
             if self._is_strong(detection)
         ]
+
+
+def _where_seen(candidate: FaceCandidate, seen: FaceDetection, *, score: float) -> FaceCandidate:
+    """A face where a finder sees it, as its labels show another part of it, or a small one."""
+    detection = replace(candidate.detection, score=score, box=seen.box, head=seen.head, bounds=None)
+    parsed = replace(candidate.parsed, face=seen.box)
+    return replace(candidate, detection=detection, parsed=parsed)
+
+
+def _is_shown_to(candidate: FaceCandidate, track_id: int) -> bool:
+    """Whether a face is visible in the crop of a track."""
+    detection = candidate.detection
+    return detection.track_id == track_id and not detection.is_turned_away
+
+
+def _not_followed(candidate: FaceCandidate) -> FaceCandidate:
+    return replace(candidate, detection=replace(candidate.detection, score=0.0))

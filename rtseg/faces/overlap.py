@@ -21,6 +21,11 @@ def is_same(first: Box, second: Box) -> bool:
     return first.overlap(second) > _SAME or shared_part(first, second) > _INSIDE
 
 
+def is_part(labelled: Box, seen: Box) -> bool:
+    """Whether the labels of a face show hardly what a finder sees of it."""
+    return seen.overlap(labelled) < _SAME
+
+
 def shared_part(first: Box, second: Box) -> float:
     """The share of the smaller box that is inside the larger one, 0..1."""
     width = min(first.right, second.right) - max(first.left, second.left)

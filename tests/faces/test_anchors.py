@@ -51,6 +51,17 @@ def test_labels_of_a_small_part_of_a_face_disagree_with_its_anchor() -> None:
     assert not anchors.disagrees(2, box_around(390, 200, 100, 130))  # never seen by the finder
 
 
+def test_labels_of_somebody_beside_as_well_disagree_with_an_anchor() -> None:
+    beside = box_around(420, 200, 100, 130)
+    both = Box(left=250, top=135, right=450, bottom=265)
+    anchors = Anchors()
+    anchors.update({1: FACE, 2: beside}, [seen(FACE), seen(beside)], seconds=0.0)
+    assert anchors.disagrees(1, both)
+    assert not anchors.disagrees(1, box_around(320, 200, 140, 130))
+    anchors.update({1: FACE}, [], seconds=0.1)
+    assert not anchors.disagrees(1, both)  # nobody is followed beside it any more
+
+
 def test_an_anchor_moves_and_grows_with_the_labels() -> None:
     anchors = anchored()
     anchors.update({1: box_around(306, 195, 100, 130)}, [], seconds=0.1)
@@ -67,6 +78,46 @@ def test_an_anchor_stays_when_labels_grow_over_something_else() -> None:
         grown = Box(left=250 - 10 * index, top=135, right=350, bottom=265 + 12 * index)
         anchors.update({1: grown}, [], seconds=index / 30)
     assert anchors.of(1) == FACE
+
+
+@pytest.mark.parametrize(
+    ("part", "beyond"),
+    [
+        (Box(left=320, top=210, right=345, bottom=260), (256, 142, 362, 280)),
+        (Box(left=255, top=140, right=280, bottom=190), (238, 120, 344, 258)),
+    ],
+)
+def test_an_anchor_stays_when_labels_of_a_part_grow_to_all_of_the_face_and_beyond(
+    part: Box, beyond: tuple[float, float, float, float]
+) -> None:
+    left, top, right, bottom = beyond
+    anchors = anchored()
+    for index in range(1, 5):
+        labelled = part if index % 2 else Box(left=left, top=top, right=right, bottom=bottom)
+        anchors.update({1: labelled}, [], seconds=index / 30)
+    box = anchors.of(1)
+    assert box is not None
+    assert box.overlap(FACE) > 0.8
+
+
+def test_an_anchor_stays_where_the_face_was_seen_while_the_labels_show_hair() -> None:
+    """Which may be somebody else's, and is where the head has moved, not the face."""
+    anchors = anchored()
+    hair = box_around(315, 170, 100, 130)
+    for index in range(1, 10):
+        moved = box_around(310 + 2 * index, 170, 100, 130)
+        anchors.update({1: moved}, [], seconds=index / 30, turned_away={1})
+    assert anchors.of(1) == FACE
+    anchors.update({1: hair}, [seen(box_around(310, 200, 100, 130))], seconds=0.4, turned_away={1})
+    assert anchors.of(1) == box_around(305, 200, 100, 130)
+    anchors.update({1: box_around(500, 150, 100, 130)}, [], seconds=0.5, turned_away={1})
+    assert anchors.of(1) is None
+
+
+def test_hair_alone_is_never_anchored() -> None:
+    anchors = Anchors()
+    anchors.update({1: FACE}, [seen(FACE)], seconds=0.0, turned_away={1})
+    assert anchors.of(1) is None
 
 
 def test_the_next_sighting_counts_half() -> None:

@@ -93,6 +93,47 @@ def test_a_followed_face_is_kept_where_the_finder_sees_it() -> None:
     assert kept.detection.track_id == 1
 
 
+def test_its_face_is_where_the_finder_sees_it_and_not_the_part_that_labels_show() -> None:
+    part = vague(1, box_around(310, 330, 30, 20))
+    (kept,) = newcomers().kept([part], [seen()], unsure={1: FACE})
+    assert kept.parsed.face == kept.detection.box == FACE
+
+
+@pytest.mark.parametrize(
+    ("box", "score", "is_followed"),
+    [
+        (box_around(390, 300, 180, 100), 0.9, False),  # half of it and somebody beside it
+        (box_around(375, 300, 80, 100), 0.9, False),  # somebody beside it
+        (box_around(375, 300, 80, 100), 0.6, True),  # the finder may be wrong about where it is
+        (box_around(320, 300, 80, 100), 0.9, True),
+    ],
+)
+def test_its_labels_are_not_followed_elsewhere_while_the_finder_clearly_sees_it(
+    box: Box, score: float, is_followed: bool
+) -> None:
+    shown = candidate(box, sure=0.9)
+    shown = replace(shown, detection=replace(shown.detection, track_id=1, score=0.8))
+    other = replace(shown, detection=replace(shown.detection, track_id=2))
+    kept = newcomers().kept([shown, other], [seen(score=score)], unsure={1: FACE})
+    assert [one.detection.score >= 0.3 for one in kept] == [is_followed, True]
+    assert all(one.parsed.promise > 0.3 for one in kept)  # somebody beside may be examined
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_lost_face_is_where_the_finder_sees_it_if_labels_show_a_part(is_lost: bool) -> None:
+    class ShowsAPart(Shows):
+        def __call__(self, *args: Any, **options: Any) -> list[FaceCandidate | None]:
+            (found,) = super().__call__(*args, **options)
+            assert found is not None
+            part = box_around(300, 330, 30, 20)
+            detection = replace(found.detection, box=part)
+            return [replace(found, detection=detection, parsed=replace(found.parsed, face=part))]
+
+    made = Newcomers(cast(CandidateExaminer, ShowsAPart(0.6)), min_score=0.5)
+    (face,) = confirmed(made, lost=[FACE] if is_lost else [])
+    assert (face.detection.box == FACE) == is_lost
+
+
 @pytest.mark.parametrize(("score", "stays"), [(0.9, True), (0.5, False)])
 def test_it_stays_for_as_long_as_the_finder_is_certain(score: float, stays: bool) -> None:
     """However little its labels show: many vague looks alone would count against it."""

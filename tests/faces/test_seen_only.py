@@ -47,7 +47,7 @@ def kept(
         [track(is_present=is_present)],
         candidates,
         detections,
-        unsure={1} if is_unsure else {},
+        unsure={1: FACE} if is_unsure else {},
         maps=MAPS,
     )
 
@@ -95,15 +95,37 @@ def test_neither_is_a_face_that_was_lost_before_or_that_is_not_in_doubt() -> Non
     [
         shown(FACE, track_id=1),  # its labels show it after all
         shown(box_around(368, 300, 80, 100), track_id=1),  # or elsewhere in its crop
-        shown(FACE, track_id=1, is_turned_away=True),  # its hair continues it
         shown(FACE, track_id=None),  # a crop around the place shows it
         shown(FACE, track_id=2),  # another track has it
     ],
 )
 def test_nor_one_that_something_else_shows(other: FaceCandidate) -> None:
     second = replace_id(track(), 2)
-    found = seen_only([track(), second], [other], [seen()], unsure={1}, maps=MAPS | {2: MAPS[1]})
+    found = seen_only(
+        [track(), second], [other], [seen()], unsure={1: FACE}, maps=MAPS | {2: MAPS[1]}
+    )
     assert found == []
+
+
+def test_a_crop_around_the_place_that_shows_a_neighbours_face_again_does_not_hide_it() -> None:
+    both = Box(left=255, top=250, right=505, bottom=350)
+    second = replace_id(track(), 2)
+    second.head = box_around(460, 285, 110, 150)
+    others = [shown(BESIDE, track_id=2), shown(both, track_id=None)]
+    found = seen_only(
+        [track(), second], others, [seen()], unsure={1: FACE}, maps=MAPS | {2: MAPS[1]}
+    )
+    assert [face.detection.track_id for face in found] == [1]
+
+
+def test_hair_does_not_outdo_the_face_where_that_was_seen_last_but_elsewhere_it_does() -> None:
+    hair = shown(box_around(330, 280, 80, 100), track_id=1, is_turned_away=True)
+    (face,) = kept(seen(), candidates=(hair,))
+    assert face.detection.box == FACE
+    assert not face.detection.is_turned_away
+    near = box_around(370, 300, 80, 100)
+    assert kept(seen(box=near), candidates=(hair,)) == []
+    assert len(kept(seen(box=near))) == 1
 
 
 def replace_id(one: Track, track_id: int) -> Track:
