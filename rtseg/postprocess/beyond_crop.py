@@ -23,6 +23,12 @@ _TOUCHING = 0.03  # share of an edge's cells that hair or neck must cover to con
 _WIDER = 2.0  # size of the wider crop, relative to the crop around the face
 _MOVED = 0.5  # shift towards the edges that they reach, relative to the crop's size
 _OVERLAP_CELLS = 1.0  # overlap of the two crops' labels, so that there is no seam
+# Least probability of hair or neck beyond the crop where they go on from within it: what has begun
+# there likely goes on, although the wider crop shows it smaller. On 115 validation portraits, hair
+# begins or ends wrongly at 7.0% of the pixels along a close crop's edges, instead of 10.0% with
+# only what is likelier than all else, and its IoU is .895 instead of .892. With less, soft borders
+# grow thicker beyond the crop.
+_GOES_ON = 0.35
 _AGREED = 0.1  # least share of a patch's cells at the edge that the face's crop must see likewise
 _FRAME_CELLS = 1.0  # an edge this close to the picture's edge hides nothing
 
@@ -105,16 +111,21 @@ def beyond_crop(
     beyond: Probabilities | None = None
     for ids in (label_set.hair, label_set.neck):
         of_face = _of_face(face, ids, wide_crop, rows, columns)
-        cells = led_by(leading_classes(wide), ids) & ~theirs
+        share = wide[..., list(ids)].sum(2)
+        cells = (led_by(leading_classes(wide), ids) | (share >= _GOES_ON)) & ~theirs
         goes_on = _connected(cells, of_face, inside) & ~deep
         goes_on &= inside | _agreed(goes_on & ~inside, of_face, inside)
         if not (goes_on & ~inside).any():
             continue
         if beyond is None:
             beyond = np.zeros_like(wide)
-        beyond[..., list(ids)] = wide[..., list(ids)] * goes_on[..., None]
+        # so that it leads from that probability on
+        raised = np.minimum(0.5 / _GOES_ON, 1 / np.maximum(share, _GOES_ON))
+        beyond[..., list(ids)] += wide[..., list(ids)] * (raised * goes_on)[..., None]
     if beyond is not None:
-        beyond[..., background] = 1 - beyond.sum(2)
+        total = beyond.sum(2, keepdims=True)
+        beyond /= np.maximum(total, 1)  # where both may go on
+        beyond[..., background] = np.maximum(1 - total[..., 0], 0)
     return beyond
 
 

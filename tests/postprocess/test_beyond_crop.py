@@ -322,6 +322,39 @@ def test_the_wider_crop_overlaps_the_crop_around_the_face_by_one_of_its_cells():
     np.testing.assert_array_equal(beyond[..., HAIR], expected)
 
 
+@pytest.mark.parametrize(("share", "goes_on"), [(0.38, True), (0.32, False)])
+@pytest.mark.parametrize("other", [HELEN.background, HELEN.skin[0]])
+def test_hair_goes_on_where_the_wider_crop_thinks_it_possible(share, goes_on, other):
+    truth = long_haired()
+    crop, wide_crop = crop_around(320, 140, 160, 1.0), crop_around(320, 240, 320, 1.0)
+    face = face_with(truth, crop)
+    wide = face_with(truth, wide_crop).probabilities
+    below = np.zeros((32, 32), bool)
+    below[18:24] = wide[18:24, :, HAIR] == 1  # rows of pixels 260 to 320
+    wide[below] = 0
+    wide[below, HAIR], wide[below, other] = share, 1 - share
+    beyond = beyond_crop(wide, wide_crop, face, HELEN, others=[])
+    assert beyond is not None
+    assert (beyond.argmax(2) == HAIR)[below].all() == goes_on
+    np.testing.assert_allclose(beyond.sum(2), 1, atol=1e-6)
+    # what it takes for certain is not more than that
+    assert beyond.max() <= 1
+
+
+def test_where_hair_and_neck_may_both_go_on_the_likelier_one_leads():
+    hair, neck = FACE_PARTS.hair[0], FACE_PARTS.neck[0]
+    labels = np.full((480, 640), hair, np.uint8)
+    labels[:, 320:] = neck
+    crop, wide_crop = crop_around(320, 240, 100, 1.0), crop_around(320, 240, 200, 1.0)
+    face = face_with(labels, crop, label_set=FACE_PARTS)
+    wide = np.zeros((32, 32, len(FACE_PARTS)), np.float32)
+    wide[..., hair], wide[..., neck] = 0.4, 0.6
+    beyond = beyond_crop(wide, wide_crop, face, FACE_PARTS, others=[])
+    assert beyond is not None
+    assert (beyond.argmax(2)[:6, 20:] == neck).all()
+    np.testing.assert_allclose(beyond.sum(2), 1, atol=1e-6)
+
+
 def test_in_that_overlap_hair_counts_only_where_both_crops_see_it():
     upper = np.full((480, 640), HAIR, np.uint8)
     upper[240:] = HELEN.skin[0]

@@ -1,4 +1,4 @@
-"""A neck where the crop around a face ends."""
+"""A neck, and hair, where the crop around a face ends."""
 
 import numpy as np
 import pytest
@@ -79,12 +79,30 @@ def test_a_neck_that_does_not_reach_the_edge_is_left_to_the_closer_crop():
     assert (settle(tight, wide) == leading_classes(tight)).all()
 
 
-def test_neither_skin_nor_hair_replaces_what_the_closer_crop_sees():
+def test_skin_does_not_replace_what_the_closer_crop_sees():
     tight = shown(person(neck_to=SIZE), FACE_CROP)
     as_skin = settle(tight, shown(person(neck_to=SIZE, neck=SKIN), WIDE_CROP))
     assert (as_skin == leading_classes(tight)).all()
-    hair = shown(person(neck_to=SIZE, neck=HAIR), FACE_CROP)
-    assert (settle(hair, shown(person(neck_to=104), WIDE_CROP)) == leading_classes(hair)).all()
+
+
+def test_hair_gives_way_only_where_the_wider_crop_is_certain():
+    truth = person(neck_to=104)
+    hair, wide = shown(person(neck_to=SIZE, neck=HAIR), FACE_CROP), shown(truth, WIDE_CROP)
+    below = leading_classes(shown(truth, FACE_CROP))[-8:]
+    assert (settle(hair, wide)[-8:] == below).mean() > 0.98
+    for share, is_certain in ((0.08, True), (0.12, False)):
+        there = leading_classes(wide) == CLOTHES
+        wide[there] = 0
+        wide[there, CLOTHES], wide[there, HAIR] = 1 - share, share
+        assert (settle(hair, wide) != leading_classes(hair)).any() == is_certain
+
+
+def test_the_background_takes_the_place_of_hair_too():
+    bald = person(neck_to=104)
+    hairy = bald.copy()
+    hairy[:90, 60:95] = HAIR  # to the crop's left edge and beyond its top
+    settled_labels = settle(shown(hairy, FACE_CROP), shown(bald, WIDE_CROP))
+    assert (settled_labels != HAIR).mean() > 0.98
 
 
 def test_an_edge_of_the_picture_is_none_of_the_crop():
