@@ -200,6 +200,7 @@ class _Place:
     frames: int
     tries: int
     rotation_fits: bool
+    is_weak: bool
     age: int = 0
 
     def is_about(self, head: Box) -> bool:
@@ -233,9 +234,19 @@ class RejectedPlaces:
         self._until_weak = _FRAMES_BETWEEN_WEAK_BESIDE if beside else _FRAMES_BETWEEN_WEAK
         return True
 
-    def is_left_alone(self, head: Box) -> bool:
-        """Whether it is too early to examine that place again."""
-        return any(place.age <= place.frames for place in self._places if place.is_about(head))
+    def is_left_alone(self, head: Box, *, is_weak: bool = False) -> bool:
+        """Whether it is too early to examine that place again.
+
+        Args:
+            head: the place.
+            is_weak: whether the finder hardly sees a face there. What it saw as little of when the
+                place was rejected is examined soon if it sees more of it now.
+        """
+        return any(
+            place.age <= (_FRAMES if place.is_weak and not is_weak else place.frames)
+            for place in self._places
+            if place.is_about(head)
+        )
 
     def tries(self, head: Box) -> int:
         """How often a closer crop has shown no face there."""
@@ -245,7 +256,14 @@ class RejectedPlaces:
         """Whether the last closer crop there was rotated as a face in it would be."""
         return any(place.rotation_fits for place in self._places if place.is_about(head))
 
-    def add(self, head: Box, *, may_be_one: bool = False, rotation_fits: bool = False) -> None:
+    def add(
+        self,
+        head: Box,
+        *,
+        may_be_one: bool = False,
+        rotation_fits: bool = False,
+        is_weak: bool = False,
+    ) -> None:
         """Leave a place alone for a while, longer each time that it was no face.
 
         Args:
@@ -253,6 +271,7 @@ class RejectedPlaces:
             may_be_one: whether it may be a face after all.
             rotation_fits: whether the closer crop may show a face, or shows every part of one,
                 arranged as in a crop with the right rotation.
+            is_weak: whether the finder hardly saw a face there.
         """
         before = [place for place in self._places if place.is_about(head)]
         frames = _FRAMES
@@ -261,5 +280,11 @@ class RejectedPlaces:
         tries = self.tries(head) + 1
         self._places = [place for place in self._places if place not in before]
         self._places.append(
-            _Place(head=head, frames=frames, tries=tries, rotation_fits=rotation_fits)
+            _Place(
+                head=head,
+                frames=frames,
+                tries=tries,
+                rotation_fits=rotation_fits,
+                is_weak=is_weak,
+            )
         )

@@ -207,6 +207,21 @@ def test_a_place_that_may_be_a_face_is_examined_again_soon():
     assert not rejected.is_left_alone(HERE)
 
 
+def test_what_was_rejected_as_a_weak_place_is_examined_soon_once_it_is_a_strong_one():
+    rejected = RejectedPlaces()
+    for _ in range(5):
+        rejected.add(HERE, is_weak=True)
+    assert rejected.is_left_alone(HERE)
+    for _ in range(3):
+        rejected.next_frame()
+    assert rejected.is_left_alone(HERE, is_weak=True)
+    assert not rejected.is_left_alone(HERE)
+    rejected.add(HERE)
+    for _ in range(3):
+        rejected.next_frame()
+    assert rejected.is_left_alone(HERE)
+
+
 @pytest.mark.parametrize(("beside", "frames"), [(False, 8), (True, 16)])
 def test_weak_places_take_turns_with_pauses(beside, frames):
     rejected = RejectedPlaces()
