@@ -12,7 +12,7 @@ alone decides nothing for ever.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rtseg.faces.overlap import is_same
 from rtseg.frames import Box
@@ -38,9 +38,10 @@ class _Place:
         box: where it was seen last.
         mean: the log-odds of the looks at it, the last ones weighing most.
         weight, squares: the sums of the looks' weights, and of their squares.
-        looks: how many there were.
+        visits: in how many frames there were any.
         age: frames since the last one.
         unseen: frames since then, or since a followed face was there.
+        unsearched: frames since it was last searched closely, examined then or not.
         wait: frames from the last look to the next.
     """
 
@@ -48,9 +49,10 @@ class _Place:
     mean: float = 0.0
     weight: float = 0.0
     squares: float = 0.0
-    looks: int = 0
+    visits: int = 0
     age: int = 0
     unseen: int = 0
+    unsearched: int = _LONGEST_WAIT
     wait: int = _WAIT
 
     def add(self, log_odds: float) -> None:
@@ -59,9 +61,9 @@ class _Place:
         self.weight = faded * self.weight + 1
         self.squares = faded**2 * self.squares + 1
         self.mean += (log_odds - self.mean) / self.weight
-        self.looks += 1
+        self.visits += self.age > 0 or self.visits == 0
         self.age = self.unseen = 0
-        self.wait = min(_LONGEST_WAIT, _WAIT * 2 ** max(0, self.looks - _SOON))
+        self.wait = min(_LONGEST_WAIT, _WAIT * 2 ** max(0, self.visits - _SOON))
 
     @property
     def probability(self) -> float:
@@ -82,6 +84,7 @@ class Evidence:
         for place in self._places:
             place.age += 1
             place.unseen += 1
+            place.unsearched += 1
         self._places = [place for place in self._places if place.unseen <= _REMEMBERED_FRAMES]
 
     def weigh(self, box: Box, probability: float) -> float:
@@ -103,12 +106,25 @@ class Evidence:
         place.add(_log_odds(probability))
         return place.probability
 
+    def expected(self, box: Box, probability: float) -> float:
+        """What `weigh` would return, without counting the look."""
+        place = self._at(box)
+        place = _Place(box=box) if place is None else replace(place)
+        place.add(_log_odds(probability))
+        return place.probability
+
     def move(self, before: Box, after: Box) -> None:
         """A followed face, and what is known about its place, have moved."""
         place = self._at(before)
         if place is not None:
             place.box = after
             place.unseen = 0
+
+    def searched(self, box: Box) -> None:
+        """A place was searched closely: while it is left alone, it need not be in every frame."""
+        place = self._at(box)
+        if place is not None:
+            place.unsearched = 0
 
     def is_promising(self, box: Box) -> bool:
         """Whether a place may be a face after all, and is worth another look."""
@@ -120,7 +136,7 @@ class Evidence:
         waiting = [
             place
             for place in self._places
-            if place.age >= place.wait and place.probability >= _PROMISING
+            if min(place.age, place.unsearched) >= place.wait and place.probability >= _PROMISING
         ]
         return [place.box for place in sorted(waiting, key=lambda place: -place.probability)]
 

@@ -49,6 +49,7 @@ class Newcomers:
         self.evidence = Evidence()
         self._rejected = RejectedPlaces()
         self._waiting: list[tuple[FaceDetection, int]] = []
+        self._own_looks: list[tuple[Box, float]] = []
 
     def next_frame(self) -> None:
         """Advance by one frame."""
@@ -122,7 +123,8 @@ class Newcomers:
         left_alone = [
             detection
             for detection in unknown
-            if self._rejected.is_left_alone(detection.box) and not is_one_of(detection.box, lost)
+            if self._rejected.is_left_alone(detection.box, is_weak=detection.score < _WEAK)
+            and not is_one_of(detection.box, lost)
         ]
         fresh = [detection for detection in unknown if detection not in left_alone]
         chosen = self._worth_examining_now(fresh, lost, is_anyone_followed=is_anyone_followed)
@@ -154,13 +156,18 @@ class Newcomers:
                 or (
                     candidate is not None and is_clearly_arranged(candidate.parsed, candidate.crop)
                 ),
+                is_weak=detection.score < _WEAK,
             )
             is_settled = is_settled and not (may_be_one or self._has_turns_left(detection))
+        for place, look in self._own_looks:
+            self.evidence.weigh(place, look)
+        self._own_looks = []
         return candidates, is_settled
 
     def searched_closely(self, places: Sequence[Box], detections: Sequence[FaceDetection]) -> None:
         """Count it against places if a finder sees nothing there even from close by."""
         for place in places:
+            self.evidence.searched(place)
             if not is_one_of(place, [face.box for face in detections]):
                 self.evidence.weigh(place, 0.0)
 
@@ -172,6 +179,8 @@ class Newcomers:
         unsure: Mapping[int, Box],
     ) -> list[FaceCandidate]:
         """Keep the followed faces that their labels alone would lose, where a finder sees them.
+
+        What their crops show counts as a look once `confirmed` has not examined the places anew.
 
         Args:
             candidates: what the crops of followed faces show.
@@ -200,7 +209,8 @@ class Newcomers:
             index = max(own, key=lambda index: kept[index].parsed.face.overlap(seen.box))
             parsed = kept[index].parsed
             look = face_probability(seen.score, parsed.sure, height=seen.box.height)
-            score = max(parsed.score, self.evidence.weigh(seen.box, look))
+            self._own_looks.append((seen.box, look))
+            score = max(parsed.score, self.evidence.expected(seen.box, look))
             if seen.score >= CLEARLY_SEEN:
                 score = max(score, KEPT_SCORE)
             if score >= KEPT_SCORE:
@@ -233,7 +243,7 @@ class Newcomers:
     ) -> FaceCandidate | None:
         """A candidate with the score of all looks at its place; None if it is no face."""
         look = 0.0 if candidate is None else candidate.likeliest
-        score = self.evidence.weigh(detection.box, look)
+        score = self.evidence.weigh(detection.box, max(look, self._own_look(detection.box)))
         if candidate is None:
             return None
         if look_closer is not None and _DOUBTFUL[0] <= look <= _DOUBTFUL[1]:
@@ -242,6 +252,15 @@ class Newcomers:
         if score < least:
             return None
         return replace(candidate, detection=replace(candidate.detection, score=score))
+
+    def _own_look(self, place: Box) -> float:
+        """What the crop of the face that is followed at a place has shown in this frame, 0..1.
+
+        It is forgotten then: of several crops, the one that shows a face best counts.
+        """
+        own = [look for box, look in self._own_looks if is_same(box, place)]
+        self._own_looks = [look for look in self._own_looks if not is_same(look[0], place)]
+        return max(own, default=0.0)
 
     def _examined(
         self,

@@ -68,6 +68,33 @@ def test_places_are_weighed_one_by_one_and_known_again_when_they_move() -> None:
     assert evidence.weigh(HERE, 0.7) == pytest.approx(0.7)
 
 
+def test_what_a_look_would_say_is_told_without_counting_it() -> None:
+    evidence = Evidence()
+    looked(0.4, 0.3, evidence=evidence)
+    expected = evidence.expected(HERE, 0.8)
+    assert evidence.expected(HERE, 0.8) == expected == evidence.weigh(HERE, 0.8)
+    assert evidence.expected(THERE, 0.6) == pytest.approx(0.6)
+    assert not evidence.is_promising(THERE)
+
+
+def test_several_looks_in_one_frame_are_one_visit() -> None:
+    """A place is looked at again as soon, whether a look was doubtful and led to another or not."""
+    waits = []
+    for looks in (1, 3):
+        evidence = Evidence()
+        for _ in range(4):
+            for _ in range(3):
+                evidence.next_frame()
+            for _ in range(looks):
+                evidence.weigh(HERE, 0.3)
+        waited = 0
+        while not evidence.due():
+            evidence.next_frame()
+            waited += 1
+        waits.append(waited)
+    assert waits[0] == waits[1] == 3
+
+
 def test_a_promising_place_is_due_soon_and_ever_later() -> None:
     evidence = Evidence()
     waits = []
@@ -82,6 +109,21 @@ def test_a_promising_place_is_due_soon_and_ever_later() -> None:
     assert waits == sorted(waits)
     assert waits[-1] > 4 * waits[0]
     assert evidence.due() == [HERE]
+
+
+def test_a_place_that_was_searched_without_a_look_at_it_is_not_due_in_every_frame() -> None:
+    evidence = Evidence()
+    evidence.weigh(HERE, 0.4)
+    evidence.weigh(THERE, 0.4)
+    due = []
+    for _ in range(12):
+        evidence.next_frame()
+        due.append(evidence.due())
+        for place in due[-1]:
+            if place == HERE:
+                evidence.searched(place)
+    assert [HERE in places for places in due] == 4 * [False, False, True]
+    assert [THERE in places for places in due] == 2 * [False] + 10 * [True]
 
 
 def test_the_most_promising_place_is_due_first_and_a_hopeless_one_never() -> None:

@@ -144,6 +144,27 @@ def test_it_stays_for_as_long_as_the_finder_is_certain(score: float, stays: bool
     assert (kept.detection.score >= 0.3) == stays
 
 
+@pytest.mark.parametrize("is_examined", [True, False])
+def test_of_a_frames_crops_at_a_place_the_one_that_shows_a_face_best_counts(
+    is_examined: bool,
+) -> None:
+    """The crop of a followed face may show a part of it alone, which says little of the face."""
+    poor = candidate(box_around(300, 330, 20, 20), sure=0.25, parts=0.33)
+    poor = replace(poor, detection=replace(poor.detection, track_id=1))
+    made = newcomers(0.45)
+    for _ in range(2):
+        assert made.kept([poor], [seen(score=0.4)], unsure={1: FACE}) == [poor]
+        made.confirmed(
+            [seen(score=0.4)],
+            lambda crops: [],
+            known=[] if is_examined else [FACE],
+            lost=[FACE],
+            beside=[],
+            is_anyone_followed=True,
+        )
+    assert (made.evidence.weigh(FACE, 0.45) > 0.4) == is_examined
+
+
 @pytest.mark.parametrize(
     ("detections", "unsure"),
     [
@@ -178,6 +199,27 @@ def test_it_counts_against_a_place_if_the_finder_sees_nothing_from_close_by() ->
     for _ in range(3):
         made.searched_closely([FACE], [seen(ELSEWHERE)])
     assert not made.evidence.is_promising(FACE)
+
+
+def examined_at(made: Newcomers, *, frames: Sequence[int], scores: Sequence[float]) -> list[int]:
+    """In which frames a place is examined that a finder sees in some, with a score in each."""
+    shows = cast(Shows, made.examine)
+    at = []
+    for frame in range(max(frames) + 1):
+        made.next_frame()
+        before = len(shows.places)
+        scored = [seen(score=scores[frames.index(frame)])] if frame in frames else []
+        made.confirmed(
+            scored, lambda crops: [], known=[], lost=[], beside=[], is_anyone_followed=True
+        )
+        at += [frame] * (len(shows.places) > before)
+    return at
+
+
+def test_a_place_that_a_finder_sees_clearly_now_does_not_wait_for_what_it_hardly_saw() -> None:
+    frames = [0, 20, 40, 80, 84]
+    assert examined_at(newcomers(None), frames=frames, scores=[0.1] * 4 + [0.9]) == frames
+    assert examined_at(newcomers(None), frames=frames, scores=[0.1] * 5) == frames[:-1]
 
 
 class Crowd:
