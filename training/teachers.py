@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from rtseg.checkpoint import ModelSpec, read_checkpoint
+from rtseg.checkpoint import ModelSpec, read_checkpoint, read_spec
 from rtseg.errors import SettingError
 from rtseg.models import create_model
 
@@ -62,6 +62,17 @@ class Teachers:
             probabilities = logits.float().softmax(1)
             total = probabilities if total is None else total.add_(probabilities)
         return None if total is None else total / len(self.networks)
+
+
+def check_teachers(paths: Sequence[Path], spec: ModelSpec) -> None:
+    """Look at their descriptions only, so that a run need not load its data to fail.
+
+    Raises:
+        ModelError: a checkpoint cannot be read.
+        SettingError: it holds a network with other classes or another input than `spec`'s.
+    """
+    for path in paths:
+        _check(read_spec(path), spec, path)
 
 
 def _check(theirs: ModelSpec, ours: ModelSpec, path: Path) -> None:

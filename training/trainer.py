@@ -29,6 +29,7 @@ from training.recipes.base import Recipe, TrainingData, Views
 from training.settings import FitSettings
 from training.state import RunState, fresh_state
 from training.step import Part, Stepper
+from training.teachers import check_teachers
 
 STATE_FILE = "state.pt"
 MODEL_FILE = "model.safetensors"
@@ -126,6 +127,11 @@ class _Run:
                 f"`answers_from`: {recipe.name} needs a trained network that decides which class "
                 f"of a set pixels show, such as that of {recipe.answers.name}; none was given"
             )
+        # before the data are loaded, which takes minutes
+        for path in (settings.start_from, settings.answers_from):
+            if path is not None:
+                read_spec(path)
+        check_teachers(settings.teachers_from, recipe.spec)
         state_path = out / STATE_FILE
         if state_path.exists() and not resume:
             raise SinkError(f"{out}: holds a run already; use --resume, or another folder")

@@ -129,6 +129,7 @@ def test_a_wall_without_viewers_rests(
     until(lambda: stream.statistics.frames > 3, tab)
     tab.goto("about:blank")
     until(lambda: stream.state == "resting", tab)
+    tab.wait_for_timeout(500)  # what was on its way when the last viewer left is still finished
     before = stream.statistics.frames
     tab.wait_for_timeout(500)
     assert stream.statistics.frames == before

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from rtseg.checkpoint import Checkpoint, ModelSpec, read_checkpoint, write_checkpoint
-from rtseg.errors import SettingError
+from rtseg.errors import ModelError, SettingError
 from rtseg.labels import LabelSet
 from rtseg.models import build_model, create_model
-from tests.training.test_trainer import run
+from tests.training.test_trainer import RECIPE, run
+from training.recipes.base import TrainingData
+from training.settings import FitSettings
 from training.teachers import Teachers
 
 SIDES = LabelSet(
@@ -77,6 +79,25 @@ def test_a_network_of_another_kind_is_no_teacher(tmp_path: Path) -> None:
         path = teacher(tmp_path, seed, **changes)
         with pytest.raises(SettingError, match=f"`teachers_from`: .*{path.name} is a network with"):
             Teachers([path], spec=SPEC, device="cpu")
+
+
+@pytest.mark.parametrize("setting", ["teachers_from", "answers_from", "start_from"])
+def test_a_network_that_is_not_there_is_named_before_the_data_are_loaded(
+    tmp_path: Path, setting: str
+) -> None:
+    missing = tmp_path / "missing.safetensors"
+
+    def training(data: Path, settings: FitSettings) -> TrainingData:
+        raise AssertionError("the data were loaded")
+
+    recipe = dataclasses.replace(RECIPE, training=training)
+    with pytest.raises(ModelError, match="missing.safetensors"):
+        run(
+            tmp_path / "run",
+            recipe=recipe,
+            **{setting: (missing,) if setting == "teachers_from" else missing},
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def weights(path: Path) -> np.ndarray:
