@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from rtseg.checkpoint import read_checkpoint
 from rtseg.errors import RtsegError, SettingError
+from rtseg.weights import model_path
 from training.cli import main
 from training.recipes import face_parts, face_parts_answers
 
@@ -134,7 +135,8 @@ def test_missing_data_is_a_typed_error(tmp_path: Path, folder: str, message: str
     data.mkdir()
     with pytest.raises(RtsegError, match=message):
         invoke("check", "face-parts", "--data", data / folder)
-    needed = ("start_from=x", "answers_from=x", "teachers_from=x")  # no other run before it
-    given = [word for text in needed for word in ("--set", text)]
+    networks = ("start_from", "answers_from", "teachers_from")  # no other run before it
+    network = model_path("face-parts")
+    given = [word for name in networks for word in ("--set", f"{name}={network}")]
     with pytest.raises(RtsegError, match=message):
         invoke("fit", "face-parts-taught", "--data", data / folder, "--out", out, *given)

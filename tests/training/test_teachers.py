@@ -91,7 +91,7 @@ def test_a_network_that_is_not_there_is_named_before_the_data_are_loaded(
         raise AssertionError("the data were loaded")
 
     recipe = dataclasses.replace(RECIPE, training=training)
-    with pytest.raises(ModelError, match="missing.safetensors"):
+    with pytest.raises(ModelError, match=r"missing\.safetensors"):
         run(
             tmp_path / "run",
             recipe=recipe,
