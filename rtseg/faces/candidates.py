@@ -13,10 +13,10 @@ from rtseg.faces.refine import fits
 from rtseg.faces.track import planned_roll
 from rtseg.faces.whole_face import (
     covered_height,
-    height_in_widths,
     lengthened,
     missing_height,
     no_further,
+    whole_proportion,
 )
 from rtseg.frames import Box, Probabilities
 from rtseg.geometry.crop import Crop, crop_around, crop_side, wrapped
@@ -72,7 +72,7 @@ class FaceCandidate:
         if not covered:
             return self
         whole = lengthened(self.parsed.face, covered, roll)
-        proportion = height_in_widths(whole, roll)
+        proportion = whole_proportion(self.parsed.face, covered, roll)
         return replace(self, detection=replace(self.detection, box=whole, proportion=proportion))
 
     def with_proportion(
@@ -268,7 +268,9 @@ class CandidateExaminer:
             detection=replace(parsed.detection(), score=score),
             suggested=detection.box,
         )
-        return candidate.with_whole_face(detection.box)
+        # followed as it was examined: in a crop that is upright again, it may not be seen
+        found = replace(candidate.detection, roll_degrees=candidate.roll_degrees)
+        return replace(candidate, detection=found).with_whole_face(detection.box)
 
 
 def _crop_of(detection: FaceDetection, aspect: float) -> Crop:

@@ -34,10 +34,18 @@ def covered_height(labelled: Box, whole: Box, roll_degrees: float) -> float:
     return covered
 
 
-def height_in_widths(face: Box, roll_degrees: float) -> float:
-    """A face's height divided by its width."""
+def whole_proportion(labelled: Box, covered: float, roll_degrees: float) -> float:
+    """The height in widths of a labelled face with what is covered of it.
+
+    The upright rectangle around a face that is tilted does not tell: lengthened along its diagonal,
+    it becomes wider as well.
+
+    Args:
+        labelled, roll_degrees: as for `covered_height`.
+        covered: what that returned.
+    """
     down, across = _axes(roll_degrees)
-    return _extent(face, down) / max(1e-6, _extent(face, across))
+    return (_extent(labelled, down) + covered) / max(1e-6, _extent(labelled, across))
 
 
 def missing_height(labelled: Box, proportion: float, roll_degrees: float) -> float:

@@ -115,6 +115,19 @@ def test_crops_are_rotated_as_the_detection() -> None:
     assert [crop.roll_degrees for crop in network.crops] == [0, 40]
 
 
+def test_a_face_of_which_too_little_shows_is_rotated_as_the_crop_in_which_it_was_found() -> None:
+    image, labels = tilted(300, 180, 120, 60)
+    image[np.isin(labels, (*HELEN.nose, *HELEN.mouth))] = COLOURS[HELEN.skin[0]]
+    network = Network()
+    network.image = image
+    (candidate,) = CandidateExaminer(HELEN, aspect=1.0)(
+        [detection(box_around(300, 180, 110, 110), roll=60.0)], network
+    )
+    assert candidate is not None
+    assert candidate.parsed.roll_degrees is None
+    assert candidate.detection.roll_degrees == candidate.crop.roll_degrees == 60
+
+
 def test_a_covered_chin_is_included_where_the_finder_sees_it() -> None:
     head = FITTING.box
     (seen,) = CandidateExaminer(HELEN, aspect=1.0)([FITTING], Network())

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -28,7 +29,31 @@ def masked(x, y, height):
     return COLOURS[labels], face
 
 
+def tilted_mask(degrees):
+    """The same, rotated clockwise about its centre."""
+    image, face = masked(320, 180, 150)
+    matrix = cv2.getRotationMatrix2D((319.5, 179.5), -degrees, 1)
+    image = cv2.warpAffine(image, matrix, (640, 360), flags=cv2.INTER_NEAREST)
+    angles = np.linspace(0, 2 * np.pi, 90)
+    (x, y), outline = face.centre, np.array([np.cos(angles), np.sin(angles), 0 * angles])
+    outline = outline * [[face.width / 2], [face.height / 2], [0]] + [[x], [y], [1]]
+    xs, ys = matrix @ outline
+    return image, Box(left=xs.min(), top=ys.min(), right=xs.max(), bottom=ys.max())
+
+
 class TestMasked:
+    @pytest.mark.parametrize("degrees", [-40, 45, 100])
+    def test_a_tilted_face_that_is_partly_covered_stays_as_it_was_found(self, degrees):
+        image, face = tilted_mask(degrees)
+        stage = Stage(
+            finder=Suggests(FaceDetection(box=face, score=0.9, roll_degrees=degrees)),
+            detect_every=1000,
+        )
+        for _ in range(20):  # only the first picture is searched
+            (shown,) = stage.show(image=image)
+            assert shown.crop.roll_degrees == pytest.approx(degrees, abs=6)
+            assert shown.face.overlap(face) > 0.7
+
     def test_the_box_of_a_masked_face_goes_down_to_the_chin_as_the_finder_says(self):
         image, face = masked(320, 180, 150)
         stage = Stage(finder=Suggests(FaceDetection(box=face, score=0.9)))

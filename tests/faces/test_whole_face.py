@@ -6,10 +6,10 @@ import pytest
 
 from rtseg.faces.whole_face import (
     covered_height,
-    height_in_widths,
     lengthened,
     missing_height,
     no_further,
+    whole_proportion,
 )
 from rtseg.frames import Box
 from rtseg.geometry.crop import box_around
@@ -56,15 +56,21 @@ def test_down_is_the_faces_own_direction(
 
 
 def test_a_known_proportion_tells_what_is_missing_later() -> None:
-    proportion = height_in_widths(WHOLE, 0)
-    assert proportion == pytest.approx(1.4)
-    assert missing_height(UPPER, proportion, 0) == pytest.approx(1.4 * 96 - 67)
+    proportion = whole_proportion(UPPER, 75, 0)
+    assert proportion == pytest.approx((67 + 75) / 96)
+    assert missing_height(UPPER, proportion, 0) == pytest.approx(75)
     assert missing_height(WHOLE, proportion, 0) == 0  # nothing is covered any more
     # the same face, turned and farther away
-    near = box_around(300, 300, 70, 50)
-    assert missing_height(near, proportion, 90) == pytest.approx(0.0)
-    near = box_around(300, 300, 35, 50)
-    assert missing_height(near, proportion, 90) == pytest.approx(1.4 * 50 - 35)
+    whole = box_around(300, 300, 74, 50)
+    assert missing_height(whole, proportion, 90) == pytest.approx(0.0)
+    upper = box_around(300, 300, 35, 50)
+    assert missing_height(upper, proportion, 90) == pytest.approx(75 * 50 / 96, abs=0.5)
+
+
+@pytest.mark.parametrize("roll", [-135, -100, -40, 0, 45, 70, 180])
+def test_what_was_missing_is_missing_from_the_same_labels_whatever_the_tilt(roll: float) -> None:
+    proportion = whole_proportion(UPPER, 40, roll)
+    assert missing_height(UPPER, proportion, roll) == pytest.approx(40)
 
 
 def test_a_face_that_is_rotated_by_half_a_right_angle_is_extended_along_its_own_direction() -> None:
