@@ -237,7 +237,8 @@ class Segmentation:
         labels: uint8 (height, width) at the frame's size; ids of `label_set`.
         label_set: the meaning of the ids.
         faces: the segmented faces; empty for whole-frame models.
-        held: boxes of recently lost faces in frame pixels, which views that hide faces hide too.
+        held: boxes in frame pixels that views that hide faces hide too: of recently lost faces, and
+            of those that a finder sees but the labels hardly show.
         soft: makes soft masks, if the segmenter was made with `soft=True`.
         image: a still's picture in RGB; None in a stream, whose frames have it.
     """

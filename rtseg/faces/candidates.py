@@ -10,6 +10,7 @@ from rtseg.faces.confirmation import face_probability, is_as_rotated_as, is_clea
 from rtseg.faces.overlap import is_one_of, is_same
 from rtseg.faces.parsed_faces import ParsedFace, faces_in_crop, nearest
 from rtseg.faces.refine import fits
+from rtseg.faces.taken_for_neck import taken_for_neck
 from rtseg.faces.track import planned_roll
 from rtseg.faces.whole_face import (
     covered_height,
@@ -27,6 +28,7 @@ _FOUND_AGAIN = 0.5  # score from which a finder's box tells how much of a known 
 # Score below which no better crop is tried: on composites of 8% and 12% of the height, .04 finds
 # two more faces of 257 than .1, and none in 116 validation pictures without a face.
 _HOPELESS = 0.04
+_HARDLY = 0.25  # of a face's box; the labels of a face with a medical mask cover some 40% of it
 
 TURNS = (75.0, -75.0)
 """Degrees by which a crop is rotated against the finder's estimate, if that shows no face. Labels
@@ -58,6 +60,12 @@ class FaceCandidate:
     def likeliest(self) -> float:
         """The probability of a face according to the crop that shows one best."""
         return max(self.detection.score, self.best_score or 0.0)
+
+    @property
+    def is_hardly_labelled(self) -> bool:
+        """Whether a finder sees far more of the face than the labels do, which may be nothing."""
+        cell = self.crop.box.area / self.parsed.cells.size
+        return bool(self.parsed.cells.sum() * cell < _HARDLY * self.parsed.face.area)
 
     def probability(self, finder_score: float, *, trust: float = 0.0) -> float:
         """The probability of a face with another finder score; see `face_probability`."""
@@ -256,7 +264,9 @@ class CandidateExaminer:
         all_parsed = faces_in_crop(
             probabilities, crop, self.label_set, boxes=others, doubtful=detection.box
         )
-        parsed = nearest(all_parsed, detection.head or detection.box)
+        parsed = nearest(all_parsed, detection.head or detection.box) or taken_for_neck(
+            probabilities, crop, detection, self.label_set
+        )
         if parsed is None:
             return None
         score = face_probability(detection.score, parsed.sure, height=parsed.face.height)

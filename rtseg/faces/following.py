@@ -138,7 +138,8 @@ class FaceFollower:
 
     @property
     def held(self) -> tuple[Box, ...]:
-        """Boxes, in pixels, of heads lost so recently that privacy views still hide them."""
+        """Boxes, in pixels, that privacy views hide besides labels: of heads that were just lost,
+        and of those whose faces the labels hardly show."""
         return self._held.boxes
 
     def step(
@@ -256,7 +257,12 @@ class FaceFollower:
         sightings = [] if exhaustive else seen
         self._anchors.update(labelled, sightings, seconds=seconds, turned_away=away)
         bounds = [track.bounds for _, track in followed]
-        self._held.update(bounds, self.tracker.tracks, seconds=seconds)
+        self._held.update(
+            bounds,
+            self.tracker.tracks,
+            seconds=seconds,
+            unlabelled=[track.bounds for one, track in followed if one.is_hardly_labelled],
+        )
         return self._faces(followed, smooth or _as_they_are)
 
     def _is_full(self, tracks: Sequence[Track]) -> bool:

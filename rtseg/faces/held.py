@@ -1,4 +1,7 @@
-"""Keep the region of a lost face for a while, so that privacy views fail safe."""
+"""What privacy views hide besides labels, so that they fail safe.
+
+The region of a lost face, for a while, and that of a face that only a finder sees.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ class _Place:
 
 
 class HeldRegions:
-    """The regions of recently lost faces. Keeps the state of one stream.
+    """The regions of recently lost and of unlabelled faces. Keeps the state of one stream.
 
     Args:
-        seconds: how long each is held; 0 disables holding.
+        seconds: how long a lost face's is held; 0 disables holding.
     """
 
     def __init__(self, *, seconds: float) -> None:
@@ -34,13 +37,21 @@ class HeldRegions:
         self._last: dict[int, _Place] = {}
         self.boxes: tuple[Box, ...] = ()
 
-    def update(self, shown: Sequence[Box], tracks: Sequence[Track], *, seconds: float) -> None:
+    def update(
+        self,
+        shown: Sequence[Box],
+        tracks: Sequence[Track],
+        *,
+        seconds: float,
+        unlabelled: Sequence[Box] = (),
+    ) -> None:
         """Update the held regions.
 
         Args:
             shown: the boxes of visible heads in pixels.
             tracks: those of visible and of recently lost faces.
             seconds: the picture's time.
+            unlabelled: those of the visible heads whose faces the labels hardly show.
         """
         present = {track.track_id: track.bounds for track in tracks if track.is_present}
         for track_id, bounds in present.items():
@@ -50,11 +61,12 @@ class HeldRegions:
             for track_id, place in self._last.items()
             if 0 <= seconds - place.seen_seconds <= self.seconds
         }
-        self.boxes = tuple(
-            _grown(place.box)
+        lost = [
+            place.box
             for track_id, place in self._last.items()
             if track_id not in present and not is_one_of(place.box, shown)
-        )
+        ]
+        self.boxes = tuple(map(_grown, [*lost, *unlabelled]))
 
 
 def _grown(box: Box) -> Box:

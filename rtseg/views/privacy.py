@@ -110,7 +110,7 @@ def _face_pixels(segmentation: Segmentation, chosen: Chosen) -> float:
 
 
 def _held_regions(segmentation: Segmentation) -> list[Region]:
-    """The areas of recently lost faces, each at least one pixel."""
+    """The areas of recently lost and of unlabelled faces, each at least one pixel."""
     height, width = segmentation.labels.shape
     regions = []
     for box in segmentation.held:

@@ -52,3 +52,12 @@ def test_times_count_from_any_beginning():
     assert len(update(held, seconds=50.5)) == 1
     assert len(update(held, seconds=51.0)) == 1  # as long as it is said to be held
     assert update(held, seconds=51.1) == ()
+
+
+def test_a_face_that_the_labels_hardly_show_is_hidden_while_it_is_seen():
+    held = HeldRegions(seconds=0.0)  # whether or not lost ones are
+    shown = track(1, 100)
+    held.update([shown.bounds], [shown], seconds=0.0, unlabelled=[shown.bounds])
+    (box,) = held.boxes
+    assert (box.left, box.right) == (96, 144)
+    assert update(held, shown, seconds=0.1) == ()
