@@ -17,7 +17,7 @@ from training.cli import main
 from training.recipes import face_parts, face_parts_answers
 
 BEFORE = (*face_parts.RUNS[1:], *face_parts_answers.RUNS)
-"""The runs that `face-parts-taught` needs."""
+"""The runs that `face-parts` needs."""
 
 
 def invoke(*words: object) -> Result:
@@ -32,23 +32,21 @@ def test_every_recipe_is_listed_and_shown():
     assert "research" in shown
 
 
-@pytest.mark.timeout(400)  # thirteen short trainings
+@pytest.mark.timeout(400)  # twelve short trainings
 def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     out = tmp_path / "run"
     sets = ["epochs=1", "batch=2", "workers=0", "precision=fp32", "encoder_weights=none"]
     words = [word for text in sets for word in ("--set", text)]
-    fitted = invoke("fit", "face-parts-taught", "--data", toy_data, "--out", out, *words)
+    fitted = invoke("fit", "face-parts", "--data", toy_data, "--out", out, *words)
     assert "end at step 2" in fitted.output
     model = out / "model.safetensors"
     checkpoint = read_checkpoint(model)
-    assert checkpoint.spec.provenance["command"].startswith(
-        "python -m training fit face-parts-taught"
-    )
+    assert checkpoint.spec.provenance["command"].startswith("python -m training fit face-parts ")
     assert str(toy_data) not in json.dumps(checkpoint.spec.header())
     assert checkpoint.spec.view == "face"
     # it starts from other recipes' weights, and learns another one's answers, trained just before
     runs = {one.name: read_checkpoint(out / one.name / "model.safetensors") for one in BEFORE}
-    runs["face-parts-taught"] = checkpoint
+    runs["face-parts"] = checkpoint
     for one in (*face_parts.RUNS, *face_parts_answers.RUNS):
         provenance = runs[one.name].spec.provenance
         for key, needed in (("started_from", one.first), ("answers_from", one.answers)):
@@ -63,20 +61,20 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     start, answers = (
         f"{name}={out / folder / 'model.safetensors'}"
         for name, folder in (
-            ("start_from", "face-parts"),
+            ("start_from", "face-parts-all-answered"),
             ("answers_from", "face-parts-answers"),
         )
     )
     taught = ",".join(
-        str(out / one.name / "model.safetensors") for one in face_parts.TAUGHT.teachers
+        str(out / one.name / "model.safetensors") for one in face_parts.RECIPE.teachers
     )
     given = ("--set", start, "--set", answers, "--set", f"teachers_from={taught}")
-    invoke("fit", "face-parts-taught", "--data", toy_data, "--out", again, *words, *given)
+    invoke("fit", "face-parts", "--data", toy_data, "--out", again, *words, *given)
     assert not [path for path in again.iterdir() if path.name.startswith("face-parts")]
     header = read_checkpoint(again / "model.safetensors").spec.header()
     assert "start_from=model.safetensors" in header["provenance"]["command"]
     assert "answers_from=model.safetensors" in header["provenance"]["command"]
-    typed = "teachers_from=model.safetensors,model.safetensors"
+    typed = "teachers_from=model.safetensors,model.safetensors,model.safetensors"
     assert typed in header["provenance"]["command"]
     assert str(tmp_path) not in json.dumps(header)
     assert (again / "model.safetensors").read_bytes()[-4096:] == model.read_bytes()[-4096:]
@@ -139,4 +137,4 @@ def test_missing_data_is_a_typed_error(tmp_path: Path, folder: str, message: str
     network = model_path("face-parts")
     given = [word for name in networks for word in ("--set", f"{name}={network}")]
     with pytest.raises(RtsegError, match=message):
-        invoke("fit", "face-parts-taught", "--data", data / folder, "--out", out, *given)
+        invoke("fit", "face-parts", "--data", data / folder, "--out", out, *given)
