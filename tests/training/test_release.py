@@ -244,9 +244,11 @@ def test_the_exported_forms_label_the_portrait_like_the_weights(int8: bool) -> N
         TorchBackend(model, device="cpu", precision="fp32", threads=1) as reference,
         OpenVinoBackend(exported, precision=precision, threads=1) as backend,
     ):
-        expected, labels = (
-            whole_labels(each.infer(portrait()[None])[0], height=256, width=256)
-            for each in (reference, backend)
-        )
-    # eight bits move borders by a pixel here and there; another run-time must not
-    assert (labels == expected).mean() > (0.985 if int8 else 0.9995)
+        maps = [each.infer(portrait()[None])[0] for each in (reference, backend)]
+    expected, labels = (whole_labels(each, height=256, width=256) for each in maps)
+    # eight bits move borders by a pixel here and there; another run-time only rounds otherwise,
+    # which decides where two classes are as likely as each other
+    assert (labels == expected).mean() > (0.985 if int8 else 0.998)
+    if not int8:
+        assert np.abs(maps[1] - maps[0]).max() < 0.03
+        assert np.abs(maps[1] - maps[0]).mean() < 0.0005
