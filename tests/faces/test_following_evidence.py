@@ -300,9 +300,12 @@ def test_a_followed_face_of_which_labels_show_nothing_stays_while_the_finder_is_
     stage = followed(finder)
     assert shown_by_nothing(stage, SECOND) == [{1}] * SECOND
     assert stage.crop_count == 1  # its place is not examined in every frame
+    (hidden,) = stage.follower.held  # by privacy views, which have no labels to hide
+    assert hidden.overlap(stage.follower.tracker.tracks[0].bounds) > 0.6
     (face,) = stage.show(image=face_shown(*BALD))  # and shows its parts again when labels do
     assert face.track_id == 1
     assert face.score > 0.6
+    assert stage.follower.held == ()
 
 
 @pytest.mark.parametrize("score", [0.02, 0.6])
