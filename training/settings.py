@@ -103,6 +103,13 @@ class FitSettings(Settings):
         (), "checkpoints whose mean opinion is learnt besides the labels, see training.teachers"
     )
     teaching: float = setting(1.0, "weight of that opinion in the loss", low=0)
+    low_light: float = setting(
+        0.0,
+        "share of the views that the network sees in poor light, but its teachers do not, see "
+        "training.augment.low_light",
+        low=0,
+        high=1,
+    )
     start_share: float = setting(
         0.0,
         "share of the weights that the run started from in the mean that it ends with",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 from torch import nn
 
 from rtseg.errors import RtsegError
 from rtseg.labels import IGNORED
 from rtseg.models.normalisation import normalised
+from training.augment.low_light import in_low_light
 from training.depthwise import compute_depthwise_gradients_in_fp32
 from training.distributed import Group
 from training.losses.functions import distillation, upsample_at
@@ -93,12 +95,15 @@ class Stepper:
     def _backward(self, part: Part, *, share: float) -> float:
         recipe, settings, device = self.recipe, self.settings, self.group.device
         images, targets = (each.to(device, non_blocking=True) for each in part)
-        inputs = normalised(images, mean=recipe.spec.mean, std=recipe.spec.std)
+        inputs = clear = normalised(images, mean=recipe.spec.mean, std=recipe.spec.std)
+        if settings.low_light:
+            dim = self._in_low_light(part[0]).to(device, non_blocking=True)
+            inputs = normalised(dim, mean=recipe.spec.mean, std=recipe.spec.std)
         kind = torch.float16 if settings.precision == "fp16" else torch.bfloat16
         with torch.autocast(
             torch.device(device).type, dtype=kind, enabled=settings.precision != "fp32"
         ):
-            opinion = self.teachers(inputs, step=self.state.step)
+            opinion = self.teachers(clear, step=self.state.step)
             outputs = self.wrapped(inputs)
         if isinstance(outputs, tuple):
             logits = outputs[0]
@@ -118,6 +123,18 @@ class Stepper:
         weight = self.group.average_weight((targets != IGNORED).sum())
         self.state.scaler.scale(loss * (share * weight)).backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()) * share
+
+    def _in_low_light(self, images: torch.Tensor) -> torch.Tensor:
+        """Some of the views in poor light, which their labels and teachers' opinions outlast.
+
+        So a network can become surer in bad pictures than those that taught it (Xie et al.,
+        Self-training with Noisy Student, CVPR 2020).
+        """
+        seen = images.numpy().copy()
+        rng = np.random.default_rng((self.settings.seed, self.state.step, self.group.rank))
+        for index in np.flatnonzero(rng.random(len(seen)) < self.settings.low_light):
+            seen[index] = in_low_light(seen[index], rng)
+        return torch.from_numpy(seen)
 
     def _of(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         skip, step = self.settings.loss_step, self.state.step

@@ -17,6 +17,10 @@ from rtseg.geometry.crop import Crop, box_around
 _PERIOD, _SEARCHING = 3, 1
 _CHEAP_PERIOD, _CHEAP_SEARCHING, _CHEAP_MISSING = 4, 2, 2
 
+# Frames after a stream's first in which the whole picture is searched again: whom the first one
+# shows badly, the next ones show otherwise.
+_FRAMES_AFTER_FIRST = 3
+
 # A still is searched as a whole, then in this many tiles: around what may be a face, or else where
 # people usually are, in the upper part. Whole pictures of more extreme shapes show too little.
 _CLOSER, _PREFERRED = 2, (0, 2)
@@ -46,9 +50,10 @@ class Schedule:
 
     While faces are followed, one region at a time: the whole picture every `every` frames, and
     parts of it in between (two fine tiles, so that all eight of a 16:9 frame are searched within
-    four periods; or without fine tiles, three of six tiles). While nobody is followed, or somebody
-    was just lost, there is a region to search in every frame. Regions that are not worth a search
-    are left out, and other parts take their turns.
+    four periods; or without fine tiles, three of six tiles, and the whole picture in each of a
+    stream's first frames). While nobody is followed, or somebody was just lost, there is a region
+    to search in every frame. Regions that are not worth a search are left out, and other parts take
+    their turns.
 
     Args:
         every: frames between two searches of the whole picture while faces are followed.
@@ -72,6 +77,7 @@ class Schedule:
         self._tiles, self._fine_tiles = _Rotation(), _Rotation()
         self._is_fine_next = False
         self._is_first = True
+        self._after_first = 0
 
     def whole(self, height: int, width: int) -> Crop:
         """The whole picture as one region."""
@@ -128,6 +134,7 @@ class Schedule:
         # so that the first frame of a stream, and the first after a cut, already have their faces
         if self._is_first:
             self._is_first = False
+            self._after_first = 0 if self.fine else _FRAMES_AFTER_FIRST
             return [whole, *tiles]
         regions = [whole] if worth(whole) else []
         regions += self._tiles.next_of(tiles, self._searching, worth=worth)
@@ -148,6 +155,10 @@ class Schedule:
         self, height: int, width: int, *, worth: IsWorthSearching = _always
     ) -> list[Crop]:
         """The regions to search while all followed faces are visible; mostly none."""
+        if self._after_first:
+            self._after_first -= 1
+            whole = self.whole(height, width)
+            return [whole] if worth(whole) else []
         before = self._frames * self._period // self.every
         self._frames += 1
         count = self._frames * self._period // self.every - before

@@ -49,13 +49,16 @@ def tile_picture(height: int, width: int, *, aspect: float, stretch: bool) -> Ti
     fine: tuple[Crop, ...] = ()
     if tile_height >= _SMALLEST_TILE_CUT_FINER:
         fine = _tiles(height, width, _FINE_SHARE * tile_height, aspect)
-    return Tiles(Crop(box=whole), tiles, fine)
+    return Tiles(Crop(box=whole, metering="average"), tiles, fine)
 
 
 def _tiles(height: int, width: int, tile_height: float, aspect: float) -> tuple[Crop, ...]:
     tile_width = tile_height * aspect
     return tuple(
-        Crop(box=Box(left=x, top=y, right=x + tile_width, bottom=y + tile_height))
+        Crop(
+            box=Box(left=x, top=y, right=x + tile_width, bottom=y + tile_height),
+            metering="average",
+        )
         for y in _steps(height, tile_height)
         for x in _steps(width, tile_width)
     )

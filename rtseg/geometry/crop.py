@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ _OUTSIDE = (PADDING, PADDING, PADDING)
 
 Points = npt.NDArray[np.float64]
 
+Metering = Literal["centre", "average"]
+"""The part of a crop that its exposure is judged by: its centre, or all of it alike."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Crop:
@@ -32,10 +36,12 @@ class Crop:
     Attributes:
         box: the rectangle before rotation, in frame pixels; may extend beyond the frame.
         roll_degrees: the rotation, clockwise on the screen; 0 is upright.
+        metering: `centre` for a crop around a face, `average` for one with faces anywhere.
     """
 
     box: Box
     roll_degrees: float = 0.0
+    metering: Metering = "centre"
 
     @property
     def is_upright(self) -> bool:
@@ -82,6 +88,31 @@ class Crop:
         (middle_x, middle_y), (cosine, sine) = self.box.centre, self._turn
         x, y = x - middle_x, y - middle_y
         return middle_x + cosine * x + sine * y, middle_y - sine * x + cosine * y
+
+    def shown(
+        self, rows: int, columns: int, *, height: int, width: int
+    ) -> npt.NDArray[np.bool_] | None:
+        """Which cells of a grid over the crop are in the picture; None if all of them are.
+
+        Args:
+            rows, columns: of the grid.
+            height, width: the picture's size in pixels.
+
+        Returns:
+            bool (rows, columns), true where the cell's centre is in the picture.
+        """
+        bounds = self.bounds
+        fits_across = bounds.left >= 0 and bounds.right <= width
+        if fits_across and bounds.top >= 0 and bounds.bottom <= height:
+            return None
+        box = self.box
+        x = box.left + (np.arange(columns) + 0.5) * box.width / columns
+        y = box.top + (np.arange(rows) + 0.5) * box.height / rows
+        across, down = self.to_frame(x[None, :], y[:, None])
+        inside: npt.NDArray[np.bool_] = (
+            (across >= 0) & (across < width) & (down >= 0) & (down < height)
+        )
+        return inside
 
     def grid_from_frame(self, rows: int, columns: int) -> Points:
         """The affine map for OpenCV from frame pixels to the cells of a grid over the crop.

@@ -132,6 +132,22 @@ class TestOfACheapFinder:
         assert [index for index, frame in enumerate(regions) if frame == [whole]] == [11, 23]
         assert len({crop for frame in regions for crop in frame}) == 7  # all in two periods
 
+    def test_a_streams_first_frames_are_searched_as_a_whole(self):
+        made = self.made()
+        assert made.searching(*SIZE) == made.exhaustive(*SIZE)
+        whole = made.whole(*SIZE)
+        regions = [made.following(*SIZE) for _ in range(15)]
+        assert [index for index, frame in enumerate(regions) if frame == [whole]] == [0, 1, 2, 14]
+        made.reset()
+        made.searching(*SIZE)
+        assert made.following(*SIZE, worth=lambda _: False) == []
+        assert made.following(*SIZE) == [whole]
+
+    def test_with_fine_tiles_only_the_first_frame_is(self):
+        made = schedule()
+        made.searching(*SIZE)
+        assert made.following(*SIZE) == []
+
     def test_without_followed_faces_everything_is_searched_in_three_frames(self):
         made = self.made()
         made.searching(*SIZE)

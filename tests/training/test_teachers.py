@@ -14,6 +14,7 @@ from rtseg.errors import ModelError, SettingError
 from rtseg.labels import LabelSet
 from rtseg.models import build_model, create_model
 from tests.training.test_trainer import RECIPE, run
+from training.distributed import Group
 from training.recipes.base import TrainingData
 from training.settings import FitSettings
 from training.teachers import Teachers
@@ -114,6 +115,44 @@ def test_a_run_learns_from_its_teachers_as_much_as_is_asked(tmp_path: Path) -> N
     provenance = read_checkpoint(listening).spec.provenance
     assert [one["epochs"] for one in provenance["teachers_from"]] == [3.0]
     assert "teachers_from" not in read_checkpoint(alone).spec.provenance
+
+
+def test_teachers_see_clearly_what_the_network_sees_in_poor_light(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = run(tmp_path / "teacher", epochs=1)
+    shown: list[torch.Tensor] = []
+    seen: list[torch.Tensor] = []
+    opinion, build = Teachers.__call__, Group.wrapped
+
+    def noting_opinion(self: Teachers, inputs: torch.Tensor, *, step: int) -> torch.Tensor | None:
+        shown.append(inputs.clone())
+        return opinion(self, inputs, step=step)
+
+    def noting_inputs(self: Group, model: torch.nn.Module) -> torch.nn.Module:
+        model.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+        return build(self, model)
+
+    monkeypatch.setattr(Teachers, "__call__", noting_opinion)
+    monkeypatch.setattr(Group, "wrapped", noting_inputs)
+    run(tmp_path / "run", epochs=1, teachers_from=(taught,), low_light=0.5)
+    # the network is also looked at in evaluations, after the steps
+    pairs = [
+        (clear[index], dim[index])
+        for clear, dim in zip(shown, seen, strict=False)
+        for index in range(len(clear))
+    ]
+    alike = [torch.equal(clear, dim) for clear, dim in pairs]
+    assert len(pairs) == 24
+    assert 4 < sum(alike) < 20
+
+
+def test_a_run_with_poor_light_is_the_same_again_and_another_without(tmp_path: Path) -> None:
+    first = weights(run(tmp_path / "first", epochs=1, low_light=0.5))
+    again = weights(run(tmp_path / "again", epochs=1, low_light=0.5))
+    without = weights(run(tmp_path / "without", epochs=1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - without).max() > 1e-4
 
 
 def test_a_run_with_teachers_is_resumed(tmp_path: Path) -> None:

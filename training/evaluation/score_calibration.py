@@ -20,6 +20,7 @@ from rtseg.faces.finder import calibrated
 from rtseg.faces.tiles import tile_picture
 from rtseg.frames import Image
 from rtseg.geometry.crop import cut
+from rtseg.geometry.exposure import evened
 from rtseg.models import create_model
 from training.augment.busts import Bust, middle_of, upright_size
 from training.augment.face_maps import PlacedFace
@@ -109,6 +110,7 @@ def view_of(image: Image, bust: Bust | None, *, height: int, width: int) -> View
     whole = tile_picture(*image.shape[:2], aspect=width / height, stretch=False).whole
     view = np.empty((height, width, 3), np.uint8)
     cut(image, whole, out=view)
+    view = evened(view, whole, height=image.shape[0], width=image.shape[1])
     if bust is None:
         return view, [], []
     scale = height / whole.box.height

@@ -1,8 +1,8 @@
 """`python -m training robustness`: evaluate a face-part model under conditions not in Helen*.
 
-Five tables: degraded pictures, faces of any size in a frame, no face, profiles, and what is seen
-below chins. Everything uses fixed seeds, heads of the requested split, and backgrounds and people
-that are not used in training.
+Six tables: degraded pictures, poor light, faces of any size in a frame, no face, profiles, and what
+is seen below chins. Everything uses fixed seeds, heads of the requested split, and backgrounds and
+people that are not used in training.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from training.evaluation.robustness.composites import WIDTH as WIDTH
 from training.evaluation.robustness.composites import FaceViewScore, measure_face_view
 from training.evaluation.robustness.corruptions import CorruptedScore, measure_corruptions
 from training.evaluation.robustness.no_face import COUNT, NoFaceScore, measure_no_face
+from training.evaluation.robustness.poor_light import PoorLightScore, measure_poor_light
 from training.evaluation.robustness.profiles import COUNTED, ProfileScore, measure_profiles
 
 ASKED_BELOW = 0.08
@@ -46,6 +47,7 @@ class Robustness:
     split: str
     corruptions: tuple[CorruptedScore, ...]
     corruptions_on_celebamask: tuple[CorruptedScore, ...]
+    poor_light: tuple[PoorLightScore, ...]
     face_view: tuple[FaceViewScore, ...]
     no_face: tuple[NoFaceScore, ...]
     profiles: tuple[ProfileScore, ...]
@@ -66,6 +68,7 @@ class Robustness:
                     if self.corruptions_on_celebamask
                     else []
                 ),
+                *([_poor_light_table(self.poor_light)] if self.poor_light else []),
                 _face_view_table(self.face_view),
                 _no_face_table(self.no_face),
                 _profile_table(self.profiles),
@@ -114,6 +117,8 @@ def measure(
     say("corruptions")
     corruptions = tuple(measure_corruptions(label, helen))
     on_celebamask = tuple(measure_corruptions(label, celebamask)) if celebamask else ()
+    say("poor light")
+    poor_light = tuple(measure_poor_light(label, celebamask)) if celebamask else ()
     say("face view")
     face_view = tuple(measure_face_view(label, helen, backgrounds))
     say("no face")
@@ -128,6 +133,7 @@ def measure(
         split=split,
         corruptions=corruptions,
         corruptions_on_celebamask=on_celebamask,
+        poor_light=poor_light,
         face_view=face_view,
         no_face=no_face,
         profiles=profiles,
@@ -151,6 +157,19 @@ def _corruption_table(scores: Sequence[CorruptedScore], *, of: str) -> str:
         "clean):\n\n"
     )
     return title + table(["corruption", "strength", "seed", "overall F1", "against clean"], rows)
+
+
+def _poor_light_table(scores: Sequence[PoorLightScore]) -> str:
+    rows = [
+        [score.light, score.strength, share(score.as_it_is), share(score.stretched)]
+        for score in scores
+    ]
+    title = (
+        "Mean F1 of all classes but background in poor light, whole pictures of CelebAMask-HQ at "
+        "256x256: of the network alone, and of what rtseg shows it, which is stretched to the "
+        "usual range:\n\n"
+    )
+    return title + table(["light", "strength", "alone", "stretched"], rows)
 
 
 def _face_view_table(scores: Sequence[FaceViewScore]) -> str:
