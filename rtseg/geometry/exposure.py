@@ -68,8 +68,9 @@ def stretching_table(pixels: npt.NDArray[np.uint8]) -> Table | None:
     """
     if not len(pixels):
         return None
-    darkest = _at_rank(pixels.min(1), _OMITTED)
-    brightest = _at_rank(pixels.max(1), 1 - _OMITTED)
+    red, green, blue = pixels.T
+    darkest = _at_rank(np.minimum(np.minimum(red, green), blue), _OMITTED)
+    brightest = _at_rank(np.maximum(np.maximum(red, green), blue), 1 - _OMITTED)
     used = max(_LEAST_RANGE, brightest - darkest)
     if used >= FULL_RANGE:
         return None
