@@ -16,7 +16,7 @@ from rtseg.geometry.crop import Crop, wrapped
 # portrait it misses more composites). Labels are certain of real faces (.93 to .98) and less so of
 # animals' (.65 to .88), whatever parts they show. Unlike the candidates of the fit, most in the
 # world are no faces, so the shift is .8 lower than fitted.
-_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = IN_USE = 0.69, 1.71, 0.39, -4.11
+_FINDER_WEIGHT, _LABELS_WEIGHT, _SIZE_WEIGHT, _SHIFT = IN_USE = 0.61, 2.08, 0.89, -4.73
 """Weights of the finder's log-odds, of the labels' and of the size, and the shift."""
 
 _LEAST_FINDER, _LEAST_LABELS = 1e-4, 0.01  # and at most 1 minus this: never certain

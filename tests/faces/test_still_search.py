@@ -24,7 +24,7 @@ SURE, NONE = 0.9, 0.05
 """Probabilities of what is no doubtful place."""
 
 
-def at(place: int, score: float = 0.2, *, aside: float = 0.0) -> FaceDetection:
+def at(place: int, score: float = 0.05, *, aside: float = 0.0) -> FaceDetection:
     """A detection at one of many places that are far apart."""
     x, y = 60 + 120 * (place % 10) + aside, 60 + 120 * (place // 10)
     return FaceDetection(box=box_around(x, y, 60, 80), score=score)

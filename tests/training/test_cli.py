@@ -61,7 +61,7 @@ def test_fit_evaluate_and_predict_work(toy_data: Path, tmp_path: Path):
     start, answers = (
         f"{name}={out / folder / 'model.safetensors'}"
         for name, folder in (
-            ("start_from", "face-parts-all-answered"),
+            ("start_from", "face-parts-taught"),
             ("answers_from", "face-parts-answers"),
         )
     )

@@ -23,6 +23,7 @@ from rtseg.faces.following import FaceFollower
 from rtseg.faces.schedule import Schedule
 from rtseg.frames import Box, Image
 from rtseg.geometry.crop import cut
+from rtseg.geometry.exposure import evened
 from rtseg.settings import FaceSettings
 from rtseg.weights import finder_checkpoint_path
 from tests.benchmarks.faces.photos import busts, photo_of
@@ -134,8 +135,10 @@ class CandidateSearch:
 
         def infer(crops: Any) -> Any:
             pictures = np.empty((len(crops), *size, 3), np.uint8)
+            height, width = image.shape[:2]
             for one, crop in zip(pictures, crops, strict=True):
                 cut(image, crop, out=one)
+                one[...] = evened(one, crop, height=height, width=width)
             return list(backend.infer(pictures)) if len(crops) else []
 
         return infer
@@ -211,7 +214,8 @@ def main() -> int:
         likely = 1 / (1 + np.exp(-(features @ rule[:-1] + rule[-1])))
         sys.stdout.write(
             f"\n{name}: finder {rule[0]:.2f}, labels {rule[1]:.2f}, size {rule[2]:.2f}, "
-            f"shift {rule[3]:.2f}\n\n{_table(likely, is_face, kinds)}"
+            f"shift {rule[3]:.2f}; where there is nobody, at most "
+            f"{likely[kinds == 'nobody'].max(initial=0.0):.2f}\n\n{_table(likely, is_face, kinds)}"
         )
     return 0
 
