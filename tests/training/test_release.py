@@ -250,5 +250,7 @@ def test_the_exported_forms_label_the_portrait_like_the_weights(int8: bool) -> N
     # which decides where two classes are as likely as each other
     assert (labels == expected).mean() > (0.985 if int8 else 0.998)
     if not int8:
-        assert np.abs(maps[1] - maps[0]).max() < 0.03
-        assert np.abs(maps[1] - maps[0]).mean() < 0.0005
+        apart = np.abs(maps[1] - maps[0])
+        assert apart.mean() < 0.0005
+        assert np.quantile(apart, 0.9999) < 0.02
+        assert apart.max() < 0.1  # where the network is least certain
