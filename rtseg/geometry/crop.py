@@ -90,16 +90,23 @@ class Crop:
         return middle_x + cosine * x + sine * y, middle_y - sine * x + cosine * y
 
     def shown(
-        self, rows: int, columns: int, *, height: int, width: int
+        self,
+        rows: int,
+        columns: int,
+        *,
+        height: int,
+        width: int,
+        at: tuple[slice, slice] = (slice(None), slice(None)),
     ) -> npt.NDArray[np.bool_] | None:
         """Which cells of a grid over the crop are in the picture; None if all of them are.
 
         Args:
             rows, columns: of the grid.
             height, width: the picture's size in pixels.
+            at: the rows and columns to look at; by default all of them.
 
         Returns:
-            bool (rows, columns), true where the cell's centre is in the picture.
+            bool (rows, columns) of those, true where the cell's centre is in the picture.
         """
         bounds = self.bounds
         fits_across = bounds.left >= 0 and bounds.right <= width
@@ -108,7 +115,7 @@ class Crop:
         box = self.box
         x = box.left + (np.arange(columns) + 0.5) * box.width / columns
         y = box.top + (np.arange(rows) + 0.5) * box.height / rows
-        across, down = self.to_frame(x[None, :], y[:, None])
+        across, down = self.to_frame(x[at[1]][None, :], y[at[0]][:, None])
         inside: npt.NDArray[np.bool_] = (
             (across >= 0) & (across < width) & (down >= 0) & (down < height)
         )

@@ -46,15 +46,16 @@ def evened(picture: Image, crop: Crop, *, height: int, width: int) -> Image:
         top, left = round(_MARGIN * rows), round(_MARGIN * columns)
     looked_at = slice(top, rows - top, _STEP), slice(left, columns - left, _STEP)
     pixels = picture[looked_at].reshape(-1, 3)
-    shown = crop.shown(rows, columns, height=height, width=width)
+    shown = crop.shown(rows, columns, height=height, width=width, at=looked_at)
     if shown is not None:
-        pixels = pixels[shown[looked_at].ravel()]
+        pixels = pixels[shown.ravel()]
     table = stretching_table(pixels)
     if table is None:
         return picture
     stretched = np.asarray(cv2.LUT(picture, table), np.uint8)
-    if shown is not None:
-        stretched[~shown] = PADDING
+    everywhere = crop.shown(rows, columns, height=height, width=width)
+    if everywhere is not None:
+        stretched[~everywhere] = PADDING
     return stretched
 
 
