@@ -19,7 +19,7 @@ from rtseg.faces import FaceFollower, TrackedFace
 from rtseg.faces.tiles import tile_picture
 from rtseg.frames import Box, Face, Frame, Image, LabelMap, Probabilities, Segmentation
 from rtseg.geometry.crop import Crop, cut, within_picture
-from rtseg.geometry.exposure import evened
+from rtseg.geometry.exposure import all_evened
 from rtseg.postprocess import LabelsOnce, leading_classes, paste
 from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop
 from rtseg.postprocess.checkerboard import remove_checkerboard
@@ -157,24 +157,16 @@ class PicturePass:
             cut(self.image, crop, out=picture)
         if not len(crops):
             return pictures, []
-        seen = pictures if model.view == "frame" else self._evened(pictures, crops)
+        seen = pictures  # those of faces stretched; the smoothing compares them as they are
+        if model.view != "frame":
+            height, width = self.image.shape[:2]
+            seen = all_evened(pictures, crops, height=height, width=width)
         if known is not None:
             raise ResultsNeededError(backend, crops, seen)
         before = time.perf_counter()
         maps = backend.infer(seen)
         self.infer_seconds += time.perf_counter() - before
         return pictures, list(maps)
-
-    def _evened(self, pictures: Crops, crops: Sequence[Crop]) -> Crops:
-        """What the network sees of the crops; the smoothing compares them as they are."""
-        height, width = self.image.shape[:2]
-        seen = pictures
-        for index, (picture, crop) in enumerate(zip(pictures, crops, strict=True)):
-            stretched = evened(picture, crop, height=height, width=width)
-            if stretched is not picture:
-                seen = pictures.copy() if seen is pictures else seen
-                seen[index] = stretched
-        return seen
 
     def frame_view(self) -> Finish:
         """Run the network on the whole picture at once."""

@@ -44,6 +44,16 @@ def test_what_labels_call_anything_else_is_none(name: str) -> None:
     assert taken_for_neck(labels(name), CROP, SEEN, FACE_PARTS) is None
 
 
+@pytest.mark.parametrize(("reaches", "is_face"), [(0.4, False), (0.47, True)])
+def test_hair_and_ground_may_be_a_little_more_than_half_of_it(
+    reaches: float, is_face: bool
+) -> None:
+    # bare skin in the lower part of the ellipse
+    below = replace(FACE, top=FACE.bottom - reaches * FACE.height)
+    found = taken_for_neck(labels("neck", inside=below), CROP, SEEN, FACE_PARTS)
+    assert (found is not None) is is_face
+
+
 def test_a_neck_beside_it_or_in_a_small_part_of_it_does_not_count() -> None:
     beside = box_around(350, 300, 40, 100)
     assert taken_for_neck(labels("neck", inside=beside), CROP, SEEN, FACE_PARTS) is None

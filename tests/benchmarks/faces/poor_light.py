@@ -43,7 +43,7 @@ def labelled(
     results = []
     with ExitStack() as stack:
         if not stretched:
-            stack.enter_context(patch("rtseg.picture_pass.evened", _as_it_is))
+            stack.enter_context(patch("rtseg.geometry.exposure.evened", _as_it_is))
         segmenter = stack.enter_context(Segmenter(threads=threads))
         for frame in frames:
             image = frame.image if light is None else light(frame.image, rng)
