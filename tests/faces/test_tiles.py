@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtseg.faces.schedule import Schedule
 from rtseg.faces.tiles import tile_picture
 from rtseg.frames import Box
+from rtseg.geometry.crop import box_around
 
 
 @given(height=st.integers(1, 3000), width=st.integers(1, 3000))
@@ -78,3 +80,10 @@ def test_tiles_that_are_larger_than_a_narrow_picture_are_centred_on_it():
 @pytest.mark.parametrize(("height", "is_finer"), [(255, False), (256, True)])
 def test_tiles_from_256_pixels_are_cut_finer(height, is_finer):
     assert bool(tile_picture(height, 512, aspect=1.0, stretch=False).fine) is is_finer
+
+
+def test_searched_regions_are_metered_as_a_whole_and_those_around_a_place_by_its_centre():
+    whole, tiles, fine = tile_picture(720, 1280, aspect=1.0, stretch=False)
+    assert {region.metering for region in (whole, *tiles, *fine)} == {"average"}
+    made = Schedule(every=12, aspect=1.0, stretch=False)
+    assert made.around(box_around(100, 100, 40, 50)).metering == "centre"
