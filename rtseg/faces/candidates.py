@@ -67,11 +67,9 @@ class FaceCandidate:
         cell = self.crop.box.area / self.parsed.cells.size
         return bool(self.parsed.cells.sum() * cell < _HARDLY * self.parsed.face.area)
 
-    def probability(self, finder_score: float, *, trust: float = 0.0) -> float:
+    def probability(self, finder_score: float) -> float:
         """The probability of a face with another finder score; see `face_probability`."""
-        return face_probability(
-            finder_score, self.parsed.sure, height=self.parsed.face.height, trust=trust
-        )
+        return face_probability(finder_score, self.parsed.sure, height=self.parsed.face.height)
 
     def with_whole_face(self, finder_box: Box) -> FaceCandidate:
         """Extend the face's box to what is covered below it, according to a finder's box."""

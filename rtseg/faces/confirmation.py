@@ -43,21 +43,24 @@ _ARRANGED_DEGREES = 45.0  # from a crop's rotation: labels tolerate no more
 _CUT = 0.05  # a face this close to the frame's edge, relative to its height, is cut
 
 
-def face_probability(
-    finder_score: float, labels_sure: float, *, height: float, trust: float = 0.0
-) -> float:
+def face_probability(finder_score: float, labels_sure: float, *, height: float) -> float:
     """The probability that a candidate is a face, 0..1, from what both networks make of it.
 
     Args:
         finder_score: the finder's probability, 0..1.
         labels_sure: `ParsedFace.sure` in a crop around it, 0..1.
         height: the face's height in pixels of the picture.
-        trust: added to the log-odds, for a finder that has looked more closely.
     """
     finder = _FINDER_WEIGHT * _logit(finder_score, _LEAST_FINDER)
     labels = _LABELS_WEIGHT * _logit(labels_sure, _LEAST_LABELS)
     small = _SIZE_WEIGHT * smallness(height)
-    return 1 / (1 + math.exp(-(finder + labels + small + _SHIFT + trust)))
+    return 1 / (1 + math.exp(-(finder + labels + small + _SHIFT)))
+
+
+def of_both_looks(first: float, closer: float) -> float:
+    """A finder's score of a place that it has searched twice, 0..1: the mean of the log-odds."""
+    mean = (_logit(first, _LEAST_FINDER) + _logit(closer, _LEAST_FINDER)) / 2
+    return 1 / (1 + math.exp(-mean))
 
 
 def smallness(height: float) -> float:

@@ -9,7 +9,7 @@ from typing import TypeGuard
 from rtseg.faces.base import FaceDetection, FaceFinder, InferCrops
 from rtseg.faces.candidates import CandidateExaminer, FaceCandidate, with_whole_face
 from rtseg.faces.closer_looks import CloserLooks
-from rtseg.faces.confirmation import may_be_face
+from rtseg.faces.confirmation import may_be_face, of_both_looks
 from rtseg.faces.overlap import distinct, is_one_of, is_same
 from rtseg.faces.schedule import Schedule
 from rtseg.frames import Image
@@ -20,11 +20,11 @@ from rtseg.settings import FaceSettings
 _MORE = 8
 _TURNED = 2  # of all, the likeliest that are also examined in crops that are rotated otherwise
 
-# Probabilities between which a place is looked at closely, height of the region around it in sizes
-# of the place, and how much of the caution that one look needs (log-odds) this one does not. Where
-# that region is more than so much of the whole picture, the first look was as close already.
+# Probabilities between which a place is looked at closely, and height of the region around it in
+# sizes of the place. Where that region is more than so much of the whole picture, the first look
+# was as close already.
 _LARGE = 0.8
-_DOUBTFUL, _SIZES, _TRUST = (0.15, 0.85), 3.0, 0.3
+_DOUBTFUL, _SIZES = (0.15, 0.85), 3.0
 
 Examined = tuple[FaceDetection, FaceCandidate | None]
 """A finder's detection, and what the labels show there."""
@@ -132,7 +132,7 @@ class StillSearch:
     def _looked_at(
         self, examined: Sequence[Examined], picture: Image, infer_finder: InferCrops
     ) -> list[Examined]:
-        """The same, with the doubtful ones scored by what a finder sees there from close by.
+        """The same, with the doubtful ones scored by what a finder sees there from close by, too.
 
         Not where the face is too large in the picture for a closer look, nor where the labels show
         a face that is certain, to which another detection has led, nor for a finder that searches
@@ -157,8 +157,8 @@ class StillSearch:
         ]
         places = [detection.box for _, detection, _ in doubtful]
         scores = self.closer_looks(picture, infer_finder, places)
-        for (index, detection, shown), finder_score in zip(doubtful, scores, strict=True):
-            score = shown.probability(finder_score, trust=_TRUST)
+        for (index, detection, shown), closer in zip(doubtful, scores, strict=True):
+            score = shown.probability(of_both_looks(detection.score, closer))
             scored = replace(shown, detection=replace(shown.detection, score=score))
             looked_at[index] = detection, scored
         return looked_at

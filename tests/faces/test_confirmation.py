@@ -1,6 +1,5 @@
 """The evidence that is required before something is called a face."""
 
-import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +13,7 @@ from rtseg.faces.confirmation import (
     is_clearly_arranged,
     is_surely_a_face,
     may_be_face,
+    of_both_looks,
 )
 from rtseg.frames import Box
 from rtseg.geometry.crop import box_around, crop_around
@@ -54,6 +54,13 @@ def test_a_face_seen_only_when_rotated_needs_a_higher_score():
 
 def probability(finder, labels, height=100.0):
     return face_probability(finder, labels, height=height)
+
+
+def test_two_looks_of_a_finder_meet_halfway_in_log_odds():
+    assert of_both_looks(0.9, 0.1) == pytest.approx(0.5)
+    assert of_both_looks(0.99, 0.5) == pytest.approx(1 / (1 + 99**-0.5))
+    assert of_both_looks(0.8, 0.8) == pytest.approx(0.8)
+    assert of_both_looks(1.0, 0.0) == pytest.approx(0.5)  # neither is ever certain
 
 
 def test_each_network_raises_the_probability_and_neither_decides_alone():
@@ -139,9 +146,3 @@ def test_what_clear_labels_could_not_make_a_face_is_not_worth_a_rotated_crop():
 )
 def test_labels_read_rotations_near_that_of_their_crop_only(crop_roll, read, possible):
     assert is_as_rotated_as(crop_around(100, 100, 40, 1.0, crop_roll), read) is possible
-
-
-def test_a_look_that_deserves_more_trust_says_more() -> None:
-    once = face_probability(0.5, 0.9, height=100)
-    closely = face_probability(0.5, 0.9, height=100, trust=0.3)
-    assert math.log(closely / (1 - closely)) - math.log(once / (1 - once)) == pytest.approx(0.3)

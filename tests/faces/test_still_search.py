@@ -187,21 +187,23 @@ def test_the_least_score_of_a_face_suffices(least: float, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "from_close_by", "is_face"),
+    ("score", "first", "from_close_by", "is_face"),
     [
-        (0.7, [], False),  # nothing is there from close by
-        (0.7, [at(0, 0.02)], False),
-        (0.7, [at(0, 0.9)], True),
-        (0.2, [at(0, 0.99)], True),
-        (0.2, [at(0, 0.3)], False),
-        (0.2, [at(5, 0.99)], False),  # it sees something else
+        (0.7, 0.5, [], False),  # nothing is there from close by
+        (0.7, 0.5, [at(0, 0.05)], False),
+        (0.7, 0.5, [at(0, 0.9)], True),
+        (0.2, 0.5, [at(0, 0.99)], True),
+        (0.2, 0.5, [at(0, 0.3)], False),
+        (0.2, 0.5, [at(5, 0.99)], False),  # it sees something else
+        (0.7, 0.01, [at(0, 0.9)], False),  # both looks count
+        (0.2, 0.95, [at(0, 0.3)], True),
     ],
 )
-def test_what_a_doubtful_place_is_from_close_by_decides(
-    score: float, from_close_by: Sequence[FaceDetection], is_face: bool
+def test_both_looks_at_a_doubtful_place_decide(
+    score: float, first: float, from_close_by: Sequence[FaceDetection], is_face: bool
 ) -> None:
     examiner = Examiner(scores=[(at(0), score)])
-    faces, _ = search(examiner, [at(0)], from_close_by=from_close_by)
+    faces, _ = search(examiner, [at(0, first)], from_close_by=from_close_by)
     assert faces == ([at(0).box] if is_face else [])
 
 
