@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rtseg.faces.base import FaceDetection
 from rtseg.faces.components import CellBox, cell_box, contains_centre, face_masks, hair_of
+from rtseg.faces.leaders import leading_classes
 from rtseg.faces.overlap import is_one_of
 from rtseg.faces.scoring import Mask, score_face
 from rtseg.faces.separation import cells_of, separated
@@ -134,7 +135,7 @@ def parse_faces(
     """
     import cv2
 
-    leaders = probabilities.argmax(2).astype(np.uint8)
+    leaders = leading_classes(probabilities)
     kinds = np.zeros(probabilities.shape[2], np.uint8)
     kinds[[*label_set.head]] = 2
     kinds[[*label_set.face]] = 1

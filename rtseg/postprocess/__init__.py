@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtseg.errors import SettingError
+from rtseg.faces.leaders import leading_classes, led_by
 from rtseg.faces.scoring import Mask
 from rtseg.frames import LabelMap, Probabilities, Region
 from rtseg.geometry.crop import Crop
 from rtseg.geometry.resample import grid_positions
-from rtseg.postprocess.leaders import leading_classes, led_by
 from rtseg.postprocess.upsample import labels_at
 from rtseg.postprocess.upsample_rotated import OUTSIDE, turned_labels
 

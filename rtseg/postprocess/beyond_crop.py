@@ -13,11 +13,11 @@ import numpy as np
 
 from rtseg.faces import TrackedFace
 from rtseg.faces.components import connected_to
+from rtseg.faces.leaders import leading_classes, led_by
 from rtseg.faces.scoring import Mask
 from rtseg.frames import Box, Probabilities
 from rtseg.geometry.crop import Crop, box_around, crop_around
 from rtseg.labels import LabelSet
-from rtseg.postprocess.leaders import leading_classes, led_by
 
 _TOUCHING = 0.03  # share of an edge's cells that hair or neck must cover to continue beyond
 _WIDER = 2.0  # size of the wider crop, relative to the crop around the face

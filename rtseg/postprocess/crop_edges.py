@@ -20,12 +20,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from rtseg.faces.components import cell_box, connected_to
+from rtseg.faces.leaders import leading_classes, led_by
 from rtseg.faces.scoring import Mask
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.geometry.crop import Crop
 from rtseg.geometry.resample import carried_over
 from rtseg.labels import LabelSet
-from rtseg.postprocess.leaders import leading_classes, led_by
 
 _CERTAIN = 0.1  # probability of hair below which the wider crop is certain that there is none
 _STRIP = 0.03  # of a crop's side; narrower disagreements are about where a border is

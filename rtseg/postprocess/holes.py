@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtseg.faces.leaders import leading_classes, led_by
 from rtseg.faces.scoring import Mask
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.labels import LabelSet
-from rtseg.postprocess.leaders import leading_classes, led_by
 
 _LARGEST = 0.012  # largest hole, as a share of a map's cells
 _LARGEST_HAT = 0.03  # the same of a spot of hat

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtseg.faces.components import cell_box
+from rtseg.faces.leaders import led_by, limited
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.labels import LabelSet
-from rtseg.postprocess.leaders import led_by, limited
 
 _LEAST_OUTSIDE = 0.9  # share of clothes and background around a patch
 
@@ -37,12 +38,17 @@ def without_stray_neck(
     if count <= 2:
         return probabilities, leaders
     outside = [label_set.background, *label_set.clothes]
+    left, top, right, bottom = cell_box(neck)
+    near = slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
     # the patch that each cell beside one belongs to
-    grown = cv2.dilate(names.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.intp)
-    beside = grown[~neck]
+    grown = cv2.dilate(names[near].astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.intp)
+    beside = grown[~neck[near]]
     around = np.bincount(beside, minlength=count)
-    around_outside = np.bincount(beside, led_by(leaders, outside)[~neck], minlength=count)
+    is_outside = led_by(leaders[near], outside)[~neck[near]]
+    around_outside = np.bincount(beside, is_outside, minlength=count)
     is_stray = around_outside >= _LEAST_OUTSIDE * around
     is_stray[1 + np.argmax(np.bincount(names.reshape(-1))[1:])] = False
     is_stray[0] = False
+    if not is_stray.any():
+        return probabilities, leaders
     return limited(probabilities, leaders, is_stray[names], outside)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtseg.faces.leaders import led_by, limited
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.labels import LabelSet
-from rtseg.postprocess.leaders import led_by, limited
 
 _FAR = 0.25  # below the parts, in heights of all parts together
 

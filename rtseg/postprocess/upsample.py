@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rtseg.faces.leaders import leading_classes
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.geometry.resample import Positions, interpolate
-from rtseg.postprocess.leaders import leading_classes
 
 
 def labels_at(
@@ -35,8 +35,7 @@ def labels_at(
     """
     height, width, _ = probabilities.shape
     if min(height, width) < 2 or len(rows) <= height or len(columns) <= width:
-        dense: LabelMap = interpolate(probabilities, rows, columns).argmax(2).astype(np.uint8)
-        return dense
+        return leading_classes(interpolate(probabilities, rows, columns))
     if leaders is None:
         leaders = leading_classes(probabilities)
     row_cells = np.minimum(rows.astype(np.intp), height - 2)
@@ -96,20 +95,21 @@ def _refine(
     order, counts = contenders(values, leaders.reshape(-1).take(corners))
     # cells with many contenders first, so that each further contender concerns a prefix
     by_count = np.argsort(-counts, kind="stable")
-    values, order, counts = values.take(by_count, 1), order.take(by_count, 1), counts[by_count]
+    order, counts = order.take(by_count, 1), counts[by_count]
     y = down.pixels(cell_rows[by_count])
     x = across.pixels(cell_columns[by_count])
     y_share, x_share = down.shares[y][:, None], across.shares[x][None]
-    cells = np.arange(len(counts))
     names = order.astype(np.uint8)
+    by_corner = values.reshape(len(values), -1)
+    at_contenders = order + by_count * classes
 
     def surface(turn: int, upto: int) -> npt.NDArray[np.float32]:
         """One contender's values at the corners of the first cells: (4, upto)."""
-        at_corners: npt.NDArray[np.float32] = values[:, cells[:upto], order[turn, :upto]]
+        at_corners: npt.NDArray[np.float32] = by_corner.take(at_contenders[turn, :upto], axis=1)
         return at_corners
 
     # for two, the sign of the difference decides; most cells have no more
-    first, second = surface(0, len(cells)), surface(1, len(cells))
+    first, second = surface(0, len(counts)), surface(1, len(counts))
     refined = np.where(_bilinear(second - first, y_share, x_share) > 0, names[1], names[0])
     many = int(np.searchsorted(-counts, -2))
     best = _bilinear(first[:, :many], y_share, x_share)

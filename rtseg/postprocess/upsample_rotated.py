@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rtseg.faces.leaders import leading_classes
 from rtseg.frames import LabelMap, Probabilities
 from rtseg.geometry.crop import Crop
-from rtseg.postprocess.leaders import leading_classes
 from rtseg.postprocess.upsample import contenders, has_border
 
 OUTSIDE = 255

@@ -13,6 +13,9 @@ import numpy as np
 from rtseg.faces.scoring import Mask
 from rtseg.frames import LabelMap, Probabilities
 
+_FEW = 512
+"""Cells for which argmax is as fast."""
+
 
 def leading_classes(probabilities: Probabilities) -> LabelMap:
     """Return the class with the largest probability in each cell, the first of equals.
@@ -23,7 +26,18 @@ def leading_classes(probabilities: Probabilities) -> LabelMap:
     Returns:
         uint8 (rows, columns).
     """
-    leaders: LabelMap = probabilities.argmax(2).astype(np.uint8)
+    rows, columns, classes = probabilities.shape
+    if rows * columns < _FEW:
+        few: LabelMap = probabilities.argmax(2).astype(np.uint8)
+        return few
+    import cv2
+
+    # A quarter of the time of argmax, which takes each cell by itself: the first class that equals
+    # the largest one has the largest number.
+    planes = cv2.transpose(probabilities.reshape(-1, classes))
+    numbers = np.equal(planes, planes.max(0)).view(np.uint8)
+    numbers *= np.arange(255, 255 - classes, -1, dtype=np.uint8)[:, None]
+    leaders: LabelMap = np.subtract(np.uint8(255), numbers.max(0)).reshape(rows, columns)
     return leaders
 
 

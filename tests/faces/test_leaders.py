@@ -1,0 +1,42 @@
+"""The leading class of each cell, and what cells may be instead."""
+
+import numpy as np
+import pytest
+
+from rtseg.faces.leaders import leading_classes, led_by, limited
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 31), (16, 33), (128, 96)])
+@pytest.mark.parametrize("classes", [1, 2, 19, 255])
+def test_the_likeliest_class_leads_at_any_size(size: tuple[int, int], classes: int) -> None:
+    values = np.random.default_rng(classes).random((*size, classes), np.float32)
+    leaders = leading_classes(values)
+    assert leaders.dtype == np.uint8
+    np.testing.assert_array_equal(leaders, values.argmax(2))
+
+
+@pytest.mark.parametrize("size", [(4, 4), (40, 40)])
+def test_of_equals_the_first_leads(size: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).integers(0, 3, (*size, 19)).astype(np.float32)
+    np.testing.assert_array_equal(leading_classes(values), values.argmax(2))
+
+
+def test_a_part_of_a_larger_map_is_read_as_it_lies() -> None:
+    values = np.random.default_rng(1).random((64, 64, 19), np.float32)[5:45, 7:50]
+    np.testing.assert_array_equal(leading_classes(values), values.argmax(2))
+
+
+def test_cells_led_by_any_of_some_classes() -> None:
+    leaders = np.array([[0, 3], [18, 255]], np.uint8)
+    assert led_by(leaders, (3, 255)).tolist() == [[False, True], [False, True]]
+    assert not led_by(leaders, ()).any()
+
+
+def test_limited_cells_become_the_likeliest_of_the_classes_that_they_may_be() -> None:
+    values = np.array([[[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]], np.float32)
+    where = np.array([[True, False]])
+    changed, leaders = limited(values, leading_classes(values), where, (0, 1))
+    assert leaders.tolist() == [[1, 0]]
+    np.testing.assert_array_equal(changed[0, 0], np.array([0.1, 0.2, 0], np.float32))
+    same, _ = limited(values, leading_classes(values), np.zeros((1, 2), bool), (0, 1))
+    assert same is values
