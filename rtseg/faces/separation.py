@@ -80,9 +80,11 @@ class _Place:
         self.is_doubtful = is_doubtful
         rows, columns = size
         frame = region.box
+        # a row and a column are enough where the map is not rotated
         x, y = np.meshgrid(
             frame.left + (np.arange(columns) + 0.5) * (frame.width / columns),
             frame.top + (np.arange(rows) + 0.5) * (frame.height / rows),
+            sparse=region.is_upright,
         )
         x, y = region.to_frame(x, y)
         centre_x, centre_y = box.centre
@@ -108,7 +110,9 @@ class _Place:
             reached: Mask = face & (distances <= REACH)
             return reached
         # a face may have moved since its box was seen, and is where most of its labels are
-        x, y = float(self._x[near].mean()), float(self._y[near].mean())
+        x, y = (
+            float(np.broadcast_to(places, near.shape)[near].mean()) for places in (self._x, self._y)
+        )
         distances = self.distances(x, y)
         is_endless = np.count_nonzero(face & (distances > REACH)) >= min_cells
         within: Mask = face & (distances <= (_LIMIT if is_endless else REACH))

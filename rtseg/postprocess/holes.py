@@ -98,11 +98,14 @@ def _spots(
     columns = of_class.shape[1]
     # without statistics it takes a third of the time
     count, names = cv2.connectedComponents(of_class.view(np.uint8), connectivity=4)
-    flat = names.reshape(-1)
-    small = np.bincount(flat, minlength=count) <= largest * of_class.size
-    small[0] = False
+    inside = np.ones(count, bool)
+    inside[0] = False
     for edge in (names[0], names[-1], names[:, 0], names[:, -1]):
-        small[edge] = False
+        inside[edge] = False
+    if not inside.any():
+        return None
+    flat = names.reshape(-1)
+    small = inside & (np.bincount(flat, minlength=count) <= largest * of_class.size)
     if not small.any():
         return None
     cells = np.flatnonzero(small[flat])
