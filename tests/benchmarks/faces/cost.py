@@ -108,12 +108,14 @@ def row(backend: Backend, data: Path, *, faces: int, repeats: int) -> list[Cell]
                 runs.append(costs)
     if not steadied or not raw:
         return None
-    finish, labels = _least(steadied, "finish"), _least(raw, "finish")
+    prepare, labels = _least(raw, "prepare"), _least(raw, "finish")
+    # faces are followed in smoothed labels
+    smoothing = _least(steadied, "prepare") - prepare + _least(steadied, "finish") - labels
     beyond = _least(steadied, "usual")
     cells: list[Cell] = [
         faces,
-        f"{_least(steadied, 'prepare'):.2f}",
-        f"{max(0.0, finish - labels):.2f}",
+        f"{prepare:.2f}",
+        f"{max(0.0, smoothing):.2f}",
         f"{labels:.2f}",
         f"{_least(steadied, 'other'):.2f}",
         f"{beyond:.2f}",
