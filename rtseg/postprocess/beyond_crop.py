@@ -7,7 +7,7 @@ inside. (`crop_edges` is the exception.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -15,9 +15,9 @@ from rtseg.faces import TrackedFace
 from rtseg.faces.components import connected_to
 from rtseg.faces.leaders import leading_classes, led_by
 from rtseg.faces.scoring import Mask
-from rtseg.frames import Box, Probabilities
+from rtseg.frames import Box, LabelMap, Probabilities
 from rtseg.geometry.crop import Crop, box_around, crop_around
-from rtseg.labels import LabelSet
+from rtseg.labels import IGNORED, LabelSet
 
 _TOUCHING = 0.03  # share of an edge's cells that hair or neck must cover to continue beyond
 _WIDER = 2.0  # size of the wider crop, relative to the crop around the face
@@ -108,11 +108,12 @@ def beyond_crop(
     theirs = np.zeros((rows, columns), bool)
     for head in others:
         theirs |= _covered(wide_crop, rows, columns, by=Crop(box=head), less=0.0)
+    leaders, seen = leading_classes(wide), _seen_by(face, wide_crop, rows, columns)
     beyond: Probabilities | None = None
     for ids in (label_set.hair, label_set.neck):
-        of_face = _of_face(face, ids, wide_crop, rows, columns)
+        of_face = led_by(seen, ids)
         share = wide[..., list(ids)].sum(2)
-        cells = (led_by(leading_classes(wide), ids) | (share >= _GOES_ON)) & ~theirs
+        cells = (led_by(leaders, ids) | (share >= _GOES_ON)) & ~theirs
         goes_on = _connected(cells, of_face, inside) & ~deep
         goes_on &= inside | _agreed(goes_on & ~inside, of_face, inside)
         if not (goes_on & ~inside).any():
@@ -172,10 +173,12 @@ def _agreed(beyond: Mask, of_face: Mask, inside: Mask) -> Mask:
     return patches
 
 
-def _of_face(
-    face: TrackedFace, ids: Sequence[int], wide_crop: Crop, rows: int, columns: int
-) -> Mask:
-    """Classes according to the crop around the face, sampled at the cells of a wider crop."""
+def _seen_by(face: TrackedFace, wide_crop: Crop, rows: int, columns: int) -> LabelMap:
+    """The classes that lead in the crop around a face, at the cells of a wider crop.
+
+    Returns:
+        uint8 (rows, columns); `IGNORED` beyond that crop, and for what is not of this face.
+    """
     x, y = _middles(wide_crop, rows, columns)
     box = face.crop.box
     x, y = face.crop.from_frame(x, y)
@@ -183,12 +186,12 @@ def _of_face(
     column = np.floor((x - box.left) / box.width * face_columns).astype(np.intp)
     row = np.floor((y - box.top) / box.height * face_rows).astype(np.intp)
     known = (column >= 0) & (column < face_columns) & (row >= 0) & (row < face_rows)
-    cells = led_by(leading_classes(face.probabilities), ids)
+    leaders = leading_classes(face.probabilities)
     if face.foreign is not None:
-        cells &= ~face.foreign
-    of_face: Mask = np.zeros((rows, columns), bool)
-    of_face[known] = cells[row[known], column[known]]
-    return of_face
+        leaders = np.where(face.foreign, np.uint8(IGNORED), leaders)
+    seen: LabelMap = np.full((rows, columns), IGNORED, np.uint8)
+    seen[known] = leaders[row[known], column[known]]
+    return seen
 
 
 def _covered(crop: Crop, rows: int, columns: int, *, by: Crop, less: float) -> Mask:
