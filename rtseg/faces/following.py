@@ -27,7 +27,7 @@ from rtseg.faces.second_finder import SecondFinder
 from rtseg.faces.seen_only import seen_only, without_hair_of
 from rtseg.faces.still_search import StillSearch
 from rtseg.faces.track import Track
-from rtseg.faces.tracker import FaceTracker, outdoes_any_hair
+from rtseg.faces.tracker import FaceTracker, plainly_visible
 from rtseg.faces.turned_away import head_without_face
 from rtseg.frames import Box, Image, Probabilities
 from rtseg.geometry.crop import Crop
@@ -317,7 +317,7 @@ class FaceFollower:
         """Every face in the crops of the followed ones, each of which may be the followed face, and
         the maps of these crops by track id."""
         crops = [track.crop for track in tracks]
-        candidates: list[FaceCandidate] = []
+        shown: list[list[FaceCandidate]] = []
         maps: dict[int, Probabilities] = {}
         for track, crop, inferred in zip(
             tracks, crops, infer_crops(crops) if crops else [], strict=True
@@ -326,38 +326,45 @@ class FaceFollower:
             all_parsed = faces_in_crop(
                 probabilities, crop, self.label_set, boxes=self._anchors.boxes
             )
-            of_track = [
-                FaceCandidate(
-                    crop=crop,
-                    probabilities=probabilities,
-                    parsed=parsed,
-                    all_parsed=all_parsed,
-                    detection=_as_read_in(crop, parsed.detection(track_id=track.track_id), parsed),
-                ).with_proportion(track.proportion, within=self._anchors.of(track.track_id))
-                for parsed in all_parsed
-            ]
-            candidates += of_track
-            hair = None
-            # hair cannot win against a face that is plainly visible, and is not looked for then
-            if track.is_present and not (
-                len(tracks) == 1
-                and any(outdoes_any_hair(candidate.detection, track) for candidate in of_track)
-            ):
-                hair = head_without_face(probabilities, crop, self.label_set, track)
-            if hair is not None:
-                away = replace(
-                    hair.detection(track_id=track.track_id), score=hair.sure, is_turned_away=True
-                )
-                candidates.append(
+            shown.append(
+                [
                     FaceCandidate(
                         crop=crop,
                         probabilities=probabilities,
-                        parsed=hair,
+                        parsed=parsed,
                         all_parsed=all_parsed,
-                        detection=away,
-                    )
-                )
-        return candidates, maps
+                        detection=_as_read_in(
+                            crop, parsed.detection(track_id=track.track_id), parsed
+                        ),
+                    ).with_proportion(track.proportion, within=self._anchors.of(track.track_id))
+                    for parsed in all_parsed
+                ]
+            )
+        faces = [candidate.detection for of_track in shown for candidate in of_track]
+        # hair cannot win against a face that is plainly visible, and is not looked for then
+        visible = plainly_visible(tracks, faces)
+        for track, of_track in zip(tracks, shown, strict=True):
+            if track.is_present and track.track_id not in visible:
+                of_track += self._turned_away(track, maps[track.track_id], of_track)
+        return [candidate for of_track in shown for candidate in of_track], maps
+
+    def _turned_away(
+        self, track: Track, probabilities: Probabilities, faces: Sequence[FaceCandidate]
+    ) -> list[FaceCandidate]:
+        """What remains of a head whose face may no longer be visible, if anything does."""
+        hair = head_without_face(probabilities, track.crop, self.label_set, track)
+        if hair is None:
+            return []
+        away = hair.detection(track_id=track.track_id)
+        return [
+            FaceCandidate(
+                crop=track.crop,
+                probabilities=probabilities,
+                parsed=hair,
+                all_parsed=[face.parsed for face in faces],
+                detection=replace(away, score=hair.sure, is_turned_away=True),
+            )
+        ]
 
     def _faces(
         self, followed: Sequence[tuple[FaceCandidate, Track]], smooth: SmoothProbabilities

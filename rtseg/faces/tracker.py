@@ -22,6 +22,8 @@ ABSENCE_SECONDS = 0.5
 NEAR = 0.7
 """The farthest that a face moves between pictures, in heights of the head."""
 
+_FAR = 2.5  # heights of the larger of two heads, beyond which neither gets to where the other is
+
 _AWAY_COSTS = 0.5  # penalty, in the same unit, of hair without a face against a visible face
 
 
@@ -199,11 +201,42 @@ def is_somebody_else(track: Track, detection: FaceDetection, occupied: Sequence[
 def outdoes_any_hair(detection: FaceDetection, track: Track) -> bool:
     """Whether a visible face continues its track, whatever hair without a face is in the crop.
 
-    That holds if the track is the only one, so that no other can take the face.
+    That holds unless another track takes the face; see `plainly_visible`.
     """
     apart = gap(_head(detection), track.head)
     return detection.score >= KEPT_SCORE and _cost(apart, detection.score) < (
         _cost(0.0, 1.0) + _AWAY_COSTS
+    )
+
+
+def plainly_visible(tracks: Sequence[Track], detections: Sequence[FaceDetection]) -> frozenset[int]:
+    """The ids of tracks that visible faces continue, whatever hair is in their crops.
+
+    Those with a face that outdoes any hair and that no other track can take: the crop of none shows
+    the same face, and none that hair may continue is close by.
+
+    Args:
+        tracks: the followed faces.
+        detections: the visible faces in their crops.
+    """
+    visible = {
+        track.track_id
+        for track in tracks
+        if any(
+            detection.track_id == track.track_id
+            and outdoes_any_hair(detection, track)
+            and not is_one_of(
+                detection.box,
+                [other.box for other in detections if other.track_id != track.track_id],
+            )
+            for detection in detections
+        )
+    }
+    doubtful = [track.head for track in tracks if track.track_id not in visible]
+    return frozenset(
+        track.track_id
+        for track in tracks
+        if track.track_id in visible and all(gap(track.head, head) > _FAR for head in doubtful)
     )
 
 

@@ -10,6 +10,7 @@ from rtseg.faces.tracker import (
     REGAINED_SCORE,
     FaceTracker,
     outdoes_any_hair,
+    plainly_visible,
 )
 from rtseg.geometry.crop import box_around
 
@@ -140,6 +141,53 @@ def test_a_face_that_has_not_moved_outdoes_hair_and_a_far_or_doubtful_one_does_n
     assert outdoes_any_hair(detection(104, track_id=1), track)
     assert not outdoes_any_hair(detection(104, track_id=1, score=0.2), track)
     assert not outdoes_any_hair(detection(150, track_id=1), track)
+
+
+@given(
+    apart=st.floats(30, 300),
+    faces=st.lists(
+        st.tuples(st.floats(-60, 60), st.floats(0, 1), st.booleans()), min_size=2, max_size=5
+    ),
+    hair=st.lists(st.floats(-60, 60), min_size=2, max_size=2),
+    lost=st.booleans(),
+)
+def test_hair_changes_nothing_for_tracks_that_are_plainly_visible(apart, faces, hair, lost):
+    starts = {1: 100.0, 2: 100.0 + apart}
+    tracker, without = (begun(*map(detection, starts.values())) for _ in range(2))
+    if lost:  # the second one, a moment ago
+        for one in (tracker, without):
+            one.update([detection(100, track_id=1)], seconds=STEP)
+    seen = [
+        detection(starts[1 + is_second] + x, track_id=1 + is_second, score=score)
+        for x, score, is_second in faces
+    ]
+    visible = plainly_visible(tracker.tracks, seen)
+    away = [
+        detection(starts[name] + x, track_id=name, score=1.0, away=True)
+        for name, x in zip(starts, hair, strict=True)
+    ]
+    needed = [one for one in away if one.track_id not in visible]
+    owners = tracker.update([*seen, *away], seconds=2 * STEP)
+    assert ids(without.update([*seen, *needed], seconds=2 * STEP)) == [
+        *ids(owners[: len(seen)]),
+        *(
+            owner and owner.track_id
+            for owner, one in zip(owners[len(seen) :], away, strict=True)
+            if one in needed
+        ),
+    ]
+
+
+def test_a_face_that_two_crops_show_is_not_plainly_visible_nor_is_one_beside_a_doubtful_one():
+    tracks = begun(detection(100), detection(180), detection(600)).tracks
+    names = {round(track.head.centre[0]): track.track_id for track in tracks}
+    first, second, far = names[100], names[180], names[600]
+    plain = [detection(x, track_id=name) for x, name in names.items()]
+    assert plainly_visible(tracks, plain) == {first, second, far}
+    shared = [*plain, detection(101, track_id=second)]
+    assert plainly_visible(tracks, shared) == {far}
+    doubtful = [one for one in plain if one.track_id != second]
+    assert plainly_visible(tracks, doubtful) == {far}
 
 
 def test_times_count_from_any_beginning():
