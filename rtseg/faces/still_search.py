@@ -132,7 +132,7 @@ class StillSearch:
     def _looked_at(
         self, examined: Sequence[Examined], picture: Image, infer_finder: InferCrops
     ) -> list[Examined]:
-        """The same, with the doubtful ones scored by what a finder sees there from close by, too.
+        """The same, with the doubtful ones scored by two looks of a finder, one from close by.
 
         Not where the face is too large in the picture for a closer look, nor where the labels show
         a face that is certain, to which another detection has led, nor for a finder that searches

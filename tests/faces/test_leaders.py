@@ -26,6 +26,18 @@ def test_a_part_of_a_larger_map_is_read_as_it_lies() -> None:
     np.testing.assert_array_equal(leading_classes(values), values.argmax(2))
 
 
+@pytest.mark.parametrize("size", [(4, 4), (40, 40)])
+def test_what_is_not_a_number_is_some_class(size: tuple[int, int]) -> None:
+    values = np.random.default_rng(2).random((*size, 19), np.float32)
+    expected = values.argmax(2)
+    values[1, 2, 5] = np.nan
+    values[2, 3] = np.nan
+    leaders = leading_classes(values)
+    assert leaders.max() < 19
+    known = np.isfinite(values).all(2)
+    np.testing.assert_array_equal(leaders[known], expected[known])
+
+
 def test_cells_led_by_any_of_some_classes() -> None:
     leaders = np.array([[0, 3], [18, 255]], np.uint8)
     assert led_by(leaders, (3, 255)).tolist() == [[False, True], [False, True]]
