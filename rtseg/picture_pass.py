@@ -20,15 +20,16 @@ from rtseg.faces.tiles import tile_picture
 from rtseg.frames import Box, Face, Frame, Image, LabelMap, Probabilities, Segmentation
 from rtseg.geometry.crop import Crop, cut, within_picture
 from rtseg.geometry.exposure import all_evened
-from rtseg.postprocess import LabelsOnce, leading_classes, paste
+from rtseg.postprocess import LabelsOnce, paste
 from rtseg.postprocess.beyond_crop import at_the_edges, beyond_crop, wider_crop
 from rtseg.postprocess.checkerboard import remove_checkerboard
-from rtseg.postprocess.crop_edges import settled
-from rtseg.postprocess.holes import filled
+from rtseg.postprocess.crop_edges import settle
+from rtseg.postprocess.holes import fill_holes
+from rtseg.postprocess.labelled_map import LabelledMap
 from rtseg.postprocess.smoothing import CutDetector, TrackSmoother
 from rtseg.postprocess.soft_masks import CropProbabilities, SoftMasks
-from rtseg.postprocess.stray_neck import without_stray_neck
-from rtseg.postprocess.stray_skin import without_stray_skin
+from rtseg.postprocess.stray_neck import remove_stray_neck
+from rtseg.postprocess.stray_skin import remove_stray_skin
 from rtseg.postprocess.wider_crops import WiderCropCache, WiderCropResult
 from rtseg.timing import StageTimes
 
@@ -227,13 +228,12 @@ class PicturePass:
             labels_beyond.paste(labels, part.crop, transparent=background)
             self.labelled.append(part)
         for face in reversed(tracked):  # the largest last, so that it wins where faces overlap
-            probabilities = remove_checkerboard(face.probabilities, self.backend.model)
-            leaders = leading_classes(probabilities)
+            even = remove_checkerboard(face.probabilities, self.backend.model)
+            labelled = LabelledMap(even, in_place=even is not face.probabilities)
             if face.track_id in wider:
                 wide, wide_crop = wider[face.track_id]
-                probabilities, leaders = settled(
-                    probabilities,
-                    leaders,
+                settle(
+                    labelled,
                     face.crop,
                     label_set,
                     wide=wide,
@@ -241,13 +241,14 @@ class PicturePass:
                     height=height,
                     width=width,
                 )
-            probabilities, leaders = filled(probabilities, leaders, label_set)
-            probabilities, leaders = without_stray_skin(probabilities, leaders, label_set)
-            probabilities, leaders = without_stray_neck(probabilities, leaders, label_set)
+            fill_holes(labelled, label_set)
+            remove_stray_skin(labelled, label_set)
+            remove_stray_neck(labelled, label_set)
             if face.foreign is not None and background is not None:
-                probabilities, leaders = probabilities.copy(), leaders.copy()
-                probabilities[face.foreign] = np.eye(len(label_set), dtype=np.float32)[background]
-                leaders[face.foreign] = background
+                nobodys = np.zeros((np.count_nonzero(face.foreign), len(label_set)), np.float32)
+                nobodys[:, background] = 1.0
+                labelled.replace(face.foreign, nobodys)
+            probabilities, leaders = labelled.probabilities, labelled.leaders
             paste(labels, probabilities, face.crop, transparent=background, leaders=leaders)
             self.labelled.append(
                 CropProbabilities(

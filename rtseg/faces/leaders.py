@@ -54,27 +54,3 @@ def led_by(leaders: LabelMap, ids: Sequence[int]) -> Mask:
     # a quarter of the time of indexing with the leaders
     cells: Mask = np.asarray(cv2.LUT(leaders, chosen), np.uint8).view(bool)
     return cells
-
-
-def limited(
-    probabilities: Probabilities, leaders: LabelMap, where: Mask, ids: Sequence[int]
-) -> tuple[Probabilities, LabelMap]:
-    """Label some cells as the likeliest of some classes.
-
-    Args:
-        probabilities: float32 (rows, columns, classes); not modified.
-        leaders: its leading classes, uint8 (rows, columns); not modified.
-        where: the cells, bool (rows, columns).
-        ids: the classes that those cells may be.
-
-    Returns:
-        The same map and leading classes if there are no such cells, else copies.
-    """
-    if not where.any():
-        return probabilities, leaders
-    probabilities, leaders = probabilities.copy(), leaders.copy()
-    cells = np.zeros((int(np.count_nonzero(where)), probabilities.shape[2]), np.float32)
-    cells[:, ids] = probabilities[where][:, ids]
-    probabilities[where] = cells
-    leaders[where] = leading_classes(cells[None])[0]
-    return probabilities, leaders

@@ -22,18 +22,18 @@ import numpy as np
 from rtseg.faces.components import cell_box, connected_to
 from rtseg.faces.leaders import leading_classes, led_by
 from rtseg.faces.scoring import Mask
-from rtseg.frames import LabelMap, Probabilities
+from rtseg.frames import Probabilities
 from rtseg.geometry.crop import Crop
 from rtseg.geometry.resample import carried_over
 from rtseg.labels import LabelSet
+from rtseg.postprocess.labelled_map import LabelledMap
 
 _CERTAIN = 0.1  # probability of hair below which the wider crop is certain that there is none
 _STRIP = 0.03  # of a crop's side; narrower disagreements are about where a border is
 
 
-def settled(
-    probabilities: Probabilities,
-    leaders: LabelMap,
+def settle(
+    labelled: LabelledMap,
     crop: Crop,
     label_set: LabelSet,
     *,
@@ -41,63 +41,69 @@ def settled(
     wide_crop: Crop,
     height: int,
     width: int,
-) -> tuple[Probabilities, LabelMap]:
+) -> None:
     """Replace neck and hair that end at a crop's edges according to a wider crop.
 
     Args:
-        probabilities: float32 (rows, columns, classes) of the crop around a face; not modified.
-        leaders: its leading classes, uint8 (rows, columns); not modified.
+        labelled: the map of the crop around a face, corrected in place.
         crop: its position.
         label_set: without neck or background nothing is replaced.
         wide: float32 (rows, columns, classes) of the wider crop.
         wide_crop: its position.
         height, width: the picture's size in pixels; its own edges are none of a crop's.
-
-    Returns:
-        The same map and leading classes if the two crops agree, else copies with the wider crop's
-        probabilities where they do not.
     """
     background = label_set.background
     if background is None or not label_set.neck:
-        return probabilities, leaders
-    at_edge = _edges_inside(crop, *leaders.shape, height=height, width=width)
-    before = leaders
+        return
+    before = labelled.leaders.copy()
+    at_edge = _edges_inside(crop, *before.shape, height=height, width=width)
     for ids in (label_set.neck, label_set.hair):
         cells = led_by(before, ids)
         if not (cells & at_edge).any():
             continue
+        # nothing is looked at but these cells, and what is around them
         left, top, right, bottom = cell_box(cells)
-        there = (slice(top, bottom), slice(left, right))  # nothing else is looked at
+        margin = _strip_radius(cells.shape)
+        there = (
+            slice(max(0, top - margin), bottom + margin),
+            slice(max(0, left - margin), right + margin),
+        )
+        cells, edge = cells[there], at_edge[there]
         if ids is label_set.hair:
             share = wide[..., list(ids)].sum(2, keepdims=True)
             carried, known = carried_over(share, wide_crop, crop, window=there)
-            cells[there] &= (known > 0) & (carried.reshape(known.shape) < _CERTAIN)
-            if not connected_to(at_edge, _without_strips(cells), connectivity=4).any():
+            cells &= (known > 0) & (carried.reshape(known.shape) < _CERTAIN)
+            if not _from_edge(cells, edge, margin).any():
                 continue  # as nearly always: all classes take ten times as long
         carried, known = carried_over(wide, wide_crop, crop, window=there)
-        carried_leaders = np.zeros_like(leaders)
-        carried_leaders[cells] = leading_classes(carried[cells[there]][None])[0]
+        cells &= known > 0
         others = {background, *label_set.neck, *label_set.hair, *label_set.clothes} - {*ids}
-        doubted = cells & led_by(carried_leaders, tuple(others))
-        doubted[there] &= known > 0
-        where = connected_to(at_edge, _without_strips(doubted), connectivity=4)
-        if not where.any():
-            continue
-        if leaders is before:
-            probabilities, leaders = probabilities.copy(), leaders.copy()
-        probabilities[where] = carried[where[there]]
-        leaders[where] = carried_leaders[where]
-    return probabilities, leaders
+        doubted = np.zeros_like(cells)
+        doubted[cells] = led_by(leading_classes(carried[cells][None]), tuple(others))[0]
+        from_edge = _from_edge(doubted, edge, margin)
+        if from_edge.any():
+            where = np.zeros(before.shape, bool)
+            where[there] = from_edge
+            labelled.replace(where, carried[from_edge])
 
 
-def _without_strips(cells: Mask) -> Mask:
-    """Without strips, where the two crops disagree about a border's place by a few cells."""
+def _strip_radius(size: tuple[int, ...]) -> int:
+    """Half the width of a strip, in cells of a map of this size."""
+    return max(1, round(_STRIP / 2 * min(size)))
+
+
+def _from_edge(cells: Mask, edge: Mask, radius: int) -> Mask:
+    """The cells that are connected to the edge's.
+
+    Strips, where the two crops disagree about a border's place by a few cells, are left out.
+    """
     import cv2
 
-    side = 1 + 2 * max(1, round(_STRIP / 2 * min(cells.shape)))
-    kernel = np.ones((side, side), np.uint8)
+    if not (cells & edge).any():
+        return np.zeros_like(cells)
+    kernel = np.ones((1 + 2 * radius, 1 + 2 * radius), np.uint8)
     opened = cv2.morphologyEx(cells.view(np.uint8), cv2.MORPH_OPEN, kernel)
-    return np.asarray(opened, np.uint8).view(bool)
+    return connected_to(edge, np.asarray(opened, np.uint8).view(bool), connectivity=4)
 
 
 def _edges_inside(crop: Crop, rows: int, columns: int, *, height: int, width: int) -> Mask:

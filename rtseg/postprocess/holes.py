@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtseg.faces.leaders import leading_classes, led_by
 from rtseg.faces.scoring import Mask
-from rtseg.frames import LabelMap, Probabilities
+from rtseg.frames import Probabilities
 from rtseg.labels import LabelSet
+from rtseg.postprocess.labelled_map import LabelledMap
 
 _LARGEST = 0.012  # largest hole, as a share of a map's cells
 _LARGEST_HAT = 0.03  # the same of a spot of hat
@@ -20,44 +20,32 @@ _LEAST_HAIR = 0.7  # least share of hair around a hole; the rest is face
 _LEAST_HAIR_HAT = 0.5  # the same around a spot of hat
 
 
-def filled(
-    probabilities: Probabilities, leaders: LabelMap, label_set: LabelSet
-) -> tuple[Probabilities, LabelMap]:
+def fill_holes(labelled: LabelledMap, label_set: LabelSet) -> None:
     """Remove small spots of background, and doubtful ones of hat, inside hair.
 
     Args:
-        probabilities: float32 (rows, columns, classes); not modified.
-        leaders: its leading classes, uint8 (rows, columns); not modified.
+        labelled: the map, corrected in place.
         label_set: the map's label set; without hair nothing is filled.
-
-    Returns:
-        The same map and leading classes if there are no holes, else copies without background or
-        hat in the holes.
     """
     if not label_set.hair:
-        return probabilities, leaders
-    hair = led_by(leaders, label_set.hair)
+        return
+    hair = labelled.led_by(label_set.hair)
     holes: list[tuple[Mask, list[int]]] = []
     if label_set.background is not None:
-        spots = _spots(leaders == label_set.background, hair, _LARGEST, _LEAST_HAIR)
+        spots = _spots(labelled.leaders == label_set.background, hair, _LARGEST, _LEAST_HAIR)
         if spots is not None:
             holes.append((spots[0] > 0, [label_set.background]))
-    hat = led_by(leaders, label_set.hat)
+    hat = labelled.led_by(label_set.hat)
     if hat.any():
         spots = _spots(hat, hair, _LARGEST_HAT, _LEAST_HAIR_HAT)
         if spots is not None:
-            doubtful = _doubtful(*spots, probabilities[..., list(label_set.hair)])
+            doubtful = _doubtful(*spots, labelled.probabilities[..., list(label_set.hair)])
             if doubtful.any():
                 holes.append((doubtful, list(label_set.hat)))
-    if not holes:
-        return probabilities, leaders
-    probabilities, leaders = probabilities.copy(), leaders.copy()
     for where, ids in holes:
-        cells = probabilities[where]
+        cells = labelled.probabilities[where]
         cells[:, ids] = 0.0
-        probabilities[where] = cells
-        leaders[where] = leading_classes(cells[None])[0]
-    return probabilities, leaders
+        labelled.replace(where, cells)
 
 
 def _doubtful(names: np.ndarray, count: int, hair: Probabilities) -> Mask:

@@ -10,42 +10,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtseg.faces.leaders import led_by, limited
-from rtseg.frames import LabelMap, Probabilities
 from rtseg.labels import LabelSet
+from rtseg.postprocess.labelled_map import LabelledMap
 
 _FAR = 0.25  # below the parts, in heights of all parts together
 
 
-def without_stray_skin(
-    probabilities: Probabilities, leaders: LabelMap, label_set: LabelSet
-) -> tuple[Probabilities, LabelMap]:
+def remove_stray_skin(labelled: LabelledMap, label_set: LabelSet) -> None:
     """Label stray skin as background, neck or clothes, whichever is most likely.
 
     Args:
-        probabilities: float32 (rows, columns, classes) of an upright face; not modified.
-        leaders: its leading classes, uint8 (rows, columns); not modified.
+        labelled: the map of an upright face, corrected in place.
         label_set: without background, skin or parts nothing is removed.
-
-    Returns:
-        The same map and leading classes if there is no stray skin, else copies.
     """
     import cv2
 
     background = label_set.background
-    parts = led_by(leaders, (*label_set.brows, *label_set.eyes, *label_set.nose, *label_set.mouth))
+    parts = labelled.led_by((*label_set.brows, *label_set.eyes, *label_set.nose, *label_set.mouth))
     if background is None or not parts.any():
-        return probabilities, leaders
+        return
     rows = np.flatnonzero(parts.any(1))
     lowest = rows[-1] + _FAR * (rows[-1] + 1 - rows[0])
-    skin = led_by(leaders, label_set.skin)
+    skin = labelled.led_by(label_set.skin)
     if not skin[int(lowest) + 1 :].any():
-        return probabilities, leaders
+        return
     count, names = cv2.connectedComponents(skin.view(np.uint8), connectivity=8)
     beside_parts = cv2.dilate(parts.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
     is_stray = np.zeros(count, bool)
     is_stray[names[int(lowest) + 1 :]] = True
     is_stray[names[beside_parts]] = False
     is_stray[0] = False
-    instead = [background, *label_set.neck, *label_set.clothes]
-    return limited(probabilities, leaders, is_stray[names], instead)
+    if is_stray.any():
+        instead = [background, *label_set.neck, *label_set.clothes]
+        labelled.limit(is_stray[names], instead)

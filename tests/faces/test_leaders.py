@@ -1,9 +1,9 @@
-"""The leading class of each cell, and what cells may be instead."""
+"""The leading class of each cell."""
 
 import numpy as np
 import pytest
 
-from rtseg.faces.leaders import leading_classes, led_by, limited
+from rtseg.faces.leaders import leading_classes, led_by
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 31), (16, 33), (128, 96)])
@@ -42,13 +42,3 @@ def test_cells_led_by_any_of_some_classes() -> None:
     leaders = np.array([[0, 3], [18, 255]], np.uint8)
     assert led_by(leaders, (3, 255)).tolist() == [[False, True], [False, True]]
     assert not led_by(leaders, ()).any()
-
-
-def test_limited_cells_become_the_likeliest_of_the_classes_that_they_may_be() -> None:
-    values = np.array([[[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]], np.float32)
-    where = np.array([[True, False]])
-    changed, leaders = limited(values, leading_classes(values), where, (0, 1))
-    assert leaders.tolist() == [[1, 0]]
-    np.testing.assert_array_equal(changed[0, 0], np.array([0.1, 0.2, 0], np.float32))
-    same, _ = limited(values, leading_classes(values), np.zeros((1, 2), bool), (0, 1))
-    assert same is values

@@ -214,13 +214,11 @@ def test_hair_that_the_crop_around_the_face_denies_along_its_edge_does_not_begin
 def test_the_crop_around_the_face_is_settled_with_a_new_and_with_an_earlier_wider_crop(monkeypatch):
     calls = []
 
-    def settled(probabilities, leaders, crop, label_set, *, wide, wide_crop, height, width):
+    def settle(labelled, crop, label_set, *, wide, wide_crop, height, width):
         calls.append((wide, wide_crop, height, width))
-        nothing = np.zeros_like(probabilities)
-        nothing[..., 0] = 1
-        return nothing, np.zeros_like(leaders)
+        labelled.limit(np.ones(labelled.leaders.shape, bool), (0,))
 
-    monkeypatch.setattr("rtseg.picture_pass.settled", settled)
+    monkeypatch.setattr("rtseg.picture_pass.settle", settle)
     segmenter = Clip().segmenter
     for index in range(3):
         labels = segmenter(frame(COLOURS[long_haired()], index)).labels

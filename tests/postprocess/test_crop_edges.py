@@ -5,8 +5,8 @@ import pytest
 
 from rtseg.geometry.crop import Crop, crop_around
 from rtseg.labels import FACE_PARTS, HELEN
-from rtseg.postprocess import leading_classes
-from rtseg.postprocess.crop_edges import settled
+from rtseg.postprocess import crop_edges, leading_classes
+from rtseg.postprocess.labelled_map import LabelledMap
 
 SIZE, CELLS = 240, 48
 SKIN, HAIR, NECK, CLOTHES = FACE_PARTS.skin[0], FACE_PARTS.hair[0], FACE_PARTS.neck[0], 18
@@ -37,13 +37,12 @@ def shown(labels, crop, *, certainty=0.9):
 
 def settle(tight, wide, *, crop=FACE_CROP, wide_crop=WIDE_CROP, label_set=FACE_PARTS, **changes):
     size = {"height": SIZE, "width": SIZE} | changes
-    leaders = leading_classes(tight)
-    before = tight.copy(), leaders.copy()
-    result = settled(tight, leaders, crop, label_set, wide=wide, wide_crop=wide_crop, **size)
-    np.testing.assert_array_equal(tight, before[0])
-    np.testing.assert_array_equal(leaders, before[1])
-    np.testing.assert_array_equal(leading_classes(result[0]), result[1])
-    return result[1]
+    before = tight.copy()
+    labelled = LabelledMap(tight)
+    crop_edges.settle(labelled, crop, label_set, wide=wide, wide_crop=wide_crop, **size)
+    np.testing.assert_array_equal(tight, before)
+    np.testing.assert_array_equal(leading_classes(labelled.probabilities), labelled.leaders)
+    return labelled.leaders
 
 
 @pytest.mark.parametrize("roll", [0.0, 30.0])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtseg.labels import BDD_DRIVABLE, FACE_PARTS, HELEN
-from rtseg.postprocess.holes import filled
+from rtseg.labels import BDD_DRIVABLE, FACE_PARTS, HELEN, LabelSet
+from rtseg.postprocess.holes import fill_holes
+from rtseg.postprocess.labelled_map import LabelledMap
 from tests.support.painted import paint
 
 HAIR = 10
@@ -23,6 +24,14 @@ def maps(labels: np.ndarray, second: int = HAIR) -> np.ndarray:
     values[:, :, second] = 0.3
     np.put_along_axis(values, labels[..., None].astype(int), 0.6, 2)
     return values
+
+
+def filled(
+    values: np.ndarray, labels: np.ndarray, label_set: LabelSet
+) -> tuple[np.ndarray, np.ndarray]:
+    labelled = LabelledMap(values, leaders=labels)
+    fill_holes(labelled, label_set)
+    return labelled.probabilities, labelled.leaders
 
 
 def test_a_hole_in_hair_becomes_the_second_class():
@@ -54,7 +63,7 @@ def test_other_gaps_are_kept(hole: tuple[slice, slice]):
 
 
 def one_by_one(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """A reference for `filled`, spot by spot and cell by cell."""
+    """A reference for `fill_holes`, spot by spot and cell by cell."""
     height, width = labels.shape
     result = values.copy()
     visited = np.zeros(labels.shape, bool)

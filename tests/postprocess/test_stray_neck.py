@@ -5,7 +5,8 @@ import pytest
 
 from rtseg.labels import FACE_PARTS, HELEN
 from rtseg.postprocess import leading_classes
-from rtseg.postprocess.stray_neck import without_stray_neck
+from rtseg.postprocess.labelled_map import LabelledMap
+from rtseg.postprocess.stray_neck import remove_stray_neck
 
 SKIN, NECK, CLOTHES = FACE_PARTS.skin[0], FACE_PARTS.neck[0], FACE_PARTS.clothes[0]
 
@@ -24,11 +25,12 @@ def cleaned(labels, *, second=0, label_set=FACE_PARTS):
     likely = (likely + 0.01).astype(np.float32)
     leaders = leading_classes(likely)
     before = likely.copy()
-    likely_now, leaders_now = without_stray_neck(likely, leaders, label_set)
+    labelled = LabelledMap(likely, leaders=leaders)
+    remove_stray_neck(labelled, label_set)
     np.testing.assert_array_equal(likely, before)
     np.testing.assert_array_equal(leaders, labels)
-    np.testing.assert_array_equal(leading_classes(likely_now), leaders_now)
-    return leaders_now
+    np.testing.assert_array_equal(leading_classes(labelled.probabilities), labelled.leaders)
+    return labelled.leaders
 
 
 @pytest.mark.parametrize(("second", "becomes"), [(0, 0), (CLOTHES, CLOTHES), (SKIN, 0)])

@@ -6,7 +6,8 @@ import pytest
 
 from rtseg.labels import BDD_DRIVABLE, FACE_PARTS, HELEN
 from rtseg.postprocess import leading_classes
-from rtseg.postprocess.stray_skin import without_stray_skin
+from rtseg.postprocess.labelled_map import LabelledMap
+from rtseg.postprocess.stray_skin import remove_stray_skin
 from rtseg.segmenter import Segmenter
 from rtseg.settings import FaceSettings
 from tests.support.painted import COLOURS, PaintedBackend, paint
@@ -32,11 +33,12 @@ def cleaned(labels, *, second=0, label_set=FACE_PARTS):
     likely = probabilities_of(labels, second=second, classes=len(label_set))
     leaders = leading_classes(likely)
     before = likely.copy()
-    likely_now, leaders_now = without_stray_skin(likely, leaders, label_set)
+    labelled = LabelledMap(likely, leaders=leaders)
+    remove_stray_skin(labelled, label_set)
     np.testing.assert_array_equal(likely, before)
     np.testing.assert_array_equal(leaders, labels)
-    np.testing.assert_array_equal(leading_classes(likely_now), leaders_now)
-    return leaders_now
+    np.testing.assert_array_equal(leading_classes(labelled.probabilities), labelled.leaders)
+    return labelled.leaders
 
 
 @pytest.mark.parametrize(("second", "becomes"), [(0, 0), (NECK, NECK), (CLOTHES, CLOTHES), (6, 0)])

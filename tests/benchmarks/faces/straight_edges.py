@@ -15,10 +15,11 @@ from rtseg.faces import TrackedFace
 from rtseg.frames import Image, LabelMap, Probabilities
 from rtseg.geometry.crop import Crop, crop_around, cut
 from rtseg.labels import FACE_PARTS
-from rtseg.postprocess import leading_classes, paste
+from rtseg.postprocess import paste
 from rtseg.postprocess.beyond_crop import beyond_crop, wider_crop
 from rtseg.postprocess.checkerboard import remove_checkerboard
-from rtseg.postprocess.crop_edges import settled
+from rtseg.postprocess.crop_edges import settle as settle_edges
+from rtseg.postprocess.labelled_map import LabelledMap
 from tests.benchmarks.faces.report import Cell, Report, percent
 from training.data.base import Sample
 from training.recipes import recipe_of
@@ -148,9 +149,9 @@ def _labels(maps: _Maps, shape: tuple[int, ...], *, settle: bool) -> LabelMap:
         paste(labels, beyond, maps.wide_crop, transparent=0)
     probabilities = maps.face.probabilities
     if settle:
-        probabilities, _ = settled(
-            probabilities,
-            leading_classes(probabilities),
+        labelled = LabelledMap(probabilities)
+        settle_edges(
+            labelled,
             maps.face.crop,
             FACE_PARTS,
             wide=maps.wide,
@@ -158,6 +159,7 @@ def _labels(maps: _Maps, shape: tuple[int, ...], *, settle: bool) -> LabelMap:
             height=height,
             width=width,
         )
+        probabilities = labelled.probabilities
     paste(labels, probabilities, maps.face.crop, transparent=0)
     return labels
 
