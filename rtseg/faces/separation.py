@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ def separated(
         if all(place.is_doubtful for place in own):
             apart.append(face)
             continue
-        nearest = np.argmin([place.distances() for place in own], axis=0)
+        nearest = np.argmin([place.from_centre for place in own], axis=0) if own[1:] else 0
         pieces, beyond = [], face.copy()
         for index, place in enumerate(own):
             piece = face & (nearest == index)
@@ -91,20 +92,25 @@ class _Place:
         self._x = (x - centre_x) / (box.width / 2)
         self._y = (y - centre_y) / (box.height / 2)
 
-    def distances(self, x: float = 0.0, y: float = 0.0) -> npt.NDArray[np.float64]:
-        """How far cells are from the centre, or from a point beside it; 1 at the box's edges."""
+    @cached_property
+    def from_centre(self) -> npt.NDArray[np.float64]:
+        """How far cells are from the centre; 1 at the box's edges."""
+        return self._distances(0.0, 0.0)
+
+    def _distances(self, x: float, y: float) -> npt.NDArray[np.float64]:
+        """How far cells are from a point."""
         distances: npt.NDArray[np.float64] = np.maximum(np.abs(self._x - x), np.abs(self._y - y))
         return distances
 
     def is_filled(self, face: Mask) -> bool:
         """Whether labels cover enough of the box to belong to it."""
-        box = self.distances() <= 1
+        box = self.from_centre <= 1
         count = np.count_nonzero(box)
         return bool(count and np.count_nonzero(box & face) >= _FILLED * count)
 
     def within_reach(self, face: Mask, *, min_cells: int) -> Mask:
         """The labels of the box's face, cut off near the box if they do not end in its reach."""
-        distances = self.distances()
+        distances = self.from_centre
         near = face & (distances <= _LIMIT)
         if np.count_nonzero(face & (distances > REACH)) < min_cells or not near.any():
             reached: Mask = face & (distances <= REACH)
@@ -113,7 +119,7 @@ class _Place:
         x, y = (
             float(np.broadcast_to(places, near.shape)[near].mean()) for places in (self._x, self._y)
         )
-        distances = self.distances(x, y)
+        distances = self._distances(x, y)
         is_endless = np.count_nonzero(face & (distances > REACH)) >= min_cells
         within: Mask = face & (distances <= (_LIMIT if is_endless else REACH))
         return within

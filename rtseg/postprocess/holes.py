@@ -93,10 +93,12 @@ def _spots(
     if not inside.any():
         return None
     flat = names.reshape(-1)
-    small = inside & (np.bincount(flat, minlength=count) <= largest * of_class.size)
-    if not small.any():
+    cells = np.flatnonzero(inside.take(flat))
+    sizes = np.bincount(flat[cells], minlength=count)
+    small = inside & (sizes <= largest * of_class.size)
+    cells = cells[small[flat[cells]]]
+    if not len(cells):
         return None
-    cells = np.flatnonzero(small[flat])
     # the cells around each spot, corners too, each once per spot, as spot * cells + cell
     around = (cells + _neighbours(columns)[:, None]).reshape(-1)
     whose = np.tile(flat[cells], 8)
