@@ -50,7 +50,9 @@ def separated(
     """
     if not boxes or not faces:
         return list(faces)
-    places = [_Place(region, box, faces[0].shape) for box in boxes]
+    # what is elsewhere has no labels here
+    here = [box for box in boxes if region.bounds.overlap(box) > 0]
+    places = [_Place(region, box, faces[0].shape) for box in here]
     if doubtful is not None:
         places.append(_Place(region, doubtful, faces[0].shape, is_doubtful=True))
     apart: list[Mask] = []
