@@ -45,9 +45,10 @@ def test_what_was_passed_in_is_modified_only_where_that_is_allowed() -> None:
     copied = LabelledMap(values, leaders=leaders)
     assert copied.probabilities is values
     copied.limit(where, (3,))
-    once = copied.probabilities
+    once = copied.probabilities, copied.leaders
     copied.limit(~where, (4,))
-    assert copied.probabilities is once
+    assert copied.probabilities is once[0]
+    assert copied.leaders is once[1]
     np.testing.assert_array_equal(values, before[0])
     np.testing.assert_array_equal(leaders, before[1])
     own = LabelledMap(values, in_place=True)
