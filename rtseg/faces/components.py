@@ -124,7 +124,7 @@ def hair_of(
     hair_of_face[:, : max(0, left - reach)] = False
     hair_of_face[:, right + reach :] = False
     if rivals:
-        rows, columns = np.nonzero(hair_of_face)
+        rows, columns = np.divmod(np.flatnonzero(hair_of_face), face.shape[1])
         distance = _distance(box, rows, columns)
         for rival in rivals:
             farther = distance > _distance(rival, rows, columns)

@@ -82,7 +82,8 @@ def read_centres(
 
     score = calibrated(1 - probabilities[..., 0], calibration)
     highest = cv2.dilate(score, np.ones((3, 3), np.uint8))
-    rows, columns = np.nonzero((score >= min_score) & (score == highest))
+    highest_ones = np.flatnonzero((score >= min_score) & (score == highest))
+    rows, columns = np.divmod(highest_ones, score.shape[1])
     if not len(rows):
         return []
     cells = probabilities[rows, columns]

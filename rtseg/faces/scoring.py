@@ -81,8 +81,9 @@ class _Inside:
     """
 
     def __init__(self, probabilities: Probabilities, face: Mask, label_set: LabelSet) -> None:
-        self.rows, self.columns = np.nonzero(face)
-        self.count = len(self.rows)
+        cells = np.flatnonzero(face)
+        self.rows, self.columns = np.divmod(cells, face.shape[1])
+        self.count = len(cells)
         groups = dict.fromkeys(
             (
                 label_set.face,
@@ -97,7 +98,8 @@ class _Inside:
         member = np.zeros((probabilities.shape[2], len(groups)), np.float32)
         for column, ids in enumerate(groups):
             member[list(ids), column] = 1.0
-        sums = member.T @ probabilities[self.rows, self.columns].T
+        inside = probabilities.reshape(-1, len(member)).take(cells, axis=0)
+        sums = member.T @ inside.T
         self._sums: dict[tuple[int, ...], npt.NDArray[np.float32]] = dict(
             zip(groups, sums, strict=True)
         )

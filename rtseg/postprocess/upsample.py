@@ -41,8 +41,8 @@ def labels_at(
     row_cells = np.minimum(rows.astype(np.intp), height - 2)
     column_cells = np.minimum(columns.astype(np.intp), width - 2)
     labels: LabelMap = leaders.take(column_cells, axis=1).take(row_cells, axis=0)
-    mixed = has_border(leaders)
-    cell_rows, cell_columns = np.nonzero(mixed)
+    # NumPy finds them several times as fast in one dimension
+    cell_rows, cell_columns = np.divmod(np.flatnonzero(has_border(leaders)), width - 1)
     if len(cell_rows):
         down = _Axis(rows, row_cells, height)
         across = _Axis(columns, column_cells, width)
@@ -110,10 +110,13 @@ def _refine(
 
     # for two, the sign of the difference decides; most cells have no more
     first, second = surface(0, len(counts)), surface(1, len(counts))
-    refined = np.where(_bilinear(second - first, y_share, x_share) > 0, names[1], names[0])
+    is_second = _bilinear(second - first, y_share, x_share) > 0
+    # a third of the time of choosing one of two names for each pixel
+    refined = is_second.view(np.uint8) * (names[0] ^ names[1])
+    refined ^= names[0]
     many = int(np.searchsorted(-counts, -2))
-    best = _bilinear(first[:, :many], y_share, x_share)
     if many:
+        best = _bilinear(first[:, :many], y_share, x_share)
         np.maximum(best, _bilinear(second[:, :many], y_share, x_share), out=best)
     for turn in range(2, len(order)):
         upto = int(np.searchsorted(-counts, -turn))
@@ -121,7 +124,7 @@ def _refine(
         np.copyto(refined[..., :upto], names[turn, :upto], where=value > best[..., :upto])
         np.maximum(best[..., :upto], value, out=best[..., :upto])
     # one flat index per pixel is twice as fast as two indices
-    labels.reshape(-1)[y[:, None] * labels.shape[1] + x[None]] = refined
+    labels.reshape(-1)[(y * labels.shape[1])[:, None] + x] = refined
 
 
 def _bilinear(
@@ -171,8 +174,8 @@ def contenders(
     mean *= 0.25
     can_win: npt.NDArray[np.bool_] = np.any(values >= mean[..., None], axis=0)
     can_win.reshape(-1)[at_leaders] = True
-    counts = can_win.sum(1)
-    which, ids = np.nonzero(can_win)
+    which, ids = np.divmod(np.flatnonzero(can_win), classes)
+    counts = np.bincount(which, minlength=cells)
     first = np.cumsum(counts) - counts
     order = np.zeros((int(counts.max(initial=0)), cells), np.intp)
     order[np.arange(len(ids)) - first[which], which] = ids

@@ -48,7 +48,7 @@ def turned_labels(
     # edges are replicated, so that cells between centres extend beyond the crop's sides
     padded = np.pad(probabilities, ((1, 1), (1, 1), (0, 0)), mode="edge")
     leaders = np.pad(leading_classes(probabilities) if leaders is None else leaders, 1, mode="edge")
-    cell_rows, cell_columns = np.nonzero(has_border(leaders))
+    cell_rows, cell_columns = np.divmod(np.flatnonzero(has_border(leaders)), columns + 1)
     wide = _FIRST_BORDER + len(cell_rows) > np.iinfo(np.uint16).max
     codes = leaders[:-1, :-1].astype(np.float32 if wide else np.uint16)
     codes[cell_rows, cell_columns] = np.arange(_FIRST_BORDER, _FIRST_BORDER + len(cell_rows))
