@@ -245,9 +245,7 @@ class PicturePass:
             remove_stray_skin(labelled, label_set)
             remove_stray_neck(labelled, label_set)
             if face.foreign is not None and background is not None:
-                nobodys = np.zeros((np.count_nonzero(face.foreign), len(label_set)), np.float32)
-                nobodys[:, background] = 1.0
-                labelled.replace(face.foreign, nobodys)
+                labelled.assign(face.foreign, background)
             probabilities, leaders = labelled.probabilities, labelled.leaders
             paste(labels, probabilities, face.crop, transparent=background, leaders=leaders)
             self.labelled.append(

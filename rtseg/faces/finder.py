@@ -82,8 +82,8 @@ def read_centres(
 
     score = calibrated(1 - probabilities[..., 0], calibration)
     highest = cv2.dilate(score, np.ones((3, 3), np.uint8))
-    highest_ones = np.flatnonzero((score >= min_score) & (score == highest))
-    rows, columns = np.divmod(highest_ones, score.shape[1])
+    peaks = np.flatnonzero((score >= min_score) & (score == highest))
+    rows, columns = np.divmod(peaks, score.shape[1])
     if not len(rows):
         return []
     cells = probabilities[rows, columns]

@@ -50,7 +50,7 @@ def separated(
     """
     if not boxes or not faces:
         return list(faces)
-    # what is elsewhere has no labels here
+    # a box outside the region contains none of its cells
     here = [box for box in boxes if region.bounds.overlap(box) > 0]
     places = [_Place(region, box, faces[0].shape) for box in here]
     if doubtful is not None:

@@ -61,7 +61,7 @@ def settle(
         cells = led_by(before, ids)
         if not (cells & at_edge).any():
             continue
-        # nothing is looked at but these cells, and what is around them
+        # only these cells and their surroundings are examined
         left, top, right, bottom = cell_box(cells)
         margin = _strip_radius(cells.shape)
         there = (

@@ -1,4 +1,4 @@
-"""Probabilities and their leading classes, which one step after the other may correct.
+"""A probability map with its leading classes, which several steps correct in turn.
 
 The leading classes are computed once and kept up to date. A map is copied before its first change
 and never again: a copy takes as long as most steps.
@@ -57,6 +57,13 @@ class LabelledMap:
             self.leaders, self._are_own_leaders = self.leaders.copy(), True
         self.probabilities[where] = cells
         self.leaders[where] = leading_classes(cells[None])[0]
+
+    def assign(self, where: Mask, label_id: int) -> None:
+        """Label some cells, bool (rows, columns), as one class, with certainty."""
+        shape = np.count_nonzero(where), self.probabilities.shape[2]
+        cells = np.zeros(shape, np.float32)
+        cells[:, label_id] = 1.0
+        self.replace(where, cells)
 
     def limit(self, where: Mask, ids: Sequence[int]) -> None:
         """Label some cells as the likeliest of some classes.

@@ -24,6 +24,15 @@ def test_limited_cells_become_the_likeliest_of_the_classes_that_they_may_be() ->
     np.testing.assert_array_equal(labelled.probabilities[0, 1], values[0, 1])
 
 
+def test_assigned_cells_are_certain() -> None:
+    values, where = some_map(), some_cells()
+    labelled = LabelledMap(values)
+    labelled.assign(where, 4)
+    np.testing.assert_array_equal(labelled.leaders[where], 4)
+    np.testing.assert_array_equal(labelled.probabilities[where], np.eye(7)[[4] * where.sum()])
+    np.testing.assert_array_equal(labelled.probabilities[~where], values[~where])
+
+
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("are_leaders_known", [False, True])
 def test_leading_classes_stay_those_of_the_probabilities(
