@@ -71,6 +71,17 @@ def test_borders_that_lie_a_little_differently_are_left_to_the_closer_crop():
     assert (settle(tight, wide) == leading_classes(tight)).all()
 
 
+def test_a_strip_along_the_edge_is_left_to_the_closer_crop():
+    """Also where the strip is all the neck there is, so that nothing else is examined."""
+    tight = shown(person(neck_to=104), FACE_CROP)
+    wide = shown(person(neck_to=104), WIDE_CROP)
+    for rows, is_strip in ((1, True), (6, False)):
+        low = tight.copy()
+        low[low.argmax(2) == NECK] = np.eye(len(FACE_PARTS))[SKIN]
+        low[-rows:, 20:40] = np.eye(len(FACE_PARTS))[NECK]
+        assert (settle(low, wide) == leading_classes(low)).all() == is_strip
+
+
 def test_a_neck_that_does_not_reach_the_edge_is_left_to_the_closer_crop():
     near, far = person(neck_to=120), person(neck_to=104)
     near[90:, 150:160] = far[90:, 150:160] = NECK  # which goes on beyond the edge
